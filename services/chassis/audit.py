@@ -1,14 +1,15 @@
 """The audit log: who read or changed which person, conversation, assignment or configuration.
 
-- A change is recorded before it is made, a read before the data leave the service; when the record can't be made durable,
-  the call is refused with UNAVAILABLE. So nothing that the log does not know was disclosed.
-- A stream of reads is recorded before its first answer leaves, so a stream that is refused at once was never "returned".
-- A refusal of an authenticated caller is recorded afterwards. When that fails, the refusal holds all the same.
+- A change is recorded before it is made, and a read before the data leave the service. When the record can't be made
+  durable, the call is refused with UNAVAILABLE. So every disclosure is in the log.
+- A stream of reads is recorded before its first answer leaves, so a stream that is refused at once is never recorded as
+  returned.
+- A refusal of an authenticated caller is recorded after it. When the recording fails, the call is still refused.
 - A refusal before the request is read is recorded once for each caller, method and reason in a window (`audit_refusals`).
-- A call about more targets than a record holds is several records, each complete.
-- Records hold ids of ours, never names, texts or native ids, so erasure need not touch them. A caller may write personal
-  data into an idempotency key, so a record holds a hash of it.
-- Each record has an id; a reader of the log drops a repetition by it.
+- A call with more targets than one record holds is recorded as several records, each complete.
+- Records contain Chapar's own ids, never names, texts or native ids, so an erasure does not need to change them. A caller
+  may write personal data into an idempotency key, so a record contains a hash of the key.
+- Each record has an id; a reader of the log uses it to drop repetitions.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,10 +35,10 @@ _REFUSED = audit_pb2.AUDIT_OUTCOME_REFUSED
 
 
 class AuditLog(Protocol):
-    """Where records go: `DurableProducer` is one."""
+    """The destination of records, for example a `DurableProducer`."""
 
     async def publish(self, topic: str, key: bytes, value: bytes) -> Any:
-        """Returns when the record is durable. Raises BrokerUnavailable."""
+        """Return when the record is durable. Raises BrokerUnavailable."""
 
 
 class AuditTrail:
@@ -53,22 +54,22 @@ class AuditTrail:
         self._logger = get_logger(__name__)
 
     def rule(self, method: str) -> AuditRule | None:
-        """The rule of a method; looked up once."""
+        """Return the rule of a method. Each method is looked up once."""
         if method not in self._rules:
             self._rules[method] = audit_rule_of(method)
         return self._rules[method]
 
     async def requested(self, call: Call, rule: AuditRule, request: Any) -> None:
-        """A change is about to be made. Raises UNAVAILABLE AUDIT_AWAY."""
+        """Record a change before it is made. Raises UNAVAILABLE AUDIT_AWAY."""
         await self._write(call, rule, {"request": request, "caller": call.caller}, _REQUESTED)
 
     async def returned(self, call: Call, rule: AuditRule, request: Any, response: Any) -> None:
-        """Data are about to leave. `response` is None for a stream, which is recorded once, with its first answer."""
+        """Record a read before the data leave. `response` is None for a stream, which is recorded once, with its first answer."""
         roots = {"request": request, "response": response, "caller": call.caller}
         await self._write(call, rule, roots, _RETURNED)
 
     async def refused(self, call: Call, rule: AuditRule, request: Any, error: ChaparError) -> None:
-        """An authenticated caller was refused. Never raises."""
+        """Record the refusal of an authenticated caller. Never raises."""
         roots = {"request": request, "caller": call.caller}
         try:
             await self._write(call, rule, roots, _REFUSED, error.reason)
@@ -76,10 +77,10 @@ class AuditTrail:
             self._logger.warning("a refusal could not be audited", method=call.method, reason=error.reason)
 
     async def turned_away(self, caller: Caller, method: str, reason: str) -> None:
-        """An authenticated caller was refused before the request was read. Never raises.
+        """Record that an authenticated caller was refused before the request was read. Never raises.
 
-        The first refusal of a caller, method and reason is recorded at once; later ones of the window are counted, and
-        `record_refusals` records their number.
+        The first refusal of a caller, method and reason is recorded at once; later refusals in the same window are
+        counted, and `record_refusals` records their number.
         """
         refusal = Refusal(caller.tenant, caller.subject, caller.agent_id, method.removeprefix("/"), reason)
         # A service that names its tenant per call could invent tenants: its refusals share one allowance.
@@ -88,9 +89,9 @@ class AuditTrail:
             await self._record_refusals(Counted(group, first, 1, self._clock()))
 
     async def record_refusals(self, *, all_windows: bool = False) -> None:
-        """Records what was counted in windows that have ended; in all of them when the service stops. Never raises.
+        """Record the refusals counted in windows that have ended, or in all windows when the service stops. Never raises.
 
-        While the log can't be written, the counts are kept for the next time.
+        While the log can't be written, the counts are kept for the next call.
         """
         away = False
         for counted in self._refusals.due(self._clock(), all_windows=all_windows):
@@ -160,7 +161,7 @@ def audit_records(
     reason: str,
     now_ms: int,
 ) -> Iterator[audit_pb2.AuditRecord]:
-    """The records of one call: one for each MOST_TARGETS targets, alike in everything but targets and id."""
+    """Yield the records of one call: one for each MOST_TARGETS targets. They differ only in their targets and ids."""
     found = targets_of(rule, roots)
     for at in range(0, len(found), MOST_TARGETS):
         targets = found[at : at + MOST_TARGETS]
@@ -182,7 +183,7 @@ def audit_records(
 
 
 def hashed_key(tenant: str, key: str) -> str:
-    """What a record shows of an idempotency key: the same for the same key of a tenant; empty for none."""
+    """Return the hash of an idempotency key for a record: equal for equal keys of a tenant; empty without a key."""
     return ids.derive("audit", "idempotency key", tenant, key) if key else ""
 
 

@@ -1,4 +1,4 @@
-"""The audit trail of one service, written to Kafka: what a composition root hands to its gRPC server."""
+"""The audit trail of one service, written to Kafka. A composition root passes it to its gRPC server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ _LOOK_S: Final = WINDOW_MS / 1000 / 4
 
 @asynccontextmanager
 async def audit_trail(service: Service[Any]) -> AsyncIterator[AuditTrail]:
-    """A trail with a producer of its own, so that a flood of messages does not hold up the audit."""
+    """Provide a trail with its own producer, so that a flood of messages does not delay the audit."""
     producer = DurableProducer(
         service.settings.kafka, client_id=f"{service.name}-audit@{service.settings.instance}", timeout=2.0
     )

@@ -1,8 +1,9 @@
 """Refusals of authenticated callers, counted so that a flood of them does not flood the audit log. Pure.
 
-Of each caller, method and reason the first refusal in a window is recorded at once. Later ones are counted, and the number is
-recorded when the window ends. A group (the callers of one tenant, or the services that name their tenant per call) has at
-most `MOST_OF_A_GROUP` windows at a time; refusals beyond are counted by reason alone, without caller and method.
+For each caller, method and reason, the first refusal in a window is recorded at once. Later refusals are counted, and their
+number is recorded when the window ends. A group (the callers of one tenant, or the services that name their tenant per call)
+has at most `MOST_OF_A_GROUP` windows at a time; refusals above this limit are counted by reason alone, without caller and
+method.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ MOST_OF_A_GROUP: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A caller, method and reason, counted together. `method` has no leading slash. Caller and method are empty beyond the limit."""
+    """A caller, method and reason, counted together. `method` has no leading slash. Above the limit, caller and method are empty."""
 
     tenant: str
     subject: str
@@ -26,7 +27,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Refusals that were counted and not recorded yet. `last_ms`: when the last of them was."""
+    """Refusals that were counted and are not recorded yet. `last_ms`: the time of the last one, in ms."""
 
     group: str
     refusal: Refusal
@@ -42,13 +43,13 @@ class _Window:
 
 
 class RefusalWindows:
-    """See the module. Memory is bounded by the number of groups."""
+    """Count refusals by the rules at the head of the module. Memory is bounded by the number of groups."""
 
     def __init__(self) -> None:
         self._groups: dict[str, dict[Refusal, _Window]] = {}
 
     def note(self, group: str, refusal: Refusal, now_ms: int) -> Refusal | None:
-        """Counts a refusal; returns the one to record at once, if any."""
+        """Count a refusal. Return the refusal to record at once, if any."""
         windows = self._groups.setdefault(group, {})
         if refusal not in windows and len(windows) >= MOST_OF_A_GROUP:
             refusal = Refusal(group, "", "", "", refusal.reason)
@@ -61,13 +62,13 @@ class RefusalWindows:
         return None
 
     def give_back(self, counted: Counted) -> None:
-        """Counts refusals again that could not be recorded."""
+        """Add refusals back that could not be recorded."""
         windows = self._groups.setdefault(counted.group, {})
         window = windows.setdefault(counted.refusal, _Window(counted.last_ms, 0, counted.last_ms))
         window.pending += counted.count
 
     def due(self, now_ms: int, *, all_windows: bool = False) -> list[Counted]:
-        """The counts of windows that have ended, or of all; those windows begin again from zero."""
+        """Return the counts of windows that have ended, or of all windows, and restart these windows from zero."""
         return [each for group in list(self._groups) for each in self._due_of(group, now_ms, all_windows=all_windows)]
 
     def _due_of(self, group: str, now_ms: int, *, all_windows: bool) -> Iterator[Counted]:

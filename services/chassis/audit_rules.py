@@ -1,9 +1,9 @@
-"""What the audit log records of a call, by the option `(chapar.common.v1.audit)` of its method.
+"""The rules by which the audit log records calls: the option `(chapar.common.v1.audit)` of each method.
 
-The rule names where the ids are: `request.reroute.interaction_id`, `response.conversations.person_id`, `caller.agent_id`.
-A path through a repeated field gives one id for each element. Ids that are empty are left out; when no id is left, the
-record names the kind alone, because the call was about all of that kind. A record holds at most `MOST_TARGETS` targets; a
-call about more is written as several records, so that none is left out.
+A rule gives the paths of the ids: `request.reroute.interaction_id`, `response.conversations.person_id`, `caller.agent_id`.
+A path through a repeated field gives one id for each element. Empty ids are left out. When no id remains, the record has
+the kind alone, because the call was about all targets of that kind. A record has at most `MOST_TARGETS` targets; a call
+about more targets is written as several records, so that no target is left out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,13 +16,13 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from chapar.common.v1 import options_pb2
 
 MOST_TARGETS = 500
-"""Of one record; the log refuses a record of more than 900,000 bytes, and an id may have 200."""
+"""Targets of one record. The log refuses a record of more than 900,000 bytes, and an id may have 200 bytes."""
 _ROOTS = ("request", "response", "caller")
 
 
 @dataclass(frozen=True, slots=True)
 class TargetPath:
-    """Where the ids of one kind of target are."""
+    """The path of the ids of one kind of target."""
 
     kind: str
     root: str
@@ -31,19 +31,19 @@ class TargetPath:
 
 @dataclass(frozen=True, slots=True)
 class AuditRule:
-    """What is recorded about calls of one method."""
+    """The action and targets that are recorded for each call of one method."""
 
     changes: bool
     targets: tuple[TargetPath, ...]
 
     @property
     def reads_response(self) -> bool:
-        """Whether ids come from the response."""
+        """Return whether ids come from the response."""
         return any(target.root == "response" for target in self.targets)
 
 
 def audit_rule_of(method: str) -> AuditRule | None:
-    """The rule of `/package.Service/Method`; None when its calls are not audited."""
+    """Return the rule of `/package.Service/Method`; None when its calls are not audited."""
     service, _, name = method.removeprefix("/").partition("/")
     try:
         descriptor = descriptor_pool.Default().FindMethodByName(f"{service}.{name}")
@@ -53,7 +53,7 @@ def audit_rule_of(method: str) -> AuditRule | None:
 
 
 def audit_rule_of_descriptor(descriptor: MethodDescriptor) -> AuditRule | None:
-    """The same by descriptor. Raises ValueError for a path that leads nowhere: a mistake in the contract."""
+    """Return the rule of a descriptor. Raises ValueError for a path that does not exist: a mistake in the contract."""
     options = descriptor.GetOptions()
     if not options.HasExtension(options_pb2.audit):
         return None
@@ -86,9 +86,9 @@ def _check(method: MethodDescriptor, message: Descriptor | None, fields: list[st
 
 
 def targets_of(rule: AuditRule, roots: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """(kind, id) of all that a call is about, without repetition.
+    """Return (kind, id) of each target of a call, without repetition.
 
-    `roots`: the messages by root; a root that is not there yet gives no ids.
+    `roots`: the messages by root; a root that does not exist yet gives no ids.
     """
     found: dict[tuple[str, str], None] = {}
     for target in rule.targets:

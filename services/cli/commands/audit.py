@@ -1,4 +1,4 @@
-"""`chapar audit`: who read or changed which person, conversation, assignment or configuration."""
+"""`chapar audit`: lists who read or changed which person, conversation, assignment or configuration."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ _SHOWN_TARGETS = 3
 
 
 def audit(
-    target: Annotated[str, typer.Argument(help="Id of a person, conversation, interaction, agent…; empty: all.")] = "",
+    target: Annotated[
+        str, typer.Argument(help="Id of a person, conversation, interaction, agent…; default: all.")
+    ] = "",
     actor: Annotated[str, typer.Option(help="Subject or agent id of the caller.")] = "",
     kind: Annotated[str, typer.Option(help="Kind of the target, e.g. person.")] = "",
-    since: Annotated[str, typer.Option(help="Not before, e.g. 2026-11-01, 1405/08/10 or 2h (ago).")] = "",
-    until: Annotated[str, typer.Option(help="Before, in the same forms.")] = "",
+    since: Annotated[str, typer.Option(help="Earliest time, e.g. 2026-11-01, 1405/08/10 or 2h (ago).")] = "",
+    until: Annotated[str, typer.Option(help="End of the range (exclusive), in the same formats.")] = "",
     limit: Limit = 50,
     as_json: Json = False,
-    jalali: Annotated[bool, typer.Option(help="Jalali dates.")] = False,
+    jalali: Annotated[bool, typer.Option(help="Show Jalali dates.")] = False,
 ) -> None:
-    """Audit records, newest first. Reading them is audited too; needs the scope audit.read."""
+    """List audit records, newest first. Each use is audited too and needs the scope audit.read."""
     request = audit_pb2.ListAuditRequest(
         actor=actor, target_kind=kind, target_id=target, page=types_pb2.PageRequest(size=limit)
     )

@@ -1,9 +1,9 @@
-"""Which conversations a caller may read.
+"""The conversations that a caller may read.
 
-- A caller with the right to all conversations of the tenant: supervisors, administrators, services.
-- An agent: the conversations with an interaction that they hold or were the last to hold, and those with an interaction in one of their
-  queues. What is out of reach does not exist for them: NOT_FOUND, not a refusal that would confirm the id.
-- An agent whom the configuration does not name has no queues, so only their own conversations.
+- Supervisors, administrators and services have the right to all conversations of the tenant.
+- An agent may read the conversations with an interaction that they hold or were the last to hold, and those with an interaction in
+  one of their queues. For any other conversation the answer is NOT_FOUND: a refusal would confirm that the id exists.
+- An agent whom the configuration does not name has no queues, so they may read only their own conversations.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ READ_OWN = "conversations.read.own"
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What one caller may read of one tenant. `everything`: no further limit."""
+    """The conversations of one tenant that one caller may read. `everything`: all of them."""
 
     tenant: str
     everything: bool = False
@@ -24,12 +24,12 @@ class Reach:
 
     @classmethod
     def whole(cls, tenant: str) -> "Reach":
-        """All conversations of the tenant."""
+        """Return the reach of all conversations of the tenant."""
         return cls(tenant, everything=True)
 
 
 def reach_of(tenant: str, scopes: frozenset[str], agent_id: str, queues_of: Mapping[str, frozenset[str]]) -> Reach:
-    """The reach of a caller with these scopes. `queues_of`: the queues of each agent of the tenant."""
+    """Return the reach of a caller with these scopes. `queues_of`: the queues of each agent of the tenant."""
     if READ_ALL in scopes:
         return Reach.whole(tenant)
     if READ_OWN in scopes and agent_id:

@@ -1,7 +1,7 @@
-"""The audit log as the contract's answers, from the audit table.
+"""Reads the audit table and returns the contract's answers.
 
-A page ends early when its records have too many targets or bytes, so that the caller's client can take every page. A page has
-at least one record, whose targets the writer bounds.
+A page ends early when its records have too many targets or bytes, so that the caller's client can accept every page. A page
+has at least one record, and the writer limits the targets of a record.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,19 +21,23 @@ Item = TypeVar("Item")
 _LIST: Final = "audit"
 MOST_PAGE_TARGETS: Final = 5000
 MOST_PAGE_BYTES: Final = 1 << 20
-"""A gRPC client takes 4 MiB by default."""
+"""A gRPC client accepts 4 MiB by default."""
 
 
 class AuditReader:
-    """Reads. Raises UNAVAILABLE HISTORY_AWAY while the database can't be reached, EXHAUSTED TENANT_READS when the tenant reads too much."""
+    """Reads audit records.
+
+    Raises UNAVAILABLE HISTORY_AWAY while the database can't be reached, EXHAUSTED TENANT_READS when the tenant reads too
+    much.
+    """
 
     def __init__(self, reads: FairReads) -> None:
         self._rows = reads.rows
 
     async def list(self, tenant: str, request: audit_pb2.ListAuditRequest) -> audit_pb2.ListAuditResponse:
-        """A page of records, newest first; each with all of its targets.
+        """Return a page of records, newest first, each with all of its targets.
 
-        The page may be shorter than asked for, with a cursor to the next one. Raises INVALID.
+        The page may be shorter than requested; it then has a cursor for the next page. Raises INVALID.
         """
         size = cursor.size_of(request.page)
         after = cursor.decode(_LIST, request.page.cursor)
@@ -44,7 +48,7 @@ class AuditReader:
         return audit_pb2.ListAuditResponse(records=page, page=types_pb2.PageInfo(next_cursor=more))
 
     async def _records(self, tenant: str, found: Sequence[Row[Any]]) -> Sequence[audit_pb2.AuditRecord]:
-        """The records of as many of these events as one answer may hold, in their order."""
+        """Return the records of these events in their order, up to the limits of one answer."""
         if not found:
             return []
         counts = {
@@ -60,7 +64,7 @@ class AuditReader:
 
 
 def _within(most: int, items: Sequence[Item], size: Callable[[Item], int]) -> Iterator[Item]:
-    """The first item, and those that follow while the sum of sizes is at most `most`."""
+    """Yield the first item, and the following ones while the sum of sizes is at most `most`."""
     total = 0
     for number, each in enumerate(items):
         total += size(each)

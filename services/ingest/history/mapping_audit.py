@@ -1,4 +1,4 @@
-"""Audit records to rows. Pure."""
+"""Maps audit records to rows. Pure."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ AUDIT: Final = ServiceName("audit", 4)
 
 
 def audited(raw: bytes, offset: int) -> Fact | None:
-    """What a record of audit.v1 states: one row for each of its targets. Raises Unreadable, DecodeError."""
+    """Map a record of audit.v1 to one row for each of its targets. Raises Unreadable, DecodeError."""
     record = audit_pb2.AuditRecord.FromString(raw)
     event = step(AUDIT, record, "Audited", "", "", position=offset, details={})
     found = tuple(

@@ -1,4 +1,4 @@
-"""AuditService: who read or changed what."""
+"""AuditService: lists who read or changed which person, conversation, assignment or configuration."""
 
 from typing import Any, Protocol
 
@@ -9,10 +9,10 @@ from services.ingest.adapters.edges.grpc_checks import optional, raise_for
 
 
 class AuditRecords(Protocol):
-    """The records of all tenants."""
+    """The audit records of all tenants."""
 
     async def list(self, tenant: str, request: audit_pb2.ListAuditRequest) -> audit_pb2.ListAuditResponse:
-        """A page of one tenant's records, newest first."""
+        """Return a page of one tenant's records, newest first."""
 
 
 class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
@@ -22,7 +22,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         self._records = records
 
     async def ListAudit(self, request: audit_pb2.ListAuditRequest, context: Any) -> audit_pb2.ListAuditResponse:  # noqa: N802 - the contract's name
-        """Newest first."""
+        """Return a page of the caller's tenant's records, newest first."""
         tenant = current_tenant()
         raise_for(optional(name, getattr(request, name)) for name in ("actor", "target_kind", "target_id"))
         if self._records is None:

@@ -1,4 +1,4 @@
-"""Checks that the gRPC edges share: all violations of a request at once, as BadRequest."""
+"""Checks that the gRPC edges share. All violations of a request are reported at once, as BadRequest."""
 
 from collections.abc import Iterable
 
@@ -11,21 +11,21 @@ MAX_ID = 200
 
 
 def required(field: str, value: str, most: int = MAX_ID) -> Refusal | None:
-    """A field that must be there, storable and not too long."""
+    """Check a field that must be present, storable and at most `most` bytes long."""
     if not value.strip():
         return Refusal("INVALID_FIELD", field, "must not be empty")
     return optional(field, value, most)
 
 
 def optional(field: str, value: str, most: int = MAX_ID) -> Refusal | None:
-    """A field that may be empty."""
+    """Check a field that may be empty."""
     if len(value.encode("utf-8", "surrogatepass")) > most:
         return Refusal("INVALID_FIELD", field, f"must not be longer than {most} bytes")
     return forbidden(value, field)
 
 
 def raise_for(refusals: Iterable[Refusal | None]) -> None:
-    """Raises INVALID with a violation for each."""
+    """Raise INVALID with a violation for each refusal, if there are any."""
     violations = tuple(FieldViolation(each.field, each.description) for each in refusals if each is not None)
     if violations:
         text = "; ".join(f"{each.field} {each.description}" for each in violations[:5])

@@ -1,4 +1,4 @@
-"""OpenFollowUp: a request for work becomes a question to its identity's lane, the one writer, and its verdict the answer."""
+"""OpenFollowUp: sends the request as a question to the identity's lane, its only writer, and answers with the lane's verdict."""
 
 from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.chassis.clock import Clock
@@ -13,14 +13,17 @@ MAX_REQUIREMENTS = 20
 
 
 class FollowUpAsker:
-    """Takes one OpenFollowUpRequest of a tenant."""
+    """Handles OpenFollowUpRequests."""
 
     def __init__(self, questions: Questions, clock: Clock) -> None:
         self._questions = questions
         self._clock = clock
 
     async def open(self, tenant: str, request: ingest_pb2.OpenFollowUpRequest) -> ingest_pb2.OpenFollowUpResponse:
-        """Carried out when it returns. Raises INVALID with violations, NOT_FOUND for what is not the tenant's, UNAVAILABLE."""
+        """Open a follow-up; it is open when this returns.
+
+        Raises INVALID with violations, NOT_FOUND for an id that is not the tenant's, UNAVAILABLE.
+        """
         raise_for(_wrong(request))
         record = records_pb2.InboundRecord(
             tenant=tenant,

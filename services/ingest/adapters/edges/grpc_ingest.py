@@ -1,4 +1,4 @@
-"""IngestService."""
+"""IngestService: takes messages and follow-ups, and reads conversations and interactions from the history."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,13 +32,13 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self._queues = queues
 
     async def Submit(self, request: ingest_pb2.SubmitRequest, context: Any) -> ingest_pb2.SubmitResponse:  # noqa: N802 - the contract's name
-        """One message."""
+        """Take one message."""
         return await self._submitter.submit(current_tenant(), request)
 
     async def SubmitStream(  # noqa: N802 - the contract's name
         self, request_iterator: AsyncIterator[ingest_pb2.SubmitStreamRequest], context: Any
     ) -> AsyncIterator[ingest_pb2.SubmitStreamResponse]:
-        """Many: each is answered in order, and a refused one does not end the stream."""
+        """Take many messages. Each is answered in order, and a refused message does not end the stream."""
         tenant = current_tenant()
         async for each in with_refusals(request_iterator):
             if isinstance(each, RequestRefused):
@@ -55,7 +55,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 if error.kind is ErrorKind.INTERNAL:
                     raise
                 if error.retry_after_s is not None:
-                    # The sender is slowed down by flow control: an answer at once would invite the next message.
+                    # Flow control slows the sender down: an immediate answer would let the sender write the next message.
                     await asyncio.sleep(min(error.retry_after_s, _SLOW_DOWN_S))
                 answer.refused_reason = error.reason
                 answer.refused_message = error.message
@@ -64,14 +64,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def GetConversation(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.GetConversationRequest, context: Any
     ) -> ingest_pb2.GetConversationResponse:
-        """A conversation with a page of its messages."""
+        """Return a conversation with a page of its messages."""
         raise_for((required("conversation_id", request.conversation_id),))
         return await self._reads().conversation(self._reach(), request)
 
     async def WatchConversation(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.WatchConversationRequest, context: Any
     ) -> AsyncIterator[ingest_pb2.WatchConversationResponse]:
-        """Messages as they come, until the caller hangs up or the conversation leaves their reach."""
+        """Stream messages as they arrive, until the caller cancels or may no longer read the conversation."""
         raise_for((required("conversation_id", request.conversation_id),))
         reach = partial(self._reach_of, current_tenant(), current_caller())
         async for view in self._reads().watch(reach, request.conversation_id, request.after_sequence):
@@ -80,7 +80,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def SearchConversations(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.SearchConversationsRequest, context: Any
     ) -> ingest_pb2.SearchConversationsResponse:
-        """Conversations, newest first."""
+        """Return a page of conversations, newest first."""
         raise_for(
             (
                 optional("person_id", request.person_id),
@@ -93,21 +93,21 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def GetInteraction(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.GetInteractionRequest, context: Any
     ) -> ingest_pb2.GetInteractionResponse:
-        """The whole story."""
+        """Return an interaction with all of its events."""
         raise_for((required("interaction_id", request.interaction_id),))
         return await self._reads().interaction(self._reach(), request.interaction_id)
 
     async def ListInteractions(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.ListInteractionsRequest, context: Any
     ) -> ingest_pb2.ListInteractionsResponse:
-        """Interactions, newest first."""
+        """Return a page of interactions, newest first."""
         raise_for(optional(name, getattr(request, name)) for name in ("state", "queue", "channel"))
         return await self._reads().interactions(self._reach(), request)
 
     async def OpenFollowUp(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.OpenFollowUpRequest, context: Any
     ) -> ingest_pb2.OpenFollowUpResponse:
-        """Work without a message."""
+        """Open an interaction that no message began."""
         return await self._follow_ups.open(current_tenant(), request)
 
     def _reach(self) -> Reach:

@@ -1,7 +1,7 @@
-"""OutboundService: a request to send becomes a question to its identity's lane, the one writer, and its verdict the answer.
+"""OutboundService: sends a request as a question to the identity's lane, its only writer, and answers with the lane's verdict.
 
-The delivery's id derives from tenant and idempotency key: it can be told before anything is sent, and the same request is
-the same delivery.
+The delivery's id is derived from the tenant and the idempotency key. So it can be returned before anything is sent, and a
+repeated request is the same delivery.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
         self._clock = clock
 
     async def Send(self, request: ingest_pb2.SendRequest, context: Any) -> ingest_pb2.SendResponse:  # noqa: N802 - the contract's name
-        """Asked of the sender when it returns; what is not the caller's tenant's is NOT_FOUND."""
+        """Ask the sender to send; it has the request when this returns. An id of another tenant is NOT_FOUND."""
         tenant = current_tenant()
         raise_for(_wrong(request))
         identity_id = request.identity_id or await self._identity(tenant, request.conversation_id)
@@ -64,7 +64,7 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
     async def CheckRecipient(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.CheckRecipientRequest, context: Any
     ) -> ingest_pb2.CheckRecipientResponse:
-        """Asks the lane, as Send would."""
+        """Ask the lane to check the ids, as Send does, without sending."""
         raise_for(
             (
                 required("identity_id", request.identity_id),
@@ -86,24 +86,24 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
     async def GetDelivery(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.GetDeliveryRequest, context: Any
     ) -> ingest_pb2.GetDeliveryResponse:
-        """The newest record of a delivery."""
+        """Return the newest record of a delivery."""
         tenant = current_tenant()
         raise_for((required("delivery_id", request.delivery_id),))
         if self._deliveries is None:
             raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
         found = await self._deliveries.delivery(tenant, request.delivery_id)
         if found is None:
-            raise ChaparError(ErrorKind.NOT_FOUND, "DELIVERY_UNKNOWN", "nothing is known of this delivery (yet)")
+            raise ChaparError(ErrorKind.NOT_FOUND, "DELIVERY_UNKNOWN", "this delivery is not known (yet)")
         return ingest_pb2.GetDeliveryResponse(delivery=found)
 
     async def _identity(self, tenant: str, conversation_id: str) -> str:
         found = await self._identity_of(tenant, conversation_id)
         if found is None:
-            field = FieldViolation("conversation_id", "names no conversation of this tenant")
+            field = FieldViolation("conversation_id", "is not a conversation of this tenant")
             raise ChaparError(
                 ErrorKind.NOT_FOUND,
                 "CONVERSATION_UNKNOWN",
-                "no such conversation is known (yet): name the identity_id",
+                "this conversation is not known (yet): give the identity_id",
                 violations=(field,),
             )
         return found

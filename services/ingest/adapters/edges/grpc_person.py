@@ -1,4 +1,4 @@
-"""PersonService: links and erasures become records under the identity's key; reads come from history."""
+"""PersonService: writes links and erasures as records under the identity's key; reads come from the history."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
         self._clock = clock
 
     async def GetPerson(self, request: ingest_pb2.GetPersonRequest, context: Any) -> ingest_pb2.GetPersonResponse:  # noqa: N802 - the contract's name
-        """A person and its identities."""
+        """Return a person and their identities."""
         tenant = current_tenant()
         raise_for((required("person_id", request.person_id),))
         return ingest_pb2.GetPersonResponse(
@@ -34,7 +34,7 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
     async def LinkIdentity(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.LinkIdentityRequest, context: Any
     ) -> ingest_pb2.LinkIdentityResponse:
-        """Linked when it returns. The home is asked first: it must be known to this tenant."""
+        """Link an identity; it is linked when this returns. The home identity is checked first: the tenant must know it."""
         raise_for(
             (
                 required("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
@@ -52,7 +52,7 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
     async def UnlinkIdentity(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.UnlinkIdentityRequest, context: Any
     ) -> ingest_pb2.UnlinkIdentityResponse:
-        """Unlinked when it returns."""
+        """Unlink an identity; it is unlinked when this returns."""
         raise_for(
             (
                 required("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
@@ -63,7 +63,7 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
         return ingest_pb2.UnlinkIdentityResponse()
 
     async def ErasePerson(self, request: ingest_pb2.ErasePersonRequest, context: Any) -> ingest_pb2.ErasePersonResponse:  # noqa: N802 - the contract's name
-        """The report of the erasure; the same request again is the same erasure, and shows what has been done since."""
+        """Return the report of the erasure. A repeated request is the same erasure and reports its current progress."""
         nobody = not request.person_id and not request.identity_ids
         raise_for(
             (
@@ -94,5 +94,5 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
             raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
         found = await self._people.identities(tenant, person_id)
         if not found:
-            raise ChaparError(ErrorKind.NOT_FOUND, "PERSON_UNKNOWN", "nothing is known of this person (yet)")
+            raise ChaparError(ErrorKind.NOT_FOUND, "PERSON_UNKNOWN", "this person is not known (yet)")
         return list(found)

@@ -1,6 +1,7 @@
-"""Submit by gRPC: what a caller asks for becomes a message, or a refusal that names the fields.
+"""Submit by gRPC: turns a request into a message, or into a refusal that names the fields.
 
-The tenant is the token's. Identities are as verified as the caller's token: whoever may submit vouches for its customers.
+The tenant comes from the token. An identity is as verified as the caller's token: a caller that may submit vouches for its
+customers.
 """
 
 from chapar.ingest.v1 import ingest_pb2
@@ -22,21 +23,24 @@ _VOUCHED = Origin(OriginProof.CALLER, "the caller's token")
 
 
 class Submitter:
-    """Takes one SubmitRequest of a tenant."""
+    """Handles SubmitRequests."""
 
     def __init__(self, accounts: Accounts, door: Door) -> None:
         self._accounts = accounts
         self._door = door
 
     async def submit(self, tenant: str, request: ingest_pb2.SubmitRequest) -> ingest_pb2.SubmitResponse:
-        """Durable when it returns. Raises INVALID with violations, NOT_FOUND, EXHAUSTED, TOO_LARGE, UNAVAILABLE."""
+        """Take one message; it is durable when this returns.
+
+        Raises INVALID with violations, NOT_FOUND, EXHAUSTED, TOO_LARGE, UNAVAILABLE.
+        """
         name = request.account or DEFAULT_ACCOUNT
         account = self._accounts.find(tenant, CHANNEL, name)
         if account is None:
             raise ChaparError(
                 ErrorKind.NOT_FOUND,
                 "ACCOUNT_UNKNOWN",
-                f"this tenant has no account {name[:100]!a} of channel {CHANNEL}: configure it, or name another",
+                f"this tenant has no account {name[:100]!a} of channel {CHANNEL}: configure it or use another account",
             )
         message = submitted(account, request)
         taken = await self._door.take(account, (message,))
@@ -49,7 +53,7 @@ class Submitter:
 
 
 def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMessage:
-    """The message in a request. Raises INVALID with a violation for each wrong field."""
+    """Return the message in a request. Raises INVALID with a violation for each wrong field."""
     labels = dict(request.labels)
     language_wrong = bool(request.language) and not language_code(request.language)
     raise_for(
@@ -97,7 +101,7 @@ def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMe
 
 
 def _no_time(request: ingest_pb2.SubmitRequest, field: str) -> Refusal | None:
-    """A refusal for a time that the router could not take."""
+    """Return a refusal of a time that the router can't represent; None for a valid time."""
     if request.HasField(field) and not 0 < getattr(request, field).seconds < _LATEST_S:  # type: ignore[arg-type]  # one of its fields
         return Refusal("INVALID_FIELD", field, "must be a time between 1970 and 9999")
     return None
