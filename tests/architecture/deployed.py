@@ -1,4 +1,4 @@
-"""What the tests of `deploy/` share: where things are, and how they are read."""
+"""Paths and readers that the tests of `deploy/` share."""
 
 import re
 from collections.abc import Mapping
@@ -27,12 +27,12 @@ _VARIABLE = re.compile(r"\$\{([A-Z_]+):-([^}]*)\}")
 
 
 def yaml_documents(path: Path) -> list[Any]:
-    """Documents of a file, the empty ones left out."""
+    """Return the documents of a file without empty ones."""
     return [document for document in YAML(typ="safe").load_all(path.read_text(encoding="utf-8")) if document]
 
 
 def composed(given: Mapping[str, str]) -> dict[str, Any]:
-    """compose.yaml with the variables of a shell in it, each `${NAME:-default}` as Compose fills it in."""
+    """Return compose.yaml with these variables of a shell: each `${NAME:-default}` is replaced as Compose replaces it."""
 
     def filled(value: Any) -> Any:
         if isinstance(value, dict):
@@ -48,16 +48,16 @@ def composed(given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def workloads(path: Path) -> list[dict[str, Any]]:
-    """What runs pods."""
+    """Return the objects that run pods: Deployments, StatefulSets and Jobs."""
     return [d for d in yaml_documents(path) if d["kind"] in {"Deployment", "StatefulSet", "Job"}]
 
 
 def containers(workload: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Those that prepare, then those that run."""
+    """Return the init containers of a workload, then its other containers."""
     spec = workload["spec"]["template"]["spec"]
     return [*spec.get("initContainers", []), *spec["containers"]]
 
 
 def environment(container: Mapping[str, Any]) -> dict[str, str]:
-    """Variables; those that come from secrets with some value."""
+    """Return the variables of a container; a variable from a secret has a fixed value."""
     return {each["name"]: each.get("value", "from-elsewhere") for each in container.get("env", [])}

@@ -1,4 +1,4 @@
-"""Decisions have one format, numbers without gaps, an index, and references that lead to them."""
+"""Decisions have one format, numbers without gaps and an index, and every reference to a decision is correct."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ DEPLOYED = ("deploy/**/*.md", "deploy/**/*.py", "deploy/**/*.yaml", "deploy/**/D
 PATH = re.compile(r"decisions/(\d{4})((?:-[a-z0-9-]+)?)")
 NAMED = re.compile(r"[Dd]ecisions?:? (\d{1,4}(?:(?:, | and |, and | or | to )\d{1,4})*)\b")
 BARE = re.compile(r"(?<![\d.,`x/-])(0\d{3})(?![\d.`-]\d|\d|-)")
-"""A number in a decision that names another one. All have four digits and begin with 0."""
+"""A number by which one decision refers to another one. All numbers have four digits and begin with 0."""
 WHOLE = """# 0001: Title
 
 Status: accepted. Date: 2026-11-27. Area: router.
@@ -48,12 +48,14 @@ def numbers() -> set[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_a_decision_has_the_format(path: Path) -> None:
-    """Title with number, status, date, area; context, decision, consequences, and possibly rejected alternatives."""
+    """A decision has a title with its number, status, date, area, context, decision, consequences, and optionally
+    rejected alternatives.
+    """
     assert parse(path).number == int(path.name[:4])
 
 
 def test_numbers_have_no_gaps() -> None:
-    """A reader who misses a number looks for a decision that does not exist."""
+    """A gap would make readers look for a decision that does not exist."""
     assert [decision.number for decision in decisions()] == list(range(1, len(FILES) + 1))
 
 
@@ -63,7 +65,7 @@ def test_the_index_lists_every_decision() -> None:
 
 
 def test_every_reference_leads_to_a_decision() -> None:
-    """In code, contracts and documents: by path, as 'decision 0001', and in decisions by number alone."""
+    """References occur in code, contracts and documents: as a path, as 'decision 0001', and in decisions as a number alone."""
     wrong = {}
     count = 0
     for path in {path for kind in READ + DEPLOYED for path in ROOT.glob(kind)}:
@@ -95,8 +97,8 @@ def test_every_reference_leads_to_a_decision() -> None:
         ("What.\n", ""),
     ],
 )
-def test_a_file_of_another_form_is_refused(tmp_path: Path, written: str, changed: str) -> None:
-    """Each rule of the format is checked."""
+def test_a_decision_in_another_format_is_refused(tmp_path: Path, written: str, changed: str) -> None:
+    """A file that breaks one rule of the format is refused, for each rule."""
     path = tmp_path / "0001-title.md"
     path.write_text(WHOLE)
     parse(path)

@@ -1,4 +1,4 @@
-"""Code imports what pyproject.toml declares, and pyproject.toml declares what code imports or needs for a written reason."""
+"""Code imports declared dependencies only, and each declared dependency is imported or has a written reason."""
 
 import ast
 import sys
@@ -66,7 +66,7 @@ DEVELOPMENT = set[str]().union(*GROUPS.values())
 
 @cache
 def owners() -> dict[str, set[str]]:
-    """The distributions that install a module or a package, by its dotted name."""
+    """Return the distributions that install a module or a package, by its dotted name."""
     found: dict[str, set[str]] = {}
     for distribution in distributions():
         name = canonicalize_name(distribution.metadata["Name"])
@@ -79,7 +79,7 @@ def owners() -> dict[str, set[str]]:
 
 
 def imported(file: Path) -> Iterator[str]:
-    """The modules of other projects that a file imports, as dotted names; with the imported name, which may be a module."""
+    """Yield dotted names of other projects' modules that a file imports, with the imported name, which may be a module."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
@@ -91,7 +91,10 @@ def imported(file: Path) -> Iterator[str]:
 
 
 def distributions_of(module: str) -> set[str]:
-    """The distributions that the longest known part of a dotted name belongs to; what is not installed (the build's) is taken by its name."""
+    """Return the distributions of the longest installed prefix of a dotted name.
+
+    A module that is not installed, such as one of the build's, is attributed to the distribution of its own name.
+    """
     parts = module.split(".")
     known = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((owners()[name] for name in known if name in owners()), {canonicalize_name(parts[0])})
@@ -107,14 +110,14 @@ AROUND = sources("tests", "deploy", "protos/generate.py", "hatch_build.py", "doc
 
 
 def allowed(file: Path) -> set[str]:
-    """What a file of the services may import: the runtime dependencies, and a group where the table grants it."""
+    """Return the distributions that a file of the services may import: runtime dependencies, and a group where the table allows it."""
     relative = file.relative_to(ROOT)
     groups = [group for place, group in GROUP_OF_MODULE.items() if relative.is_relative_to(place)]
     return RUNTIME.union(*(GROUPS[group] for group in groups))
 
 
 def undeclared(files: list[Path], around: set[str] | None = None) -> dict[str, str]:
-    """Imports of which no owner is declared, with the first file that has each."""
+    """Return the imports whose distribution is not declared, each with the first file that has it."""
     found: dict[str, str] = {}
     for file in files:
         for module in imported(file):
@@ -128,29 +131,29 @@ def used(files: list[Path]) -> set[str]:
 
 
 def test_services_import_only_runtime_dependencies() -> None:
-    """The image installs the runtime dependencies alone, so an import of anything else fails there and nowhere else."""
+    """The image installs only the runtime dependencies, so any other import would fail there and nowhere else."""
     assert undeclared(SERVICES) == {}
 
 
 def test_tests_and_tools_import_only_declared_dependencies() -> None:
-    """A package that another one happens to bring disappears with that one's next version."""
+    """An undeclared package is installed only because another package requires it, and can disappear with an update."""
     assert undeclared(AROUND, RUNTIME | DEVELOPMENT | BUILD) == {}
 
 
 def test_every_runtime_dependency_is_imported_or_has_a_reason() -> None:
-    """A package that no service needs enlarges the image and what must be watched for vulnerabilities."""
+    """A package that no service needs makes the image larger and adds vulnerabilities to watch for."""
     unused = RUNTIME - used(SERVICES)
     assert unused == RUNTIME_WITHOUT_IMPORT.keys()
 
 
 def test_every_development_dependency_is_imported_or_has_a_reason() -> None:
-    """The same for the dependency groups, which services, tests or tools may import."""
+    """The rule for runtime dependencies also holds for the dependency groups, which services, tests or tools may import."""
     unused = DEVELOPMENT - used(SERVICES) - used(AROUND)
     assert unused == DEVELOPMENT_WITHOUT_IMPORT.keys()
 
 
 def test_decision_0001_names_the_runtime_dependencies() -> None:
-    """The table of libraries gives each runtime dependency and nothing that was removed."""
+    """The decision's table of libraries lists each runtime dependency and no removed one."""
     text = (ROOT / "docs/decisions/0001-libraries.md").read_text(encoding="utf-8")
     rows = [line.split("|")[2] for line in text.splitlines() if line.startswith("|")][2:]
     chosen = {canonicalize_name(name) for row in rows for name in row.split("`")[1::2]}
@@ -167,5 +170,5 @@ def test_decision_0001_names_the_runtime_dependencies() -> None:
     ],
 )
 def test_a_module_is_attributed_to_the_distribution_that_installs_it(module: str, owner: str) -> None:
-    """Also where several distributions share a namespace, or the names differ."""
+    """This holds also when several distributions share a namespace, or when module and distribution have different names."""
     assert distributions_of(module) == {owner}

@@ -1,4 +1,4 @@
-"""The chart's rendered examples fit the services: settings, selectors, names in certificates, and no more rights than needed."""
+"""The chart's rendered examples match the services: settings, selectors, names in certificates, and only the rights they need."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.architecture.deployed import (
 
 
 def test_the_chart_has_the_version_of_the_project() -> None:
-    """The chart installs the image of its own version where the values name none."""
+    """The chart installs the image of its own version when the values do not set one."""
     stated = re.findall(
         r"^(version|appVersion): (\S+)$", (CHART / "Chart.yaml").read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -27,7 +27,7 @@ def test_the_chart_has_the_version_of_the_project() -> None:
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
 def test_services_accept_the_environment_that_the_chart_gives(path: Path) -> None:
-    """Each variable is a setting, and together they are whole: a service would start with them."""
+    """Each variable is a setting, and together they are complete: a service can start with them."""
     seen = set()
     for workload in workloads(path):
         for container in containers(workload):
@@ -41,8 +41,8 @@ def test_services_accept_the_environment_that_the_chart_gives(path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
-def test_pods_ask_for_no_more_than_they_need(path: Path) -> None:
-    """No root, no writable root, no capability, no token of the cluster's, no secret in plain text."""
+def test_pods_request_only_the_rights_that_they_need(path: Path) -> None:
+    """Pods have no root user, no writable root file system, no capability, no cluster token and no secret in plain text."""
     for workload in workloads(path):
         pod = workload["spec"]["template"]["spec"]
         assert pod["automountServiceAccountToken"] is False
@@ -63,8 +63,8 @@ def test_pods_ask_for_no_more_than_they_need(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
-def test_selectors_find_the_pods_they_mean(path: Path) -> None:
-    """Every Service, disruption budget and service's network policy selects exactly one workload's pods."""
+def test_selectors_select_the_intended_pods(path: Path) -> None:
+    """Every Service, every disruption budget and every service's network policy selects exactly one workload's pods."""
     documents = yaml_documents(path)
     pods = {w["metadata"]["name"]: w["spec"]["template"]["metadata"]["labels"] for w in workloads(path)}
     for document in documents:
@@ -82,7 +82,7 @@ def test_selectors_find_the_pods_they_mean(path: Path) -> None:
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
 def test_the_router_is_reached_by_the_names_in_its_certificate(path: Path) -> None:
-    """A pod's advertised name is covered by the wildcard, and the headless Service that gives the name exists."""
+    """The wildcard covers a pod's advertised name, and the headless Service that provides the name exists."""
     documents = yaml_documents(path)
     router = next(d for d in documents if d["kind"] == "StatefulSet" and d["metadata"]["name"].endswith("router"))
     advertised = environment(containers(router)[0])["CHAPAR_ROUTER_ADVERTISED_ADDRESS"]
@@ -98,14 +98,14 @@ def test_the_router_is_reached_by_the_names_in_its_certificate(path: Path) -> No
 
 
 def test_a_stop_fits_into_the_grace_period() -> None:
-    """preStop, drain, and twice the time for calls in progress (hooks, then servers)."""
+    """The grace period covers preStop, the drain, and twice the time for calls in progress (hooks, then servers)."""
     down = yaml_documents(CHART / "values.yaml")[0]["shutdown"]
     needed = down["preStopSeconds"] + down["drainSeconds"] + 2 * down["stopSeconds"]
     assert needed < down["terminationGracePeriodSeconds"]
 
 
-def test_what_the_chart_asks_for_is_said_where_people_look() -> None:
-    """Each value without which rendering fails: at the head of values.yaml, and Secrets in the operators' table."""
+def test_required_values_are_documented() -> None:
+    """Each required value is listed at the head of values.yaml, and each required Secret in the operators' table."""
     templates = "\n".join(path.read_text(encoding="utf-8") for path in (CHART / "templates").iterdir())
     required = re.findall(r'fail "([A-Za-z.]+) is required(?! when)', templates)
     assert {"kafka.bootstrapServers", "personal.masterKeySecret", "feedback.linkSecret"} <= {*required}

@@ -1,4 +1,4 @@
-"""The image, compose and the development certificates fit the services."""
+"""The image, compose.yaml and the development certificates match the services."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def _compose() -> dict[str, Any]:
 
 
 def test_services_accept_the_environment_that_compose_gives() -> None:
-    """As on Kubernetes: every variable is a setting, TLS is whole, and all files lie in what is mounted."""
+    """As on Kubernetes, every variable is a setting, TLS is complete, and all files are in a mounted directory."""
     services = composed({})["services"]
     for name, settings in SETTINGS.items():
         env = {key: str(value) for key, value in services[name]["environment"].items()}
@@ -40,11 +40,11 @@ def test_services_accept_the_environment_that_compose_gives() -> None:
 
 
 def test_compose_waits_for_services_that_exist() -> None:
-    """A misspelt dependency would only be found by starting it."""
+    """Otherwise a misspelt dependency would only be found at the start."""
     services = _compose()["services"]
     for name, service in services.items():
         assert set(service.get("depends_on", ())) <= services.keys(), name
-    # The broker is the one that the tests run against.
+    # The broker has the version that the tests run against.
     versions = re.findall(r"kafka_2\.13</artifactId>\s*<version>([\d.]+)<", (DEPLOY / "kafka/pom.xml").read_text())
     assert services["kafka"]["image"].endswith(f":-{versions[0]}}}")
 
@@ -59,7 +59,7 @@ def _made(directory: Path) -> Sequence[Path]:
 
 
 def test_development_secrets_are_made_once(tmp_path: Path) -> None:
-    """A second start changes nothing; keys are for their owner; certificates about to end are renewed."""
+    """A second start changes nothing, only the owner can read keys, and certificates that expire soon are renewed."""
     files = _made(tmp_path)
     before = {path: path.read_bytes() for path in files}
     assert len(before) == 1 + 3 + 2 * 3 + 2 * len(SETTINGS)
@@ -77,7 +77,7 @@ def test_development_secrets_are_made_once(tmp_path: Path) -> None:
 
 
 def test_a_volume_of_an_earlier_version_gets_the_secrets_that_it_lacks(tmp_path: Path) -> None:
-    """Once, into the file that the services read; earlier lines stay."""
+    """Missing secrets are added once to the file that the services read, and earlier lines stay unchanged."""
     file = tmp_path / "channels.env"
     file.write_text("CHAPAR_DEMO_WEBCHAT_SECRET=old\nCHAPAR_SECRET_DEMO__EMAIL_SECRET=kept")
     _made(tmp_path)
@@ -90,8 +90,8 @@ def test_a_volume_of_an_earlier_version_gets_the_secrets_that_it_lacks(tmp_path:
     assert file.read_bytes() == written
 
 
-async def test_services_believe_each_other_by_development_certificates(tmp_path: Path) -> None:
-    """A call with both sides' certificates succeeds by the compose name; another service's name is refused."""
+async def test_services_authenticate_each_other_with_development_certificates(tmp_path: Path) -> None:
+    """A call with the certificates of both sides succeeds by the compose name, and another service's name is refused."""
     _made(tmp_path)
     place = tmp_path / "router"
     authority = tmp_path / "ca.crt"
@@ -116,7 +116,7 @@ async def test_services_believe_each_other_by_development_certificates(tmp_path:
 
 
 def _entrypoint(tmp_path: Path, arguments: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
-    """Runs the image's entry point with a `python` that prints its environment instead of starting a service."""
+    """Run the image's entry point with a `python` that prints its environment instead of starting a service."""
     probe = tmp_path / "probe"
     probe.write_text(f"#!{sys.executable}\nimport json, os, sys\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n")
     probe.chmod(0o755)
@@ -133,7 +133,7 @@ def _entrypoint(tmp_path: Path, arguments: Sequence[str], env: Mapping[str, str]
 
 @pytest.mark.parametrize("service", SETTINGS)
 def test_the_image_listens_where_the_manifests_say(service: str, tmp_path: Path) -> None:
-    """The entry point's ports are the container ports of the chart, and its variables are settings."""
+    """The ports of the entry point are the chart's container ports, and its variables are settings."""
     given = _entrypoint(tmp_path, [service], {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"})
     SETTINGS[service].load(env=given)
     set_ports = {int(value) for name, value in given.items() if name.endswith("_PORT")}
@@ -143,7 +143,7 @@ def test_the_image_listens_where_the_manifests_say(service: str, tmp_path: Path)
 
 
 def test_the_image_takes_secrets_from_a_file_where_nothing_else_sets_them(tmp_path: Path) -> None:
-    """CHAPAR_ENV_FILE: for secrets that are made when the containers start."""
+    """CHAPAR_ENV_FILE gives secrets that are created when the containers start; other variables take precedence."""
     file = tmp_path / "channels.env"
     file.write_text("# secrets\nA_SECRET=with=equals\nGIVEN=from the file\n")
     given = _entrypoint(tmp_path, ["ingest"], {"CHAPAR_ENV_FILE": str(file), "GIVEN": "from outside"})
@@ -152,7 +152,7 @@ def test_the_image_takes_secrets_from_a_file_where_nothing_else_sets_them(tmp_pa
 
 
 def test_no_committed_file_names_a_mirror() -> None:
-    """Packages come from where pip and npm are configured to look; addresses of registries are the machine's business."""
+    """Packages come from the registries that pip and npm are configured for; their addresses belong to the machine."""
     registry = re.compile(r"registry\.npmjs|pypi\.org|files\.pythonhosted")
     assert [path for path in _text_files() if registry.search(path.read_text(encoding="utf-8"))] == []
 
@@ -168,7 +168,7 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
 def _build(tmp_path: Path, *arguments: str) -> tuple[int, str, list[str]]:
-    """Exit code, complaints, and what `docker` was asked; it only writes that down."""
+    """Build with a `docker` that only records its arguments. Return exit code, error output, and these arguments."""
     asked = tmp_path / "asked"
     docker = tmp_path / "docker"
     docker.write_text(f'#!/bin/sh\nfor each in "$@"; do echo "$each"; done >{asked}\n')
@@ -181,7 +181,7 @@ def _build(tmp_path: Path, *arguments: str) -> tuple[int, str, list[str]]:
 
 @pytest.mark.parametrize("mirror", ["", "mirror.example:5000/library/"])
 def test_the_image_is_built_on_base_images_that_cannot_change(tmp_path: Path, mirror: str) -> None:
-    """Both by digest, from whichever registry; the Dockerfile takes exactly these two."""
+    """Both base images are given by digest, from any registry, and the Dockerfile uses exactly these two."""
     images = runpy.run_path(str(DEPLOY / "docker/build.py"))["defaults"]()
     pinned = [f"{mirror}{image}@{DIGEST}" for image in images.values()]
     code, said, asked = _build(tmp_path, "chapar:1", *pinned)
@@ -205,7 +205,7 @@ def test_the_image_is_built_on_base_images_that_cannot_change(tmp_path: Path, mi
     ],
 )
 def test_a_base_image_that_may_change_is_refused(tmp_path: Path, tag: str, build: str, complaint: str) -> None:
-    """A tag without a digest, a digest that is none, another image: nothing is built."""
+    """Nothing is built from a tag without a digest, from an invalid digest or from another image."""
     code, said, asked = _build(tmp_path, tag, build, f"python:3.11.14-slim-bookworm@{DIGEST}")
     assert (code, asked) == (2, [])
     assert complaint in said

@@ -1,4 +1,4 @@
-"""Strimzi's manifests fit the table of topics and what the services' code names."""
+"""Strimzi's manifests match the table of topics and the topics that the services' code names."""
 
 import re
 import runpy
@@ -17,8 +17,8 @@ from services.sla.wiring import topics as sla_topics
 from tests.architecture.deployed import DEPLOY, ROOT, SETTINGS, yaml_documents
 
 
-def test_strimzi_manifests_are_drawn_from_the_table() -> None:
-    """Topics with three replicas, counts and settings of services/chassis/topics.py; users with their rights."""
+def test_strimzi_manifests_are_generated_from_the_table() -> None:
+    """Topics have three replicas and the partitions and settings of services/chassis/topics.py; users have their rights."""
     run = subprocess.run(
         [sys.executable, "deploy/strimzi/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -29,13 +29,13 @@ def test_strimzi_manifests_are_drawn_from_the_table() -> None:
 
 @pytest.mark.parametrize("service", SETTINGS)
 def test_a_services_user_may_touch_the_topics_that_its_code_names(service: str) -> None:
-    """A topic in the code without a right is a service that stops at its first record on a secured cluster."""
+    """Without the right to a topic, a service stops at its first record on a secured cluster."""
     rights = runpy.run_path(str(DEPLOY / "strimzi/generate.py"))["RIGHTS"][service]
     literal = re.compile(r'"((?:[a-z-]+\.)+v1)"')
     named = {
         name
         for file in (ROOT / "services" / service).rglob("*.py")
-        if file.name != "erasure.py"  # its report names topics that others read
+        if file.name != "erasure.py"  # its report names topics that other services read
         for name in literal.findall(file.read_text(encoding="utf-8"))
         if name in TOPICS
     }
@@ -45,7 +45,7 @@ def test_a_services_user_may_touch_the_topics_that_its_code_names(service: str) 
 
 @pytest.mark.parametrize("service", SETTINGS)
 def test_groups_of_a_service_start_with_its_name(service: str) -> None:
-    """The users' rights on groups and transactional ids are by that prefix."""
+    """The users' rights on groups and transactional ids use this prefix."""
     group = re.compile(r'(?:\b_?(?:group|GROUP)(?:: Final)?\s*=\s*|LaneSpec\()"([^"]+)"')
     files = (ROOT / "services" / service).rglob("*.py")
     found = [name for file in files for name in group.findall(file.read_text(encoding="utf-8"))]
@@ -60,12 +60,12 @@ _AWAITED = {
     "feedback": lambda: feedback_topics(("edge", "dispatcher", "lanes", "analytics")),
 }
 _MAY_BUT_DOES_NOT = {"router": {"config.v1"}}
-"""Every service may read configurations; the router gets what it needs of them by its commands."""
+"""Every service may read configurations; the router gets their relevant parts by commands."""
 
 
 @pytest.mark.parametrize("service", SETTINGS)
 def test_a_start_waits_for_every_topic_that_the_service_may_touch(service: str) -> None:
-    """One that is missing from the list is found out by the first record that needs it, by a process that says that it is ready."""
+    """If the list lacked a topic, a process that reports ready would fail at the first record that needs the topic."""
     rights = runpy.run_path(str(DEPLOY / "strimzi/generate.py"))["RIGHTS"][service]
     may = {*rights.reads, *rights.writes, "revocations.v1"} - _MAY_BUT_DOES_NOT.get(service, set())
     assert _AWAITED[service]() == may

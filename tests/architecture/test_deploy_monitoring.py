@@ -1,4 +1,4 @@
-"""Rules, alerts, their runbooks and the dashboards fit the metrics of the code."""
+"""Rules, alerts, their runbooks and the dashboards match the metrics of the code."""
 
 import itertools
 import json
@@ -16,14 +16,14 @@ RULES = DEPLOY / "prometheus/rules/chapar.yaml"
 RULE_TESTS = sorted((DEPLOY / "prometheus/tests").glob("*.yaml"))
 RUNBOOKS = DEPLOY / "runbooks/README.md"
 DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
-# What Prometheus and the scrape add to what the code gives.
+# Labels that Prometheus adds at the scrape to the labels of the code.
 SCRAPED_LABELS = {"namespace", "job", "instance", "le"}
 SELECTOR = re.compile(r"(?<![\w:])(chapar_[a-z0-9_]+)(?:\{([^}]*)\})?")
 RECORDED = re.compile(r"(?<![\w:])[a-z]+:[a-z0-9_:]+")
 
 
 def _series() -> dict[str, set[str]]:
-    """Every series that the code can give, with its labels."""
+    """Return every series that the code can export, with its labels."""
     found: dict[str, set[str]] = {}
     for spec in CATALOGUE:
         endings = ("_bucket", "_sum", "_count") if spec.kind == "histogram" else ("",)
@@ -33,7 +33,7 @@ def _series() -> dict[str, set[str]]:
 
 
 def _misnamed(expression: str, recorded: set[str]) -> list[str]:
-    """Names of metrics, labels and recorded series in a PromQL expression that nothing gives."""
+    """Return the metrics, labels and recorded series of a PromQL expression that do not exist."""
     known, wrong = _series(), []
     for name, matchers in SELECTOR.findall(expression):
         if name not in known:
@@ -63,15 +63,15 @@ def _alerts() -> list[dict[str, Any]]:
 
 
 def test_rules_use_metrics_and_labels_that_exist() -> None:
-    """A misspelt metric is an alert that never fires."""
+    """An alert on a misspelt metric would never fire."""
     wrong = {str(r.get("alert") or r.get("record")): _misnamed(r["expr"], _recorded()) for r in _rules()}
     assert {name: names for name, names in wrong.items() if names} == {}
     assert _misnamed('rate(chapar_router_waitin{shop="x"}[5m])', set()) == ["chapar_router_waitin"]
     assert _misnamed('chapar_router_waiting{agent="x"}', set()) == ["chapar_router_waiting{agent}"]
 
 
-def test_each_alert_says_how_bad_it_is_and_what_to_do() -> None:
-    """Severity, summary, description, and a section of the runbooks; no section without an alert."""
+def test_each_alert_has_a_severity_and_a_runbook() -> None:
+    """Each alert has a severity, a summary, a description and a section of the runbooks; each section has an alert."""
     sections = set(re.findall(r"^## (\w+)$", RUNBOOKS.read_text(encoding="utf-8"), re.MULTILINE))
     assert sections == {alert["alert"] for alert in _alerts()}
     for alert in _alerts():
@@ -81,7 +81,7 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do() -> None:
 
 
 def test_each_alert_has_a_test_that_it_is_quiet_and_that_it_fires() -> None:
-    """promtool runs them; here it is looked at that none is missing."""
+    """promtool runs the rule tests; this test checks that none is missing."""
     told: dict[str, set[bool]] = {}
     for case in itertools.chain.from_iterable(test["alert_rule_test"] for test in _rule_tests()):
         told.setdefault(case["alertname"], set()).add(bool(case["exp_alerts"]))
@@ -89,13 +89,13 @@ def test_each_alert_has_a_test_that_it_is_quiet_and_that_it_fires() -> None:
 
 
 def test_rule_tests_feed_series_that_exist() -> None:
-    """A test over invented series would prove nothing."""
+    """A rule test with series that do not exist would prove nothing."""
     series = [entry["series"] for test in _rule_tests() for entry in test["input_series"]]
     assert [each for each in series if _misnamed(each, set())] == []
 
 
-def test_the_chart_carries_the_same_rules() -> None:
-    """One file of rules; the chart's copy is byte for byte the same."""
+def test_the_chart_has_the_same_rules() -> None:
+    """The chart's copy of the file of rules is identical, byte for byte."""
     assert (CHART / "files/rules.yaml").read_bytes() == RULES.read_bytes()
 
 
@@ -105,7 +105,7 @@ def _panels(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
 def test_dashboards_show_metrics_that_exist(path: Path) -> None:
-    """Names and labels are the catalogue's; each panel explains itself, in a unit, from the chosen Prometheus."""
+    """Names and labels are in the catalogue. Each panel has a description and a unit and reads the chosen Prometheus."""
     dashboard = json.loads(path.read_text(encoding="utf-8"))
     assert dashboard["uid"]
     assert dashboard["templating"]["list"][0]["type"] == "datasource"
@@ -124,8 +124,8 @@ def test_dashboards_show_metrics_that_exist(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
-def test_panels_do_not_lie_over_each_other(path: Path) -> None:
-    """Each cell of the grid belongs to one panel at most."""
+def test_panels_do_not_overlap(path: Path) -> None:
+    """Each cell of the grid belongs to at most one panel."""
     seen: dict[tuple[int, int], str] = {}
     for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
         at = panel["gridPos"]
@@ -135,7 +135,7 @@ def test_panels_do_not_lie_over_each_other(path: Path) -> None:
 
 
 def _read_by(expression: str) -> set[str]:
-    """The metrics of the code that an expression reads, by recorded series too."""
+    """Return the metrics of the code that an expression reads, also through recorded series."""
     records = {rule["record"]: rule["expr"] for rule in _rules() if "record" in rule}
     found = {name for name, _ in SELECTOR.findall(RECORDED.sub("", expression))}
     for name in set(RECORDED.findall(expression)):
@@ -144,7 +144,9 @@ def _read_by(expression: str) -> set[str]:
 
 
 def test_each_alert_is_tried_without_each_series_that_it_reads() -> None:
-    """Absent, or born in the middle: a counter that begins at one, a ratio of which one side is not there. Each case says which answer is right."""
+    """Each series is once absent, or begins in the middle of a rule test: a counter that begins at one, a ratio with one side
+    missing. The expected result is part of each rule test.
+    """
     tried = {
         (result["alertname"], metric)
         for test in _rule_tests()
@@ -161,8 +163,10 @@ def test_each_alert_is_tried_without_each_series_that_it_reads() -> None:
     assert wanted - tried == set()
 
 
-def test_no_counter_is_looked_at_in_a_way_that_misses_its_birth() -> None:
-    """`increase` sees nothing of a counter's first value: where an alert counts single events, what was not there before the window counts whole."""
+def test_no_rule_misses_the_first_value_of_a_counter() -> None:
+    """`increase` does not count the first value of a new counter. Where an alert counts single events, a counter that did not
+    exist before the window counts with its full value.
+    """
     for rule in _rules():
         for metric, matchers, window, offset in INCREASE.findall(rule["expr"]):
             selector = metric + matchers
@@ -179,16 +183,16 @@ def _minutes(text: str) -> int:
     return int(text[:-1]) * {"m": 1, "h": 60, "d": 1440}[text[-1]]
 
 
-def test_installations_do_not_answer_for_each_other() -> None:
-    """One Prometheus may scrape several namespaces: whatever is added up is added up within one."""
+def test_rules_do_not_mix_installations() -> None:
+    """One Prometheus may scrape several namespaces, so every aggregation keeps the namespace."""
     for rule in _rules():
         adds_up = re.findall(r"\b(?:sum|max|min|avg|count|group)\b\s*(?:by\s*\(([^)]*)\))?", rule["expr"])
         assert adds_up or RECORDED.search(rule["expr"]), rule
         assert [labels for labels in adds_up if "namespace" not in labels] == [], rule
 
 
-def test_alerts_keep_a_cause_within_its_installation() -> None:
-    """What silences what: only of the same namespace."""
+def test_an_alert_inhibits_only_alerts_of_its_own_installation() -> None:
+    """Inhibition rules and groups of alerts compare the namespace."""
     alertmanager = yaml_documents(DEPLOY / "alertmanager/alertmanager.yaml")[0]
     assert all("namespace" in rule["equal"] for rule in alertmanager["inhibit_rules"])
     assert "namespace" in alertmanager["route"]["group_by"]

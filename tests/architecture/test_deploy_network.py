@@ -1,4 +1,4 @@
-"""Network policies and mounted secrets follow what each service really does: one table of what each reaches, held against its code and the chart."""
+"""Network policies and mounted secrets match what each service does. One table of destinations is compared with code and chart."""
 
 import ipaddress
 import itertools
@@ -22,16 +22,16 @@ REACHES: Mapping[str, frozenset[str]] = {
     # Sends invitations through ingest; sends webhooks about answers.
     "feedback": frozenset({"grpc:ingest", "webhooks"}),
 }
-"""Beyond DNS, Kafka and the collector of traces, which every pod reaches."""
+"""The destinations of each service, besides DNS, Kafka and the collector of traces, which every pod reaches."""
 EVIDENCE: Mapping[str, str] = {
     r"services\.chassis\.webhook_retries": "webhooks",
     r"services\.ingest\.adapters\.out\.http|import aiosmtplib": "providers",
     r"sqlalchemy": "database",
     r"grpc_channel\(": "grpc",
 }
-"""What in a service's code shows that it reaches something."""
+"""Patterns in a service's code that show that it reaches a destination."""
 SECRETS: Mapping[str, str] = {"ingest": "channels", "sla": "webhooks", "feedback": "webhooks"}
-"""Which tenants' secrets a service reads: those of channels or those that sign webhooks."""
+"""The tenants' secrets that a service reads: those of channels, or those that sign webhooks."""
 
 WEB = {"ports": [{"port": 443, "protocol": "TCP"}]}
 VALUES: Mapping[str, Any] = {
@@ -52,8 +52,8 @@ def _sources(service: str) -> str:
 
 
 @pytest.mark.parametrize("service", SETTINGS)
-def test_the_table_is_what_the_code_does(service: str) -> None:
-    """A service that begins to call something belongs into the table, and from there into the policies."""
+def test_the_table_matches_the_code(service: str) -> None:
+    """A new destination in the code must be added to the table, and then to the policies."""
     source = _sources(service)
     found = {what for pattern, what in EVIDENCE.items() if re.search(pattern, source)}
     assert found == {reached.partition(":")[0] for reached in REACHES[service]}
@@ -61,7 +61,7 @@ def test_the_table_is_what_the_code_does(service: str) -> None:
 
 
 def _policies(documents: list[dict[str, Any]], service: str) -> Iterator[dict[str, Any]]:
-    """Those that select the pods of a service."""
+    """Yield the network policies that select the pods of a service."""
     for document in documents:
         if document["kind"] == "NetworkPolicy":
             selector = document["spec"]["podSelector"]
@@ -74,7 +74,7 @@ def _policies(documents: list[dict[str, Any]], service: str) -> Iterator[dict[st
 
 
 def _reached(documents: list[dict[str, Any]], service: str) -> set[str]:
-    """What the policies let a service's pods reach."""
+    """Return the destinations that the policies allow to a service's pods."""
     found: set[str] = set()
     for policy in _policies(documents, service):
         for rule in policy["spec"].get("egress", ()):
@@ -105,7 +105,7 @@ def _reached(documents: list[dict[str, Any]], service: str) -> set[str]:
 
 
 def _keeps_private_networks_shut(block: Mapping[str, Any]) -> None:
-    """A block that is not of the operator's own choice: all addresses but private networks and metadata services."""
+    """Assert that a block, unless the operator chose it, excludes private networks and metadata services."""
     if ipaddress.ip_network(block["cidr"]).is_private:
         return
     shut = {ipaddress.ip_network(each) for each in block["except"]}
@@ -115,21 +115,21 @@ def _keeps_private_networks_shut(block: Mapping[str, Any]) -> None:
 
 @pytest.mark.parametrize("service", SETTINGS)
 def test_policies_let_out_what_the_table_says_and_no_more(render: Render, service: str) -> None:
-    """A webhook that the default policy blocks reaches no receiver."""
+    """The default policies allow a service exactly the destinations of the table: a blocked webhook reaches no receiver."""
     assert _reached(render(VALUES), service) == {*REACHES[service], "dns", "kafka", "traces", "issuers"}
 
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
-def test_the_kept_examples_agree(path: Any) -> None:
-    """Whatever is switched on: nothing that the table lacks, and webhooks always."""
+def test_the_rendered_examples_agree_with_the_table(path: Any) -> None:
+    """No example allows a destination that the table lacks, and each allows all but the database, which is optional."""
     documents = list(yaml_documents(path))
     for service in SETTINGS:
         found = _reached(documents, service) - {"dns", "kafka", "traces", "issuers"}
         assert REACHES[service] - {"database"} <= found <= REACHES[service], service
 
 
-def test_who_is_called_lets_the_caller_in(render: Render) -> None:
-    """Each gRPC call of the table is let into the pods that it is for; agents' addresses do not shut services out."""
+def test_a_called_service_admits_its_callers(render: Render) -> None:
+    """The pods of a called service accept each gRPC call of the table; a list of agents' addresses does not exclude services."""
     documents = render({**VALUES, "networkPolicy": {"agentsFrom": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}})
     calls = {
         (name, reached.partition(":")[2]) for name, all_ in REACHES.items() for reached in all_ if "grpc:" in reached
@@ -155,7 +155,7 @@ def _workload(documents: list[dict[str, Any]], component: str) -> dict[str, Any]
 
 @pytest.mark.parametrize("component", [*SETTINGS, "toolbox"])
 def test_tenants_secrets_are_mounted_where_they_are_read(render: Render, component: str) -> None:
-    """Channels' in ingest, webhooks' in sla and feedback, none anywhere else."""
+    """Channels' secrets are mounted in ingest, webhooks' secrets in sla and feedback, and none in any other pod."""
     workload = _workload(render(VALUES), component)
     (container,) = containers(workload)
     pod = workload["spec"]["template"]["spec"]
@@ -185,7 +185,7 @@ def test_tenants_secrets_are_mounted_where_they_are_read(render: Render, compone
     ],
 )
 def test_private_receivers_can_be_named(render: Render, value: str, ports: dict[str, list[int]], reached: str) -> None:
-    """`webhooksTo` opens the way of sla and feedback, `providersTo` that of ingest: to the operator's own peers, and for no other pod."""
+    """`webhooksTo` allows sla and feedback, and `providersTo` allows ingest, to reach the operator's peers; no other pod may."""
     peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "crm"}}}
     documents = render({**VALUES, "networkPolicy": {value: [peer], **ports}})
     for service in [*SETTINGS, "toolbox", "apply"]:
@@ -205,7 +205,7 @@ def test_private_receivers_can_be_named(render: Render, value: str, ports: dict[
 def test_the_way_to_an_identity_provider_opens_no_private_network(
     render: Render, egress: dict[str, str | None], cidr: str | None, by: str
 ) -> None:
-    """But the one that the operator names, and that alone."""
+    """The policy allows public addresses only, or only the private address that the operator names."""
     auth: dict[str, Any] = {"egress": egress}
     if by == "issuers":
         auth |= VALUES["auth"]
@@ -223,7 +223,7 @@ def test_the_way_to_an_identity_provider_opens_no_private_network(
 
 
 def test_trusted_proxies_reach_both_services_that_customers_reach(render: Render) -> None:
-    """One value; without it no forwarded address is believed, and the setting keeps its own default."""
+    """One value sets the proxies of both services. Without it, forwarded addresses are not trusted and the default holds."""
     documents = render({"trustedProxies": ["10.1.0.0/16", "2001:db8::/32"]})
     for service in ("ingest", "feedback"):
         variables = environment(containers(_workload(documents, service))[0])
@@ -234,8 +234,8 @@ def test_trusted_proxies_reach_both_services_that_customers_reach(render: Render
     assert "HTTP_PROXIES" not in str(render({}))
 
 
-def test_the_toolbox_knows_every_address_and_no_more_than_the_operators_user(render: Render) -> None:
-    """A pod to `kubectl exec` into: `chapar` finds services, cluster and authority; the token is the person's own."""
+def test_the_toolbox_has_every_address_and_only_the_rights_of_the_operators_user(render: Render) -> None:
+    """In the toolbox pod, used by `kubectl exec`, `chapar` finds services, cluster and authority; users bring their own token."""
     documents = render(VALUES)
     workload = _workload(documents, "toolbox")
     variables = environment(containers(workload)[0])

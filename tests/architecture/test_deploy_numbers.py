@@ -1,4 +1,4 @@
-"""A number in the chart's values reaches the service as that number, however large, small or deep."""
+"""A number in the chart's values reaches the service unchanged, at any size and depth."""
 
 import json
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from tests.fixtures.helm import Render
 
 LARGE, FRACTION = 123_456_789, 1_234_567.25
 CHARTS_OWN = frozenset({"GRPC_PORT", "OPS_PORT", "HTTP_PORT", "SMTP_PORT", "HEALTH_PORT"})
-"""Ports are fixed by the image; the Services point at them."""
+"""The image fixes the ports; the Services refer to them."""
 
 
 def _numbers(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    """Numeric settings, at any depth."""
+    """Yield the numeric settings at any depth."""
     for name, field in model.model_fields.items():
         kind = field.annotation
         kinds = {kind, *(get_args(kind) if get_origin(kind) in (Union, UnionType) else ())}
@@ -32,7 +32,7 @@ def _numbers(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def _large(field: FieldInfo) -> float:
-    """The largest value that the setting takes, up to one of nine digits; for a float one with a fraction."""
+    """Return the largest value that the setting accepts, with at most nine digits; for a float, a value with a fraction."""
     most = LARGE if field.annotation is int else FRACTION
     for limit in field.metadata:
         match limit:
@@ -56,7 +56,7 @@ def _at(settings: BaseModel, path: tuple[str, ...]) -> Any:
 
 @pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
 def test_every_numeric_setting_of_every_service_keeps_its_value(render: Render, nested: bool) -> None:
-    """4194304 is not 4.194304e+06, for each setting that exists; written as JWT__LEEWAY_S or as JWT: {LEEWAY_S: …}."""
+    """No setting turns 4194304 into 4.194304e+06, whether it is written as JWT__LEEWAY_S or as JWT: {LEEWAY_S: …}."""
     values: dict[str, Any] = {}
     wanted: dict[str, dict[tuple[str, ...], float]] = {}
     for service, model in SETTINGS.items():
@@ -97,21 +97,21 @@ def test_every_numeric_setting_of_every_service_keeps_its_value(render: Render, 
         ("", ""),
     ],
 )
-def test_values_are_written_as_they_are(render: Render, value: object, text: str) -> None:
-    """Numbers without an exponent, words in lower case, text unchanged."""
+def test_values_are_rendered_unchanged(render: Render, value: object, text: str) -> None:
+    """Numbers have no exponent, boolean words are in lower case, and text is unchanged."""
     assert _of(render({"router": {"settings": {"LOG_LEVEL": value}}}), "router")["CHAPAR_ROUTER_LOG_LEVEL"] == text
 
 
 def test_lists_and_maps_that_are_not_settings_are_json(render: Render) -> None:
-    """With whole numbers in them whole."""
+    """Whole numbers inside lists and maps stay whole."""
     peers = {"/chapar.router.v1.RoutingService/Explain": ["a", 1234567]}
     variables = _of(render({"router": {"settings": {"GRPC_PEERS": peers, "ANY": [4194304, {"b": 1.5}]}}}), "router")
     assert json.loads(variables["CHAPAR_ROUTER_GRPC_PEERS"]) == peers
     assert variables["CHAPAR_ROUTER_ANY"] == '[4194304,{"b":1.5}]'
 
 
-def test_numbers_beside_the_settings(render: Render) -> None:
-    """KEDA's threshold is text in its manifest, so a million would have become 1e+06."""
+def test_numbers_outside_the_settings_are_unchanged(render: Render) -> None:
+    """KEDA's threshold is text in its manifest, so without care a million becomes 1e+06."""
     scale = {"enabled": True, "minReplicas": 2, "maxReplicas": 8, "lagThreshold": 1_000_000}
     documents = render(
         {

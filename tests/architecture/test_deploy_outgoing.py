@@ -1,6 +1,6 @@
-"""Destinations besides public addresses: one list for those who send and those who lint.
+"""Destinations other than public addresses: one list for the services that send and for lint.
 
-Two lists that differ fail a release in its hook, or put a configuration in force that the services then refuse to carry out.
+If two lists differed, the hook would fail a release, or apply a configuration that the services then refuse to carry out.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ webhooks:
 
 
 def _component(documents: list[dict[str, Any]], name: str) -> dict[str, str]:
-    """The environment of what runs last in its pod."""
+    """Return the environment of the last container in a component's pod."""
     (workload,) = [
         d
         for d in documents
@@ -41,7 +41,7 @@ def _component(documents: list[dict[str, Any]], name: str) -> dict[str, str]:
 
 
 def _refused(tmp_path: Path, variables: Mapping[str, str]) -> list[str]:
-    """What `chapar config lint` finds wrong with private destinations, in an environment."""
+    """Return the findings of `chapar config lint` about private destinations, in this environment."""
     file = tmp_path / "shop.yaml"
     file.write_text(PRIVATE, encoding="utf-8")
     given = {name: value for name, value in variables.items() if name.startswith("CHAPAR_OUTGOING")}
@@ -51,7 +51,7 @@ def _refused(tmp_path: Path, variables: Mapping[str, str]) -> list[str]:
 
 @pytest.mark.parametrize("service", SETTINGS)
 def test_each_service_that_sends_has_the_list(render: Render, service: str) -> None:
-    """Those that send to where tenants say, and no other: a setting that a service lacks would stop it."""
+    """Only services that send to tenants' addresses get the variable: an unknown setting would stop a service."""
     variables = _component(render({**HOOK, "outgoingAllow": ALLOWED}), service)
     loaded = SETTINGS[service].load(env=variables)
     if service in SENDERS:
@@ -63,25 +63,25 @@ def test_each_service_that_sends_has_the_list(render: Render, service: str) -> N
 
 @pytest.mark.parametrize("component", ["apply", "toolbox"])
 def test_lint_accepts_what_the_services_may_reach(render: Render, tmp_path: Path, component: str) -> None:
-    """By the rendered environment of the hook and of people's pod; without the value they refuse the same file."""
+    """With the rendered environment of the hook and of the toolbox, lint accepts the file; without the value it refuses the file."""
     assert _refused(tmp_path, _component(render({**HOOK, "outgoingAllow": ALLOWED}), component)) == []
     assert len(_refused(tmp_path, _component(render(HOOK), component))) >= 2
 
 
 def test_without_the_value_nothing_is_allowed(render: Render) -> None:
-    """No variable at all: the services' own default."""
+    """No variable is set, so the services' own default holds."""
     assert "OUTGOING_ALLOW" not in str(render(HOOK))
 
 
 @pytest.mark.parametrize("service", sorted(SENDERS))
 def test_one_service_alone_cannot_be_allowed_more(render: Render, service: str) -> None:
-    """Its setting would be hidden from the hook, which would refuse what the service accepts."""
+    """The hook would not see the setting of one service and would refuse destinations that the service accepts."""
     with pytest.raises(AssertionError, match="write outgoingAllow instead"):
         render({service: {"settings": {"OUTGOING_ALLOW": "10.9.0.0/16"}}})
 
 
 def test_compose_passes_the_lists_on(tmp_path: Path) -> None:
-    """From the shell that starts it, to the three services and to what puts the configuration in force; empty by default."""
+    """The lists pass from the shell to the three services and to the container that applies the configuration; default: empty."""
     given = {f"CHAPAR_{name.upper()}_OUTGOING_ALLOW": ",".join(ALLOWED) for name in SENDERS}
     services = composed({**given, "CHAPAR_OUTGOING_ALLOW": ",".join(ALLOWED)})["services"]
     bare = composed({})["services"]

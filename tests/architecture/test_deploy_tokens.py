@@ -1,4 +1,4 @@
-"""What verifies tokens cannot sign them, wherever Chapar is deployed."""
+"""A service that verifies tokens cannot sign them, in every kind of deployment."""
 
 import json
 from pathlib import Path
@@ -32,9 +32,9 @@ def _secret_keys(volume: dict[str, Any]) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
 def test_a_pod_mounts_public_parts_of_others_and_its_own_signing_key_alone(path: Path) -> None:
-    """Each Secret of a key pair gives its private part to the service that signs with it only."""
+    """Each Secret of a key pair gives its private part only to the service that signs with it."""
     pods = _pods(path)
-    pods.pop("toolbox", None)  # runs the CLI with a token that its user brings
+    pods.pop("toolbox", None)  # runs the CLI with its user's token
     assert pods.keys() == set(SERVICES)
     for name, pod in pods.items():
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
@@ -51,8 +51,8 @@ def test_a_pod_mounts_public_parts_of_others_and_its_own_signing_key_alone(path:
             assert not variable["name"].endswith("JWT__SECRET_FILE")
 
 
-def test_compose_gives_private_keys_to_those_who_sign() -> None:
-    """One development volume, but no service's settings name another's key."""
+def test_compose_gives_private_keys_to_signing_services_only() -> None:
+    """The services share one development volume, but no service's settings name the key of another service."""
     services = YAML(typ="safe").load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
     for name in SERVICES:
         environment = services[name]["environment"]

@@ -1,4 +1,4 @@
-"""What the documents name exists, and what is drawn from the code is what the code says."""
+"""Files that the documents name exist, and generated documents and code are up to date."""
 
 import json
 import re
@@ -20,32 +20,32 @@ LINKS = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_that_a_document_names_exists(document: Path) -> None:
-    """A reader who follows a path or a link arrives."""
+    """Every path and every link in a document leads to an existing file."""
     text = document.read_text(encoding="utf-8")
     missing = [name for name in PATHS.findall(text) if not (ROOT / name).exists()]
     missing += [link for link in LINKS.findall(text) if not (document.parent / link).exists()]
     assert missing == []
 
 
-def test_the_readme_names_the_stations_of_an_interaction() -> None:
-    """The path is told file by file, through all four services."""
+def test_the_readme_names_the_files_on_the_path_of_an_interaction() -> None:
+    """README shows the path file by file, through all four services and the chassis."""
     named = PATHS.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     assert {name.split("/")[1] for name in named} >= {"ingest", "router", "sla", "feedback", "chassis"}
 
 
-def test_the_schema_for_editors_is_the_contracts() -> None:
+def test_the_schema_for_editors_matches_the_contract() -> None:
     """`make docs` was run after the last change of the contract."""
     assert json.loads((ROOT / "deploy/config/schema.json").read_text()) == schema()
 
 
-def test_reference_tables_are_drawn_from_the_code() -> None:
-    """docs/topics.md and docs/metrics.md are what the code says."""
+def test_reference_tables_are_generated_from_the_code() -> None:
+    """docs/topics.md and docs/metrics.md match the code."""
     assert (ROOT / "docs/topics.md").read_text() == topics.render_markdown()
     for spec in metrics_catalogue.CATALOGUE:
         assert f"`{spec.name}`" in (ROOT / "docs/metrics.md").read_text()
 
 
-def test_generated_code_is_what_the_contracts_give() -> None:
+def test_generated_code_matches_the_contracts() -> None:
     """`make protos` was run after the last change of a contract."""
     check = subprocess.run(
         [sys.executable, "protos/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
@@ -57,10 +57,10 @@ REFERENCES = re.compile(r"\b(?:env:(?=[A-Z<])[\w<>]+|file:[\w/<][\w./<>-]*)")
 PLACES = {"<TENANT>": "SHOP", "<NAME>": "NAME", "<secret>": "secret", "<key>": "key", "<path>": "secret/key"}
 
 
-def test_every_reference_to_a_secret_that_people_are_shown_is_one_that_is_read() -> None:
-    """In contracts, messages, examples and documents: a reader who copies a refused form has to guess the right one."""
+def test_every_documented_reference_to_a_secret_has_an_accepted_form() -> None:
+    """Contracts, messages, examples and documents show accepted forms only, because readers copy them."""
     kinds = ("protos/**/*.proto", "services/**/*.py", "deploy/**/*.yaml", "docs/**/*.md", "*.md")
-    # Decisions say what was before them.
+    # Decisions may also describe earlier forms.
     files = [path for kind in kinds for path in ROOT.glob(kind) if not {".venv", "decisions"} & {*path.parts}]
     shown: dict[str, list[str]] = {}
     for path in files:

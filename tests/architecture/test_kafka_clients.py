@@ -1,4 +1,4 @@
-"""Kafka clients are built and closed in one place, because an aiokafka client that is closed elsewhere can fail its owner."""
+"""One module builds and closes Kafka clients, because an aiokafka client that is closed in another way can make its owner fail."""
 
 import ast
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ ROOT = Path(__file__).parents[2]
 CLIENTS = {"AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient", "AIOKafkaClient"}
 BUILDERS = {"idempotent_producer", "transactional_producer", "plain_reader", "group_consumer"}
 ALLOWED = {
-    "services/chassis/kafka/clients.py",  # the one place
-    "services/cli/configuration.py",  # a command ends with its client, and shows its failure
+    "services/chassis/kafka/clients.py",  # the module that builds clients
+    "services/cli/configuration.py",  # a command that ends together with its client and shows its failure
     "services/cli/commands/deadletters.py",
 }
 
@@ -29,7 +29,7 @@ def test_only_one_module_builds_clients() -> None:
     assert "services/chassis/kafka/clients.py" in found
 
 
-def test_whoever_builds_a_client_closes_it_by_the_function_that_never_raises() -> None:
+def test_a_module_that_builds_a_client_closes_it_with_the_function_that_never_raises() -> None:
     for path, tree in modules():
         calls = called(tree)
         named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

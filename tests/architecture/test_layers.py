@@ -1,4 +1,4 @@
-"""The architecture contracts hold, and they really look at every module."""
+"""The contracts of import-linter hold, and no module has a catch-all name."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_contracts_of_import_linter_hold() -> None:
-    """Services apart, domains pure, layers in order."""
+    """Services do not import each other, domains are pure, and layers import in one direction."""
     done = subprocess.run(
         [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"],
         cwd=ROOT,
@@ -19,7 +19,7 @@ def test_the_contracts_of_import_linter_hold() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_no_file_is_a_drawer_for_everything() -> None:
-    """No utils.py, helpers.py and the like: a name tells what a room is for."""
+def test_no_module_has_a_catch_all_name() -> None:
+    """There is no utils.py, helpers.py or similar: the name of a module says what it is for."""
     drawers = {"utils", "util", "helpers", "helper", "common", "misc", "stuff", "base", "core_utils"}
     assert [p for p in (ROOT / "services").rglob("*.py") if p.stem in drawers] == []

@@ -19,7 +19,7 @@ ALLOWED: Final = {
         "PSF-2.0",
         "Zlib",
     ),
-    "MPL-2.0",  # obliges nobody who ships the package unchanged
+    "MPL-2.0",  # has no obligations for shipping an unchanged package
 }
 ROW = re.compile(r"\| ([a-z0-9-]+) \| (\d\S*) \| ([^|]+) \|")
 LISTED = {
@@ -35,7 +35,7 @@ def test_the_list_has_the_packages_and_versions_of_the_lock() -> None:
 
 @pytest.mark.parametrize("name", sorted(packages()))
 def test_the_list_states_what_the_package_states(name: str) -> None:
-    """A new version may have a new licence."""
+    """A new version of a package may have a new licence."""
     stated = licence(name)
     if stated is None:
         pytest.skip(f"{name} is not installed with this version of Python")
@@ -43,7 +43,7 @@ def test_the_list_states_what_the_package_states(name: str) -> None:
 
 
 def test_every_licence_is_permissive() -> None:
-    """A licence that obliges users to publish their source needs a decision first."""
+    """A licence that requires users to publish their source needs a decision first."""
     found = {name: set(re.split(r" AND | OR |[()]", stated)) - {""} for name, (_, stated) in LISTED.items()}
     assert {name: stated for name, stated in found.items() if not stated <= ALLOWED} == {}
     assert len(found) > 50

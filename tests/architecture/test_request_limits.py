@@ -15,11 +15,11 @@ CONTRACTS = (ingest_pb2, router_pb2, sla_pb2, feedback_pb2)
 MOST_CHARACTERS = 200_000
 MOST_OF_A_NAME = 2_000
 TEXTS = frozenset({"text", "comment", "note", "words"})
-"""Fields for what people write. All others are names, ids and keys."""
+"""Fields for text that people write. All other fields are names, ids and keys."""
 
 
 def requests() -> dict[str, Descriptor]:
-    """Every message type that an RPC's request consists of."""
+    """Return every message type that is part of an RPC's request."""
     found: dict[str, Descriptor] = {}
 
     def walk(descriptor: Descriptor) -> None:
@@ -43,7 +43,7 @@ def fields() -> Iterator[FieldDescriptor]:
 
 
 def lacking(field: FieldDescriptor) -> list[str]:
-    """Which limits a field should have and has not."""
+    """Return the limits that a field should have and lacks."""
     limits = limits_of(field)
     missing = ["max_items"] if is_repeated(field) and not limits.max_items else []
     values = field
@@ -58,22 +58,22 @@ def lacking(field: FieldDescriptor) -> list[str]:
 
 @pytest.mark.parametrize("field", list(fields()), ids=lambda field: field.full_name)
 def test_a_field_of_a_request_has_its_limits(field: FieldDescriptor) -> None:
-    """A field without them takes megabytes that every replica then stores, copies and compares."""
+    """A field without limits accepts megabytes, which every replica then stores, copies and compares."""
     assert lacking(field) == []
     assert limits_of(field).max_length <= MOST_CHARACTERS
     if field.name not in TEXTS:
         assert limits_of(field).max_length <= MOST_OF_A_NAME
 
 
-def test_the_walk_meets_nested_and_repeated_messages() -> None:
-    """Or it would prove nothing."""
+def test_the_walk_reaches_nested_and_repeated_messages() -> None:
+    """A walk that skipped them would prove nothing."""
     found = requests()
     assert {"chapar.common.v1.Selector", "chapar.config.v1.AgentProfile", "chapar.router.v1.Transfer"} <= found.keys()
     assert len(found) > 60
 
 
 def test_a_field_without_limits_is_found() -> None:
-    """The check itself: responses have strings, lists and maps, and no limits."""
+    """The check itself can fail: responses have strings, lists and maps, and no limits."""
     response = ingest_pb2.DESCRIPTOR.message_types_by_name
     assert lacking(response["SubmitResponse"].fields_by_name["message_id"]) == ["max_length"]
     assert lacking(response["StoryEntry"].fields_by_name["details"]) == ["max_items", "max_key_length", "max_length"]

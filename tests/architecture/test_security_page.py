@@ -1,4 +1,4 @@
-"""docs/security.md lists attacks; each row names a test that exists."""
+"""docs/security.md lists attacks, and each row names a test that exists."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ NODES = re.compile(r"`(tests/[\w./]+\.py)(?:::([\w:]+))?`")
 
 
 def _names(path: Path) -> set[str]:
-    """Functions and classes of a test file; methods as `Class::method`."""
+    """Return the functions and classes of a test file; methods as `Class::method`."""
     found: set[str] = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -26,7 +26,7 @@ def _names(path: Path) -> set[str]:
 
 
 def missing_tests(page: str) -> list[str]:
-    """The named tests that do not exist, in the order of the page."""
+    """Return the named tests that do not exist, in the order of the page."""
     missing = []
     for file, name in NODES.findall(page):
         path = ROOT / file
@@ -36,12 +36,12 @@ def missing_tests(page: str) -> list[str]:
 
 
 def test_each_attack_of_the_security_page_has_its_test() -> None:
-    """A row that names a test which was renamed or removed fails here."""
+    """This test fails for a row that names a renamed or removed test."""
     assert missing_tests(PAGE.read_text(encoding="utf-8")) == []
 
 
 def test_the_stated_retention_of_the_audit_log_is_that_of_its_setting() -> None:
-    """The decision names the setting that the service reads, with its default, which is how long the topic keeps records."""
+    """The decision names the setting with its default, and the topic keeps its records for the same time."""
     decision = (ROOT / "docs" / "decisions" / "0059-audit-log.md").read_text(encoding="utf-8")
     [days] = re.findall(r"stays for `audit_days` \((\d+), as long as the topic keeps it\)", decision)
     assert int(days) == IngestSettings.model_fields["audit_days"].default
