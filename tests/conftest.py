@@ -1,4 +1,4 @@
-"""Makes the shared fixtures known. What a fixture does is written where it stands."""
+"""Registers the shared fixtures. Each fixture is documented in its own module."""
 
 pytest_plugins = [
     "tests.fixtures.broker",

@@ -1,4 +1,4 @@
-"""Web chat sockets from one address: strangers who each say something, and sockets that never say hello."""
+"""Web chat sockets from one address: new visitors who each send a message, and sockets that never send a hello frame."""
 
 import asyncio
 import json
@@ -16,7 +16,11 @@ _TURNED_AWAY = (ConnectionClosed, InvalidMessage, InvalidStatus, OSError)
 async def strangers(
     address: str, path: str, count: int, *, source: str = "", hold_s: float = 2.0, hello: bool = True
 ) -> Measurement:
-    """`answers`: "ack" for each message that was taken (a new conversation each), else the code of the close; `still_open`: never closed."""
+    """Connect `count` new visitors, each with a conversation of their own.
+
+    `answers`: "ack" for each message that was accepted, else the code of the close. `still_open`: sockets that were never
+    closed.
+    """
     measured = Measurement("chat_sockets", connections=count)
 
     async def one() -> None:
@@ -48,7 +52,7 @@ async def strangers(
 
 
 async def newcomer(address: str, path: str, *, source: str = "") -> str:
-    """A visitor's token, as a stranger gets it."""
+    """Return the token that a new visitor gets."""
     async with websockets.connect(f"ws://{address}{path}", **_from(source)) as socket:
         await socket.send(json.dumps({"type": "hello"}))
         token: str = json.loads(await socket.recv())["token"]
@@ -56,7 +60,7 @@ async def newcomer(address: str, path: str, *, source: str = "") -> str:
 
 
 async def comes_back(address: str, path: str, token: str, *, source: str = "") -> str:
-    """Lets a visitor with a token say something. Returns why it was refused, and nothing when it was taken."""
+    """Send a message as a visitor with a token. Return why it was refused; empty when it was accepted."""
     last = ""
     try:
         async with websockets.connect(f"ws://{address}{path}", **_from(source)) as socket:

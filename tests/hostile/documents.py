@@ -1,4 +1,4 @@
-"""JSON documents that are made to cost: each is a function of a size in bytes. Those of channels have their shape."""
+"""JSON documents that are expensive to parse, each a function of its size in bytes. Some have the shape of a channel's documents."""
 
 import json
 from collections.abc import Callable, Mapping

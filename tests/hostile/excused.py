@@ -1,6 +1,6 @@
-"""Where outside text arrives, and which functions there need not be walked with hostile input, with the reason.
+"""The modules that outside text reaches, and the reason for each function there that is not tested with hostile input.
 
-A reason is for a function, or for a module whose public functions all share it. New modules have no reason: they are asked for one.
+A reason is for one function, or for a module whose public functions all share it. A new module has no reason, so a test asks for one.
 """
 
 from collections.abc import Mapping
@@ -29,10 +29,10 @@ WALKED: Final = (
 )
 
 _OURS: Final = "the text is ours: a name, a reason or a setting of the program or its operator"
-_CONFIGURED: Final = "the text is configuration, which lint and the schema have bounded"
-_ID: Final = "an id of ours, compared or used as a key; its length is bounded where it comes in"
-_LOG: Final = "bytes of our own topics, handed on as they are or decoded by protobuf in time linear in them"
-_CALLS: Final = "hands the text to functions that are in the registry, after a bound of its own or theirs"
+_CONFIGURED: Final = "the text is configuration, which lint and the schema limit"
+_ID: Final = "an id of ours, compared or used as a key; its length is limited where it arrives"
+_LOG: Final = "bytes of our own topics, passed on unchanged or decoded by protobuf in linear time"
+_CALLS: Final = "passes the text to functions in the registry; one of the two limits its length"
 
 _MODULES: Final = {
     _OURS: (

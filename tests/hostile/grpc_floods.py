@@ -1,7 +1,7 @@
-"""Floods of gRPC calls: what a hostile or broken client does to a port. Nothing here checks anything.
+"""Floods of gRPC calls, as a hostile or broken client sends them to a port. This module checks nothing.
 
-Each flood is an async context manager that runs beside the block: `async with submit_flood(address, token): …`. What it
-counted is in the `Flood` that it gives. Used by the tests, and by `tests/bench/hostile_fairness.py`.
+Each flood is an async context manager that runs during the block: `async with submit_flood(address, token): …`. It provides a
+`Flood` with its counts. The tests and `tests/bench/hostile_fairness.py` use them.
 """
 
 from __future__ import annotations  # the async stubs exist in .pyi files only
@@ -32,7 +32,7 @@ _TIMEOUT_S = 10
 
 @dataclass
 class Flood:
-    """What became of its calls, by status; `open` of streams that were answered or are still waiting."""
+    """Counts of calls: `codes` by gRPC status ("MESSAGE": a message of a stream), `reasons` by reason code, `sent` in total."""
 
     codes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -40,13 +40,13 @@ class Flood:
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:
-    """Metadata with a token; none for a stranger."""
+    """Return metadata with the token; empty metadata without one."""
     return (("authorization", f"Bearer {token}"),) if token else ()
 
 
 @asynccontextmanager
 async def connections(address: str, count: int) -> AsyncIterator[list[grpc.aio.Channel]]:
-    """Channels that share no connection."""
+    """Provide channels that do not share connections."""
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
@@ -62,7 +62,7 @@ async def connections(address: str, count: int) -> AsyncIterator[list[grpc.aio.C
 async def open_streams(
     address: str, method: str, *, connections_: int, streams: int, token: str = "", request: bytes = b""
 ) -> AsyncIterator[Flood]:
-    """Opens server streams and keeps them: `streams` on each of `connections_` connections."""
+    """Open server streams and keep them open: `streams` on each of `connections_` connections."""
     flood = Flood()
 
     async def one(channel: Any) -> None:
@@ -92,7 +92,7 @@ async def repeated_calls(
     at_once: int = 100,
     connections_: int = 4,
 ) -> AsyncIterator[Flood]:
-    """Unary calls without pause: `at_once` are always in flight; a refused one is repeated at once."""
+    """Make unary calls without pause: `at_once` calls are always in progress, and a refused call is repeated at once."""
     flood = Flood()
     numbers = itertools.count()
 
@@ -116,7 +116,7 @@ async def repeated_calls(
 
 @asynccontextmanager
 async def submit_flood(address: str, token: str, *, at_once: int = 200, account: str = "") -> AsyncIterator[Flood]:
-    """Submit by ever new customers."""
+    """Call Submit, each time as a new customer."""
 
     def request(number: int) -> Message:
         return ingest_pb2.SubmitRequest(
@@ -131,7 +131,7 @@ async def submit_flood(address: str, token: str, *, at_once: int = 200, account:
 async def submit_stream_flood(
     address: str, token: str, *, streams: int = 20, account: str = ""
 ) -> AsyncIterator[Flood]:
-    """SubmitStream, written as fast as flow control allows, on several connections."""
+    """Call SubmitStream on several connections and write as fast as flow control allows."""
     flood = Flood()
     numbers = itertools.count()
 
@@ -164,7 +164,7 @@ async def submit_stream_flood(
 
 @asynccontextmanager
 async def watch_events_flood(address: str, token: str, *, streams: int = 200) -> AsyncIterator[Flood]:
-    """WatchEvents that are opened and never read further."""
+    """Open WatchEvents streams and never read further."""
     request = sla_pb2.WatchEventsRequest().SerializeToString()
     async with open_streams(
         address, WATCH_EVENTS, connections_=4, streams=streams // 4, token=token, request=request
@@ -174,14 +174,14 @@ async def watch_events_flood(address: str, token: str, *, streams: int = 200) ->
 
 @asynccontextmanager
 async def health_watch_flood(address: str, *, connections_: int = 21, streams: int = 2000) -> AsyncIterator[Flood]:
-    """Anonymous health watches on a port, as many as the connections carry."""
+    """Open anonymous health watches on a port, up to the limit of each connection."""
     async with open_streams(address, HEALTH_WATCH, connections_=connections_, streams=streams) as flood:
         yield flood
 
 
 @asynccontextmanager
 async def upsert_agent_flood(address: str, token: str, *, pool_chars: int = 20) -> AsyncIterator[Flood]:
-    """UpsertAgent into ever new pools that no configuration names."""
+    """Call UpsertAgent, each time for a new pool that no configuration names."""
 
     def request(number: int) -> Message:
         pool = f"invented-{number}-".ljust(pool_chars, "x")
@@ -205,7 +205,7 @@ async def _beside(work: Any) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], timeout_s: float = 20) -> None:
-    """Waits until a condition of another task's making holds."""
+    """Wait until a condition holds that another task makes true."""
     async with asyncio.timeout(timeout_s):
         while True:
             found = condition()

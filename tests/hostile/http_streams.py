@@ -1,4 +1,4 @@
-"""One connection that sends for ever: fields, one field, a URL, trailers, extensions of chunks, requests in a row."""
+"""One connection that sends without end: many fields, one field, a URL, trailers, chunk extensions, or pipelined requests."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ KINDS: tuple[Kind, ...] = ("fields", "field", "url", "trailers", "trailer", "ext
 
 
 def stream(kind: Kind, path: str) -> Iterator[bytes]:
-    """The bytes of the attack, without end."""
+    """Yield the bytes of the attack without end."""
     chunked = b"POST %s HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" % path.encode()
     block = b"x" * 16_000
     if kind == "fields":
@@ -45,7 +45,7 @@ def stream(kind: Kind, path: str) -> Iterator[bytes]:
 async def send_for_ever(
     address: str, kind: Kind, megabytes: float, path: str = "/", source: str = "", within_s: float = 30.0
 ) -> Measurement:
-    """Sends until `megabytes` have gone, or the server has had enough. `still_open` is 1 when it never had."""
+    """Send until `megabytes` are sent or the server closes the connection. `still_open` is 1 when it never closed."""
     measured = Measurement(f"http_{kind}", connections=1)
     begun = time.monotonic()
     reader, writer = await connect(address, source)
@@ -60,7 +60,7 @@ async def send_for_ever(
                     measured.still_open = 1
                     break
     except EXCUSED:
-        pass  # it had enough
+        pass  # closed by the server
     except TimeoutError:
         measured.still_open = 1
     measured.open_s.append(time.monotonic() - begun)

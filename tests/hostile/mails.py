@@ -1,4 +1,4 @@
-"""Mails that are made to cost: each is a function of a size in bytes. `worst` is for a bench: the whole corpus at one size."""
+"""Mails that are expensive to parse, each a function of its size in bytes. `worst` is for a bench: the whole corpus at one size."""
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
@@ -29,14 +29,14 @@ def _header(name: bytes, piece: bytes) -> Mail:
 
 
 def _words(piece: bytes) -> Mail:
-    """Each header that is read, full of encoded words."""
+    """Return a mail in which each header that is read is full of encoded words."""
     names = (b"From", b"Subject", b"Message-ID", b"In-Reply-To", b"References", b"Reply-To", b"Precedence", b"Auto-Submitted",
              b"X-Auto-Response-Suppress", b"Content-Type", b"Content-Disposition")  # fmt: skip
     return lambda size: b"".join(n + b": " + _filled(piece, size // len(names)) + b"\r\n" for n in names) + b"\r\nhi"
 
 
 def _deep(lines: bytes) -> Mail:
-    """Nested multiparts, then short lines that each could be a boundary of any of them."""
+    """Return a mail with nested multiparts, then short lines, each of which may be a boundary of any multipart."""
 
     def made(size: int) -> bytes:
         levels = b"".join(
@@ -137,6 +137,6 @@ MAILS: Final[Mapping[str, Mail]] = MappingProxyType(
 
 
 def worst(size: int) -> Iterator[tuple[str, bytes]]:
-    """All mails at one size."""
+    """Yield the name and the bytes of each mail at one size."""
     for name, make in MAILS.items():
         yield name, make(size)

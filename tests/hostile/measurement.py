@@ -1,4 +1,4 @@
-"""What an attack did and met, and what others met meanwhile."""
+"""Measurements of an attack: its sent bytes and answers, and the service that valid callers got during it."""
 
 import asyncio
 import time
@@ -7,15 +7,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import psutil  # type: ignore[import-untyped] # its stubs are a package of their own
+import psutil  # type: ignore[import-untyped] # its stubs are a separate package
 
 EXCUSED = (ConnectionError, OSError, asyncio.IncompleteReadError)
-"""How a connection ends that the other side has closed."""
+"""The errors of a connection that the other side has closed."""
 
 
 @dataclass(slots=True)
 class Measurement:
-    """`answers`: by status or reply code, "" for a connection that ended without one. `open_s`: how long each connection lasted."""
+    """The counts of one attack.
+
+    `answers`: connections by status or reply code, "" for a connection that ended without one. `open_s`: the duration of each
+    connection, in seconds. `valid_*`: the calls of a valid caller during the attack.
+    """
 
     name: str
     connections: int = 0
@@ -29,24 +33,24 @@ class Measurement:
 
 
 def rss_mb(pid: int) -> float:
-    """Resident memory of a process."""
+    """Return the resident memory of a process, in MiB."""
     return float(psutil.Process(pid).memory_info().rss) / (1 << 20)
 
 
 def host_port(address: str) -> tuple[str, int]:
-    """Of `host:port`."""
+    """Split `host:port` into host and port."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
 
 
 async def connect(address: str, source: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection from the given source address."""
+    """Open a connection from the given source address."""
     host, port = host_port(address)
     return await asyncio.open_connection(host, port, local_addr=(source, 0) if source else None)
 
 
 def hang_up(writer: asyncio.StreamWriter) -> None:
-    """At once, without a goodbye."""
+    """Abort the connection at once, without closing the protocol."""
     writer.transport.abort()
 
 
@@ -54,7 +58,7 @@ def hang_up(writer: asyncio.StreamWriter) -> None:
 async def valid_meanwhile(
     measured: Measurement, call: Callable[[], Awaitable[bool]], every_s: float = 0.05
 ) -> AsyncIterator[None]:
-    """Calls `call` again and again while the block runs; it says whether it was served."""
+    """Repeat `call` while the block runs and record the results. `call` returns whether it was served."""
 
     async def go_on() -> None:
         while True:
@@ -72,7 +76,7 @@ async def valid_meanwhile(
     task = asyncio.create_task(go_on())
     try:
         yield
-        # At least one whole call after the attack has done what it does.
+        # At least one complete call must follow the end of the attack.
         seen = measured.valid_sent
         while measured.valid_sent < seen + 2 and not task.done():  # noqa: ASYNC110 - counted, not announced
             await asyncio.sleep(every_s)

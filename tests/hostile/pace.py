@@ -1,4 +1,4 @@
-"""CPU of a function on growing inputs, and whether it grows faster than they do. Ratios only; no clock of any machine."""
+"""Measures whether the CPU time of a function grows faster than its input. It compares ratios, never absolute times of a machine."""
 
 import functools
 import gc
@@ -11,14 +11,14 @@ from tests.hostile.registry import Entry
 _FIRST = 4 << 10
 _STEP = 4
 _MOST_RATIO = 2.0 * _STEP
-"""Four times the input may take eight times as long: caches and allocators; quadratic work takes sixteen."""
+"""Four times the input may take eight times as long, because of caches and allocators; quadratic work takes sixteen times."""
 _LOOP_SHARE = 2.5
-"""Of the baseline, which takes 20 ms on the machine where 50 ms were promised."""
+"""Times the baseline, which takes 20 ms on the machine for which 50 ms are required."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One input that a function is not fit for."""
+    """One input for which a function is too slow. `size` in characters or bytes; `what`: the violation."""
 
     kind: str
     size: int
@@ -27,18 +27,18 @@ class Fault:
 
 @functools.cache
 def baseline() -> float:
-    """CPU of a fixed piece of work."""
-    # From now on the allocator keeps blocks of this size: before, a block above 128 KB is fetched and returned each time,
-    # which costs more than what is done with it.
+    """Return the CPU time of a fixed piece of work, in seconds."""
+    # After this the allocator keeps blocks of this size. Before it, the allocator requests and returns each block above 128 KB,
+    # which costs more than the work on the block.
     block = bytes(24 << 20)
     del block
     return least(lambda: sum(range(1_000_000)), 5)
 
 
 def least(work: Callable[[], object], times: int) -> float:
-    """The least CPU of several runs: what else the machine does counts for nothing."""
+    """Return the least CPU time of several runs, in seconds, so that other load on the machine has no influence."""
     spent = []
-    gc.disable()  # a collection costs by what the whole process holds
+    gc.disable()  # the cost of a collection depends on all objects of the process
     try:
         for _ in range(times):
             begun = time.thread_time()
@@ -50,7 +50,7 @@ def least(work: Callable[[], object], times: int) -> float:
 
 
 def sizes(most: int) -> Iterator[int]:
-    """Growing sizes, the largest last."""
+    """Yield growing sizes; the largest is the last."""
     size = min(_FIRST, most)
     while size < most:
         yield size
@@ -59,13 +59,16 @@ def sizes(most: int) -> Iterator[int]:
 
 
 def faults_of(entry: Entry, kind: str, make: Callable[[int], str | bytes], largest: int) -> list[Fault]:
-    """What is wrong with a function for one kind of input, at sizes up to `largest`. Stops at the first fault, before it takes hours."""
+    """Return the faults of a function for one kind of input, at sizes up to `largest`.
+
+    Stops at the first fault, because larger inputs could take hours.
+    """
 
     def cost(size: int, times: int) -> float:
         given = make(size)
         return least(lambda: entry.feed(given), times)
 
-    # Below, the clock's own grain and the pages of the allocator are seen.
+    # Below this, the resolution of the clock and the pages of the allocator dominate.
     floor = baseline() / 3
     before, size_before = 0.0, 0
     for size in sizes(min(largest, entry.most)):

@@ -1,8 +1,8 @@
-"""Every function that takes text or bytes from outside, with a way to feed it: walked by `tests/unit/hostile` and by the fuzzers.
+"""Every function that takes text or bytes from outside, with a way to call it. `tests/unit/hostile` and the fuzzers use them all.
 
-An entry's `feed` takes any text, or any bytes, at all. A refusal is an answer; anything else that is raised is a fault.
-`on_loop`: it runs on a service's event loop, so that the longest input that can reach it may hold the loop for a moment only.
-`inputs`: which hostile inputs it is fed: texts, the same as bytes, JSON documents, or mails. `most`: bytes that can reach it at all.
+An entry's `feed` accepts any text or any bytes. A refusal is a valid answer; any other exception is a fault.
+`on_loop`: the function runs on a service's event loop, so the longest input may block the loop only for a moment.
+`inputs`: the kind of hostile input: texts, the same texts as bytes, JSON documents, or mails. `most`: the largest input, in bytes.
 """
 
 import functools
@@ -81,7 +81,7 @@ _MEGABYTE: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One function, or several that are called together."""
+    """One function, or several functions that are called together."""
 
     functions: tuple[str, ...]
     feed: Feed
@@ -90,12 +90,12 @@ class Entry:
     most: int = 4 * _MEGABYTE
 
     def given(self, raw: bytes) -> "str | bytes":
-        """What these bytes are for `feed`: a text where it takes texts."""
+        """Convert bytes for `feed`: to a text if it takes texts."""
         return as_text(raw) if self.inputs == "texts" else raw
 
 
 def as_text(raw: bytes) -> str:
-    """Any bytes as a text that can hold anything, lone surrogates too."""
+    """Decode any bytes to a text, which may contain anything, also lone surrogates."""
     try:
         return raw.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
@@ -122,7 +122,7 @@ def _refusing(function: Feed, *errors: type[Exception]) -> Feed:
 
 @functools.lru_cache(maxsize=1)
 def _request(given: str) -> ingest_pb2.SubmitRequest:
-    # Protobuf itself takes no lone surrogates.
+    # Protobuf does not accept lone surrogates.
     plain = given.encode("utf-8", "replace").decode()
     return ingest_pb2.SubmitRequest(
         idempotency_key=plain[:60],
@@ -156,7 +156,7 @@ _PROXIES: Final = TrustedProxies(networks_of("10.0.0.0/8"))
 
 
 def _mail_data(raw: bytes) -> None:
-    """As it arrives: in pieces of any size, and a single one."""
+    """Feed a mail as it arrives: in small pieces, and in large ones."""
     for size in (1_000, 64 << 10):
         collector = Collector(8 * _MEGABYTE, _MEGABYTE)
         for start in range(0, len(raw), size):
@@ -238,7 +238,7 @@ _CONDITIONS: Final = CelConditions(_WHENS)
 
 
 def _state(read: Callable[[bytes, bytes], object], *keys: bytes) -> Feed:
-    """The state of a lane. msgspec's errors are ValueErrors, and so are Unicode's."""
+    """Return a feed that reads the state of a lane. The errors of msgspec and of Unicode are ValueErrors."""
 
     def feed(raw: bytes) -> None:
         for key in keys:
@@ -324,7 +324,7 @@ ENTRIES: Final = (
           _all(webhook_keys.key_of, webhook_keys.problem_of_secret), most=_MEGABYTE // 4),
     Entry(_named("services.chassis.webhooks", "signature"),
           _all(lambda given: webhooks.signature(b"k", "msg_1", "1", given.encode("utf-8", "replace"))), most=_MEGABYTE // 4),
-    # where calls come from and where tenants send
+    # addresses of callers and of tenants' destinations
     Entry(_named("services.chassis.http.proxies", "TrustedProxies.client", "address_in", "peer_key"),
           _all(address_in, peer_key, lambda given: _PROXIES.client("10.0.0.1", [given, given])), most=_MEGABYTE // 16),
     Entry(_named("services.chassis.destinations", "problem_of_url", "problem_of_host"),
@@ -348,14 +348,14 @@ ENTRIES: Final = (
     Entry(_named("services.chassis.pattern_cost", "pattern_cost"),
           _all(_refusing(lambda given: pattern_cost.pattern_cost(given, 4_000), Unestimable))),
     Entry(_named("services.chassis.expressions", "Expressions.holds"), _all(_conditions)),
-    # JSON of channels: large bodies are read in a thread
+    # JSON of channels; large bodies are read in a thread
     Entry(_named(_DOMAIN + "telegram", "parse_update"), telegram.parse_update, "documents", on_loop=False, most=3 * _MEGABYTE),
     Entry(_named(_DOMAIN + "whatsapp", "parse_notification"), whatsapp.parse_notification, "documents", on_loop=False, most=3 * _MEGABYTE),
     Entry((*_named(_DOMAIN + "webhook", "parse_call"), *_named(_DOMAIN + "json_body", "parse_json", "shaped", "may_be_unstorable", "unstorable")),
           webhook.parse_call, "documents", on_loop=False, most=3 * _MEGABYTE),
     Entry(_named(_DOMAIN + "webchat", "parse_frame"), webchat.parse_frame, "documents", most=_MEGABYTE // 16),
     Entry(_named(_DOMAIN + "json_body", "parse_json"), json_body.parse_json, "documents", on_loop=False, most=3 * _MEGABYTE),
-    # mail: in processes of its own
+    # mail, which is read in separate processes
     Entry(_named(_MAIL + "mail", "read_mail", "parse_mail", "unread_mail"),
           _mails,
           "mails", on_loop=False, most=_MEGABYTE),
@@ -367,7 +367,7 @@ ENTRIES: Final = (
     Entry(_named(_MAIL + "headers", "decode_words", "sender", "canonical", "message_ids"), _all(_mail_names), on_loop=False, most=_MEGABYTE),
     Entry(_named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), _charsets, "bytes", on_loop=False, most=_MEGABYTE),
     Entry(_named(_MAIL + "html", "to_text"), _all(html.to_text), on_loop=False, most=4 * _MEGABYTE),
-    # calls before anything is known of them
+    # bytes of gRPC requests, before they are decoded
     Entry(_named("services.chassis.tokens.keys", "keys_of_set"),
           _refusing(lambda raw: keys_of_set(raw, "https://a.example"), ChaparError), "documents"),
     Entry((*_named("services.chassis.grpc.requests", "RequestReader.read"), *_named("services.chassis.grpc.field_limits", "FieldLimits.check")),
@@ -375,7 +375,7 @@ ENTRIES: Final = (
     Entry(_named("services.chassis.grpc.peers", "typed_names"), lambda raw: typed_names({"peer_dns": [raw], "x509_common_name": [raw]}), "bytes",
           most=_MEGABYTE // 16),
     Entry(_named("services.chassis.keys", "split_key"), _refusing(split_key, ValueError), "bytes", most=_MEGABYTE // 16),
-    # what lanes keep of themselves
+    # the state that lanes keep
     Entry(_named("services.chassis.kafka.changelog", "Position.decode"), _refusing(Position.decode, ValueError), "bytes"),
     Entry(_named("services.router.translate.codec", "decode", "parse_key"),
           _state(lambda key, value: (codec.decode(value), codec.decode(b"\x01" + value), codec.parse_key(value)), b""), "bytes"),

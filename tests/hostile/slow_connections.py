@@ -1,4 +1,6 @@
-"""Connections that never finish: no head, half a head, a head or a body that drips, an answer that is never read, silence after an answer."""
+"""Connections that never finish: no head, half a head, a head or a body that arrives byte by byte, an answer that is never read,
+and silence after an answer.
+"""
 
 import asyncio
 import time
@@ -11,7 +13,7 @@ KINDS: tuple[Kind, ...] = ("silent", "half_head", "dripping_head", "half_body", 
 
 
 def opening(kind: Kind, path: str, method: str = "POST") -> bytes:
-    """The first bytes of an attack."""
+    """Return the first bytes of an attack."""
     head = f"{method} {path} HTTP/1.1\r\nhost: x\r\n".encode()
     if kind == "silent":
         return b""
@@ -27,7 +29,7 @@ def opening(kind: Kind, path: str, method: str = "POST") -> bytes:
 async def hold(
     address: str, kind: Kind, count: int, hold_s: float, path: str = "/", source: str = "", drip_s: float = 0.2
 ) -> Measurement:
-    """`count` connections at once, held until the server closes them or the time is over. `still_open`: those it never closed."""
+    """Hold `count` connections at once until the server closes them or `hold_s` is over. `still_open`: those it never closed."""
     measured = Measurement(f"slow_{kind}", connections=count)
 
     async def one() -> None:
@@ -65,7 +67,7 @@ async def hold(
 
 
 async def _drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, every_s: float) -> bytes:
-    """A byte now and then, until the server says or does something."""
+    """Send a byte every `every_s` seconds until the server answers or closes the connection. Return the answer."""
     said = asyncio.ensure_future(reader.read(65536))
     try:
         while not said.done():
@@ -81,7 +83,7 @@ async def _drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ever
 
 
 async def _unread(writer: asyncio.StreamWriter, requests: bytes) -> None:
-    """Asks and asks and reads nothing, until the server hangs up."""
+    """Send requests without reading the answers, until the server closes the connection."""
     writer.transport.pause_reading()  # type: ignore[attr-defined]  # a transport of a socket has it
     while True:
         writer.write(requests)

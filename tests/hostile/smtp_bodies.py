@@ -1,4 +1,4 @@
-"""SMTP sessions that send large mails and break off before the end; sessions that are held; sessions that ask without end."""
+"""SMTP sessions that send large mails and end before the mail is complete, and sessions that stay open without further commands."""
 
 import asyncio
 import ssl
@@ -52,7 +52,7 @@ async def broken_off(
     tls: ssl.SSLContext | None = None,
     look: Callable[[], None] = lambda: None,
 ) -> Measurement:
-    """`count` sessions at once send `megabytes` each and then hang up. `look` is called when all have sent what they could."""
+    """Send `megabytes` in each of `count` parallel sessions, then disconnect. `look` is called when all have finished sending."""
     measured = Measurement("smtp_bodies", connections=count)
     writers: list[asyncio.StreamWriter] = []
 
@@ -83,7 +83,7 @@ async def broken_off(
 
 
 async def held(address: str, count: int, hold_s: float, *, source: str = "", say: bytes = b"") -> Measurement:
-    """Sessions that say one thing and then nothing more. `still_open`: those that the server never closed."""
+    """Hold sessions that send `say` and then nothing more. `still_open`: those that the server never closed."""
     measured = Measurement("smtp_held", connections=count)
 
     async def one() -> None:
@@ -114,7 +114,7 @@ async def held(address: str, count: int, hold_s: float, *, source: str = "", say
 
 
 async def small_mail(address: str, to: str, number: int, *, source: str = "") -> str:
-    """Sends an ordinary mail. Returns the reply to it when it was refused, and nothing when it was taken."""
+    """Send an ordinary mail. Return the reply when it was refused; empty when it was accepted."""
     reader, writer = await _to_data(address, to, source, None)
     try:
         text = f"From: b@valid.example\r\nMessage-ID: <{number}@valid.example>\r\nSubject: s\r\n\r\nhello, where is my order?\r\n.\r\n"

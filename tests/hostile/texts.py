@@ -1,4 +1,4 @@
-"""Texts that are made to cost: each is a function of a number of characters."""
+"""Texts that are expensive to process, each a function of its number of characters."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

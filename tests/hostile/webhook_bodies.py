@@ -1,4 +1,6 @@
-"""Large webhook bodies in parallel, each with a well-formed and wrong signature; or without any, which must be refused before the body is read."""
+"""Large webhook bodies in parallel, each with a well-formed but wrong signature, or without a signature. A body without a
+signature must be refused before it is read.
+"""
 
 import asyncio
 import time
@@ -7,7 +9,7 @@ from tests.hostile.measurement import EXCUSED, Measurement, connect, hang_up
 
 
 def head(path: str, size: int, *, signed: bool) -> bytes:
-    """Of a call of the generic webhook."""
+    """Return the head of a call of the generic webhook."""
     proof = (
         f"webhook-id: msg_hostile\r\nwebhook-timestamp: {int(time.time())}\r\nwebhook-signature: v1,{'A' * 43}=\r\n"
         if signed
@@ -29,7 +31,10 @@ async def send_bodies(
     hold_back: bool = True,
     within_s: float = 30.0,
 ) -> Measurement:
-    """`count` at once. `hold_back`: all but the last bytes are sent, so that every body waits until all are there."""
+    """Send `count` bodies at once.
+
+    `hold_back`: first all bytes but the last of each body are sent, so that the server holds all bodies at the same time.
+    """
     measured = Measurement("webhook_bodies", connections=count)
     piece = b"x" * 65536
     ready = asyncio.Semaphore(0)

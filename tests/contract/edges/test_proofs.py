@@ -1,4 +1,4 @@
-"""Proofs of origin against the providers' published vectors, and against any other content of a header."""
+"""Proofs of origin are tested with the providers' published vectors, and with any other text that a header may contain."""
 
 import hashlib
 import hmac
@@ -25,8 +25,7 @@ NOW = 1614265330.0
 
 
 def test_the_vector_of_standard_webhooks() -> None:
-    """The specification's own example is proven, also among other signatures and by a second secret; with a time one
-    second different it is not."""
+    """The example of Standard Webhooks is proven, also among other signatures and with a second secret; a changed body is not."""
     assert standard_webhook(ID, STAMP, SIGNATURE, BODY, [SECRET], NOW) is None
     assert standard_webhook(ID, STAMP, f"v1a,x v1,AAAA {SIGNATURE}", BODY, ["whsec_AAAA", SECRET], NOW) is None
     assert standard_webhook(ID, STAMP, SIGNATURE, BODY + b" ", [SECRET], NOW) is not None
@@ -34,7 +33,7 @@ def test_the_vector_of_standard_webhooks() -> None:
 
 @pytest.mark.parametrize(("offset", "good"), [(-300, True), (300, True), (-301, False), (301, False)])
 def test_the_window_is_five_minutes_both_ways(offset: int, good: bool) -> None:
-    """A later replay is refused, and so is a clock that is ahead."""
+    """A replay after more than five minutes is refused, and so is a clock that is more than five minutes ahead."""
     assert (standard_webhook(ID, STAMP, SIGNATURE, BODY, [SECRET], NOW + offset) is None) is good
 
 
@@ -43,7 +42,7 @@ def test_the_window_is_five_minutes_both_ways(offset: int, good: bool) -> None:
     st.text(min_size=1, max_size=50, alphabet=st.characters(min_codepoint=33, max_codepoint=126)),
 )
 def test_we_agree_with_the_reference_library(body: bytes, message_id: str) -> None:
-    """What `standardwebhooks` signs is proven here."""
+    """A body that `standardwebhooks` has signed is proven."""
     from datetime import UTC, datetime
 
     text = body.decode("latin-1")
@@ -56,7 +55,7 @@ ANY = st.text(max_size=300) | st.binary(max_size=300).map(lambda raw: raw.decode
 
 @given(ANY, ANY, ANY)
 def test_hostile_headers_are_a_refusal_never_an_exception(message_id: str, stamp: str, signature: str) -> None:
-    """Bad base64, non-ASCII and huge numbers give Unproven."""
+    """Headers with bad base64, non-ASCII characters or huge numbers give Unproven."""
     assert isinstance(standard_webhook(message_id, stamp, signature, BODY, [SECRET], NOW), Unproven)
     assert isinstance(standard_webhook(ID, stamp, f"v1,{signature}", BODY, [SECRET], NOW), Unproven)
     assert isinstance(hub_signature(signature, BODY, "app"), Unproven)
@@ -67,7 +66,7 @@ def test_hostile_headers_are_a_refusal_never_an_exception(message_id: str, stamp
 
 
 def test_hub_signature_covers_the_bytes_as_received() -> None:
-    """Escaped Unicode is signed as received; the same JSON with other escapes is not proven."""
+    """The signature covers escaped Unicode as it was sent; the same JSON in another notation is not proven."""
     escaped, plain = b'{"text":"\\u0633"}', '{"text":"س"}'.encode()
     header = "sha256=" + hmac.new(b"app", escaped, hashlib.sha256).hexdigest()
     assert hub_signature(header, escaped, "app") is None
@@ -77,7 +76,7 @@ def test_hub_signature_covers_the_bytes_as_received() -> None:
 
 
 def test_a_visitors_token_is_for_one_account_and_one_time() -> None:
-    """Another account, another secret, a changed visitor, too old, from the future: the token is refused."""
+    """A token of another account, with another secret or a changed visitor, too old, or from the future names no visitor."""
     token = issue_token("s", "demo/main", "visitor-12345", 1000)
     assert visitor_of(token, "s", "demo/main", 1500, 600) == "visitor-12345"
     assert visitor_of(token, "s", "demo/other", 1500, 600) is None

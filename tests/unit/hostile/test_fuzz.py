@@ -1,4 +1,4 @@
-"""Each parser is fuzzed for a moment in every run, and the fuzzers see what they should."""
+"""Each parser is fuzzed for two seconds in every run, and the fuzzers find planted faults."""
 
 import subprocess
 import sys
@@ -17,14 +17,14 @@ from tests.hostile.registry import BY_NAME, ENTRIES
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_moment_of_fuzzing_finds_nothing(kind: str, tmp_path: Path) -> None:
-    """`make fuzz SECONDS=600` looks for longer."""
+    """Two seconds of fuzzing find no fault; `make fuzz SECONDS=600` searches longer."""
     done = fuzz(kind, 2, tmp_path)
     assert done.returncode == 0, done.stderr[-3_000:]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kept_input_is_taken(kind: str) -> None:
-    """What once broke a parser is in the corpus, and is tried with each parser of its kind."""
+    """The corpus has each input that once broke a parser; each parser of its kind is tried with it."""
     feed = feed_of(kind)
     for seed in seeds_of(kind):
         feed(seed)
@@ -34,18 +34,18 @@ def test_every_kept_input_is_taken(kind: str) -> None:
 @settings(max_examples=60, deadline=None)
 @given(raw=st.binary(max_size=500) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_an_answer_or_a_refusal(name: str, raw: bytes) -> None:
-    """Nothing else comes out of any function in the registry."""
+    """For any bytes, a function in the registry returns or refuses; it raises no other exception."""
     entry = BY_NAME[name]
     entry.feed(entry.given(raw))
 
 
 def test_every_kind_of_input_is_fuzzed() -> None:
-    """An entry of a kind that no process takes would be left out."""
+    """Each kind of input in the registry has a fuzzing process; without one, its entries would be left out."""
     assert {entry.inputs for entry in ENTRIES} <= set(KINDS)
 
 
 def test_without_atheris_hypothesis_finds_a_planted_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The harness can fail: a parser that breaks at a byte of its corpus is caught."""
+    """The harness can fail: it finds a parser that fails at a byte of its corpus."""
 
     def broken(data: bytes) -> None:
         assert b"\x7fX" not in data
@@ -57,7 +57,7 @@ def test_without_atheris_hypothesis_finds_a_planted_fault(monkeypatch: pytest.Mo
 
 
 def test_a_process_finds_a_planted_fault(tmp_path: Path) -> None:
-    """The same in a process of its own, guided by coverage where atheris is."""
+    """A fuzzing process finds a planted fault too, guided by coverage where atheris is installed."""
     program = "import sys; from tests.fuzz import one, targets\ntargets.feed_of = lambda kind: (lambda data: 1 / (len(data) < 3))\none.main()"
     done = subprocess.run(
         [sys.executable, "-c", program, "bytes", "20", str(tmp_path)],

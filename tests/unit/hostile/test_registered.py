@@ -1,4 +1,4 @@
-"""No function that takes text or bytes from outside is forgotten: each is in the registry, or excused with a reason."""
+"""Each function that takes text or bytes from outside is in the registry, or is excused with a reason."""
 
 import ast
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ TEXTS = frozenset({"str", "bytes", "bytearray", "memoryview", "EmailMessage", "M
 
 
 def modules() -> Iterator[Path]:
-    """The modules that outside text reaches."""
+    """Yield the modules that outside text reaches."""
     for pattern in WALKED:
         yield from sorted(path for path in ROOT.glob(pattern) if "_pb2" not in path.name)
 
 
 def functions_of(source: str, module: str) -> Iterator[str]:
-    """Public functions and methods with a parameter that is text or bytes."""
+    """Yield the public functions and methods with a parameter that is text or bytes."""
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             for inner in node.body:
@@ -52,7 +52,7 @@ def _is_text(annotation: ast.expr) -> bool:
 
 
 def excuse_of(function: str) -> str:
-    """Why a function need not be in the registry: its own reason, or its module's; empty when there is none."""
+    """Return the reason why a function need not be in the registry: its own or its module's; empty when there is none."""
     own = EXCUSED.get(function, "")
     return own or next((EXCUSED[name] for name in _above(function) if name in EXCUSED), "")
 
@@ -64,7 +64,7 @@ def _above(function: str) -> Iterator[str]:
 
 
 def found() -> list[str]:
-    """All functions of the walk."""
+    """Return all functions of the walk."""
     return [
         function
         for path in modules()
@@ -73,12 +73,12 @@ def found() -> list[str]:
 
 
 def test_every_function_that_takes_outside_text_is_registered_or_excused() -> None:
-    """Add a new one to `tests/hostile/registry.py`; or, where nothing from outside reaches it, say why in `excused.py`."""
+    """Add a new function to `tests/hostile/registry.py`. If no text from outside reaches it, give the reason in `excused.py`."""
     assert [function for function in found() if function not in REGISTERED and not excuse_of(function)] == []
 
 
 def test_the_registry_and_the_excuses_name_what_exists() -> None:
-    """A name that nothing has any more protects nothing."""
+    """The registry and the excuses contain only names of existing functions, and no name in both."""
     known = set(found())
     above = {name for function in known for name in _above(function)}
     assert sorted(REGISTERED - known) == []
@@ -99,5 +99,5 @@ def test_the_registry_and_the_excuses_name_what_exists() -> None:
     ],
 )
 def test_the_walk_sees_each_way_to_take_text(source: str, names: list[str]) -> None:
-    """Whatever its annotation looks like."""
+    """The walk finds each form of annotation with text or bytes, and skips private names and other types."""
     assert list(functions_of(source, "m")) == names
