@@ -1,6 +1,6 @@
-"""Each service steps over records that it can't take, in every topic that it reads, and goes on.
+"""Each service steps over records that it can't process, in every topic that it reads, and continues.
 
-The topics come from the readers that `tests/unit/poison` holds against the table of topics, so a new topic can't be forgotten.
+The topics come from the readers that `tests/unit/poison` compares with the table of topics, so a new topic can't be forgotten.
 """
 
 import re
@@ -36,18 +36,18 @@ NOT_COUNTED = {
     "ingest.verdicts.v1": "logged: the caller who waits for this verdict gets a time-out",
     "feedback.verdicts.v1": "logged: the caller who waits for this verdict gets a time-out",
     "personal.keys.v1": "logged: records that the key seals stay sealed",
-    "sla.state.v1": "the read model leaves out an entry that it does not know: it may be a later version's",
+    "sla.state.v1": "the read model leaves out an unknown entry: a later version may have written it",
 }
-"""Topics whose readers go on without a metric or a dead letter, and what they do instead."""
+"""Topics whose readers continue without a metric or a dead letter, and what they do instead."""
 
 
 def topics_of(service: str) -> dict[str, type[Message]]:
-    """The topics that the service reads, with their schemas. Some readers are part of every service."""
+    """Return the topics that the service reads, with their schemas. Some readers are part of every service."""
     return {reader.topic: reader.schema for reader in READERS if reader.name.startswith((f"{service} ", "all "))}
 
 
 def meaningless(schema: type[Message]) -> bytes:
-    """A valid message of the schema that says nothing: it names a tenant at most."""
+    """Return a valid message of the schema without content, except the name of a tenant if the schema has one."""
     made: Any = schema()
     if "tenant" in schema.DESCRIPTOR.fields_by_name:
         made.tenant = "acme"
@@ -55,7 +55,7 @@ def meaningless(schema: type[Message]) -> bytes:
 
 
 def partitions_of(topic: str) -> int:
-    """Of a topic as the table makes it."""
+    """Return the number of partitions that the table of topics gives a topic."""
     return TOPICS[TOPICS[topic].follows or topic].partitions
 
 
@@ -64,7 +64,7 @@ Places = dict[tuple[str, int], list[int]]
 
 
 async def poisoned(kafka: KafkaSettings, topics: dict[str, type[Message]]) -> Places:
-    """Writes three records to each partition of each topic: undecodable, meaningless, undecodable. Returns where they are."""
+    """Write three records to each partition of each topic: undecodable, meaningless, undecodable. Return their offsets."""
     found: Places = {}
     async with DurableProducer(kafka, client_id="attacker") as producer:
         for topic, schema in topics.items():
@@ -76,7 +76,7 @@ async def poisoned(kafka: KafkaSettings, topics: dict[str, type[Message]]) -> Pl
 
 
 async def reported(service: Started, kafka: KafkaSettings) -> Counter[str]:
-    """The records that were refused or stepped over, by topic: in the service's metrics, and as dead letters."""
+    """Count the records that were refused or stepped over, by topic, in the service's metrics and among the dead letters."""
     counted: Counter[str] = Counter()
     for line in (await service.get("/metrics")).text.splitlines():
         if found := METRIC.match(line):
@@ -87,7 +87,7 @@ async def reported(service: Started, kafka: KafkaSettings) -> Counter[str]:
 
 
 async def behind(kafka: KafkaSettings, places: Places) -> list[str]:
-    """The groups that have not read past the last of these records."""
+    """Return the groups that have not read past the last of these records."""
     found: list[str] = []
     async with admin_client(kafka, client_id="test") as admin:
         for group, *_ in await admin.list_consumer_groups():
@@ -103,8 +103,8 @@ async def behind(kafka: KafkaSettings, places: Places) -> list[str]:
 async def test_a_service_goes_on_after_records_that_it_cannot_take(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path, name: str
 ) -> None:
-    """Every reader reports both undecodable records, so it has gone on after the first. The groups commit past them, and configuration
-    that comes after them is taken.
+    """Every reader reports both undecodable records, so it continues after the first. The groups commit past them, and a later
+    configuration is applied.
     """
     settings, topics = kafka.settings(prefix), topics_of(name)
     assert topics
@@ -137,7 +137,7 @@ async def test_a_service_goes_on_after_records_that_it_cannot_take(
             return not await missing() and not await behind(settings, places)
 
         try:
-            await until(done, "all is reported", 40)
+            await until(done, "every record is reported", 40)
         except AssertionError as error:
             raise AssertionError(f"{await missing()}; {await behind(settings, places)}") from error
         assert not {topic for topic in await reported(service, settings) if topic in NOT_COUNTED}, "it is counted now"

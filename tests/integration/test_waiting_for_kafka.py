@@ -1,4 +1,4 @@
-"""Every service waits for Kafka and its topics at its start, outlives an outage, and says so all the time."""
+"""Every service waits for Kafka and its topics at its start, survives an outage, and reports its state all the time."""
 
 import asyncio
 import time
@@ -42,7 +42,7 @@ SERVICES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 
 
 class Broker:
-    """A broker that comes and goes. What starts it must be a thread that lives on: the broker dies with it."""
+    """A broker that can be killed and started. The broker ends with the thread that starts it, so this thread must keep running."""
 
     def __init__(self, home: Path) -> None:
         self._starter = ThreadPoolExecutor(1)
@@ -69,7 +69,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 @dataclass
 class Started:
-    """A service in a task of its own, and its port for operators."""
+    """A service in its own task, and its port for operators."""
 
     name: str
     task: "asyncio.Task[None]"
@@ -82,7 +82,7 @@ class Started:
         return await self.http.get(f"http://{self.endpoints.known['ops']}{path}")
 
     async def reason(self) -> str | None:
-        """Why it is not ready, by the component of Kafka; None when it is ready, "" while it waits for something else."""
+        """Return why Kafka is not ready; None when the service is ready, "" while it waits for another component."""
         answer = await self.get("/readyz")
         if answer.status_code == 200:
             return None
@@ -138,7 +138,7 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, within: flo
 async def test_a_service_waits_for_kafka_and_outlives_its_absence(
     broker: Broker, prefix: str, tmp_path: Path, name: str
 ) -> None:
-    """Away at the start, then there without topics, then complete, then away again without any traffic, then back."""
+    """Kafka is unreachable at the start, then runs without topics, then has all topics, then fails without traffic, then returns."""
     kafka = broker.settings(prefix)
     broker.kill()
     async with AsyncExitStack() as stack:
@@ -187,10 +187,10 @@ async def test_a_service_waits_for_kafka_and_outlives_its_absence(
         ("feedback", "personal.keys.v1"),
     ],
 )
-async def test_a_service_waits_for_the_last_topic_that_it_touches(
+async def test_a_service_waits_for_the_last_topic_that_it_uses(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path, name: str, missing: str
 ) -> None:
-    """All the others are there: it says which one it waits for, does not end, and is ready when that one is made."""
+    """All other topics exist: the service reports the missing topic, does not end, and is ready when the topic is created."""
     settings = kafka.settings(prefix)
     async with admin_client(settings, client_id="test") as admin, started(name, settings, tmp_path) as service:
         made = [

@@ -1,4 +1,4 @@
-"""Writes to a running installation as customers, agents and other systems do, with a word for each surface."""
+"""Writes to a running installation as customers, agents and other systems do, with a unique word for each surface."""
 
 import asyncio
 import base64
@@ -26,7 +26,7 @@ from services.cli.workspace import Workspace
 
 @dataclass
 class Needles:
-    """One word a surface that occurs nowhere else."""
+    """One word for each surface that occurs nowhere else."""
 
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:10])
     words: dict[str, str] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Planter:
         return f"http://{self.stack.running.endpoints['ingest']['http']}/v1/demo"
 
     async def webhook(self, text: str, customer: str, name: str, **more: Any) -> str:
-        """A message by signed webhook; returns the identity."""
+        """Send a message by signed webhook. Return the identity."""
         secret = self.workspace.demo_secrets()[WEBHOOK_SECRET]
         headers, body = signed(secret, text, customer, name)
         if more:

@@ -1,4 +1,4 @@
-"""Looks for needles in every byte below a directory, in each form in which text is kept: a search that finds nothing must have been able to find."""
+"""Searches every byte below a directory for needles, in each form in which text may be stored, so that an empty result is reliable."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 
 def forms(needle: str) -> dict[str, bytes]:
-    """The needle as it may be in a file, by the form's name."""
+    """Return the forms of a needle that a file may contain, by their names."""
     plain = needle.encode()
     found = {
         "utf-8": plain,
@@ -24,7 +24,7 @@ def forms(needle: str) -> dict[str, bytes]:
         "url-plus": quote(needle, safe="").replace("%20", "+").encode(),
     }
     for shift in range(3):
-        # Of the needle at each place in a group of three bytes, without the characters that its neighbours share.
+        # The needle at each position in a group of three bytes, without the characters that also encode neighbouring bytes.
         coded = base64.b64encode(b"\0" * shift + plain).rstrip(b"=")
         first, last = (0, 2, 3)[shift], len(coded) - (0 if (shift + len(plain)) % 3 == 0 else 1)
         found[f"base64-{shift}"] = coded[first:last]
@@ -33,7 +33,7 @@ def forms(needle: str) -> dict[str, bytes]:
 
 
 def scan(root: Path, needles: Mapping[str, str]) -> dict[str, dict[str, set[str]]]:
-    """Name of each needle that is found: to files (relative), to forms."""
+    """Return the needles that were found: name -> relative file -> forms."""
     wanted = [(name, form, value) for name, needle in needles.items() for form, value in forms(needle).items()]
     found: dict[str, dict[str, set[str]]] = {}
     for file in sorted(root.rglob("*")):
@@ -47,5 +47,5 @@ def scan(root: Path, needles: Mapping[str, str]) -> dict[str, dict[str, set[str]
 
 
 def files_of(found: Mapping[str, Mapping[str, Iterable[str]]]) -> set[str]:
-    """All files in which something was found."""
+    """Return all files in which a needle was found."""
     return {file for by_file in found.values() for file in by_file}

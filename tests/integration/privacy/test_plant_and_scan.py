@@ -1,6 +1,7 @@
-"""A person is planted through every channel and surface of a real installation, and erased; then every byte that it has kept is searched.
+"""Personal data of a person enter a real installation through every channel and surface, and the person is erased. Then every
+stored byte is searched.
 
-Nothing personal may ever be in Kafka's files, in logs or elsewhere; SQL has it until the erasure, and not after it.
+Kafka's files, logs and other files must never contain personal data. SQL contains them until the erasure, and not after it.
 """
 
 import asyncio
@@ -31,11 +32,11 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[3]
 CONTROL = "control-needle-in-clear"
 WINDOW_MS = 1_000
-"""How long after its last message a conversation without open work takes the next one."""
+"""The time after its last message in which a conversation without an open interaction accepts the next message, in ms."""
 
 
 async def until(look: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
-    """The sight, once it is true."""
+    """Repeat `look` until its result is true, and return the result."""
     async with asyncio.timeout(seconds):
         while not (seen := await look()):  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.2)
@@ -44,7 +45,7 @@ async def until(look: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
 
 @contextlib.asynccontextmanager
 async def an_agent(workspace: Workspace, reply: str) -> AsyncIterator[None]:
-    """A desk that answers everything with this and completes it."""
+    """Run an agent's desk that answers each interaction with `reply` and completes it."""
     environment = {**os.environ, "CHAPAR_HOME": str(workspace.home)}
     words = (sys.executable, "-m", "services.cli", "agents", "desk", "sara", "--auto-reply", reply)
     desk = await asyncio.create_subprocess_exec(*words, cwd=ROOT, env=environment, stdout=asyncio.subprocess.DEVNULL)
@@ -56,7 +57,7 @@ async def an_agent(workspace: Workspace, reply: str) -> AsyncIterator[None]:
 
 
 def a_configuration(folder: Path) -> Path:
-    """The example tenant, whose conversations are past after a moment, and with a webhook that no receiver answers."""
+    """Write the example tenant with a conversation window of one second and a webhook that no receiver answers."""
     text = EXAMPLE.read_text()
     for account in (
         '    secrets: {signing_secret: "env:CHAPAR_SECRET_DEMO__WEBHOOK_SECRET"}\n',
@@ -92,7 +93,7 @@ async def states(planter: Planter, conversation: str) -> set[str]:
 
 
 async def is_past(planter: Planter, conversation: str, *, surveyed: bool) -> bool:
-    """Whether the next message begins another conversation: its window is over.
+    """Return whether the window of the conversation is over, so that the next message begins another conversation.
 
     The window begins when the intake lane closes the interaction and, if the person is `surveyed`, again with the invitation.
     """
@@ -117,7 +118,7 @@ async def is_past(planter: Planter, conversation: str, *, surveyed: bool) -> boo
 
 
 async def plant(planter: Planter, provider: HttpProvider) -> tuple[str, str]:
-    """Everything that a person may leave; returns the person and the home identity."""
+    """Create all data that a person may leave. Return the person and the home identity."""
     n, number = planter.needles, 700_000_000 + int(uuid.uuid4().int % 100_000_000)
     n.words["phone"] = f"98912{number % 10_000_000:07d}"
     n.words["chat"] = str(number)
@@ -150,7 +151,7 @@ async def plant(planter: Planter, provider: HttpProvider) -> tuple[str, str]:
                 idempotency_key=uuid.uuid4().hex, identity_id=identity, home_identity_id=home, evidence=n["evidence"]
             )
         )
-    # From here on no agent answers: work under way stays so. The survey's least gap keeps the second contact from being asked about.
+    # From here on no agent answers, so interactions stay open. The survey's minimum gap prevents an invitation for the second contact.
     await until(lambda: is_past(planter, second.conversation_id, surveyed=False))
     await planter.webhook(n["third"], n["nativeid"], n["name"])
     third = (await until(lambda: found_by(planter, n["third"])))[0]

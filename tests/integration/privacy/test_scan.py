@@ -1,4 +1,4 @@
-"""The scan finds what it looks for, wherever it is and however it is written."""
+"""The scan finds a needle at every place and in every form."""
 
 import base64
 import json
@@ -37,12 +37,12 @@ def test_each_form_is_found_in_the_middle_of_a_file(tmp_path: Path, written: byt
 
 
 @given(before=st.binary(max_size=9), after=st.binary(max_size=9))
-def test_base64_is_found_whatever_stands_beside_it(before: bytes, after: bytes) -> None:
+def test_base64_is_found_beside_any_other_bytes(before: bytes, after: bytes) -> None:
     coded = base64.b64encode(before + NEEDLE.encode() + after)
     assert any(value in coded for name, value in forms(NEEDLE).items() if name.startswith("base64-"))
 
 
-def test_it_reads_databases_and_their_logs(tmp_path: Path) -> None:
+def test_the_scan_reads_databases_and_their_logs(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "a.sqlite3", isolation_level=None)
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("CREATE TABLE t (x TEXT)")

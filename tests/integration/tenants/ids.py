@@ -1,4 +1,4 @@
-"""The ids of a customer, as their own tenant and as another tenant can know them."""
+"""The ids of a customer, as their own tenant and another tenant can know them."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tests.integration.tenants.stand import SURVEY
 
 @dataclass(frozen=True)
 class Ids:
-    """What a caller may name."""
+    """The ids of one customer that a request can contain."""
 
     identity: str
     conversation: str
@@ -19,7 +19,7 @@ class Ids:
 
 
 def computed(tenant: str, native_id: str, key: str) -> Ids:
-    """The ids of a customer's first message, as all callers can compute them."""
+    """Compute the ids of a customer's first message, as every caller can."""
     identity = derive(tenant, "grpc", "default", native_id)
     message = derive(identity, key, "0")
     interaction = derive("interaction", message)

@@ -1,7 +1,7 @@
-"""When nothing is under way any more: every consumer has committed all that is in the log, and the log has not grown meanwhile.
+"""The condition that all processing is complete: every consumer has committed the whole log, and the log has not grown meanwhile.
 
-A lane writes its effects and commits its input in one transaction. So at a moment when every group has committed all data,
-no effect of an earlier record is still to come, apart from timers.
+A lane writes its effects and commits its input in one transaction. So when every group has committed all data, no earlier record
+has effects that are still to come, except timers.
 """
 
 import asyncio
@@ -20,7 +20,10 @@ Place = tuple[str, int]
 async def quiet(
     kafka: KafkaSettings, read: Callable[[], Awaitable[Sequence[Record]]], within_s: float = 60
 ) -> Sequence[Record]:
-    """Every record of the log, once nothing is under way. `read` returns all records. Raises TimeoutError naming what is behind."""
+    """Wait until all processing is complete and return every record of the log.
+
+    `read` returns all records. Raises TimeoutError with the groups that are behind.
+    """
     behind: Mapping[str, str] = {}
     try:
         async with asyncio.timeout(within_s), admin_client(kafka, client_id="test-quiet") as admin:
@@ -32,11 +35,11 @@ async def quiet(
                     return after
                 before = after
     except TimeoutError as error:
-        raise TimeoutError(f"still under way: {dict(behind)}") from error
+        raise TimeoutError(f"still processing: {dict(behind)}") from error
 
 
 def last_offsets(records: Iterable[Record]) -> dict[Place, int]:
-    """The offset of the last record of each partition that has any. Topics by their logical names."""
+    """Return the offset of the last record of each partition that has records. Topics have their logical names."""
     found: dict[Place, int] = {}
     for record in records:
         place = (record.topic, record.partition)
@@ -45,7 +48,7 @@ def last_offsets(records: Iterable[Record]) -> dict[Place, int]:
 
 
 async def _behind(admin: Any, prefix: str, last: Mapping[Place, int]) -> dict[str, str]:
-    """Groups that have not committed the last record of a partition that they hold, or that hold none yet."""
+    """Return the groups that have not committed the last record of one of their partitions, or that have no partition yet."""
     found: dict[str, str] = {}
     groups = [name for name, *_ in await admin.list_consumer_groups() if name.startswith(prefix)]
     for group in groups:
@@ -53,11 +56,11 @@ async def _behind(admin: Any, prefix: str, last: Mapping[Place, int]) -> dict[st
         committed = {(tp.topic.removeprefix(prefix), tp.partition): each.offset for tp, each in offsets.items()}
         held = await _held(admin, prefix, group)
         if not held:
-            found[group] = "holds no partition"
+            found[group] = "has no partition"
         for place in held:
             if place in last and committed.get(place, -1) <= last[place]:
                 found[f"{group} {place}"] = f"{committed.get(place)} of {last[place] + 1}"
-    return found if groups else {"": "no group is there yet"}
+    return found if groups else {"": "no group exists yet"}
 
 
 async def _held(admin: Any, prefix: str, group: str) -> set[Place]:

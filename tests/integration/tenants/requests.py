@@ -1,4 +1,4 @@
-"""Requests of every method that name ids of a customer."""
+"""Requests of every method with ids of a customer."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -24,7 +24,7 @@ ROUTING, AGENTS, DIRECTORY = (
 SLA, FEEDBACK = "/chapar.sla.v1.SlaService/", "/chapar.feedback.v1.FeedbackService/"
 
 Requests = Callable[[Ids, Ids, Ids], Sequence[Any]]
-"""Requests by (theirs, mine, mine too): each names something of theirs."""
+"""Requests from the ids of (the other tenant's customer, a customer of mine, another customer of mine). Each has an id of theirs."""
 REFUSED, NOTHING, OWN = "refused", "nothing of theirs", "their name means mine here"
 
 
@@ -107,7 +107,7 @@ def _session(theirs: Ids, _mine: Ids, _other: Ids) -> list[Any]:
         {"complete": rt.Complete(interaction_id=interaction)},
         {"end_wrap": rt.EndWrap(interaction_id=interaction)},
     ]
-    # A request id that was used before is a repetition, which is answered as the first was.
+    # A request with a used request id is a repetition, which gets the same answer as the first one.
     return [[hello, rt.SessionRequest(request_id=random_id(), **each)] for each in asks]
 
 
@@ -116,7 +116,7 @@ def _key() -> dict[str, Any]:
 
 
 REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
-    # A customer's id is the caller's word for one of the caller's own customers.
+    # A customer's id is the caller's own name for one of its customers.
     f"{INGEST}Submit": (
         OWN,
         lambda t, m, o: [ing.SubmitRequest(idempotency_key=random_id(), native_id=t.identity, text="hi")],
@@ -160,7 +160,7 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
         lambda t, m, o: [ing.ErasePersonRequest(idempotency_key=random_id(), person_id=t.person)],
     ),
     f"{AGENTS}Session": (REFUSED, _session),
-    # Pools, queues and agents have names, which each tenant has of its own.
+    # Pools, queues and agents have names, and each tenant has its own.
     f"{ROUTING}GetQueue": (OWN, lambda t, m, o: [rt.GetQueueRequest(pool=POOL, queue=QUEUE)]),
     f"{ROUTING}ListQueues": (OWN, lambda t, m, o: [rt.ListQueuesRequest(pool=POOL)]),
     f"{ROUTING}WatchQueues": (OWN, lambda t, m, o: [rt.WatchQueuesRequest(pool=POOL)]),
@@ -223,7 +223,7 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
     f"{SLA}GetServiceLevel": (NOTHING, lambda t, m, o: [sla_pb2.GetServiceLevelRequest(queue=QUEUE)]),
     f"{SLA}GetMeasures": (NOTHING, lambda t, m, o: [sla_pb2.GetMeasuresRequest(queue=QUEUE)]),
     f"{SLA}GetBacklog": (NOTHING, lambda t, m, o: [sla_pb2.GetBacklogRequest(queue=QUEUE)]),
-    # The caller's own attempts are in the caller's own log.
+    # The caller's attempts are in the caller's own audit log.
     "/chapar.audit.v1.AuditService/ListAudit": (
         OWN,
         lambda t, m, o: [audit_pb2.ListAuditRequest(), audit_pb2.ListAuditRequest(target_id=t.person)],

@@ -1,4 +1,4 @@
-"""All four services in one process on a real broker, with two tenants that are configured alike."""
+"""All four services in one process on a real broker, with two tenants that have the same configuration."""
 
 import asyncio
 import importlib
@@ -38,11 +38,11 @@ VICTIM, RIVAL = "acme", "rival"
 POOL, QUEUE, AGENT, SURVEY = "default", "support", "sara", "after"
 SECRET: Final = "0123456789abcdef0123456789abcdef"
 SERVED_BY: Final = {"chapar.audit.v1.AuditService": "ingest"}
-"""Where a service's name does not say who serves it."""
+"""The serving process of each gRPC service whose name does not show it."""
 
 
 def methods() -> dict[str, Any]:
-    """Every method of every service by its path, from the contracts."""
+    """Return every method of every service by its path, from the contracts."""
     contracts = sorted((CHECKOUT / "protos").rglob("*.proto"))
     names = [".".join(path.relative_to(CHECKOUT / "protos").with_suffix("").parts) for path in contracts]
     files = [importlib.import_module(f"{name}_pb2").DESCRIPTOR for name in names]
@@ -51,13 +51,13 @@ def methods() -> dict[str, Any]:
 
 
 def every_scope() -> list[str]:
-    """The scopes that any method asks for."""
+    """Return all scopes that methods require."""
     rules = (method.GetOptions().Extensions[options_pb2.auth] for method in methods().values())
     return sorted({scope for rule in rules for scope in (*rule.scopes, *rule.any_of)})
 
 
 def configured(tenant: str) -> config_pb2.TenantConfiguration:
-    """One queue, one agent, one promise, one survey."""
+    """Return a configuration with one queue, one agent, one SLA target and one survey."""
     made = config_pb2.TenantConfiguration(tenant=tenant, version=1, default_language="en")
     made.pools.add(name=POOL)
     made.queues.add(name=QUEUE, pool=POOL, wrap_up_ms=600_000)
@@ -73,14 +73,14 @@ def configured(tenant: str) -> config_pb2.TenantConfiguration:
 
 @dataclass
 class Stand:
-    """What runs."""
+    """The running services: their broker, addresses and channels."""
 
     kafka: KafkaSettings
     addresses: dict[str, str]
     channels: dict[str, grpc.aio.Channel]
 
     async def call(self, tenant: str, path: str, request: Any, *, within_s: float = 20) -> Any:
-        """One call as this tenant, with every right; of a stream the first answer. Raises AioRpcError."""
+        """Make one call as this tenant with every right. A stream gives its first answer. Raises AioRpcError."""
         method = methods()[path]
         channel = self.channels[SERVED_BY.get(path.split("/")[1]) or path.split(".")[1]]
         kind: Any = {
@@ -103,7 +103,7 @@ class Stand:
     async def session(
         self, tenant: str, agent: str, requests: Sequence[router_pb2.SessionRequest]
     ) -> router_pb2.RequestResult:
-        """A session of an agent: what became of the last request. Raises AioRpcError."""
+        """Send requests in a session of an agent. Return the result of the last one. Raises AioRpcError."""
         metadata = (("authorization", f"Bearer {mint(SECRET, agent, tenant, every_scope(), agent)}"),)
         call = router_pb2_grpc.AgentServiceStub(self.channels["router"]).Session(metadata=metadata, timeout=30)
         for request in requests:
@@ -115,7 +115,7 @@ class Stand:
         raise AssertionError("the session ended")
 
     async def records(self) -> list[Record]:
-        """Everything in the log."""
+        """Return all records of the log."""
         found: list[Record] = []
         for topic in TOPICS:
             read = asyncio.Event()
@@ -128,13 +128,13 @@ class Stand:
 
 
 async def _collect(records: AsyncIterator[Record], found: list[Record]) -> None:
-    async for record in records:  # one by one: records that were read must be there when this is cancelled
+    async for record in records:  # one by one: the records that were read must be in the list when this is cancelled
         found.append(record)  # noqa: PERF401
 
 
 @asynccontextmanager
 async def a_stand(kafka: KafkaSettings, folder: Path) -> AsyncIterator[Stand]:
-    """Everything, ready."""
+    """Start all services and wait until they are ready."""
     secret = folder / "jwt"
     secret.write_text(SECRET)
     await apply(kafka)

@@ -1,4 +1,4 @@
-"""The condition "nothing is under way": it waits for a group that is behind, and names it."""
+"""The condition "all processing is complete" waits for a group that is behind, and names it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ TOPIC = "inbound.v1"
 
 
 async def test_a_group_that_is_behind_is_waited_for_and_named(kafka: Any, prefix: str) -> None:
-    """Once it has committed what is in the log, nothing is under way."""
+    """Processing is complete only when the group has committed the whole log."""
     settings = kafka.settings(prefix)
     await apply(settings)
     async with DurableProducer(settings, client_id="test") as producer:
@@ -40,7 +40,7 @@ async def test_a_group_that_is_behind_is_waited_for_and_named(kafka: Any, prefix
 
 
 async def test_a_log_that_grows_is_not_quiet(kafka: Any, prefix: str) -> None:
-    """Also when every group has committed what was there before."""
+    """While the log grows, processing is not complete, even if every group has committed the earlier records."""
     settings = kafka.settings(prefix)
     await apply(settings)
     grown: list[Record] = []

@@ -1,7 +1,7 @@
-"""Whatever ids of another tenant a caller names, in whatever method: refused at once, without effect and without a dead letter.
+"""A call with ids of another tenant is refused at once in every method, without any effect and without a dead letter.
 
-Each request has a control: the same request by the owner of the ids is carried out, or refused for a reason that the table
-`NOT_CARRIED_OUT` gives. So what the walk finds refused was refused for its ids, not for its form.
+Each request has a control: the same request by the owner of the ids is carried out, or refused for a reason in the table
+`NOT_CARRIED_OUT`. This shows that the walk's requests are refused for their ids, not for their form.
 A new method fails `test_every_method_has_an_entry` until it has an entry in `requests`.
 """
 
@@ -43,12 +43,12 @@ REFUSALS: Final = frozenset(
 
 
 def test_every_method_has_an_entry() -> None:
-    """In both directions: a method that is gone leaves no entry behind."""
+    """Every method has an entry, and every entry has a method."""
     assert set(REGISTRY) == set(methods())
 
 
 async def until(attempt: Callable[[], Any], within_s: float = 60) -> Any:
-    """What `attempt` gives once it raises no NOT_FOUND any more: history is behind the log."""
+    """Repeat `attempt` while it raises NOT_FOUND or UNAVAILABLE, because history is behind the log. Return its result."""
     async with asyncio.timeout(within_s):
         while True:
             try:
@@ -60,7 +60,7 @@ async def until(attempt: Callable[[], Any], within_s: float = 60) -> Any:
 
 
 async def plant(stand: Stand, tenant: str, native_id: str) -> Ids:
-    """A customer with a conversation, waiting work, an answer of ours and an invitation."""
+    """Create a customer with a conversation, a waiting interaction, a reply and an invitation."""
     request = ing.SubmitRequest(idempotency_key="m1", native_id=native_id, text="my secret order")
     submitted = await stand.call(tenant, f"{INGEST}Submit", request)
     ids = computed(tenant, native_id, "m1")
@@ -103,7 +103,7 @@ async def plant(stand: Stand, tenant: str, native_id: str) -> Ids:
 
 @dataclass(frozen=True)
 class Scene:
-    """The services, the victim's customer, and two of the rival's."""
+    """The services, a customer of the victim, and two customers of the rival."""
 
     stand: Stand
     theirs: Ids
@@ -119,7 +119,7 @@ async def scene(kafka: Any, prefix: str, tmp_path: Path) -> AsyncIterator[Scene]
 
 
 async def outcome(stand: Stand, path: str, request: Any) -> str:
-    """What the rival gets: code and reason of a refusal, or the answer as text."""
+    """Return the rival's result: code and reason of a refusal, or the answer as text."""
     try:
         if path == f"{AGENTS}Session":
             result = await stand.session(RIVAL, AGENT, request)
@@ -133,11 +133,11 @@ async def outcome(stand: Stand, path: str, request: Any) -> str:
 
 
 PASSING: Final = frozenset({"routing.journal.v1", "gateway.feed.v1", "router.state.v1", "sla.state.v1"})
-"""Topics with records of the time that passes."""
+"""Topics whose records also depend on the passing time."""
 
 
 async def settled(stand: Stand) -> tuple[list[tuple[str, bytes, bytes]], list[bytes]]:
-    """(what the log has of the victim, dead letters), once nothing is under way any more."""
+    """Wait until all processing is complete. Return (the victim's records in the log, dead letters)."""
     records = [(each.topic, each.key or b"", each.value or b"") for each in await quiet(stand.kafka, stand.records)]
     mark = VICTIM.encode()
     steady = [each for each in records if each[0] not in PASSING]
@@ -154,9 +154,9 @@ def wrong(expected: str, got: str, theirs: Ids) -> bool:
 
 
 NOT_CARRIED_OUT: Final = {
-    # Of two identities the first was linked to the second just before.
+    # The request before has linked the first identity to the second.
     (f"{PERSON}LinkIdentity", 1): "INVALID_ARGUMENT LINK_CIRCLE",
-    # No agent has been offered the interaction.
+    # The interaction was not offered to any agent.
     (f"{AGENTS}Session", 0): "NOT_FOUND UNKNOWN_OFFER",
     (f"{AGENTS}Session", 1): "NOT_FOUND UNKNOWN_OFFER",
     # The agent has no session.
@@ -165,16 +165,16 @@ NOT_CARRIED_OUT: Final = {
     (f"{SLA}WatchEvents", 0): "nothing",
     (f"{FEEDBACK}WatchAnswers", 0): "nothing",
 }
-"""By method and number of the request: what the owner gets instead of an answer, and why."""
+"""The owner's result instead of an answer, and its reason, by method and number of the request."""
 
 
 async def test_the_owner_of_the_ids_is_not_refused_for_the_form_of_the_requests(scene: Scene) -> None:
-    """The control of each request of the walk. A customer of its own for each method: an erasure spoils no other control."""
+    """Each request of the walk has this control. Each method has its own customer, so that an erasure affects no other control."""
     stand = scene.stand
     faults = []
     for path, (expected, requests) in REGISTRY.items():
         owned = await plant(stand, RIVAL, f"control {path}") if expected == REFUSED else scene.mine
-        # An identity is linked to another one.
+        # LinkIdentity needs two different identities.
         mine = scene.mine if path == f"{PERSON}LinkIdentity" else owned
         for number, request in enumerate(requests(owned, mine, owned)):
             got = await outcome(stand, path, request)
@@ -185,7 +185,7 @@ async def test_the_owner_of_the_ids_is_not_refused_for_the_form_of_the_requests(
 
 
 async def test_ids_of_another_tenant_are_refused_at_once_and_change_nothing(scene: Scene) -> None:
-    """Existing ones, ones that can be computed before they exist, and invented ones."""
+    """This holds for existing ids, for ids that can be computed before they exist, and for invented ids."""
     stand = scene.stand
     before, letters = await settled(stand)
     assert before, "the check sees the victim's records"
@@ -205,7 +205,7 @@ async def test_ids_of_another_tenant_are_refused_at_once_and_change_nothing(scen
     after, letters = await settled(stand)
     assert letters == []
     assert after == before
-    # And the victim's customer is served as ever.
+    # The victim's customer is still served as before.
     again = ing.SubmitRequest(idempotency_key="m2", native_id="ann", text="are you there?")
     await stand.call(VICTIM, f"{INGEST}Submit", again)
 

@@ -1,6 +1,6 @@
-"""Records that a topic may hold some day: plausible ones of its schema, ones with impossible values, and broken bytes.
+"""Generates records that a topic may contain: plausible ones of its schema, ones with impossible values, and broken bytes.
 
-Plausible values are drawn from a few ids, so that records meet each other: the second about an interaction follows the first.
+Plausible values come from a small set of ids, so that records are related: the second record of an interaction follows the first.
 """
 
 import random
@@ -55,9 +55,9 @@ BY_NAME: Final = {
     "text": ("buy", "سلام", "5", "۵ عالی بود"),
     "attribute": ("vip",),
 }
-"""Values of fields by name, so that records of one topic are about the same few things."""
+"""Values of fields by name, so that the records of one topic are about the same few objects."""
 FRESH: Final = frozenset({"command_id", "event_id", "message_id", "request_id", "offer_id", "native_message_id"})
-"""Fields whose values are new in most records: a repetition is dropped before it can do anything."""
+"""Fields whose values are new in most records, because a reader drops a repetition before it has any effect."""
 ODD_WORDS: Final = (
     "",
     "\x00",
@@ -105,7 +105,7 @@ _SIGNED_32: Final = {FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_SINT32, Fi
 
 
 class Generator:
-    """Deterministic for a seed. `odd`: how often a value is one that makes no sense."""
+    """Generate records, the same for the same seed. `odd`: the share of values that make no sense, from 0 to 1."""
 
     def __init__(self, seed: int, odd: float = 0.05) -> None:
         self.random = random.Random(seed)
@@ -114,7 +114,7 @@ class Generator:
         self._fresh = 0
 
     def message(self, kind: type[Message]) -> Message:
-        """A message of the schema: plausible, or plausible but for one field, or with odd values anywhere."""
+        """Return a message of the schema: plausible, or plausible except for one field, or with odd values anywhere."""
         made = kind()
         choose = self.random.random()
         self._rate = self._odd if choose < 0.2 else 0.0
@@ -124,7 +124,7 @@ class Generator:
         return made
 
     def _spoil(self, made: Message) -> None:
-        """One field, however deep, gets an odd value."""
+        """Set one field, at any depth, to an odd value."""
         leaves = [(owner, field) for owner, field in _leaves(made) if field.type != FieldDescriptor.TYPE_BOOL]
         if leaves:
             owner, field = self.random.choice(leaves)
@@ -132,7 +132,7 @@ class Generator:
             setattr(owner, field.name, self._scalar(field))
 
     def record(self, topic: str, offset: int, kind: type[Message], partition: int = 0) -> Record:
-        """One record. About a third have bytes, a key or a time that no service of ours would write."""
+        """Return one record. About a third have bytes, a key or a time that no service of Chapar writes."""
         message = self.message(kind)
         value: bytes | None = message.SerializeToString()
         key: bytes | None = self._key_of(message)
@@ -259,7 +259,7 @@ class Generator:
 
 
 def _leaves(made: Message) -> Iterator[tuple[Message, FieldDescriptor]]:
-    """The scalar fields that are set, with the messages that hold them."""
+    """Yield the scalar fields that are set, with the messages that contain them."""
     for field, value in made.ListFields():
         if field.message_type is None:
             if not field.is_repeated:

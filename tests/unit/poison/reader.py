@@ -1,7 +1,7 @@
-"""Parts that every reader shares: the guard, a lane with time and take-overs, and fakes of the clients that it calls.
+"""Parts that every reader shares: the guard, a lane with time and takeovers, and fakes of the clients that it calls.
 
-A reader takes one record at a time. Whatever it lets escape would end a service. Lanes also get time, take-overs and a restore
-of what they wrote, because a record that is taken now can do its harm later.
+A reader takes one record at a time. An exception that escapes from it would end a service. Lanes also get time, takeovers and a
+restore of their state, because a record that is accepted now can cause harm later.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ HOUR = 3_600_000
 
 @dataclass(frozen=True)
 class Reader:
-    """`make` builds what takes the records. `module` is where services read the topic."""
+    """A reader of one topic. `make` builds the function that takes the records. `module`: the module that reads the topic."""
 
     name: str
     topic: str
@@ -46,7 +46,7 @@ class Reader:
 
 
 def guarded(take: Take) -> Take:
-    """As `Poison.guard` has it: refusals are refusals; what else escapes is a finding, although the guard would hold it."""
+    """Wrap a reader as `Poison.guard` does: refusals are accepted. Any other exception is a finding, although the guard catches it."""
 
     def one(record: Record) -> None:
         try:
@@ -59,7 +59,7 @@ def guarded(take: Take) -> Take:
 
 
 class LaneReader:
-    """A processor on the fake lane, without the step over bugs: a bug is a finding."""
+    """A processor on the fake lane. It does not step over bugs: a bug is a finding."""
 
     def __init__(self, make: ProcessorFactory, topic: str, first: tuple[bytes, ...] = ()) -> None:
         tuning = LaneTuning(attempts=1, step_over=False)
@@ -79,7 +79,7 @@ class LaneReader:
         if self._count % 400 == 0:
             lane.crash()
         if self._count % 300 == 0:
-            lane.now_ms += 40 * 24 * HOUR  # work that waits for a time becomes due
+            lane.now_ms += 40 * 24 * HOUR  # interactions and timers that wait for a time become due
             lane.batch()
 
 
@@ -98,14 +98,14 @@ async def _awaited(handle: readers.Batch, record: Record) -> None:
 
 
 class AnyKey(MemoryKeys):
-    """Has a key of every id, so that what is sealed is tried with it."""
+    """Keys that have a key for every id, so that sealed values are opened with it."""
 
     def find(self, key_id: bytes) -> DataKey:
         return self.made("acme", "anyone")
 
 
 class SilentLog:
-    """Takes what would be written to the log."""
+    """A log that discards every record."""
 
     async def publish(self, *_: object, **__: object) -> tuple[int, int]:
         return 0, 0
@@ -116,7 +116,7 @@ def a_poison() -> Poison:
 
 
 class StrictPoison(Poison):
-    """A guard that lets bugs through."""
+    """A guard that does not catch bugs."""
 
     def __init__(self) -> None:
         super().__init__("fuzz", Metrics())

@@ -42,7 +42,7 @@ def _intake() -> Take:
 
 
 def _policies() -> Take:
-    """What the lanes make of a configuration that the reader has taken: it must not fail where no record can be refused."""
+    """Compile each configuration that the reader has accepted. This must not fail, because the lanes can't refuse a record then."""
     running: dict[str, config_pb2.TenantConfiguration] = {}
     compiled = CompiledPolicies(lambda: running, CelConditions)
 

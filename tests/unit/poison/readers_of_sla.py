@@ -49,7 +49,7 @@ def _sla_lane() -> Take:
 
 
 def _read_model() -> Take:
-    """The lane's own codec is strict, so this reader tries the guard itself: it steps over entries that the lane did not write."""
+    """Read with the real guard, because the lane's codec is strict: the guard steps over entries that the lane did not write."""
     model, poison = ReadModel(caching_calendars()), a_poison()
 
     def take(record: Record) -> None:

@@ -1,4 +1,4 @@
-"""Every reader of every topic, as the fuzz drives it. `test_fuzz` asserts that no consumed topic and no reading module is missing."""
+"""Every reader of every topic, as the fuzz test runs it. `test_fuzz` checks that no consumed topic and no reading module is missing."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -22,7 +22,7 @@ NOT_READ: Mapping[str, str] = MappingProxyType(
     {
         "routing.journal.v1": "read by the replay command only",
         "deadletters.v1": "read by the deadletters command only",
-        # A changelog is read by its own lane alone, which refuses to start on an entry that it did not write.
+        # Only its own lane reads a changelog, and the lane refuses to start on an entry that it did not write.
         "ingest-intake.state.v1": "changelog",
         "ingest-relay.state.v1": "changelog",
         "ingest-sender.state.v1": "changelog",

@@ -1,4 +1,4 @@
-"""No record on any topic lets an exception escape from any reader, now or later, and no reader is missing here."""
+"""No record on any topic makes an exception escape from any reader, at once or later, and the list of readers is complete."""
 
 import ast
 import logging
@@ -20,7 +20,7 @@ READING = {"tail", "GroupConsumer", "LaneSpec", "plain_reader", "ConfigReader", 
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """Thousands of refusals are logged."""
+    """Disable logging, because thousands of refusals are logged."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
@@ -30,7 +30,9 @@ def quiet() -> Iterator[None]:
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name.replace(" ", "-"))
 def test_no_record_ends_a_reader(reader: Reader, seed: int) -> None:
-    """Plausible, impossible and broken records, in one order; also what they leave behind for timers and for the next owner."""
+    """Plausible, impossible and broken records end no reader, in one order, and neither does the state that they leave for timers
+    and for the next owner of the partition.
+    """
     take, generator = reader.make(), Generator(seed, odd=(0.01, 0.08)[seed % 2])
     for offset in range(RECORDS):
         record = generator.record(reader.topic, offset, reader.schema)
@@ -46,7 +48,7 @@ def test_every_topic_that_is_read_is_here() -> None:
 
 
 def test_every_module_that_reads_a_topic_is_here() -> None:
-    """Found by what it calls, so that a new reader can't be forgotten."""
+    """Modules are found by the functions that they call, so that a new reader can't be forgotten."""
     known = {reader.module for reader in READERS}
     for path in sorted((ROOT / "services").rglob("*.py")):
         name = str(path.relative_to(ROOT / "services"))
@@ -64,7 +66,7 @@ def test_every_module_that_reads_a_topic_is_here() -> None:
 
 
 def test_every_member_of_a_group_steps_over_poison() -> None:
-    """A group's member without `poison` would meet the same record again after each restart."""
+    """A member of a group without `poison` would fail at the same record again after each restart."""
     found = 0
     for path in sorted((ROOT / "services").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
