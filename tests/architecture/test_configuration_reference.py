@@ -1,4 +1,4 @@
-"""docs/configuration.md: it is complete, it is current, and what it says of keys is what `chapar config lint` enforces."""
+"""docs/configuration.md is complete and current, and `chapar config lint` enforces the rules that it states for keys."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ RANGE, LEAST, SHARE = (
 
 
 def named(case: tuple[Section, Key]) -> str:
-    """The name of a test's case."""
+    """Return the name of a test's case."""
     return f"{case[0].name}.{case[1].name}"
 
 
@@ -54,12 +54,12 @@ def test_every_key_every_value_and_every_setting_has_a_meaning() -> None:
 
 
 def test_the_page_has_every_key_of_the_schema() -> None:
-    """No key that a file may have is missing, at any depth."""
+    """The page lists every key that a file may have, at any depth."""
     assert {key.name for _, key in KEYS} == {name.removesuffix("_ms") for name in properties(schema())}
 
 
 def properties(node: Any) -> Iterator[str]:
-    """Names of properties anywhere in a JSON Schema."""
+    """Yield the names of properties anywhere in a JSON Schema."""
     if isinstance(node, dict):
         yield from node.get("properties", {})
         for part in node.values():
@@ -70,7 +70,7 @@ def properties(node: Any) -> Iterator[str]:
 
 
 def test_the_example_has_every_key_and_lint_finds_nothing() -> None:
-    """docs/examples/every-key.yaml, from which the page's examples are cut."""
+    """The page's examples are parts of docs/examples/every-key.yaml, which has every key and no findings."""
     shown = examples.Examples()
     assert {section.name: missing for section in SECTIONS if (missing := shown.missing(section))} == {}
     assert findings(examples.FILE) == []
@@ -87,7 +87,7 @@ def test_the_first_example_of_the_page_is_a_whole_configuration(tmp_path: Path) 
 
 @pytest.mark.parametrize("case", [c for c in KEYS if not c[1].default and c[1].name != "threshold"], ids=named)
 def test_a_key_without_a_default_is_required(case: tuple[Section, Key], tmp_path: Path) -> None:
-    """Without it lint reports an error. (`threshold` has two types: the trigger decides which one is required.)"""
+    """Without the key, lint reports an error. (`threshold` has two types, and the trigger decides which one is required.)"""
     section, key = case
     assert errors_after(section, key, tmp_path, lambda entry: entry.pop(key.name))
 
@@ -96,13 +96,13 @@ CODES = {
     *("OUT_OF_RANGE", "THRESHOLD", "NO_CAPACITY", "LEAST_ANSWERS"),
     *("SAMPLING_SHARE", "WINDOW_COUNT", "WARNING_SHARE", "PREDICTION_PROBABILITY"),
 }
-"""What lint reports for a number out of its bounds."""
+"""The codes that lint reports for a number out of its bounds."""
 BOUNDED = [c for c in KEYS if "text" not in c[1].kind and any(p.match(c[1].bounds) for p in (RANGE, LEAST, SHARE))]
 
 
 @pytest.mark.parametrize("case", BOUNDED, ids=named)
 def test_bounds_are_those_of_lint(case: tuple[Section, Key], tmp_path: Path) -> None:
-    """The least and the most are accepted; one below and one above are refused."""
+    """The smallest and the largest number are accepted; a smaller one and a larger one are refused."""
     section, key = case
 
     def errors_with(number: float) -> list[Finding]:
@@ -122,18 +122,18 @@ def test_bounds_are_those_of_lint(case: tuple[Section, Key], tmp_path: Path) -> 
 
 
 def inside(bounds: str) -> list[float]:
-    """The least and the greatest number that bounds include, durations in milliseconds. Least numbers of shares are not included."""
+    """Return the smallest and the largest number within the bounds, durations in ms; empty for "above" and "below"."""
     found = RANGE.match(bounds) or LEAST.match(bounds)
     return [measured(text) for text in found.groups()] if found else []
 
 
 def measured(text: str) -> float:
-    """A number, or a duration in milliseconds."""
+    """Parse a number, or a duration to milliseconds."""
     return float(parse_duration_ms(text)) if text[-1].isalpha() else float(text.replace(",", ""))
 
 
 def outside(bounds: str) -> list[float]:
-    """Numbers that bounds exclude, durations in milliseconds."""
+    """Return numbers that the bounds exclude, durations in milliseconds."""
     if (found := RANGE.match(bounds)) is not None:
         return [measured(found[1]) - 1, measured(found[2]) + 1]
     if (found := SHARE.match(bounds)) is not None:
@@ -144,7 +144,7 @@ def outside(bounds: str) -> list[float]:
 
 
 def errors_after(section: Section, key: Key, directory: Path, change: Callable[[Any], object]) -> list[Finding]:
-    """Errors of lint after a change of the first entry that has the key."""
+    """Return lint's errors after a change of the first entry that has the key."""
     content = deepcopy(EXAMPLE)
     change(next(entry for entry in entries(content, section.name) if key.name in entry))
     file = directory / "changed.yaml"
@@ -154,7 +154,7 @@ def errors_after(section: Section, key: Key, directory: Path, change: Callable[[
 
 
 def entries(content: Any, name: str) -> Iterator[Any]:
-    """The entries of a section, live, in the order of the file."""
+    """Yield the entries of a section, in the order of the file. A change of an entry changes `content`."""
     if name == START:
         yield content
         return
@@ -175,7 +175,7 @@ def entries(content: Any, name: str) -> Iterator[Any]:
 
 
 def findings(file: Path) -> list[Finding]:
-    """Everything that lint reports."""
+    """Return all findings of lint."""
     document = load(file)
     if not document.findings:
         lint(document)
@@ -183,7 +183,7 @@ def findings(file: Path) -> list[Finding]:
 
 
 def test_every_variable_that_the_code_reads_is_on_the_page() -> None:
-    """Names of variables in the source are settings, or are in docs/generate/variables.py."""
+    """Each variable that the source names is a setting or is in docs/generate/variables.py."""
     read = re.compile(
         r"""environ(?:\.get\(|\[)f?["']([A-Z_]+)|envvar=["']([A-Z_]+)|^(?:FILE_)?VARIABLE\S* = ["']([A-Z_]+)""",
         re.MULTILINE,
@@ -201,7 +201,7 @@ def test_every_variable_that_the_code_reads_is_on_the_page() -> None:
 
 
 def test_every_secret_and_setting_of_a_channel_is_on_the_page() -> None:
-    """Names that ingest reads from a channel account are in the list of the section ChannelAccount."""
+    """Each name that ingest reads from a channel account is in the list of the section ChannelAccount."""
     read = re.compile(
         r"""account\.(?:setting|secret|required)\("(\w+)"|settings\.get\("(\w+)"|(?:needed|\.get)\([\w. ,]*account, "(\w+)"\)"""
     )

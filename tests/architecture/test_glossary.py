@@ -1,4 +1,4 @@
-"""docs/glossary.md: its terms are those that the contracts and the documents use."""
+"""The terms of docs/glossary.md are the terms that the contracts and the documents use."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ SEPARATORS = re.compile(r"[\W_]+")
 
 
 def words(text: str) -> str:
-    """The text in small letters; hyphens, underscores, comment signs and line breaks count as spaces."""
+    """Return the text in small letters, with spaces for hyphens, underscores, comment signs and line breaks."""
     return f" {SEPARATORS.sub(' ', text).lower()} "
 
 
@@ -37,5 +37,5 @@ def test_each_term_has_a_persian_translation_and_one_sentence() -> None:
 
 
 def test_the_readme_leads_to_the_glossary() -> None:
-    """A reader finds it from the first page."""
+    """The first page links to the glossary."""
     assert "(docs/glossary.md)" in (ROOT / "README.md").read_text(encoding="utf-8")

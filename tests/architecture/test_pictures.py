@@ -21,7 +21,7 @@ def test_the_picture_is_current(theme: str) -> None:
 
 
 def test_every_box_lies_in_the_picture_and_has_its_text_within() -> None:
-    """Texts are at most .62 em wide a character, so that other fonts fit as well."""
+    """Texts count .62 em for each character, so that they also fit in other fonts."""
     root = ElementTree.fromstring(render_svg(read_picture(), "light"))
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
     boxes = {box.title: box for box in read_picture().boxes}
@@ -46,7 +46,7 @@ def test_the_first_pages_show_the_picture_and_lead_to_each_other(page: str) -> N
 
 
 def test_the_persian_page_is_written_from_right_to_left() -> None:
-    """All but code is within right-to-left blocks, and numbers in its prose are Persian."""
+    """Everything except code is in right-to-left blocks, and numbers in the prose are Persian."""
     text = (ROOT / "README.fa.md").read_text(encoding="utf-8")
     outside = re.sub(r'<div dir="rtl">.*?</div>', "", text, flags=re.DOTALL)
     assert re.sub(r"```.*?```", "", outside, flags=re.DOTALL).strip() == ""
