@@ -51,7 +51,8 @@ _MODULES: Final = {
     ),
     _ID: (
         "ingest.domain.flights"
-        " chassis.audit chassis.audit_refusals chassis.grpc.audited chassis.byte_budget chassis.connections chassis.grpc.request_bytes chassis.grpc.tenant_pace chassis.pacing"
+        " chassis.audit chassis.audit_refusals chassis.grpc.audited chassis.byte_budget chassis.connections"
+        " chassis.grpc.request_bytes chassis.grpc.tenant_pace chassis.pacing"
         " chassis.privacy.keyring ingest.history.fair_reads ingest.adapters.edges.turns router.adapters.boards"
         " chassis.privacy.keystore chassis.privacy.lanes chassis.tokens.remote chassis.tokens.revocations chassis.tokens.sources"
         " feedback.adapters.subjects_grpc feedback.domain.contacts feedback.domain.desk feedback.domain.people"
