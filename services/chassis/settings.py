@@ -229,7 +229,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise _refused([FieldViolation(str(path), "is larger than 1 MiB, so it is not a settings file")])
     try:
         values = YAML(typ="safe", pure=True).load(raw.decode())
-    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
         raise _refused([FieldViolation(str(path), f"is not YAML{where}")]) from error

@@ -98,7 +98,8 @@ def load(path: Path) -> Document:
     except RecursionError:
         document.find("TOO_DEEP", "the file is nested too deeply")
         return document
-    except (YAMLError, ValueError) as error:  # bad UTF-8; an invalid date, or a number of thousands of digits
+    except (YAMLError, ValueError, TypeError) as error:
+        # Not UTF-8; an invalid date; a number of thousands of digits; a key that holds a mapping.
         document.findings.append(Finding(str(path), 1, "NOT_YAML", f"not valid UTF-8 YAML: {error}"))
         return document
     if not isinstance(content, CommentedMap):

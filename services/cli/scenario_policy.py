@@ -32,7 +32,7 @@ def of_scenario(path: Path) -> config_pb2.TenantConfiguration | None:
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
         content = YAML(typ="rt").load(text)
-    except (YAMLError, RecursionError):
+    except (YAMLError, ValueError, TypeError, RecursionError):
         return None
     if not isinstance(content, CommentedMap):
         return None

@@ -62,7 +62,7 @@ def read(path: Path) -> Scenario:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ScenarioError(Problem(file, line, str(error.problem or "not valid YAML"))) from None
-    except (YAMLError, UnicodeDecodeError, RecursionError, _TooMuchError) as error:
+    except (YAMLError, ValueError, TypeError, RecursionError, _TooMuchError) as error:
         raise ScenarioError(Problem(file, 1, f"not valid UTF-8 YAML of a scenario's size: {error}")) from None
     if not isinstance(plain, dict):
         raise ScenarioError(
