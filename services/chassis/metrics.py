@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from services.chassis.metrics_catalogue import CATALOGUE, LABELS, Kind, MetricSpec
+from services.chassis.metrics_catalogue import CATALOGUE, LABELS, MetricKind, MetricSpec
 
 __all__ = [
     "CATALOGUE",
@@ -99,7 +99,7 @@ class Metrics:
         sample = f"{name}_count" if spec.kind == "histogram" else name
         return self.registry.get_sample_value(sample, dict(zip(spec.labels, labels, strict=True)))
 
-    def _family(self, name: str, kind: Kind) -> Family[Any]:
+    def _family(self, name: str, kind: MetricKind) -> Family[Any]:
         family = self._families.get(name)
         spec = self._specs.get(name)
         if spec is None:

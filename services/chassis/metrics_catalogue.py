@@ -7,7 +7,7 @@ closed list; none of them is an agent, a customer, a conversation or an address:
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["counter", "gauge", "histogram"]
+MetricKind = Literal["counter", "gauge", "histogram"]
 
 LABELS = frozenset(
     {
@@ -30,7 +30,7 @@ class MetricSpec:
     """One metric. `buckets` (upper bounds, in the metric's unit) are for histograms only."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     labels: tuple[str, ...]
     help: str
     buckets: tuple[float, ...] = ()

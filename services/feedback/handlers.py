@@ -13,7 +13,7 @@ from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.chassis.questions import LaneQuestions
 from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
-from services.feedback.domain.survey import MOST_QUESTIONS, SCALES, Kind, Programme, Survey
+from services.feedback.domain.survey import MOST_QUESTIONS, SCALES, Programme, Survey, SurveyKind
 from services.feedback.ports import CommandLog, InvitationSender, Links, OutgoingInvitation, Programmes, Ticket
 from services.feedback.translate import kind, kind_message
 
@@ -153,7 +153,7 @@ class Answering:
         tenant: str,
         person_id: str,
         invitation_id: str,
-        kind: Kind | None,
+        kind: SurveyKind | None,
         score: int,
         comment: str,
         source: "pb.AnswerSource.ValueType",
@@ -207,9 +207,9 @@ class Answering:
         self._results.labels("", result).inc()
 
 
-def check(kind: Kind, score: int, text: str, score_field: str, text_field: str) -> None:
+def check(kind: SurveyKind, score: int, text: str, score_field: str, text_field: str) -> None:
     """Raise INVALID for an answer that does not fit a question of this kind."""
-    if kind is Kind.TEXT:
+    if kind is SurveyKind.TEXT:
         if score != 0:
             raise invalid(score_field, "must be 0 for free text", reason="OUT_OF_SCALE")
         if not text:

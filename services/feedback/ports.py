@@ -6,7 +6,7 @@ from typing import Protocol
 
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.feedback.domain.counting import Counting
-from services.feedback.domain.survey import Kind, Programme
+from services.feedback.domain.survey import Programme, SurveyKind
 
 
 class Subjects(Protocol):
@@ -52,7 +52,7 @@ class Ticket:
     person_id: str
     invitation_id: str
     survey: str
-    kind: Kind
+    kind: SurveyKind
     language: str
     expires_at_ms: int
 
@@ -81,7 +81,7 @@ class OutgoingInvitation:
     conversation_id: str
     interaction_id: str
     text: str
-    kind: Kind
+    kind: SurveyKind
     expires_at_ms: int
     amend_for_ms: int = 0
 

@@ -15,26 +15,26 @@ from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.kafka.records import Record
 from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
-from services.feedback.domain.survey import Kind, Subject
+from services.feedback.domain.survey import Subject, SurveyKind
 
 MAX_RECORD_BYTES: Final = 256 << 10
 LATEST_MS: Final = 4_102_444_800_000 * 8
 """Year 3010: the sum of two such times is still a date."""
 
-_KIND_OF: Final[Mapping[int, Kind]] = MappingProxyType(
+_KIND_OF: Final[Mapping[int, SurveyKind]] = MappingProxyType(
     {
-        config.SURVEY_KIND_CSAT: Kind.CSAT,
-        config.SURVEY_KIND_NPS: Kind.NPS,
-        config.SURVEY_KIND_CES: Kind.CES,
-        config.SURVEY_KIND_TEXT: Kind.TEXT,
+        config.SURVEY_KIND_CSAT: SurveyKind.CSAT,
+        config.SURVEY_KIND_NPS: SurveyKind.NPS,
+        config.SURVEY_KIND_CES: SurveyKind.CES,
+        config.SURVEY_KIND_TEXT: SurveyKind.TEXT,
     }
 )
-_KIND_TO: Final[Mapping[Kind, "config.SurveyKind.ValueType"]] = MappingProxyType(
+_KIND_TO: Final[Mapping[SurveyKind, "config.SurveyKind.ValueType"]] = MappingProxyType(
     {
-        Kind.CSAT: config.SURVEY_KIND_CSAT,
-        Kind.NPS: config.SURVEY_KIND_NPS,
-        Kind.CES: config.SURVEY_KIND_CES,
-        Kind.TEXT: config.SURVEY_KIND_TEXT,
+        SurveyKind.CSAT: config.SURVEY_KIND_CSAT,
+        SurveyKind.NPS: config.SURVEY_KIND_NPS,
+        SurveyKind.CES: config.SURVEY_KIND_CES,
+        SurveyKind.TEXT: config.SURVEY_KIND_TEXT,
     }
 )
 
@@ -143,11 +143,11 @@ def subject_message(about: Subject) -> pb.Subject:
     )
 
 
-def kind(value: int) -> Kind | None:
+def kind(value: int) -> SurveyKind | None:
     """Return a survey's kind; None for unspecified and unknown kinds."""
     return _KIND_OF.get(value)
 
 
-def kind_message(value: Kind) -> "config.SurveyKind.ValueType":
+def kind_message(value: SurveyKind) -> "config.SurveyKind.ValueType":
     """Return a kind as the contract's number."""
     return _KIND_TO[value]

@@ -15,10 +15,10 @@ from services.feedback.domain.quiet import Quiet, minute_of_day
 from services.feedback.domain.survey import (
     DEFAULT_EXPIRES_AFTER_MS,
     MOST_QUESTIONS,
-    Kind,
     Programme,
     Question,
     Survey,
+    SurveyKind,
     primary,
 )
 from services.feedback.translate import Untranslatable, kind
@@ -91,7 +91,7 @@ def _more(survey: config.Survey) -> tuple[Question, ...]:
         raise _senseless(survey, f"at most {MOST_QUESTIONS} questions after the first")
     questions: list[Question] = []
     for question in survey.more:
-        found: Kind | None = kind(question.kind)
+        found: SurveyKind | None = kind(question.kind)
         if found is None or not question.texts:
             raise _senseless(survey, "a question must have a kind and a text")
         if not _QUESTION_ID.fullmatch(question.id) or question.id in {each.question_id for each in questions}:

@@ -13,10 +13,10 @@ from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.feedback.domain.estimates import Estimate
 from services.feedback.domain.scores import Dimension, Fold, Observation, Tally, groups_of
-from services.feedback.domain.survey import SCALES, Kind
+from services.feedback.domain.survey import SCALES, SurveyKind
 from services.feedback.translate import Untranslatable, kind, kind_message
 
-PROGRESS: Final = Dimension("", Kind.CSAT, "progress")
+PROGRESS: Final = Dimension("", SurveyKind.CSAT, "progress")
 _CONTACTS: Final = "contacts."
 
 
@@ -75,7 +75,7 @@ def _tallies(answer: pb.AnswerCounted, by: int) -> Iterator[Tally]:
             yield Tally(found, response.score, by, first=False, categories=categories)
 
 
-def _scaled(value: int) -> Kind | None:
+def _scaled(value: int) -> SurveyKind | None:
     """Return a kind with a scale; None for free text. Raises Untranslatable for an unknown kind."""
     found = kind(value)
     if found is None and value != config.SURVEY_KIND_TEXT:
@@ -113,7 +113,7 @@ def parse_score_key(key: bytes | None) -> tuple[Dimension, int]:
             parts.append(rest[: int(length)])
             rest = rest[int(length) + 1 :]
         tenant, kind_name, name, day, partition, value = parts
-        return _told(Dimension(tenant, Kind(kind_name), name, value, day)), int(partition)
+        return _told(Dimension(tenant, SurveyKind(kind_name), name, value, day)), int(partition)
     except ValueError as error:
         raise Untranslatable("not a key of feedback.scores.v1") from error
 
@@ -181,7 +181,7 @@ def estimate_into(message: "pb.Score", estimate: Estimate, rate: Estimate | None
 def _stored(dimension: Dimension) -> Dimension:
     if dimension.kind is not None:
         return dimension
-    return replace(dimension, kind=Kind.CSAT, name=_CONTACTS + dimension.name)
+    return replace(dimension, kind=SurveyKind.CSAT, name=_CONTACTS + dimension.name)
 
 
 def _told(dimension: Dimension) -> Dimension:

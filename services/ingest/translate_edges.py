@@ -8,16 +8,16 @@ from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from services.ingest.domain.messages import NO_WISHES
 from services.ingest.domain.normalise.language import detect
-from services.ingest.domain.normalise.message import IncomingMessage, Kind
+from services.ingest.domain.normalise.message import IncomingMessage, MessageKind
 from services.ingest.domain.origin import Origin
 from services.ingest.ports import Account
 
 _KINDS = {
-    Kind.TEXT: records_pb2.MESSAGE_KIND_TEXT,
-    Kind.ATTACHMENT: records_pb2.MESSAGE_KIND_ATTACHMENT,
-    Kind.REACTION: records_pb2.MESSAGE_KIND_REACTION,
-    Kind.BUTTON: records_pb2.MESSAGE_KIND_BUTTON,
-    Kind.SYSTEM: records_pb2.MESSAGE_KIND_SYSTEM,
+    MessageKind.TEXT: records_pb2.MESSAGE_KIND_TEXT,
+    MessageKind.ATTACHMENT: records_pb2.MESSAGE_KIND_ATTACHMENT,
+    MessageKind.REACTION: records_pb2.MESSAGE_KIND_REACTION,
+    MessageKind.BUTTON: records_pb2.MESSAGE_KIND_BUTTON,
+    MessageKind.SYSTEM: records_pb2.MESSAGE_KIND_SYSTEM,
 }
 _INT64 = 2**63 - 1
 

@@ -26,7 +26,6 @@ from services.chassis.questions import LaneQuestions
 from services.chassis.secrets import SecretReferences
 from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.agent_queues import ConfiguredAgentQueues
-from services.ingest.adapters.edges.door import Door, DoorLimits
 from services.ingest.adapters.edges.erasure import Outcomes, PersonEraser
 from services.ingest.adapters.edges.grpc_audit import AuditServicer
 from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
@@ -36,6 +35,7 @@ from services.ingest.adapters.edges.grpc_person import PersonServicer
 from services.ingest.adapters.edges.grpc_submit import Submitter
 from services.ingest.adapters.edges.http_app import edge_app
 from services.ingest.adapters.edges.http_webhooks import Channel, Webhooks
+from services.ingest.adapters.edges.ingress_limiter import IngressLimiter, IngressLimits
 from services.ingest.adapters.edges.lane_questions import KINDS, IntakeQuestions
 from services.ingest.adapters.edges.lane_questions import TOPIC as VERDICTS
 from services.ingest.adapters.edges.mail_authentication import MailAuthentication
@@ -95,7 +95,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
                 max_record_bytes=MAX_RECORD_BYTES + (16 << 10),
             )
         )
-        limits = DoorLimits(
+        limits = IngressLimits(
             Rate(settings.account_rate, settings.account_burst),
             Rate(settings.sender_rate, settings.sender_burst),
             Rate(settings.failed_auth_rate, settings.failed_auth_burst),
@@ -104,7 +104,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             Pace(settings.tenant_rate, settings.tenant_burst), settings.tenant_wait_s, settings.tenant_weights
         )
         ways = ways_in(InboundPublisher(producer, keys), quota)
-        door = Door(ways.customers, limits, service.clock, service.metrics)
+        ingress_limiter = IngressLimiter(ways.customers, limits, service.clock, service.metrics)
 
         # Web chat's live connections.
         hub = WebchatHub(keys, Poison("ingest-webchat", service.metrics))
@@ -130,7 +130,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         past = kept.reader if kept is not None else None
 
         # gRPC.
-        submitter = Submitter(accounts, door)
+        submitter = Submitter(accounts, ingress_limiter)
         questions = LaneQuestions(settings.verdict_timeout_s, KINDS)
         intake = IntakeQuestions(ways.callers, questions)
         hearing = service.health.component("verdicts")
@@ -182,7 +182,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             {channel.name: channel for channel in channels},
             accounts,
             secrets,
-            door,
+            ingress_limiter,
             ByteBudget(
                 ByteShares(settings.unproven_bytes, settings.unproven_bytes_per_peer, settings.unproven_bytes // 4)
             ),
@@ -190,7 +190,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             body_timeout_s=settings.body_timeout_s,
         )
         webchat = Webchat(
-            accounts, secrets, door, hub, past or NoChatHistory(), _webchat_limits(settings), service.metrics
+            accounts, secrets, ingress_limiter, hub, past or NoChatHistory(), _webchat_limits(settings), service.metrics
         )
         service.on_drain(webchat.drain)
         http = await enter(
@@ -226,7 +226,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
                 smtp_server(
                     accounts,
                     secrets,
-                    door,
+                    ingress_limiter,
                     _smtp_limits(settings),
                     service.metrics,
                     authentication,

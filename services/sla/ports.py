@@ -5,7 +5,7 @@ from typing import Protocol
 from services.sla.domain.facts import Occurrence
 
 
-class Told(Protocol):
+class OnCommitted(Protocol):
     """Callback that receives the occurrences that the lanes of this process have committed."""
 
     def __call__(self, occurrences: list[Occurrence]) -> None:

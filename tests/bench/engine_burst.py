@@ -25,7 +25,7 @@ from services.router.domain.model import (
     AgentProfile,
     CapacityProfile,
     Choice,
-    Facts,
+    InteractionAttributes,
     Operator,
     PoolConfig,
     QueueConfig,
@@ -50,7 +50,7 @@ class Burst:
     """Agents, who take one interaction at a time, and the interactions that arrive at once."""
 
     agents: tuple[AgentProfile, ...]
-    arrivals: tuple[Facts, ...]
+    arrivals: tuple[InteractionAttributes, ...]
 
     def scores(self) -> Scores:
         """Return how well each agent suits each arrival."""
@@ -75,7 +75,7 @@ def a_burst(rng: Random) -> Burst:
         for n in range(rng.randint(30, 50))
     )
     arrivals = tuple(
-        Facts(
+        InteractionAttributes(
             f"i{n:02}",
             f"c{n:02}",
             channel="chat",

@@ -9,7 +9,7 @@ from typing import Any, Final
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.engine import Engine
-from services.router.domain.model import AgentProfile, Facts
+from services.router.domain.model import AgentProfile, InteractionAttributes
 from services.router.domain.snapshot import collect
 from tests.bench.engine_pool import FEW_CREDITS, START, Plan, capacity_of, facts_of, gateway_of, room
 
@@ -34,7 +34,7 @@ class Filled:
     now: int = START
     changelog: dict[tuple[str, str], Any] = field(default_factory=dict)
     sessions: dict[str, str] = field(default_factory=dict)
-    open: dict[str, tuple[Facts, str]] = field(default_factory=dict)
+    open: dict[str, tuple[InteractionAttributes, str]] = field(default_factory=dict)
     """Interactions, and the agent who holds each; empty for waiting ones."""
 
     def keep(self, changes: list[tuple[tuple[str, str], Any]]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import AgentState, Facts
+from services.router.domain.model import AgentState, InteractionAttributes
 from tests.bench.engine_agenda import Agenda, Habits
 from tests.bench.engine_desks import Desks
 from tests.bench.engine_fill import Filled
@@ -39,7 +39,7 @@ class Open:
 
     __slots__ = ("agent", "facts", "offer", "turn", "where")
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: InteractionAttributes) -> None:
         self.facts = facts
         self.where = Where.WAITING
         self.agent = self.offer = ""
@@ -100,7 +100,7 @@ class Life:
         self._adopt(facts, "")
         return self.agenda.command(cmd.Enqueue, facts)
 
-    def _adopt(self, facts: Facts, agent: str) -> None:
+    def _adopt(self, facts: InteractionAttributes, agent: str) -> None:
         known = self.open[facts.interaction_id] = Open(facts)
         if agent:
             known.where, known.agent = Where.HELD, agent

@@ -20,7 +20,7 @@ from services.router.domain.model import (
     CapacityProfile,
     ChannelCapacity,
     Choice,
-    Facts,
+    InteractionAttributes,
     Operator,
     PoolConfig,
     QueueConfig,
@@ -275,7 +275,7 @@ class Plan:
             ]
         return known
 
-    def moves(self, facts: Facts) -> list[str]:
+    def moves(self, facts: InteractionAttributes) -> list[str]:
         """Return the other queues of the department in which some agent could take it as it is."""
         key = (facts.requirements, facts.channel, facts.queue)
         known = self._moves.get(key)
@@ -298,11 +298,11 @@ def gateway_of(number: int) -> ReplyTo:
     return ReplyTo(f"gateway-{number // _SESSIONS_A_GATEWAY}", number // _SESSIONS_A_GATEWAY)
 
 
-def facts_of(intent: Intent, number: int, now: int, rng: Random) -> Facts:
+def facts_of(intent: Intent, number: int, now: int, rng: Random) -> InteractionAttributes:
     """Return an interaction as intake would make it: ids are UUIDs."""
     person = rng.randrange(PERSONS)
     tail = f"{number:012}"
-    return Facts(
+    return InteractionAttributes(
         f"0b5f6f7e-52a1-5d0c-9e55-{tail}",
         f"7d1c9a40-1f3b-5b7e-8a11-{tail}",
         f"3c2e8d10-77aa-5c1d-b0f3-{person:012}",

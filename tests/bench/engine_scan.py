@@ -14,7 +14,7 @@ from typing import Final
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.eligibility import meets_all, score
-from services.router.domain.model import AgentState, Choice, Facts, PoolConfig
+from services.router.domain.model import AgentState, Choice, InteractionAttributes, PoolConfig
 from tests.bench.engine_pool import room
 from tests.bench.engine_scan_commands import carry_out
 from tests.bench.engine_scan_state import (
@@ -181,7 +181,7 @@ class Scan:
             return False
         return job.handed_on or (job.facts.queue in person.queues and meets_all(job.needs, person.skills))
 
-    def open(self, facts: Facts) -> Job:
+    def open(self, facts: InteractionAttributes) -> Job:
         """Open a new interaction; the caller decides where it goes."""
         job = self.jobs[facts.interaction_id] = Job(facts, self.now)
         return job

@@ -114,12 +114,12 @@ def _transfer(scan: "Scan", command: cmd.TransferInteraction) -> None:
     to = command.to_agent_id
     if to and not scan.people[to].at_desk():
         return
-    giver = scan.detach(job)
-    assert giver is not None
+    transferring_agent = scan.detach(job)
+    assert transferring_agent is not None
     _move(scan, job, command.queue or job.facts.queue)
     job.kept_for, job.handed_on = to, bool(to)
     job.kept_until = scan.now + scan.config.by_name[job.facts.queue].transfer_hold_ms if to else 0
-    job.declined[giver.id] = -giver.sign_ins
+    job.declined[transferring_agent.id] = -transferring_agent.sign_ins
     job.declined.pop(to, None)
     scan.place(job)
 

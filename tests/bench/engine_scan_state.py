@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from services.router.domain.model import AgentProfile, AgentState, Facts
+from services.router.domain.model import AgentProfile, AgentState, InteractionAttributes
 from tests.bench.engine_pool import capacity_of
 
 WAITING, OFFERED, HELD, WRAP_UP = range(4)
@@ -19,7 +19,7 @@ class Job:
         "stage",
     )  # fmt: skip
 
-    def __init__(self, facts: Facts, now: int) -> None:
+    def __init__(self, facts: InteractionAttributes, now: int) -> None:
         self.facts = facts
         self.enqueued_at = now
         self.stage = WAITING

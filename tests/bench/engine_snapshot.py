@@ -103,7 +103,7 @@ def _mark_all(engine: Engine) -> None:
         "c": {"": None},
         "a": core.agents,
         "s": core.sessions,
-        "i": core.works,
+        "i": core.interactions,
         "p": core.last_agent,
         "q": core.histories,
         "l": {str(until): None for until in core.leases},
@@ -113,7 +113,7 @@ def _mark_all(engine: Engine) -> None:
 
 def _same(restored: Engine, original: Engine) -> None:
     """Check that nothing was lost; otherwise the bench would measure nothing."""
-    for name in ("agents", "sessions", "works", "last_agent"):
+    for name in ("agents", "sessions", "interactions", "last_agent"):
         before, after = (getattr(engine.core, name) for engine in (original, restored))
         if before.keys() != after.keys():
             raise AssertionError(f"{len(after)} of {len(before)} {name} were restored")

@@ -42,7 +42,7 @@ from services.chassis.lifecycle import serving
 from services.chassis.tokens import JwtSettings, mint
 from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
 from services.feedback.domain.scores import Dimension, Fold
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 from services.feedback.ports import Ticket
 from services.feedback.settings import FeedbackSettings
 from services.feedback.translate_scores import score_key, score_record
@@ -70,7 +70,9 @@ def requests(count: int) -> list[bytes]:
     expires = system_clock() + 3_600_000
     made = []
     for number in range(count):
-        ticket = Ticket(TENANT, f"p{number}", str(uuid.UUID(int=number)), "after-contact", Kind.CSAT, "fa", expires)
+        ticket = Ticket(
+            TENANT, f"p{number}", str(uuid.UUID(int=number)), "after-contact", SurveyKind.CSAT, "fa", expires
+        )
         made.append(
             f"POST /s/{links.token(ticket)} HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n"
             f"content-length: {len(FORM)}\r\n\r\n{FORM}".encode()
@@ -165,7 +167,9 @@ async def read_scores(kafka: KafkaSettings, address: str) -> list[float]:
             await asyncio.gather(
                 *(
                     producer.publish("feedback.scores.v1", score_key(of, 0), record.SerializeToString(), partition=0)
-                    for of in (Dimension(TENANT, Kind.CES, "agent", f"a{n:05}") for n in range(first, first + 1000))
+                    for of in (
+                        Dimension(TENANT, SurveyKind.CES, "agent", f"a{n:05}") for n in range(first, first + 1000)
+                    )
                     for record in (score_record(of, 0, Fold({s: rng.randrange(50) for s in range(1, 8)}, 900, 9), 1),)
                 )
             )

@@ -20,16 +20,16 @@ from services.router.simulation.floor import Floor
 from services.router.simulation.plan import make
 from services.router.simulation.reading import read
 from services.router.simulation.scenario import Scenario
+from services.sla.domain.analytics import Analytics
 from services.sla.domain.book import Book
 from services.sla.domain.calendar import RoundTheClock
 from services.sla.domain.deadlines import Deadline
 from services.sla.domain.engine import Engine
-from services.sla.domain.facts import Fact, FactKind
-from services.sla.domain.foresight import Foresight
-from services.sla.domain.insight import Insight
+from services.sla.domain.facts import RoutingFact, RoutingFactKind
+from services.sla.domain.forecasting import Forecasting
+from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.policy import Policy, Target
 from services.sla.domain.prediction import Features, Model
-from services.sla.domain.work import Work
 
 CALL_CENTRE: Final = Path("deploy/config/scenarios/call-centre.yaml")
 DAY_MS: Final = 86_400_000
@@ -37,14 +37,14 @@ BUSIER: Final = 1.1
 PATIENCE: Final = "10m"
 REPLY_MS: Final = 20_000
 """Mean time from the assignment to the agent's first reply."""
-_KINDS: Final[dict[type, FactKind]] = {
-    fx.Queued: FactKind.QUEUED,
-    fx.Assigned: FactKind.ASSIGNED,
-    fx.Completed: FactKind.COMPLETED,
-    fx.Abandoned: FactKind.ABANDONED,
-    fx.Cancelled: FactKind.CANCELLED,
-    fx.Transferred: FactKind.MOVED,
-    fx.Changed: FactKind.MOVED,
+_KINDS: Final[dict[type, RoutingFactKind]] = {
+    fx.Queued: RoutingFactKind.QUEUED,
+    fx.Assigned: RoutingFactKind.ASSIGNED,
+    fx.Completed: RoutingFactKind.COMPLETED,
+    fx.Abandoned: RoutingFactKind.ABANDONED,
+    fx.Cancelled: RoutingFactKind.CANCELLED,
+    fx.Transferred: RoutingFactKind.MOVED,
+    fx.Changed: RoutingFactKind.MOVED,
 }
 
 
@@ -96,35 +96,37 @@ def chats(busyness: float) -> Scenario:
     return given.model_copy(update={"types": types, "busyness": busy, "waiting_places": None})
 
 
-def a_day(wanted: Scenario, number: int) -> list[Fact]:
+def a_day(wanted: Scenario, number: int) -> list[RoutingFact]:
     """Return the router's events of a day, in order; agents reply a while after the assignment."""
     plan = make(wanted)
     floor = Floor(plan, draw(plan, number), number)
     engine = floor._engine = _Heard()
     floor.run()
-    found: list[Fact] = []
+    found: list[RoutingFact] = []
     for at, event in engine.heard:
         kind = _KINDS.get(type(event))
         if kind is None:
             continue
         fact = _fact(kind, event, at, number)
         found.append(fact)
-        if kind is FactKind.ASSIGNED:
+        if kind is RoutingFactKind.ASSIGNED:
             later = random.Random(fact.event_id).expovariate(1 / REPLY_MS)
-            found.append(replace(fact, kind=FactKind.AGENT_REPLIED, occurred_at_ms=at + number * DAY_MS + round(later)))
+            found.append(
+                replace(fact, kind=RoutingFactKind.AGENT_REPLIED, occurred_at_ms=at + number * DAY_MS + round(later))
+            )
     epochs: dict[str, int] = {}
-    ordered: list[Fact] = []
+    ordered: list[RoutingFact] = []
     for fact in sorted(found, key=lambda fact: fact.occurred_at_ms):
         epochs[fact.interaction_id] = epochs.get(fact.interaction_id, 0) + 1
         ordered.append(replace(fact, epoch=epochs[fact.interaction_id]))
     return ordered
 
 
-def _fact(kind: FactKind, event: fx.Event, at_ms: int, day: int) -> Fact:
+def _fact(kind: RoutingFactKind, event: fx.Event, at_ms: int, day: int) -> RoutingFact:
     facts = event.facts
     name = f"{day}-{facts.interaction_id}"
     queued = event if isinstance(event, fx.Queued) else None
-    return Fact(
+    return RoutingFact(
         kind,
         f"e-{name}-{at_ms}",
         "acme",
@@ -146,7 +148,7 @@ def _fact(kind: FactKind, event: fx.Event, at_ms: int, day: int) -> Fact:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A forecast and its outcome. `moment` 0 is at queueing, then one for each of `foresight.AGES`."""
+    """A forecast and its outcome. `moment` 0 is at queueing, then one for each of `forecasting.AGES`."""
 
     target: Target
     moment: int
@@ -164,7 +166,7 @@ class _Frozen(Model):
         pass
 
 
-class _Watched(Foresight):
+class _Watched(Forecasting):
     """Keeps the outcomes of forecasts; does not learn while it is examined."""
 
     told: list[Forecast]
@@ -174,12 +176,12 @@ class _Watched(Foresight):
         for key, model in self.models.items():
             self.models[key] = _Frozen(list(model.weights), list(model.covariance))
 
-    def _decided(self, work: Work, deadline: Deadline, *, broken: bool) -> None:
-        story = self._stories.get(work.interaction_id)
+    def _decided(self, interaction: TrackedInteraction, deadline: Deadline, *, broken: bool) -> None:
+        story = self._stories.get(interaction.interaction_id)
         mine = story.of(deadline.target, deadline.epoch) if story is not None else ()
-        day = int(work.interaction_id.partition("-")[0])
+        day = int(interaction.interaction_id.partition("-")[0])
         self.told += [Forecast(s.target, moment, s.forecast, broken, day) for moment, s in enumerate(mine)]
-        super()._decided(work, deadline, broken=broken)
+        super()._decided(interaction, deadline, broken=broken)
 
 
 class Lane:
@@ -189,31 +191,31 @@ class Lane:
         self._policies = policies
         self.book = Book(lambda _spec: RoundTheClock(), 600_000)
         self.engine = Engine(self.book)
-        self.insight = Insight(self.book, 600_000)
-        watched = _Watched(self.book, self.insight.stories)
+        self.analytics = Analytics(self.book, 600_000)
+        watched = _Watched(self.book, self.analytics.stories)
         watched.told = []
-        self.insight.foresight = self.watched = watched
+        self.analytics.forecasting = self.watched = watched
 
-    def take(self, fact: Fact) -> None:
+    def take(self, fact: RoutingFact) -> None:
         """Process everything that is due before a fact, then the fact."""
         self.until(fact.occurred_at_ms)
         found = self.engine.handle(fact, self._policies, fact.occurred_at_ms)
-        self.insight.observe(fact, found, fact.occurred_at_ms)
+        self.analytics.observe(fact, found, fact.occurred_at_ms)
         self.book.take_changes()
-        self.insight.take_changes()
+        self.analytics.take_changes()
 
     def until(self, at_ms: int) -> None:
         """Let the time pass."""
         while True:
-            due = [t for t in (self.book.next_wakeup(), self.insight.next_wakeup()) if t is not None and t < at_ms]
+            due = [t for t in (self.book.next_wakeup(), self.analytics.next_wakeup()) if t is not None and t < at_ms]
             if not due:
                 return
             now = min(due)
-            self.insight.look(self.engine.advance(now, now), now)
-            self.insight.advance(now, now)
+            self.analytics.look(self.engine.advance(now, now), now)
+            self.analytics.advance(now, now)
 
 
-def spread(facts: list[Fact], lanes: list[Lane]) -> None:
+def spread(facts: list[RoutingFact], lanes: list[Lane]) -> None:
     """Give each fact to the lane of its conversation."""
     for fact in facts:
         lanes[crc32(fact.conversation_id.encode()) % len(lanes)].take(fact)

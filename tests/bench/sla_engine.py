@@ -30,9 +30,9 @@ from chapar.router.v1 import records_pb2 as router
 from services.chassis.kafka.lane import LaneContext, Record
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.lane import DeadlineProcessor, factory
-from services.sla.domain.adoption import PolicyList
 from services.sla.domain.facts import Occurrence
-from services.sla.ports import Told
+from services.sla.domain.policy_changes import PolicyList
+from services.sla.ports import OnCommitted
 from services.sla.translate.configuration import promises_of
 from services.sla.wiring import LINGER_S, MOST_RECORDS
 from tests.bench.figures import tell
@@ -90,10 +90,10 @@ class Outbox:
         return b""
 
 
-def a_lane(told: Told) -> DeadlineProcessor:
+def a_lane(on_committed: OnCommitted) -> DeadlineProcessor:
     """Return the processor as the service makes it."""
     in_force = promises()
-    make = factory(caching_calendars(), lambda: in_force, told, forget_after_ms=600_000, settle_ms=_SETTLE_MS)
+    make = factory(caching_calendars(), lambda: in_force, on_committed, forget_after_ms=600_000, settle_ms=_SETTLE_MS)
     made = make(LaneContext(0, 1))
     assert isinstance(made, DeadlineProcessor)
     return made
@@ -127,7 +127,7 @@ def resident() -> int:
 def fill(path: Path, armed: int) -> None:
     """Arm the deadlines; report their memory."""
     lane = a_lane(nobody)
-    works = -(-armed // 3)
+    interactions = -(-armed // 3)
     begin = int(time.time() * 1000) - _SPREAD_MS
     with path.open("wb") as changelog:
         outbox = Outbox(changelog)
@@ -135,10 +135,10 @@ def fill(path: Path, armed: int) -> None:
         gc.collect()
         gc.freeze()
         before, started, lost = resident(), time.process_time(), 0.0
-        for first in range(0, works, 1_000):
-            numbers = range(first, min(works, first + 1_000))
+        for first in range(0, interactions, 1_000):
+            numbers = range(first, min(interactions, first + 1_000))
             making = time.process_time()
-            records = [an_event(n, 1, begin + n * _SPREAD_MS // works, "queued") for n in numbers]
+            records = [an_event(n, 1, begin + n * _SPREAD_MS // interactions, "queued") for n in numbers]
             lost += time.process_time() - making
             lane.begin(records[-1].timestamp_ms)
             for record in records:
@@ -151,7 +151,7 @@ def fill(path: Path, armed: int) -> None:
     bytes_each = (resident() - before) / open_
     tell("deadline_bytes", round(bytes_each), "B", f"<={GOAL_BYTES}", armed=open_)
     tell(
-        "sla_queued_us", round(took / works * 1e6, 1), "us"
+        "sla_queued_us", round(took / interactions * 1e6, 1), "us"
     )  # decoded, three deadlines set, three events and an entry written
 
 
@@ -163,7 +163,7 @@ def entries(path: Path) -> Iterator[tuple[bytes, bytes]]:
             yield key, changelog.read(int.from_bytes(head[4:], "big"))
 
 
-def lives(draw: Random, works: int) -> Iterator[tuple[int, int, str, dict[str, object]]]:
+def lives(draw: Random, interactions: int) -> Iterator[tuple[int, int, str, dict[str, object]]]:
     """Yield events without end: (interaction, epoch, what, of). New interactions live for eight events; one event in
     eight is about an old interaction."""
     steps: tuple[tuple[str, dict[str, object]], ...] = (
@@ -177,10 +177,10 @@ def lives(draw: Random, works: int) -> Iterator[tuple[int, int, str, dict[str, o
         ("wrap_up_ended", {}),
     )
     open_: list[list[int]] = []
-    number = works
+    number = interactions
     while True:
         if draw.random() < 1 / 8:
-            yield draw.randrange(works), 2, "assigned", {"agent_id": "reza"}
+            yield draw.randrange(interactions), 2, "assigned", {"agent_id": "reza"}
         if len(open_) < 2_000:
             open_.append([number, 0])
             number += 1
@@ -196,8 +196,8 @@ def lives(draw: Random, works: int) -> Iterator[tuple[int, int, str, dict[str, o
 
 def serve(path: Path) -> None:
     """Restore; serve in real time; report how late milestones are."""
-    told: list[Occurrence] = []
-    lane, outbox = a_lane(lambda occurrences: told.extend(occurrences)), Outbox()
+    on_committed: list[Occurrence] = []
+    lane, outbox = a_lane(lambda occurrences: on_committed.extend(occurrences)), Outbox()
     started = time.perf_counter()
     gc.disable()  # as the lane does while it restores
     for key, value in entries(path):
@@ -208,18 +208,18 @@ def serve(path: Path) -> None:
     lane.start(now, outbox)
     took = time.perf_counter() - started
     armed = sum(lane.book.open_by_target.values())
-    works = len(lane.book.works)
+    interactions = len(lane.book.interactions)
     tell("sla_restore_s", round(took, 2), "s", f"<={GOAL_RESTORE_S}", armed=armed)
     draw = Random(7)
-    coming = lives(draw, works)
+    coming = lives(draw, interactions)
     made = [next(coming) for _ in range(int(EVENTS_A_SECOND * SECONDS))]
     # Milestones that fell due meanwhile are reported before the measurement starts, as after any restart.
     for _ in range(20):
         time.sleep(0.1)
         lane.begin(int(time.time() * 1000))
         lane.end(outbox)
-    told.clear()
-    late, took_in, busy = run(lane, outbox, told, made)
+    on_committed.clear()
+    late, took_in, busy = run(lane, outbox, on_committed, made)
     late.sort()
     print(
         f"{took_in} events and {len(late)} milestones in {SECONDS:g} s, {outbox.sent} records written, "
@@ -237,7 +237,10 @@ def serve(path: Path) -> None:
 
 
 def run(
-    lane: DeadlineProcessor, outbox: Outbox, told: list[Occurrence], made: list[tuple[int, int, str, dict[str, object]]]
+    lane: DeadlineProcessor,
+    outbox: Outbox,
+    on_committed: list[Occurrence],
+    made: list[tuple[int, int, str, dict[str, object]]],
 ) -> tuple[list[int], int, float]:
     """Run batches in real time, as the lane's runner takes them: at once for a timer, after a short wait for
     records."""
@@ -267,8 +270,8 @@ def run(
         busy += ended - started
         # The records were made in the lane's time: that time does not count as lateness of the lane.
         making = started - now
-        late += [int((ended - making) * 1000 - o.due_ms) for o in told if o.due_ms]
-        told.clear()
+        late += [int((ended - making) * 1000 - o.due_ms) for o in on_committed if o.due_ms]
+        on_committed.clear()
     return late, taken, busy
 
 

@@ -41,7 +41,7 @@ _MODULES: Final = {
         " chassis.kafka.clients chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.pinned chassis.outgoing"
         " chassis.privacy.settings chassis.secrets chassis.settings chassis.tokens.minting chassis.tokens.refusals"
         " chassis.tokens.roles chassis.tokens.settings chassis.topics feedback.adapters.analytics_faust"
-        " ingest.adapters.edges.needed ingest.history.database router.adapters.outcomes router.adapters.partitions"
+        " ingest.adapters.edges.required_secrets ingest.history.database router.adapters.outcomes router.adapters.partitions"
         " router.translate.numbers"
     ),
     _CONFIGURED: (

@@ -42,7 +42,7 @@ from services.feedback import handlers
 from services.feedback.adapters import kept, page_form
 from services.feedback.adapters.links import SignedLinks
 from services.feedback.domain import categories, comments
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 from services.ingest.adapters.edges import grpc_checks, grpc_submit, webchat_in
 from services.ingest.adapters.edges.mail_authentication import organisations
 from services.ingest.adapters.edges.smtp_data import Collector
@@ -69,7 +69,7 @@ from services.ingest.translate_lanes import IntakeState
 from services.ingest.translate_sender import SenderState
 from services.router.adapters import paging
 from services.router.translate import codec, desk
-from services.sla.translate import insight_state, state
+from services.sla.translate import analytics_state, state
 from services.sla.translate import views as sla_views
 
 Feed = Callable[[Any], object]
@@ -289,7 +289,7 @@ ENTRIES: Final = (
                    _refusing(lambda given: categories.rule("r", (given,)), ValueError))),
     Entry(_named("services.feedback.adapters.page_form", "read_score", "read_view"), _all(_form)),
     Entry(_named("services.feedback.handlers", "check"),
-          _all(_refusing(lambda given: handlers.check(Kind.TEXT, 0, given, "score", "text"), ChaparError))),
+          _all(_refusing(lambda given: handlers.check(SurveyKind.TEXT, 0, given, "score", "text"), ChaparError))),
     Entry(_named("services.router.translate.desk", "text_refusal"), _all(desk.text_refusal)),
     Entry(_named("services.ingest.domain.channel_rules", "parts_of"), _all(lambda given: channel_rules.parts_of(given, 4_096)), most=200_000),
     Entry(_named("services.chassis.logs", "redact_text", "redact"), _all(logs.redact_text)),
@@ -382,7 +382,7 @@ ENTRIES: Final = (
     Entry(_named("services.sla.translate.state", "decode", "tally_key_of"),
           _state(lambda key, value: state.decode(key + value[:64], value), b"w/", b"p/", b"t/", b"v/", b""), "bytes"),
     Entry(_named("services.sla.translate.insight_state", "decode", "flow_key_of"),
-          _state(lambda key, value: insight_state.decode(key + value[:64], value), b"o/", b"c/", b"f/", b"q/", b"m/"), "bytes"),
+          _state(lambda key, value: analytics_state.decode(key + value[:64], value), b"o/", b"c/", b"f/", b"q/", b"m/"), "bytes"),
     Entry((*_named("services.ingest.translate_lanes", "IntakeState.customer", "IntakeState.chunk", "IntakeState.seen_owner"),
            *_named("services.ingest.translate_sender", "SenderState.thread", "SenderState.chunk", "SenderState.seen_owner")),
           _all(*(_refusing(each, ValueError, TypeError, RecursionError) for each in _INGEST_STATE)), "bytes"),

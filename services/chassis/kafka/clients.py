@@ -14,8 +14,8 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from services.chassis.kafka.abandoned import close_abandoned
-from services.chassis.kafka.calm import calm_logs
 from services.chassis.kafka.closing import close_all
+from services.chassis.kafka.log_throttle import calm_logs
 from services.chassis.kafka.records import Record
 
 FENCED: Final = ProducerFenced

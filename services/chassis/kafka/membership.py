@@ -15,8 +15,8 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, OffsetOutOfRangeError
 
 from services.chassis.kafka.clients import BrokerError, close_consumer, group_consumer, record_of
+from services.chassis.kafka.lane_dependencies import LaneDependencies
 from services.chassis.kafka.partition import PartitionLane
-from services.chassis.kafka.parts import LaneParts
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _ANSWER: Final = 5.0
 class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
     """Joins the group and runs a lane for each assigned partition until `close`. Implements `parts.Input`."""
 
-    def __init__(self, parts: LaneParts, held: Mapping[int, bool]) -> None:
+    def __init__(self, parts: LaneDependencies, held: Mapping[int, bool]) -> None:
         self._parts = parts
         self._topic = parts.kafka.topic_prefix + parts.spec.input
         self._held = held

@@ -23,7 +23,7 @@ from services.chassis.kafka.contract import (
     PositionUnreachable,
     Processor,
 )
-from services.chassis.kafka.parts import Input, LaneParts
+from services.chassis.kafka.lane_dependencies import Input, LaneDependencies
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.stage import CommitSlot
 from services.chassis.kafka.transactions import Sealed, TakingTurns, Transaction, TransactionFailed
@@ -39,7 +39,7 @@ _IDLE_TIMERS: Final = 0.005
 class PartitionLane:
     """The life of one partition in this process. `run` returns when `stop` was called, and raises ProcessorFailed or PositionUnreachable."""
 
-    def __init__(self, parts: LaneParts, partition: int, source: Input) -> None:
+    def __init__(self, parts: LaneDependencies, partition: int, source: Input) -> None:
         self.partition = partition
         self.processor: Processor | None = None
         self.committed_offset: int | None = None

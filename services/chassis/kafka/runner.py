@@ -18,8 +18,8 @@ from services.chassis.kafka.contract import (
     ProcessorFactory,
 )
 from services.chassis.kafka.heap import Heap
+from services.chassis.kafka.lane_dependencies import LaneDependencies
 from services.chassis.kafka.membership import Membership
-from services.chassis.kafka.parts import LaneParts
 from services.chassis.kafka.records import Record
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class LaneRunner:
         prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None,
     ) -> None:
         """`heap`: the process's controller of the garbage collector, which all its lanes should share."""
-        self._parts = LaneParts(
+        self._parts = LaneDependencies(
             spec=spec,
             factory=factory,
             kafka=kafka,

@@ -15,7 +15,7 @@ from services.feedback.adapters import scores_api
 from services.feedback.adapters.scores_view import ScoresView
 from services.feedback.adapters.views import AnswersView, Told, Wanted
 from services.feedback.domain.comments import MAX_COMMENT_CHARS
-from services.feedback.domain.survey import Kind, Survey
+from services.feedback.domain.survey import Survey, SurveyKind
 from services.feedback.handlers import Answering, read_responses
 from services.feedback.ports import CommandLog, Links, Programmes, Subjects
 from services.feedback.translate import Untranslatable, subject
@@ -83,7 +83,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         _require_key(request.idempotency_key)
         if len(request.comment) > MAX_COMMENT_CHARS:
             raise invalid("comment", f"must have at most {MAX_COMMENT_CHARS} characters")
-        found: Kind | None = None
+        found: SurveyKind | None = None
         survey: Survey | None = None
         person_id, invitation_id = request.person_id, request.invitation_id
         if request.survey_token:

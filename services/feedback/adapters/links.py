@@ -13,7 +13,7 @@ import jwt
 from jwt.exceptions import PyJWTError
 
 from services.chassis.clock import Clock
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 from services.feedback.ports import Ticket
 
 AUDIENCE: Final = "chapar.survey"
@@ -78,14 +78,14 @@ class SignedLinks:
         expires = claims["exp"]
         if not all(isinstance(text, str) for text in texts) or not isinstance(expires, int):
             return None
-        if claims["knd"] not in {kind.value for kind in Kind}:
+        if claims["knd"] not in {kind.value for kind in SurveyKind}:
             return None
         return Ticket(
             tenant=claims["ten"],
             person_id=claims["per"],
             invitation_id=claims["inv"],
             survey=claims["srv"],
-            kind=Kind(claims["knd"]),
+            kind=SurveyKind(claims["knd"]),
             language=claims["lng"],
             expires_at_ms=expires * 1000,
         )

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from services.feedback.adapters.page_texts import Texts
 from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
-from services.feedback.domain.survey import SCALES, Kind, Programme, Survey, generic_question
+from services.feedback.domain.survey import SCALES, Programme, Survey, SurveyKind, generic_question
 from services.feedback.ports import Ticket
 
 BASE_BYTES: Final = 64 << 10
@@ -29,7 +29,7 @@ class Asked:
 
     field: str
     question_id: str
-    kind: Kind
+    kind: SurveyKind
     text: str
     optional: bool
 
@@ -45,7 +45,9 @@ class Form:
         first = generic_question(ticket.kind, t.lang)
         if self.survey is not None:
             first = programme.wording(self.survey.questions, ticket.kind, language)
-        self.first = Asked("comment" if ticket.kind is Kind.TEXT else "score", "", ticket.kind, first, optional=False)
+        self.first = Asked(
+            "comment" if ticket.kind is SurveyKind.TEXT else "score", "", ticket.kind, first, optional=False
+        )
         self.more = tuple(
             Asked(
                 f"q-{each.question_id}",
@@ -56,20 +58,20 @@ class Form:
             )
             for each in (self.survey.more if self.survey is not None else ())
         )
-        comment = Asked("comment", "", Kind.TEXT, t.comment, optional=True)
-        self.questions = (self.first, *self.more, *(() if ticket.kind is Kind.TEXT else (comment,)))
+        comment = Asked("comment", "", SurveyKind.TEXT, t.comment, optional=True)
+        self.questions = (self.first, *self.more, *(() if ticket.kind is SurveyKind.TEXT else (comment,)))
 
     @property
     def most_bytes(self) -> int:
         """Most bytes of a filled-in form."""
-        return BASE_BYTES + TEXT_BYTES * sum(1 for each in self.more if each.kind is Kind.TEXT)
+        return BASE_BYTES + TEXT_BYTES * sum(1 for each in self.more if each.kind is SurveyKind.TEXT)
 
     def missing(self, fields: Mapping[str, str]) -> dict[str, str]:
         """Return the errors, by field."""
         found: dict[str, str] = {}
         for each in self.questions:
             value = fields.get(each.field, "")
-            if each.kind is Kind.TEXT:
+            if each.kind is SurveyKind.TEXT:
                 if not each.optional and not clean_comment(value):
                     found[each.field] = self._t.write
             elif value.strip() or not each.optional:
@@ -83,7 +85,7 @@ class Form:
         responses: dict[str, tuple[int, str]] = {}
         for each in self.more:
             value = fields.get(each.field, "")
-            if each.kind is Kind.TEXT:
+            if each.kind is SurveyKind.TEXT:
                 if clean_comment(value):
                     responses[each.question_id] = (0, value)
             elif (score := read_score(value)) is not None:
@@ -97,7 +99,7 @@ class Form:
     def _shown(self, each: Asked, value: str, problem: str) -> dict[str, Any]:
         t = self._t
         base = {"field": each.field, "text": each.text, "optional": each.optional, "problem": problem}
-        if each.kind is Kind.TEXT:
+        if each.kind is SurveyKind.TEXT:
             return {**base, "scores": None, "written": value[:MAX_COMMENT_CHARS]}
         scale, (least, most) = SCALES[each.kind], t.ends[each.kind]
         return {

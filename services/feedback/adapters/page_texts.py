@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.feedback.adapters.dates import PERSIAN_DIGITS
-from services.feedback.domain.survey import Kind, primary
+from services.feedback.domain.survey import SurveyKind, primary
 
 _HOUR_MS: Final = 3_600_000
 
@@ -39,7 +39,7 @@ class Texts:
     thanks: tuple[str, str]
     missing: tuple[str, str]
     scale: str
-    ends: Mapping[Kind, tuple[str, str]]
+    ends: Mapping[SurveyKind, tuple[str, str]]
 
     def number(self, value: int) -> str:
         """Return a number in this language's digits."""
@@ -78,9 +78,9 @@ FA: Final = Texts(
     scale="{low} یعنی «{least}» و {high} یعنی «{most}».",
     ends=MappingProxyType(
         {
-            Kind.CSAT: ("خیلی ناراضی", "خیلی راضی"),
-            Kind.NPS: ("اصلاً", "حتماً"),
-            Kind.CES: ("کاملاً مخالفم", "کاملاً موافقم"),
+            SurveyKind.CSAT: ("خیلی ناراضی", "خیلی راضی"),
+            SurveyKind.NPS: ("اصلاً", "حتماً"),
+            SurveyKind.CES: ("کاملاً مخالفم", "کاملاً موافقم"),
         }
     ),
 )
@@ -111,9 +111,9 @@ EN: Final = Texts(
     scale="{low} means “{least}”, {high} means “{most}”.",
     ends=MappingProxyType(
         {
-            Kind.CSAT: ("Very dissatisfied", "Very satisfied"),
-            Kind.NPS: ("Not at all likely", "Extremely likely"),
-            Kind.CES: ("Strongly disagree", "Strongly agree"),
+            SurveyKind.CSAT: ("Very dissatisfied", "Very satisfied"),
+            SurveyKind.NPS: ("Not at all likely", "Extremely likely"),
+            SurveyKind.CES: ("Strongly disagree", "Strongly agree"),
         }
     ),
 )

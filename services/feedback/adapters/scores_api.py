@@ -14,7 +14,7 @@ from services.feedback.domain import trends, windows
 from services.feedback.domain.counting import Counting
 from services.feedback.domain.estimates import Estimate, measures, response_rate
 from services.feedback.domain.scores import GROUPS, Dimension, Fold
-from services.feedback.domain.survey import SCALES, Kind
+from services.feedback.domain.survey import SCALES, SurveyKind
 from services.feedback.domain.windows import Window
 from services.feedback.translate import kind
 from services.feedback.translate_scores import dimension_message, estimate_into
@@ -30,10 +30,10 @@ _WINDOWS: Final[dict[int, Window]] = {
     pb.SCORE_WINDOW_WEEK: Window.WEEK,
     pb.SCORE_WINDOW_ALL: Window.ALL,
 }
-MEASURES: Final[dict[Kind | None, tuple[str, ...]]] = {
-    Kind.CSAT: ("csat",),
-    Kind.NPS: ("nps",),
-    Kind.CES: ("ces_mean", "ces_share_5_7", "ces_net"),
+MEASURES: Final[dict[SurveyKind | None, tuple[str, ...]]] = {
+    SurveyKind.CSAT: ("csat",),
+    SurveyKind.NPS: ("nps",),
+    SurveyKind.CES: ("ces_mean", "ces_share_5_7", "ces_net"),
     None: ("fcr",),
 }
 
@@ -157,9 +157,9 @@ def _by(name: str) -> str:
     return name or "all"
 
 
-def _kinds(value: int, measure: str) -> tuple[Kind | None, ...]:
+def _kinds(value: int, measure: str) -> tuple[SurveyKind | None, ...]:
     wanted = kind(value)
-    every = (wanted,) if wanted is not None else (*(each for each in Kind if each in SCALES), None)
+    every = (wanted,) if wanted is not None else (*(each for each in SurveyKind if each in SCALES), None)
     found = tuple(each for each in every if not measure or measure in MEASURES.get(each, ()))
     if not found:
         known = (name for names in MEASURES.values() for name in names)

@@ -14,7 +14,7 @@ from services.chassis.metrics import Metrics
 from services.feedback.domain import windows
 from services.feedback.domain.estimates import measures, response_rate
 from services.feedback.domain.scores import Dimension, Fold, total
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 from services.feedback.domain.windows import Window
 
 
@@ -24,7 +24,7 @@ class Asked:
     `value`: every value."""
 
     tenant: str
-    kinds: tuple[Kind | None, ...]
+    kinds: tuple[SurveyKind | None, ...]
     name: str
     value: str
     window: Window
@@ -64,7 +64,7 @@ class ScoresView:
 
     def __init__(self) -> None:
         self._folds: dict[Dimension, dict[int, Fold]] = {}
-        self._values: dict[tuple[str, Kind | None, str, Window], _Values] = {}
+        self._values: dict[tuple[str, SurveyKind | None, str, Window], _Values] = {}
 
     def take(self, dimension: Dimension, partition: int, fold: Fold) -> None:
         """Take one entry. An entry older than the known one comes from a previous owner and is ignored."""
@@ -104,14 +104,14 @@ class ScoresView:
             found.append((dimension, fold))
         return found, ""
 
-    def fold(self, asked: Asked, kind: Kind | None, value: str, name: str) -> Fold | None:
+    def fold(self, asked: Asked, kind: SurveyKind | None, value: str, name: str) -> Fold | None:
         """Return the total of one window of one value; None if nothing was counted."""
         names = list(windows.days_of(name)) if asked.window is Window.WEEK else [name]
         parts = [self._folds.get(Dimension(asked.tenant, kind, asked.name, value, each)) for each in names]
         there = [part for part in parts if part]
         return total(fold for part in there for fold in part.values()) if there else None
 
-    def values(self, asked: Asked, kind: Kind | None) -> Sequence[str]:
+    def values(self, asked: Asked, kind: SurveyKind | None) -> Sequence[str]:
         """Return every value that was ever counted in this grouping."""
         group = self._values.get((asked.tenant, kind, asked.name, Window.ALL))
         return group.order if group is not None else ()
@@ -175,13 +175,17 @@ class FeedbackGauges:
 
     def show(self, view: ScoresView, dimension: Dimension) -> None:
         """Update the gauges after a change of this dimension."""
-        if dimension.name != "queue" or dimension.kind is not Kind.CSAT or len(dimension.day) != len("2026-03-21"):
+        if (
+            dimension.name != "queue"
+            or dimension.kind is not SurveyKind.CSAT
+            or len(dimension.day) != len("2026-03-21")
+        ):
             return
         if dimension.day < self._newest:
             return
         self._newest = dimension.day
         fold = total(view._folds.get(dimension, {}).values())
-        found = measures(Kind.CSAT, fold.histogram).get("csat")
+        found = measures(SurveyKind.CSAT, fold.histogram).get("csat")
         if found is not None:
             self._ratio.labels(dimension.value).set(found.value)
             self._answers.labels(dimension.value).set(found.n)

@@ -21,10 +21,10 @@ from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys, Prepare
 from services.chassis.privacy.sealing import DataKey, Keys, bare, is_erased, seal
 from services.chassis.questions import answer_question
 from services.feedback.adapters import kept
-from services.feedback.adapters.counting_desk import CountingDesk
+from services.feedback.adapters.outcome_tracker import OutcomeTracker
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.categories import classify
-from services.feedback.domain.desk import Desk
+from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.ports import Programmes
 from services.feedback.translate import Untranslatable, headers, unsealed
 from services.feedback.translate_survey import event_record, parse_command, read_command
@@ -57,8 +57,8 @@ class SurveyProcessor:
         self._invitations = metrics.counter("chapar_feedback_invitations_total")
         self._answers = metrics.counter("chapar_feedback_answers_total")
         self._delivered = metrics.counter("chapar_feedback_delivered_total")
-        self._desk = Desk(derive)
-        self._counting = CountingDesk(programmes.counting, metrics)
+        self._desk = InvitationPolicy(derive)
+        self._counting = OutcomeTracker(programmes.counting, metrics)
         self._now_ms = 0
         self._used: DataKey | None = None
         """The key of the current command's person."""

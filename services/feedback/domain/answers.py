@@ -12,13 +12,13 @@
 from dataclasses import replace
 
 from services.feedback.domain.invitations import Answer, Given, Invitation, RefusalReason, Response, Source
-from services.feedback.domain.survey import SCALES, Kind
+from services.feedback.domain.survey import SCALES, SurveyKind
 
 
 def weigh(invitation: Invitation, answer: Answer) -> Given | RefusalReason:
     """Return what would count, whether or not there was a response before; or the reason why nothing counts."""
     before = invitation.given
-    if invitation.kind is Kind.TEXT:
+    if invitation.kind is SurveyKind.TEXT:
         if answer.score != 0:
             return RefusalReason.OUT_OF_SCALE
         if not answer.comment:
@@ -30,11 +30,11 @@ def weigh(invitation: Invitation, answer: Answer) -> Given | RefusalReason:
     responses: list[Response] = []
     for question in invitation.more:
         score, text = answer.responses.get(question.question_id, (None, ""))
-        if question.kind is Kind.TEXT:
+        if question.kind is SurveyKind.TEXT:
             if score:
                 return RefusalReason.OUT_OF_SCALE
             if text:
-                responses.append(Response(question.question_id, Kind.TEXT, 0, text))
+                responses.append(Response(question.question_id, SurveyKind.TEXT, 0, text))
                 continue
         elif score is not None:
             if score not in SCALES[question.kind]:

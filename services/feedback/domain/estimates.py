@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from services.feedback.domain.survey import SCALES, Kind
+from services.feedback.domain.survey import SCALES, SurveyKind
 
 Z95: Final = 1.959963984540054
 
@@ -86,7 +86,7 @@ def t95(df: float) -> float:
     return z + g1 / df + g2 / df**2 + g3 / df**3 + g4 / df**4
 
 
-def measures(kind: Kind | None, histogram: Mapping[int, int]) -> dict[str, Estimate]:
+def measures(kind: SurveyKind | None, histogram: Mapping[int, int]) -> dict[str, Estimate]:
     """Return every measure of this kind by name; None is first contacts, where 1 means resolved.
 
     Empty without answers (no figure is better than one without n), and for free text, which has no scale.
@@ -101,10 +101,10 @@ def measures(kind: Kind | None, histogram: Mapping[int, int]) -> dict[str, Estim
     if kind is None:
         return {"fcr": wilson(count(1, 1), n)}
     by_kind: dict[str, Callable[[], dict[str, Estimate]]] = {
-        Kind.CSAT: lambda: {"csat": wilson(count(4, 5), n)},
-        Kind.NPS: lambda: {"nps": net_score(count(9, 10), count(0, 6), n)},
-        Kind.CES: lambda: {
-            "ces_mean": mean_score(histogram, SCALES[Kind.CES]),
+        SurveyKind.CSAT: lambda: {"csat": wilson(count(4, 5), n)},
+        SurveyKind.NPS: lambda: {"nps": net_score(count(9, 10), count(0, 6), n)},
+        SurveyKind.CES: lambda: {
+            "ces_mean": mean_score(histogram, SCALES[SurveyKind.CES]),
             "ces_share_5_7": wilson(count(5, 7), n),
             "ces_net": net_score(count(6, 7), count(1, 3), n),
         },

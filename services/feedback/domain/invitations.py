@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from services.feedback.domain.people import Asked
-from services.feedback.domain.survey import Kind, Question, Subject
+from services.feedback.domain.survey import Question, Subject, SurveyKind
 
 GRACE_MS: Final = 7 * 24 * 3_600_000
 MOST_REVISIONS: Final = 20
@@ -68,7 +68,7 @@ class Response:
     """The answer to a question after the first. Free text has score 0."""
 
     question_id: str
-    kind: Kind
+    kind: SurveyKind
     score: int = 0
     text: str = ""
 
@@ -92,7 +92,7 @@ class Invitation:
     invitation_id: str
     tenant: str
     survey: str
-    kind: Kind
+    kind: SurveyKind
     subject: Subject
     question: str
     day: str

@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Rule:
     queue: str
     surveys: frozenset[str] = frozenset()
     queues: frozenset[str] = frozenset()
-    kind: Kind | None = None
+    kind: SurveyKind | None = None
     priority: int = 0
     requirements: tuple[bytes, ...] = ()
 
@@ -34,7 +34,7 @@ class Judgement:
 
     survey: str
     queue: str
-    scores: tuple[tuple[Kind, int], ...]
+    scores: tuple[tuple[SurveyKind, int], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.feedback.domain import windows
-from services.feedback.domain.survey import Kind, primary
+from services.feedback.domain.survey import SurveyKind, primary
 
 _EMPTY: Mapping[int, int] = MappingProxyType({})
 GROUPS: Final = ("all", "channel", "queue", "agent", "skill", "tier", "language", "category")
@@ -38,7 +38,7 @@ class Dimension:
     for all time."""
 
     tenant: str
-    kind: Kind | None
+    kind: SurveyKind | None
     name: str
     value: str = ""
     day: str = ""
@@ -52,7 +52,7 @@ class Tally:
     `first`: the survey begins with this question, so it counts for the response rate.
     """
 
-    kind: Kind | None
+    kind: SurveyKind | None
     score: int | None = None
     by: int = 1
     first: bool = True
@@ -81,7 +81,7 @@ class Observation:
 
     def changes(self, names: list[str]) -> Iterator[tuple[Dimension, list[Tally]]]:
         """Yield every dimension that changes in these windows, with the tallies to add."""
-        by_kind: dict[Kind | None, list[Tally]] = {}
+        by_kind: dict[SurveyKind | None, list[Tally]] = {}
         for tally in self.tallies:
             by_kind.setdefault(tally.kind, []).append(tally)
         for kind, tallies in by_kind.items():

@@ -23,7 +23,7 @@ _NO = frozenset({"", "0", "false", "no"})
 _NEVER_ASKED: Final = ("spam", "auto_submitted")
 
 
-class Kind(StrEnum):
+class SurveyKind(StrEnum):
     """What a survey asks. The value is the name that other services use (`survey_kind` of a send request)."""
 
     CSAT = "csat"
@@ -32,26 +32,26 @@ class Kind(StrEnum):
     TEXT = "text"
 
 
-SCALES: Final[Mapping[Kind, range]] = MappingProxyType(
-    {Kind.CSAT: range(1, 6), Kind.NPS: range(11), Kind.CES: range(1, 8)}
+SCALES: Final[Mapping[SurveyKind, range]] = MappingProxyType(
+    {SurveyKind.CSAT: range(1, 6), SurveyKind.NPS: range(11), SurveyKind.CES: range(1, 8)}
 )
 """Valid scores, by kind. Free text has none."""
 
-GENERIC_QUESTIONS: Final[Mapping[Kind, Mapping[str, str]]] = MappingProxyType(
+GENERIC_QUESTIONS: Final[Mapping[SurveyKind, Mapping[str, str]]] = MappingProxyType(
     {
-        Kind.CSAT: {
+        SurveyKind.CSAT: {
             "fa": "از پاسخی که گرفتید چقدر راضی بودید؟",
             "en": "How satisfied were you with the help you got?",
         },
-        Kind.NPS: {
+        SurveyKind.NPS: {
             "fa": "چقدر احتمال دارد ما را به دوستان یا همکارانتان پیشنهاد کنید؟",
             "en": "How likely are you to recommend us to a friend or colleague?",
         },
-        Kind.CES: {
+        SurveyKind.CES: {
             "fa": "چقدر موافقید که حل کردن موضوع با ما آسان بود؟",
             "en": "How much do you agree: it was easy to get my issue handled?",
         },
-        Kind.TEXT: {
+        SurveyKind.TEXT: {
             "fa": "چه چیزی را باید بهتر کنیم؟",
             "en": "What should we do better?",
         },
@@ -95,7 +95,7 @@ class Question:
     """A question after a survey's first. `optional`: the response counts without it."""
 
     question_id: str
-    kind: Kind
+    kind: SurveyKind
     texts: Mapping[str, str] = field(default_factory=dict)
     optional: bool = False
 
@@ -105,7 +105,7 @@ class Survey:
     """Which contacts are asked which questions, and how often. Times in milliseconds, 0 for a rule that is not set."""
 
     name: str
-    kind: Kind
+    kind: SurveyKind
     queues: frozenset[str] = frozenset()
     channels: frozenset[str] = frozenset()
     tiers: frozenset[str] = frozenset()
@@ -173,7 +173,7 @@ class Programme:
         """Return the survey's first question in the person's language, else in the tenant's, else the generic one."""
         return self.wording(survey.questions, survey.kind, language)
 
-    def wording(self, texts: Mapping[str, str], kind: Kind, language: str) -> str:
+    def wording(self, texts: Mapping[str, str], kind: SurveyKind, language: str) -> str:
         """Return a question in this language, else in the tenant's, else the generic one of its kind."""
         for wanted in (language, primary(language), self.default_language):
             if wanted in texts:
@@ -204,7 +204,7 @@ def primary(language: str) -> str:
     return language.replace("_", "-").split("-", 1)[0].lower()
 
 
-def generic_question(kind: Kind, language: str) -> str:
+def generic_question(kind: SurveyKind, language: str) -> str:
     """Return a question of this kind in Persian, or in English for every other language."""
     texts = GENERIC_QUESTIONS[kind]
     return texts.get(primary(language), texts["en"])

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.feedback.domain.estimates import Z95, Estimate, measures, t95, wilson
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 
 LEVEL: Final = 0.05
 ASSUMES: Final = (
@@ -39,7 +39,7 @@ class Change:
     test: str
 
 
-def changes(kind: Kind | None, now: Mapping[int, int], before: Mapping[int, int]) -> list[Change]:
+def changes(kind: SurveyKind | None, now: Mapping[int, int], before: Mapping[int, int]) -> list[Change]:
     """Return every measure of this kind that both windows have."""
     earlier = measures(kind, before)
     return [

@@ -36,7 +36,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class IntakeDecision:
     """The customer's new state (None: forgotten), the effects to write, and a one-word note for metrics and logs."""
 
     customer: Customer | None

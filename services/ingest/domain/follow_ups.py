@@ -12,7 +12,7 @@ from typing import Final
 from services.ingest.domain import effects
 from services.ingest.domain.belongings import owns
 from services.ingest.domain.conversations import Conversation, Customer, Opening, OpenInteraction
-from services.ingest.domain.decisions import Decision, Refused, Routing, first_known
+from services.ingest.domain.decisions import IntakeDecision, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.messages import FollowUp
 from services.ingest.domain.policy import TenantPolicy
@@ -35,13 +35,13 @@ class FollowUps:
 
     def ask(
         self, customer: Customer | None, request: FollowUp, now_ms: int, policy: TenantPolicy
-    ) -> Decision | Refused:
+    ) -> IntakeDecision | Refused:
         """Decide about a request under the identity's key."""
         if customer is None:
             return Refused("UNKNOWN_IDENTITY", "no message from this identity is in memory")
         if customer.home:
             vouched = bool(request.conversation_id) and owns(customer, request.conversation_id)
-            return Decision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
+            return IntakeDecision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
         if not (request.checked or owns(customer, request.conversation_id)):
             return Refused("UNKNOWN_CONVERSATION", "the conversation does not belong to this customer")
         if request.queue not in policy.pools:
@@ -50,10 +50,10 @@ class FollowUps:
         if at_work is not None and (at_work.interaction is not None or at_work.gathering is not None):
             if len(customer.follow_ups) >= MOST_WAITING:
                 return Refused("TOO_MANY_FOLLOW_UPS", f"{MOST_WAITING} follow-ups already wait")
-            return Decision(replace(customer, follow_ups=(*customer.follow_ups, request)), note="FOLLOW_UP_WAITS")
+            return IntakeDecision(replace(customer, follow_ups=(*customer.follow_ups, request)), note="FOLLOW_UP_WAITS")
         out: list[Effect] = []
         opened = self._open(customer, request, now_ms, policy, out)
-        return Decision(opened, tuple(out), note="FOLLOW_UP_OPENED")
+        return IntakeDecision(opened, tuple(out), note="FOLLOW_UP_OPENED")
 
     def next(self, customer: Customer, now_ms: int, policy: TenantPolicy, out: list[Effect]) -> Customer:
         """Open the follow-up that has waited longest, if no other interaction is active. Called when an interaction has

@@ -18,12 +18,12 @@ from dataclasses import replace
 from typing import assert_never
 
 from services.ingest.domain import effects
-from services.ingest.domain.aftermath import Aftermath
 from services.ingest.domain.belongings import noted
 from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
-from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Routing
+from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.follow_ups import FollowUps
+from services.ingest.domain.interaction_closing import Aftermath
 from services.ingest.domain.lifetime import Lifetime
 from services.ingest.domain.messages import Check, Derive, Erasure, FollowUp, Link, Message, Notice, SendRequest
 from services.ingest.domain.policy import TenantPolicy
@@ -45,7 +45,7 @@ class Intake:
 
     def decide(
         self, key: str, customer: Customer | None, event: Event, now_ms: int, policy: TenantPolicy
-    ) -> Decision | Refused:
+    ) -> IntakeDecision | Refused:
         """Decide about one record under `key`."""
         decision = self._decide(key, customer, event, now_ms, policy)
         if isinstance(decision, Refused) or decision.customer is None:
@@ -54,7 +54,7 @@ class Intake:
 
     def _decide(
         self, key: str, customer: Customer | None, event: Event, now_ms: int, policy: TenantPolicy
-    ) -> Decision | Refused:
+    ) -> IntakeDecision | Refused:
         match event:
             case Message():
                 return self._message(key, customer, event, now_ms, policy)
@@ -77,17 +77,17 @@ class Intake:
         """Return when `expire` next has something to do for this customer, ms."""
         return self._lifetime.due_ms(customer)
 
-    def expire(self, customer: Customer, now_ms: int, policy: TenantPolicy) -> Decision | Refused:
+    def expire(self, customer: Customer, now_ms: int, policy: TenantPolicy) -> IntakeDecision | Refused:
         """Apply the passing of time: route gathered interactions, remove conversations and inactive customers from memory."""
         return self._lifetime.expire(customer, now_ms, policy)
 
     def _message(
         self, key: str, customer: Customer | None, message: Message, now_ms: int, policy: TenantPolicy
-    ) -> Decision | Refused:
+    ) -> IntakeDecision | Refused:
         if customer is None:
             customer = Customer(key=key, identity=message.identity, last_seen_ms=now_ms)
         if customer.home:
-            return Decision(
+            return IntakeDecision(
                 replace(customer, last_seen_ms=now_ms), (effects.Forwarded(customer.home),), note="FORWARDED"
             )
         customer = _acquainted(customer, message, now_ms)
@@ -101,7 +101,7 @@ class Intake:
             if not message.opens:
                 # There is nothing to answer and no conversation to add it to: a chat window was closed, or the reaction
                 # is to an old message.
-                return Decision(customer, note="NOTHING_TO_DO")
+                return IntakeDecision(customer, note="NOTHING_TO_DO")
             conversation = Conversation(
                 conversation_id=self._routing.derive("conversation", message.message_id),
                 opened_at_ms=now_ms,
@@ -131,7 +131,7 @@ class Intake:
             answered = survey.answered(conversation.conversation_id, now_ms)
             others = (answered if s is survey else s for s in customer.surveys)
             rest = tuple(s for s in others if now_ms < s.expires_at_ms)
-            return Decision(replace(customer, surveys=rest), tuple(out), note="SURVEY_ANSWER")
+            return IntakeDecision(replace(customer, surveys=rest), tuple(out), note="SURVEY_ANSWER")
         return self._work(customer, conversation, message, now_ms, policy, account.gather_ms, out)
 
     def _work(
@@ -143,7 +143,7 @@ class Intake:
         policy: TenantPolicy,
         gather_ms: int,
         out: list[Effect],
-    ) -> Decision | Refused:
+    ) -> IntakeDecision | Refused:
         """Append the message to the active interaction, or begin a new one."""
         opening = _opening(message, now_ms)
         note = ""
@@ -184,18 +184,18 @@ class Intake:
             out.append(effects.TellLeft(open_.pool, open_.interaction_id, message.message_id))
             # Messages sent before the customer left do not open another interaction.
             conversation = replace(conversation, interaction=replace(open_, left=True, untaken=()))
-        return Decision(replace(customer, conversation=conversation), tuple(out), note=note)
+        return IntakeDecision(replace(customer, conversation=conversation), tuple(out), note=note)
 
-    def _edit(self, customer: Customer, message: Message, now_ms: int) -> Decision:
+    def _edit(self, customer: Customer, message: Message, now_ms: int) -> IntakeDecision:
         conversation = customer.conversation
         if conversation is None or not conversation.current(now_ms):
-            return Decision(customer, note="EDIT_OF_THE_PAST")
+            return IntakeDecision(customer, note="EDIT_OF_THE_PAST")
         interaction = conversation.interaction.interaction_id if conversation.interaction is not None else ""
         edited = self._routing.derive(message.identity.identity_id, message.native_message_id, "0")
         recorded = effects.MessageRecorded(
             conversation.conversation_id, self._routing.person(customer), message, interaction, edits=edited
         )
-        return Decision(customer, (recorded,), note="EDIT")
+        return IntakeDecision(customer, (recorded,), note="EDIT")
 
     def _answer(
         self, customer: Customer, conversation: Conversation, message: Message, now_ms: int

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from services.ingest.domain import effects
 from services.ingest.domain.conversations import Customer
-from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Routing
+from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.messages import Erasure, Link
 from services.ingest.domain.policy import TenantPolicy
@@ -17,7 +17,7 @@ class Lifetime:
         self._routing = routing
         self._limits = limits
 
-    def link(self, customer: Customer | None, link: Link) -> Decision | Refused:
+    def link(self, customer: Customer | None, link: Link) -> IntakeDecision | Refused:
         if link.home_identity_id and not link.confirmed:
             return self._confirm(customer, link)
         if customer is None:
@@ -27,19 +27,19 @@ class Lifetime:
         person = self._routing.person_id(link.home_identity_id or customer.key)
         moved = effects.IdentityMoved(customer.key, person, link.request_id)
         note = "LINKED" if link.home_identity_id else "UNLINKED"
-        return Decision(replace(customer, home=link.home_identity_id), (moved,), note=note)
+        return IntakeDecision(replace(customer, home=link.home_identity_id), (moved,), note=note)
 
-    def _confirm(self, home: Customer | None, link: Link) -> Decision | Refused:
+    def _confirm(self, home: Customer | None, link: Link) -> IntakeDecision | Refused:
         """Decide under the home's key: the home must be known here, and the link must not form a cycle."""
         if home is None:
             return Refused("UNKNOWN_HOME", "no message from the home identity is in memory")
         if home.key == link.identity_id:
             return Refused("LINK_CIRCLE", "the home is linked to this identity")
         if home.home:
-            return Decision(home, (effects.Forwarded(home.home),), note="FORWARDED")
-        return Decision(home, (effects.LinkConfirmed(link.identity_id, home.key),), note="LINK_CONFIRMED")
+            return IntakeDecision(home, (effects.Forwarded(home.home),), note="FORWARDED")
+        return IntakeDecision(home, (effects.LinkConfirmed(link.identity_id, home.key),), note="LINK_CONFIRMED")
 
-    def erase(self, key: str, customer: Customer | None, erasure: Erasure) -> Decision:
+    def erase(self, key: str, customer: Customer | None, erasure: Erasure) -> IntakeDecision:
         """Erase an identity, whether it is in memory or not. Other services forget what they keep of it, past
         conversations too."""
         out: list[Effect] = []
@@ -64,7 +64,7 @@ class Lifetime:
             for conversation_id in conversations or ("",)
         ]
         out.append(effects.PersonForgotten(person, key, erasure.request_id, counts))
-        return Decision(None, tuple(out), note="ERASED")
+        return IntakeDecision(None, tuple(out), note="ERASED")
 
     def due_ms(self, customer: Customer) -> int:
         """Return when `expire` next has something to do for this customer."""
@@ -76,24 +76,24 @@ class Lifetime:
                 return conversation.last_at_ms + conversation.window_ms + self._limits.closed_grace_ms
         return customer.last_seen_ms + self._limits.idle_customer_ms
 
-    def expire(self, customer: Customer, now_ms: int, policy: TenantPolicy) -> Decision | Refused:
+    def expire(self, customer: Customer, now_ms: int, policy: TenantPolicy) -> IntakeDecision | Refused:
         """Apply the passing of time: route gathered interactions, remove conversations and inactive customers from memory."""
         conversation = customer.conversation
         if conversation is not None and conversation.gathering is not None:
             if now_ms < conversation.gathering.due_at_ms:
-                return Decision(customer)
+                return IntakeDecision(customer)
             out: list[Effect] = []
             routed = self._routing.route(customer, conversation, now_ms, policy, out)
             if isinstance(routed, Refused):
                 return routed
-            return Decision(replace(customer, conversation=routed), tuple(out), note="ROUTED")
+            return IntakeDecision(replace(customer, conversation=routed), tuple(out), note="ROUTED")
         if conversation is not None and conversation.interaction is not None:
-            return Decision(customer)
+            return IntakeDecision(customer)
         if conversation is not None and not conversation.current(now_ms - self._limits.closed_grace_ms):
             customer = replace(customer, conversation=None)
             conversation = None
         idle = now_ms >= customer.last_seen_ms + self._limits.idle_customer_ms
         awaited = any(now_ms < s.expires_at_ms for s in customer.surveys)
         if idle and conversation is None and not customer.home and not awaited:
-            return Decision(None, note="FORGOTTEN")
-        return Decision(customer)
+            return IntakeDecision(None, note="FORGOTTEN")
+        return IntakeDecision(customer)

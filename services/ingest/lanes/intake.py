@@ -33,7 +33,7 @@ from services.chassis.questions import answer_question
 from services.ingest import translate_lanes as translate
 from services.ingest.domain import effects
 from services.ingest.domain.conversations import Customer
-from services.ingest.domain.decisions import MAX_HOPS, Decision, IntakeLimits, Refused
+from services.ingest.domain.decisions import MAX_HOPS, IntakeDecision, IntakeLimits, Refused
 from services.ingest.domain.intake import Intake
 from services.ingest.domain.messages import Erasure, Message
 from services.ingest.domain.policy import Policies, TenantPolicy
@@ -266,7 +266,7 @@ class IntakeProcessor:
     def _apply(
         self,
         key: str,
-        decision: Decision,
+        decision: IntakeDecision,
         tenant: str,
         outbox: Outbox,
         inbound: records_pb2.InboundRecord | None,

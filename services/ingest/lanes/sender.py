@@ -34,10 +34,10 @@ from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys
 from services.chassis.privacy.sealing import DataKey, Keys, bare, is_erased, seal
 from services.ingest import translate_sender as translate
 from services.ingest.domain import deliveries as words
+from services.ingest.domain.account_breaker import AccountBreaker
 from services.ingest.domain.attempts import AttemptJob, Attempts
 from services.ingest.domain.deliveries import Gate, SenderLimits, Status, Thread, ThreadDecision, place_of
 from services.ingest.domain.flights import Flights
-from services.ingest.domain.halts import Halts
 from services.ingest.domain.seen import SeenIds
 from services.ingest.domain.sending import Sending
 from services.ingest.lanes.outbound_records import TOPIC, decoded, event_of, prepare
@@ -106,7 +106,7 @@ class SenderProcessor:
         self._threads: dict[str, Thread] = {}
         self._seen: dict[str, SeenIds] = {}
         self._timers = Timers()
-        self._halts = Halts(limits)
+        self._account_breaker = AccountBreaker(limits)
         self._flights = Flights(limits)
         self._now_ms = 0
         self._counted: Counter[tuple[str, ...]] = Counter()
@@ -241,7 +241,7 @@ class SenderProcessor:
     def _gate(self, tenant: str) -> Gate:
         return Gate(
             room=lambda route: self._flights.room((tenant, route.identity.channel, route.identity.account)),
-            halted_until=lambda channel, account: self._halts.until(tenant, channel, account),
+            halted_until=lambda channel, account: self._account_breaker.until(tenant, channel, account),
             turn=lambda delivery, route: self._flights.turn(
                 delivery, self._now_ms, lambda: self._attempts.turn(tenant, route)
             ),
@@ -258,9 +258,9 @@ class SenderProcessor:
         self._counted["attempts", where.channel, event.outcome.name] += 1
         match event.outcome:
             case words.Outcome.HALTED:
-                self._halts.halted(thread.tenant, where.channel, where.account, self._now_ms)
+                self._account_breaker.halted(thread.tenant, where.channel, where.account, self._now_ms)
             case words.Outcome.ACCEPTED | words.Outcome.REJECTED | words.Outcome.UNREACHABLE:
-                self._halts.answered(thread.tenant, where.channel, where.account)
+                self._account_breaker.answered(thread.tenant, where.channel, where.account)
             case words.Outcome.RETRY:
                 self._counted["retries", where.channel, event.reason or "RETRY"] += 1
             case words.Outcome.UNKNOWN | words.Outcome.UNSPECIFIED:

@@ -122,7 +122,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
             found = explain(engine, request.interaction_id)
             if found is None:
                 raise refusal("UNKNOWN_INTERACTION")
-            return from_explanation(found, engine.core.works[request.interaction_id].epoch)
+            return from_explanation(found, engine.core.interactions[request.interaction_id].epoch)
 
         return await self._read(pool, context, here, "Explain", request)
 

@@ -17,7 +17,7 @@ def activate(core: Core, command: cmd.ActivateConfiguration) -> str:
     """Put another configuration into force. Agents that it names are added or changed; others stay."""
     # Agents are entities of their own: inside the configuration they would outgrow a record of the changelog.
     config, team = replace(command.config, agents=()), command.config.agents
-    if not sound(command.config):
+    if not is_valid(command.config):
         return "INVALID_CONFIGURATION"
     before = core.config
     if before is not None and config.version < before.version:
@@ -44,12 +44,14 @@ def activate(core: Core, command: cmd.ActivateConfiguration) -> str:
 def _reorder(core: Core, before: PoolConfig | None) -> None:
     """Give new keys to interactions that wait in a queue whose order has changed."""
     assert core.config is not None
-    for work in core.works.values():
-        queue = core.config.by_name.get(work.facts.queue)
-        old = before.by_name.get(work.facts.queue) if before is not None else None
-        if queue is not None and (old is None or (old.order, old.promises) != (queue.order, queue.promises)):
-            work.key = core.key_of(work, queue)
-            core.dirty["i", work.id] = None
+    for interaction in core.interactions.values():
+        queue = core.config.by_name.get(interaction.facts.queue)
+        old = before.by_name.get(interaction.facts.queue) if before is not None else None
+        if queue is not None and (
+            old is None or (old.order, old.pick_up_targets) != (queue.order, queue.pick_up_targets)
+        ):
+            interaction.key = core.key_of(interaction, queue)
+            core.dirty["i", interaction.id] = None
 
 
 def rebuild(core: Core) -> None:
@@ -64,19 +66,19 @@ def rebuild(core: Core) -> None:
         agent.cell, agent.kind = None, None
         agent.load, agent.rest_at = EMPTY, 0
         agent.offers, agent.held, agent.parked = {}, {}, {}
-    kept = [core.works[interaction_id] for interaction_id in sorted(core.works)]
-    for work in kept:
-        work.line = None
-        channel = work.facts.channel
-        for agent_id in work.offers:
+    kept = [core.interactions[interaction_id] for interaction_id in sorted(core.interactions)]
+    for interaction in kept:
+        interaction.line = None
+        channel = interaction.facts.channel
+        for agent_id in interaction.offers:
             agent = core.agents[agent_id]
-            agent.offers[work.id] = None
+            agent.offers[interaction.id] = None
             agent.load = plus(agent.load, channel, 1)
-        if work.agent_id:
-            agent = core.agents[work.agent_id]
-            agent.held[work.id] = None
-            if work.parked:
-                agent.parked[work.id] = None
+        if interaction.agent_id:
+            agent = core.agents[interaction.agent_id]
+            agent.held[interaction.id] = None
+            if interaction.parked:
+                agent.parked[interaction.id] = None
             else:
                 agent.load = plus(agent.load, channel, 1)
     if config is not None:
@@ -85,14 +87,14 @@ def rebuild(core: Core) -> None:
             core.stand(core.agents[agent_id], freed=True)
         for queue in config.queues:
             core.watch_level(queue)
-    for work in kept:
-        if work.stage in (Stage.WAITING, Stage.OFFERED):
-            waiting.place(core, work)
-        elif work.stage is Stage.SCHEDULED:
-            waiting.watch_schedule(core, work)
+    for interaction in kept:
+        if interaction.stage in (Stage.WAITING, Stage.OFFERED):
+            waiting.place(core, interaction)
+        elif interaction.stage is Stage.SCHEDULED:
+            waiting.watch_schedule(core, interaction)
 
 
-def sound(config: PoolConfig) -> bool:
+def is_valid(config: PoolConfig) -> bool:
     """Whether the engine can decide by a configuration: its numbers are numbers, and within bounds."""
     if config.lease_ms <= 0 or config.grace_ms < 0 or len(config.by_name) != len(config.queues):
         return False
@@ -120,7 +122,7 @@ def _sound_queue(queue: QueueConfig) -> bool:
         queue.keep_free,
         queue.max_offers,
         *(ring.after_ms for ring in queue.rings),
-        *(promise.target_ms for promise in queue.promises),
+        *(promise.target_ms for promise in queue.pick_up_targets),
     )
     numbers = (queue.ageing_per_minute, queue.service_level_goal, *(rule.threshold for rule in queue.overflow))
     wanted = [*queue.requirements, *(s for rule in queue.overflow for s in rule.requirements)]

@@ -10,12 +10,12 @@ from heapq import nsmallest
 from typing import Final
 
 from services.router.domain import effects as fx
-from services.router.domain.lines import Line, Need
+from services.router.domain.lines import Line, RequirementSet
 from services.router.domain.model import Choice
 from services.router.domain.parking import plan
 from services.router.domain.pool import Core
-from services.router.domain.roster import Cell, Kind, Place, first_fitting, fitting
-from services.router.domain.state import Agent, Work
+from services.router.domain.roster import AgentGroup, IdleRank, LoadBucket, first_fitting, fitting
+from services.router.domain.state import Agent, Interaction
 
 _FEW: Final = 64
 _SHOWN: Final = 5
@@ -47,9 +47,9 @@ class Pick:
     """The result: an agent, or whether other interactions of the line could still be served. `parked`: what the agent parks for it."""
 
     agent: Agent | None
-    decision: fx.Decision | None = None
+    decision: fx.OfferRationale | None = None
     reason: str = ""
-    parked: tuple[Work, ...] = ()
+    parked: tuple[Interaction, ...] = ()
     only_passed_over: bool = False
 
 
@@ -74,10 +74,10 @@ class Room:
     passed: bool
 
 
-def room_for(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Room:
+def room_for(core: Core, line: Line, interaction: Interaction, among: list[Agent] | None) -> Room:
     """Return the openings for an interaction of a queue that chooses by skill score, when no agent parks anything."""
     need, channel = line.need, line.channel
-    passed = _passed_over(core, work)
+    passed = _passed_over(core, interaction)
     free = core.roster.having_room(need, _FEW + 1) if among is None else []
     if among is not None:
         able = [a for a in among if a.cell is not None and need in a.kind.needs and a.id not in passed]
@@ -110,23 +110,23 @@ def together(core: Core, room: Room, mine: int, matched: int, total: float) -> P
     return replace(pick, reason="BEST_TOTAL_SCORE", decision=replace(pick.decision, matched=matched, total=total))
 
 
-def interrupts(core: Core, line: Line, work: Work, among: list[Agent] | None) -> bool:
+def interrupts(core: Core, line: Line, interaction: Interaction, among: list[Agent] | None) -> bool:
     """Whether an agent could take it by parking something for it."""
-    return _softest(core, line, _passed_over(core, work), among) is not None
+    return _softest(core, line, _passed_over(core, interaction), among) is not None
 
 
-def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
+def find(core: Core, line: Line, interaction: Interaction, among: list[Agent] | None) -> Pick:
     """Find the best agent for an interaction that waits in a line.
 
     `among` lists the freed agents, when no other agent could have taken it before.
     """
     if line.reserved_for:
-        return _find_reserved(core, line, work)
+        return _find_reserved(core, line, interaction)
     need, channel, choice = line.need, line.channel, line.queue.choice
     free = core.roster.having_room(need, _FEW + 1) if among is None else []
     if among is None and not free and not core.roster.interruptible(need):
         return NOBODY
-    passed = _passed_over(core, work)
+    passed = _passed_over(core, interaction)
     if among is not None:
         able = [a for a in among if a.cell is not None and need in a.kind.needs]
         fits = [a for a in able if a.kind.capacity.fits(a.load, channel)]
@@ -138,11 +138,11 @@ def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
         return _picked(core, choice, nsmallest(_SHOWN, keys), eligible)
     if keys:
         return _kept_free(passed)
-    soft = _softest(core, line, passed, among)
-    if soft is not None:
+    interruptible = _softest(core, line, passed, among)
+    if interruptible is not None:
         if line.queue.keep_free and not _more_than(core, line, passed, line.queue.keep_free):
             return _kept_free(passed)
-        return _interrupting(core, *soft)
+        return _interrupting(core, *interruptible)
     return _PASSED_OVER if any(_could(core, need, channel, agent_id) for agent_id in passed) else NOBODY
 
 
@@ -154,9 +154,9 @@ def _kept_free(passed: frozenset[str]) -> Pick:
     return _PASSED_OVER if passed else NOBODY
 
 
-def consider(core: Core, line: Line, work: Work, agent: Agent) -> Pick:
+def consider(core: Core, line: Line, interaction: Interaction, agent: Agent) -> Pick:
     """Do what `find` does when only this agent, whose kind meets the line's need, could take it."""
-    if _anybody_passed(work) and core.passes_over(work, agent):
+    if _anybody_passed(interaction) and core.passes_over(interaction, agent):
         return _PASSED_OVER if _could(core, line.need, line.channel, agent.profile.agent_id) else NOBODY
     if agent.kind.capacity.fits(agent.load, line.channel):
         key = _key(core, line.need, line.queue.choice, agent)
@@ -165,26 +165,28 @@ def consider(core: Core, line: Line, work: Work, agent: Agent) -> Pick:
     return NOBODY if parked is None else _interrupting(core, agent, parked)
 
 
-def _interrupting(core: Core, agent: Agent, parked: list[Work]) -> Pick:
-    decision = fx.Decision(
+def _interrupting(core: Core, agent: Agent, parked: list[Interaction]) -> Pick:
+    decision = fx.OfferRationale(
         core.now, 1, len(core.agents), ((agent.profile.agent_id, (("parked", float(len(parked))),)),)
     )
     return Pick(agent, decision, "INTERRUPTS", tuple(parked))
 
 
-def _anybody_passed(work: Work) -> bool:
-    return bool(work.declined or work.offers or work.agent_id or work.giver[0])
+def _anybody_passed(interaction: Interaction) -> bool:
+    return bool(interaction.declined or interaction.offers or interaction.agent_id or interaction.transferring_agent[0])
 
 
-def _passed_over(core: Core, work: Work) -> frozenset[str]:
-    if not _anybody_passed(work):
+def _passed_over(core: Core, interaction: Interaction) -> frozenset[str]:
+    if not _anybody_passed(interaction):
         return frozenset()
-    asked = (*work.declined, *work.offers, work.agent_id, work.giver[0])
+    asked = (*interaction.declined, *interaction.offers, interaction.agent_id, interaction.transferring_agent[0])
     known = (core.agents.get(agent_id) for agent_id in asked)
-    return frozenset(agent.profile.agent_id for agent in known if agent is not None and core.passes_over(work, agent))
+    return frozenset(
+        agent.profile.agent_id for agent in known if agent is not None and core.passes_over(interaction, agent)
+    )
 
 
-def _could(core: Core, need: Need, channel: str, agent_id: str) -> bool:
+def _could(core: Core, need: RequirementSet, channel: str, agent_id: str) -> bool:
     """Whether an agent who was passed over could take other interactions of the line."""
     agent = core.agents[agent_id]
     if agent.cell is None or need not in agent.kind.needs:
@@ -192,26 +194,26 @@ def _could(core: Core, need: Need, channel: str, agent_id: str) -> bool:
     return agent.kind.capacity.fits(agent.load, channel) or plan(core, agent, channel) is not None
 
 
-def _find_reserved(core: Core, line: Line, work: Work) -> Pick:
+def _find_reserved(core: Core, line: Line, interaction: Interaction) -> Pick:
     agent = core.agents.get(line.reserved_for)
-    if agent is None or agent.cell is None or core.passes_over(work, agent):
+    if agent is None or agent.cell is None or core.passes_over(interaction, agent):
         return _PASSED_OVER if agent is not None and agent.cell is not None else NOBODY
-    parked: list[Work] = []
+    parked: list[Interaction] = []
     if not agent.kind.capacity.fits(agent.load, line.channel):
         found = plan(core, agent, line.channel)
         if found is None:
             return NOBODY
         parked = found
     idle = float(core.now - agent.ranked_since)
-    decision = fx.Decision(core.now, 1, 1, ((agent.profile.agent_id, (("idle_ms", idle),)),))
-    preferred = "PREFERRED_AGENT" if work.facts.preferred_agent == agent.profile.agent_id else "LAST_AGENT"
+    decision = fx.OfferRationale(core.now, 1, 1, ((agent.profile.agent_id, (("idle_ms", idle),)),))
+    preferred = "PREFERRED_AGENT" if interaction.facts.preferred_agent == agent.profile.agent_id else "LAST_AGENT"
     return Pick(agent, decision, "TRANSFERRED_TO_AGENT" if line.forced else preferred, tuple(parked))
 
 
 # Agents with room
 
 
-def _candidates(core: Core, line: Line, free: list[Kind], passed: frozenset[str]) -> tuple[list[Key], int]:
+def _candidates(core: Core, line: Line, free: list[AgentGroup], passed: frozenset[str]) -> tuple[list[Key], int]:
     """Return the best few agents by the queue's choice, and how many could take it: exact when few kinds have room, else a lower bound."""
     need, channel, choice = line.need, line.channel, line.queue.choice
     if len(free) <= _FEW:
@@ -232,7 +234,7 @@ def _candidates(core: Core, line: Line, free: list[Kind], passed: frozenset[str]
 
 
 def _from_cells(
-    core: Core, line: Line, kinds: Collection[Kind], passed: frozenset[str], shown: int
+    core: Core, line: Line, kinds: Collection[AgentGroup], passed: frozenset[str], shown: int
 ) -> tuple[list[Key], int]:
     """Return the first `shown` agents of each cell, and how many agents there are in all."""
     need, channel, choice, agents = line.need, line.channel, line.queue.choice, core.agents
@@ -241,7 +243,7 @@ def _from_cells(
     eligible = 0
     for kind in kinds:
         capacity = kind.capacity
-        for cell in kind.cells.values():
+        for cell in kind.buckets.values():
             if not capacity.fits(cell.load, channel):
                 continue
             members = cell.members
@@ -273,7 +275,7 @@ def _by_score(core: Core, line: Line, passed: frozenset[str], most: int) -> tupl
     return found, max(len(found), _FEW) if found else 0
 
 
-def _measure(core: Core, need: Need, choice: Choice, kind: Kind, cell: Cell) -> float:
+def _measure(core: Core, need: RequirementSet, choice: Choice, kind: AgentGroup, cell: LoadBucket) -> float:
     match choice:
         case Choice.LOAD_RATIO:
             return cell.ratio
@@ -285,15 +287,15 @@ def _measure(core: Core, need: Need, choice: Choice, kind: Kind, cell: Cell) -> 
             return 0.0
 
 
-def _key(core: Core, need: Need, choice: Choice, agent: Agent) -> Key:
+def _key(core: Core, need: RequirementSet, choice: Choice, agent: Agent) -> Key:
     if choice is Choice.ROUND_ROBIN:
         return (float(agent.turn), False, 0, agent.profile.agent_id)
-    cell: Cell = agent.cell
+    cell: LoadBucket = agent.cell
     busy = cell.busy and choice is not Choice.LOAD_RATIO
     return (_measure(core, need, choice, agent.kind, cell), busy, agent.ranked_since, agent.profile.agent_id)
 
 
-def _demand(core: Core, need: Need, kind: Kind) -> float:
+def _demand(core: Core, need: RequirementSet, kind: AgentGroup) -> float:
     """Return the recent demand on the other queues of an agent."""
     assert core.config is not None
     if kind.able is None:
@@ -310,7 +312,7 @@ def _picked(core: Core, choice: Choice, ranked: list[Key], eligible: int) -> Pic
     for measure, _, _, agent_id in ranked:
         idle = ("idle_ms", float(core.now - core.agents[agent_id].ranked_since))
         candidates.append((agent_id, ((name, abs(measure)), idle) if name else (idle,)))
-    return Pick(agent, fx.Decision(core.now, eligible, len(core.agents), tuple(candidates)), REASONS[choice])
+    return Pick(agent, fx.OfferRationale(core.now, eligible, len(core.agents), tuple(candidates)), REASONS[choice])
 
 
 # Agents who would have to park something
@@ -318,7 +320,7 @@ def _picked(core: Core, choice: Choice, ranked: list[Key], eligible: int) -> Pic
 
 def _soft_places(
     core: Core, line: Line, passed: frozenset[str], among: list[Agent] | None
-) -> Iterator[tuple[Kind, Iterable[Place]]]:
+) -> Iterator[tuple[AgentGroup, Iterable[IdleRank]]]:
     need = line.need
     if among is not None:
         for agent in among:
@@ -327,14 +329,14 @@ def _soft_places(
         return
     for kind in core.roster.interruptible(need):
         if kind.capacity.interrupts(line.channel):
-            for cell in kind.cells.values():
+            for cell in kind.buckets.values():
                 if cell.interruptible:
                     yield kind, (place for place in cell.members if place[1] not in passed)
 
 
 def _softest(
     core: Core, line: Line, passed: frozenset[str], among: list[Agent] | None
-) -> tuple[Agent, list[Work]] | None:
+) -> tuple[Agent, list[Interaction]] | None:
     """Return the agent who would park least, and among equals is idle longest, with what they would park."""
     best: tuple[int, int, str] | None = None
     for _, places in _soft_places(core, line, passed, among):
@@ -359,7 +361,7 @@ def _more_than(core: Core, line: Line, passed: frozenset[str], count: int) -> bo
     need, channel, found = line.need, line.channel, 0
     free = core.roster.having_room(need, len(need.kinds))
     for kind in dict.fromkeys((*free, *core.roster.interruptible(need))):
-        for cell in kind.cells.values():
+        for cell in kind.buckets.values():
             if kind.capacity.fits(cell.load, channel):
                 found += sum(1 for _, agent_id in cell.members if agent_id not in passed)
             elif cell.interruptible:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.router.domain.model import AgentProfile, AgentState, Facts, PoolConfig, Selector
+from services.router.domain.model import AgentProfile, AgentState, InteractionAttributes, PoolConfig, Selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Enqueue(Command):
-    facts: Facts
+    facts: InteractionAttributes
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from services.router.domain.model import (
     Choice,
     Order,
     OverflowRule,
+    PickUpTarget,
     PoolConfig,
-    PromisedPickUp,
     QueueConfig,
     Ring,
     Trigger,
@@ -65,7 +65,7 @@ def _dump_queue(q: QueueConfig) -> tuple[Any, ...]:
         q.ageing_per_minute,
         q.service_level_ms,
         int(q.order),
-        tuple((p.target_ms, p.channels, p.tiers) for p in q.promises),
+        tuple((p.target_ms, p.channels, p.tiers) for p in q.pick_up_targets),
         q.service_level_goal,
         q.delay_ms,
         q.max_offers,
@@ -94,13 +94,13 @@ def _dump_queue(q: QueueConfig) -> tuple[Any, ...]:
 def _load_queue(q: Any) -> QueueConfig:
     values = [q[0], q[1], load_selectors(q[2]), Choice(q[3]), *q[4:7], float(q[7]), q[8]]
     if len(q) > _FIRST_LENGTH:
-        promises = tuple(PromisedPickUp(p[0], tuple(p[1]), tuple(p[2])) for p in q[10])
+        pick_up_targets = tuple(PickUpTarget(p[0], tuple(p[1]), tuple(p[2])) for p in q[10])
         rings = tuple(Ring(r[0], tuple(r[1]), tuple((name, float(n)) for name, n in r[2]), tuple(r[3])) for r in q[17])
         overflow = tuple(
             OverflowRule(r[0], Trigger(r[1]), float(r[2]), r[3], r[4], r[5], load_selectors(r[6]), r[7], r[8])
             for r in q[18]
         )
-        values += [Order(q[9]), promises, float(q[11]), *q[12:17], rings, overflow, *q[19:]]
+        values += [Order(q[9]), pick_up_targets, float(q[11]), *q[12:17], rings, overflow, *q[19:]]
     return QueueConfig(*values)
 
 

@@ -12,13 +12,13 @@ from heapq import heapify, heappop, heappush
 
 from services.router.domain import overflow
 from services.router.domain.choosing import consider, find, interrupts, room_for, together
-from services.router.domain.holding import offer
+from services.router.domain.ledger import offer
 from services.router.domain.lines import Line, Rank
 from services.router.domain.matching import Batch
 from services.router.domain.model import Choice, Stage
 from services.router.domain.pool import Core
-from services.router.domain.roster import Cell, Kind
-from services.router.domain.state import Agent, Work
+from services.router.domain.roster import AgentGroup, LoadBucket
+from services.router.domain.state import Agent, Interaction
 
 
 def run(core: Core) -> None:
@@ -119,10 +119,10 @@ def _serve(core: Core, agent: Agent) -> None:
             _match(core)
             return
         index = passed.get(line, 0)
-        work = line.at(index)
-        pick = consider(core, line, work, agent)
+        interaction = line.at(index)
+        pick = consider(core, line, interaction, agent)
         if pick.agent is not None and pick.decision is not None:
-            offer(core, work, agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
+            offer(core, interaction, agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
         else:
             passed[line] = index + 1 if pick.only_passed_over else len(line.ranks)
 
@@ -136,8 +136,8 @@ def _most_urgent(core: Core, agent: Agent, passed: Mapping[Line, int]) -> Line |
     best: tuple[int, int, int, str] | None = None
     found: Line | None = None
     could: dict[str, bool] = {}
-    kind: Kind = agent.kind
-    for channel, front in core.lines.fronts(kind):
+    kind: AgentGroup = agent.kind
+    for channel, front in core.lines.queue_heads(kind):
         fits = could.get(channel)
         if fits is None:
             fits = could[channel] = _could_take(agent, channel)
@@ -162,10 +162,10 @@ def _offer_line(core: Core, line: Line) -> None:
     """Serve one line that changed, when no agent gained capacity."""
     index = 0
     while index < len(line.ranks):
-        work = line.at(index)
-        pick = find(core, line, work, None)
+        interaction = line.at(index)
+        pick = find(core, line, interaction, None)
         if pick.agent is not None and pick.decision is not None:
-            offer(core, work, pick.agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
+            offer(core, interaction, pick.agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
         elif pick.only_passed_over:
             index += 1
         else:
@@ -192,17 +192,17 @@ def _match(core: Core) -> None:
                 if not wide and not any(_has_room(agent) for agent in freed):
                     heads.clear()
                 continue
-        work = line.at(index)
-        room = room_for(core, line, work, among) if _matchable(line) else None
+        interaction = line.at(index)
+        room = room_for(core, line, interaction, among) if _matchable(line) else None
         if room is not None and room.openings and batch.takes(line):
-            if batch.add(line, work, room):
+            if batch.add(line, interaction, room):
                 heads.add(line, index + 1)
                 continue
-            if not interrupts(core, line, work, among):
+            if not interrupts(core, line, interaction, among):
                 if room.passed:
                     heads.add(line, index + 1)
                 continue
-        pick = find(core, line, work, among)
+        pick = find(core, line, interaction, among)
         if pick.agent is None or pick.decision is None:
             if pick.only_passed_over:
                 heads.add(line, index + 1)
@@ -211,10 +211,10 @@ def _match(core: Core) -> None:
             heads.add(line, index)
             batch = _give(core, batch, heads, wide)
         else:
-            offer(core, work, pick.agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
-            if work.line is not None:
-                wide.add(work.line)
-                heads.add(work.line)
+            offer(core, interaction, pick.agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
+            if interaction.line is not None:
+                wide.add(interaction.line)
+                heads.add(interaction.line)
             heads.add(line, index)
     core.stirred.clear()
 
@@ -227,26 +227,26 @@ def _give(core: Core, batch: Batch, heads: _Heads, wide: set[Line]) -> Batch:
         pick = together(core, entry.room, mine, len(given) - 1, round(total, 9))
         assert pick.agent is not None
         assert pick.decision is not None
-        offer(core, entry.work, pick.agent, pick.reason, pick.decision, entry.line.queue.offer_ms, ())
-        if entry.work.line is not None:
-            wide.add(entry.work.line)
-            heads.add(entry.work.line)
+        offer(core, entry.interaction, pick.agent, pick.reason, pick.decision, entry.line.queue.offer_ms, ())
+        if entry.interaction.line is not None:
+            wide.add(entry.interaction.line)
+            heads.add(entry.interaction.line)
     for line, left in Counter(entry.line for entry in batch.entries).items():
         heads.moved_up(line, left)
     return Batch()
 
 
 def _has_room(agent: Agent) -> bool:
-    cell: Cell | None = agent.cell
+    cell: LoadBucket | None = agent.cell
     return cell is not None and (cell.room or cell.interruptible)
 
 
 def _could_take(agent: Agent, channel: str) -> bool:
     """Whether an agent is ready and has room for a channel, or can make room by parking something."""
-    cell: Cell | None = agent.cell
+    cell: LoadBucket | None = agent.cell
     if cell is None:
         return False
-    kind: Kind = agent.kind
+    kind: AgentGroup = agent.kind
     fits = kind.capacity.fits(agent.load, channel)
     return fits or (cell.interruptible and bool(kind.capacity.interrupts(channel)))
 
@@ -261,8 +261,8 @@ def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Lin
         for line in core.lines.reserved.get(agent.profile.agent_id, ()):
             if not line.asleep:
                 wide.add(line)
-        kind: Kind = agent.kind
-        for channel, front in core.lines.fronts(kind):
+        kind: AgentGroup = agent.kind
+        for channel, front in core.lines.queue_heads(kind):
             if not _could_take(agent, channel):
                 continue
             for first in front:
@@ -279,21 +279,21 @@ def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Lin
 def announce(core: Core) -> None:
     """Fill in the announcement of each interaction that entered a queue: its position now, and its estimated wait."""
     entered, core.entered = core.entered, []
-    for work, queued in entered:
-        position, p50, p90 = _prospect(core, work, queued.facts.queue)
+    for interaction, queued in entered:
+        position, p50, p90 = _prospect(core, interaction, queued.facts.queue)
         # Stored as the whole wait, including the wait so far: that is what the assignment is compared with.
-        so_far = work.waited_ms(core.now)
-        work.announced = (p50 + so_far, p90 + so_far) if p50 >= 0 else (-1, -1)
+        so_far = interaction.waited_ms(core.now)
+        interaction.announced = (p50 + so_far, p90 + so_far) if p50 >= 0 else (-1, -1)
         queued.position, queued.estimated_wait_ms, queued.estimated_p90_ms = position, p50, p90
 
 
-def _prospect(core: Core, work: Work, queue: str) -> tuple[int, int, int]:
+def _prospect(core: Core, interaction: Interaction, queue: str) -> tuple[int, int, int]:
     """Return the position from 1, and the P50 and P90 of its wait, milliseconds; 0 and -1 when unknown."""
-    if work.stage is Stage.OFFERED:
+    if interaction.stage is Stage.OFFERED:
         return 1, 0, 0
-    if work.line is None:
+    if interaction.line is None:
         return 0, -1, -1
-    position = 1 + core.lines.ahead(queue, work.rank)
+    position = 1 + core.lines.ahead(queue, interaction.rank)
     history = core.histories.get(queue)
     if history is None:
         return position, -1, -1

@@ -8,14 +8,14 @@ engine has returned them. They are not frozen because several are made for every
 from dataclasses import dataclass, field
 
 from services.router.domain.commands import ReplyTo
-from services.router.domain.model import AgentState, Facts, OfferEnd
+from services.router.domain.model import AgentState, InteractionAttributes, OfferEnd
 
 
 @dataclass(slots=True)
 class Event:
     """Something that happened to an interaction; `facts` are its attributes after the event."""
 
-    facts: Facts
+    facts: InteractionAttributes
     epoch: int
     reason: str
 
@@ -170,7 +170,7 @@ class Result:
 
 @dataclass(slots=True)
 class OfferNotice:
-    facts: Facts
+    facts: InteractionAttributes
     offer_id: str
     expires_at_ms: int
     offered_at_ms: int
@@ -185,7 +185,7 @@ class RevokedNotice:
 
 @dataclass(slots=True)
 class AssignmentNotice:
-    facts: Facts
+    facts: InteractionAttributes
     assigned_at_ms: int
     wrapping_up: bool = False
     wrap_up_until_ms: int = 0
@@ -274,7 +274,7 @@ Effect = InteractionEvent | AgentStateChanged | Result | ToDesk
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class OfferRationale:
     """How the newest offer was decided: kept with the interaction for `explain`."""
 
     at_ms: int = 0

@@ -96,11 +96,11 @@ class Engine:
             case Timer.GRACE:
                 sessions.grace_due(core, core.agents[entity])
             case Timer.OFFER:
-                offers.expired(core, core.works[entity.rpartition(".")[0]], entity)
+                offers.expired(core, core.interactions[entity.rpartition(".")[0]], entity)
             case Timer.WRAP_UP:
-                interactions.finish_wrap_up(core, core.works[entity], "WRAP_UP_TIME_OVER")
+                interactions.finish_wrap_up(core, core.interactions[entity], "WRAP_UP_TIME_OVER")
             case Timer.PLACE:
-                waiting.place_due(core, core.works[entity])
+                waiting.place_due(core, core.interactions[entity])
             case Timer.REST:
                 core.stand(core.agents[entity], freed=True)
             case Timer.ADAPT:
@@ -116,8 +116,8 @@ def _stale(core: Core, command: cmd.Command) -> str:
     """Return the reason to refuse a command that expects another number of events; empty when it may run."""
     if not command.expected_epoch:
         return ""
-    work = core.works.get(getattr(command, "interaction_id", ""))
-    return "STALE_EPOCH" if work is not None and work.epoch != command.expected_epoch else ""
+    interaction = core.interactions.get(getattr(command, "interaction_id", ""))
+    return "STALE_EPOCH" if interaction is not None and interaction.epoch != command.expected_epoch else ""
 
 
 def kinds() -> Iterable[str]:

@@ -7,12 +7,12 @@ For an interaction that is offered or assigned, the candidates and counts are th
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.router.domain.causes import Cause, causes
-from services.router.domain.effects import Decision
+from services.router.domain.effects import OfferRationale
 from services.router.domain.engine import Engine
-from services.router.domain.model import Facts, QueueConfig, Stage
+from services.router.domain.ineligibility import IneligibilityReason, ineligibility
+from services.router.domain.model import InteractionAttributes, QueueConfig, Stage
 from services.router.domain.pool import Core
-from services.router.domain.state import Work
+from services.router.domain.state import Interaction
 
 _EXAMPLES: Final = 3
 _STATES = {
@@ -38,7 +38,7 @@ class Excluded:
 class Explanation:
     """The explanation of one interaction."""
 
-    facts: Facts
+    facts: InteractionAttributes
     state: str
     agent_id: str
     reason: str
@@ -54,44 +54,44 @@ class Explanation:
 def explain(engine: Engine, interaction_id: str) -> Explanation | None:
     """Explain an interaction; return None when it is not open in this pool."""
     core = engine.core
-    work = core.works.get(interaction_id)
-    if work is None:
+    interaction = core.interactions.get(interaction_id)
+    if interaction is None:
         return None
-    offer = work.offer
-    holder = offer.agent_id if offer is not None else work.agent_id
-    queue = core.queue_of(work)
-    excluded, changes = _left_out(core, work, queue, holder) if queue is not None else ([], [])
+    offer = interaction.offer
+    holder = offer.agent_id if offer is not None else interaction.agent_id
+    queue = core.queue_of(interaction)
+    excluded, changes = _left_out(core, interaction, queue, holder) if queue is not None else ([], [])
     position = 0
-    if work.stage is Stage.WAITING and work.line is not None:
-        position = 1 + core.lines.ahead(work.facts.queue, work.rank)
-    waits = work.stage in (Stage.WAITING, Stage.SCHEDULED)
+    if interaction.stage is Stage.WAITING and interaction.line is not None:
+        position = 1 + core.lines.ahead(interaction.facts.queue, interaction.rank)
+    waits = interaction.stage in (Stage.WAITING, Stage.SCHEDULED)
     return Explanation(
-        work.facts,
-        _STATES[work.stage],
+        interaction.facts,
+        _STATES[interaction.stage],
         holder,
-        work.reason,
-        _summary(core, work, holder, excluded),
-        len(core.agents) if waits else work.decision.considered,
+        interaction.reason,
+        _summary(core, interaction, holder, excluded),
+        len(core.agents) if waits else interaction.decision.considered,
         tuple(excluded),
-        () if waits else work.decision.candidates,
+        () if waits else interaction.decision.candidates,
         _smallest_change(core, changes) if waits else "",
         position,
-        work.decided_at,
+        interaction.decided_at,
     )
 
 
 def _left_out(
-    core: Core, work: Work, queue: QueueConfig, holder: str
+    core: Core, interaction: Interaction, queue: QueueConfig, holder: str
 ) -> tuple[list[Excluded], list[tuple[int, str, str]]]:
     """Return the agents grouped by the first reason that excludes them, and for each agent: the number of reasons, the hardest one, their id."""
-    left_out: dict[Cause, Excluded] = {}
+    left_out: dict[IneligibilityReason, Excluded] = {}
     changes: list[tuple[int, str, str]] = []
     for agent_id in sorted(core.agents):
         if agent_id == holder:
             continue
-        found = list(causes(core, core.agents[agent_id], work, queue))
-        if not found and queue.keep_free and not work.reserved_for:
-            found = [Cause("KEPT_FREE", f"{queue.keep_free} are kept free for other queues")]
+        found = list(ineligibility(core, core.agents[agent_id], interaction, queue))
+        if not found and queue.keep_free and not interaction.reserved_for:
+            found = [IneligibilityReason("KEPT_FREE", f"{queue.keep_free} are kept free for other queues")]
         if not found:
             continue
         first = found[0]
@@ -141,20 +141,20 @@ def _smallest_change(core: Core, changes: list[tuple[int, str, str]]) -> str:
     return text if least[0] == 1 else f"{text}, and {least[0] - 1} more"
 
 
-def _margin(work: Work) -> str:
+def _margin(interaction: Interaction) -> str:
     """Say by how much the chosen agent was ahead of the next, or what the interaction was matched with."""
-    if work.decision.matched:
-        return _together(work.decision)
-    if len(work.decision.candidates) < 2:
+    if interaction.decision.matched:
+        return _together(interaction.decision)
+    if len(interaction.decision.candidates) < 2:
         return ""
-    (_, mine), (other, theirs) = work.decision.candidates[:2]
+    (_, mine), (other, theirs) = interaction.decision.candidates[:2]
     for (name, value), (_, beaten) in zip(mine, theirs, strict=False):
         if value != beaten:
             return f", ahead of {other} by {name} ({value:g} against {beaten:g})"
     return f", level with {other} and first by id"
 
 
-def _together(decision: Decision) -> str:
+def _together(decision: OfferRationale) -> str:
     """Say that it was matched in a batch: the scores of the pair and of the batch, and which agent alone would have suited it better."""
     others = f"{decision.matched} other{'s' if decision.matched > 1 else ''}"
     _, mine = decision.candidates[0]
@@ -165,24 +165,24 @@ def _together(decision: Decision) -> str:
     return found
 
 
-def _summary(core: Core, work: Work, holder: str, excluded: list[Excluded]) -> str:
-    match work.stage:
+def _summary(core: Core, interaction: Interaction, holder: str, excluded: list[Excluded]) -> str:
+    match interaction.stage:
         case Stage.OFFERED:
-            asked = ", ".join(work.offers)
-            could = f"{work.decision.eligible} of {work.decision.considered} agents could take it"
-            return f"Offered to {asked}: {could}{_margin(work)}."
+            asked = ", ".join(interaction.offers)
+            could = f"{interaction.decision.eligible} of {interaction.decision.considered} agents could take it"
+            return f"Offered to {asked}: {could}{_margin(interaction)}."
         case Stage.SCHEDULED:
-            return f"Scheduled: it is queued {(work.not_before - core.now) / 1000:.0f} s from now."
+            return f"Scheduled: it is queued {(interaction.not_before - core.now) / 1000:.0f} s from now."
         case Stage.ASSIGNED:
-            aside = ", parked for something more urgent" if work.parked else ""
-            return f"Held by {holder}{aside}, chosen from {work.decision.eligible} who could take it{_margin(work)}."
+            aside = ", parked for something more urgent" if interaction.parked else ""
+            return f"Held by {holder}{aside}, chosen from {interaction.decision.eligible} who could take it{_margin(interaction)}."
         case Stage.WRAP_UP:
             return f"Completed; {holder} is wrapping up."
     if core.config is None:
         return "Waits: no configuration has been activated in this pool."
     if not core.agents:
         return "Waits: the pool has no agents."
-    if work.reserved_for:
-        return f"Waits for {work.reserved_for}."
-    causes = ", ".join(f"{c.count} {c.reason}{f' ({c.detail})' if c.detail else ''}" for c in excluded[:4])
-    return f"Waits: none of {len(core.agents)} agents can take it now ({causes})."
+    if interaction.reserved_for:
+        return f"Waits for {interaction.reserved_for}."
+    ineligibility = ", ".join(f"{c.count} {c.reason}{f' ({c.detail})' if c.detail else ''}" for c in excluded[:4])
+    return f"Waits: none of {len(core.agents)} agents can take it now ({ineligibility})."

@@ -6,11 +6,11 @@ from typing import Final
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain import waiting
-from services.router.domain.holding import drop, release, withdraw
+from services.router.domain.ledger import drop, release, withdraw
 from services.router.domain.model import Stage
 from services.router.domain.parking import assignment_notice
 from services.router.domain.pool import Core
-from services.router.domain.state import Work
+from services.router.domain.state import Interaction
 from services.router.domain.timers import Timer
 from services.router.domain.waiting import enter, schedule
 
@@ -29,7 +29,7 @@ LONGEST_SCHEDULE_MS: Final = 366 * 86_400_000
 def enqueue(core: Core, command: cmd.Enqueue) -> str:
     """Queue a new interaction. It is never refused for its queue: an unknown queue is replaced by the pool's first."""
     facts, now = command.facts, core.now
-    if facts.interaction_id in core.works:
+    if facts.interaction_id in core.interactions:
         return ALREADY_OPEN
     latest = now + LONGEST_SCHEDULE_MS
     arrived_at = facts.arrived_at_ms
@@ -42,82 +42,84 @@ def enqueue(core: Core, command: cmd.Enqueue) -> str:
     priority = max(-MOST_URGENT, min(MOST_URGENT, facts.priority))
     if (arrived_at, start_at, priority) != (facts.arrived_at_ms, facts.start_at_ms, facts.priority):
         facts = replace(facts, arrived_at_ms=arrived_at, start_at_ms=start_at, priority=priority)
-    work = Work(facts, Stage.WAITING, enqueued_at=now, waiting_since=now if start_at else facts.arrived_at_ms)
-    core.works[facts.interaction_id] = work
-    reason = settle_queue(core, work) or ("ENQUEUED" if core.config is not None else "NO_CONFIGURATION")
+    interaction = Interaction(
+        facts, Stage.WAITING, enqueued_at=now, waiting_since=now if start_at else facts.arrived_at_ms
+    )
+    core.interactions[facts.interaction_id] = interaction
+    reason = settle_queue(core, interaction) or ("ENQUEUED" if core.config is not None else "NO_CONFIGURATION")
     if start_at:
-        schedule(core, work, start_at, reason)
+        schedule(core, interaction, start_at, reason)
         return ""
-    waiting.prefer(core, work)
-    enter(core, work, reason, again=False)
+    waiting.prefer(core, interaction)
+    enter(core, interaction, reason, again=False)
     return ""
 
 
-def settle_queue(core: Core, work: Work) -> str:
+def settle_queue(core: Core, interaction: Interaction) -> str:
     """Move an interaction of an unknown queue to the pool's first queue; return a reason when that happened."""
     config = core.config
-    if config is None or not config.queues or work.facts.queue in config.by_name:
+    if config is None or not config.queues or interaction.facts.queue in config.by_name:
         return ""
-    core.refit(work, queue=config.queues[0].name)
+    core.refit(interaction, queue=config.queues[0].name)
     return UNKNOWN_QUEUE
 
 
 def update(core: Core, command: cmd.UpdateInteraction) -> str:
     """Set labels of an interaction."""
-    work = core.works.get(command.interaction_id)
-    if work is None:
+    interaction = core.interactions.get(command.interaction_id)
+    if interaction is None:
         return UNKNOWN_INTERACTION
-    labels = dict(work.facts.labels) | dict(command.labels)
-    waiting.change(core, work, labels=tuple(sorted(labels.items())))
-    changed(core, work, "UPDATED")
+    labels = dict(interaction.facts.labels) | dict(command.labels)
+    waiting.change(core, interaction, labels=tuple(sorted(labels.items())))
+    changed(core, interaction, "UPDATED")
     return ""
 
 
-def changed(core: Core, work: Work, reason: str) -> None:
+def changed(core: Core, interaction: Interaction, reason: str) -> None:
     """Emit the event that an interaction has changed."""
-    epoch = core.event_number(work, reason)
-    core.effects.append(fx.Changed(work.facts, epoch, reason))
+    epoch = core.event_number(interaction, reason)
+    core.effects.append(fx.Changed(interaction.facts, epoch, reason))
 
 
 def customer_messaged(core: Core, command: cmd.CustomerMessaged) -> str:
     """Record that the customer wrote again, and notify the holder."""
-    work = core.works.get(command.interaction_id)
-    if work is None:
+    interaction = core.interactions.get(command.interaction_id)
+    if interaction is None:
         return UNKNOWN_INTERACTION
-    if work.stage is Stage.WRAP_UP:
+    if interaction.stage is Stage.WRAP_UP:
         return INTERACTION_COMPLETED
-    _customer_acted(core, work, command.message_id, "CUSTOMER_MESSAGE")
+    _customer_acted(core, interaction, command.message_id, "CUSTOMER_MESSAGE")
     return ""
 
 
-def _customer_acted(core: Core, work: Work, message_id: str, reason: str) -> None:
-    epoch = core.event_number(work, reason)
-    core.effects.append(fx.CustomerActed(work.facts, epoch, reason, message_id))
-    holder = core.agents.get(work.agent_id)
+def _customer_acted(core: Core, interaction: Interaction, message_id: str, reason: str) -> None:
+    epoch = core.event_number(interaction, reason)
+    core.effects.append(fx.CustomerActed(interaction.facts, epoch, reason, message_id))
+    holder = core.agents.get(interaction.agent_id)
     if holder is not None:
-        core.tell(holder, fx.CustomerNotice(work.facts.interaction_id, message_id, not message_id))
+        core.tell(holder, fx.CustomerNotice(interaction.facts.interaction_id, message_id, not message_id))
 
 
 def customer_left(core: Core, command: cmd.CustomerLeft) -> str:
     """Record that the customer left: a waiting interaction is abandoned; the holder of an assigned one is notified."""
-    work = core.works.get(command.interaction_id)
-    if work is None:
+    interaction = core.interactions.get(command.interaction_id)
+    if interaction is None:
         return UNKNOWN_INTERACTION
-    if work.stage is Stage.WRAP_UP:
+    if interaction.stage is Stage.WRAP_UP:
         return INTERACTION_COMPLETED
-    if work.agent_id:
-        _customer_acted(core, work, "", "CUSTOMER_LEFT")
+    if interaction.agent_id:
+        _customer_acted(core, interaction, "", "CUSTOMER_LEFT")
         return ""
-    if work.callback:
+    if interaction.callback:
         return "CALLBACK_REQUESTED"
-    scheduled = work.stage is Stage.SCHEDULED
-    withdraw(core, work, "CUSTOMER_LEFT")
-    waited = 0 if scheduled else work.waited_ms(core.now)
-    epoch = core.event_number(work, "CUSTOMER_LEFT")
-    core.effects.append(fx.Abandoned(work.facts, epoch, "CUSTOMER_LEFT", waited))
-    drop(core, work)
+    scheduled = interaction.stage is Stage.SCHEDULED
+    withdraw(core, interaction, "CUSTOMER_LEFT")
+    waited = 0 if scheduled else interaction.waited_ms(core.now)
+    epoch = core.event_number(interaction, "CUSTOMER_LEFT")
+    core.effects.append(fx.Abandoned(interaction.facts, epoch, "CUSTOMER_LEFT", waited))
+    drop(core, interaction)
     if not scheduled:
-        _count_abandoned(core, work.facts.queue, waited)
+        _count_abandoned(core, interaction.facts.queue, waited)
     return ""
 
 
@@ -133,95 +135,97 @@ def _count_abandoned(core: Core, queue: str, waited: int) -> None:
 
 def request_callback(core: Core, command: cmd.RequestCallback) -> str:
     """Schedule a callback: the customer hangs up and keeps their place, or gets it back at a time."""
-    work = core.works.get(command.interaction_id)
-    if work is None:
+    interaction = core.interactions.get(command.interaction_id)
+    if interaction is None:
         return UNKNOWN_INTERACTION
-    if (work.stage is not Stage.WAITING and work.stage is not Stage.OFFERED) or work.agent_id:
+    if (interaction.stage is not Stage.WAITING and interaction.stage is not Stage.OFFERED) or interaction.agent_id:
         return "NOT_WAITING"
     if command.at_ms > core.now + LONGEST_SCHEDULE_MS:
         return "TOO_FAR_AHEAD"
-    work.callback = True
-    labels = dict(work.facts.labels) | {"callback": "requested"}
+    interaction.callback = True
+    labels = dict(interaction.facts.labels) | {"callback": "requested"}
     if command.at_ms <= core.now:
-        waiting.change(core, work, labels=tuple(sorted(labels.items())))
-        changed(core, work, "CALLBACK_REQUESTED")
+        waiting.change(core, interaction, labels=tuple(sorted(labels.items())))
+        changed(core, interaction, "CALLBACK_REQUESTED")
         return ""
-    withdraw(core, work, "CALLBACK_REQUESTED")
-    core.refit(work, labels=tuple(sorted(labels.items())))
-    schedule(core, work, command.at_ms, "CALLBACK_REQUESTED")
+    withdraw(core, interaction, "CALLBACK_REQUESTED")
+    core.refit(interaction, labels=tuple(sorted(labels.items())))
+    schedule(core, interaction, command.at_ms, "CALLBACK_REQUESTED")
     return ""
 
 
 def cancel(core: Core, command: cmd.CancelInteraction) -> str:
     """Cancel an interaction by order of another system, at any stage."""
-    work = core.works.get(command.interaction_id)
-    if work is None:
+    interaction = core.interactions.get(command.interaction_id)
+    if interaction is None:
         return UNKNOWN_INTERACTION
-    if work.stage is Stage.WRAP_UP:
+    if interaction.stage is Stage.WRAP_UP:
         return INTERACTION_COMPLETED
     reason = command.reason or "CANCELLED"
-    detach(core, work, reason)
-    epoch = core.event_number(work, reason)
-    core.effects.append(fx.Cancelled(work.facts, epoch, reason))
-    drop(core, work)
+    detach(core, interaction, reason)
+    epoch = core.event_number(interaction, reason)
+    core.effects.append(fx.Cancelled(interaction.facts, epoch, reason))
+    drop(core, interaction)
     return ""
 
 
-def detach(core: Core, work: Work, reason: str) -> str:
+def detach(core: Core, interaction: Interaction, reason: str) -> str:
     """Take an interaction away from its line, its offers and its holder; return the holder."""
-    withdraw(core, work, reason)
-    return release(core, work, reason).id if work.agent_id else ""
+    withdraw(core, interaction, reason)
+    return release(core, interaction, reason).id if interaction.agent_id else ""
 
 
-def held_by(core: Core, interaction_id: str, agent_id: str) -> Work | str:
+def held_by(core: Core, interaction_id: str, agent_id: str) -> Interaction | str:
     """Return the interaction if the agent holds it, or is transferring it warm; otherwise the reason code."""
-    work = core.works.get(interaction_id)
-    if work is None:
+    interaction = core.interactions.get(interaction_id)
+    if interaction is None:
         return UNKNOWN_INTERACTION
-    if work.stage is Stage.WRAP_UP:
-        return INTERACTION_COMPLETED if work.agent_id == agent_id else NOT_YOURS
-    if not work.agent_id:
+    if interaction.stage is Stage.WRAP_UP:
+        return INTERACTION_COMPLETED if interaction.agent_id == agent_id else NOT_YOURS
+    if not interaction.agent_id:
         return NOT_ASSIGNED
-    return work if work.agent_id == agent_id else NOT_YOURS
+    return interaction if interaction.agent_id == agent_id else NOT_YOURS
 
 
 def record_reply(core: Core, command: cmd.RecordReply) -> str:
     """Record that the holder replied; the text itself takes another way."""
-    work = held_by(core, command.interaction_id, command.agent_id)
-    if isinstance(work, str):
-        return work
-    first, work.replied = not work.replied, True
-    epoch = core.event_number(work, "AGENT_REPLY")
-    core.effects.append(fx.Replied(work.facts, epoch, "AGENT_REPLY", command.agent_id, command.reply_id, first))
+    interaction = held_by(core, command.interaction_id, command.agent_id)
+    if isinstance(interaction, str):
+        return interaction
+    first, interaction.replied = not interaction.replied, True
+    epoch = core.event_number(interaction, "AGENT_REPLY")
+    core.effects.append(fx.Replied(interaction.facts, epoch, "AGENT_REPLY", command.agent_id, command.reply_id, first))
     return ""
 
 
 def complete(core: Core, command: cmd.CompleteInteraction) -> str:
     """Complete an interaction by its holder. Wrap-up, if the queue has one, takes their capacity until it ends."""
-    work = held_by(core, command.interaction_id, command.agent_id)
-    if isinstance(work, str):
-        return work
-    withdraw(core, work, "COMPLETED")
-    queue = core.queue_of(work)
-    wraps_up = queue is not None and queue.wrap_up_ms and not work.parked  # a parked interaction has no wrap-up
+    interaction = held_by(core, command.interaction_id, command.agent_id)
+    if isinstance(interaction, str):
+        return interaction
+    withdraw(core, interaction, "COMPLETED")
+    queue = core.queue_of(interaction)
+    wraps_up = queue is not None and queue.wrap_up_ms and not interaction.parked  # a parked interaction has no wrap-up
     until = core.now + queue.wrap_up_ms if queue is not None and wraps_up else 0
-    epoch = core.event_number(work, "COMPLETED")
+    epoch = core.event_number(interaction, "COMPLETED")
     core.effects.append(
-        fx.Completed(work.facts, epoch, "COMPLETED", command.agent_id, command.disposition, work.assigned_at, until)
+        fx.Completed(
+            interaction.facts, epoch, "COMPLETED", command.agent_id, command.disposition, interaction.assigned_at, until
+        )
     )
-    _remember_agent(core, work)
+    _remember_agent(core, interaction)
     if until:
-        work.stage, work.wrap_until = Stage.WRAP_UP, until
-        core.timers.arm(until, Timer.WRAP_UP, work.facts.interaction_id)
-        core.tell(core.agents[command.agent_id], assignment_notice(work))
+        interaction.stage, interaction.wrap_until = Stage.WRAP_UP, until
+        core.timers.arm(until, Timer.WRAP_UP, interaction.facts.interaction_id)
+        core.tell(core.agents[command.agent_id], assignment_notice(interaction))
     else:
-        release(core, work, "COMPLETED")
-        drop(core, work)
+        release(core, interaction, "COMPLETED")
+        drop(core, interaction)
     return ""
 
 
-def _remember_agent(core: Core, work: Work) -> None:
-    person = work.facts.person_id
+def _remember_agent(core: Core, interaction: Interaction) -> None:
+    person = interaction.facts.person_id
     if (
         not person
         or core.config is None
@@ -233,27 +237,27 @@ def _remember_agent(core: Core, work: Work) -> None:
         oldest = next(iter(last))  # insertion order is the order of the last writes, also after a restore
         del last[oldest]
         core.dirty["p", oldest] = None
-    last[person] = work.agent_id
+    last[person] = interaction.agent_id
     core.dirty["p", person] = None
 
 
 def end_wrap_up(core: Core, command: cmd.EndWrapUp) -> str:
     """End wrap-up early, by the agent."""
-    work = core.works.get(command.interaction_id)
-    if work is None:
+    interaction = core.interactions.get(command.interaction_id)
+    if interaction is None:
         return UNKNOWN_INTERACTION
-    if work.stage is not Stage.WRAP_UP:
+    if interaction.stage is not Stage.WRAP_UP:
         return "NOT_WRAPPING_UP"
-    if work.agent_id != command.agent_id:
+    if interaction.agent_id != command.agent_id:
         return NOT_YOURS
-    finish_wrap_up(core, work, "AGENT")
+    finish_wrap_up(core, interaction, "AGENT")
     return ""
 
 
-def finish_wrap_up(core: Core, work: Work, reason: str) -> None:
+def finish_wrap_up(core: Core, interaction: Interaction, reason: str) -> None:
     """End wrap-up, and close the interaction."""
-    agent_id = work.agent_id
-    epoch = core.event_number(work, reason)
-    core.effects.append(fx.WrapUpEnded(work.facts, epoch, reason, agent_id))
-    release(core, work, "WRAP_UP_ENDED")
-    drop(core, work)
+    agent_id = interaction.agent_id
+    epoch = core.event_number(interaction, reason)
+    core.effects.append(fx.WrapUpEnded(interaction.facts, epoch, reason, agent_id))
+    release(core, interaction, "WRAP_UP_ENDED")
+    drop(core, interaction)

@@ -14,7 +14,7 @@ from typing import Final
 
 from services.router.domain.choosing import MOST_TOGETHER, Room
 from services.router.domain.lines import Line
-from services.router.domain.state import Work
+from services.router.domain.state import Interaction
 
 Seat = tuple[str, int]
 """An agent, and which of their places for a channel."""
@@ -28,7 +28,7 @@ class Entry:
     """An interaction that has a place, and the openings that it could take."""
 
     line: Line
-    work: Work
+    interaction: Interaction
     room: Room
 
 
@@ -49,13 +49,13 @@ class Batch:
         first = self.entries[0].line
         return (first.channel, first.round) == (line.channel, line.round) and len(self.entries) < MOST_TOGETHER
 
-    def add(self, line: Line, work: Work, room: Room) -> bool:
+    def add(self, line: Line, interaction: Interaction, room: Room) -> bool:
         """Add an interaction; return whether there is a place for it beside everything added before."""
         self._seats.append([opening[3:] for opening in room.openings])
         if not self._seated(len(self.entries), set()):
             self._seats.pop()
             return False
-        self.entries.append(Entry(line, work, room))
+        self.entries.append(Entry(line, interaction, room))
         return True
 
     def _seated(self, number: int, tried: set[Seat]) -> bool:

@@ -114,7 +114,7 @@ class Selector:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class InteractionAttributes:
     """An interaction as the router knows it: ids and attributes, without text and names. Labels are sorted by name.
 
     `due_at_ms` is the latest time at which an agent should pick it up; 0 means as its queue says. `start_at_ms` is the earliest time of an
@@ -176,7 +176,7 @@ class OverflowRule:
 
 
 @dataclass(frozen=True, slots=True)
-class PromisedPickUp:
+class PickUpTarget:
     """The target for the pick-up of some interactions of a queue, milliseconds.
 
     Empty channels or tiers match any. The first target that matches applies.
@@ -193,7 +193,7 @@ class QueueConfig:
 
     `delay_ms`: interactions younger than this are not offered (a lower class gives way). `max_offers`: how many agents are asked at the
     same time. `keep_free`: interactions are offered only while more than this number of agents could take them, which keeps agents free
-    for more urgent kinds. DEADLINE and ADAPTIVE order by `promises`; ADAPTIVE steers to `service_level_goal`. `transfer_hold_ms`: how long
+    for more urgent kinds. DEADLINE and ADAPTIVE order by `pick_up_targets`; ADAPTIVE steers to `service_level_goal`. `transfer_hold_ms`: how long
     an interaction that was transferred to an agent waits for this agent alone. `match_window_ms`: interactions that enter within one such
     window of the clock are offered at its end, and are matched as a batch.
     """
@@ -208,7 +208,7 @@ class QueueConfig:
     ageing_per_minute: float = 0.0
     service_level_ms: int = SERVICE_LEVEL_MS
     order: Order = Order.ARRIVAL
-    promises: tuple[PromisedPickUp, ...] = ()
+    pick_up_targets: tuple[PickUpTarget, ...] = ()
     service_level_goal: float = SERVICE_LEVEL_GOAL
     delay_ms: int = 0
     max_offers: int = 1

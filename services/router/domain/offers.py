@@ -1,12 +1,12 @@
 """Answers to offers, and offers that expired without an answer."""
 
 from services.router.domain import commands as cmd
-from services.router.domain.holding import accepted, end_offer
+from services.router.domain.agent_state import set_state
 from services.router.domain.interactions import NOT_YOURS
+from services.router.domain.ledger import accepted, end_offer
 from services.router.domain.model import AgentState, OfferEnd
 from services.router.domain.pool import Core
-from services.router.domain.standing import set_state
-from services.router.domain.state import ACCEPTED, Work
+from services.router.domain.state import ACCEPTED, Interaction
 from services.router.domain.waiting import leave_line, place
 
 UNKNOWN_OFFER = "UNKNOWN_OFFER"
@@ -19,15 +19,15 @@ _ENDED = {
 }
 
 
-def _standing(core: Core, offer_id: str, agent_id: str) -> Work | str:
+def _standing(core: Core, offer_id: str, agent_id: str) -> Interaction | str:
     """Return the interaction of an offer, if the offer is open and belongs to the agent; otherwise the reason code."""
-    work = core.works.get(offer_id.rpartition(".")[0])
-    if work is None:
+    interaction = core.interactions.get(offer_id.rpartition(".")[0])
+    if interaction is None:
         return UNKNOWN_OFFER
-    for offer in work.offers.values():
+    for offer in interaction.offers.values():
         if offer.offer_id == offer_id:
-            return work if offer.agent_id == agent_id else NOT_YOURS
-    whose, how = work.ended.get(offer_id, ("", 0))
+            return interaction if offer.agent_id == agent_id else NOT_YOURS
+    whose, how = interaction.ended.get(offer_id, ("", 0))
     if not whose:
         return UNKNOWN_OFFER
     return _ENDED[OfferEnd(how)] if whose == agent_id else NOT_YOURS
@@ -35,30 +35,30 @@ def _standing(core: Core, offer_id: str, agent_id: str) -> Work | str:
 
 def accept(core: Core, command: cmd.AcceptOffer) -> str:
     """Accept an offer: from now on the agent holds the interaction."""
-    work = _standing(core, command.offer_id, command.agent_id)
-    if isinstance(work, str):
-        return work
-    accepted(core, work, core.agents[command.agent_id])
+    interaction = _standing(core, command.offer_id, command.agent_id)
+    if isinstance(interaction, str):
+        return interaction
+    accepted(core, interaction, core.agents[command.agent_id])
     return ""
 
 
 def decline(core: Core, command: cmd.DeclineOffer) -> str:
     """Decline an offer: the agent is not asked again until their retry time, or until they sign in again."""
-    work = _standing(core, command.offer_id, command.agent_id)
-    if isinstance(work, str):
-        return work
-    agent = end_offer(core, work, command.agent_id, OfferEnd.DECLINED, command.reason or "DECLINED")
+    interaction = _standing(core, command.offer_id, command.agent_id)
+    if isinstance(interaction, str):
+        return interaction
+    agent = end_offer(core, interaction, command.agent_id, OfferEnd.DECLINED, command.reason or "DECLINED")
     retry = min(command.retry_after_ms, _LONGEST_RETRY_MS)
-    work.declined[agent.id] = core.now + retry if retry > 0 else -agent.sign_in
-    leave_line(core, work)
-    place(core, work)
+    interaction.declined[agent.id] = core.now + retry if retry > 0 else -agent.sign_in
+    leave_line(core, interaction)
+    place(core, interaction)
     return ""
 
 
-def expired(core: Core, work: Work, offer_id: str) -> None:
+def expired(core: Core, interaction: Interaction, offer_id: str) -> None:
     """End an offer that was not answered: the interaction keeps its place, and the agent gets nothing until they become available again."""
-    agent_id = next(offer.agent_id for offer in work.offers.values() if offer.offer_id == offer_id)
-    agent = end_offer(core, work, agent_id, OfferEnd.EXPIRED, "NO_ANSWER")
-    leave_line(core, work)
-    place(core, work)
+    agent_id = next(offer.agent_id for offer in interaction.offers.values() if offer.offer_id == offer_id)
+    agent = end_offer(core, interaction, agent_id, OfferEnd.EXPIRED, "NO_ANSWER")
+    leave_line(core, interaction)
+    place(core, interaction)
     set_state(core, agent, AgentState.NOT_RESPONDING, "NO_ANSWER")

@@ -9,7 +9,7 @@ from services.router.domain import effects as fx
 from services.router.domain.eligibility import carried_over
 from services.router.domain.model import OverflowRule, QueueConfig, Stage, Trigger
 from services.router.domain.pool import Core
-from services.router.domain.state import Work
+from services.router.domain.state import Interaction
 from services.router.domain.waiting import end_reservation, enter, leave_line, place
 
 _MOST_URGENT: Final = 1_000_000
@@ -20,23 +20,27 @@ def ask(core: Core) -> None:
 
     What a rule changes is offered before the next interaction is checked.
     """
-    waiting = [work for i in core.asking if (work := core.works.get(i)) is not None and _just_waits(work)]
+    waiting = [
+        interaction
+        for i in core.asking
+        if (interaction := core.interactions.get(i)) is not None and _just_waits(interaction)
+    ]
     if not waiting:
         core.asking.clear()
         return
-    work = min(waiting, key=lambda w: w.line.urgency(w.line.index(w), core.now))
-    del core.asking[work.id]
-    queue = core.queue_of(work)
+    interaction = min(waiting, key=lambda w: w.line.urgency(w.line.index(w), core.now))
+    del core.asking[interaction.id]
+    queue = core.queue_of(interaction)
     assert queue is not None  # an interaction in a line has a queue
     for rule in queue.overflow:
-        if _fired(queue, rule, work) or not _holds(core, queue, rule, work):
+        if _fired(queue, rule, interaction) or not _holds(core, queue, rule, interaction):
             continue
-        if _apply(core, work, queue, rule):
+        if _apply(core, interaction, queue, rule):
             return
 
 
-def _just_waits(work: Work) -> bool:
-    return work.stage is Stage.WAITING and work.line is not None and not work.agent_id
+def _just_waits(interaction: Interaction) -> bool:
+    return interaction.stage is Stage.WAITING and interaction.line is not None and not interaction.agent_id
 
 
 def apply_due(core: Core) -> None:
@@ -44,27 +48,27 @@ def apply_due(core: Core) -> None:
     while core.overdue:
         interaction_id = next(iter(core.overdue))
         del core.overdue[interaction_id]
-        work = core.works.get(interaction_id)
-        queue = core.queue_of(work) if work is not None else None
-        if work is None or queue is None or work.stage is not Stage.WAITING:
+        interaction = core.interactions.get(interaction_id)
+        queue = core.queue_of(interaction) if interaction is not None else None
+        if interaction is None or queue is None or interaction.stage is not Stage.WAITING:
             continue
-        waited = core.now - work.enqueued_at
+        waited = core.now - interaction.enqueued_at
         for rule in sorted(queue.overflow, key=lambda r: r.threshold):
             due = rule.trigger is Trigger.WAIT and round(rule.threshold) <= waited
-            if due and not _fired(queue, rule, work) and _apply(core, work, queue, rule):
+            if due and not _fired(queue, rule, interaction) and _apply(core, interaction, queue, rule):
                 break
 
 
-def _fired(queue: QueueConfig, rule: OverflowRule, work: Work) -> bool:
-    return f"{queue.name}/{rule.name}" in work.overflowed
+def _fired(queue: QueueConfig, rule: OverflowRule, interaction: Interaction) -> bool:
+    return f"{queue.name}/{rule.name}" in interaction.overflowed
 
 
-def _holds(core: Core, queue: QueueConfig, rule: OverflowRule, work: Work) -> bool:
+def _holds(core: Core, queue: QueueConfig, rule: OverflowRule, interaction: Interaction) -> bool:
     match rule.trigger:
         case Trigger.LENGTH:
             return core.lines.waiting(queue.name) > rule.threshold
         case Trigger.ESTIMATE:
-            return work.announced[0] - work.waited_ms(core.now) > rule.threshold
+            return interaction.announced[0] - interaction.waited_ms(core.now) > rule.threshold
         case Trigger.SERVICE_LEVEL:
             history = core.histories.get(queue.name)
             level = history.level if history is not None else None
@@ -73,34 +77,34 @@ def _holds(core: Core, queue: QueueConfig, rule: OverflowRule, work: Work) -> bo
             return False
 
 
-def _apply(core: Core, work: Work, queue: QueueConfig, rule: OverflowRule) -> bool:
+def _apply(core: Core, interaction: Interaction, queue: QueueConfig, rule: OverflowRule) -> bool:
     """Do what the rule says; return True when the interaction is no longer in this queue."""
     assert core.config is not None
-    work.overflowed = (*work.overflowed, f"{queue.name}/{rule.name}")
-    leave_line(core, work)
+    interaction.overflowed = (*interaction.overflowed, f"{queue.name}/{rule.name}")
+    leave_line(core, interaction)
     if rule.cancel:
-        epoch = core.event_number(work, "OVERFLOW")
-        core.effects.append(fx.Cancelled(work.facts, epoch, "OVERFLOW"))
-        del core.works[work.id]
+        epoch = core.event_number(interaction, "OVERFLOW")
+        core.effects.append(fx.Cancelled(interaction.facts, epoch, "OVERFLOW"))
+        del core.interactions[interaction.id]
         return True
     moves = bool(rule.queue) and rule.queue != queue.name and rule.queue in core.config.by_name
-    own = work.facts.requirements
+    own = interaction.facts.requirements
     if moves:
-        own = carried_over(own, queue.rings, core.now - work.enqueued_at)
-        end_reservation(work)
-        work.team_until = 0
+        own = carried_over(own, queue.rings, core.now - interaction.enqueued_at)
+        end_reservation(interaction)
+        interaction.team_until = 0
     own = rule.requirements if rule.replace_requirements else own + rule.requirements
-    priority = work.facts.priority if rule.set_priority is None else rule.set_priority
+    priority = interaction.facts.priority if rule.set_priority is None else rule.set_priority
     priority = max(-_MOST_URGENT, min(_MOST_URGENT, priority + rule.add_priority))
-    core.refit(work, queue=rule.queue if moves else queue.name, requirements=own, priority=priority)
+    core.refit(interaction, queue=rule.queue if moves else queue.name, requirements=own, priority=priority)
     if moves:
-        core.refit(work, preferred_team="")
-    epoch = core.event_number(work, rule.trigger.name)
-    core.effects.append(fx.Overflowed(work.facts, epoch, rule.trigger.name, queue.name, rule.name))
+        core.refit(interaction, preferred_team="")
+    epoch = core.event_number(interaction, rule.trigger.name)
+    core.effects.append(fx.Overflowed(interaction.facts, epoch, rule.trigger.name, queue.name, rule.name))
     if not moves:
-        place(core, work)
+        place(core, interaction)
         return False
-    work.enqueued_at = core.now
-    core.asking.pop(work.id, None)
-    enter(core, work, "OVERFLOWED", again=True)
+    interaction.enqueued_at = core.now
+    core.asking.pop(interaction.id, None)
+    enter(core, interaction, "OVERFLOWED", again=True)
     return True

@@ -3,7 +3,7 @@
 Every primitive keeps the ledger, lines, cells and timers consistent, notes what must be written to the changelog, and emits its events. Code
 that changes something which could let a waiting interaction be served marks it (`stirred`: waiting lines that changed; `freed`: agents that
 gained capacity). `dispatch.run` then restores the rule that no interaction waits while it could be served. The primitives on interactions are
-in `waiting` and `holding`.
+in `waiting` and `ledger`.
 """
 
 from dataclasses import replace
@@ -13,10 +13,10 @@ from services.router.domain import occupancy
 from services.router.domain.capacity import plus
 from services.router.domain.dedup import Dedup
 from services.router.domain.history import History
-from services.router.domain.lines import Line, Lines
+from services.router.domain.lines import Line, WaitingLines
 from services.router.domain.model import AgentProfile, AgentState, Choice, Order, PoolConfig, QueueConfig, Stage
-from services.router.domain.roster import Kind, Roster
-from services.router.domain.state import Agent, Session, Work
+from services.router.domain.roster import AgentGroup, Roster
+from services.router.domain.state import Agent, Interaction, Session
 from services.router.domain.timers import Timer, Timers
 
 Entity = tuple[str, str]
@@ -31,7 +31,7 @@ class Core:
     def __init__(self) -> None:
         self.now = 0
         self.config: PoolConfig | None = None
-        self.works: dict[str, Work] = {}
+        self.interactions: dict[str, Interaction] = {}
         self.agents: dict[str, Agent] = {}
         self.sessions: dict[str, Session] = {}
         self.leases: dict[int, list[tuple[str, ...]]] = {}
@@ -43,7 +43,7 @@ class Core:
         self.dedup = Dedup()
         self.timers = Timers(self._live)
         self.roster = Roster()
-        self.lines = Lines()
+        self.lines = WaitingLines()
         self.turns = 0
         """Number of offers made so far under a configuration with round robin."""
         self.watches_demand = False
@@ -52,7 +52,7 @@ class Core:
         self.dirty: dict[Entity, None] = {}
         self.stirred: dict[Line, None] = {}
         self.freed: dict[str, None] = {}
-        self.entered: list[tuple[Work, fx.Queued]] = []
+        self.entered: list[tuple[Interaction, fx.Queued]] = []
         """Queued events whose position and estimate are filled in after dispatching."""
         self.asking: dict[str, None] = {}
         """Interactions that have entered a queue, and whose rules on entering are still to be asked."""
@@ -70,18 +70,18 @@ class Core:
 
     def _live(self, due: int, kind: Timer, entity: str) -> bool:
         if kind is Timer.OFFER:
-            work = self.works.get(entity.rpartition(".")[0])
-            if work is not None:
-                for offer in work.offers.values():
+            interaction = self.interactions.get(entity.rpartition(".")[0])
+            if interaction is not None:
+                for offer in interaction.offers.values():
                     if offer.offer_id == entity and offer.expires_at == due:
                         return True
             return False
         if kind is Timer.PLACE:
-            work = self.works.get(entity)
-            return work is not None and work.wake_at == due and work.stage in _PLACED
+            interaction = self.interactions.get(entity)
+            return interaction is not None and interaction.wake_at == due and interaction.stage in _PLACED
         if kind is Timer.WRAP_UP:
-            work = self.works.get(entity)
-            return work is not None and work.wrap_until == due and work.stage is Stage.WRAP_UP
+            interaction = self.interactions.get(entity)
+            return interaction is not None and interaction.wrap_until == due and interaction.stage is Stage.WRAP_UP
         if kind is Timer.LEASE:
             return due in self.leases
         if kind is Timer.ADAPT:
@@ -92,13 +92,13 @@ class Core:
 
     # Notices and events
 
-    def event_number(self, work: Work, reason: str) -> int:
+    def event_number(self, interaction: Interaction, reason: str) -> int:
         """Count one more event of this interaction, and note its reason as the newest."""
-        work.epoch += 1
-        work.reason = reason
-        work.decided_at = self.now
-        self.dirty["i", work.facts.interaction_id] = None
-        return work.epoch
+        interaction.epoch += 1
+        interaction.reason = reason
+        interaction.decided_at = self.now
+        self.dirty["i", interaction.facts.interaction_id] = None
+        return interaction.epoch
 
     def tell(self, agent: Agent, notice: fx.Notice) -> None:
         """Send a notice to an agent's desk, if the agent has a session."""
@@ -108,9 +108,9 @@ class Core:
 
     # Queues
 
-    def queue_of(self, work: Work) -> QueueConfig | None:
+    def queue_of(self, interaction: Interaction) -> QueueConfig | None:
         """Return the queue of an interaction; None before any configuration."""
-        return self.config.by_name.get(work.facts.queue) if self.config is not None else None
+        return self.config.by_name.get(interaction.facts.queue) if self.config is not None else None
 
     def history(self, queue: str) -> History:
         """Return a queue's history, and mark it as changed."""
@@ -132,9 +132,9 @@ class Core:
         if known is not None:
             self.history(queue).adapt(known.service_level_goal)
 
-    def key_of(self, work: Work, queue: QueueConfig) -> int:
+    def key_of(self, interaction: Interaction, queue: QueueConfig) -> int:
         """Return what the queue orders by among equal priorities. It changes with the tier and the deadline, not with time."""
-        facts = work.facts
+        facts = interaction.facts
         if queue.order is Order.DEADLINE and facts.due_at_ms:
             return facts.due_at_ms
         if queue.order not in (Order.DEADLINE, Order.ADAPTIVE):
@@ -143,13 +143,13 @@ class Core:
         promise = next(
             (
                 p.target_ms
-                for p in queue.promises
+                for p in queue.pick_up_targets
                 if (not p.channels or facts.channel in p.channels) and (not p.tiers or tier in p.tiers)
             ),
             0,
         )
         if queue.order is Order.ADAPTIVE:
-            promise = round(promise * work.stretch)
+            promise = round(promise * interaction.stretch)
         return facts.arrived_at_ms + promise
 
     def count(self, queue: str) -> list[int]:
@@ -159,10 +159,10 @@ class Core:
             found = self.tally[queue] = [0, 0, 0]
         return found
 
-    def refit(self, work: Work, **fields: object) -> None:
+    def refit(self, interaction: Interaction, **fields: object) -> None:
         """Replace attributes of an interaction that is in no line."""
-        work.facts = replace(work.facts, **fields)  # type: ignore[arg-type]  # names and types are those of Facts
-        self.dirty["i", work.facts.interaction_id] = None
+        interaction.facts = replace(interaction.facts, **fields)  # type: ignore[arg-type]  # names and types are those of Facts
+        self.dirty["i", interaction.facts.interaction_id] = None
 
     # Agents
 
@@ -184,7 +184,7 @@ class Core:
     def assign_kind(self, agent: Agent) -> None:
         """Find the agent's kind, and what a new kind can serve."""
         assert self.config is not None
-        before: Kind | None = agent.kind
+        before: AgentGroup | None = agent.kind
         agent.kind, new = self.roster.kind_for(agent, self.config.profile(agent.profile.capacity_profile))
         agent.skills = agent.kind.skills
         if agent.profile.team:
@@ -221,13 +221,13 @@ class Core:
         credits_ = self.sessions[agent.session_id].credits
         if credits_ and len(agent.offers) >= credits_:
             return False
-        kind: Kind = agent.kind
+        kind: AgentGroup = agent.kind
         profile = kind.capacity.profile
         return not (profile.occupancy_limit and occupancy.rests(agent, profile, self.now))
 
     def stand(self, agent: Agent, *, freed: bool = False) -> None:
         """Put the agent at their place in the roster; `freed` when they may be able to take more than before."""
-        kind: Kind | None = agent.kind
+        kind: AgentGroup | None = agent.kind
         if kind is None:
             return
         if kind.capacity.profile.occupancy_limit:
@@ -247,7 +247,7 @@ class Core:
 
     def charge(self, agent: Agent, channel: str, by: int) -> None:
         """Add an interaction of a channel to the ledger, or take it out. The caller puts the agent at their place again."""
-        kind: Kind | None = agent.kind
+        kind: AgentGroup | None = agent.kind
         if kind is not None and kind.capacity.profile.occupancy_limit:
             occupancy.settle(agent, kind.capacity.profile, bool(agent.load), self.now)
             self.dirty["a", agent.profile.agent_id] = None
@@ -268,19 +268,19 @@ class Core:
         groups.append(session_ids)
         self.dirty["l", str(until)] = None
 
-    def declines(self, work: Work, agent: Agent) -> bool:
+    def declines(self, interaction: Interaction, agent: Agent) -> bool:
         """Whether the agent has declined this interaction, and that still counts."""
-        until = work.declined.get(agent.profile.agent_id)
+        until = interaction.declined.get(agent.profile.agent_id)
         if until is None:
             return False
         return until > self.now if until > 0 else -until == agent.sign_in
 
-    def passes_over(self, work: Work, agent: Agent) -> bool:
+    def passes_over(self, interaction: Interaction, agent: Agent) -> bool:
         """Whether this agent is not asked about this interaction: they declined it, have its offer, or are transferring it."""
         agent_id = agent.profile.agent_id
-        return agent_id in work.offers or self.gives(work, agent) or self.declines(work, agent)
+        return agent_id in interaction.offers or self.gives(interaction, agent) or self.declines(interaction, agent)
 
-    def gives(self, work: Work, agent: Agent) -> bool:
+    def gives(self, interaction: Interaction, agent: Agent) -> bool:
         """Whether this agent is transferring the interaction, or did so and no other agent has held it since."""
         agent_id = agent.profile.agent_id
-        return agent_id == work.agent_id or work.giver == (agent_id, agent.sign_in)
+        return agent_id == interaction.agent_id or interaction.transferring_agent == (agent_id, agent.sign_in)

@@ -3,8 +3,8 @@
 from functools import lru_cache
 from typing import Any, Final
 
+from services.router.domain.interning import name
 from services.router.domain.model import Operator, Selector
-from services.router.domain.sharing import name
 
 _OPERATORS: Final = {operator.value: operator for operator in Operator}
 

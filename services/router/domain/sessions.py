@@ -6,13 +6,13 @@ for the pool's grace period and is then routed again. A second session of an age
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.holding import snapshot_notice
+from services.router.domain.agent_state import revoke_offers, set_state, take_back
 from services.router.domain.interactions import UNKNOWN_AGENT
+from services.router.domain.ledger import snapshot_notice
 from services.router.domain.model import AgentState, PoolConfig
 from services.router.domain.parking import resume
 from services.router.domain.pool import Core
-from services.router.domain.standing import revoke_offers, set_state, take_back
-from services.router.domain.state import Agent, Session, Work
+from services.router.domain.state import Agent, Interaction, Session
 from services.router.domain.timers import Timer
 from services.router.domain.transfers import requeue_held
 from services.router.domain.waiting import look_again, place
@@ -39,7 +39,7 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
         return UNKNOWN_AGENT
     if command.reply_to is None:
         return "NO_GATEWAY"
-    taken: list[Work] = []
+    taken: list[Interaction] = []
     before = core.sessions.get(agent.session_id)
     resumed = before is not None and before.session_id == command.resumes
     if before is not None:
@@ -68,8 +68,8 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
     if wanted and wanted is not agent.state:
         set_state(core, agent, wanted, "SESSION_RESUMED" if resumed else "SIGNED_IN")
     core.stand(agent, freed=True)
-    for work in taken:  # after the agent has a session again, so that interactions kept for them stay kept
-        place(core, work)
+    for interaction in taken:  # after the agent has a session again, so that interactions kept for them stay kept
+        place(core, interaction)
     core.tell(agent, snapshot_notice(core, agent))
     return ""
 
@@ -228,9 +228,9 @@ def taken_over(core: Core) -> None:
             core.timers.arm(lease, Timer.GRACE, agent.id)
             core.dirty["a", agent.id] = None
     soonest = core.now + TAKEOVER_MS
-    for work in core.works.values():
-        for offer in work.offers.values():
+    for interaction in core.interactions.values():
+        for offer in interaction.offers.values():
             if offer.expires_at < soonest:
                 offer.expires_at = soonest
                 core.timers.arm(soonest, Timer.OFFER, offer.offer_id)
-                core.dirty["i", work.id] = None
+                core.dirty["i", interaction.id] = None

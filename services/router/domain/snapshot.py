@@ -14,7 +14,7 @@ from services.router.domain.engine import Engine
 from services.router.domain.history import History
 from services.router.domain.model import Stage
 from services.router.domain.pool import Core, Entity
-from services.router.domain.state import Agent, Session, Work
+from services.router.domain.state import Agent, Interaction, Session
 from services.router.domain.timers import Timer
 
 Change = tuple[Entity, Any]
@@ -49,8 +49,8 @@ def _dump(core: Core, entity: Entity) -> Any:
     kind, name = entity
     match kind:
         case "i":
-            work = core.works.get(name)
-            return None if work is None else work.dump()
+            interaction = core.interactions.get(name)
+            return None if interaction is None else interaction.dump()
         case "a":
             agent = core.agents.get(name)
             return None if agent is None else agent.dump()
@@ -85,7 +85,7 @@ class Restorer:
         core = self._core
         match kind:
             case "i":
-                core.works[name] = Work.load(value)
+                core.interactions[name] = Interaction.load(value)
             case "a":
                 core.agents[name] = Agent.load_from(value)
             case "s":
@@ -125,11 +125,11 @@ class Restorer:
         for agent in core.agents.values():
             if agent.grace_until:
                 core.timers.arm(agent.grace_until, Timer.GRACE, agent.id)
-        for work in core.works.values():
-            for offer in work.offers.values():
+        for interaction in core.interactions.values():
+            for offer in interaction.offers.values():
                 core.timers.arm(offer.expires_at, Timer.OFFER, offer.offer_id)
-            if work.stage is Stage.WRAP_UP:
-                core.timers.arm(work.wrap_until, Timer.WRAP_UP, work.id)
+            if interaction.stage is Stage.WRAP_UP:
+                core.timers.arm(interaction.wrap_until, Timer.WRAP_UP, interaction.id)
         rebuild(core)
         engine = Engine()
         engine.core = core

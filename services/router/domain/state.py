@@ -8,17 +8,17 @@ from typing import Any, Final, Self
 
 from services.router.domain.capacity import EMPTY, Load
 from services.router.domain.commands import ReplyTo
-from services.router.domain.effects import Decision
+from services.router.domain.effects import OfferRationale
+from services.router.domain.interning import name, whole
 from services.router.domain.model import (
     TRANSFER_HOLD_MS,
     AgentProfile,
     AgentState,
-    Facts,
+    InteractionAttributes,
     OfferEnd,
     Stage,
 )
 from services.router.domain.selector_state import dump_selectors, load_selectors
-from services.router.domain.sharing import name, whole
 
 _STAGES: Final = {stage.value: stage for stage in Stage}
 _AGENT_STATES: Final = {state.value: state for state in AgentState}
@@ -26,7 +26,7 @@ _AGENT_STATES: Final = {state.value: state for state in AgentState}
 NOBODY: Final = ("", 0)
 """No transferring agent."""
 
-UNDECIDED = Decision()
+UNDECIDED = OfferRationale()
 """The decision of an interaction that was never offered."""
 
 
@@ -42,7 +42,7 @@ class Offer:
 
 
 @dataclass(slots=True)
-class Work:
+class Interaction:
     """An open interaction.
 
     `declined` holds, for each agent, until when they are not asked again: a time, or minus the number of their sign-in ("until the agent
@@ -51,7 +51,7 @@ class Work:
     transferring agent of a warm transfer.
     """
 
-    facts: Facts
+    facts: InteractionAttributes
     stage: Stage
     enqueued_at: int
     waiting_since: int
@@ -65,7 +65,7 @@ class Work:
     replied: bool = False
     parked: bool = False
     declined: dict[str, int] = field(default_factory=dict)
-    giver: tuple[str, int] = NOBODY
+    transferring_agent: tuple[str, int] = NOBODY
     """The transferring agent and the number of their sign-in: they are not asked until another agent has held the interaction."""
     reserved_for: str = ""
     reserved_until: int = 0
@@ -87,7 +87,7 @@ class Work:
     """The newest offers that ended: agent, and how it ended (OfferEnd; 0 means accepted)."""
     reason: str = ""
     decided_at: int = 0
-    decision: Decision = UNDECIDED
+    decision: OfferRationale = UNDECIDED
     unasked: bool = False
     """Whether the rules on entering its queue are still to be asked, when its match window ends."""
     # Derived, not dumped.
@@ -127,7 +127,7 @@ class Work:
             self.replied,
             self.parked,
             tuple(self.declined.items()),
-            self.giver,
+            self.transferring_agent,
             self.reserved_for,
             self.reserved_until,
             self.handed_on,
@@ -157,7 +157,7 @@ class Work:
             (agent, tuple([(name(measure), float(value)) for measure, value in measures]))
             for agent, measures in candidates
         ]
-        giver, announced = raw[13], raw[23]
+        transferring_agent, announced = raw[13], raw[23]
         return cls(
             load_facts(raw[0]),
             _STAGES[raw[1]],
@@ -172,7 +172,7 @@ class Work:
             raw[10],
             raw[11],
             dict(raw[12]),
-            (giver[0], giver[1]) if giver[0] else NOBODY,
+            (transferring_agent[0], transferring_agent[1]) if transferring_agent[0] else NOBODY,
             raw[14],
             raw[15],
             raw[16],
@@ -186,7 +186,7 @@ class Work:
             {offer_id: (agent_id, how) for offer_id, agent_id, how in raw[24]} if raw[24] else {},
             raw[25],
             raw[26],
-            Decision(at_ms, eligible, considered, tuple(ranked), matched, float(total)),
+            OfferRationale(at_ms, eligible, considered, tuple(ranked), matched, float(total)),
             len(raw) > 28 and raw[28],
         )
 
@@ -296,7 +296,7 @@ def load_profile(raw: Any) -> AgentProfile:
     return AgentProfile(raw[0], raw[1], skills, name(raw[3]), whole(tuple(name(queue) for queue in raw[4])), team)
 
 
-def dump_facts(f: Facts) -> tuple[Any, ...]:
+def dump_facts(f: InteractionAttributes) -> tuple[Any, ...]:
     """Return an interaction's attributes as tuples."""
     return (
         f.interaction_id,
@@ -320,10 +320,10 @@ def dump_facts(f: Facts) -> tuple[Any, ...]:
     )
 
 
-def load_facts(raw: Any) -> Facts:
+def load_facts(raw: Any) -> InteractionAttributes:
     """Build an interaction's attributes from what `dump_facts` returned."""
     labels = whole(tuple([(name(key), value) for key, value in raw[10]])) if raw[10] else ()
-    return Facts(
+    return InteractionAttributes(
         raw[0],
         raw[1],
         raw[2],
@@ -371,4 +371,4 @@ def _from_first(raw: Any) -> tuple[Any, ...]:
 
 
 ACCEPTED = OfferEnd.UNSPECIFIED
-"""How `Work.ended` marks an offer that was accepted."""
+"""How `Interaction.ended` marks an offer that was accepted."""

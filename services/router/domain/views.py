@@ -6,12 +6,12 @@ from heapq import merge
 
 from services.router.domain.effects import SnapshotNotice
 from services.router.domain.engine import Engine
-from services.router.domain.holding import snapshot_notice
+from services.router.domain.ledger import snapshot_notice
 from services.router.domain.lines import UNIT, Line, Rank
-from services.router.domain.model import AgentProfile, AgentState, Facts, Stage
+from services.router.domain.model import AgentProfile, AgentState, InteractionAttributes, Stage
 from services.router.domain.pool import Core
 from services.router.domain.roster import fitting
-from services.router.domain.state import Agent, Work
+from services.router.domain.state import Agent, Interaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class QueueNow:
 class WaitingNow:
     """A waiting interaction, and why it waits."""
 
-    facts: Facts
+    facts: InteractionAttributes
     position: int
     queued_at_ms: int
     priority: float
@@ -71,14 +71,14 @@ def queues(engine: Engine, now: int) -> list[QueueNow]:
     offered: dict[str, int] = {}
     assigned: dict[str, int] = {}
     oldest: dict[str, int] = {}
-    for work in core.works.values():
-        name = work.facts.queue
-        if work.stage is Stage.OFFERED:
+    for interaction in core.interactions.values():
+        name = interaction.facts.queue
+        if interaction.stage is Stage.OFFERED:
             offered[name] = offered.get(name, 0) + 1
-        elif work.stage is Stage.ASSIGNED:
+        elif interaction.stage is Stage.ASSIGNED:
             assigned[name] = assigned.get(name, 0) + 1
-        elif work.stage is Stage.WAITING:
-            oldest[name] = max(oldest.get(name, 0), now - work.facts.arrived_at_ms)
+        elif interaction.stage is Stage.WAITING:
+            oldest[name] = max(oldest.get(name, 0), now - interaction.facts.arrived_at_ms)
     serving = _serving(core)
     found = []
     for queue in sorted(core.config.queues, key=lambda q: q.name):
@@ -142,22 +142,30 @@ def waiting(engine: Engine, queue: str, now: int) -> Iterator[WaitingNow]:
     core = engine.core
     lines = list(core.lines.of_queue(queue) if queue else core.lines.all())
     ordered = merge(*(_in_order(line, now) for line in lines if line.ranks), key=lambda pair: pair[0])
-    for position, (urgency, work) in enumerate(ordered, 1):
-        yield WaitingNow(work.facts, position, work.enqueued_at, -urgency[0] / UNIT, waiting_reason(work))
+    for position, (urgency, interaction) in enumerate(ordered, 1):
+        yield WaitingNow(
+            interaction.facts, position, interaction.enqueued_at, -urgency[0] / UNIT, waiting_reason(interaction)
+        )
     if core.config is None:
-        rest = sorted(core.works.values(), key=lambda w: (-w.facts.priority, w.facts.arrived_at_ms, w.id))
-        for position, work in enumerate((w for w in rest if not queue or w.facts.queue == queue), 1):
-            yield WaitingNow(work.facts, position, work.enqueued_at, float(work.facts.priority), "NO_CONFIGURATION")
+        rest = sorted(core.interactions.values(), key=lambda w: (-w.facts.priority, w.facts.arrived_at_ms, w.id))
+        for position, interaction in enumerate((w for w in rest if not queue or w.facts.queue == queue), 1):
+            yield WaitingNow(
+                interaction.facts,
+                position,
+                interaction.enqueued_at,
+                float(interaction.facts.priority),
+                "NO_CONFIGURATION",
+            )
 
 
-def _in_order(line: Line, now: int) -> Iterator[tuple[Rank, Work]]:
+def _in_order(line: Line, now: int) -> Iterator[tuple[Rank, Interaction]]:
     for index, rank in enumerate(list(line.ranks)):
-        yield line.urgency(index, now), line.works[rank[2]]
+        yield line.urgency(index, now), line.interactions[rank[2]]
 
 
-def waiting_reason(work: Work) -> str:
+def waiting_reason(interaction: Interaction) -> str:
     """Return one code for why an interaction waits; `explain` says more."""
-    line = work.line
+    line = interaction.line
     if line is None:
         return "NO_CONFIGURATION"
     if line.asleep:
@@ -191,7 +199,7 @@ def gauges(engine: Engine, now: int) -> tuple[dict[str, tuple[int, int]], dict[s
     for queue in core.config.queues if core.config is not None else ():
         # The heads are not enough: the most urgent need not be the oldest.
         found_in = core.lines.of_queue(queue.name)
-        oldest = min((w.facts.arrived_at_ms for line in found_in for w in line.works.values()), default=now)
+        oldest = min((w.facts.arrived_at_ms for line in found_in for w in line.interactions.values()), default=now)
         lines[queue.name] = (core.lines.waiting(queue.name), now - oldest)
     states: dict[str, int] = {}
     used = total = 0

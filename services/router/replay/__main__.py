@@ -71,7 +71,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return chosen
 
 
-async def work(chosen: argparse.Namespace, kafka: KafkaSettings, console: Console, errors: Console) -> int:
+async def interaction(chosen: argparse.Namespace, kafka: KafkaSettings, console: Console, errors: Console) -> int:
     """Do everything after the command line is parsed. Returns the exit code."""
     partitions = await partitions_of(kafka)
     shards = range(partitions[COMMANDS])
@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         names = ", ".join(sorted({str(part) for problem in error.errors() for part in problem["loc"]})) or "KAFKA_…"
         return _not_compared(errors, f"the cluster's settings are wrong or missing: {names}")
     try:
-        return asyncio.run(work(chosen, kafka, console, errors))
+        return asyncio.run(interaction(chosen, kafka, console, errors))
     except KeyboardInterrupt:
         errors.print("interrupted; no state was saved")
         return INTERRUPTED

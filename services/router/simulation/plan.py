@@ -11,7 +11,7 @@ from services.router.domain.model import (
     AgentProfile,
     CapacityProfile,
     Choice,
-    Facts,
+    InteractionAttributes,
     Operator,
     PoolConfig,
     QueueConfig,
@@ -28,16 +28,16 @@ _BEST: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class InteractionKind:
     """Interactions that look the same to the engine; several kinds can be of one type when they come from a file."""
 
     type_index: int
-    facts: partial[Facts]
+    facts: partial[InteractionAttributes]
     """Makes the attributes of one interaction, given ids, `person_id` and `arrived_at_ms`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class SimulatedAgent:
     """One agent. `shifts` are (start, end) in ms, disjoint and in order; the last may have no end."""
 
     agent_id: str
@@ -61,9 +61,9 @@ class Plan:
     config: PoolConfig
     types: tuple[str, ...]
     thresholds: tuple[Threshold, ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[InteractionKind, ...]
     groups: tuple[str, ...]
-    desks: tuple[Desk, ...]
+    desks: tuple[SimulatedAgent, ...]
     recording: Recording | None = None
 
 
@@ -92,7 +92,7 @@ def make(
         agents, profiles, desks = _staff(scenario, policy, groups)
     else:
         agents, profiles = policy.agents, policy.profiles
-        desks = tuple(Desk(agent.agent_id, number, ((0.0, FOREVER),)) for number, agent in enumerate(agents))
+        desks = tuple(SimulatedAgent(agent.agent_id, number, ((0.0, FOREVER),)) for number, agent in enumerate(agents))
     if not desks and not groups:
         raise ScenarioError(Problem("the scenario", 1, "has no agents: neither `groups` nor agents in the policy"))
     names_of_groups = tuple(groups) if groups else ()
@@ -131,9 +131,9 @@ def _sized(group: sc.Group, size: int | None) -> sc.Group:
 
 def _staff(
     scenario: sc.Scenario, policy: PoolConfig, groups: Mapping[str, sc.Group]
-) -> tuple[tuple[AgentProfile, ...], tuple[CapacityProfile, ...], tuple[Desk, ...]]:
+) -> tuple[tuple[AgentProfile, ...], tuple[CapacityProfile, ...], tuple[SimulatedAgent, ...]]:
     agents: list[AgentProfile] = []
-    desks: list[Desk] = []
+    desks: list[SimulatedAgent] = []
     profiles = {profile.name: profile for profile in policy.profiles}
     own: dict[str, CapacityProfile] = {}
     for number, (name, group) in enumerate(groups.items()):
@@ -162,7 +162,7 @@ def _staff(
                     team=group.team,
                 )
             )
-            desks.append(Desk(agent_id, number, shifts))
+            desks.append(SimulatedAgent(agent_id, number, shifts))
     return tuple(agents), (*policy.profiles, *own.values()), tuple(desks)
 
 
@@ -211,14 +211,16 @@ def _shifts(group: sc.Group, scenario: sc.Scenario) -> list[tuple[tuple[float, f
     return [runs for runs in found if runs]
 
 
-def _alike(agents: Sequence[AgentProfile]) -> tuple[tuple[str, ...], tuple[Desk, ...]]:
+def _alike(agents: Sequence[AgentProfile]) -> tuple[tuple[str, ...], tuple[SimulatedAgent, ...]]:
     """Return the policy's own agents, on duty all the time; agents with the same profile are a group."""
     members: dict[tuple[object, ...], list[str]] = {}
     for agent in agents:
         members.setdefault((agent.skills, agent.queues, agent.capacity_profile), []).append(agent.agent_id)
     names = tuple(ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} alike" for ids in members.values())
     always = ((0.0, FOREVER),)
-    return names, tuple(Desk(one, number, always) for number, ids in enumerate(members.values()) for one in ids)
+    return names, tuple(
+        SimulatedAgent(one, number, always) for number, ids in enumerate(members.values()) for one in ids
+    )
 
 
 def _threshold(kind: sc.InteractionType | None, name: str, policy: PoolConfig) -> Threshold:
@@ -232,7 +234,7 @@ def _threshold(kind: sc.InteractionType | None, name: str, policy: PoolConfig) -
 
 def _kinds(
     scenario: sc.Scenario, policy: PoolConfig, types: Sequence[str], recording: Recording | None, *, liked: bool
-) -> tuple[Kind, ...]:
+) -> tuple[InteractionKind, ...]:
     """Return one kind for each type, in order; then one for each different interaction of the recording, in order."""
     made = [_kind(policy, types, name, scenario.types.get(name), liked=liked) for name in types]
     for looks in recording.looks if recording is not None else ():
@@ -251,11 +253,13 @@ def _kinds(
         if looks.requirements:
             given["requirements"] = base.facts.keywords["requirements"] + to_selectors(looks.requirements)
         _known(policy, looks.type, given.get("queue", base.facts.keywords["queue"]))
-        made.append(Kind(base.type_index, partial(base.facts, **given)))
+        made.append(InteractionKind(base.type_index, partial(base.facts, **given)))
     return tuple(made)
 
 
-def _kind(policy: PoolConfig, types: Sequence[str], name: str, kind: sc.InteractionType | None, *, liked: bool) -> Kind:
+def _kind(
+    policy: PoolConfig, types: Sequence[str], name: str, kind: sc.InteractionType | None, *, liked: bool
+) -> InteractionKind:
     needs = tuple(to_selector(one) for one in kind.requirements) if kind is not None else ()
     if liked:
         needs = (*needs, Selector(_skill(name), Operator.AT_LEAST, 1.0))
@@ -263,7 +267,7 @@ def _kind(policy: PoolConfig, types: Sequence[str], name: str, kind: sc.Interact
     if kind is not None:
         _known(policy, name, queue)
     facts = partial(
-        Facts,
+        InteractionAttributes,
         channel=kind.channel if kind is not None else "voice",
         language=kind.language if kind is not None else "",
         queue=queue,
@@ -271,7 +275,7 @@ def _kind(policy: PoolConfig, types: Sequence[str], name: str, kind: sc.Interact
         requirements=needs,
         labels=tuple(sorted(kind.labels.items())) if kind is not None else (),
     )
-    return Kind(types.index(name), facts)
+    return InteractionKind(types.index(name), facts)
 
 
 def _known(policy: PoolConfig, name: str, queue: object) -> None:

@@ -19,7 +19,7 @@ from services.router.domain.model import (
     AgentProfile,
     CapacityProfile,
     Choice,
-    Facts,
+    InteractionAttributes,
     PoolConfig,
     QueueConfig,
 )
@@ -68,8 +68,8 @@ def _takes_everything(agent: AgentProfile, config: PoolConfig) -> bool:
     ) and profile == CapacityProfile(profile.name, profile.total, default_weight=profile.total)
 
 
-def _is_plain_kind(facts: Facts) -> bool:
-    return facts == Facts(
+def _is_plain_kind(facts: InteractionAttributes) -> bool:
+    return facts == InteractionAttributes(
         "i",
         "c",
         channel=facts.channel,

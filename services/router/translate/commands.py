@@ -12,8 +12,8 @@ from google.protobuf.message import DecodeError
 from chapar.common.v1 import types_pb2
 from chapar.router.v1 import records_pb2 as pb
 from services.router.domain import commands as cmd
-from services.router.domain import sharing
-from services.router.domain.model import AgentState, Facts
+from services.router.domain import interning
+from services.router.domain.model import AgentState, InteractionAttributes
 from services.router.translate.configuration import DEFAULT_POOL, to_pool, to_profile
 from services.router.translate.numbers import duration, instant
 from services.router.translate.selectors import to_selectors
@@ -188,25 +188,25 @@ def state(value: int) -> AgentState:
 
 
 def _pairs(labels: Any) -> tuple[tuple[str, str], ...]:
-    return sharing.whole(tuple(sorted((sharing.name(name), value) for name, value in labels.items())))
+    return interning.whole(tuple(sorted((interning.name(name), value) for name, value in labels.items())))
 
 
-def to_facts(f: pb.InteractionFacts) -> Facts:
+def to_facts(f: pb.InteractionFacts) -> InteractionAttributes:
     """Return the interaction's attributes."""
-    return Facts(
+    return InteractionAttributes(
         f.interaction_id,
         f.conversation_id,
         f.person_id,
         f.identity_id,
-        sharing.name(f.channel),
-        sharing.name(f.account),
-        sharing.name(f.language),
-        sharing.name(f.queue),
+        interning.name(f.channel),
+        interning.name(f.account),
+        interning.name(f.language),
+        interning.name(f.queue),
         f.priority,
-        sharing.whole(to_selectors(f.requirements)) if f.requirements else (),
+        interning.whole(to_selectors(f.requirements)) if f.requirements else (),
         _pairs(f.labels) if f.labels else (),
         instant(f.arrived_at_ms, "interaction.arrived_at_ms"),
-        sharing.name(f.rule),
+        interning.name(f.rule),
         f.public,
         instant(f.due_at_ms, "interaction.due_at_ms"),
         instant(f.start_at_ms, "interaction.start_at_ms"),

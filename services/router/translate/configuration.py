@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final, TypeVar
 
 from chapar.config.v1 import config_pb2
-from services.router.domain import sharing
+from services.router.domain import interning
 from services.router.domain.model import (
     GRACE_MS,
     LEASE_MS,
@@ -25,8 +25,8 @@ from services.router.domain.model import (
     Choice,
     Order,
     OverflowRule,
+    PickUpTarget,
     PoolConfig,
-    PromisedPickUp,
     QueueConfig,
     Ring,
     Trigger,
@@ -60,17 +60,17 @@ def to_profile(agent: config_pb2.AgentProfile) -> AgentProfile:
     return AgentProfile(
         agent.agent_id,
         agent.display_name,
-        sharing.whole(
+        interning.whole(
             tuple(
                 sorted(
-                    sharing.whole((sharing.name(name), finite(level, f"{what}: skill {name}")))
+                    interning.whole((interning.name(name), finite(level, f"{what}: skill {name}")))
                     for name, level in agent.skills.items()
                 )
             )
         ),
-        sharing.name(agent.capacity_profile),
-        sharing.whole(tuple(sorted(sharing.name(queue) for queue in agent.queues))),
-        sharing.name(agent.team),
+        interning.name(agent.capacity_profile),
+        interning.whole(tuple(sorted(interning.name(queue) for queue in agent.queues))),
+        interning.name(agent.team),
     )
 
 
@@ -90,7 +90,7 @@ def _queue(q: config_pb2.Queue, policies: Iterable[config_pb2.SlaPolicy]) -> Que
         ageing_per_minute=positive(q.ageing_per_minute, f"{what}: ageing_per_minute"),
         service_level_ms=duration(q.service_level_ms, what) or SERVICE_LEVEL_MS,
         order=_known(Order, q.order, what) or Order.ARRIVAL,
-        promises=tuple(_promises(q.name, policies)),
+        pick_up_targets=tuple(_pick_up_targets(q.name, policies)),
         service_level_goal=share(q.service_level_goal, f"{what}: service_level_goal") or SERVICE_LEVEL_GOAL,
         delay_ms=duration(q.delay_ms, what),
         max_offers=count(q.max_offers, f"{what}: max_offers", MOST_OFFERS) or 1,
@@ -132,7 +132,7 @@ def _overflow(rule: config_pb2.OverflowRule, what: str) -> OverflowRule:
     )
 
 
-def _promises(queue: str, policies: Iterable[config_pb2.SlaPolicy]) -> Iterator[PromisedPickUp]:
+def _pick_up_targets(queue: str, policies: Iterable[config_pb2.SlaPolicy]) -> Iterator[PickUpTarget]:
     """Yield the pick-up targets for a queue. As in the SLA service, the first policy that matches applies.
 
     A policy without a pick-up target hides those after it, with 0. A policy with conditions on more than queue, channel and tier is ignored
@@ -154,7 +154,7 @@ def _promises(queue: str, policies: Iterable[config_pb2.SlaPolicy]) -> Iterator[
                 # A policy that gives one level means both, as in the SLA service.
                 promised = duration(target.desired_ms or target.adequate_ms, f"SLA policy {policy.name}: pick-up")
                 break
-        yield PromisedPickUp(promised, tuple(policy.channels), tuple(policy.tiers))
+        yield PickUpTarget(promised, tuple(policy.channels), tuple(policy.tiers))
 
 
 def _capacity(profile: config_pb2.CapacityProfile) -> CapacityProfile:

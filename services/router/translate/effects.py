@@ -8,7 +8,7 @@ from typing import Any, Final, assert_never
 
 from chapar.router.v1 import records_pb2 as pb
 from services.router.domain import effects as fx
-from services.router.domain.model import Facts
+from services.router.domain.model import InteractionAttributes
 from services.router.translate.selectors import from_selector
 
 _KEPT = 20_000
@@ -18,9 +18,9 @@ class FactsCache:
     """Attributes of interactions as protobuf, by identity of the object."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Facts, pb.InteractionFacts]] = {}
+        self._known: dict[str, tuple[InteractionAttributes, pb.InteractionFacts]] = {}
 
-    def __call__(self, facts: Facts) -> pb.InteractionFacts:
+    def __call__(self, facts: InteractionAttributes) -> pb.InteractionFacts:
         known = self._known.get(facts.interaction_id)
         if known is not None and known[0] is facts:
             return known[1]
@@ -35,7 +35,7 @@ class FactsCache:
         self._known.pop(interaction_id, None)
 
 
-def from_facts(f: Facts) -> pb.InteractionFacts:
+def from_facts(f: InteractionAttributes) -> pb.InteractionFacts:
     """Return the attributes of an interaction as protobuf."""
     made = pb.InteractionFacts(
         interaction_id=f.interaction_id,

@@ -16,7 +16,7 @@ from services.sla.adapters.broadcast import Broadcast
 from services.sla.adapters.measures_service import Measures
 from services.sla.adapters.read_model import FIRST, MOST_RANKED, ReadModel
 from services.sla.domain.deadlines import Deadline
-from services.sla.domain.work import Work
+from services.sla.domain.interaction import TrackedInteraction
 from services.sla.translate.views import cursor_of, deadline_view, place_of, ranked_cursor_of, ranked_place_of
 
 _WITHIN_MS: Final = 15 * 60_000
@@ -38,15 +38,17 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
         closed too long ago."""
         if not request.interaction_id:
             raise invalid("interaction_id", "is needed")
-        work = self._model.work(current_tenant(), request.interaction_id)
-        if work is None:
+        interaction = self._model.interaction(current_tenant(), request.interaction_id)
+        if interaction is None:
             raise ChaparError(
                 ErrorKind.NOT_FOUND,
                 "NO_DEADLINES",
                 f"no deadline is known for interaction {request.interaction_id[:64]}: no policy covers it, or it was "
                 "closed a while ago (then `chapar interactions show` shows its history)",
             )
-        return sla.GetDeadlinesResponse(deadlines=[self._view(work, deadline) for deadline in work.deadlines])
+        return sla.GetDeadlinesResponse(
+            deadlines=[self._view(interaction, deadline) for deadline in interaction.deadlines]
+        )
 
     async def ListAtRisk(self, request: sla.ListAtRiskRequest, context: Context) -> sla.ListAtRiskResponse:  # noqa: N802 - gRPC's name
         """Return running deadlines, ordered by the time at which the adequate level is due or by the probability of
@@ -68,11 +70,11 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
         last = after
         cursor = ""
         within = self._model.at_risk(current_tenant(), after, until, request.queue)
-        for looked_at, (place, work, deadline) in enumerate(within):
+        for looked_at, (place, interaction, deadline) in enumerate(within):
             if len(found) == size or looked_at == MOST_RANKED:
                 cursor = cursor_of(last)
                 break
-            view = self._view(work, deadline)
+            view = self._view(interaction, deadline)
             if view.breach_probability >= request.least_probability:
                 found.append(view)
             last = place
@@ -87,7 +89,7 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
         until = as_of + (request.within_ms or _WITHIN_MS)
         found: list[sla.DeadlineView] = []
         cursor = ""
-        for minus, place, work, deadline in self._model.likeliest(current_tenant(), until, request.queue, as_of):
+        for minus, place, interaction, deadline in self._model.likeliest(current_tenant(), until, request.queue, as_of):
             if -minus < request.least_probability:
                 break
             if request.page.cursor and (minus, place) <= (rank, after):
@@ -95,7 +97,7 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
             if len(found) == size:
                 cursor = ranked_cursor_of(as_of, rank, after)
                 break
-            found.append(self._view(work, deadline))
+            found.append(self._view(interaction, deadline))
             rank, after = minus, place
         return sla.ListAtRiskResponse(deadlines=found, page=types_pb2.PageInfo(next_cursor=cursor))
 
@@ -128,10 +130,10 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
             async for event in events:
                 yield sla.WatchEventsResponse(event=event)
 
-    def _view(self, work: Work, deadline: Deadline) -> sla.DeadlineView:
-        plan = self._model.plan_of(work)
+    def _view(self, interaction: TrackedInteraction, deadline: Deadline) -> sla.DeadlineView:
+        plan = self._model.plan_of(interaction)
         if plan is None:
             raise ChaparError(ErrorKind.UNAVAILABLE, "CATCHING_UP", "the state is still being read; try again")
         now = self._clock()
-        forecast = self._model.forecast(work, deadline, now)
-        return deadline_view(work, deadline, plan, self._model.time_of(plan), now, forecast)
+        forecast = self._model.forecast(interaction, deadline, now)
+        return deadline_view(interaction, deadline, plan, self._model.time_of(plan), now, forecast)

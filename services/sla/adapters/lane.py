@@ -1,6 +1,6 @@
 """The deadline lane: routing.events.v1 in, sla.events.v1 out, and all state of open interactions in sla.state.v1.
 
-Order of a batch: first the records, each at its own time; then, in `end`, the timers as far as `Pace` allows. So a
+Order of a batch: first the records, each at its own time; then, in `end`, the timers as far as `Watermark` allows. So a
 reply that is read in the same batch as the end of its deadline still counts. `advance` itself only wakes the lane up.
 Last, a portion of the open interactions is checked against a new configuration. The results are in the changelog, and
 so is the version when all are done.
@@ -14,17 +14,17 @@ from typing import Final
 
 from services.chassis.kafka.lane import LaneContext, LaneSpec, Outbox, Processor, ProcessorFactory, Record
 from services.chassis.keys import tenant_key
-from services.sla.domain.adoption import Adoption, PolicyList
+from services.sla.domain.analytics import WEEK_MS, Analytics, Noted
 from services.sla.domain.book import Book, CalendarOf
 from services.sla.domain.calendar import NEVER_MS
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Occurrence
-from services.sla.domain.insight import WEEK_MS, Insight, Noted
-from services.sla.domain.pace import Pace
+from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.policy import Plan
-from services.sla.domain.work import Work
-from services.sla.ports import Told
-from services.sla.translate import insight_state, state
+from services.sla.domain.policy_changes import PolicyChanges, PolicyList
+from services.sla.domain.watermark import Watermark
+from services.sla.ports import OnCommitted
+from services.sla.translate import analytics_state, state
 from services.sla.translate.events import event_of, fact_of, order_of
 
 SPEC: Final = LaneSpec(name="sla", input="routing.events.v1", changelog="sla.state.v1", group="sla")
@@ -45,37 +45,37 @@ class DeadlineProcessor:
     def __init__(
         self,
         book: Book,
-        pace: Pace,
+        watermark: Watermark,
         promises: Callable[[], Mapping[str, PolicyList]],
-        told: Told,
-        insight: Insight | None = None,
+        on_committed: OnCommitted,
+        analytics: Analytics | None = None,
         measured: Callable[[list[Noted]], None] | None = None,
     ) -> None:
-        """`promises`: returns the running configuration, by tenant; called once a batch. `told` and `measured`:
+        """`promises`: returns the running configuration, by tenant; called once a batch. `on_committed` and `measured`:
         called with the occurrences and durations that were committed."""
         self.book = book
-        self.insight = Insight(book, 600_000) if insight is None else insight
+        self.analytics = Analytics(book, 600_000) if analytics is None else analytics
         self._engine = Engine(book)
-        self._adoption = Adoption(book)
-        self._pace = pace
+        self._adoption = PolicyChanges(book)
+        self._watermark = watermark
         self._promises = promises
         self._in_force: Mapping[str, PolicyList] = {}
-        self._told = told
+        self._on_committed = on_committed
         self._measured = measured
         self._now_ms = 0
 
     def restore(self, key: bytes, value: bytes) -> None:
         """See Processor."""
         match state.decode(key, value):
-            case Work() as work:
-                self.book.restore_work(work)
+            case TrackedInteraction() as interaction:
+                self.book.restore_work(interaction)
             case Plan() as plan:
                 self.book.restore_plan(plan)
             case state.KeptTally() as kept:
                 self.book.restore_tally(kept.key, kept.tally)
             case state.KeptVersion() as at:
                 self.book.restore_version(at.tenant, at.version)
-            case None if insight_state.restore(self.insight, key, value):
+            case None if analytics_state.restore(self.analytics, key, value):
                 pass
             case None:
                 raise ValueError(f"an entry of {SPEC.changelog_topic} has a key of an unknown kind: {key[:2]!r}")
@@ -83,8 +83,8 @@ class DeadlineProcessor:
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See Processor."""
         self._now_ms = now_ms
-        self._pace.started(now_ms)
-        self.insight.restored()
+        self._watermark.started(now_ms)
+        self.analytics.restored()
 
     def begin(self, now_ms: int) -> None:
         """See Processor. Takes the configuration that is in force for the whole batch."""
@@ -94,49 +94,49 @@ class DeadlineProcessor:
     def handle(self, record: Record, outbox: Outbox) -> None:
         """See Processor."""
         fact = fact_of(record)
-        self._pace.read(record.timestamp_ms, self._now_ms)
+        self._watermark.read(record.timestamp_ms, self._now_ms)
         if fact is None:
             return
         promises = self._in_force.get(fact.tenant)
         found = self._engine.handle(fact, promises.policies if promises else (), self._now_ms)
-        self._emit(found + self.insight.observe(fact, found, self._now_ms), outbox)
+        self._emit(found + self.analytics.observe(fact, found, self._now_ms), outbox)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """See Processor. Timers fire in `end`, after the batch's records."""
 
     def end(self, outbox: Outbox) -> None:
         """See Processor."""
-        until = self._pace.until(self._now_ms)
+        until = self._watermark.until(self._now_ms)
         found = self._engine.advance(until, self._now_ms)
         found += self._adoption.look(self._in_force, self._now_ms, _AT_ONCE)
-        found += self.insight.look(found, self._now_ms)
-        self._emit(found + self.insight.advance(until, self._now_ms), outbox)
+        found += self.analytics.look(found, self._now_ms)
+        self._emit(found + self.analytics.advance(until, self._now_ms), outbox)
         changes, book = self.book.take_changes(), self.book
         # Plans first, so that a reader of the changelog meets a plan before the interactions that use it.
         for plan_id in changes.plans:
             plan = book.plans.get(plan_id)
             _put(outbox, state.plan_key(plan_id), state.encode(plan) if plan else None)
-        for interaction_id in changes.works:
-            work = book.works.get(interaction_id)
-            _put(outbox, state.work_key(interaction_id), state.encode(work) if work else None)
+        for interaction_id in changes.interactions:
+            interaction = book.interactions.get(interaction_id)
+            _put(outbox, state.work_key(interaction_id), state.encode(interaction) if interaction else None)
         for key in changes.tallies:
             tally = book.tallies.get(key)
             _put(outbox, state.tally_key(key), state.encode(tally) if tally else None)
         for tenant in changes.versions:
             _put(outbox, state.version_key(tenant), state.encode(book.versions[tenant]))
-        noted, self.insight.noted = self.insight.noted, []
+        noted, self.analytics.noted = self.analytics.noted, []
         if noted and (measured := self._measured) is not None:
             outbox.after_commit(lambda: measured(noted))
-        for name, value in insight_state.changes(self.insight):
+        for name, value in analytics_state.changes(self.analytics):
             _put(outbox, name, value)
 
     def next_wakeup(self) -> int | None:
         """See Processor."""
         if self._adoption.busy:
             return self._now_ms + 1
-        wanted = [at for at in (self.book.next_wakeup(), self.insight.next_wakeup()) if at is not None]
-        due = self._pace.wakeup(min(wanted, default=None), self._now_ms)
-        look = self._now_ms + _LOOK_MS if self.book.works else None
+        wanted = [at for at in (self.book.next_wakeup(), self.analytics.next_wakeup()) if at is not None]
+        due = self._watermark.wakeup(min(wanted, default=None), self._now_ms)
+        look = self._now_ms + _LOOK_MS if self.book.interactions else None
         return look if due is None else due if look is None else min(due, look)
 
     def _emit(self, occurrences: list[Occurrence], outbox: Outbox) -> None:
@@ -151,7 +151,7 @@ class DeadlineProcessor:
                 command = order_of(occurrence, event.event_id)
                 key = tenant_key(command.tenant, command.pool)
                 outbox.send(COMMANDS, key, command.SerializeToString(deterministic=True), COMMAND_HEADERS)
-        outbox.after_commit(lambda: self._told(occurrences))
+        outbox.after_commit(lambda: self._on_committed(occurrences))
 
 
 def _put(outbox: Outbox, key: bytes, value: bytes | None) -> None:
@@ -164,7 +164,7 @@ def _put(outbox: Outbox, key: bytes, value: bytes | None) -> None:
 def factory(
     calendar_of: CalendarOf,
     promises: Callable[[], Mapping[str, PolicyList]],
-    told: Told,
+    on_committed: OnCommitted,
     *,
     forget_after_ms: int,
     settle_ms: int,
@@ -175,7 +175,7 @@ def factory(
 
     def make(_context: LaneContext) -> Processor:
         book = Book(calendar_of, forget_after_ms)
-        insight = Insight(book, forget_after_ms, contacts_kept_ms)
-        return DeadlineProcessor(book, Pace(settle_ms=settle_ms), promises, told, insight, measured)
+        analytics = Analytics(book, forget_after_ms, contacts_kept_ms)
+        return DeadlineProcessor(book, Watermark(settle_ms=settle_ms), promises, on_committed, analytics, measured)
 
     return make

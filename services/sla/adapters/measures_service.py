@@ -71,9 +71,9 @@ class Measures:
         """Return a page of measures. Raises ChaparError INVALID."""
         size = _size(request.page)
         zone, asked = self._asked(tenant, request)
-        insight = self._model.insight
-        contacts, covered = insight.contacts(tenant, self._contacts_kept_ms, self._window_ms, self._clock())
-        rows = measured(asked, self._model.tallies(tenant), insight.flows(tenant), contacts, self._window_ms, covered)
+        analytics = self._model.analytics
+        contacts, covered = analytics.contacts(tenant, self._contacts_kept_ms, self._window_ms, self._clock())
+        rows = measured(asked, self._model.tallies(tenant), analytics.flows(tenant), contacts, self._window_ms, covered)
         page, cursor = _page(rows, request.page, size)
         answer = sla.GetMeasuresResponse(
             rows=[measure_row(group, rows[group]) for group in page],
@@ -89,7 +89,7 @@ class Measures:
     def backlog(self, tenant: str, request: sla.GetBacklogRequest) -> sla.GetBacklogResponse:
         """Return a page of the backlog. Raises ChaparError INVALID."""
         size = _size(request.page)
-        rows = backlog(self._model.insight.stories(tenant, request.queue, request.channel), self._clock())
+        rows = backlog(self._model.analytics.stories(tenant, request.queue, request.channel), self._clock())
         by_group: dict[Group, object] = {(0, queue, channel): row for (queue, channel), row in rows.items()}
         page, cursor = _page(by_group, request.page, size)
         return sla.GetBacklogResponse(
@@ -132,7 +132,7 @@ class Measures:
     def _coarse_until(self, tenant: str) -> int:
         """Return the end of the newest day that is kept whole; 0 if there is none."""
         days = [key.day for key, _ in self._model.tallies(tenant) if key.slot == WHOLE_DAY]
-        days += [key.day for key, _ in self._model.insight.flows(tenant) if key.slot == WHOLE_DAY]
+        days += [key.day for key, _ in self._model.analytics.flows(tenant) if key.slot == WHOLE_DAY]
         return (max(days) + 1) * DAY_MS if days else 0
 
     def _zone(self, tenant: str) -> str:

@@ -12,13 +12,13 @@ from itertools import islice
 from typing import Final
 
 from services.chassis.kafka.records import Record
-from services.sla.adapters.insight_model import InsightModel
+from services.sla.adapters.analytics_model import AnalyticsModel
 from services.sla.domain.book import CalendarOf
 from services.sla.domain.calendar import BusinessTime, RoundTheClock
 from services.sla.domain.deadlines import Deadline, State
+from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.measures import Tally, TallyKey
 from services.sla.domain.policy import Plan, Target
-from services.sla.domain.work import Work
 from services.sla.translate import state
 
 Place = tuple[int, str, int, int]
@@ -32,11 +32,11 @@ class ReadModel:
 
     def __init__(self, calendar_of: CalendarOf) -> None:
         self._calendar_of = calendar_of
-        self._works: dict[str, Work] = {}
+        self._works: dict[str, TrackedInteraction] = {}
         self._plans: dict[str, dict[int, Plan]] = {}
         self._tallies: dict[str, dict[tuple[int, TallyKey], Tally]] = {}
         self._by_risk: dict[str, list[Place]] = {}
-        self.insight = InsightModel()
+        self.analytics = AnalyticsModel()
         self._open: Counter[tuple[str, str, str, Target]] = Counter()
 
     def apply(self, record: Record) -> None:
@@ -44,17 +44,17 @@ class ReadModel:
         key = record.key
         if not key or key.startswith(b"\x00"):
             return
-        if self.insight.apply(record):
+        if self.analytics.apply(record):
             return
         if record.value is None:
             self._remove(record.partition, key)
             return
         match state.decode(key, record.value):
-            case Work() as work:
-                self._unlist(work.interaction_id)
-                self._works[work.interaction_id] = work
-                self._list(work)
-                self.insight.follow(record.partition, work)
+            case TrackedInteraction() as interaction:
+                self._unlist(interaction.interaction_id)
+                self._works[interaction.interaction_id] = interaction
+                self._list(interaction)
+                self.analytics.follow(record.partition, interaction)
             case Plan() as plan:
                 self._plans.setdefault(plan.plan_id, {})[record.partition] = plan
             case state.KeptTally() as kept:
@@ -62,52 +62,54 @@ class ReadModel:
             case None:
                 pass  # an entry of a later version
 
-    def forecast(self, work: Work, deadline: Deadline, now_ms: int) -> tuple[float, int] | None:
+    def forecast(self, interaction: TrackedInteraction, deadline: Deadline, now_ms: int) -> tuple[float, int] | None:
         """Return the probability of a breach, and the number of outcomes from which it was learned; None unless the
         deadline is running."""
-        plan = self.plan_of(work)
+        plan = self.plan_of(interaction)
         target = plan.target(deadline.target) if plan is not None else None
         if plan is None or target is None:
             return None
-        return self.insight.forecast(work, deadline, target.adequate_ms, self.time_of(plan), now_ms)
+        return self.analytics.forecast(interaction, deadline, target.adequate_ms, self.time_of(plan), now_ms)
 
     def likeliest(
         self, tenant: str, until_ms: int, queue: str, now_ms: int
-    ) -> list[tuple[float, Place, Work, Deadline]]:
+    ) -> list[tuple[float, Place, TrackedInteraction, Deadline]]:
         """Return running deadlines due up to an instant, the most probable breach first; only the nearest
         `MOST_RANKED` are ranked."""
         found = [
-            (-forecast[0], place, work, deadline)
-            for place, work, deadline in islice(self.at_risk(tenant, FIRST, until_ms, queue), MOST_RANKED)
-            if (forecast := self.forecast(work, deadline, now_ms)) is not None
+            (-forecast[0], place, interaction, deadline)
+            for place, interaction, deadline in islice(self.at_risk(tenant, FIRST, until_ms, queue), MOST_RANKED)
+            if (forecast := self.forecast(interaction, deadline, now_ms)) is not None
         ]
         return sorted(found, key=lambda item: item[:2])
 
-    def work(self, tenant: str, interaction_id: str) -> Work | None:
+    def interaction(self, tenant: str, interaction_id: str) -> TrackedInteraction | None:
         """Return an interaction of this tenant, open or recently closed."""
-        work = self._works.get(interaction_id)
-        return work if work is not None and work.tenant == tenant else None
+        interaction = self._works.get(interaction_id)
+        return interaction if interaction is not None and interaction.tenant == tenant else None
 
-    def plan_of(self, work: Work) -> Plan | None:
+    def plan_of(self, interaction: TrackedInteraction) -> Plan | None:
         """Return the interaction's plan; None until the plan has been read."""
-        return next(iter(self._plans.get(work.plan_id, {}).values()), None)
+        return next(iter(self._plans.get(interaction.plan_id, {}).values()), None)
 
     def time_of(self, plan: Plan) -> BusinessTime:
         """Return the business time of the plan."""
         return RoundTheClock() if plan.calendar is None else self._calendar_of(plan.calendar)
 
-    def at_risk(self, tenant: str, after: Place, until_ms: int, queue: str) -> Iterator[tuple[Place, Work, Deadline]]:
+    def at_risk(
+        self, tenant: str, after: Place, until_ms: int, queue: str
+    ) -> Iterator[tuple[Place, TrackedInteraction, Deadline]]:
         """Yield running deadlines due at the adequate level up to an instant, the nearest first, after a position."""
         places = self._by_risk.get(tenant, [])
         for at in range(bisect_left(places, (*after[:3], after[3] + 1)), len(places)):
             place = places[at]
             if place[0] > until_ms:
                 return
-            work = self._works[place[1]]
-            if queue and work.queue != queue:
+            interaction = self._works[place[1]]
+            if queue and interaction.queue != queue:
                 continue
-            deadline = next(d for d in work.deadlines if d.target == place[2] and d.epoch == place[3])
-            yield place, work, deadline
+            deadline = next(d for d in interaction.deadlines if d.target == place[2] and d.epoch == place[3])
+            yield place, interaction, deadline
 
     def tallies(self, tenant: str) -> Iterator[tuple[TallyKey, Tally]]:
         """Return all counts of a tenant, of all lanes."""
@@ -130,7 +132,7 @@ class ReadModel:
         if kind == b"w/":
             self._unlist(name)
             self._works.pop(name, None)
-            self.insight.forget(name)
+            self.analytics.forget(name)
         elif kind == b"p/":
             kept = self._plans.get(name, {})
             kept.pop(partition, None)
@@ -140,32 +142,32 @@ class ReadModel:
             tally = state.tally_key_of(key)
             self._tallies.get(tally.tenant, {}).pop((partition, tally), None)
 
-    def _list(self, work: Work) -> None:
-        for place in _places(work):
-            insort(self._by_risk.setdefault(work.tenant, []), place)
-        for deadline in work.deadlines:
+    def _list(self, interaction: TrackedInteraction) -> None:
+        for place in _places(interaction):
+            insort(self._by_risk.setdefault(interaction.tenant, []), place)
+        for deadline in interaction.deadlines:
             if deadline.open:
-                self._open[work.tenant, work.queue, work.channel, deadline.target] += 1
+                self._open[interaction.tenant, interaction.queue, interaction.channel, deadline.target] += 1
 
     def _unlist(self, interaction_id: str) -> None:
-        work = self._works.get(interaction_id)
-        if work is None:
+        interaction = self._works.get(interaction_id)
+        if interaction is None:
             return
-        places = self._by_risk.get(work.tenant, [])
-        for place in _places(work):
+        places = self._by_risk.get(interaction.tenant, [])
+        for place in _places(interaction):
             at = bisect_left(places, place)
             if at < len(places) and places[at] == place:
                 del places[at]
-        for deadline in work.deadlines:
+        for deadline in interaction.deadlines:
             if deadline.open:
-                key = (work.tenant, work.queue, work.channel, deadline.target)
+                key = (interaction.tenant, interaction.queue, interaction.channel, deadline.target)
                 self._open[key] -= 1
                 if not self._open[key]:
                     del self._open[key]
 
 
-def _places(work: Work) -> Iterator[Place]:
+def _places(interaction: TrackedInteraction) -> Iterator[Place]:
     """Yield the positions of an interaction's deadlines. The last milestone is the breach of the adequate level."""
-    for deadline in work.deadlines:
+    for deadline in interaction.deadlines:
         if deadline.state is State.RUNNING:
-            yield (deadline.dues[-1], work.interaction_id, int(deadline.target), deadline.epoch)
+            yield (deadline.dues[-1], interaction.interaction_id, int(deadline.target), deadline.epoch)

@@ -8,9 +8,9 @@ from services.chassis.clock import Clock
 from services.chassis.kafka.lane import Processor
 from services.chassis.metrics import Metrics
 from services.sla.adapters.lane import DeadlineProcessor
+from services.sla.domain.analytics import Noted
 from services.sla.domain.facts import Occurrence, OccurrenceKind
-from services.sla.domain.foresight import Foresight
-from services.sla.domain.insight import Noted
+from services.sla.domain.forecasting import Forecasting
 from services.sla.domain.policy import Target
 
 _PERIOD_S: Final = 1.0
@@ -99,21 +99,21 @@ class Telemetry:
             self._open.labels(target.name).set(counts[target])
         before = self._clock() - _PAST_DUE_MS
         self._past_due.set(sum(book.past_due(before) for book in books))
-        self._look_ahead([processor.insight.foresight for processor in self._owned.values()])
+        self._look_ahead([processor.analytics.forecasting for processor in self._owned.values()])
 
-    def _look_ahead(self, foresights: list[Foresight]) -> None:
+    def _look_ahead(self, forecasters: list[Forecasting]) -> None:
         followed: Counter[tuple[str, Target]] = Counter()
         likely: Counter[tuple[str, Target]] = Counter()
-        for foresight in foresights:
-            followed.update(foresight.followed)
-            likely.update(foresight.likely)
+        for forecasting in forecasters:
+            followed.update(forecasting.followed)
+            likely.update(forecasting.likely)
         self._shown.update(followed)
         for queue, target in self._shown:
             self._forecast_open.labels(target.name, queue).set(followed[queue, target])
             self._at_risk.labels(target.name, queue).set(likely[queue, target])
         for target in Target:
             # Weighted by the number of recent outcomes: a lane that has just begun counts little.
-            models = [m for f in foresights for (_, kind), m in f.models.items() if kind is target and m.learned]
+            models = [m for f in forecasters for (_, kind), m in f.models.items() if kind is target and m.learned]
             weight = sum(min(_RECENT, m.learned) for m in models)
             if weight:
                 base = sum(min(_RECENT, m.learned) * m.base for m in models) / weight

@@ -17,9 +17,9 @@ from weakref import WeakValueDictionary
 
 from services.sla.domain.calendar import BusinessTime, CalendarSpec, RoundTheClock
 from services.sla.domain.deadlines import Deadline
+from services.sla.domain.interaction import Changes, TrackedInteraction
 from services.sla.domain.measures import DAY_MS, SLOT_MS, Tally, TallyKey, roll_up
 from services.sla.domain.policy import Plan, Subject, Target, TargetPlan
-from services.sla.domain.work import Changes, Work
 
 KEPT_DAYS: Final = 31
 MOST_TALLIES: Final = 50_000
@@ -36,7 +36,7 @@ class Book:
         """`forget_after_ms`: how long a closed interaction stays readable and guards against repeated events."""
         self._calendar_of = calendar_of
         self._forget_after_ms = forget_after_ms
-        self.works: dict[str, Work] = {}
+        self.interactions: dict[str, TrackedInteraction] = {}
         self.plans: dict[str, Plan] = {}
         self.tallies: dict[TallyKey, Tally] = {}
         self.versions: dict[str, int] = {}
@@ -54,15 +54,15 @@ class Book:
         """Restore a plan from the changelog. The plan may come after the interaction that uses it."""
         self.plans[plan.plan_id] = plan
 
-    def restore_work(self, work: Work) -> None:
+    def restore_work(self, interaction: TrackedInteraction) -> None:
         """Restore an interaction from the changelog."""
-        self._share(work)
-        self.works[work.interaction_id] = work
-        self._uses[work.plan_id] = self._uses.get(work.plan_id, 0) + 1
-        for deadline in work.deadlines:
+        self._share(interaction)
+        self.interactions[interaction.interaction_id] = interaction
+        self._uses[interaction.plan_id] = self._uses.get(interaction.plan_id, 0) + 1
+        for deadline in interaction.deadlines:
             if deadline.open:
                 self.open_by_target[deadline.target] += 1
-        self.arm(work)
+        self.arm(interaction)
 
     def restore_tally(self, key: TallyKey, tally: Tally) -> None:
         """Restore counts from the changelog."""
@@ -78,33 +78,33 @@ class Book:
         changes, self._changes = self._changes, Changes()
         return changes
 
-    def touch(self, work: Work) -> None:
+    def touch(self, interaction: TrackedInteraction) -> None:
         """Mark an interaction as changed."""
-        self._changes.works[work.interaction_id] = None
+        self._changes.interactions[interaction.interaction_id] = None
 
-    def add(self, work: Work, plan: Plan) -> None:
+    def add(self, interaction: TrackedInteraction, plan: Plan) -> None:
         """Begin to track a new interaction under a plan."""
-        self._share(work)
-        self.works[work.interaction_id] = work
-        self.touch(work)
+        self._share(interaction)
+        self.interactions[interaction.interaction_id] = interaction
+        self.touch(interaction)
         self._use(plan)
 
-    def move(self, work: Work, queue: str) -> None:
+    def move(self, interaction: TrackedInteraction, queue: str) -> None:
         """Record that an interaction is in another queue."""
-        work.queue = intern(queue)
+        interaction.queue = intern(queue)
 
-    def hand(self, work: Work, agent_id: str) -> None:
+    def hand(self, interaction: TrackedInteraction, agent_id: str) -> None:
         """Record that another agent has the interaction, or no agent (empty id)."""
-        work.agent_id = intern(agent_id)
+        interaction.agent_id = intern(agent_id)
 
-    def replan(self, work: Work, plan: Plan) -> None:
+    def replan(self, interaction: TrackedInteraction, plan: Plan) -> None:
         """Put an interaction under another plan."""
-        before = work.plan_id
-        work.plan_id = plan.plan_id
+        before = interaction.plan_id
+        interaction.plan_id = plan.plan_id
         self._use(plan)
         self._release(before)
-        self._share(work)
-        self.touch(work)
+        self._share(interaction)
+        self.touch(interaction)
 
     def taken_over(self, tenant: str, version: int) -> None:
         """Record that all open interactions of a tenant have been checked against a version of its configuration."""
@@ -119,7 +119,7 @@ class Book:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def take_due(self, until_ms: int) -> tuple[Work, Deadline] | None:
+    def take_due(self, until_ms: int) -> tuple[TrackedInteraction, Deadline] | None:
         """Return the running deadline whose milestone is due first, at or before an instant. Closed interactions that
         are due are forgotten on the way.
 
@@ -129,12 +129,12 @@ class Book:
             entry = heappop(self._heap)
             if self._is_stale(entry):
                 continue
-            work = self.works[entry[1]]
-            if not work.closed_at_ms:
-                return work, min(
-                    (d for d in work.deadlines if d.next_due == entry[0]), key=lambda d: (d.target, d.epoch)
+            interaction = self.interactions[entry[1]]
+            if not interaction.closed_at_ms:
+                return interaction, min(
+                    (d for d in interaction.deadlines if d.next_due == entry[0]), key=lambda d: (d.target, d.epoch)
                 )
-            self._forget(work)
+            self._forget(interaction)
         return None
 
     def past_due(self, before_ms: int, most: int = 10_000) -> int:
@@ -147,44 +147,44 @@ class Book:
             if at < len(self._heap) and self._heap[at][0] < before_ms:
                 entry = self._heap[at]
                 if not self._is_stale(entry):
-                    due = (deadline.next_due for deadline in self.works[entry[1]].deadlines)
+                    due = (deadline.next_due for deadline in self.interactions[entry[1]].deadlines)
                     late[entry[1]] = sum(d is not None and d < before_ms for d in due)
                 stack += (2 * at + 1, 2 * at + 2)
         return min(most, sum(late.values()))
 
-    def arm(self, work: Work, before: int | None = None) -> None:
+    def arm(self, interaction: TrackedInteraction, before: int | None = None) -> None:
         """Set the timer of an interaction, unless its due time is still `before`."""
-        due = self._due_of(work)
+        due = self._due_of(interaction)
         if due is None or due == before:
             return
-        if len(self._heap) > _STALE_SLACK + 2 * len(self.works):
+        if len(self._heap) > _STALE_SLACK + 2 * len(self.interactions):
             self._heap = [entry for entry in self._heap if not self._is_stale(entry)]
             heapify(self._heap)
-        heappush(self._heap, (due, work.interaction_id))
+        heappush(self._heap, (due, interaction.interaction_id))
 
     # ── ── look-up and counting ────────────────────────────────────────────────────────────────────────────────────
-    def time_of(self, work: Work) -> BusinessTime:
+    def time_of(self, interaction: TrackedInteraction) -> BusinessTime:
         """Return the business time in which the deadlines of this interaction run."""
-        time = self._times.get(work.plan_id)
+        time = self._times.get(interaction.plan_id)
         if time is None:
-            spec = self.plans[work.plan_id].calendar
-            time = self._times[work.plan_id] = RoundTheClock() if spec is None else self._calendar_of(spec)
+            spec = self.plans[interaction.plan_id].calendar
+            time = self._times[interaction.plan_id] = RoundTheClock() if spec is None else self._calendar_of(spec)
         return time
 
-    def target_plan(self, work: Work, deadline: Deadline) -> TargetPlan:
+    def target_plan(self, interaction: TrackedInteraction, deadline: Deadline) -> TargetPlan:
         """Return the plan of this deadline's target."""
-        plan = self.plans[work.plan_id].target(deadline.target)
+        plan = self.plans[interaction.plan_id].target(deadline.target)
         if plan is None:
             raise LookupError(
-                f"plan {work.plan_id} has no target {deadline.target.name}, but there is a deadline for it"
+                f"plan {interaction.plan_id} has no target {deadline.target.name}, but there is a deadline for it"
             )
         return plan
 
-    def tally(self, work: Work, target: Target, now_ms: int) -> Tally:
+    def tally(self, interaction: TrackedInteraction, target: Target, now_ms: int) -> Tally:
         """Return the counts to which a decision about this interaction is added, marked as touched. A new day drops
         days older than KEPT_DAYS."""
         slot = now_ms % DAY_MS // SLOT_MS
-        key = TallyKey(work.tenant, now_ms // DAY_MS, work.queue, work.channel, target, slot)
+        key = TallyKey(interaction.tenant, now_ms // DAY_MS, interaction.queue, interaction.channel, target, slot)
         if key.day > self._newest_day:
             self._newest_day = key.day
             for old in [k for k in self.tallies if k.day <= key.day - KEPT_DAYS]:
@@ -195,21 +195,21 @@ class Book:
         self._changes.tallies[key] = None
         return self.tallies.setdefault(key, Tally())
 
-    def close(self, work: Work, at_ms: int) -> None:
+    def close(self, interaction: TrackedInteraction, at_ms: int) -> None:
         """Close an interaction: nothing more happens to it, and it is forgotten after `forget_after_ms`."""
-        work.closed_at_ms = at_ms
+        interaction.closed_at_ms = at_ms
 
-    def _due_of(self, work: Work) -> int | None:
-        return work.closed_at_ms + self._forget_after_ms if work.closed_at_ms else work.next_due()
+    def _due_of(self, interaction: TrackedInteraction) -> int | None:
+        return interaction.closed_at_ms + self._forget_after_ms if interaction.closed_at_ms else interaction.next_due()
 
     def _is_stale(self, entry: tuple[int, str]) -> bool:
-        work = self.works.get(entry[1])
-        return work is None or self._due_of(work) != entry[0]
+        interaction = self.interactions.get(entry[1])
+        return interaction is None or self._due_of(interaction) != entry[0]
 
-    def _forget(self, work: Work) -> None:
-        del self.works[work.interaction_id]
-        self._changes.works[work.interaction_id] = None
-        self._release(work.plan_id)
+    def _forget(self, interaction: TrackedInteraction) -> None:
+        del self.interactions[interaction.interaction_id]
+        self._changes.interactions[interaction.interaction_id] = None
+        self._release(interaction.plan_id)
 
     def _use(self, plan: Plan) -> None:
         if plan.plan_id not in self.plans:
@@ -225,9 +225,9 @@ class Book:
             self._times.pop(plan_id, None)
             self._changes.plans[plan_id] = None
 
-    def _share(self, work: Work) -> None:
+    def _share(self, interaction: TrackedInteraction) -> None:
         """Intern the names that thousands of interactions share, so that each takes memory once."""
-        work.tenant, work.pool = intern(work.tenant), intern(work.pool)
-        work.queue, work.channel = intern(work.queue), intern(work.channel)
-        work.plan_id, work.agent_id = intern(work.plan_id), intern(work.agent_id)
-        work.subject = self._subjects.setdefault(work.subject, work.subject)
+        interaction.tenant, interaction.pool = intern(interaction.tenant), intern(interaction.pool)
+        interaction.queue, interaction.channel = intern(interaction.queue), intern(interaction.channel)
+        interaction.plan_id, interaction.agent_id = intern(interaction.plan_id), intern(interaction.agent_id)
+        interaction.subject = self._subjects.setdefault(interaction.subject, interaction.subject)

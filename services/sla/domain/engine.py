@@ -4,8 +4,8 @@
     time ──▶ milestones that are due, interactions to forget ──▶ occurrences
 
 - A fact counts at its own time (`occurred_at_ms`), not at the time when it is read: a reply given in time keeps the deadline, however
-  late its event is read, provided that the clock has not fired meanwhile (`pace.py` says how far the clock may go).
-- `judgement.py` says what each fact means for the clocks, `adoption.py` what a new configuration means; docs/sla.md is the rule.
+  late its event is read, provided that the clock has not fired meanwhile (`watermark.py` says how far the clock may go).
+- `judgement.py` says what each fact means for the clocks, `policy_changes.py` what a new configuration means; docs/sla.md is the rule.
 - The plan is chosen at the first queueing (or scheduling). An interaction that no policy covers is not tracked.
 """
 
@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from services.sla.domain import deadlines as dl
 from services.sla.domain.book import Book
 from services.sla.domain.deadlines import Deadline, State
-from services.sla.domain.facts import OPENING, Fact, FactKind, Occurrence, OccurrenceKind
+from services.sla.domain.facts import OPENING, Occurrence, OccurrenceKind, RoutingFact, RoutingFactKind
+from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.judgement import Judgement
+from services.sla.domain.occurrences import occurrence
 from services.sla.domain.policy import Level, Plan, Policy, Subject, Target, choose
-from services.sla.domain.telling import occurrence
-from services.sla.domain.work import Work
 
 
 class Engine:
@@ -36,11 +36,11 @@ class Engine:
             self._book.arm(due[0])
         return found
 
-    def handle(self, fact: Fact, policies: Iterable[Policy], now_ms: int) -> list[Occurrence]:
+    def handle(self, fact: RoutingFact, policies: Iterable[Policy], now_ms: int) -> list[Occurrence]:
         """Apply one event of the router."""
         book = self._book
-        work = book.works.get(fact.interaction_id)
-        if work is None:
+        interaction = book.interactions.get(fact.interaction_id)
+        if interaction is None:
             if fact.kind not in OPENING or fact.again:
                 return []
             subject = Subject(fact.queue, fact.channel, fact.tier, fact.language, fact.priority, fact.labels)
@@ -48,27 +48,29 @@ class Engine:
             if policy is None or not policy.plan.targets:
                 return []
             return self._open(fact, policy.plan, subject, now_ms)
-        if fact.epoch and fact.epoch <= work.last_epoch:
+        if fact.epoch and fact.epoch <= interaction.last_epoch:
             return []
-        if work.closed_at_ms and not (work.completed and fact.again and fact.kind is FactKind.QUEUED):
+        if interaction.closed_at_ms and not (
+            interaction.completed and fact.again and fact.kind is RoutingFactKind.QUEUED
+        ):
             return []
-        before = None if work.closed_at_ms else work.next_due()
-        at_ms = max(fact.occurred_at_ms, work.last_ms)
+        before = None if interaction.closed_at_ms else interaction.next_due()
+        at_ms = max(fact.occurred_at_ms, interaction.last_ms)
         now_ms = max(now_ms, at_ms)
-        found = self._pass_before(work, at_ms, now_ms)
-        work.last_epoch = max(work.last_epoch, fact.epoch)
-        work.last_ms = at_ms
-        if fact.queue and fact.queue != work.queue:
-            book.move(work, fact.queue)
-        book.touch(work)
-        found += Judgement(book, work, fact, at_ms, now_ms).result()
-        book.arm(work, before)
+        found = self._pass_before(interaction, at_ms, now_ms)
+        interaction.last_epoch = max(interaction.last_epoch, fact.epoch)
+        interaction.last_ms = at_ms
+        if fact.queue and fact.queue != interaction.queue:
+            book.move(interaction, fact.queue)
+        book.touch(interaction)
+        found += Judgement(book, interaction, fact, at_ms, now_ms).result()
+        book.arm(interaction, before)
         return found
 
-    def _open(self, fact: Fact, plan: Plan, subject: Subject, now_ms: int) -> list[Occurrence]:
+    def _open(self, fact: RoutingFact, plan: Plan, subject: Subject, now_ms: int) -> list[Occurrence]:
         """Begin to track an interaction. Its clocks start at the scheduled time or now; targets that count from the
         arrival start at the arrival."""
-        work = Work(
+        interaction = TrackedInteraction(
             fact.interaction_id,
             fact.conversation_id,
             fact.tenant,
@@ -81,21 +83,21 @@ class Engine:
             subject=subject,
             due_given=fact.due_at_ms > 0,
         )
-        self._book.add(work, plan)
-        judgement = Judgement(self._book, work, fact, fact.occurred_at_ms, max(now_ms, fact.occurred_at_ms))
+        self._book.add(interaction, plan)
+        judgement = Judgement(self._book, interaction, fact, fact.occurred_at_ms, max(now_ms, fact.occurred_at_ms))
         waits_from = max(fact.start_at_ms, fact.occurred_at_ms)
         arrived = fact.arrived_at_ms or waits_from
         judgement.set(Target.PICK_UP, waits_from)
         judgement.set(Target.FIRST_RESPONSE, min(arrived, waits_from))
         judgement.set(Target.RESOLUTION, min(arrived, waits_from))
-        self._book.arm(work)
+        self._book.arm(interaction)
         return judgement.found
 
-    def _pass_before(self, work: Work, at_ms: int, now_ms: int) -> list[Occurrence]:
+    def _pass_before(self, interaction: TrackedInteraction, at_ms: int, now_ms: int) -> list[Occurrence]:
         """Pass the milestones that were due before a fact and have not been passed yet, in the order of time."""
         due: list[tuple[int, int, int, int, Deadline]] = []
         found: list[Occurrence] = []
-        for deadline in work.deadlines:
+        for deadline in interaction.deadlines:
             if deadline.state is State.RUNNING:
                 left = enumerate(deadline.dues[deadline.passed :], deadline.passed)
                 due += [
@@ -104,31 +106,35 @@ class Engine:
                     if due_ms < at_ms and not deadline.skip >> index & 1
                 ]
         for *_, deadline in sorted(due, key=lambda item: item[:4]):
-            found += self._pass(work, deadline, now_ms)
+            found += self._pass(interaction, deadline, now_ms)
         return found
 
-    def _pass(self, work: Work, deadline: Deadline, now_ms: int) -> list[Occurrence]:
+    def _pass(self, interaction: TrackedInteraction, deadline: Deadline, now_ms: int) -> list[Occurrence]:
         book = self._book
-        target, time, plan = book.target_plan(work, deadline), book.time_of(work), book.plans[work.plan_id]
+        target, time, plan = (
+            book.target_plan(interaction, deadline),
+            book.time_of(interaction),
+            book.plans[interaction.plan_id],
+        )
         index = deadline.next_index
         due_ms = deadline.dues[index]
         used = deadline.used_at(due_ms, time)
         dues = deadline.due_of(Level.DESIRED, target), deadline.due_of(Level.ADEQUATE, target)
         milestone = dl.pass_milestone(deadline, target, time)
-        book.touch(work)
+        book.touch(interaction)
         if milestone.level is Level.ADEQUATE:
             book.open_by_target[deadline.target] -= 1
-            book.tally(work, deadline.target, now_ms).breached += 1
+            book.tally(interaction, deadline.target, now_ms).breached += 1
         # After a change of plan, the same index is a different milestone.
         revised = f".r{deadline.revision}" if deadline.revision else ""
-        cause = f"{work.interaction_id}.{deadline.target.name}.{deadline.epoch}.{index}{revised}"
+        cause = f"{interaction.interaction_id}.{deadline.target.name}.{deadline.epoch}.{index}{revised}"
         warned = milestone.level is Level.NONE
         reason = "SHARE_USED" if warned else "LEVEL_PASSED"
 
         def told(kind: OccurrenceKind, ordinal: int) -> Occurrence:
             return occurrence(
                 kind,
-                work,
+                interaction,
                 deadline,
                 plan.policy,
                 cause=cause,

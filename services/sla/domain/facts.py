@@ -7,7 +7,7 @@ from typing import Final
 from services.sla.domain.policy import Action, Level, Target
 
 
-class FactKind(Enum):
+class RoutingFactKind(Enum):
     """What the router decided about an interaction, as far as it matters for SLA targets."""
 
     QUEUED = auto()
@@ -24,16 +24,16 @@ class FactKind(Enum):
     """It was cancelled by order, or discarded because it needs no agent (spam, for example): `reason` says which."""
 
 
-OPENING: Final = frozenset({FactKind.QUEUED, FactKind.SCHEDULED})
+OPENING: Final = frozenset({RoutingFactKind.QUEUED, RoutingFactKind.SCHEDULED})
 """Facts with which the tracking of an interaction begins."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class RoutingFact:
     """One event of the router. Times are milliseconds since the epoch; `epoch` grows with each event of the
     interaction."""
 
-    kind: FactKind
+    kind: RoutingFactKind
     event_id: str
     tenant: str
     pool: str

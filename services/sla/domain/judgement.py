@@ -13,10 +13,10 @@ from typing import Final, assert_never
 from services.sla.domain import deadlines as dl
 from services.sla.domain.book import Book
 from services.sla.domain.deadlines import Deadline, State
-from services.sla.domain.facts import Fact, FactKind, Occurrence, OccurrenceKind
+from services.sla.domain.facts import Occurrence, OccurrenceKind, RoutingFact, RoutingFactKind
+from services.sla.domain.interaction import TrackedInteraction
+from services.sla.domain.occurrences import occurrence
 from services.sla.domain.policy import Level, Target
-from services.sla.domain.telling import occurrence
-from services.sla.domain.work import Work
 
 KEPT_NEXT_RESPONSES: Final = 8
 """Number of instances of next response that stay readable; a long conversation has hundreds."""
@@ -25,9 +25,9 @@ KEPT_NEXT_RESPONSES: Final = 8
 class Judgement:
     """Applies one fact at its time. The caller arms the interaction afterwards."""
 
-    def __init__(self, book: Book, work: Work, fact: Fact, at_ms: int, now_ms: int) -> None:
+    def __init__(self, book: Book, interaction: TrackedInteraction, fact: RoutingFact, at_ms: int, now_ms: int) -> None:
         self._book = book
-        self._work = work
+        self._work = interaction
         self._fact = fact
         self._at_ms = at_ms
         self._now_ms = now_ms
@@ -35,36 +35,36 @@ class Judgement:
 
     def result(self) -> list[Occurrence]:
         """Apply the fact and return the occurrences."""
-        work = self._work
+        interaction = self._work
         match self._fact.kind:
-            case FactKind.QUEUED:
-                self._book.hand(work, "")
+            case RoutingFactKind.QUEUED:
+                self._book.hand(interaction, "")
                 self._reopen()
                 self._start_now("SCHEDULE_DUE")
-            case FactKind.SCHEDULED:
-                work.scheduled = True
+            case RoutingFactKind.SCHEDULED:
+                interaction.scheduled = True
                 self._hold("SCHEDULED", "")
-            case FactKind.ASSIGNED:
-                self._book.hand(work, self._fact.agent_id)
+            case RoutingFactKind.ASSIGNED:
+                self._book.hand(interaction, self._fact.agent_id)
                 self._fulfil(Target.PICK_UP, "ASSIGNED")
                 self._start_now("ASSIGNED")
-            case FactKind.AGENT_REPLIED:
-                self._book.hand(work, self._fact.agent_id or work.agent_id)
+            case RoutingFactKind.AGENT_REPLIED:
+                self._book.hand(interaction, self._fact.agent_id or interaction.agent_id)
                 self._fulfil(Target.FIRST_RESPONSE, "AGENT_REPLIED")
                 self._fulfil(Target.NEXT_RESPONSE, "AGENT_REPLIED")
-                work.customer_awaited = True
+                interaction.customer_awaited = True
                 self._hold("CUSTOMER_AWAITED", "")
-            case FactKind.CUSTOMER_MESSAGED:
+            case RoutingFactKind.CUSTOMER_MESSAGED:
                 self._customer_messaged()
-            case FactKind.MOVED:
+            case RoutingFactKind.MOVED:
                 pass  # queue and time were taken over already; the deadlines do not change
-            case FactKind.COMPLETED:
+            case RoutingFactKind.COMPLETED:
                 self._fulfil(Target.RESOLUTION, "COMPLETED")
-                work.completed = True
+                interaction.completed = True
                 self._cancel_rest("COMPLETED", abandoned=False)
-            case FactKind.ABANDONED:
+            case RoutingFactKind.ABANDONED:
                 self._cancel_rest("ABANDONED", abandoned=True)
-            case FactKind.CANCELLED:
+            case RoutingFactKind.CANCELLED:
                 self._cancel_rest(self._fact.reason or "CANCELLED", abandoned=False)
             case never:
                 assert_never(never)
@@ -85,14 +85,14 @@ class Judgement:
     def _reopen(self) -> None:
         """Reopen a completed interaction that is queued again: decided deadlines stay decided, and the resolution
         clock continues with the time used so far."""
-        work = self._work
-        if not work.closed_at_ms:
+        interaction = self._work
+        if not interaction.closed_at_ms:
             return
-        work.closed_at_ms, work.completed, work.customer_awaited = 0, False, False
-        resolution = work.latest(Target.RESOLUTION)
+        interaction.closed_at_ms, interaction.completed, interaction.customer_awaited = 0, False, False
+        resolution = interaction.latest(Target.RESOLUTION)
         if resolution is not None and resolution.state is State.MET:
-            plan = self._book.target_plan(work, resolution)
-            self._add(dl.continue_as(resolution, plan, self._at_ms, self._book.time_of(work)), "REOPENED")
+            plan = self._book.target_plan(interaction, resolution)
+            self._add(dl.continue_as(resolution, plan, self._at_ms, self._book.time_of(interaction)), "REOPENED")
 
     def _start_now(self, reason: str) -> None:
         """End the wait for the agreed time: it has come, or an agent took the interaction before it."""
@@ -101,28 +101,28 @@ class Judgement:
             self._hold("", reason)
 
     def _customer_messaged(self) -> None:
-        work = self._work
-        if not work.customer_awaited:
+        interaction = self._work
+        if not interaction.customer_awaited:
             return  # no agent has replied yet: the running clock continues
-        work.customer_awaited = False
-        before = work.latest(Target.NEXT_RESPONSE)
+        interaction.customer_awaited = False
+        before = interaction.latest(Target.NEXT_RESPONSE)
         self.set(Target.NEXT_RESPONSE, self._at_ms, before.epoch + 1 if before else 1)
-        told = [d for d in work.deadlines if d.target is Target.NEXT_RESPONSE]
+        told = [d for d in interaction.deadlines if d.target is Target.NEXT_RESPONSE]
         for old in told[:-KEPT_NEXT_RESPONSES]:
-            work.deadlines.remove(old)
+            interaction.deadlines.remove(old)
         self._hold("", "CUSTOMER_MESSAGED")
 
     def _hold(self, pausing: str, resuming: str) -> None:
         """Pause and resume clocks according to the current state of the interaction."""
-        work = self._work
-        plan, time = self._book.plans[work.plan_id], self._book.time_of(work)
-        for deadline in work.deadlines:
-            still = plan.holds(deadline.target, awaited=work.customer_awaited, scheduled=work.scheduled)
+        interaction = self._work
+        plan, time = self._book.plans[interaction.plan_id], self._book.time_of(interaction)
+        for deadline in interaction.deadlines:
+            still = plan.holds(deadline.target, awaited=interaction.customer_awaited, scheduled=interaction.scheduled)
             if still and deadline.state is State.RUNNING:
                 dl.pause(deadline, self._at_ms, time)
                 self._tell(OccurrenceKind.PAUSED, deadline, pausing)
             elif not still and deadline.state is State.PAUSED:
-                dl.resume(deadline, self._book.target_plan(work, deadline), self._at_ms, time)
+                dl.resume(deadline, self._book.target_plan(interaction, deadline), self._at_ms, time)
                 self._tell(OccurrenceKind.RESUMED, deadline, resuming)
 
     def _fulfil(self, target: Target, reason: str) -> None:
@@ -158,16 +158,16 @@ class Judgement:
         self._tell(kind, deadline, reason, dues)
 
     def _tell(self, kind: OccurrenceKind, deadline: Deadline, reason: str, dues: tuple[int, int] | None = None) -> None:
-        work = self._work
-        plan = self._book.plans[work.plan_id]
+        interaction = self._work
+        plan = self._book.plans[interaction.plan_id]
         if dues is None:
-            target = self._book.target_plan(work, deadline)
+            target = self._book.target_plan(interaction, deadline)
             dues = deadline.due_of(Level.DESIRED, target), deadline.due_of(Level.ADEQUATE, target)
         runs = kind is OccurrenceKind.SET or kind is OccurrenceKind.RESUMED
         self.found.append(
             occurrence(
                 kind,
-                work,
+                interaction,
                 deadline,
                 plan.policy,
                 cause=self._fact.event_id,
@@ -176,6 +176,6 @@ class Judgement:
                 dues=dues,
                 used_ms=deadline.used_ms,
                 reason=reason,
-                orders_queue=runs and not work.due_given and deadline.target is plan.ordering(),
+                orders_queue=runs and not interaction.due_given and deadline.target is plan.ordering(),
             )
         )

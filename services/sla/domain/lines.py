@@ -16,8 +16,8 @@ from typing import Final
 from sortedcontainers import SortedList
 
 from services.sla.domain.deadlines import Deadline, State
+from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.policy import Target
-from services.sla.domain.work import Work
 
 LineKey = tuple[str, str, str, Target]
 """Tenant, queue, channel, and PICK_UP or NEXT_RESPONSE."""
@@ -27,28 +27,28 @@ _WAITING: Final = (Target.PICK_UP, Target.NEXT_RESPONSE)
 MOST_IN_LINE: Final = 2_000
 
 
-class Lines:
+class ResponseLines:
     """All waiting lines of a partition."""
 
     def __init__(self) -> None:
         self._lines: dict[LineKey, SortedList[_Entry]] = {}
         self._members: dict[Target, dict[str, _Entry]] = {target: {} for target in _WAITING}
 
-    def follow(self, work: Work) -> None:
+    def follow(self, interaction: TrackedInteraction) -> None:
         """Update the lines with the current deadlines of this interaction."""
         for target, members in self._members.items():
-            before = members.get(work.interaction_id)
-            since = None if work.closed_at_ms else _since(work, target)
+            before = members.get(interaction.interaction_id)
+            since = None if interaction.closed_at_ms else _since(interaction, target)
             if before is not None:
-                if since == before[0] and before[2][1] == work.queue:
+                if since == before[0] and before[2][1] == interaction.queue:
                     continue
                 self._leave(members, before)
             if since is not None:
-                key = (work.tenant, work.queue, work.channel, target)
+                key = (interaction.tenant, interaction.queue, interaction.channel, target)
                 line = self._lines.get(key)
                 if line is None:
                     line = self._lines[key] = SortedList()
-                entry = members[work.interaction_id] = (since, work.interaction_id, key)
+                entry = members[interaction.interaction_id] = (since, interaction.interaction_id, key)
                 line.add(entry)
                 if len(line) > MOST_IN_LINE:
                     del members[line.pop()[1]]
@@ -78,10 +78,10 @@ class Lines:
             del self._lines[entry[2]]
 
 
-def _since(work: Work, target: Target) -> int | None:
-    deadline = work.latest(target)
+def _since(interaction: TrackedInteraction, target: Target) -> int | None:
+    deadline = interaction.latest(target)
     if deadline is None and target is Target.PICK_UP:
-        deadline = work.latest(Target.FIRST_RESPONSE)
+        deadline = interaction.latest(Target.FIRST_RESPONSE)
     return None if deadline is None else _kept_waiting(deadline)
 
 

@@ -2,7 +2,7 @@
 
 The first policy that matches is chosen, once: when the interaction is first queued or scheduled. The choice is frozen
 as a `Plan` (with targets and calendar) and kept with the interaction, so a later configuration changes nothing for it,
-unless that configuration asks for it (`adoption.py`).
+unless that configuration asks for it (`policy_changes.py`).
 """
 
 from collections.abc import Callable, Iterable

@@ -14,7 +14,6 @@ from chapar.config.v1 import config_pb2 as pb
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.expressions import ExpressionRefused, Expressions, compile_expression
 from services.chassis.webhooks import Endpoint, endpoints_of
-from services.sla.domain.adoption import PolicyList
 from services.sla.domain.calendar import BusinessTime, CalendarSpec, ExceptionalHours, OpenHours
 from services.sla.domain.policy import (
     SCHEDULE_PAUSES,
@@ -28,6 +27,7 @@ from services.sla.domain.policy import (
     Target,
     TargetPlan,
 )
+from services.sla.domain.policy_changes import PolicyList
 
 _DAYS: Final = {"mon": 0, "tue": 1, "wed": 2, "thu": 3, "fri": 4, "sat": 5, "sun": 6}
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")

@@ -12,21 +12,21 @@ from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.ids import derive
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.sla.domain.deadlines import State
-from services.sla.domain.facts import OPENING, Fact, FactKind, Occurrence, OccurrenceKind
+from services.sla.domain.facts import OPENING, Occurrence, OccurrenceKind, RoutingFact, RoutingFactKind
 from services.sla.domain.policy import Level, Target
 
 _KINDS: Final = {
-    "queued": FactKind.QUEUED,
-    "scheduled": FactKind.SCHEDULED,
-    "assigned": FactKind.ASSIGNED,
-    "agent_replied": FactKind.AGENT_REPLIED,
-    "customer_message_recorded": FactKind.CUSTOMER_MESSAGED,
-    "transferred": FactKind.MOVED,
-    "overflowed": FactKind.MOVED,
-    "changed": FactKind.MOVED,
-    "completed": FactKind.COMPLETED,
-    "abandoned": FactKind.ABANDONED,
-    "cancelled": FactKind.CANCELLED,
+    "queued": RoutingFactKind.QUEUED,
+    "scheduled": RoutingFactKind.SCHEDULED,
+    "assigned": RoutingFactKind.ASSIGNED,
+    "agent_replied": RoutingFactKind.AGENT_REPLIED,
+    "customer_message_recorded": RoutingFactKind.CUSTOMER_MESSAGED,
+    "transferred": RoutingFactKind.MOVED,
+    "overflowed": RoutingFactKind.MOVED,
+    "changed": RoutingFactKind.MOVED,
+    "completed": RoutingFactKind.COMPLETED,
+    "abandoned": RoutingFactKind.ABANDONED,
+    "cancelled": RoutingFactKind.CANCELLED,
 }
 """Events without a meaning for this service (offers, wrap-up, agents' states, and events that later versions add)
 are absent."""
@@ -71,7 +71,7 @@ _NEAR_MS: Final = 5 * 366 * 86_400_000
 as they are asked for."""
 
 
-def fact_of(record: Record) -> Fact | None:
+def fact_of(record: Record) -> RoutingFact | None:
     """Return what a record of routing.events.v1 means here; None if it has no meaning. Raises InvalidRecord for a
     record that cannot be understood."""
     if record.value is None:
@@ -84,11 +84,11 @@ def fact_of(record: Record) -> Fact | None:
     kind = _KINDS.get(name or "")
     if kind is None:
         return None
-    if kind is FactKind.AGENT_REPLIED and not event.agent_replied.agent_id:
+    if kind is RoutingFactKind.AGENT_REPLIED and not event.agent_replied.agent_id:
         return None  # no person wrote it: an acknowledgement, a bot's text
     reason = ""
-    if kind is FactKind.COMPLETED and event.completed.disposition in _NO_WORK:
-        kind, reason = FactKind.CANCELLED, event.completed.disposition.upper()
+    if kind is RoutingFactKind.COMPLETED and event.completed.disposition in _NO_WORK:
+        kind, reason = RoutingFactKind.CANCELLED, event.completed.disposition.upper()
     about = event.interaction
     if not (event.event_id and event.tenant and about.interaction_id):
         raise InvalidRecord("INCOMPLETE", "event_id, tenant and interaction are required")
@@ -97,7 +97,7 @@ def fact_of(record: Record) -> Fact | None:
     for at_ms in (now, about.arrived_at_ms or now, start_at or now):
         if abs(at_ms - record.timestamp_ms) > _NEAR_MS:
             raise InvalidRecord("TIME_OUT_OF_RANGE", "more than five years from the time at which it was written")
-    return Fact(
+    return RoutingFact(
         kind=kind,
         event_id=event.event_id,
         # A million interactions share a few names: each name is kept once.
@@ -123,8 +123,8 @@ def fact_of(record: Record) -> Fact | None:
         due_at_ms=about.due_at_ms,
         reason=reason,
         person_id=about.person_id,
-        estimated_p50_ms=event.queued.estimated_wait_ms if kind is FactKind.QUEUED else -1,
-        estimated_p90_ms=event.queued.estimated_p90_ms if kind is FactKind.QUEUED else -1,
+        estimated_p50_ms=event.queued.estimated_wait_ms if kind is RoutingFactKind.QUEUED else -1,
+        estimated_p90_ms=event.queued.estimated_p90_ms if kind is RoutingFactKind.QUEUED else -1,
     )
 
 

@@ -11,13 +11,13 @@ from typing import Final
 
 import msgspec
 
+from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.measures import WHOLE_DAY, Tally, TallyKey
 from services.sla.domain.policy import Plan, Target
-from services.sla.domain.work import Work
 
 _WORK, _PLAN, _TALLY, _VERSION = b"w/", b"p/", b"t/", b"v/"
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_work: Final = msgspec.msgpack.Decoder(Work).decode
+_decode_work: Final = msgspec.msgpack.Decoder(TrackedInteraction).decode
 _decode_plan: Final = msgspec.msgpack.Decoder(Plan).decode
 _decode_tally: Final = msgspec.msgpack.Decoder(Tally).decode
 _decode_version: Final = msgspec.msgpack.Decoder(int).decode
@@ -61,12 +61,12 @@ def version_key(tenant: str) -> bytes:
     return _VERSION + tenant.encode()
 
 
-def encode(value: Work | Plan | Tally | int) -> bytes:
+def encode(value: TrackedInteraction | Plan | Tally | int) -> bytes:
     """Return the value of an entry."""
     return _encode(value)
 
 
-def decode(key: bytes, value: bytes) -> Work | Plan | KeptTally | KeptVersion | None:
+def decode(key: bytes, value: bytes) -> TrackedInteraction | Plan | KeptTally | KeptVersion | None:
     """Decode an entry; None for a key of another kind. Raises msgspec.MsgspecError for an entry that no version of
     this module wrote."""
     prefix = key[:2]

@@ -8,13 +8,13 @@ from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.cursors import decode_cursor, encode_cursor
 from services.sla.domain.calendar import NEVER_MS, BusinessTime
 from services.sla.domain.deadlines import Deadline, State
+from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.policy import Level, Plan
-from services.sla.domain.work import Work
 from services.sla.translate.events import LEVELS, STATES, TARGETS
 
 
 def deadline_view(
-    work: Work,
+    interaction: TrackedInteraction,
     deadline: Deadline,
     plan: Plan,
     time: BusinessTime,
@@ -30,12 +30,12 @@ def deadline_view(
     remaining = target.adequate_ms - used
     if deadline.state is State.BREACHED:
         # Its own clock stopped when the level passed; the overdue time keeps growing until it is fulfilled or closed.
-        remaining = 0 if deadline.late or work.closed_at_ms else -time.elapsed(deadline.dues[-1], now_ms)
+        remaining = 0 if deadline.late or interaction.closed_at_ms else -time.elapsed(deadline.dues[-1], now_ms)
     return sla.DeadlineView(
-        interaction_id=work.interaction_id,
-        conversation_id=work.conversation_id,
-        queue=work.queue,
-        channel=work.channel,
+        interaction_id=interaction.interaction_id,
+        conversation_id=interaction.conversation_id,
+        queue=interaction.queue,
+        channel=interaction.channel,
         policy=plan.policy,
         target=TARGETS[deadline.target],
         epoch=deadline.epoch,

@@ -180,7 +180,7 @@ async def test_a_service_continues_after_an_outage(broker: Outages, prefix: str)
     async with DurableProducer(kafka, client_id="edge", timeout=1.0) as edge, Running(kafka, watch) as lane:
         await lane.live()
         await edge.publish(SPEC.input, b"k", b"add")
-        await lane.until(lambda: watch.records == 1, "works")
+        await lane.until(lambda: watch.records == 1, "interactions")
         in_flight = [asyncio.create_task(_fails(edge.publish(SPEC.input, b"k%d" % n, b"add"))) for n in range(20)]
         freeze(broker)
         await asyncio.wait(in_flight)

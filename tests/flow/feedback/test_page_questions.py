@@ -12,15 +12,15 @@ from services.feedback.adapters.configuration import ConfiguredProgrammes, Tenan
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.page_form import BASE_BYTES, TEXT_BYTES
 from services.feedback.adapters.pages import Pages
-from services.feedback.domain.survey import Kind, Question
+from services.feedback.domain.survey import Question, SurveyKind
 from services.feedback.handlers import Answering
 from tests.flow.feedback.test_pages import Log, a_ticket
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
 
 MORE = (
-    Question("effort", Kind.CES, {"fa": "آسان بود؟", "en": "Was it easy?"}),
-    Question("why", Kind.TEXT, {"fa": "چرا؟", "en": "Why?"}),
-    Question("nps", Kind.NPS, {"fa": "پیشنهاد می‌کنید؟"}, optional=True),
+    Question("effort", SurveyKind.CES, {"fa": "آسان بود؟", "en": "Was it easy?"}),
+    Question("why", SurveyKind.TEXT, {"fa": "چرا؟", "en": "Why?"}),
+    Question("nps", SurveyKind.NPS, {"fa": "پیشنهاد می‌کنید؟"}, optional=True),
 )
 Visit = Callable[..., httpx.AsyncClient]
 
@@ -97,8 +97,8 @@ async def test_free_text_as_the_first_question_has_no_scale_and_must_not_be_empt
     visit: Visit, links: SignedLinks, log: Log
 ) -> None:
     """Its text is the answer; there is no second field for comments."""
-    async with visit(kind=Kind.TEXT, more=()) as browser:
-        url = links.url(a_ticket("en", kind=Kind.TEXT))
+    async with visit(kind=SurveyKind.TEXT, more=()) as browser:
+        url = links.url(a_ticket("en", kind=SurveyKind.TEXT))
         page = (await browser.get(url)).text
         assert page.count("<textarea") == 1
         assert 'type="radio"' not in page
@@ -158,7 +158,7 @@ async def test_each_free_text_may_have_its_full_length_and_ten_megabytes_are_ref
 
 async def test_a_survey_that_was_changed_can_still_be_answered(visit: Visit, links: SignedLinks, log: Log) -> None:
     """The link says CSAT, but the survey of that name is NPS now: the generic question is shown, and no others."""
-    async with visit(kind=Kind.NPS) as browser:
+    async with visit(kind=SurveyKind.NPS) as browser:
         page = await browser.post(links.url(a_ticket("en")), data={"score": "5"})
     assert page.status_code == 200
     assert log.commands[0].answer.source == pb.ANSWER_SOURCE_PAGE

@@ -21,7 +21,7 @@ from services.feedback.adapters.configuration import ConfiguredProgrammes, Tenan
 from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
 from services.feedback.adapters.page_form import BASE_BYTES
 from services.feedback.adapters.pages import Pages
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 from services.feedback.handlers import Answering
 from services.feedback.ports import Ticket
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
@@ -72,7 +72,7 @@ async def browser(
         yield client
 
 
-def a_ticket(language: str = "fa", kind: Kind = Kind.CSAT, tenant: str = TENANT) -> Ticket:
+def a_ticket(language: str = "fa", kind: SurveyKind = SurveyKind.CSAT, tenant: str = TENANT) -> Ticket:
     return Ticket(tenant, "person-1", "invitation-1", "after-contact", kind, language, NOW + HOUR)
 
 
@@ -203,7 +203,7 @@ async def test_forged_expired_and_foreign_links_and_unknown_paths_look_the_same(
 ) -> None:
     """The same 404, byte for byte, for viewing and for answering."""
     good = links.token(a_ticket())
-    expiring = links.token(Ticket(TENANT, "p", "i", "s", Kind.CSAT, "fa", NOW + 1000))
+    expiring = links.token(Ticket(TENANT, "p", "i", "s", SurveyKind.CSAT, "fa", NOW + 1000))
     clock.advance(1000)
     forged = SignedLinks(b"another key of thirty-two bytes!", "", clock).token(a_ticket())
     foreign = links.token(a_ticket(tenant="nobody"))
@@ -283,9 +283,9 @@ async def test_a_program_that_fills_every_field_gets_thanks_and_is_not_counted(
     assert metrics.value("chapar_feedback_answers_total", "", "bot") == 1
 
 
-@pytest.mark.parametrize(("kind", "count", "last"), [(Kind.NPS, 11, "۱۰"), (Kind.CES, 7, "۷")])
+@pytest.mark.parametrize(("kind", "count", "last"), [(SurveyKind.NPS, 11, "۱۰"), (SurveyKind.CES, 7, "۷")])
 async def test_other_kinds_ask_their_own_scale_and_a_generic_question_where_none_is_configured(
-    browser: httpx.AsyncClient, links: SignedLinks, kind: Kind, count: int, last: str
+    browser: httpx.AsyncClient, links: SignedLinks, kind: SurveyKind, count: int, last: str
 ) -> None:
     """The survey of this name is CSAT meanwhile: its question would not fit the scale."""
     page = await browser.get(links.url(a_ticket(kind=kind)))

@@ -14,7 +14,7 @@ from services.feedback.adapters.relay_lane import relay_factory
 from services.feedback.adapters.survey_lane import survey_factory
 from services.feedback.domain.categories import rule
 from services.feedback.domain.counting import Counting
-from services.feedback.domain.survey import Kind, Question, Survey
+from services.feedback.domain.survey import Question, Survey, SurveyKind
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
@@ -199,7 +199,7 @@ def test_from_completed_to_counted(metrics: Metrics) -> None:
 def test_an_amendment_reports_both_responses_with_categories_and_separate_ids(metrics: Metrics) -> None:
     """The event has the response that counts now and the one that counted before, both under the time of the
     invitation; each revision is a separate event."""
-    programme = a_programme(a_survey(more=(Question("why", Kind.TEXT, optional=True),)))
+    programme = a_programme(a_survey(more=(Question("why", SurveyKind.TEXT, optional=True),)))
     counting = Counting(categories=(rule("speed", ["slow"]), rule("queueing", ["queue"])))
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(programme, counting=counting)}.get)
     lane = FakeLane(survey_factory(programmes, metrics, KEYS), now_ms=NOW)

@@ -22,7 +22,7 @@ from services.feedback.adapters import readers, webhook_answers
 from services.feedback.adapters.command_log import KafkaCommandLog
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.adapters.survey_lane import survey_factory
-from services.feedback.domain.survey import Kind, Question
+from services.feedback.domain.survey import Question, SurveyKind
 from services.ingest.adapters.edges.publisher import InboundPublisher
 from services.router.adapters.command_bus import CommandBus
 from tests.fakes.lane import FakeLane
@@ -91,7 +91,7 @@ def a_survey_lane(keys: MemoryKeys, programmes: ConfiguredProgrammes) -> tuple[F
 
 def surveys() -> ConfiguredProgrammes:
     """A survey with an open question, and a webhook that wants the customer's words."""
-    programme = a_programme(a_survey(more=(Question("why", Kind.TEXT, optional=True),)))
+    programme = a_programme(a_survey(more=(Question("why", SurveyKind.TEXT, optional=True),)))
     deaf = Endpoint("deaf", DEAF, ("env:CHAPAR_SECRET_PARSA__HOOK",), frozenset({webhook_answers.TEXT}))
     return ConfiguredProgrammes({TENANT: TenantSurveys(programme, webhooks={"deaf": deaf})}.get)
 

@@ -75,7 +75,7 @@ class Flow:
         return [sla.SlaEvent.FromString(sent.value) for sent in self.lane.sent_to(EVENTS)]
 
     @property
-    def told(self) -> list[str]:
+    def on_committed(self) -> list[str]:
         return [
             f"{config.TargetKind.Name(e.target)[12:]} {sla.SlaEventKind.Name(e.kind)[15:]}"
             + (f" {sla.SlaLevel.Name(e.level)[10:]}" if e.level else "")
@@ -93,7 +93,7 @@ def test_occurrences_from_queueing_to_completion() -> None:
     f.lane.handle(f.record(agent_replied=router.AgentReplied(agent_id="sara", first=True)))
     f.lane.advance(60 * MINUTE)
     f.lane.handle(f.record(completed=router.InteractionCompleted(agent_id="sara")))
-    assert f.told == [
+    assert f.on_committed == [
         *[f"{target} DEADLINE_SET" for target in ("PICK_UP", "FIRST_RESPONSE", "RESOLUTION")],
         *[f"{target} BREACHED DESIRED" for target in ("PICK_UP", "FIRST_RESPONSE", "RESOLUTION")],
         *[f"{target} WARNED ADEQUATE" for target in ("PICK_UP", "FIRST_RESPONSE", "RESOLUTION")],
@@ -174,8 +174,8 @@ def test_a_reply_that_waited_in_the_log_is_not_a_breach() -> None:
     assert f.lane.processor.next_wakeup() == f.lane.now_ms + 500, "records are read before timers fire"
     f.lane.batch(reply)
     f.quiet()
-    assert "FIRST_RESPONSE MET DESIRED" in f.told
-    assert "FIRST_RESPONSE BREACHED DESIRED" not in f.told
+    assert "FIRST_RESPONSE MET DESIRED" in f.on_committed
+    assert "FIRST_RESPONSE BREACHED DESIRED" not in f.on_committed
 
 
 def test_a_reply_in_the_same_batch_as_its_due_time_counts() -> None:
@@ -184,8 +184,8 @@ def test_a_reply_in_the_same_batch_as_its_due_time_counts() -> None:
     f.queued()
     f.lane.now_ms += 10 * MINUTE
     f.lane.handle(f.record(agent_replied=router.AgentReplied(agent_id="sara")))
-    assert "FIRST_RESPONSE MET DESIRED" in f.told
-    assert "PICK_UP BREACHED DESIRED" in f.told
+    assert "FIRST_RESPONSE MET DESIRED" in f.on_committed
+    assert "PICK_UP BREACHED DESIRED" in f.on_committed
 
 
 def test_a_new_configuration_applies_to_new_interactions() -> None:
@@ -203,7 +203,7 @@ def test_a_new_configuration_applies_to_new_interactions() -> None:
 def test_open_interactions_change_plan_once_despite_crashes() -> None:
     """More interactions than one batch checks; the memory is lost in the middle, and a batch is thrown away. Each
     change is reported once, the version is written last, and the router receives each new time once."""
-    told = []
+    on_committed = []
     for crash, fail in ((False, None), (True, None), (False, "before_commit"), (True, "after_commit")):
         f = Flow()
         names = [f"i{number:04}" for number in range(450)]
@@ -217,11 +217,11 @@ def test_open_interactions_change_plan_once_despite_crashes() -> None:
         assert sorted({e.interaction_id for e in changed}) == names
         assert len(changed) == 3 * len(names) == len({e.event_id for e in changed})
         assert len(f.lane.sent_to(COMMANDS)) == len(names)
-        told.append(sorted((e.event_id, e.desired_at_ms) for e in changed))
+        on_committed.append(sorted((e.event_id, e.desired_at_ms) for e in changed))
         f.lane.crash()
         f.lane.advance(SECOND)
         assert len([e for e in f.events if e.kind == sla.SLA_EVENT_KIND_CHANGED]) == len(changed), "once"
-    assert told[0] == told[1] == told[2] == told[3]
+    assert on_committed[0] == on_committed[1] == on_committed[2] == on_committed[3]
 
 
 def test_a_poison_record_is_set_aside_and_the_others_are_processed() -> None:
@@ -247,9 +247,9 @@ def test_a_deadline_fires_a_moment_after_it_is_due_and_never_before() -> None:
     f.queued()
     f.lane.advance(SECOND)
     f.lane.advance(10 * MINUTE - SECOND + 49)
-    assert "PICK_UP BREACHED DESIRED" not in f.told
+    assert "PICK_UP BREACHED DESIRED" not in f.on_committed
     f.lane.advance(1)
-    assert "PICK_UP BREACHED DESIRED" in f.told
+    assert "PICK_UP BREACHED DESIRED" in f.on_committed
     processor = f.lane.processor
     assert isinstance(processor, DeadlineProcessor)
     assert processor.book.past_due(f.lane.now_ms) == 0

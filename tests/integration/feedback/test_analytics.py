@@ -26,7 +26,7 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.keys import tenant_key
 from services.feedback.adapters import analytics_faust
 from services.feedback.domain.scores import Dimension, Fold, total
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 from services.feedback.translate_scores import PROGRESS, parse_score
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -99,7 +99,7 @@ def expected(told: list[tuple[int, pb.FeedbackRecord]]) -> "Totals":
     invited: Counter[Dimension] = Counter()
     amended = {id_of(record.amended.answer) for _, record in told if record.HasField("amended")}
 
-    def dimensions(kind: Kind | None, body: pb.Subject, day: str, at_ms: int, more: list[str]) -> list[Dimension]:
+    def dimensions(kind: SurveyKind | None, body: pb.Subject, day: str, at_ms: int, more: list[str]) -> list[Dimension]:
         at = datetime.fromtimestamp(at_ms / 1000, UTC)
         groups = [("all", ""), ("channel", body.channel), ("queue", body.queue), ("tier", body.labels["tier"])]
         groups += [("agent", agent) for agent in body.agent_ids] + [("skill", skill) for skill in body.skills]
@@ -143,7 +143,7 @@ KINDS: dict["config.SurveyKind.ValueType", range] = {
     config.SURVEY_KIND_NPS: range(11),
     config.SURVEY_KIND_CES: range(1, 8),
 }
-WORDS: dict[int, Kind] = {1: Kind.CSAT, 2: Kind.NPS, 3: Kind.CES}
+WORDS: dict[int, SurveyKind] = {1: SurveyKind.CSAT, 2: SurveyKind.NPS, 3: SurveyKind.CES}
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.tokens import mint
 from services.feedback.adapters.links import SignedLinks, link_key
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 from services.feedback.ports import Ticket
 from tests.fakes.privacy import a_keyring
 from tests.integration.feedback.conftest import (
@@ -106,7 +106,7 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_response_and_nps(
     forged = pb.SubmitAnswerRequest(idempotency_key="a1", survey_token=token[:-6], score=9)
     assert (await refused(feedback.stub.SubmitAnswer(forged, **options)))[1] == "UNKNOWN_INVITATION"
     gone = SignedLinks(link_key(b"s" * 40), "", lambda: 0).token(
-        Ticket(TENANT, "person-1", response.invitation_id, "after-contact", Kind.NPS, "en", 1000)
+        Ticket(TENANT, "person-1", response.invitation_id, "after-contact", SurveyKind.NPS, "en", 1000)
     )
     expired = pb.SubmitAnswerRequest(idempotency_key="a1", survey_token=gone, score=9)
     assert (await refused(feedback.stub.SubmitAnswer(expired, **options)))[1] == "UNKNOWN_INVITATION"

@@ -20,7 +20,7 @@ from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.pages import Pages
-from services.feedback.domain.survey import Kind, Question
+from services.feedback.domain.survey import Question, SurveyKind
 from services.feedback.handlers import Answering
 from tests.flow.feedback.test_pages import Log, a_ticket
 from tests.unit.feedback.builders import NOW, TENANT, a_programme, a_survey
@@ -28,9 +28,13 @@ from tests.unit.feedback.builders import NOW, TENANT, a_programme, a_survey
 SURVEY = a_survey(
     questions={"fa": "از پاسخی که گرفتید چقدر راضی بودید؟", "en": "How satisfied were you with our answer?"},
     more=(
-        Question("effort", Kind.CES, {"fa": "حل کردن موضوع با ما آسان بود.", "en": "It was easy to get it handled."}),
-        Question("why", Kind.TEXT, {"fa": "چرا این نمره؟", "en": "Why this score?"}),
-        Question("nps", Kind.NPS, {"fa": "ما را پیشنهاد می‌کنید؟", "en": "Would you recommend us?"}, optional=True),
+        Question(
+            "effort", SurveyKind.CES, {"fa": "حل کردن موضوع با ما آسان بود.", "en": "It was easy to get it handled."}
+        ),
+        Question("why", SurveyKind.TEXT, {"fa": "چرا این نمره؟", "en": "Why this score?"}),
+        Question(
+            "nps", SurveyKind.NPS, {"fa": "ما را پیشنهاد می‌کنید؟", "en": "Would you recommend us?"}, optional=True
+        ),
     ),
 )
 

@@ -53,7 +53,9 @@ def test_a_pool_comes_back_whole() -> None:
     measured = run(engine, life, 500, float("inf"))
     core = engine.core
     trip = round_trip(engine, measured.remembered, life.agenda.now)
-    known = len(core.agents) + len(core.sessions) + len(core.works) + len(core.last_agent) + len(core.histories) + 1
+    known = (
+        len(core.agents) + len(core.sessions) + len(core.interactions) + len(core.last_agent) + len(core.histories) + 1
+    )
     assert trip.entries == known + len(measured.remembered) + len(core.leases)
     assert trip.size > 100 * known
 

@@ -126,7 +126,7 @@ def test_hardly_anything_is_refused(day: Seen) -> None:
 
 def test_the_outsiders_know_what_the_engine_knows(day: Seen) -> None:
     """The commands follow from effects alone, so these must tell everything."""
-    assert day.life.open.keys() == day.engine.core.works.keys()
+    assert day.life.open.keys() == day.engine.core.interactions.keys()
 
 
 def test_light_load_leaves_most_agents_idle() -> None:

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from chapar.config.v1 import config_pb2
 from services.cli.config_files import Document
 from services.cli.config_lint import lint
-from services.router.domain.activation import sound
+from services.router.domain.activation import is_valid
 from services.router.translate.configuration import to_pool
 
 _YEAR_MS = 366 * 86_400_000
@@ -114,7 +114,7 @@ def test_the_router_accepts_what_lint_accepts() -> None:
             refused += 1
             continue
         try:
-            taken = sound(to_pool(configuration, "default"))
+            taken = is_valid(to_pool(configuration, "default"))
         except ValueError as error:
             raise AssertionError(f"{what}: {error}") from error
         assert taken, what
@@ -127,4 +127,4 @@ def test_the_complete_configuration_is_valid() -> None:
     document = Document("t.yaml", a_configuration())
     lint(document)
     assert [str(finding) for finding in document.findings if finding.severity == "error"] == []
-    assert sound(to_pool(document.configuration, "default"))
+    assert is_valid(to_pool(document.configuration, "default"))

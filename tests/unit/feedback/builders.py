@@ -3,9 +3,9 @@
 from typing import Any
 
 from services.chassis.ids import derive
-from services.feedback.domain.desk import Desk, ProgrammeOf
+from services.feedback.domain.invitation_policy import InvitationPolicy, ProgrammeOf
 from services.feedback.domain.invitations import Consider, Effect, Event, Invite
-from services.feedback.domain.survey import Kind, Programme, Subject, Survey
+from services.feedback.domain.survey import Programme, Subject, Survey, SurveyKind
 
 NOW = 1_700_000_000_000
 HOUR = 3_600_000
@@ -27,7 +27,7 @@ def a_subject(number: int = 1, **fields: Any) -> Subject:
 
 
 def a_survey(**fields: Any) -> Survey:
-    options: dict[str, Any] = {"name": "after-contact", "kind": Kind.CSAT}
+    options: dict[str, Any] = {"name": "after-contact", "kind": SurveyKind.CSAT}
     return Survey(**{**options, **fields})
 
 
@@ -41,8 +41,8 @@ def a_programme_of(*surveys: Survey, **fields: Any) -> ProgrammeOf:
     return lambda _tenant: programme
 
 
-def a_desk() -> Desk:
-    return Desk(derive)
+def a_desk() -> InvitationPolicy:
+    return InvitationPolicy(derive)
 
 
 def considered(number: int = 1, at_ms: int = NOW, **fields: Any) -> Consider:

@@ -5,20 +5,20 @@ from typing import Any
 import pytest
 
 from services.feedback.domain import invitations as inv
-from services.feedback.domain.desk import Desk
+from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.domain.invitations import MOST_REVISIONS, RefusalReason, Response, Source
-from services.feedback.domain.survey import Kind, Programme, Question
+from services.feedback.domain.survey import Programme, Question, SurveyKind
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_desk, a_programme, a_survey, considered, events_of
 from tests.unit.feedback.test_invitations import made_by, refusal
 
 MORE = (
-    Question("effort", Kind.CES),
-    Question("why", Kind.TEXT, optional=True),
-    Question("nps", Kind.NPS, optional=True),
+    Question("effort", SurveyKind.CES),
+    Question("why", SurveyKind.TEXT, optional=True),
+    Question("nps", SurveyKind.NPS, optional=True),
 )
 
 
-def a_desk_that_asked(**survey: Any) -> tuple[Desk, Programme, inv.Invitation]:
+def a_desk_that_asked(**survey: Any) -> tuple[InvitationPolicy, Programme, inv.Invitation]:
     desk, programme = a_desk(), a_programme(a_survey(**survey))
     return desk, programme, made_by(desk.handle(considered(), programme, NOW))
 
@@ -80,9 +80,9 @@ def test_several_questions_are_answered_in_the_order_they_were_asked() -> None:
     responses = {"nps": (0, ""), "effort": (7, "x"), "why": (0, "fast"), "shoe-size": (44, "")}
     given = given_by(desk.handle(an_answer(made, responses=responses), programme, NOW))
     assert given.responses == (
-        Response("effort", Kind.CES, 7),
-        Response("why", Kind.TEXT, 0, "fast"),
-        Response("nps", Kind.NPS, 0),
+        Response("effort", SurveyKind.CES, 7),
+        Response("why", SurveyKind.TEXT, 0, "fast"),
+        Response("nps", SurveyKind.NPS, 0),
     )
 
 
@@ -110,14 +110,14 @@ def test_a_reply_answers_the_first_question_and_amends_only_that() -> None:
     desk, programme, made = a_desk_that_asked(more=MORE)
     desk.handle(an_answer(made, 1, 5, "good", responses={"effort": (7, "")}), programme, NOW)
     given = given_by(desk.handle(an_answer(made, 2, 3, source=Source.REPLY), programme, NOW))
-    assert (given.score, given.comment, given.responses) == (3, "good", (Response("effort", Kind.CES, 7),))
+    assert (given.score, given.comment, given.responses) == (3, "good", (Response("effort", SurveyKind.CES, 7),))
     desk, programme, made = a_desk_that_asked(more=MORE)
     assert given_by(desk.handle(an_answer(made, source=Source.REPLY), programme, NOW)).responses == ()
 
 
 def test_free_text_has_no_score_and_must_not_be_empty() -> None:
     """Its text is the answer."""
-    desk, programme, made = a_desk_that_asked(kind=Kind.TEXT)
+    desk, programme, made = a_desk_that_asked(kind=SurveyKind.TEXT)
     assert refusal(desk.handle(an_answer(made, 1, 0), programme, NOW)) is RefusalReason.INCOMPLETE
     assert refusal(desk.handle(an_answer(made, 2, 5, "x"), programme, NOW)) is RefusalReason.OUT_OF_SCALE
     assert given_by(desk.handle(an_answer(made, 3, 0, "more in Persian"), programme, NOW)).comment == "more in Persian"

@@ -8,7 +8,7 @@ import pytest
 
 from services.feedback.adapters import kept
 from services.feedback.domain import invitations as inv
-from services.feedback.domain.desk import Desk
+from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.domain.invitations import Effect, SkipReason
 from services.feedback.domain.people import MOST_SENDINGS, Asked
 from services.feedback.domain.quiet import Quiet
@@ -36,7 +36,7 @@ def kinds(effects: list[Effect]) -> list[type]:
     return [type(event) for event in events_of(effects)]
 
 
-def passed(desk: Desk, programme: Programme, until_ms: int) -> list[tuple[int, Effect]]:
+def passed(desk: InvitationPolicy, programme: Programme, until_ms: int) -> list[tuple[int, Effect]]:
     """Return the effects until then, with the lane advancing at arbitrary times."""
     told: list[tuple[int, Effect]] = []
     while (at := desk.next_wakeup()) is not None and at <= until_ms:

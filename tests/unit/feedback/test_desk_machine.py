@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from services.feedback.adapters import kept
 from services.feedback.domain import invitations as inv
-from services.feedback.domain.desk import Desk
+from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.domain.quiet import Quiet
-from services.feedback.domain.survey import Kind, Question
+from services.feedback.domain.survey import Question, SurveyKind
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_desk, a_programme, a_subject, a_survey
 
 GAP, SHORT_GAP, WINDOW, MOST = 10 * HOUR, 4 * HOUR, 40 * HOUR, 2
@@ -39,7 +39,7 @@ class DeskMachine(RuleBasedStateMachine):
         self.programme = a_programme(
             a_survey(
                 name="calls",
-                kind=Kind.NPS,
+                kind=SurveyKind.NPS,
                 channels=frozenset({"phone"}),
                 least_gap_ms=SHORT_GAP,
                 delay_ms=HOUR,
@@ -61,7 +61,7 @@ class DeskMachine(RuleBasedStateMachine):
                 amend_within_ms=6 * HOUR,
                 silent_after_ms=30 * HOUR,
                 silent_sampling=0.5,
-                more=(Question("again", Kind.TEXT, optional=True),),
+                more=(Question("again", SurveyKind.TEXT, optional=True),),
             ),
             zone=ZONE,
         )
@@ -170,7 +170,7 @@ class DeskMachine(RuleBasedStateMachine):
     def crash(self) -> None:
         self.desk = self.restored()
 
-    def restored(self) -> Desk:
+    def restored(self) -> InvitationPolicy:
         desk = a_desk()
         for key, value in self.changelog.items():
             desk.restore(kept.decode(key, value))
@@ -252,7 +252,7 @@ class DeskMachine(RuleBasedStateMachine):
                 given = event.invitation.given
                 assert given is not None
                 assert 0 <= given.score <= 10
-                assert event.invitation.kind is Kind.NPS or 1 <= given.score <= 5
+                assert event.invitation.kind is SurveyKind.NPS or 1 <= given.score <= 5
                 assert at < event.invitation.expires_at_ms
             if isinstance(event, inv.Amended):
                 assert event.invitation.survey != "calls"

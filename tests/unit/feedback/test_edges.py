@@ -13,7 +13,7 @@ from services.chassis.clock import ManualClock
 from services.feedback.adapters.configuration import ConfiguredProgrammes, decode
 from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
 from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 from services.feedback.handlers import filled
 from services.feedback.ports import Ticket
 from services.feedback.translate import Untranslatable
@@ -34,7 +34,7 @@ def links(clock: ManualClock) -> SignedLinks:
 
 
 def a_ticket() -> Ticket:
-    return Ticket(TENANT, "person-1", "invitation-1", "after-contact", Kind.CSAT, "fa", NOW + HOUR)
+    return Ticket(TENANT, "person-1", "invitation-1", "after-contact", SurveyKind.CSAT, "fa", NOW + HOUR)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_configuration_is_read_with_its_defaults() -> None:
     """The expiry is 72 h if none is set."""
     found = ConfiguredProgrammes({TENANT: decode(TENANT, a_tenant().SerializeToString())}.get)
     survey = found.of(TENANT).surveys[0]
-    assert (survey.kind, survey.sampling, survey.expires_after_ms) == (Kind.NPS, 0.5, 72 * HOUR)
+    assert (survey.kind, survey.sampling, survey.expires_after_ms) == (SurveyKind.NPS, 0.5, 72 * HOUR)
     assert found.knows(TENANT)
     assert not found.knows("nobody")
     assert found.of("nobody").surveys == ()

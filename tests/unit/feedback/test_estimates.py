@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.feedback.domain.estimates import mean_score, measures, net_score, response_rate, t95, wilson
-from services.feedback.domain.survey import SCALES, Kind
+from services.feedback.domain.survey import SCALES, SurveyKind
 
 
 def test_seven_of_twenty_have_the_wilson_lower_bound_of_the_literature() -> None:
@@ -24,7 +24,7 @@ def test_ten_of_ten_are_not_a_certainty() -> None:
 
 def test_nps_has_the_adjusted_wald_interval_of_the_literature() -> None:
     """50 promoters, 30 passives, 20 detractors: 29.13 [14.1, 44.2], of 100 answers."""
-    nps = measures(Kind.NPS, {10: 30, 9: 20, 8: 10, 7: 20, 6: 15, 0: 5})["nps"]
+    nps = measures(SurveyKind.NPS, {10: 30, 9: 20, 8: 10, 7: 20, 6: 15, 0: 5})["nps"]
     assert nps.value == pytest.approx(29.13, abs=0.005)
     assert nps.low == pytest.approx(14.1, abs=0.06)
     assert nps.high == pytest.approx(44.2, abs=0.06)
@@ -33,13 +33,13 @@ def test_nps_has_the_adjusted_wald_interval_of_the_literature() -> None:
 
 def test_csat_is_the_share_of_fours_and_fives() -> None:
     """Two of four answered 4 or 5."""
-    csat = measures(Kind.CSAT, {1: 1, 3: 1, 4: 1, 5: 1})["csat"]
+    csat = measures(SurveyKind.CSAT, {1: 1, 3: 1, 4: 1, 5: 1})["csat"]
     assert (csat.value, csat.n, csat.method) == (0.5, 4, "wilson")
 
 
 def test_ces_has_three_measures_each_under_its_own_name() -> None:
     """There is no single CES: mean, share of 5 to 7, and share of 6 to 7 less share of 1 to 3."""
-    ces = measures(Kind.CES, {7: 5, 5: 2, 4: 1, 2: 2})
+    ces = measures(SurveyKind.CES, {7: 5, 5: 2, 4: 1, 2: 2})
     assert set(ces) == {"ces_mean", "ces_share_5_7", "ces_net"}
     assert ces["ces_mean"].value == pytest.approx(5.3)
     assert ces["ces_share_5_7"].value == pytest.approx(0.7)
@@ -48,7 +48,7 @@ def test_ces_has_three_measures_each_under_its_own_name() -> None:
 
 def test_no_answers_give_no_figure() -> None:
     """A figure without n does not exist."""
-    assert all(measures(kind, {}) == {} for kind in Kind)
+    assert all(measures(kind, {}) == {} for kind in SurveyKind)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_students_quantiles_are_those_of_the_tables(df: int, quantile: float) ->
 
 def test_one_answer_leaves_the_mean_open_over_the_whole_scale() -> None:
     """Its spread is unknown."""
-    mean = mean_score({6: 1}, SCALES[Kind.CES])
+    mean = mean_score({6: 1}, SCALES[SurveyKind.CES])
     assert (mean.low, mean.value, mean.high) == (1.0, 6.0, 7.0)
 
 
@@ -76,7 +76,7 @@ def test_an_unknown_response_rate_is_not_shown() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(list(SCALES)), st.data())
-def test_every_interval_holds_its_value_and_stays_in_range(kind: Kind, data: st.DataObject) -> None:
+def test_every_interval_holds_its_value_and_stays_in_range(kind: SurveyKind, data: st.DataObject) -> None:
     """This holds for any histogram on the scale."""
     histogram = data.draw(st.dictionaries(st.sampled_from(list(SCALES[kind])), st.integers(1, 5000), min_size=1))
     for name, estimate in measures(kind, histogram).items():

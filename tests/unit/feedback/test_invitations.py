@@ -6,7 +6,7 @@ import pytest
 
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.invitations import Effect, RefusalReason, SkipReason
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 from tests.unit.feedback.builders import (
     HOUR,
     NOW,
@@ -91,7 +91,7 @@ def test_the_first_survey_that_fits_counts_and_none_is_a_reason() -> None:
     """Queues and channels decide; without a fitting survey there is no invitation."""
     programme = a_programme(
         a_survey(name="billing", queues=frozenset({"billing"})),
-        a_survey(name="mail", channels=frozenset({"email"}), kind=Kind.NPS),
+        a_survey(name="mail", channels=frozenset({"email"}), kind=SurveyKind.NPS),
     )
     assert skipped(a_desk().handle(considered(), programme, NOW)) is SkipReason.NO_SURVEY
     assert made_by(a_desk().handle(considered(channel="email"), programme, NOW)).survey == "mail"
@@ -160,9 +160,10 @@ def test_the_first_response_counts_and_the_second_is_refused_if_the_first_is_fin
 
 
 @pytest.mark.parametrize(
-    ("kind", "score"), [(Kind.CSAT, 0), (Kind.CSAT, 6), (Kind.NPS, 11), (Kind.NPS, -1), (Kind.CES, 8)]
+    ("kind", "score"),
+    [(SurveyKind.CSAT, 0), (SurveyKind.CSAT, 6), (SurveyKind.NPS, 11), (SurveyKind.NPS, -1), (SurveyKind.CES, 8)],
 )
-def test_a_score_that_is_not_on_the_scale_is_refused_and_may_be_given_again(kind: Kind, score: int) -> None:
+def test_a_score_that_is_not_on_the_scale_is_refused_and_may_be_given_again(kind: SurveyKind, score: int) -> None:
     """It does not use up the invitation."""
     desk = a_desk()
     programme = a_programme(a_survey(kind=kind))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.feedback.domain import scores
 from services.feedback.domain.scores import Book, Dimension, Fold, Observation, Tally, groups_of, total
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 from services.feedback.domain.windows import DAY_MS, HOUR_MS
 from services.feedback.translate_scores import (
     PROGRESS,
@@ -30,7 +30,7 @@ def observed(*tallies: Tally, at_ms: int = NOW, day: str = "2023-11-14", **field
 
 
 def of(score: int | None, by: int = 1) -> Observation:
-    return observed(Tally(Kind.CSAT, score, by))
+    return observed(Tally(SurveyKind.CSAT, score, by))
 
 
 def folds(book: Book) -> dict[Dimension, tuple[dict[int, int], int, int]]:
@@ -53,7 +53,7 @@ def test_redelivery_from_any_earlier_offset_changes_nothing(said: list[int | Non
                 book = restored(book)
             case _:
                 pass
-    every = book.folds.get(Dimension(TENANT, Kind.CSAT, "all"), Fold())
+    every = book.folds.get(Dimension(TENANT, SurveyKind.CSAT, "all"), Fold())
     assert every.invited == said.count(None)
     assert dict(every.histogram) == {score: said.count(score) for score in set(said) if score is not None}
     assert every.responded == len(said) - said.count(None)
@@ -75,9 +75,9 @@ def test_an_amendment_gives_the_same_counts_as_the_final_response_alone(said: li
     """This holds for the categories too, which may differ."""
     amended, at_once = Book(), Book()
     for number, (before, after) in enumerate(said):
-        first = Tally(Kind.CSAT, before, categories=("complaint",) if before < 3 else ())
-        last = Tally(Kind.CSAT, after, categories=("praise",) if after > 3 else ())
-        out = Tally(Kind.CSAT, before, -1, categories=first.categories)
+        first = Tally(SurveyKind.CSAT, before, categories=("complaint",) if before < 3 else ())
+        last = Tally(SurveyKind.CSAT, after, categories=("praise",) if after > 3 else ())
+        out = Tally(SurveyKind.CSAT, before, -1, categories=first.categories)
         amended.take(observed(first), 2 * number, NOW)
         amended.take(observed(out, last), 2 * number + 1, NOW)
         at_once.take(observed(last), number, NOW)
@@ -88,8 +88,8 @@ def test_an_amendment_gives_the_same_counts_as_the_final_response_alone(said: li
 def test_a_score_that_was_never_counted_cannot_be_subtracted() -> None:
     """A dimension that an older version did not know begins with the amendment."""
     book = Book()
-    book.take(observed(Tally(Kind.CSAT, 2, -1), Tally(Kind.CSAT, 5)), 7, NOW)
-    fold = book.folds[Dimension(TENANT, Kind.CSAT, "all")]
+    book.take(observed(Tally(SurveyKind.CSAT, 2, -1), Tally(SurveyKind.CSAT, 5)), 7, NOW)
+    fold = book.folds[Dimension(TENANT, SurveyKind.CSAT, "all")]
     assert (dict(fold.histogram), fold.answered) == ({5: 1}, 1)
 
 
@@ -128,10 +128,10 @@ def test_an_unknown_attribute_is_not_a_group() -> None:
 def test_each_question_counts_under_its_own_kind_and_only_the_first_for_the_response_rate() -> None:
     """One response to a CSAT survey that also asks for NPS."""
     book = Book()
-    book.take(observed(Tally(Kind.CSAT)), 0, NOW)
-    book.take(observed(Tally(Kind.CSAT, 4), Tally(Kind.NPS, 9, first=False)), 1, NOW)
-    csat = book.folds[Dimension(TENANT, Kind.CSAT, "all")]
-    nps = book.folds[Dimension(TENANT, Kind.NPS, "all")]
+    book.take(observed(Tally(SurveyKind.CSAT)), 0, NOW)
+    book.take(observed(Tally(SurveyKind.CSAT, 4), Tally(SurveyKind.NPS, 9, first=False)), 1, NOW)
+    csat = book.folds[Dimension(TENANT, SurveyKind.CSAT, "all")]
+    nps = book.folds[Dimension(TENANT, SurveyKind.NPS, "all")]
     assert (csat.answered, csat.invited, csat.responded) == (1, 1, 1)
     assert (nps.answered, nps.invited, nps.responded) == (1, 0, 0)
 
@@ -151,7 +151,7 @@ def test_windows_expire_by_the_time_of_the_log_and_never_come_back() -> None:
     assert {d.day for d in book.folds} == {"", "2023-11-14"}
     book.take(None, 4, NOW + 401 * DAY_MS)
     assert {d.day for d in book.folds} == {""}
-    assert book.folds[Dimension(TENANT, Kind.CSAT, "all")].answered == 2
+    assert book.folds[Dimension(TENANT, SurveyKind.CSAT, "all")].answered == 2
 
 
 @settings(max_examples=40, deadline=None)
@@ -162,7 +162,7 @@ def test_a_book_restored_at_any_point_keeps_the_same_windows(said: list[tuple[in
     now_ms = NOW
     for offset, (score, hours) in enumerate(said):
         now_ms += hours * HOUR_MS // 10
-        seen = observed(Tally(Kind.CSAT, score), at_ms=now_ms - hours * HOUR_MS // 7, day="2023-11-14")
+        seen = observed(Tally(SurveyKind.CSAT, score), at_ms=now_ms - hours * HOUR_MS // 7, day="2023-11-14")
         for book in (plain, crashed):
             book.take(seen, offset, now_ms)
         if offset == at:
@@ -176,7 +176,7 @@ def test_the_number_of_values_of_a_name_is_limited(monkeypatch: Any) -> None:
     monkeypatch.setattr(scores, "MOST_VALUES", 3)
     book = Book()
     for offset in range(5):
-        book.take(observed(Tally(Kind.CSAT, 5), groups=(("tier", f"t{offset}"),)), offset, NOW)
+        book.take(observed(Tally(SurveyKind.CSAT, 5), groups=(("tier", f"t{offset}"),)), offset, NOW)
     counted = Counter({d.value: fold.answered for d, fold in book.folds.items() if not d.day})
     assert counted == {"t0": 1, "t1": 1, "t2": 1, scores.OTHER: 2}
 
@@ -185,11 +185,11 @@ def test_the_number_of_values_of_a_name_is_limited(monkeypatch: Any) -> None:
 @given(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12), st.text(max_size=12))
 def test_keys_of_different_dimensions_differ_and_can_be_read(tenant: str, value: str, other: str, more: str) -> None:
     """This holds also if names contain the characters that join the parts of a key."""
-    one = Dimension(tenant, Kind.CSAT, "queue", value)
+    one = Dimension(tenant, SurveyKind.CSAT, "queue", value)
     two = Dimension(other, None, "queue", more)
     assert score_key(one, 0) != score_key(two, 0)
     assert score_key(one, 0) != score_key(one, 1)
-    assert (score_key(one, 0) == score_key(Dimension(other, Kind.CSAT, "queue", more), 0)) == (
+    assert (score_key(one, 0) == score_key(Dimension(other, SurveyKind.CSAT, "queue", more), 0)) == (
         (tenant, value) == (other, more)
     )
     assert parse_score_key(score_key(one, 3)) == (one, 3)
@@ -198,7 +198,7 @@ def test_keys_of_different_dimensions_differ_and_can_be_read(tenant: str, value:
 
 def test_a_score_record_keeps_everything_that_counting_needs() -> None:
     """Encoded and decoded; first contacts too, and the progress."""
-    for kind in (Kind.NPS, None):
+    for kind in (SurveyKind.NPS, None):
         dimension = Dimension(TENANT, kind, "agent", "ada", "2026-03-21")
         fold = Fold({0: 3, 1: 1}, 9, 77, 4)
         assert parse_score(score_record(dimension, 3, fold, 5).SerializeToString()) == (dimension, 3, fold)
@@ -207,6 +207,6 @@ def test_a_score_record_keeps_everything_that_counting_needs() -> None:
 
 def test_an_entry_of_the_previous_version_is_understood() -> None:
     """At that time every response answered the survey's first question only."""
-    old = score_record(Dimension(TENANT, Kind.CSAT, "all"), 0, Fold({5: 3, 1: 1}, 9, 77), 5)
+    old = score_record(Dimension(TENANT, SurveyKind.CSAT, "all"), 0, Fold({5: 3, 1: 1}, 9, 77), 5)
     old.ClearField("responded")
     assert parse_score(old.SerializeToString())[2].responded == 4

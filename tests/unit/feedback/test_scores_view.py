@@ -15,7 +15,7 @@ from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import AnswersView, Wanted
 from services.feedback.domain.counting import Counting
 from services.feedback.domain.scores import Dimension, Fold
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.survey import SurveyKind
 from tests.unit.feedback.builders import NOW, TENANT
 
 TEHRAN = Counting(zone=ZoneInfo("Asia/Tehran"), week_begins=5)
@@ -29,7 +29,7 @@ def a_view(*entries: tuple[Dimension, Fold]) -> ScoresView:
 
 
 def csat(value: str, day: str = "", good: int = 8, bad: int = 2, **fields: Any) -> tuple[Dimension, Fold]:
-    options: dict[str, Any] = {"kind": Kind.CSAT, "name": "queue", "invited": 2 * (good + bad), **fields}
+    options: dict[str, Any] = {"kind": SurveyKind.CSAT, "name": "queue", "invited": 2 * (good + bad), **fields}
     fold = Fold({5: good, 1: bad}, options["invited"], 1, good + bad)
     return Dimension(TENANT, options["kind"], options["name"], value, day), fold
 
@@ -41,7 +41,10 @@ def asked(view: ScoresView, how: Counting = TEHRAN, **fields: Any) -> pb.GetScor
 def test_pages_of_any_size_contain_every_row_once_in_order() -> None:
     """By kind, value and window; another tenant's rows are not included."""
     entries = [csat(f"q{number}", day) for number in range(7) for day in ("", "2026-03-20", "2026-03-21")]
-    entries += [csat("q1", "2026-03-20", kind=Kind.NPS), (Dimension("other", Kind.CSAT, "queue", "q1"), Fold({5: 9}))]
+    entries += [
+        csat("q1", "2026-03-20", kind=SurveyKind.NPS),
+        (Dimension("other", SurveyKind.CSAT, "queue", "q1"), Fold({5: 9})),
+    ]
     view = a_view(*entries)
     whole = asked(view, window=pb.SCORE_WINDOW_DAY)
     assert len(whole.scores) == 15

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.feedback.domain.survey import SCALES, Kind
+from services.feedback.domain.survey import SCALES, SurveyKind
 from services.feedback.domain.trends import changes, holm, net_difference, student_p, two_proportions, welch
 
 
@@ -57,8 +57,10 @@ def test_holm_is_that_of_the_worked_example() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from([*Kind]), st.data())
-def test_a_difference_lies_in_its_interval_and_turned_round_it_is_the_opposite(kind: Kind, data: st.DataObject) -> None:
+@given(st.sampled_from([*SurveyKind]), st.data())
+def test_a_difference_lies_in_its_interval_and_turned_round_it_is_the_opposite(
+    kind: SurveyKind, data: st.DataObject
+) -> None:
     """For any two histograms; p is the same in both directions."""
     if kind not in SCALES:
         return

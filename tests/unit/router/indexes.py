@@ -1,14 +1,14 @@
 """The engine's indexes must contain what a slow search finds. A wrong index may decide correctly for long, only slower; so it is checked too."""
 
-from services.router.domain.lines import Line, Need
+from services.router.domain.lines import Line, RequirementSet
 from services.router.domain.pool import Core
-from services.router.domain.roster import Kind
+from services.router.domain.roster import AgentGroup
 
 
 def true(core: Core) -> None:
     """Raise AssertionError when an index is wrong."""
     for kind in core.roster.kinds.values():
-        cells(kind)
+        buckets(kind)
     homes(core)
     for need in core.lines._needs.values():
         admitted(core, need)
@@ -17,14 +17,14 @@ def true(core: Core) -> None:
     teams(core)
 
 
-def cells(kind: Kind) -> None:
+def buckets(kind: AgentGroup) -> None:
     """Check that each cell has members, in order, and that the counts of cells with room, or with something to park, are right."""
-    for load, cell in kind.cells.items():
+    for load, cell in kind.buckets.items():
         assert cell.load == load
         assert cell.members == sorted(cell.members) != []
         assert cell.room == kind.capacity.has_room(load)
-    assert kind.free == sum(cell.room for cell in kind.cells.values())
-    assert kind.soft == sum(cell.interruptible for cell in kind.cells.values())
+    assert kind.free == sum(cell.room for cell in kind.buckets.values())
+    assert kind.interruptible == sum(cell.interruptible for cell in kind.buckets.values())
 
 
 def homes(core: Core) -> None:
@@ -32,11 +32,11 @@ def homes(core: Core) -> None:
     kinds = core.roster.kinds.values()
     free = {(home, kind) for kind in kinds if kind.free for home in kind.homes}
     assert {(home, kind) for home, listed in core.roster._free.items() for kind in listed} == free
-    soft = {(home, kind) for kind in kinds if kind.soft for home in kind.homes}
-    assert {(home, kind) for home, listed in core.roster._soft.items() for kind in listed} == soft
+    interruptible = {(home, kind) for kind in kinds if kind.interruptible for home in kind.homes}
+    assert {(home, kind) for home, listed in core.roster._interruptible.items() for kind in listed} == interruptible
 
 
-def admitted(core: Core, need: Need) -> None:
+def admitted(core: Core, need: RequirementSet) -> None:
     """Check that a need and the kinds that meet it list each other, and that those with room or something to park are found."""
     queue, selectors, others = need.key
     able = [kind for kind in core.roster.kinds.values() if kind.serves(queue, selectors, others)]
@@ -44,28 +44,30 @@ def admitted(core: Core, need: Need) -> None:
     assert len(need.kinds) == len(able)
     assert {kind for kind in core.roster.kinds.values() if need in kind.needs} == set(able)
     assert set(core.roster.having_room(need, len(able) + 1)) == {kind for kind in able if kind.free}
-    assert set(core.roster.interruptible(need)) == {kind for kind in able if kind.soft}
+    assert set(core.roster.interruptible(need)) == {kind for kind in able if kind.interruptible}
 
 
 def orders(core: Core) -> None:
     """Check that exactly the agents with room are in the orders of the whole pool."""
     free = {agent.id: agent for agent in core.agents.values() if agent.cell is not None and agent.cell.room}
-    by_idle = [standing[1] for part in core.roster.by_idle() for standing in part]
+    by_idle = [agent_state[1] for part in core.roster.by_idle() for agent_state in part]
     assert by_idle == sorted(free, key=lambda a: (free[a].cell.busy, free[a].ranked_since, a))
-    by_load = [standing[1] for part in core.roster.by_load() for standing in part]
+    by_load = [agent_state[1] for part in core.roster.by_load() for agent_state in part]
     assert by_load == sorted(free, key=lambda a: (free[a].cell.ratio, free[a].ranked_since, a))
-    by_turn = [standing[1] for part in core.roster.by_turn() for standing in part]
+    by_turn = [agent_state[1] for part in core.roster.by_turn() for agent_state in part]
     assert by_turn == (sorted(free, key=lambda a: (free[a].turn, a)) if core.roster.rotates else [])
 
 
 def lines(core: Core) -> None:
     """Check that lines in which something waits are in their lookups, and that each waiting interaction is in one of them, in order."""
-    filled: set[Line] = {work.line for work in core.works.values() if work.line is not None}
+    filled: set[Line] = {interaction.line for interaction in core.interactions.values() if interaction.line is not None}
     assert set(core.lines.filled) == filled
     for line in filled:
-        assert line.ranks == sorted(work.rank for work in line.works.values())
-        assert {work.rank for work in core.works.values() if work.line is line} == set(line.ranks)
-    fronts(core, filled)
+        assert line.ranks == sorted(interaction.rank for interaction in line.interactions.values())
+        assert {interaction.rank for interaction in core.interactions.values() if interaction.line is line} == set(
+            line.ranks
+        )
+    queue_heads(core, filled)
     reserved = {(line.reserved_for, line) for line in filled if line.reserved_for}
     assert {(agent, line) for agent, kept in core.lines.reserved.items() for line in kept} == reserved
     assert all(core.lines.reserved.values())
@@ -75,11 +77,11 @@ def lines(core: Core) -> None:
         assert core.lines.anything_waits(queue) == bool(here)
 
 
-def fronts(core: Core, filled: set[Line]) -> None:
+def queue_heads(core: Core, filled: set[Line]) -> None:
     """Check the heads of the lines, by queue and channel, in the order of service; and that agents find those that they may take."""
     awake = {line for line in filled if not line.asleep and not line.reserved_for}
     found: set[Line] = set()
-    for queue, channels in core.lines._fronts.items():
+    for queue, channels in core.lines._queue_heads.items():
         for channel, front in channels.items():
             assert front == sorted(front)
             for first in front:
@@ -89,7 +91,7 @@ def fronts(core: Core, filled: set[Line]) -> None:
                 found.add(line)
     assert found == awake
     for kind in core.roster.kinds.values():
-        seen = {first[-1] for _, front in core.lines.fronts(kind) for first in front}
+        seen = {first[-1] for _, front in core.lines.queue_heads(kind) for first in front}
         assert seen >= {line for line in awake if line.need in kind.needs}
 
 

@@ -24,7 +24,7 @@ from tests.unit.router import oracle_commands
 from tests.unit.router import oracle_matching as matching
 from tests.unit.router import oracle_moves as moves
 from tests.unit.router import oracle_rules as rules
-from tests.unit.router.oracle_state import Desk, History, Job, Person, Phase, Standing
+from tests.unit.router.oracle_state import Desk, History, Job, Person, Phase, RankedAgent
 
 Decided = tuple[Any, ...]
 
@@ -317,7 +317,7 @@ class Oracle:
         self.offers_made += 1
         person.last_offered = self.offers_made
         expires_at = self.now + self.queue(job).offer_ms
-        job.offers.append(Standing(f"{job.id}#{job.offered}", person.id, expires_at))
+        job.offers.append(RankedAgent(f"{job.id}#{job.offered}", person.id, expires_at))
         self.say("offered", job.id, person.id, expires_at, job.offers[-1].offer_id)
 
     def resume(self) -> None:

@@ -8,7 +8,7 @@ from services.router.domain import commands as cmd
 from tests.unit.router import oracle_agents as agents
 from tests.unit.router import oracle_moves as moves
 from tests.unit.router import oracle_rules as rules
-from tests.unit.router.oracle_state import Job, Phase, Standing
+from tests.unit.router.oracle_state import Job, Phase, RankedAgent
 
 if TYPE_CHECKING:
     from tests.unit.router.oracle import Oracle
@@ -131,8 +131,12 @@ def end_wrap_up(o: "Oracle", command: cmd.EndWrapUp) -> str:
 
 def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
     """Transfer it to a queue, to requirements, to an agent; cold or warm."""
-    giver = command.agent_id
-    job = held_job(o, command.interaction_id, giver) if giver else moves.open_job(o, command.interaction_id)
+    transferring_agent = command.agent_id
+    job = (
+        held_job(o, command.interaction_id, transferring_agent)
+        if transferring_agent
+        else moves.open_job(o, command.interaction_id)
+    )
     if isinstance(job, str):
         return job
     if command.queue and command.queue not in o.config.by_name:
@@ -143,13 +147,13 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
         return code
     moves.revoke(o, job, job.offers)
     requirements = moves.own(o, job) if command.requirements is None else command.requirements
-    giver, queue = job.holder, command.queue or job.facts.queue
-    if command.warm and giver:
+    transferring_agent, queue = job.holder, command.queue or job.facts.queue
+    if command.warm and transferring_agent:
         job.phase = Phase.WAITING
     else:
         moves.release(o, job)
-    if giver:
-        job.givers.add(giver)
+    if transferring_agent:
+        job.givers.add(transferring_agent)
     moves.enter(o, job, queue, requirements)
     job.asking = not job.holder
     moves.relabel(job, command.labels)
@@ -160,7 +164,7 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
         job.givers.discard(command.to_agent_id)
         job.kept_until = o.now + o.queue(job).transfer_hold_ms
     if not job.holder:
-        o.say("transferred", job.id, giver, queue, command.to_agent_id)
+        o.say("transferred", job.id, transferring_agent, queue, command.to_agent_id)
     return ""
 
 
@@ -270,7 +274,7 @@ def reprioritise(o: "Oracle", command: cmd.Reprioritise) -> str:
     return ""
 
 
-def standing(o: "Oracle", offer_id: str, agent_id: str) -> tuple[Job, Standing] | str:
+def agent_state(o: "Oracle", offer_id: str, agent_id: str) -> tuple[Job, RankedAgent] | str:
     """Return an open offer of this agent."""
     for job in o.jobs.values():
         for offer in job.offers:
@@ -284,7 +288,7 @@ def standing(o: "Oracle", offer_id: str, agent_id: str) -> tuple[Job, Standing] 
 
 def accept(o: "Oracle", command: cmd.AcceptOffer) -> str:
     """Give it to the agent; the other offers of it are revoked."""
-    found = standing(o, command.offer_id, command.agent_id)
+    found = agent_state(o, command.offer_id, command.agent_id)
     if isinstance(found, str):
         return found
     job, offer = found
@@ -296,7 +300,7 @@ def accept(o: "Oracle", command: cmd.AcceptOffer) -> str:
 
 def decline(o: "Oracle", command: cmd.DeclineOffer) -> str:
     """Decline: the agent is not asked again until the time they name, or until they sign in again."""
-    found = standing(o, command.offer_id, command.agent_id)
+    found = agent_state(o, command.offer_id, command.agent_id)
     if isinstance(found, str):
         return found
     job, offer = found

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.router.domain.model import AgentState, OverflowRule, QueueConfig, Selector, Trigger
 from tests.unit.router import oracle_rules as rules
-from tests.unit.router.oracle_state import Job, Person, Phase, Standing
+from tests.unit.router.oracle_state import Job, Person, Phase, RankedAgent
 
 if TYPE_CHECKING:
     from tests.unit.router.oracle import Oracle
@@ -47,7 +47,7 @@ def own(o: "Oracle", job: Job) -> tuple[Selector, ...]:
     return rules.carried_over(job.facts, o.queue(job), job.clock(o.now))
 
 
-def revoke(o: "Oracle", job: Job, offers: list[Standing], how: str = "REVOKED") -> None:
+def revoke(o: "Oracle", job: Job, offers: list[RankedAgent], how: str = "REVOKED") -> None:
     """End offers."""
     for offer in list(offers):
         job.offers.remove(offer)

@@ -74,8 +74,8 @@ def _told(effect: fx.Effect) -> Decided:
             return "replied", f.interaction_id, agent, first
         case fx.CustomerActed(facts=f, message_id=message):
             return "customer", f.interaction_id, message
-        case fx.Transferred(facts=f, from_agent_id=giver, queue=queue, to_agent_id=to):
-            return "transferred", f.interaction_id, giver, queue, to
+        case fx.Transferred(facts=f, from_agent_id=transferring_agent, queue=queue, to_agent_id=to):
+            return "transferred", f.interaction_id, transferring_agent, queue, to
         case fx.Completed(facts=f, agent_id=agent, wrap_up_until_ms=until):
             return "completed", f.interaction_id, agent, until
         case fx.WrapUpEnded(facts=f, agent_id=agent):
@@ -188,18 +188,18 @@ def visible_in_engine(engine: Engine) -> dict[str, Any]:
     """Return what is visible of the engine: where each interaction is, and each agent."""
     core = engine.core
     seen: dict[str, Any] = {}
-    for work in core.works.values():
-        offers = [(offer.agent_id, offer.expires_at) for offer in work.offers.values()]
-        facts = work.facts
-        seen[f"interaction {work.id}"] = (
-            _PHASES[work.stage],
+    for interaction in core.interactions.values():
+        offers = [(offer.agent_id, offer.expires_at) for offer in interaction.offers.values()]
+        facts = interaction.facts
+        seen[f"interaction {interaction.id}"] = (
+            _PHASES[interaction.stage],
             facts.queue,
             facts.priority,
             facts.arrived_at_ms,
             [label for label in facts.labels if label[0] != "callback"],
             facts.due_at_ms,
-            work.agent_id,
-            work.parked,
+            interaction.agent_id,
+            interaction.parked,
             sorted(offers),
         )
     for agent in core.agents.values():

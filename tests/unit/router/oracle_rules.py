@@ -12,7 +12,7 @@ from services.router.domain.model import (
     AgentProfile,
     CapacityProfile,
     ChannelCapacity,
-    Facts,
+    InteractionAttributes,
     Operator,
     QueueConfig,
     Ring,
@@ -61,13 +61,13 @@ def _widened(selector: Selector, clock: int, rings: Sequence[Ring]) -> Selector 
     return selector
 
 
-def asked(queue: QueueConfig, facts: Facts, clock: int) -> list[Selector]:
+def asked(queue: QueueConfig, facts: InteractionAttributes, clock: int) -> list[Selector]:
     """Return all requirements that apply now, the queue's and the interaction's own."""
     found = [relaxed(selector, clock, queue.rings) for selector in queue.requirements + facts.requirements]
     return [selector for selector in found if selector is not None]
 
 
-def carried_over(facts: Facts, queue: QueueConfig, clock: int) -> tuple[Selector, ...]:
+def carried_over(facts: InteractionAttributes, queue: QueueConfig, clock: int) -> tuple[Selector, ...]:
     """Return its own requirements when it moves to another queue, whose clock starts at 0.
 
     They are as relaxed as they are now; later relaxations keep their times.
@@ -179,16 +179,16 @@ def misfit(profile: CapacityProfile, channels: Sequence[str], channel: str) -> s
 # Order
 
 
-def promise(queue: QueueConfig, facts: Facts) -> int:
+def promise(queue: QueueConfig, facts: InteractionAttributes) -> int:
     """Return the pick-up target of the first policy that matches; 0 when none does."""
     tier = dict(facts.labels).get("tier", "")
-    for policy in queue.promises:
+    for policy in queue.pick_up_targets:
         if (not policy.channels or facts.channel in policy.channels) and (not policy.tiers or tier in policy.tiers):
             return policy.target_ms
     return 0
 
 
-def priority(queue: QueueConfig, facts: Facts, now: int) -> Fraction:
+def priority(queue: QueueConfig, facts: InteractionAttributes, now: int) -> Fraction:
     """Return the queue's priority, plus the interaction's, plus ageing times its age since arrival; exact."""
     aged = Fraction(queue.ageing_per_minute) * max(0, now - facts.arrived_at_ms) / 60_000
     return queue.priority + facts.priority + aged

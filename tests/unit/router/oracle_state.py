@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from math import exp
 
-from services.router.domain.model import AgentProfile, AgentState, Facts
+from services.router.domain.model import AgentProfile, AgentState, InteractionAttributes
 
 
 class Phase(Enum):
@@ -17,7 +17,7 @@ class Phase(Enum):
 
 
 @dataclass
-class Standing:
+class RankedAgent:
     """An open offer."""
 
     offer_id: str
@@ -32,13 +32,13 @@ class Job:
     `entered` is the start of its queue's clock; while an agent holds it, the clock has the value `stopped`.
     """
 
-    facts: Facts
+    facts: InteractionAttributes
     phase: Phase
     entered: int
     waiting_since: int
     waited: int = 0
     stopped: int = 0
-    offers: list[Standing] = field(default_factory=list)
+    offers: list[RankedAgent] = field(default_factory=list)
     offered: int = 0
     """Number of offers that were made of it."""
     holder: str = ""

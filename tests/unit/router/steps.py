@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.router.domain import commands as cmd
-from services.router.domain.model import AgentState, Facts, Selector
+from services.router.domain.model import AgentState, InteractionAttributes, Selector
 from tests.unit.router.oracle import Oracle
 from tests.unit.router.oracle_state import Phase
 from tests.unit.router.strategies import QUEUES, Dice, Feature, requirements
@@ -136,8 +136,8 @@ class Steps:
             case "pick":
                 return cmd.AssignInteraction(self.pick(n, Phase.WAITING)[0], self.agent(dice.number()), picked=True)
             case "assign":
-                work = dice.of(self.pick(n, Phase.WAITING)[0], job)
-                return cmd.AssignInteraction(work, self.agent(dice.number()), force=dice.of(False, True))
+                interaction = dice.of(self.pick(n, Phase.WAITING)[0], job)
+                return cmd.AssignInteraction(interaction, self.agent(dice.number()), force=dice.of(False, True))
             case "callback":
                 at = dice.of(0, 5_000, 3_000)
                 return cmd.RequestCallback(self.pick(n, Phase.WAITING)[0], now + at if at else 0)
@@ -156,8 +156,8 @@ class Steps:
                 return cmd.Reprioritise(job, dice.of(1, 3), due_at_ms=now + due if due else 0)
             case "reroute":
                 asked = requirements(dice, self.features)
-                work, _ = self.pick(n, Phase.WAITING, Phase.HELD)
-                return cmd.Reroute(work, dice.of("", *QUEUES, "gone"), dice.of(None, None, asked))
+                interaction, _ = self.pick(n, Phase.WAITING, Phase.HELD)
+                return cmd.Reroute(interaction, dice.of("", *QUEUES, "gone"), dice.of(None, None, asked))
             case _:
                 return self.of_agents(name, n, dice)
 
@@ -194,7 +194,7 @@ class Steps:
         age = dice.of(0, 0, 1_000, 30_000, -5_000)
         start = dice.of(0, 0, 3_000) if Feature.SCHEDULE in self.features else 0
         due = dice.of(0, 5_000, -2_000) if Feature.ORDER in self.features else 0
-        facts = Facts(
+        facts = InteractionAttributes(
             name,
             f"c-{name}",
             f"p{dice.of(0, 1, 2)}",
@@ -214,7 +214,7 @@ class Steps:
         """Return a transfer by the holder or a supervisor, to a queue or to an agent."""
         held, holder = self.pick(n, Phase.HELD)
         any_job, _ = self.pick(n, Phase.HELD, Phase.WAITING)
-        giver, job = dice.of((holder, held), (holder, held), (holder, held), ("", held), ("", any_job))
+        transferring_agent, job = dice.of((holder, held), (holder, held), (holder, held), ("", held), ("", any_job))
         to_agent = self.agent(dice.number()) if dice.of(False, True) else ""
         needed: tuple[Selector, ...] | None = None
         labels: tuple[tuple[str, str], ...] = ()
@@ -222,4 +222,4 @@ class Steps:
             asked = requirements(dice, self.features)
             needed, labels = dice.of(None, asked), dice.of((), (("tier", "gold"),))
         queue = dice.of("", *QUEUES, "gone") if dice.one_in(5) else dice.of("", *QUEUES)
-        return cmd.TransferInteraction(giver, job, queue, to_agent, needed, labels)
+        return cmd.TransferInteraction(transferring_agent, job, queue, to_agent, needed, labels)

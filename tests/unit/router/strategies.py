@@ -19,8 +19,8 @@ from services.router.domain.model import (
     Operator,
     Order,
     OverflowRule,
+    PickUpTarget,
     PoolConfig,
-    PromisedPickUp,
     QueueConfig,
     Ring,
     Selector,
@@ -165,7 +165,7 @@ def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueCo
     orders = [Order.ARRIVAL]
     orders += [Order.DEADLINE] * 2 if Feature.ORDER in features else []
     orders += [Order.ADAPTIVE] * 2 if Feature.ADAPTIVE in features else []
-    promises = (PromisedPickUp(4_000, tiers=("gold",)), PromisedPickUp(30_000, channels=("chat", "voice")))
+    pick_up_targets = (PickUpTarget(4_000, tiers=("gold",)), PickUpTarget(30_000, channels=("chat", "voice")))
     first, second = sorted((dice.of(*RINGS), dice.of(*RINGS)), key=lambda ring: ring.after_ms)
     rings = when(Feature.RINGS, (), (first,), (first, second))
     return QueueConfig(
@@ -180,7 +180,7 @@ def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueCo
         service_level_ms=dice.of(20_000, 1_000),
         order=dice.of(*orders),
         service_level_goal=dice.of(0.8, 0.2),
-        promises=promises if len(orders) > 1 else (),
+        pick_up_targets=pick_up_targets if len(orders) > 1 else (),
         delay_ms=when(Feature.DELAY, 0, 4_500),
         max_offers=when(Feature.SEVERAL_OFFERS, 1, 2, 3),
         keep_free=when(Feature.KEEP_FREE, 0, 1),

@@ -5,7 +5,7 @@ from math import exp
 import pytest
 
 from services.router.domain import commands as cmd
-from services.router.domain.model import Order, PromisedPickUp
+from services.router.domain.model import Order, PickUpTarget
 from services.router.domain.snapshot import Restorer, collect
 from services.router.translate import codec
 from tests.unit.router.world import World, a_pool, a_queue, an_agent
@@ -16,7 +16,9 @@ MINUTE = 60_000
 
 def a_world(order: Order = Order.ADAPTIVE) -> World:
     """Return a world with one agent, and one queue with a target of 10 s that should answer 80 % within 1 s."""
-    queue = a_queue(order=order, promises=(PromisedPickUp(10_000),), service_level_ms=1_000, service_level_goal=0.8)
+    queue = a_queue(
+        order=order, pick_up_targets=(PickUpTarget(10_000),), service_level_ms=1_000, service_level_goal=0.8
+    )
     world = World(a_pool(an_agent("a"), queues=[queue], lease_ms=LONG))
     world.sign_in("a")
     return world
@@ -44,7 +46,7 @@ def test_it_moves_a_minute_after_the_first_end_without_another_event() -> None:
     world.wait(1)
     assert multiplier(world) == pytest.approx(exp(-0.5 * 0.8))
     world.enqueue("j")
-    assert world.engine.core.works["j"].key == world.now + round(10_000 * exp(-0.4))
+    assert world.engine.core.interactions["j"].key == world.now + round(10_000 * exp(-0.4))
 
 
 def test_while_nothing_ends_it_stays_and_no_timer_is_due() -> None:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 
 from services.router.domain import commands as cmd
-from services.router.domain import holding, interactions
-from services.router.domain.lines import Lines
-from services.router.domain.sharing import name, whole
+from services.router.domain import interactions, ledger
+from services.router.domain.interning import name, whole
+from services.router.domain.lines import WaitingLines
 from tests.unit.router.strategies import ALL, Game, games
 from tests.unit.router.test_oracle import FEW, heard, play
 from tests.unit.router.test_written import Written
@@ -20,7 +20,7 @@ def test_unused_needs_may_be_removed_at_any_time(game: Game) -> None:
     log = play(game).log
     usual = heard(log)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Lines, "_KEPT", 2)
+        patch.setattr(WaitingLines, "_KEPT", 2)
         assert heard(log) == usual
 
 
@@ -29,7 +29,7 @@ def test_interactions_kept_for_a_team_are_found_when_needs_were_just_removed(
     kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it is placed, the need of the team and the general need are both looked up, and either may remove others."""
-    monkeypatch.setattr(Lines, "_KEPT", kept)
+    monkeypatch.setattr(WaitingLines, "_KEPT", kept)
     queue = a_queue(sticky_team_ms=60_000)
     world = World(a_pool(an_agent("a", {"x": 1.0}, team="north"), queues=[queue], lease_ms=10**9))
     world.sign_in("a")
@@ -41,7 +41,7 @@ def test_interactions_kept_for_a_team_are_found_when_needs_were_just_removed(
 
 def test_needs_above_the_limit_are_removed_unless_something_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is a fixed number, or twice the needs for which something waits."""
-    monkeypatch.setattr(Lines, "_KEPT", 4)
+    monkeypatch.setattr(WaitingLines, "_KEPT", 4)
     world = World(a_pool(an_agent("a", {"x": 5.0}), lease_ms=10**9))
     lines = world.engine.core.lines
     for n in range(5):
@@ -84,14 +84,14 @@ def test_without_sticky_queues_no_last_agent_is_remembered() -> None:
 
 def test_eight_offers_that_ended_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest is removed first; the same holds for a smaller limit."""
-    monkeypatch.setattr(holding, "_ENDED_KEPT", 2)
+    monkeypatch.setattr(ledger, "_ENDED_KEPT", 2)
     world = World(a_pool(an_agent("a"), lease_ms=10**9))
     world.sign_in("a")
     world.enqueue("i")
     for _ in range(4):
         world.decline("i", retry_after_ms=1)
         world.wait(1)
-    assert world.engine.core.works["i"].ended == {"i.6": ("a", 1), "i.8": ("a", 1)}
+    assert world.engine.core.interactions["i"].ended == {"i.6": ("a", 1), "i.8": ("a", 1)}
 
 
 def test_equal_values_are_kept_once() -> None:

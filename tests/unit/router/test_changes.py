@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.router.domain import commands as cmd
-from services.router.domain.model import Order, PoolConfig, PromisedPickUp
+from services.router.domain.model import Order, PickUpTarget, PoolConfig
 from tests.unit.router.test_written import Written, memory, without_leases
 from tests.unit.router.world import World, a_pool, a_queue, an_agent
 
@@ -27,10 +27,10 @@ def reconfigured(world: World, **queue: Any) -> PoolConfig:
     [
         ({}, {"order": Order.DEADLINE}, -5_000, "due"),
         ({"order": Order.DEADLINE}, {"order": Order.ARRIVAL}, -5_000, "old"),
-        ({"order": Order.DEADLINE, "promises": (PromisedPickUp(9_000),)}, {}, 2_500, "due"),
+        ({"order": Order.DEADLINE, "pick_up_targets": (PickUpTarget(9_000),)}, {}, 2_500, "due"),
         (
-            {"order": Order.DEADLINE, "promises": (PromisedPickUp(9_000),)},
-            {"promises": (PromisedPickUp(1_000, tiers=("gold",)), PromisedPickUp(90_000))},
+            {"order": Order.DEADLINE, "pick_up_targets": (PickUpTarget(9_000),)},
+            {"pick_up_targets": (PickUpTarget(1_000, tiers=("gold",)), PickUpTarget(90_000))},
             2_500,
             "gold",
         ),

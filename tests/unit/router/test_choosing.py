@@ -106,7 +106,7 @@ def test_both_ways_find_the_best_of_many(choice: Choice, agents: int, seed: int)
             break
         second, _ = naive(core, choice, wanted, but=ranked[0])
         offered = only(world.enqueue(f"i{n}", queue=name_of(choice), requirements=(wanted,)), fx.Offered)
-        found = [agent for agent, _ in core.works[f"i{n}"].decision.candidates]
+        found = [agent for agent, _ in core.interactions[f"i{n}"].decision.candidates]
         assert found == ranked[: len(found)]
         assert len(found) >= (1 if choice is Choice.SKILL_SCORE else min(2, able))
         assert (offered.agent_id, offered.reason, offered.considered) == (ranked[0], REASONS[choice], agents)
@@ -138,7 +138,7 @@ def test_a_decision_keeps_the_best_five_with_their_measures(choice: Choice, reas
         world.sign_in(profile.agent_id)
         world.wait(1_000)
     offered = only(world.enqueue("i", requirements=(needs("x", 2),)), fx.Offered)
-    decision = world.engine.core.works["i"].decision
+    decision = world.engine.core.interactions["i"].decision
     assert (decision.at_ms, decision.eligible, decision.considered) == (world.now, 7, 8)
     assert (offered.reason, offered.eligible, offered.considered) == (reason, 7, 8)
     assert [agent for agent, _ in decision.candidates] == [f"a{n}" for n in range(5)]
@@ -163,7 +163,7 @@ def test_demand_of_other_queues_counts_recent_arrivals() -> None:
         world.enqueue(f"h{n}", queue="hard")
     world.wait(300_000)
     world.enqueue("i")
-    measures = dict(world.engine.core.works["i"].decision.candidates[0][1])
+    measures = dict(world.engine.core.interactions["i"].decision.candidates[0][1])
     assert measures["demand"] == pytest.approx(1.0)
 
 
@@ -184,7 +184,7 @@ def test_a_reserved_interaction_is_offered_with_its_own_reason() -> None:
         world.accept(name)
         world.complete(name)
         world.wait(1_000)
-    decided = world.engine.core.works
+    decided = world.engine.core.interactions
     world.enqueue("again", person_id="p-asked")
     assert decided["again"].decision.candidates == (("b", (("idle_ms", 1_000.0),)),)
     assert decided["again"].decision.at_ms == world.now
@@ -203,12 +203,12 @@ def test_a_call_goes_to_the_agent_who_parks_least_then_to_the_longest_idle() -> 
         world.wait(1_000)
     offered = only(world.enqueue("call", channel="voice"), fx.Offered)
     assert (offered.agent_id, offered.reason, offered.eligible, offered.considered) == ("c", "INTERRUPTS", 1, 3)
-    assert world.engine.core.works["call"].decision.candidates == (("c", (("parked", 1.0),)),)
+    assert world.engine.core.interactions["call"].decision.candidates == (("c", (("parked", 1.0),)),)
     second = only(world.enqueue("second", channel="voice"), fx.Offered)
     assert second.agent_id == "b"
     third = only(world.enqueue("third", channel="voice"), fx.Offered)
     assert third.agent_id == "a"
-    assert world.engine.core.works["third"].decision.candidates == (("a", (("parked", 2.0),)),)
+    assert world.engine.core.interactions["third"].decision.candidates == (("a", (("parked", 2.0),)),)
     world.enqueue("fourth", channel="voice")
     assert world.offered("fourth") == ""
     world.decline("second")
@@ -248,12 +248,12 @@ def test_more_capacity_resumes_parked_interactions_and_then_serves_waiting_ones(
     world.enqueue("call", channel="voice")
     world.accept("call")
     world.enqueue("next", channel="mail")
-    assert (world.offered("next"), world.engine.core.works["mail"].parked) == ("", True)
+    assert (world.offered("next"), world.engine.core.interactions["mail"].parked) == ("", True)
     if by == "profile":
         world.tell(cmd.UpsertAgent(an_agent("a", capacity_profile="large")))
     else:
         assert world.config is not None
         grown = replace(small, total=4)
         world.tell(cmd.ActivateConfiguration(replace(world.config, version=2, profiles=(grown, large))))
-    assert not world.engine.core.works["mail"].parked
+    assert not world.engine.core.interactions["mail"].parked
     assert world.offered("next") == "a"

@@ -9,23 +9,23 @@ from hypothesis import strategies as st
 
 from services.router.domain.commands import ReplyTo
 from services.router.domain.config_state import dump_config, load_config
-from services.router.domain.effects import Decision
+from services.router.domain.effects import OfferRationale
 from services.router.domain.model import (
     AgentProfile,
     AgentState,
     CapacityProfile,
     ChannelCapacity,
-    Facts,
+    InteractionAttributes,
     OverflowRule,
+    PickUpTarget,
     PoolConfig,
-    PromisedPickUp,
     QueueConfig,
     Ring,
     Selector,
     Stage,
 )
 from services.router.domain.snapshot import Restorer
-from services.router.domain.state import NOBODY, Agent, Offer, Session, Work, load_profile
+from services.router.domain.state import NOBODY, Agent, Interaction, Offer, Session, load_profile
 from services.router.translate import codec
 from tests.unit.router.world import START, needs
 
@@ -68,26 +68,28 @@ NAMES = st.lists(TEXTS, max_size=2).map(tuple)
 PAIRS = st.lists(st.tuples(TEXTS, TEXTS), max_size=2).map(tuple)
 LEVELS = st.lists(st.tuples(TEXTS, FLOATS), max_size=2).map(tuple)
 OFFERS = st.lists(filled(Offer), max_size=2).map(lambda offers: {offer.agent_id: offer for offer in offers})
-DECISIONS = st.builds(Decision, NUMBERS, NUMBERS, NUMBERS, st.lists(st.tuples(TEXTS, LEVELS), max_size=2).map(tuple))
+DECISIONS = st.builds(
+    OfferRationale, NUMBERS, NUMBERS, NUMBERS, st.lists(st.tuples(TEXTS, LEVELS), max_size=2).map(tuple)
+)
 WHOEVER = st.just(NOBODY) | st.tuples(TEXTS.filter(bool), NUMBERS)
 WORKS = filled(
-    Work,
+    Interaction,
     ("line", "rank", "wake_at"),
-    facts=filled(Facts, requirements=SELECTORS, labels=PAIRS),
+    facts=filled(InteractionAttributes, requirements=SELECTORS, labels=PAIRS),
     offers=OFFERS,
     declined=st.dictionaries(TEXTS, st.integers(-9, 2**40), max_size=2),
     ended=st.dictionaries(TEXTS, WHO, max_size=2),
     overflowed=NAMES,
     announced=st.tuples(NUMBERS, NUMBERS),
     decision=DECISIONS,
-    giver=WHOEVER,
+    transferring_agent=WHOEVER,
 )
 PROFILES = filled(AgentProfile, skills=LEVELS, queues=NAMES)
 DERIVED = ("skills", "load", "offers", "held", "parked", "kind", "cell", "place", "stood_at", "rest_at")
 QUEUES = filled(
     QueueConfig,
     requirements=SELECTORS,
-    promises=st.lists(filled(PromisedPickUp, channels=NAMES, tiers=NAMES), max_size=2).map(tuple),
+    pick_up_targets=st.lists(filled(PickUpTarget, channels=NAMES, tiers=NAMES), max_size=2).map(tuple),
     rings=st.lists(filled(Ring, drop=NAMES, lower=LEVELS, queues=NAMES), max_size=2).map(tuple),
     overflow=st.lists(filled(OverflowRule, requirements=SELECTORS, set_priority=st.none() | NUMBERS), max_size=2).map(
         tuple
@@ -122,10 +124,10 @@ def types(value: Any) -> Any:
 
 @QUICK
 @given(WORKS)
-def test_an_interaction_comes_back(work: Work) -> None:
-    again = Work.load(through_the_codec(work.dump()))
-    assert again == work
-    assert types(again) == types(work)
+def test_an_interaction_comes_back(interaction: Interaction) -> None:
+    again = Interaction.load(through_the_codec(interaction.dump()))
+    assert again == interaction
+    assert types(again) == types(interaction)
 
 
 @QUICK
@@ -153,7 +155,7 @@ def test_a_configuration_comes_back(pool: PoolConfig) -> None:
 # Version 1
 
 
-def a_first_work(offer: Any = None, ended: Any = ("", "", 0), kept: Any = ("", 0), declined: Any = ()) -> Work:
+def a_first_work(offer: Any = None, ended: Any = ("", "", 0), kept: Any = ("", 0), declined: Any = ()) -> Interaction:
     """Return an interaction as version 1 wrote it."""
     facts = (
         "i",
@@ -189,14 +191,14 @@ def a_first_work(offer: Any = None, ended: Any = ("", "", 0), kept: Any = ("", 0
         "WHY",
         START + 4,
     )
-    return Work.load(through_the_codec((*first, (START, 2, 3, [["b", [["idle_ms", 5]]]]))))
+    return Interaction.load(through_the_codec((*first, (START, 2, 3, [["b", [["idle_ms", 5]]]]))))
 
 
 def test_an_interaction_of_version_one_is_read() -> None:
     """Later fields have their empty values: nothing parked, fired, announced or transferred; its key is its arrival."""
-    work = a_first_work(offer=("i.5", "b", START, START + 9, "LONGEST_IDLE"), declined=[["c", -2]])
-    assert work == Work(
-        Facts(
+    interaction = a_first_work(offer=("i.5", "b", START, START + 9, "LONGEST_IDLE"), declined=[["c", -2]])
+    assert interaction == Interaction(
+        InteractionAttributes(
             "i",
             "c",
             "p",
@@ -224,7 +226,7 @@ def test_an_interaction_of_version_one_is_read() -> None:
         key=START,
         reason="WHY",
         decided_at=START + 4,
-        decision=Decision(START, 2, 3, (("b", (("idle_ms", 5.0),)),)),
+        decision=OfferRationale(START, 2, 3, (("b", (("idle_ms", 5.0),)),)),
     )
 
 

@@ -327,4 +327,4 @@ def test_held_parked_and_wrapped_up_interactions_are_summarised() -> None:
     world.complete("call")
     assert said(world, "call").summary == "Completed; a is wrapping up."
     assert said(world, "call").state == "wrap-up"
-    assert world.engine.core.works["call"].stage is Stage.WRAP_UP
+    assert world.engine.core.interactions["call"].stage is Stage.WRAP_UP

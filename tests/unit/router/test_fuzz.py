@@ -11,7 +11,7 @@ from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.commands import ReplyTo
 from services.router.domain.engine import _HANDLERS, Engine
-from services.router.domain.model import AgentProfile, AgentState, Facts, Operator, PoolConfig, Selector
+from services.router.domain.model import AgentProfile, AgentState, InteractionAttributes, Operator, PoolConfig, Selector
 from services.router.domain.snapshot import collect
 from tests.unit.router.world import GATEWAY, START, World, a_pool, a_queue, an_agent, only
 
@@ -30,7 +30,7 @@ SELECTORS = st.recursive(
 )
 PAIRS = st.lists(st.tuples(NAMES, NAMES), max_size=2).map(tuple)
 FACTS = st.builds(
-    Facts,
+    InteractionAttributes,
     NAMES,
     NAMES,
     person_id=NAMES,
@@ -57,7 +57,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: NAMES,
     int: NUMBERS,
     bool: st.booleans(),
-    Facts: FACTS,
+    InteractionAttributes: FACTS,
     AgentState: st.sampled_from(AgentState),
     AgentProfile: PROFILES,
     PoolConfig: POOLS,
@@ -86,7 +86,7 @@ def image(engine: Engine) -> dict[Any, Any]:
     core = engine.core
     kinds: dict[str, Any] = {
         "a": core.agents,
-        "i": core.works,
+        "i": core.interactions,
         "l": core.leases,
         "p": core.last_agent,
         "q": core.histories,

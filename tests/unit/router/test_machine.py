@@ -19,11 +19,11 @@ from services.router.domain.model import (
     CapacityProfile,
     ChannelCapacity,
     Choice,
-    Facts,
+    InteractionAttributes,
     Order,
     OverflowRule,
+    PickUpTarget,
     PoolConfig,
-    PromisedPickUp,
     Ring,
     Stage,
     Trigger,
@@ -31,7 +31,7 @@ from services.router.domain.model import (
 from services.router.domain.snapshot import Restorer, collect
 from services.router.translate import codec
 from tests.unit.router.indexes import true
-from tests.unit.router.promises import check
+from tests.unit.router.invariants import check
 from tests.unit.router.world import GATEWAY, START, a_queue, an_agent, needs
 
 AGENTS = ("a", "b", "c", "d")
@@ -53,7 +53,7 @@ QUEUES = (
         delay_ms=5_000,
         keep_free=1,
         order=Order.ADAPTIVE,
-        promises=(PromisedPickUp(9_000),),
+        pick_up_targets=(PickUpTarget(9_000),),
     ),
 )
 PROFILES = (
@@ -133,7 +133,7 @@ class Routing(RuleBasedStateMachine):
 
     def pick(self, data: Any, *stages: Stage) -> str:
         """Return an open interaction in one of these stages, or an unknown one."""
-        names = sorted(w.id for w in self.engine.core.works.values() if not stages or w.stage in stages)
+        names = sorted(w.id for w in self.engine.core.interactions.values() if not stages or w.stage in stages)
         return str(data.draw(st.sampled_from(names))) if names else "unknown"
 
     # Possible events
@@ -174,7 +174,9 @@ class Routing(RuleBasedStateMachine):
         arrived = 0 if age is None else self.now - age
         name = self.id()
         self.open.add(name)
-        facts = Facts(name, f"c-{name}", f"p{person}", "", channel, "", "", queue, priority, needed, (), arrived)
+        facts = InteractionAttributes(
+            name, f"c-{name}", f"p{person}", "", channel, "", "", queue, priority, needed, (), arrived
+        )
         facts = replace(facts, start_at_ms=self.now + start if start else 0, preferred_agent=preferred)
         self.tell(cmd.Enqueue(facts, command_id=self.id()))
 
@@ -215,8 +217,8 @@ class Routing(RuleBasedStateMachine):
     def answer(self, data: Any, right: int, decline: bool, retry: int) -> None:
         """Answer an offer, mostly by the agent who got it."""
         name = self.pick(data, Stage.OFFERED)
-        work = self.engine.core.works.get(name)
-        offer = work.offer if work is not None else None
+        interaction = self.engine.core.interactions.get(name)
+        offer = interaction.offer if interaction is not None else None
         agent = offer.agent_id if offer is not None and right else AGENTS[right % 4]
         offer_id = offer.offer_id if offer is not None else "unknown.1"
         command = cmd.DeclineOffer(agent, offer_id, "", retry) if decline else cmd.AcceptOffer(agent, offer_id)
@@ -225,10 +227,10 @@ class Routing(RuleBasedStateMachine):
     @rule(
         data=st.data(), what=st.sampled_from(["reply", "complete", "complete", "transfer", "to_agent", "warm", "end"])
     )
-    def work(self, data: Any, what: str) -> None:
+    def interaction(self, data: Any, what: str) -> None:
         """Act as a holder."""
         name = self.pick(data, Stage.WRAP_UP if what == "end" else Stage.ASSIGNED)
-        known = self.engine.core.works.get(name)
+        known = self.engine.core.interactions.get(name)
         agent = known.agent_id if known is not None else "a"
         match what:
             case "reply":
@@ -260,7 +262,7 @@ class Routing(RuleBasedStateMachine):
     def recall(self, data: Any) -> None:
         """Take back a warm transfer, by the transferring agent."""
         name = self.pick(data, Stage.WAITING, Stage.OFFERED)
-        known = self.engine.core.works.get(name)
+        known = self.engine.core.interactions.get(name)
         self.tell(cmd.RecallTransfer(known.agent_id if known is not None else "a", name))
 
     @rule(data=st.data(), what=st.sampled_from(["left", "cancel", "message", "reroute", "raise", "label"]))
@@ -339,7 +341,7 @@ class Routing(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost(self) -> None:
         """Check that every interaction that came and was not closed still exists."""
-        assert set(self.engine.core.works) == self.open
+        assert set(self.engine.core.interactions) == self.open
 
     @invariant()
     def leases_end(self) -> None:

@@ -16,7 +16,7 @@ from services.router.domain.model import (
     CapacityProfile,
     ChannelCapacity,
     Choice,
-    Facts,
+    InteractionAttributes,
     Operator,
     OverflowRule,
     Trigger,
@@ -229,7 +229,7 @@ def test_agents_who_could_park_something_come_after_those_with_room() -> None:
         world.enqueue(name, channel="voice", requirements=(needs("x", 1),))
     world.wait(WINDOW)
     assert (world.offered("i1"), world.offered("i2")) == ("b", "a")
-    assert world.engine.core.works["mail"].parked
+    assert world.engine.core.interactions["mail"].parked
 
 
 def test_a_burst_above_the_limit_is_split_by_urgency() -> None:
@@ -239,9 +239,9 @@ def test_a_burst_above_the_limit_is_split_by_urgency() -> None:
     for n in range(count):
         world.enqueue(f"i{n:03}", requirements=(needs("x", 1),))
     world.wait(WINDOW)
-    works = world.engine.core.works
-    assert sorted(world.offered(name) for name in works) == sorted(world.engine.core.agents)
-    sizes = [works[f"i{n:03}"].decision.matched + 1 for n in range(count)]
+    interactions = world.engine.core.interactions
+    assert sorted(world.offered(name) for name in interactions) == sorted(world.engine.core.agents)
+    sizes = [interactions[f"i{n:03}"].decision.matched + 1 for n in range(count)]
     assert sizes == [MOST_TOGETHER] * MOST_TOGETHER + [count - MOST_TOGETHER] * (count - MOST_TOGETHER)
 
 
@@ -326,7 +326,7 @@ def burst(numbers: bytes) -> Pair:
     for name in ("i", "j"):
         for n in range(dice.of(4, 5, 6, 8)):
             wanted = tuple({s.attribute: s for s in (dice.of(*asked), dice.of(*asked))}.values())
-            facts = Facts(
+            facts = InteractionAttributes(
                 f"{name}{n}", f"c{name}{n}", channel=dice.of("chat", "chat", "chat", "mail"), queue=dice.of("q", "q", "w", "q", "z"),
                 priority=dice.of(0, 0, 0, 1), requirements=wanted[: dice.of(1, 2, 1)], arrived_at_ms=pair.now,
             )  # fmt: skip

@@ -167,7 +167,7 @@ def test_defaults_equal_those_of_the_reference() -> None:
     assert (queue.offer_ms, queue.service_level_ms, queue.service_level_goal) == (20_000, 20_000, 0.8)
     assert (queue.transfer_hold_ms, queue.max_offers, queue.keep_free, queue.delay_ms) == (300_000, 1, 0, 0)
     assert (queue.wrap_up_ms, queue.sticky_ms, queue.sticky_team_ms, queue.ageing_per_minute) == (0, 0, 0, 0.0)
-    assert (queue.promises, queue.rings, queue.overflow) == ((), (), ())
+    assert (queue.pick_up_targets, queue.rings, queue.overflow) == ((), (), ())
     pool = a_pool()
     assert (pool.lease_ms, pool.grace_ms) == (20_000, 60_000)
     assert Selector("x") == Selector("x", Operator.AT_LEAST, 0.0, "", (), 0, 0.0, (), (), ())

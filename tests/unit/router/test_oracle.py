@@ -83,5 +83,7 @@ def test_without_further_commands_nothing_is_stuck(game: Game) -> None:
     pair = play(game)
     pair.wait(3 * LONG)
     assert not pair.engine.core.sessions
-    assert {work.stage for work in pair.engine.core.works.values()} <= {Stage.WAITING}
-    assert all(work.agent_id == "" and not work.offers for work in pair.engine.core.works.values())
+    assert {interaction.stage for interaction in pair.engine.core.interactions.values()} <= {Stage.WAITING}
+    assert all(
+        interaction.agent_id == "" and not interaction.offers for interaction in pair.engine.core.interactions.values()
+    )

@@ -8,7 +8,7 @@ from services.router.domain.model import (
     Choice,
     Order,
     OverflowRule,
-    PromisedPickUp,
+    PickUpTarget,
     Ring,
     Selector,
     Trigger,
@@ -83,7 +83,7 @@ def test_relaxed_requirements_stay_relaxed_in_the_next_queue() -> None:
 
 
 def test_deadlines_go_before_arrivals() -> None:
-    queue = a_queue(order=Order.DEADLINE, promises=(PromisedPickUp(5_000, tiers=("gold",)), PromisedPickUp(60_000)))
+    queue = a_queue(order=Order.DEADLINE, pick_up_targets=(PickUpTarget(5_000, tiers=("gold",)), PickUpTarget(60_000)))
     world = World(a_pool(an_agent("a"), queues=[queue]))
     world.enqueue("plain")
     world.wait(SECOND)
@@ -108,10 +108,10 @@ def test_a_deadline_set_later_moves_it_forward() -> None:
 
 
 def test_adaptive_queues_tighten_targets_of_later_arrivals_when_they_miss_their_goal() -> None:
-    promise = (PromisedPickUp(100_000),)
+    promise = (PickUpTarget(100_000),)
     queues = [
-        a_queue("late", order=Order.ADAPTIVE, promises=promise, service_level_ms=1, service_level_goal=0.9),
-        a_queue("calm", order=Order.ADAPTIVE, promises=promise, service_level_ms=10**6, service_level_goal=0.9),
+        a_queue("late", order=Order.ADAPTIVE, pick_up_targets=promise, service_level_ms=1, service_level_goal=0.9),
+        a_queue("calm", order=Order.ADAPTIVE, pick_up_targets=promise, service_level_ms=10**6, service_level_goal=0.9),
     ]
     world = World(a_pool(an_agent("a"), queues=queues))
     world.enqueue("old", queue="calm")
@@ -230,7 +230,7 @@ def test_a_rule_may_cancel_and_no_rule_fires_twice() -> None:
     effects = world.wait(120_000)
     assert [e.rule for e in all_of(effects, fx.Overflowed)] == ["there", "back"]
     assert only(effects, fx.Cancelled).reason == "OVERFLOW"
-    assert world.engine.core.works == {}
+    assert world.engine.core.interactions == {}
 
 
 def test_a_low_service_level_overflows_new_interactions() -> None:

@@ -128,8 +128,8 @@ def test_a_warm_transfer_is_held_until_another_agent_accepts() -> None:
     assert world.offered("i") == "b"
     assert world.ask(cmd.RecordReply("a", "i", "r")) == ""
     world.accept("i")
-    work = world.engine.core.works["i"]
-    assert (work.agent_id, work.facts.labels) == ("b", (("why", "billing"),))
+    interaction = world.engine.core.interactions["i"]
+    assert (interaction.agent_id, interaction.facts.labels) == ("b", (("why", "billing"),))
     assert not world.engine.core.agents["a"].held
     transferred = only(world.log, fx.Transferred)
     assert (transferred.from_agent_id, transferred.to_agent_id) == ("a", "b")
@@ -143,7 +143,7 @@ def test_a_warm_transfer_goes_on_when_the_transferring_agent_is_lost() -> None:
     world.wait(10_001)
     world.sign_in("b")
     assert world.offered("i") == "b"
-    assert world.engine.core.works["i"].agent_id == ""
+    assert world.engine.core.interactions["i"].agent_id == ""
 
 
 def test_a_transfer_to_an_agent_waits_for_them_and_then_for_any_agent() -> None:
@@ -169,7 +169,7 @@ def test_a_callback_keeps_its_place_though_the_customer_hangs_up() -> None:
     assert world.ask(cmd.CustomerLeft("i")) == "CALLBACK_REQUESTED"
     world.sign_in("a")
     assert world.offered("i") == "a"
-    assert ("callback", "requested") in world.engine.core.works["i"].facts.labels
+    assert ("callback", "requested") in world.engine.core.interactions["i"].facts.labels
 
 
 def test_a_callback_at_a_time_comes_then_and_keeps_its_age() -> None:
@@ -192,7 +192,7 @@ def test_a_schedule_counts_its_age_from_its_start() -> None:
     world.wait(5_000)
     world.sign_in("a")
     assert world.offered("j") == "a"
-    assert world.engine.core.works["i"].facts.arrived_at_ms == world.now
+    assert world.engine.core.interactions["i"].facts.arrived_at_ms == world.now
 
 
 # Refusals
@@ -218,7 +218,7 @@ def test_an_invalid_configuration_is_refused_as_a_whole(broken: dict[str, Any]) 
 def test_a_command_for_an_earlier_state_is_refused() -> None:
     world = World(a_pool())
     world.enqueue("i")
-    epoch = world.engine.core.works["i"].epoch
+    epoch = world.engine.core.interactions["i"].epoch
     assert world.ask(cmd.Reprioritise("i", 1, expected_epoch=epoch)) == ""
     assert world.ask(cmd.Reprioritise("i", 1, expected_epoch=epoch)) == "STALE_EPOCH"
 

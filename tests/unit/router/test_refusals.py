@@ -148,7 +148,7 @@ def test_before_any_configuration() -> None:
     queued = only(world.enqueue("i"), fx.Queued)
     assert (queued.reason, queued.position) == ("NO_CONFIGURATION", 0)
     assert (queued.estimated_wait_ms, queued.estimated_p90_ms) == (-1, -1)
-    assert world.engine.core.works["i"].announced == (-1, -1)
+    assert world.engine.core.interactions["i"].announced == (-1, -1)
     for command, reason in (
         (cmd.SignIn("a", "s", reply_to=GATEWAY), "NO_CONFIGURATION"),
         (cmd.SetAgentState("a", AgentState.AWAY), "NO_CONFIGURATION"),
@@ -196,11 +196,11 @@ def test_answers_to_ended_offers_are_refused() -> None:
     world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=LONG))
     world.sign_in("a")
     world.enqueue("i")
-    offers = [world.engine.core.works["i"].offer.offer_id]  # type: ignore[union-attr]
+    offers = [world.engine.core.interactions["i"].offer.offer_id]  # type: ignore[union-attr]
     for _ in range(9):
         world.decline("i", retry_after_ms=1)
         world.wait(1)
-        offers.append(world.engine.core.works["i"].offer.offer_id)  # type: ignore[union-attr]
+        offers.append(world.engine.core.interactions["i"].offer.offer_id)  # type: ignore[union-attr]
     answers = [world.ask(cmd.AcceptOffer("a", offer_id)) for offer_id in offers[:-1]]
     assert answers == ["UNKNOWN_OFFER", *["OFFER_DECLINED"] * 8]
     assert world.ask(cmd.AcceptOffer("b", offers[-2])) == "NOT_YOURS"
@@ -336,7 +336,7 @@ def test_a_new_owner_extends_leases_offers_and_grace() -> None:
     core = world.engine.core
     assert world.engine.take_over(world.now) == []
     assert core.sessions["s-a"].lease_until == world.now + 20_000
-    offers = {name: core.works[name].offer for name in ("quick", "slow")}
+    offers = {name: core.interactions[name].offer for name in ("quick", "slow")}
     assert {name: offer.expires_at - world.now for name, offer in offers.items() if offer} == {
         "quick": 5_000,
         "slow": 28_000,
@@ -356,8 +356,8 @@ def test_an_interaction_is_never_refused_for_its_queue() -> None:
     world = World(PoolConfig(1, queues=()))
     assert only(world.enqueue("i", queue="x"), fx.Queued).facts.queue == "x"
     world.tell(cmd.ActivateConfiguration(PoolConfig(2, queues=(QueueConfig("y"), QueueConfig("z")))))
-    assert world.engine.core.works["i"].facts.queue == "y"
-    assert world.engine.core.works["i"].stage is Stage.WAITING
+    assert world.engine.core.interactions["i"].facts.queue == "y"
+    assert world.engine.core.interactions["i"].stage is Stage.WAITING
 
 
 def test_requirements_of_a_reroute_take_the_place_of_its_own_and_none_keep_them() -> None:

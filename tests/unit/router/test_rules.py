@@ -4,7 +4,7 @@ import pytest
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import AgentState, Facts, OfferEnd, Operator, PoolConfig, Selector
+from services.router.domain.model import AgentState, InteractionAttributes, OfferEnd, Operator, PoolConfig, Selector
 from tests.unit.router.world import (
     GATEWAY,
     World,
@@ -71,7 +71,7 @@ def test_more_capacity_or_another_skill_serves_waiting_interactions_at_once(worl
 
 def test_the_same_command_again_changes_nothing_and_has_the_same_result(world: World) -> None:
     """This also holds for a command that was refused."""
-    enqueue = cmd.Enqueue(Facts("i", "c", queue="q", channel="chat"), command_id="once")
+    enqueue = cmd.Enqueue(InteractionAttributes("i", "c", queue="q", channel="chat"), command_id="once")
     assert only(world.tell(enqueue), fx.Result).ok
     again = world.tell(enqueue)
     assert (len(again), only(again, fx.Result).ok, only(again, fx.Result).repeated) == (1, True, True)

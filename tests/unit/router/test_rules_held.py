@@ -50,7 +50,7 @@ def test_a_customer_who_leaves_abandons_a_waiting_interaction_or_is_reported_to_
     world.enqueue("offered")
     effects = world.tell(cmd.CustomerLeft("offered"))
     assert only(effects, fx.OfferEnded).reason == only(effects, fx.Abandoned).reason == "CUSTOMER_LEFT"
-    assert world.engine.core.works == {}
+    assert world.engine.core.interactions == {}
 
 
 def test_a_customers_message_is_recorded_and_the_holder_is_notified(world: World) -> None:
@@ -97,7 +97,7 @@ def test_a_transfer_to_an_agent_waits_for_them_and_falls_back_when_they_leave(wo
     effects = world.complete("busy")
     assert only(effects, fx.Offered).reason == "TRANSFERRED_TO_AGENT"
     world.decline("i")
-    assert world.engine.core.works["i"].stage is Stage.WAITING
+    assert world.engine.core.interactions["i"].stage is Stage.WAITING
 
 
 def test_waiting_time_adds_up_over_queues_and_holders(world: World) -> None:

@@ -68,7 +68,7 @@ def test_an_agent_who_comes_back_within_the_grace_keeps_their_interactions() -> 
     world.sign_in("a", session="later")
     world.tell(cmd.RenewLeases(("later",)))
     world.wait(19_000)
-    assert world.engine.core.works["i"].agent_id == "a"
+    assert world.engine.core.interactions["i"].agent_id == "a"
 
 
 def test_a_session_resumed_after_its_lease_keeps_the_agents_state() -> None:

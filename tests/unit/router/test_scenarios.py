@@ -30,7 +30,7 @@ def test_load_ratio_ranks_by_share_of_capacity_then_by_longest_idle() -> None:
 
 
 def _ranked(world: World, interaction_id: str) -> tuple[tuple[str, tuple[tuple[str, float], ...]], ...]:
-    return world.engine.core.works[interaction_id].decision.candidates
+    return world.engine.core.interactions[interaction_id].decision.candidates
 
 
 def test_skill_score_prefers_the_agent_who_exceeds_the_requirements_most() -> None:
@@ -75,7 +75,7 @@ def test_weighted_capacity_leaves_room_for_a_call_beside_two_chats_and_two_mails
     for channel in ("chat", "email"):
         for n in range(3):
             world.enqueue(f"{channel}{n}", channel=channel)
-    offered = [name for name in world.engine.core.works if world.offered(name)]
+    offered = [name for name in world.engine.core.interactions if world.offered(name)]
     assert offered == ["chat0", "chat1", "email0", "email1"]
     world.enqueue("call", channel="voice")
     assert world.offered("call") == "a"

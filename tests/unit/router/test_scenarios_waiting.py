@@ -185,7 +185,7 @@ def test_no_agent_is_stuck_in_an_offer_a_wrap_up_or_a_lost_session() -> None:
     world.wait(60_000)
     core = world.engine.core
     assert (core.sessions, core.agents["a"].offers, core.agents["a"].held) == ({}, {}, {})
-    assert list(core.works) == ["j"]
+    assert list(core.interactions) == ["j"]
 
 
 def test_wrap_up_is_not_ended_by_another_queue() -> None:

@@ -5,9 +5,9 @@ import pytest
 from services.chassis.metrics import Metrics
 from services.router.adapters.shard_metrics import ShardMetrics, Tally
 from services.router.domain import effects as fx
-from services.router.domain.model import Facts
+from services.router.domain.model import InteractionAttributes
 
-FACTS = Facts("i", "c", channel="voice", queue="q")
+FACTS = InteractionAttributes("i", "c", channel="voice", queue="q")
 
 
 def counted(*effects: fx.Effect) -> Metrics:

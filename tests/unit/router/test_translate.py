@@ -13,7 +13,7 @@ from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import AgentProfile, Facts, Operator, Selector
+from services.router.domain.model import AgentProfile, InteractionAttributes, Operator, Selector
 from services.router.translate.commands import to_command, to_facts
 from services.router.translate.desk import KINDS, to_routing
 from services.router.translate.effects import FILL, FactsCache, from_assignment, from_facts
@@ -52,7 +52,7 @@ def _grouped(members: st.SearchStrategy[Selector]) -> st.SearchStrategy[Selector
 
 _SELECTORS = st.lists(_grouped(_grouped(_LEAVES)), max_size=2).map(tuple)
 _FACTS = st.builds(
-    Facts,
+    InteractionAttributes,
     interaction_id=_WORDS,
     conversation_id=_WORDS,
     person_id=_WORDS,
@@ -79,17 +79,17 @@ def test_facts_survive_the_way_to_the_log_and_back() -> None:
     """This includes labels, Persian text in them, and every field of a requirement."""
     selector = Selector("city", Operator.IN, 1.5, "x", ("تهران", "قم"), 30_000, 2.0, ((10_000, 1.0),))
     either = Selector("", any_of=(selector, Selector("vip", Operator.HAS)))
-    facts = Facts(
+    facts = InteractionAttributes(
         "i", "c", "p", "d", "webchat", "main", "fa", "q", -3, (selector, either), (("لایه", "طلا"),), 7, "r", True,
         8, 9, "a", "red",
     )  # fmt: skip
     assert to_facts(from_facts(facts)) == facts
-    assert all(getattr(facts, f.name) for f in fields(Facts)), "a field is not tried"
+    assert all(getattr(facts, f.name) for f in fields(InteractionAttributes)), "a field is not tried"
 
 
 @settings(max_examples=25)
 @given(_FACTS)
-def test_any_facts_survive(facts: Facts) -> None:
+def test_any_facts_survive(facts: InteractionAttributes) -> None:
     """This holds for any attributes, including groups within groups."""
     assert to_facts(pb.InteractionFacts.FromString(from_facts(facts).SerializeToString())) == facts
 
@@ -267,7 +267,7 @@ def test_a_desks_transfers_and_picks_become_complete_commands() -> None:
 
 def test_events_are_written_completely() -> None:
     """This includes schedules, overflow, parking and estimates."""
-    facts = Facts("i", "c")
+    facts = InteractionAttributes("i", "c")
     written = {}
     for event in (
         fx.Scheduled(facts, 1, "r", 50),
@@ -294,5 +294,5 @@ def test_events_are_written_completely() -> None:
 
 def test_desks_and_directories_see_the_newer_fields() -> None:
     """They see whether an interaction is parked, and an agent's team."""
-    assert from_assignment(fx.AssignmentNotice(Facts("i", "c"), 1, parked=True), FactsCache()).parked
+    assert from_assignment(fx.AssignmentNotice(InteractionAttributes("i", "c"), 1, parked=True), FactsCache()).parked
     assert from_profile("default", AgentProfile("a", team="red")).team == "red"

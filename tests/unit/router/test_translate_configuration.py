@@ -15,8 +15,8 @@ from services.router.domain.model import (
     Operator,
     Order,
     OverflowRule,
+    PickUpTarget,
     PoolConfig,
-    PromisedPickUp,
     QueueConfig,
     Ring,
     Selector,
@@ -123,10 +123,10 @@ def test_pick_up_is_promised_by_the_sla_policies_of_a_queue_in_their_order() -> 
             policy(name="rest", targets=[target(kind=other, desired_ms=1), target(kind=pick_up, desired_ms=8)]),
         ],
     )
-    gold, none, rest = PromisedPickUp(5, (), ("gold",)), PromisedPickUp(0), PromisedPickUp(8)
-    assert [q.promises for q in to_pool(config, "default").queues] == [
+    gold, none, rest = PickUpTarget(5, (), ("gold",)), PickUpTarget(0), PickUpTarget(8)
+    assert [q.pick_up_targets for q in to_pool(config, "default").queues] == [
         (gold, none, rest),
-        (gold, none, PromisedPickUp(7, ("voice",), ()), rest),
+        (gold, none, PickUpTarget(7, ("voice",), ()), rest),
     ]
 
 

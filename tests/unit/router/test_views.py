@@ -141,11 +141,11 @@ def test_the_announced_wait_is_the_whole_wait_and_is_compared_with_the_assignmen
     """Position 2 behind one that waits; then, after 5 s, rerouted within its queue: the time it has waited counts."""
     world = drained()
     world.enqueue("new")
-    work = world.engine.core.works["new"]
-    assert work.announced == (16_848, 38_736)
+    interaction = world.engine.core.interactions["new"]
+    assert interaction.announced == (16_848, 38_736)
     world.wait(5_000)
     world.tell(cmd.Reroute("new"))
-    assert work.announced == (21_848, 43_736)
+    assert interaction.announced == (21_848, 43_736)
 
 
 def test_an_agent_of_another_queue_or_without_skills_or_channels_is_not_free() -> None:

@@ -63,7 +63,7 @@ def memory(engine: Engine) -> dict[Entity, Any]:
     core = engine.core
     kinds: dict[str, Any] = {
         "a": core.agents,
-        "i": core.works,
+        "i": core.interactions,
         "l": core.leases,
         "p": core.last_agent,
         "q": core.histories,
@@ -91,9 +91,11 @@ def without_leases(entries: dict[Entity, Any]) -> dict[Entity, Any]:
 
 def derived(core: Core) -> dict[str, Any]:
     """Return the state that is not written, because it follows from the rest."""
-    works = {
-        work.id: (work.line.key, work.line.need.key, work.rank, work.wake_at) if work.line is not None else work.wake_at
-        for work in core.works.values()
+    interactions = {
+        interaction.id: (interaction.line.key, interaction.line.need.key, interaction.rank, interaction.wake_at)
+        if interaction.line is not None
+        else interaction.wake_at
+        for interaction in core.interactions.values()
     }
     agents = {
         agent.id: (
@@ -104,13 +106,13 @@ def derived(core: Core) -> dict[str, Any]:
         for agent in core.agents.values()
     }
     return {
-        "works": works,
+        "interactions": interactions,
         "agents": agents,
         "leases": {session.session_id: session.lease_until for session in core.sessions.values()},
         "teams": {team: set(members) for team, members in core.teams.items() if members},
         "turns": core.turns,
         "demand": core.watches_demand,
-        "lines": {(line.need.key, line.key): sorted(line.works) for line in core.lines.filled},
+        "lines": {(line.need.key, line.key): sorted(line.interactions) for line in core.lines.filled},
         "reserved": {
             agent: {(line.need.key, line.key) for line in lines} for agent, lines in core.lines.reserved.items()
         },
@@ -129,12 +131,12 @@ def test_the_changelog_equals_the_state_and_a_restored_engine_is_the_same(game: 
     lane = Written()
     for n, (now, command) in enumerate(play(game).log):
         newest = {e.facts.interaction_id: e for e in lane.batch(now, command) if isinstance(e, fx.Event)}
-        for work in lane.engine.core.works.values():
-            event = newest.get(work.id)
+        for interaction in lane.engine.core.interactions.values():
+            event = newest.get(interaction.id)
             if event is not None:
                 # The team's time may end when it is put back into a line, and no event reports that.
-                told = replace(event.facts, preferred_team=work.facts.preferred_team)
-                assert (work.epoch, work.reason, work.facts) == (event.epoch, event.reason, told)
+                told = replace(event.facts, preferred_team=interaction.facts.preferred_team)
+                assert (interaction.epoch, interaction.reason, interaction.facts) == (event.epoch, event.reason, told)
         there = without_leases(memory(lane.engine))
         assert without_leases(lane.read()) == there, command
         if n % 5 == 4:

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Any
 
 from services.router.domain import effects as fx
-from services.router.domain.model import Facts
+from services.router.domain.model import InteractionAttributes
 from tests.unit.router.world import GATEWAY, START
 
 _BELOW = "\n  "
@@ -33,7 +33,7 @@ def _line(value: Any) -> str:
     words = [type(value).__name__]
     for f in fields(value):
         held = getattr(value, f.name)
-        if isinstance(held, Facts):
+        if isinstance(held, InteractionAttributes):
             words.append(held.interaction_id)
         elif isinstance(value, fx.Event) and f.name in ("epoch", "reason"):
             words.append(str(held))

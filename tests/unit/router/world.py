@@ -13,7 +13,7 @@ from services.router.domain.model import (
     CapacityProfile,
     ChannelCapacity,
     Choice,
-    Facts,
+    InteractionAttributes,
     Operator,
     PoolConfig,
     QueueConfig,
@@ -109,7 +109,7 @@ class World:
     def enqueue(self, interaction_id: str = "", queue: str = "q", **more: Any) -> list[fx.Effect]:
         """Queue a new interaction that arrives now."""
         name = interaction_id or self.fresh()
-        facts = Facts(
+        facts = InteractionAttributes(
             name,
             f"c-{name}",
             queue=queue,
@@ -119,19 +119,19 @@ class World:
 
     def accept(self, interaction_id: str) -> str:
         """Accept it, by the agent who has its offer."""
-        offer = self.engine.core.works[interaction_id].offer
+        offer = self.engine.core.interactions[interaction_id].offer
         assert offer is not None, f"{interaction_id} is not offered"
         return self.ask(cmd.AcceptOffer(offer.agent_id, offer.offer_id))
 
     def decline(self, interaction_id: str, retry_after_ms: int = 0) -> list[fx.Effect]:
         """Decline it, by the agent who has its offer."""
-        offer = self.engine.core.works[interaction_id].offer
+        offer = self.engine.core.interactions[interaction_id].offer
         assert offer is not None, f"{interaction_id} is not offered"
         return self.tell(cmd.DeclineOffer(offer.agent_id, offer.offer_id, retry_after_ms=retry_after_ms))
 
     def complete(self, interaction_id: str) -> list[fx.Effect]:
         """Complete it, by the holder."""
-        holder = self.engine.core.works[interaction_id].agent_id
+        holder = self.engine.core.interactions[interaction_id].agent_id
         return self.tell(cmd.CompleteInteraction(holder, interaction_id, "solved"))
 
     def holds(self, agent: str, *interactions: str) -> None:
@@ -143,8 +143,8 @@ class World:
 
     def offered(self, interaction_id: str) -> str:
         """Return the agent who has its offer; empty without an offer."""
-        work = self.engine.core.works.get(interaction_id)
-        return work.offer.agent_id if work is not None and work.offer is not None else ""
+        interaction = self.engine.core.interactions.get(interaction_id)
+        return interaction.offer.agent_id if interaction is not None and interaction.offer is not None else ""
 
     def state(self, agent: str) -> AgentState:
         """Return an agent's state."""

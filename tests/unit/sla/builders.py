@@ -5,13 +5,13 @@ from functools import cache
 from typing import Any
 
 from services.sla.adapters.business_calendar import caching_calendars
-from services.sla.domain.adoption import Adoption, PolicyList
 from services.sla.domain.book import Book, CalendarOf
 from services.sla.domain.calendar import CalendarSpec
 from services.sla.domain.engine import Engine
-from services.sla.domain.facts import Fact, FactKind, Occurrence
+from services.sla.domain.facts import Occurrence, RoutingFact, RoutingFactKind
+from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.policy import Plan, Policy, Target, TargetPlan
-from services.sla.domain.work import Work
+from services.sla.domain.policy_changes import PolicyChanges, PolicyList
 from services.sla.translate import state
 
 T0 = 1_700_000_000_000
@@ -55,7 +55,7 @@ def a_policy(
 
 
 def a_fact(
-    kind: FactKind,
+    kind: RoutingFactKind,
     at: int = T0,
     *,
     interaction: str = "i1",
@@ -67,8 +67,8 @@ def a_fact(
     agent: str = "sara",
     again: bool = False,
     **more: Any,
-) -> Fact:
-    return Fact(
+) -> RoutingFact:
+    return RoutingFact(
         kind,
         f"e-{interaction}-{kind.name}-{at}-{epoch}",
         "acme",
@@ -94,10 +94,10 @@ class Watched:
         self.policies = policies or (a_policy(),)
         self.book = Book(calendars(), FORGET_AFTER)
         self.engine = Engine(self.book)
-        self.adoption = Adoption(self.book)
+        self.policy_changes = PolicyChanges(self.book)
         self.told: list[Occurrence] = []
 
-    def happens(self, kind: FactKind, at: int = T0, *, read_at: int = 0, **fact: object) -> list[str]:
+    def happens(self, kind: RoutingFactKind, at: int = T0, *, read_at: int = 0, **fact: object) -> list[str]:
         """Apply a fact, read when it occurred or later; return the new occurrences in short form."""
         found = self.engine.handle(a_fact(kind, at, **fact), self.policies, read_at or at)  # type: ignore[arg-type]  # the builder's own keywords
         self.told += found
@@ -112,16 +112,16 @@ class Watched:
     def configured(self, at: int, *policies: Policy, version: int, most: int = 1_000) -> list[str]:
         """Put another configuration into force."""
         self.policies = policies
-        found = self.adoption.look({"acme": PolicyList(version, policies)}, at, most)
+        found = self.policy_changes.look({"acme": PolicyList(version, policies)}, at, most)
         self.told += found
         return short(found)
 
     def restored(self) -> "Watched":
         """Return another engine with the same state, restored from bytes."""
         other = Watched(*self.policies)
-        for work in self.book.works.values():
-            kept = state.decode(state.work_key(work.interaction_id), state.encode(work))
-            assert isinstance(kept, Work)
+        for interaction in self.book.interactions.values():
+            kept = state.decode(state.work_key(interaction.interaction_id), state.encode(interaction))
+            assert isinstance(kept, TrackedInteraction)
             other.book.restore_work(kept)
         for plan in self.book.plans.values():
             kept_plan = state.decode(state.plan_key(plan.plan_id), state.encode(plan))

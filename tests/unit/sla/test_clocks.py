@@ -1,11 +1,11 @@
 """Events that pause a clock, events that do not, and events that reopen a closed interaction."""
 
-from services.sla.domain.facts import FactKind
+from services.sla.domain.facts import RoutingFactKind
 from services.sla.domain.policy import Target
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target, all_targets
 
-QUEUED, ASSIGNED, REPLIED = FactKind.QUEUED, FactKind.ASSIGNED, FactKind.AGENT_REPLIED
-MESSAGED, COMPLETED, SCHEDULED = FactKind.CUSTOMER_MESSAGED, FactKind.COMPLETED, FactKind.SCHEDULED
+QUEUED, ASSIGNED, REPLIED = RoutingFactKind.QUEUED, RoutingFactKind.ASSIGNED, RoutingFactKind.AGENT_REPLIED
+MESSAGED, COMPLETED, SCHEDULED = RoutingFactKind.CUSTOMER_MESSAGED, RoutingFactKind.COMPLETED, RoutingFactKind.SCHEDULED
 
 
 class TestUntilAnAgreedTime:
@@ -74,7 +74,7 @@ class TestADeadlineSurvives:
         watched = Watched(a_policy(*all_targets()))
         watched.happens(QUEUED)
         assert watched.happens(ASSIGNED, T0 + MINUTE) == ["PICK_UP MET DESIRED"]
-        assert watched.happens(FactKind.MOVED, T0 + 2 * MINUTE, queue="support", tier="gold") == []
+        assert watched.happens(RoutingFactKind.MOVED, T0 + 2 * MINUTE, queue="support", tier="gold") == []
         assert watched.happens(QUEUED, T0 + 3 * MINUTE, queue="support", channel="email", again=True) == []
         assert watched.happens(ASSIGNED, T0 + 4 * MINUTE, channel="email") == []
         assert watched.happens(REPLIED, T0 + 9 * MINUTE, channel="email")[0] == "FIRST_RESPONSE MET DESIRED"
@@ -106,13 +106,13 @@ class TestADeadlineSurvives:
     def test_a_cancelled_interaction_is_not_reopened(self) -> None:
         watched = Watched()
         watched.happens(QUEUED)
-        watched.happens(FactKind.ABANDONED, T0 + 1, epoch=2)
+        watched.happens(RoutingFactKind.ABANDONED, T0 + 1, epoch=2)
         assert watched.happens(QUEUED, T0 + 2, again=True, epoch=3) == []
 
     def test_spam_cancels(self) -> None:
         watched = Watched(a_policy(a_target(Target.RESOLUTION)))
         watched.happens(QUEUED)
-        assert watched.happens(FactKind.CANCELLED, T0 + 1, reason="SPAM") == ["RESOLUTION CANCELLED"]
+        assert watched.happens(RoutingFactKind.CANCELLED, T0 + 1, reason="SPAM") == ["RESOLUTION CANCELLED"]
         assert watched.told[-1].reason == "SPAM"
         assert not watched.book.tallies
 

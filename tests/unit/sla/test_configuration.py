@@ -11,8 +11,8 @@ from chapar.config.v1 import config_pb2 as pb
 from services.chassis.errors import ChaparError
 from services.cli.config_files import load
 from services.sla.adapters.business_calendar import caching_calendars
-from services.sla.domain.adoption import PolicyList
 from services.sla.domain.policy import Level, Plan, Subject, Target, choose
+from services.sla.domain.policy_changes import PolicyList
 from services.sla.translate.configuration import calendar_spec, decode_promises, promises_of
 
 

@@ -2,14 +2,14 @@
 
 from services.sla.domain.calendar import CalendarSpec, OpenHours
 from services.sla.domain.deadlines import State
-from services.sla.domain.facts import FactKind, OccurrenceKind
+from services.sla.domain.facts import OccurrenceKind, RoutingFactKind
 from services.sla.domain.measures import TallyKey
 from services.sla.domain.policy import Level, Target
 from tests.unit.sla.builders import FORGET_AFTER, MINUTE, T0, Watched, a_policy, a_target
 from tests.unit.sla.oracle import in_zone
 
-QUEUED, ASSIGNED, REPLIED = FactKind.QUEUED, FactKind.ASSIGNED, FactKind.AGENT_REPLIED
-MESSAGED, COMPLETED = FactKind.CUSTOMER_MESSAGED, FactKind.COMPLETED
+QUEUED, ASSIGNED, REPLIED = RoutingFactKind.QUEUED, RoutingFactKind.ASSIGNED, RoutingFactKind.AGENT_REPLIED
+MESSAGED, COMPLETED = RoutingFactKind.CUSTOMER_MESSAGED, RoutingFactKind.COMPLETED
 
 
 def pick_up_only() -> Watched:
@@ -77,7 +77,7 @@ class TestPickUp:
     def test_a_transfer_keeps_the_deadline_and_changes_the_queue(self) -> None:
         watched = pick_up_only()
         watched.happens(QUEUED)
-        assert watched.happens(FactKind.MOVED, T0 + MINUTE, queue="support") == []
+        assert watched.happens(RoutingFactKind.MOVED, T0 + MINUTE, queue="support") == []
         watched.clock(T0 + 10 * MINUTE)
         assert (watched.told[-1].queue, watched.told[-1].desired_at_ms) == ("support", T0 + 10 * MINUTE)
 
@@ -121,7 +121,7 @@ class TestResponses:
         for turn in range(1, 40):
             watched.happens(REPLIED, T0 + 2 * turn * MINUTE)
             watched.happens(MESSAGED, T0 + (2 * turn + 1) * MINUTE)
-        assert [d.epoch for d in watched.book.works["i1"].deadlines] == list(range(32, 40))
+        assert [d.epoch for d in watched.book.interactions["i1"].deadlines] == list(range(32, 40))
 
 
 class TestResolution:
@@ -170,7 +170,7 @@ class TestTheEnd:
     def test_abandoned_cancels_everything(self) -> None:
         watched = Watched()
         watched.happens(QUEUED)
-        assert watched.happens(FactKind.ABANDONED, T0 + MINUTE) == [
+        assert watched.happens(RoutingFactKind.ABANDONED, T0 + MINUTE) == [
             "PICK_UP CANCELLED",
             "FIRST_RESPONSE CANCELLED",
             "RESOLUTION CANCELLED",
@@ -198,17 +198,17 @@ class TestTheEnd:
         watched.happens(QUEUED)
         watched.happens(COMPLETED, T0 + MINUTE)
         watched.clock(T0 + MINUTE + FORGET_AFTER - 1)
-        assert watched.book.works["i1"].closed_at_ms == T0 + MINUTE
+        assert watched.book.interactions["i1"].closed_at_ms == T0 + MINUTE
         watched.clock(T0 + MINUTE + FORGET_AFTER)
-        assert (watched.book.works, watched.book.plans, watched.book.next_wakeup()) == ({}, {}, None)
+        assert (watched.book.interactions, watched.book.plans, watched.book.next_wakeup()) == ({}, {}, None)
         changes = watched.book.take_changes()
-        assert "i1" in changes.works
+        assert "i1" in changes.interactions
         assert "acme/1/standard" in changes.plans
 
     def test_facts_do_not_change_a_closed_interaction(self) -> None:
         watched = Watched()
         watched.happens(QUEUED)
-        watched.happens(FactKind.CANCELLED, T0 + MINUTE)
+        watched.happens(RoutingFactKind.CANCELLED, T0 + MINUTE)
         assert watched.happens(QUEUED, T0 + 2 * MINUTE) == []
         assert watched.happens(REPLIED, T0 + 3 * MINUTE) == []
 
@@ -239,7 +239,7 @@ class TestPolicies:
         watched = Watched()
         assert watched.happens(QUEUED, again=True) == []
         assert watched.happens(ASSIGNED, T0 + 1) == []
-        assert not watched.book.works
+        assert not watched.book.interactions
 
 
 class TestRepetition:
@@ -307,5 +307,5 @@ class TestTimersKept:
             Target.RESOLUTION: 1,
         }
         assert watched.restored().book.open_by_target == watched.book.open_by_target
-        assert watched.book.works["i1"].deadlines[0].state is State.MET
-        assert watched.book.works["i1"].deadlines[0].met_level is Level.DESIRED
+        assert watched.book.interactions["i1"].deadlines[0].state is State.MET
+        assert watched.book.interactions["i1"].deadlines[0].met_level is Level.DESIRED

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.sla.domain.facts import FactKind, OccurrenceKind
+from services.sla.domain.facts import OccurrenceKind, RoutingFactKind
 from services.sla.domain.policy import Action, Escalation, Level, Point, Target, TargetPlan
 from services.sla.translate.events import event_of
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy
@@ -43,7 +43,7 @@ def test_each_action_is_reported_once_after_its_milestone() -> None:
             )
         )
     )
-    watched.happens(FactKind.QUEUED)
+    watched.happens(RoutingFactKind.QUEUED)
     watched.clock(T0 + 60 * MINUTE)
     found = [(o.kind.name, o.warning, o.action) for o in watched.told[1:]]
     assert found == [
@@ -63,8 +63,8 @@ def test_each_action_is_reported_once_after_its_milestone() -> None:
 
 def test_nothing_is_escalated_after_the_deadline_was_kept() -> None:
     watched = Watched(a_policy(a_plan(Escalation(Point.BREACH, RESCUE))))
-    watched.happens(FactKind.QUEUED)
-    watched.happens(FactKind.ASSIGNED, T0 + 19 * MINUTE)
+    watched.happens(RoutingFactKind.QUEUED)
+    watched.happens(RoutingFactKind.ASSIGNED, T0 + 19 * MINUTE)
     watched.clock(T0 + 60 * MINUTE)
     assert not [o for o in watched.told if o.kind is OccurrenceKind.ESCALATED]
 
@@ -72,7 +72,7 @@ def test_nothing_is_escalated_after_the_deadline_was_kept() -> None:
 def test_an_event_carries_the_action() -> None:
     action = Action(3, "rescue", "duty", True, (b"\n\x06senior",))
     watched = Watched(a_policy(a_plan(Escalation(Point.WARNING, action))))
-    watched.happens(FactKind.QUEUED)
+    watched.happens(RoutingFactKind.QUEUED)
     watched.clock(T0 + 5 * MINUTE)
     event = event_of(watched.told[-1])
     asked = event.action

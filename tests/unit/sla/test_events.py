@@ -4,7 +4,7 @@ import pytest
 
 from chapar.router.v1 import records_pb2 as router
 from services.chassis.kafka.records import InvalidRecord, Record
-from services.sla.domain.facts import FactKind
+from services.sla.domain.facts import RoutingFactKind
 from services.sla.translate.events import event_of, fact_of, order_of
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy
 
@@ -26,13 +26,19 @@ def an_event(**of: object) -> router.RoutingEvent:
 def test_a_queued_event() -> None:
     fact = fact_of(a_record(an_event(queued=router.InteractionQueued(again=True))))
     assert fact is not None
-    assert (fact.kind, fact.tier, fact.queue, fact.epoch, fact.again) == (FactKind.QUEUED, "gold", "sales", 4, True)
+    assert (fact.kind, fact.tier, fact.queue, fact.epoch, fact.again) == (
+        RoutingFactKind.QUEUED,
+        "gold",
+        "sales",
+        4,
+        True,
+    )
 
 
 def test_a_transfer_names_its_destination_queue() -> None:
     fact = fact_of(a_record(an_event(transferred=router.InteractionTransferred(queue="support"))))
     assert fact is not None
-    assert (fact.kind, fact.queue) == (FactKind.MOVED, "support")
+    assert (fact.kind, fact.queue) == (RoutingFactKind.MOVED, "support")
 
 
 def test_a_fact_has_all_attributes_that_a_policy_may_use() -> None:
@@ -46,20 +52,20 @@ def test_a_fact_has_all_attributes_that_a_policy_may_use() -> None:
 def test_a_callback_has_its_time() -> None:
     fact = fact_of(a_record(an_event(scheduled=router.InteractionScheduled(start_at_ms=T0 + 5))))
     assert fact is not None
-    assert (fact.kind, fact.start_at_ms) == (FactKind.SCHEDULED, T0 + 5)
+    assert (fact.kind, fact.start_at_ms) == (RoutingFactKind.SCHEDULED, T0 + 5)
 
 
 @pytest.mark.parametrize("disposition", ["spam", "auto_submitted"])
 def test_a_disposition_that_needs_no_agent_is_cancelled(disposition: str) -> None:
     fact = fact_of(a_record(an_event(completed=router.InteractionCompleted(disposition=disposition))))
     assert fact is not None
-    assert (fact.kind, fact.reason) == (FactKind.CANCELLED, disposition.upper())
+    assert (fact.kind, fact.reason) == (RoutingFactKind.CANCELLED, disposition.upper())
 
 
 def test_the_command_that_orders_a_queue() -> None:
     """One id for one event, the adequate level's time, and no change of the priority."""
     watched = Watched(a_policy(orders=True))
-    watched.happens(FactKind.QUEUED)
+    watched.happens(RoutingFactKind.QUEUED)
     command = order_of(watched.told[0], "e1")
     assert (
         command.command_id == order_of(watched.told[0], "e1").command_id != order_of(watched.told[0], "e2").command_id
@@ -109,7 +115,7 @@ def test_the_id_of_an_event_derives_from_its_cause() -> None:
     lives = []
     for name in ("i1", "i1", "i2"):
         watched = Watched()
-        watched.happens(FactKind.QUEUED, interaction=name)
+        watched.happens(RoutingFactKind.QUEUED, interaction=name)
         watched.clock(T0 + 3_600_000)
         lives.append([event_of(o).event_id for o in watched.told])
     assert lives[0] == lives[1]

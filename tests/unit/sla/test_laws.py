@@ -8,18 +8,18 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.sla.domain.calendar import CalendarSpec, OpenHours, RoundTheClock
-from services.sla.domain.facts import FactKind, Occurrence, OccurrenceKind
+from services.sla.domain.facts import Occurrence, OccurrenceKind, RoutingFactKind
 from services.sla.domain.policy import Target
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, all_targets, calendars, short
 
 OFFICE = CalendarSpec("Asia/Tehran", tuple(OpenHours(day, 8 * 60, 16 * 60) for day in (5, 6, 0, 1, 2)))
 KINDS = st.sampled_from(
     [
-        *[FactKind.ASSIGNED, FactKind.AGENT_REPLIED, FactKind.CUSTOMER_MESSAGED] * 4,
-        *[FactKind.MOVED, FactKind.QUEUED] * 2,
-        FactKind.COMPLETED,
-        FactKind.ABANDONED,
-        FactKind.CANCELLED,
+        *[RoutingFactKind.ASSIGNED, RoutingFactKind.AGENT_REPLIED, RoutingFactKind.CUSTOMER_MESSAGED] * 4,
+        *[RoutingFactKind.MOVED, RoutingFactKind.QUEUED] * 2,
+        RoutingFactKind.COMPLETED,
+        RoutingFactKind.ABANDONED,
+        RoutingFactKind.CANCELLED,
     ]
 )
 STEPS = st.lists(
@@ -35,7 +35,7 @@ DECIDED = {OccurrenceKind.MET, OccurrenceKind.CANCELLED}
 
 
 def live(
-    steps: list[tuple[FactKind | None, int, str]],
+    steps: list[tuple[RoutingFactKind | None, int, str]],
     calendar: CalendarSpec | None,
     between: Callable[[Watched], Watched] = lambda watched: watched,
 ) -> Watched:
@@ -44,13 +44,13 @@ def live(
     told: list[Occurrence] = []
     now = T0
     for name in ("i1", "i2"):
-        watched.happens(FactKind.QUEUED, now, interaction=name)
+        watched.happens(RoutingFactKind.QUEUED, now, interaction=name)
     for kind, passes, name in steps:
         now += passes
         if kind is None:
             watched.clock(now)
         else:
-            watched.happens(kind, now, interaction=name, again=kind is FactKind.QUEUED)
+            watched.happens(kind, now, interaction=name, again=kind is RoutingFactKind.QUEUED)
         told += watched.told
         watched = between(watched)
         watched.told = []
@@ -62,7 +62,7 @@ def live(
 @LIVES
 @given(STEPS, st.sampled_from([None, OFFICE]))
 def test_each_milestone_fires_at_most_once_and_each_deadline_is_decided_at_most_once(
-    steps: list[tuple[FactKind | None, int, str]], calendar: CalendarSpec | None
+    steps: list[tuple[RoutingFactKind | None, int, str]], calendar: CalendarSpec | None
 ) -> None:
     """Per (interaction, target, epoch): set once, each warning and each breach once, one end: met, cancelled or the
     adequate level."""
@@ -82,10 +82,10 @@ def test_each_milestone_fires_at_most_once_and_each_deadline_is_decided_at_most_
 
 
 @LIVES
-@example([(None, 1, "i1"), (FactKind.COMPLETED, 0, "i2"), (FactKind.QUEUED, 0, "i2")], None)
+@example([(None, 1, "i1"), (RoutingFactKind.COMPLETED, 0, "i2"), (RoutingFactKind.QUEUED, 0, "i2")], None)
 @given(STEPS, st.sampled_from([None, OFFICE]))
 def test_nothing_is_early_and_used_time_is_open_time_less_pauses(
-    steps: list[tuple[FactKind | None, int, str]], calendar: CalendarSpec | None
+    steps: list[tuple[RoutingFactKind | None, int, str]], calendar: CalendarSpec | None
 ) -> None:
     """Each milestone is reported at or after its due time. The calendar time used, summed between the reported
     pauses, is exactly the time allowed."""
@@ -120,11 +120,11 @@ def test_nothing_is_early_and_used_time_is_open_time_less_pauses(
 @LIVES
 @given(STEPS, st.sampled_from([None, OFFICE]))
 def test_a_restore_after_every_step_changes_nothing(
-    steps: list[tuple[FactKind | None, int, str]], calendar: CalendarSpec | None
+    steps: list[tuple[RoutingFactKind | None, int, str]], calendar: CalendarSpec | None
 ) -> None:
     """An engine that is rebuilt from its stored bytes between any two steps reports the same, to the last field."""
     steady = live(steps, calendar)
     restless = live(steps, calendar, between=Watched.restored)
     assert restless.told == steady.told
-    assert restless.book.works == steady.book.works
+    assert restless.book.interactions == steady.book.interactions
     assert restless.book.tallies == steady.book.tallies

@@ -5,9 +5,9 @@ import pytest
 from chapar.config.v1 import config_pb2 as pb
 from services.chassis.errors import ChaparError
 from services.sla.adapters.business_calendar import caching_calendars
-from services.sla.domain.adoption import PolicyList
-from services.sla.domain.facts import FactKind
+from services.sla.domain.facts import RoutingFactKind
 from services.sla.domain.policy import Subject, choose
+from services.sla.domain.policy_changes import PolicyList
 from services.sla.translate.configuration import promises_of
 from tests.unit.sla.builders import T0, Watched, a_policy, a_target
 
@@ -101,7 +101,7 @@ def test_the_policy_is_chosen_by_the_attributes_at_the_first_queueing() -> None:
     """A transfer, another priority and another label change nothing."""
     gold = a_policy(a_target(), name="gold", tiers=["gold"], priority_at_least=5)
     watched = Watched(gold)
-    watched.happens(FactKind.QUEUED, tier="gold", priority=5, labels=(("tier", "gold"),))
-    assert watched.happens(FactKind.MOVED, T0 + 1, queue="other", priority=0) == []
-    assert watched.book.works["i1"].subject.priority == 5
-    assert watched.happens(FactKind.ASSIGNED, T0 + 2) == ["PICK_UP MET DESIRED"]
+    watched.happens(RoutingFactKind.QUEUED, tier="gold", priority=5, labels=(("tier", "gold"),))
+    assert watched.happens(RoutingFactKind.MOVED, T0 + 1, queue="other", priority=0) == []
+    assert watched.book.interactions["i1"].subject.priority == 5
+    assert watched.happens(RoutingFactKind.ASSIGNED, T0 + 2) == ["PICK_UP MET DESIRED"]

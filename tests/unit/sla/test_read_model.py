@@ -2,7 +2,7 @@
 
 from services.chassis.kafka.records import Record
 from services.sla.adapters.read_model import FIRST, ReadModel
-from services.sla.domain.facts import FactKind
+from services.sla.domain.facts import RoutingFactKind
 from services.sla.domain.measures import Tally, TallyKey
 from services.sla.domain.policy import Target
 from services.sla.translate import state
@@ -25,25 +25,25 @@ class Followed:
         for plan_id in changes.plans:
             plan = book.plans.get(plan_id)
             self.put(state.plan_key(plan_id), state.encode(plan) if plan else None)
-        for name in changes.works:
-            work = book.works.get(name)
-            self.put(state.work_key(name), state.encode(work) if work else None)
+        for name in changes.interactions:
+            interaction = book.interactions.get(name)
+            self.put(state.work_key(name), state.encode(interaction) if interaction else None)
         for key in changes.tallies:
             self.put(state.tally_key(key), state.encode(book.tallies[key]))
 
     def at_risk(self, within: int = 3_600_000, tenant: str = "acme", queue: str = "") -> list[tuple[str, str]]:
         found = self.model.at_risk(tenant, FIRST, T0 + within, queue)
-        return [(work.interaction_id, deadline.target.name) for _, work, deadline in found]
+        return [(interaction.interaction_id, deadline.target.name) for _, interaction, deadline in found]
 
 
 def test_the_nearest_first_and_only_running_deadlines() -> None:
     """Kept, paused, breached and cancelled deadlines are not at risk."""
     f = Followed()
     for number, name in enumerate(("b", "a", "c")):
-        f.watched.happens(FactKind.QUEUED, T0 + number * MINUTE, interaction=name, arrived=T0)
-    f.watched.happens(FactKind.ASSIGNED, T0 + 3 * MINUTE, interaction="b")
-    f.watched.happens(FactKind.AGENT_REPLIED, T0 + 3 * MINUTE, interaction="b")
-    f.watched.happens(FactKind.ABANDONED, T0 + 3 * MINUTE, interaction="c")
+        f.watched.happens(RoutingFactKind.QUEUED, T0 + number * MINUTE, interaction=name, arrived=T0)
+    f.watched.happens(RoutingFactKind.ASSIGNED, T0 + 3 * MINUTE, interaction="b")
+    f.watched.happens(RoutingFactKind.AGENT_REPLIED, T0 + 3 * MINUTE, interaction="b")
+    f.watched.happens(RoutingFactKind.ABANDONED, T0 + 3 * MINUTE, interaction="c")
     f.write()
     assert f.at_risk() == [("a", "RESOLUTION"), ("a", "PICK_UP")]
     assert f.at_risk(within=20 * MINUTE) == [("a", "RESOLUTION")]
@@ -53,14 +53,14 @@ def test_the_nearest_first_and_only_running_deadlines() -> None:
 
 def test_an_interaction_forgotten_by_the_lane_is_gone() -> None:
     f = Followed()
-    f.watched.happens(FactKind.QUEUED)
-    f.watched.happens(FactKind.COMPLETED, T0 + MINUTE)
+    f.watched.happens(RoutingFactKind.QUEUED)
+    f.watched.happens(RoutingFactKind.COMPLETED, T0 + MINUTE)
     f.write()
-    assert f.model.work("acme", "i1") is not None
-    assert f.model.work("other", "i1") is None
+    assert f.model.interaction("acme", "i1") is not None
+    assert f.model.interaction("other", "i1") is None
     f.watched.clock(T0 + 60 * MINUTE)
     f.write()
-    assert f.model.work("acme", "i1") is None
+    assert f.model.interaction("acme", "i1") is None
     assert f.at_risk() == []
 
 
@@ -68,13 +68,13 @@ def test_a_page_continues_where_the_last_one_ended() -> None:
     """This holds also if the deadline at which the page ended is gone meanwhile."""
     f = Followed()
     for name in ("a", "b", "c"):
-        f.watched.happens(FactKind.QUEUED, interaction=name)
+        f.watched.happens(RoutingFactKind.QUEUED, interaction=name)
     f.write()
     first, *_ = f.model.at_risk("acme", FIRST, T0 + 3_600_000, "")
-    f.watched.happens(FactKind.ABANDONED, T0 + 1, interaction=first[1].interaction_id)
+    f.watched.happens(RoutingFactKind.ABANDONED, T0 + 1, interaction=first[1].interaction_id)
     f.write()
     rest = f.model.at_risk("acme", place_of(cursor_of(first[0])), T0 + 3_600_000, "")
-    assert [work.interaction_id for _, work, _ in rest] == ["b", "b", "c", "c"]
+    assert [interaction.interaction_id for _, interaction, _ in rest] == ["b", "b", "c", "c"]
 
 
 def test_tallies_of_all_partitions_are_added_but_not_those_of_other_tenants() -> None:
@@ -82,7 +82,7 @@ def test_tallies_of_all_partitions_are_added_but_not_those_of_other_tenants() ->
     for partition, tenant, kept in ((0, "acme", 3), (1, "acme", 4), (1, "other", 50)):
         key = TallyKey(tenant, 19_000, "sales", "webchat", Target.PICK_UP)
         f.put(state.tally_key(key), state.encode(Tally(kept_desired=kept)), partition)
-    f.watched.happens(FactKind.QUEUED)
+    f.watched.happens(RoutingFactKind.QUEUED)
     f.write()
     assert sum(tally.kept_desired for _, tally in f.model.tallies("acme")) == 7
     assert f.model.open("acme", "", "", Target.PICK_UP) == 1
@@ -94,22 +94,24 @@ def test_a_deadline_as_readers_see_it() -> None:
     """Used and remaining time are calendar time, now; after a breach the remaining time is negative and the overdue
     time grows."""
     f = Followed()
-    f.watched.happens(FactKind.QUEUED)
-    work, plan = f.watched.book.works["i1"], f.watched.book.plans["acme/1/standard"]
-    pick_up = work.deadlines[0]
-    view = deadline_view(work, pick_up, plan, f.watched.book.time_of(work), T0 + 5 * MINUTE)
+    f.watched.happens(RoutingFactKind.QUEUED)
+    interaction, plan = f.watched.book.interactions["i1"], f.watched.book.plans["acme/1/standard"]
+    pick_up = interaction.deadlines[0]
+    view = deadline_view(interaction, pick_up, plan, f.watched.book.time_of(interaction), T0 + 5 * MINUTE)
     assert (view.used_ms, view.remaining_ms) == (5 * MINUTE, 15 * MINUTE)
     assert view.adequate_at.ToMilliseconds() == T0 + 20 * MINUTE
     f.watched.clock(T0 + 20 * MINUTE)
-    late = deadline_view(work, pick_up, plan, f.watched.book.time_of(work), T0 + 27 * MINUTE)
+    late = deadline_view(interaction, pick_up, plan, f.watched.book.time_of(interaction), T0 + 27 * MINUTE)
     assert (late.used_ms, late.remaining_ms) == (20 * MINUTE, -7 * MINUTE)
 
 
 def test_a_paused_deadline_shows_no_due_time() -> None:
     f = Followed()
-    f.watched.happens(FactKind.QUEUED)
-    f.watched.happens(FactKind.AGENT_REPLIED, T0 + 4 * MINUTE)
-    work, plan = f.watched.book.works["i1"], f.watched.book.plans["acme/1/standard"]
-    view = deadline_view(work, work.deadlines[1], plan, f.watched.book.time_of(work), T0 + 90 * MINUTE)
+    f.watched.happens(RoutingFactKind.QUEUED)
+    f.watched.happens(RoutingFactKind.AGENT_REPLIED, T0 + 4 * MINUTE)
+    interaction, plan = f.watched.book.interactions["i1"], f.watched.book.plans["acme/1/standard"]
+    view = deadline_view(
+        interaction, interaction.deadlines[1], plan, f.watched.book.time_of(interaction), T0 + 90 * MINUTE
+    )
     assert not view.HasField("adequate_at")
     assert (view.used_ms, view.remaining_ms) == (4 * MINUTE, 16 * MINUTE)

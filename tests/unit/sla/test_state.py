@@ -3,9 +3,9 @@
 import msgspec
 
 from services.sla.domain.deadlines import State
-from services.sla.domain.facts import FactKind
+from services.sla.domain.facts import RoutingFactKind
+from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.policy import NOTHING_KNOWN, SCHEDULE_PAUSES, Plan
-from services.sla.domain.work import Work
 from services.sla.translate import state
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target
 
@@ -68,24 +68,24 @@ def test_state_written_before_escalations_existed_still_works() -> None:
     passed, the rest fire at their time, and a new policy with `applies_to_open` is chosen by queue and channel."""
     watched = Watched()
     plan = state.decode(state.plan_key("acme/1/standard"), msgspec.msgpack.encode(OLD_PLAN))
-    work = state.decode(state.work_key("i1"), msgspec.msgpack.encode(OLD_WORK))
+    interaction = state.decode(state.work_key("i1"), msgspec.msgpack.encode(OLD_WORK))
     assert isinstance(plan, Plan)
-    assert isinstance(work, Work)
-    assert (plan.pause_until_scheduled, work.subject) == (SCHEDULE_PAUSES, NOTHING_KNOWN)
-    watched.book.restore_work(work)
+    assert isinstance(interaction, TrackedInteraction)
+    assert (plan.pause_until_scheduled, interaction.subject) == (SCHEDULE_PAUSES, NOTHING_KNOWN)
+    watched.book.restore_work(interaction)
     watched.book.restore_plan(plan)
     assert watched.clock(T0 + 15 * MINUTE) == ["PICK_UP WARNED 0.75"]
     stricter = a_policy(a_target(adequate=16 * MINUTE), queues=["sales"], version=2, applies_to_open=True)
     watched.configured(T0 + 15 * MINUTE, stricter, version=2)
     assert watched.clock(T0 + 16 * MINUTE) == ["PICK_UP BREACHED ADEQUATE"]
-    assert watched.book.works["i1"].deadlines[0].state is State.BREACHED
+    assert watched.book.interactions["i1"].deadlines[0].state is State.BREACHED
 
 
 def test_equal_subjects_are_kept_once_also_after_a_restore() -> None:
     watched = Watched()
     for name in ("i1", "i2"):
-        watched.happens(FactKind.QUEUED, interaction=name, tier="gold", labels=(("tier", "gold"),))
+        watched.happens(RoutingFactKind.QUEUED, interaction=name, tier="gold", labels=(("tier", "gold"),))
     for book in (watched.book, watched.restored().book):
-        one, two = book.works.values()
+        one, two = book.interactions.values()
         assert one.subject is two.subject
         assert one.queue is two.queue

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from services.sla.domain.deadlines import State
-from services.sla.domain.facts import FactKind, Occurrence, OccurrenceKind
+from services.sla.domain.facts import Occurrence, OccurrenceKind, RoutingFactKind
 from services.sla.domain.policy import Action, Escalation, Level, Point, Policy, Target, TargetPlan
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy
 
@@ -55,7 +55,7 @@ class Lives(RuleBasedStateMachine):
         self.lives: Counter[str] = Counter()
 
     # ── ── events ──────────────────────────────────────────────────────────────────────────────────────────────────
-    def fact(self, kind: FactKind, name: str, passes: int, late: int = 0, **of: Any) -> None:
+    def fact(self, kind: RoutingFactKind, name: str, passes: int, late: int = 0, **of: Any) -> None:
         self.now += passes
         self.epoch += 1
         at = self.now
@@ -71,7 +71,7 @@ class Lives(RuleBasedStateMachine):
 
     def begins(self, name: str, start: int) -> bool:
         """Return whether a new interaction begins: the engine does not know the one before."""
-        if self.named(name) in self.watched.book.works:
+        if self.named(name) in self.watched.book.interactions:
             return False
         self.lives[name] += 1
         self.starts[self.named(name)] = start
@@ -80,32 +80,39 @@ class Lives(RuleBasedStateMachine):
     @rule(name=NAMES, passes=PASSES)
     def queued(self, name: str, passes: int) -> None:
         again = not self.begins(name, self.now + passes)
-        self.fact(FactKind.QUEUED, name, passes, again=again)
+        self.fact(RoutingFactKind.QUEUED, name, passes, again=again)
 
     @rule(name=NAMES, passes=PASSES, ahead=st.integers(1, 60 * MINUTE))
     def scheduled(self, name: str, passes: int, ahead: int) -> None:
         start = self.now + passes + ahead
         self.begins(name, start)
-        self.fact(FactKind.SCHEDULED, name, passes, start_at_ms=start, arrived=start)
-
-    @rule(name=NAMES, passes=PASSES, late=PASSES, kind=st.sampled_from([FactKind.ASSIGNED, FactKind.AGENT_REPLIED]))
-    def agent_acts(self, name: str, passes: int, late: int, kind: FactKind) -> None:
-        self.fact(kind, name, passes, late)
-
-    @rule(name=NAMES, passes=PASSES, late=PASSES)
-    def customer_writes(self, name: str, passes: int, late: int) -> None:
-        self.fact(FactKind.CUSTOMER_MESSAGED, name, passes, late)
-
-    @rule(name=NAMES, passes=PASSES)
-    def moved(self, name: str, passes: int) -> None:
-        self.fact(FactKind.MOVED, name, passes, queue="support", channel="email", tier="gold")
+        self.fact(RoutingFactKind.SCHEDULED, name, passes, start_at_ms=start, arrived=start)
 
     @rule(
         name=NAMES,
         passes=PASSES,
-        kind=st.sampled_from([FactKind.COMPLETED, FactKind.COMPLETED, FactKind.ABANDONED, FactKind.CANCELLED]),
+        late=PASSES,
+        kind=st.sampled_from([RoutingFactKind.ASSIGNED, RoutingFactKind.AGENT_REPLIED]),
     )
-    def closed(self, name: str, passes: int, kind: FactKind) -> None:
+    def agent_acts(self, name: str, passes: int, late: int, kind: RoutingFactKind) -> None:
+        self.fact(kind, name, passes, late)
+
+    @rule(name=NAMES, passes=PASSES, late=PASSES)
+    def customer_writes(self, name: str, passes: int, late: int) -> None:
+        self.fact(RoutingFactKind.CUSTOMER_MESSAGED, name, passes, late)
+
+    @rule(name=NAMES, passes=PASSES)
+    def moved(self, name: str, passes: int) -> None:
+        self.fact(RoutingFactKind.MOVED, name, passes, queue="support", channel="email", tier="gold")
+
+    @rule(
+        name=NAMES,
+        passes=PASSES,
+        kind=st.sampled_from(
+            [RoutingFactKind.COMPLETED, RoutingFactKind.COMPLETED, RoutingFactKind.ABANDONED, RoutingFactKind.CANCELLED]
+        ),
+    )
+    def closed(self, name: str, passes: int, kind: RoutingFactKind) -> None:
         self.fact(kind, name, passes)
 
     @rule(passes=PASSES)
@@ -128,7 +135,7 @@ class Lives(RuleBasedStateMachine):
     def another_owner(self) -> None:
         before = self.watched
         self.watched = before.restored()
-        assert self.watched.book.works == before.book.works
+        assert self.watched.book.interactions == before.book.interactions
         assert self.watched.book.open_by_target == before.book.open_by_target
         assert self.watched.book.next_wakeup() == before.book.next_wakeup()
 
@@ -171,11 +178,11 @@ class Lives(RuleBasedStateMachine):
             first = o.target is not Target.NEXT_RESPONSE and o.epoch == 1
             since = self.starts[o.interaction_id] if first else o.occurred_at_ms
             if o.target is Target.NEXT_RESPONSE or o.epoch > 1:
-                since = self.watched.book.works[o.interaction_id].last_ms
+                since = self.watched.book.interactions[o.interaction_id].last_ms
             self.clocks[promise] = (o.used_ms, since)
             return
         used, since_ms = self.clocks[promise]
-        at = self.watched.book.works[o.interaction_id].last_ms
+        at = self.watched.book.interactions[o.interaction_id].last_ms
         if o.reason == "POLICY_CHANGED":
             at = o.occurred_at_ms
         if o.kind is OccurrenceKind.RESUMED:
@@ -191,15 +198,15 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def counts_are_those_of_what_is_there(self) -> None:
         book = self.watched.book
-        deadlines = [d for work in book.works.values() for d in work.deadlines]
+        deadlines = [d for interaction in book.interactions.values() for d in interaction.deadlines]
         assert book.open_by_target == {t: sum(d.open and d.target is t for d in deadlines) for t in Target}
-        assert set(book.plans) == {work.plan_id for work in book.works.values()}
-        for work in book.works.values():
-            if work.closed_at_ms:
-                assert not any(d.open for d in work.deadlines)
-            for deadline in work.deadlines:
+        assert set(book.plans) == {interaction.plan_id for interaction in book.interactions.values()}
+        for interaction in book.interactions.values():
+            if interaction.closed_at_ms:
+                assert not any(d.open for d in interaction.deadlines)
+            for deadline in interaction.deadlines:
                 if deadline.state is State.RUNNING:
-                    target = book.target_plan(work, deadline)
+                    target = book.target_plan(interaction, deadline)
                     assert len(deadline.dues) == len(target.milestones)
                     assert list(deadline.dues) == sorted(deadline.dues)
 

@@ -7,10 +7,10 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
 from services.sla.adapters.lane import DeadlineProcessor
 from services.sla.adapters.telemetry import Telemetry
-from services.sla.domain.facts import FactKind, OccurrenceKind
-from services.sla.domain.insight import Insight
-from services.sla.domain.pace import Pace
+from services.sla.domain.analytics import Analytics
+from services.sla.domain.facts import OccurrenceKind, RoutingFactKind
 from services.sla.domain.policy import Target
+from services.sla.domain.watermark import Watermark
 from services.sla.settings import SlaSettings
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_fact
 
@@ -21,11 +21,11 @@ def test_committed_occurrences_are_counted_and_held_deadlines_are_shown() -> Non
     metrics, clock = Metrics(), ManualClock(T0)
     telemetry = Telemetry(metrics, clock)
     watched = Watched()
-    processor = DeadlineProcessor(watched.book, Pace(), dict, telemetry.committed)
+    processor = DeadlineProcessor(watched.book, Watermark(), dict, telemetry.committed)
     telemetry.owned(0, processor)
-    watched.happens(FactKind.QUEUED)
+    watched.happens(RoutingFactKind.QUEUED)
     watched.clock(T0 + 10 * MINUTE)
-    watched.happens(FactKind.ASSIGNED, T0 + 11 * MINUTE)
+    watched.happens(RoutingFactKind.ASSIGNED, T0 + 11 * MINUTE)
     telemetry.committed(watched.told)
     telemetry.look()
     assert metrics.value("chapar_sla_deadlines_armed_total", "PICK_UP", "ADEQUATE") == 1
@@ -48,16 +48,16 @@ def test_forecasts_and_durations_are_shown() -> None:
     metrics = Metrics()
     telemetry = Telemetry(metrics, ManualClock(T0))
     watched = Watched()
-    processor = DeadlineProcessor(watched.book, Pace(), dict, telemetry.committed, measured=telemetry.measured)
+    processor = DeadlineProcessor(watched.book, Watermark(), dict, telemetry.committed, measured=telemetry.measured)
     telemetry.owned(0, processor)
-    found = watched.engine.handle(a_fact(FactKind.QUEUED), watched.policies, T0)
-    processor.insight.observe(a_fact(FactKind.QUEUED), found, T0)
+    found = watched.engine.handle(a_fact(RoutingFactKind.QUEUED), watched.policies, T0)
+    processor.analytics.observe(a_fact(RoutingFactKind.QUEUED), found, T0)
     telemetry.look()
     assert metrics.value("chapar_sla_forecast_open", "PICK_UP", "sales") == 1
     assert metrics.value("chapar_sla_at_risk", "PICK_UP", "sales") == 0
-    met = a_fact(FactKind.ASSIGNED, T0 + MINUTE, epoch=2)
-    processor.insight.observe(met, watched.engine.handle(met, (), T0 + MINUTE), T0 + MINUTE)
-    telemetry.measured(processor.insight.noted)
+    met = a_fact(RoutingFactKind.ASSIGNED, T0 + MINUTE, epoch=2)
+    processor.analytics.observe(met, watched.engine.handle(met, (), T0 + MINUTE), T0 + MINUTE)
+    telemetry.measured(processor.analytics.noted)
     telemetry.look()
     assert metrics.value("chapar_sla_forecast_open", "PICK_UP", "sales") == 0
     brier = metrics.value("chapar_sla_forecast_brier_ratio", "PICK_UP")
@@ -71,21 +71,21 @@ def test_a_removed_target_is_no_longer_forecast() -> None:
     """A change of policies removes a deadline: its forecast is neither counted nor learned from; the same holds for
     a story that ends undecided."""
     watched = Watched()
-    insight = Insight(watched.book, MINUTE)
-    found = watched.engine.handle(a_fact(FactKind.QUEUED, epoch=1), watched.policies, T0)
-    insight.observe(a_fact(FactKind.QUEUED, epoch=1), found, T0)
-    foresight = insight.foresight
-    assert foresight.followed["sales", Target.PICK_UP] == foresight.followed["sales", Target.RESOLUTION] == 1
-    work = watched.book.works["i1"]
-    work.deadlines = [d for d in work.deadlines if d.target is not Target.PICK_UP]
+    analytics = Analytics(watched.book, MINUTE)
+    found = watched.engine.handle(a_fact(RoutingFactKind.QUEUED, epoch=1), watched.policies, T0)
+    analytics.observe(a_fact(RoutingFactKind.QUEUED, epoch=1), found, T0)
+    forecasting = analytics.forecasting
+    assert forecasting.followed["sales", Target.PICK_UP] == forecasting.followed["sales", Target.RESOLUTION] == 1
+    interaction = watched.book.interactions["i1"]
+    interaction.deadlines = [d for d in interaction.deadlines if d.target is not Target.PICK_UP]
     gone = replace(next(o for o in found if o.target is Target.PICK_UP), kind=OccurrenceKind.CANCELLED)
-    insight.look([gone], T0 + 1)
-    assert foresight.followed["sales", Target.PICK_UP] == 0
-    assert not foresight.models["acme", Target.PICK_UP].learned
-    insight.observe(a_fact(FactKind.ABANDONED, T0 + 2, epoch=2), [], T0 + 2)
-    insight.advance(T0 + 2 * MINUTE, T0 + 2 * MINUTE)
-    assert not insight.stories
-    assert not +foresight.followed
+    analytics.look([gone], T0 + 1)
+    assert forecasting.followed["sales", Target.PICK_UP] == 0
+    assert not forecasting.models["acme", Target.PICK_UP].learned
+    analytics.observe(a_fact(RoutingFactKind.ABANDONED, T0 + 2, epoch=2), [], T0 + 2)
+    analytics.advance(T0 + 2 * MINUTE, T0 + 2 * MINUTE)
+    assert not analytics.stories
+    assert not +forecasting.followed
 
 
 def test_several_routers_are_replicas_of_one() -> None:

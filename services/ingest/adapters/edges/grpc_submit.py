@@ -6,11 +6,11 @@ customers.
 
 from chapar.ingest.v1 import ingest_pb2
 from services.chassis.errors import ChaparError, ErrorKind
-from services.ingest.adapters.edges.door import Door
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for
+from services.ingest.adapters.edges.ingress_limiter import IngressLimiter
 from services.ingest.domain.messages import Wishes
 from services.ingest.domain.normalise.language import language_code
-from services.ingest.domain.normalise.message import IncomingMessage, Kind, Refusal
+from services.ingest.domain.normalise.message import IncomingMessage, MessageKind, Refusal
 from services.ingest.domain.normalise.text import clean_name, forbidden
 from services.ingest.domain.normalise.webhook import wrong_fields
 from services.ingest.domain.origin import Origin, OriginProof
@@ -25,9 +25,9 @@ _VOUCHED = Origin(OriginProof.CALLER, "the caller's token")
 class Submitter:
     """Handles SubmitRequests."""
 
-    def __init__(self, accounts: Accounts, door: Door) -> None:
+    def __init__(self, accounts: Accounts, ingress_limiter: IngressLimiter) -> None:
         self._accounts = accounts
-        self._door = door
+        self._ingress_limiter = ingress_limiter
 
     async def submit(self, tenant: str, request: ingest_pb2.SubmitRequest) -> ingest_pb2.SubmitResponse:
         """Take one message; it is durable when this returns.
@@ -43,7 +43,7 @@ class Submitter:
                 f"this tenant has no account {name[:100]!a} of channel {CHANNEL}: configure it or use another account",
             )
         message = submitted(account, request)
-        taken = await self._door.take(account, (message,))
+        taken = await self._ingress_limiter.take(account, (message,))
         if taken.refused is not None:
             raise taken.refused
         record = taken.records[0].message
@@ -83,7 +83,7 @@ def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMe
         native_id=request.native_id,
         native_message_id=request.idempotency_key,
         text=request.text,
-        kind=Kind.TEXT if request.text else Kind.SYSTEM,
+        kind=MessageKind.TEXT if request.text else MessageKind.SYSTEM,
         display_name=clean_name(request.display_name),
         language=request.language,
         sent_at_ms=request.sent_at.ToMilliseconds() if request.HasField("sent_at") else 0,

@@ -22,8 +22,8 @@ from services.chassis.byte_budget import ByteBudget, Held, OverBudget
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation, problem
 from services.chassis.http import peer_key
 from services.chassis.logs import get_logger
-from services.ingest.adapters.edges.door import Door, Taken
 from services.ingest.adapters.edges.http_answers import json_response, problem_response
+from services.ingest.adapters.edges.ingress_limiter import IngressLimiter, Taken
 from services.ingest.domain.normalise.message import Parsed, Refusal
 from services.ingest.domain.normalise.proof import Unproven
 from services.ingest.domain.origin import Origin, OriginProof
@@ -66,7 +66,7 @@ class Webhooks:
         channels: Mapping[str, Channel],
         accounts: Accounts,
         secrets: Secrets,
-        door: Door,
+        ingress_limiter: IngressLimiter,
         unproven: ByteBudget,
         *,
         max_body_bytes: int,
@@ -75,7 +75,7 @@ class Webhooks:
         self._channels = channels
         self._accounts = accounts
         self._secrets = secrets
-        self._door = door
+        self._ingress_limiter = ingress_limiter
         self._unproven = unproven
         self._max = max_body_bytes
         self._timeout = body_timeout_s
@@ -91,7 +91,7 @@ class Webhooks:
             if error.kind is ErrorKind.INTERNAL:
                 self._log.error("webhook failed", channel=label, reason=error.reason)
             response, reason = problem_response(problem(error)), error.reason
-        self._door.answered(label, response.status_code, reason)
+        self._ingress_limiter.answered(label, response.status_code, reason)
         return response
 
     async def _answer(self, request: Request, name: str) -> tuple[Response, str]:
@@ -103,7 +103,7 @@ class Webhooks:
         peer = request.client.host if request.client is not None else ""
         if request.method == "GET":
             return self._handshake(channel, account, request, peer), ""
-        now_s = self._door.now_ms() / 1000
+        now_s = self._ingress_limiter.now_ms() / 1000
         hopeless = channel.plausible(account, self._secrets, request.headers, now_s)
         if hopeless is not None:
             raise self._failed(account, peer, hopeless)
@@ -115,12 +115,12 @@ class Webhooks:
     ) -> tuple[Response, str]:
         name = channel.name
         raw = await self._body(request, name, held)
-        unproven = channel.prove(account, self._secrets, request.headers, raw, self._door.now_ms() / 1000)
+        unproven = channel.prove(account, self._secrets, request.headers, raw, self._ingress_limiter.now_ms() / 1000)
         if unproven is not None:
             raise self._failed(account, peer, unproven)
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json":
-            self._door.refuse(name, "MEDIA_TYPE")
+            self._ingress_limiter.refuse(name, "MEDIA_TYPE")
             body = problem(
                 ChaparError(ErrorKind.INVALID, "MEDIA_TYPE", "the body's content type must be application/json")
             )
@@ -131,7 +131,7 @@ class Webhooks:
         held.release()
         origin = Origin(OriginProof.PROVIDER_SIGNATURE, f"the proof of {name}")
         messages = [replace(message, origin=origin) for message in parsed.messages]
-        taken = await self._door.take(account, messages) if messages else Taken(())
+        taken = await self._ingress_limiter.take(account, messages) if messages else Taken(())
         return self._outcome(name, parsed, taken)
 
     def _handshake(self, channel: Channel, account: Account, request: Request, peer: str) -> Response:
@@ -143,7 +143,7 @@ class Webhooks:
         return Response(answer, media_type="text/plain", headers={"x-content-type-options": "nosniff"})
 
     def _failed(self, account: Account, peer: str, unproven: Unproven) -> ChaparError:
-        again = self._door.failed_proof(account, peer, unproven.reason)
+        again = self._ingress_limiter.failed_proof(account, peer, unproven.reason)
         return again or ChaparError(ErrorKind.UNAUTHENTICATED, unproven.reason, unproven.description)
 
     async def _body(self, request: Request, name: str, held: Held) -> bytes:
@@ -166,7 +166,7 @@ class Webhooks:
                     held.more(len(chunk))
                     raw += chunk
         except OverBudget as error:
-            self._door.refuse(name, "BODY_BUDGET")
+            self._ingress_limiter.refuse(name, "BODY_BUDGET")
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
                 "BODY_BUDGET",
@@ -174,21 +174,21 @@ class Webhooks:
                 retry_after_s=_BUSY_S,
             ) from error
         except TimeoutError as error:
-            self._door.refuse(name, "BODY_TIMEOUT")
+            self._ingress_limiter.refuse(name, "BODY_TIMEOUT")
             raise ChaparError(ErrorKind.INVALID, "BODY_TIMEOUT", "the body did not arrive in time") from error
         except ClientDisconnect as error:
             raise ChaparError(ErrorKind.INVALID, "DISCONNECTED", "the caller closed the connection") from error
         return bytes(raw)
 
     def _too_large(self, name: str) -> ChaparError:
-        self._door.refuse(name, "BODY_TOO_LARGE")
+        self._ingress_limiter.refuse(name, "BODY_TOO_LARGE")
         return ChaparError(ErrorKind.TOO_LARGE, "BODY_TOO_LARGE", f"the body must not be larger than {self._max} bytes")
 
     def _outcome(self, name: str, parsed: Parsed, taken: Taken) -> tuple[Response, str]:
         for kind in parsed.ignored:
-            self._door.refuse(name, f"IGNORED_{kind.upper()}")
+            self._ingress_limiter.refuse(name, f"IGNORED_{kind.upper()}")
         for refusal in parsed.refused:
-            self._door.refuse(name, refusal.reason)
+            self._ingress_limiter.refuse(name, refusal.reason)
         if taken.refused is not None and (taken.refused.kind is ErrorKind.EXHAUSTED or not taken.records):
             raise taken.refused
         if parsed.refused and not taken.records and not parsed.ignored:

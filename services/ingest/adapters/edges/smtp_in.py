@@ -23,7 +23,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.http import TrustedProxies, address_of, bind
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
-from services.ingest.adapters.edges.door import Door
+from services.ingest.adapters.edges.ingress_limiter import IngressLimiter
 from services.ingest.adapters.edges.mail_authentication import MailAuthentication
 from services.ingest.adapters.edges.mail_workers import MailWorkers, Unread, WorkerLimits, mail_workers
 from services.ingest.adapters.edges.smtp_session import House, SmtpSession
@@ -59,14 +59,14 @@ class MailHandler:
         self,
         accounts: Accounts,
         secrets: Secrets,
-        door: Door,
+        ingress_limiter: IngressLimiter,
         workers: MailWorkers,
         authentication: MailAuthentication,
     ) -> None:
         self._authentication = authentication
         self._accounts = accounts
         self._secrets = secrets
-        self._door = door
+        self._ingress_limiter = ingress_limiter
         self._workers = workers
         self._log = get_logger(__name__)
 
@@ -97,12 +97,12 @@ class MailHandler:
             for account, recipient in taken.values():
                 known = await self._authentication.check(account, raw, peer)
                 message = with_origin(await self._parsed(account, raw, sender, recipient), known)
-                result = await self._door.take(account, (message,))
+                result = await self._ingress_limiter.take(account, (message,))
                 if result.refused is not None:
                     raise result.refused
         except ChaparError as error:
             return self._failed(error)
-        self._door.answered(CHANNEL, 250, "")
+        self._ingress_limiter.answered(CHANNEL, 250, "")
         return "250 2.0.0 OK, the message is durable"
 
     async def handle_exception(self, error: Exception) -> str:
@@ -120,7 +120,7 @@ class MailHandler:
         own = account.settings.get("message_id_domain", "")
         message = await self._workers.read(account.tenant, raw, sender, recipient, own)
         if isinstance(message, Unread):
-            self._door.refuse(CHANNEL, message.reason)
+            self._ingress_limiter.refuse(CHANNEL, message.reason)
             return await asyncio.to_thread(unread_mail, raw, sender, recipient)
         return resolved(message, conversation)
 
@@ -138,15 +138,15 @@ class MailHandler:
         return "451 4.3.2 the message cannot be accepted right now, send it again later"
 
     def _refuse(self, code: int, reason: str) -> None:
-        self._door.answered(CHANNEL, code, reason)
-        self._door.refuse(CHANNEL, reason)
+        self._ingress_limiter.answered(CHANNEL, code, reason)
+        self._ingress_limiter.refuse(CHANNEL, reason)
 
 
 @asynccontextmanager
 async def smtp_server(
     accounts: Accounts,
     secrets: Secrets,
-    door: Door,
+    ingress_limiter: IngressLimiter,
     limits: SmtpLimits,
     metrics: Metrics,
     authentication: MailAuthentication,
@@ -166,11 +166,11 @@ async def smtp_server(
         limits.relays,
         limits.max_bytes,
         metrics.gauge("chapar_edge_connections").labels(CHANNEL).set,
-        lambda code, reason: _refused(door, code, reason),
+        lambda code, reason: _refused(ingress_limiter, code, reason),
     )
     sessions: set[SmtpSession] = set()
     async with mail_workers(WorkerLimits(limits.cpu_s)) as workers:
-        handler = MailHandler(accounts, secrets, door, workers, authentication)
+        handler = MailHandler(accounts, secrets, ingress_limiter, workers, authentication)
 
         def session() -> SmtpSession:
             made = SmtpSession(
@@ -208,9 +208,9 @@ async def _sweep(connections: Connections) -> None:
         connections.sweep()
 
 
-def _refused(door: Door, code: int, reason: str) -> None:
-    door.answered(CHANNEL, code, reason)
-    door.refuse(CHANNEL, reason)
+def _refused(ingress_limiter: IngressLimiter, code: int, reason: str) -> None:
+    ingress_limiter.answered(CHANNEL, code, reason)
+    ingress_limiter.refuse(CHANNEL, reason)
 
 
 async def _settle(sessions: "set[SmtpSession]") -> None:

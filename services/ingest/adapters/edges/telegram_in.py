@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.ingest.adapters.edges.needed import needed
+from services.ingest.adapters.edges.required_secrets import require_secret
 from services.ingest.domain.normalise.message import Parsed
 from services.ingest.domain.normalise.proof import Unproven, shared_token
 from services.ingest.domain.normalise.telegram import parse_update
@@ -24,7 +24,9 @@ class TelegramChannel:
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
     ) -> Unproven | None:
         """Check that the header equals the secret."""
-        return shared_token(headers.get("x-telegram-bot-api-secret-token"), needed(secrets, account, "webhook_secret"))
+        return shared_token(
+            headers.get("x-telegram-bot-api-secret-token"), require_secret(secrets, account, "webhook_secret")
+        )
 
     def parse(self, account: Account, raw: bytes) -> Parsed:
         """Parse one update."""

@@ -26,8 +26,8 @@ from services.chassis.http import peer_key
 from services.chassis.ids import random_id
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
-from services.ingest.adapters.edges.door import Door
-from services.ingest.adapters.edges.needed import needed
+from services.ingest.adapters.edges.ingress_limiter import IngressLimiter
+from services.ingest.adapters.edges.required_secrets import require_secret
 from services.ingest.adapters.edges.webchat_gate import Entry, Gate, GateLimits, Turned
 from services.ingest.adapters.edges.webchat_hub import CHANNEL, WebchatHub
 from services.ingest.domain.limits import Bucket, Rate
@@ -88,7 +88,7 @@ class Webchat:
         self,
         accounts: Accounts,
         secrets: Secrets,
-        door: Door,
+        ingress_limiter: IngressLimiter,
         hub: WebchatHub,
         history: ChatHistory,
         limits: WebchatLimits,
@@ -96,7 +96,7 @@ class Webchat:
     ) -> None:
         self._accounts = accounts
         self._secrets = secrets
-        self._door = door
+        self._ingress_limiter = ingress_limiter
         self._hub = hub
         self._history = history
         self._limits = limits
@@ -111,15 +111,22 @@ class Webchat:
         try:
             account = self._admit(socket)
         except _Over as over:
-            self._door.refuse(CHANNEL, over.reason)
+            self._ingress_limiter.refuse(CHANNEL, over.reason)
             await socket.close(over.code, over.reason)
             return
         crowded = len(self._sockets) >= self._limits.sockets * _FOR_ALL
         session = _Session(
-            socket, account, self._secrets, self._door, self._hub, self._history, self._limits, crowded=crowded
+            socket,
+            account,
+            self._secrets,
+            self._ingress_limiter,
+            self._hub,
+            self._history,
+            self._limits,
+            crowded=crowded,
         )
         address = f"{account.tenant}/{account.account}/{session.peer}"
-        entry = self._gate.knock(address, self._door.now_ms(), session.give_way)
+        entry = self._gate.knock(address, self._ingress_limiter.now_ms(), session.give_way)
         self._sockets.add(session)
         self._open.set(len(self._sockets))
         try:
@@ -167,7 +174,7 @@ class _Session:
         socket: WebSocket,
         account: Account,
         secrets: Secrets,
-        door: Door,
+        ingress_limiter: IngressLimiter,
         hub: WebchatHub,
         history: ChatHistory,
         limits: WebchatLimits,
@@ -180,12 +187,12 @@ class _Session:
         self._socket = socket
         self._account = account
         self._secrets = secrets
-        self._door = door
+        self._ingress_limiter = ingress_limiter
         self._hub = hub
         self._history = history
         self._limits = limits
         self._place = f"{account.tenant}/{account.account}"
-        self._bucket = Bucket(limits.rate, door.now_ms())
+        self._bucket = Bucket(limits.rate, ingress_limiter.now_ms())
         self._strikes = 0
         self._out: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING_FRAMES)
         self._over: _Over | None = None
@@ -237,14 +244,14 @@ class _Session:
 
     def _welcome(self, hello: Hello, entry: Entry) -> Visitor:
         """Check the proof first; limits for new visitors apply only without one."""
-        now_s = self._door.now_ms() // 1000
+        now_s = self._ingress_limiter.now_ms() // 1000
         try:
             if hello.identifier:
                 self._prove_login(hello.identifier, hello.identifier_hash)
                 entry.returning(f"{self._place}/user:{hello.identifier}")
                 who, token = visitor("", hello, verified=True), ""
             else:
-                secret = needed(self._secrets, self._account, "visitor_token")
+                secret = require_secret(self._secrets, self._account, "visitor_token")
                 known = (
                     visitor_of(hello.token, secret, self._place, now_s, self._limits.token_s) if hello.token else None
                 )
@@ -255,11 +262,11 @@ class _Session:
                 elif self._crowded:
                     raise _Over(LATER, "TOO_MANY_SOCKETS")
                 else:
-                    entry.newcomer(self._door.now_ms())
+                    entry.newcomer(self._ingress_limiter.now_ms())
                 name = known or random_id()
                 who, token = visitor(name, hello, verified=False), issue_token(secret, self._place, name, now_s)
         except Turned as turned:
-            self._door.refuse(CHANNEL, turned.reason)
+            self._ingress_limiter.refuse(CHANNEL, turned.reason)
             raise _Over(TOO_FAST, turned.reason) from turned
         except ChaparError as error:
             raise _Over(LATER, error.reason) from error
@@ -267,12 +274,12 @@ class _Session:
         return who
 
     def _prove_login(self, identifier: str, given: str) -> None:
-        unproven = identifier_hash(needed(self._secrets, self._account, "identity_secret"), identifier, given)
+        unproven = identifier_hash(require_secret(self._secrets, self._account, "identity_secret"), identifier, given)
         if unproven is not None:
             raise self._unproven(unproven.reason)
 
     def _unproven(self, reason: str) -> _Over:
-        again = self._door.failed_proof(self._account, self.peer, reason)
+        again = self._ingress_limiter.failed_proof(self._account, self.peer, reason)
         return _Over(NOT_PROVEN, reason) if again is None else _Over(TOO_FAST, again.reason)
 
     async def _resume(self, identity_id: str, after: After | None, *, returns: bool) -> None:
@@ -322,14 +329,14 @@ class _Session:
                 raw = await self._receive()
         except TimeoutError as error:
             raise _Over(IDLE, "IDLE") from error
-        wait_s = self._bucket.take(self._door.now_ms())
+        wait_s = self._bucket.take(self._ingress_limiter.now_ms())
         frame = parse_frame(raw)
         if wait_s > 0:
             self._too_fast(frame, wait_s)
             return
         match frame:
             case Refusal():
-                self._door.refuse(CHANNEL, frame.reason)
+                self._ingress_limiter.refuse(CHANNEL, frame.reason)
                 self._refuse("", frame.reason, f"{frame.field} {frame.description}".strip())
             case Ping():
                 self._send({"type": "pong"})
@@ -344,9 +351,9 @@ class _Session:
                 await self._take(who, frame)
 
     async def _take(self, who: Visitor, frame: Say | End) -> None:
-        message = said(who, frame, "message" if isinstance(frame, Say) else "end", self._door.now_ms())
+        message = said(who, frame, "message" if isinstance(frame, Say) else "end", self._ingress_limiter.now_ms())
         try:
-            taken = await self._door.take(self._account, (message,))
+            taken = await self._ingress_limiter.take(self._account, (message,))
             if taken.refused is not None:
                 raise taken.refused
         except ChaparError as error:
@@ -356,7 +363,7 @@ class _Session:
 
     def _too_fast(self, frame: object, wait_s: float) -> None:
         self._strikes += 1
-        self._door.refuse(CHANNEL, "SOCKET_RATE")
+        self._ingress_limiter.refuse(CHANNEL, "SOCKET_RATE")
         if self._strikes > _STRIKES:
             raise _Over(TOO_FAST, "SOCKET_RATE")
         named = frame.id if isinstance(frame, Say | End) else ""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.webhook_keys import problem_of_secret
-from services.ingest.adapters.edges.needed import needed
+from services.ingest.adapters.edges.required_secrets import require_secret
 from services.ingest.domain.normalise.message import Parsed
 from services.ingest.domain.normalise.proof import Unproven, standard_webhook, standard_webhook_form
 from services.ingest.domain.normalise.webhook import parse_call
@@ -28,7 +28,7 @@ class WebhookChannel:
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
     ) -> Unproven | None:
         """Accept any of several signatures by any of our secrets, within five minutes."""
-        keys = [_usable(account, needed(secrets, account, "signing_secret"))]
+        keys = [_usable(account, require_secret(secrets, account, "signing_secret"))]
         previous = secrets.get(account, "signing_secret_previous")
         if previous is not None:
             keys.append(previous)

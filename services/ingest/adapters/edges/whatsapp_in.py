@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.ingest.adapters.edges.needed import needed
+from services.ingest.adapters.edges.required_secrets import require_secret
 from services.ingest.domain.normalise.message import Parsed
 from services.ingest.domain.normalise.proof import WRONG, Unproven, hub_signature, hub_signature_form, same
 from services.ingest.domain.normalise.whatsapp import parse_notification
@@ -26,7 +26,7 @@ class WhatsAppChannel:
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
     ) -> Unproven | None:
         """Check the HMAC of the body as received: its escaped Unicode is part of the signed bytes."""
-        return hub_signature(headers.get("x-hub-signature-256"), raw, needed(secrets, account, "app_secret"))
+        return hub_signature(headers.get("x-hub-signature-256"), raw, require_secret(secrets, account, "app_secret"))
 
     def parse(self, account: Account, raw: bytes) -> Parsed:
         """Parse all messages of a notification."""
@@ -37,4 +37,8 @@ class WhatsAppChannel:
         challenge = query.get("hub.challenge", "")
         if query.get("hub.mode") != "subscribe" or not challenge or len(challenge) > _MAX_CHALLENGE:
             return WRONG
-        return challenge if same(query.get("hub.verify_token", ""), needed(secrets, account, "verify_token")) else WRONG
+        return (
+            challenge
+            if same(query.get("hub.verify_token", ""), require_secret(secrets, account, "verify_token"))
+            else WRONG
+        )

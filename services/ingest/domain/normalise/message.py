@@ -12,7 +12,7 @@ from services.ingest.domain.messages import NO_WISHES, Wishes
 from services.ingest.domain.origin import UNPROVEN, Origin
 
 
-class Kind(Enum):
+class MessageKind(Enum):
     """The kind of a customer's message."""
 
     TEXT = "text"
@@ -40,7 +40,7 @@ class IncomingMessage:
     native_message_id: str
     text: str = ""
     revision: int = 0
-    kind: Kind = Kind.TEXT
+    kind: MessageKind = MessageKind.TEXT
     display_name: str = ""
     verified: bool = True
     subject: str = ""

@@ -20,7 +20,7 @@ from typing import Literal
 import msgspec
 
 from services.ingest.domain.normalise.json_body import parse_json, shaped, unstorable
-from services.ingest.domain.normalise.message import IncomingMessage, Kind, Refusal
+from services.ingest.domain.normalise.message import IncomingMessage, MessageKind, Refusal
 from services.ingest.domain.normalise.proof import keyed_hash, same
 from services.ingest.domain.normalise.text import clean_name
 from services.ingest.domain.origin import Origin, OriginProof
@@ -147,7 +147,7 @@ def said(who: Visitor, frame: Say | End, kind: Literal["message", "end"], now_ms
         native_id=who.native_id,
         native_message_id=frame.id.lower(),
         text=text,
-        kind=Kind.TEXT if kind == "message" else Kind.SYSTEM,
+        kind=MessageKind.TEXT if kind == "message" else MessageKind.SYSTEM,
         display_name=who.display_name,
         verified=who.verified,
         origin=SIGNED if who.verified else RETURNING,

@@ -15,7 +15,7 @@ import msgspec
 
 from services.ingest.domain.normalise.json_body import may_be_unstorable, parse_json, shaped, unstorable
 from services.ingest.domain.normalise.language import language_code
-from services.ingest.domain.normalise.message import IncomingMessage, Kind, Parsed, Refusal
+from services.ingest.domain.normalise.message import IncomingMessage, MessageKind, Parsed, Refusal
 from services.ingest.domain.normalise.text import clean_name
 
 MAX_ID = 200
@@ -71,7 +71,7 @@ def _call(raw: bytes) -> IncomingMessage | Refusal:
         native_id=body.customer.id,
         native_message_id=body.message_id,
         text=body.text,
-        kind=Kind.TEXT if body.text else Kind.SYSTEM,
+        kind=MessageKind.TEXT if body.text else MessageKind.SYSTEM,
         display_name=clean_name(body.customer.name),
         language=body.language,
         sent_at_ms=int(body.sent_at.timestamp() * 1000) if body.sent_at is not None else 0,

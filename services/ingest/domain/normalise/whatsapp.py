@@ -17,7 +17,7 @@ from services.ingest.domain.normalise.message import (
     Collected,
     IncomingAttachment,
     IncomingMessage,
-    Kind,
+    MessageKind,
     Parsed,
     Refusal,
 )
@@ -239,7 +239,7 @@ def _message(message: Message, cards: _Cards, number: str, at: str) -> IncomingM
         in_reply_to=answered or (message.context.id if message.context is not None else ""),
         attachments=attachments,
         reply_context=_reply_context(native_id, message, number),
-        no_auto_reply=kind in (Kind.SYSTEM, Kind.REACTION),
+        no_auto_reply=kind in (MessageKind.SYSTEM, MessageKind.REACTION),
         labels=_labels(message),
     )
 
@@ -267,32 +267,32 @@ def _edited(
     )
 
 
-def _content(message: Message) -> tuple[str, Kind, tuple[IncomingAttachment, ...], str] | None:
+def _content(message: Message) -> tuple[str, MessageKind, tuple[IncomingAttachment, ...], str] | None:
     """Return text, kind, attachments and the message that is answered; None for a kind that is not used."""
     if message.text is not None:
-        return message.text.body, Kind.TEXT, (), ""
+        return message.text.body, MessageKind.TEXT, (), ""
     for name in _MEDIA:
         media: Media | None = getattr(message, name)
         if media is not None:
             size = max(0, media.file_size)
             file = IncomingAttachment(media.mime_type, clean_file_name(media.filename), size, media.id)
-            return media.caption, Kind.ATTACHMENT, (file,), ""
+            return media.caption, MessageKind.ATTACHMENT, (file,), ""
     if message.button is not None:
-        return message.button.text or message.button.payload, Kind.BUTTON, (), ""
+        return message.button.text or message.button.payload, MessageKind.BUTTON, (), ""
     if message.interactive is not None:
         choice = message.interactive.button_reply or message.interactive.list_reply
-        return (choice.title or choice.id, Kind.BUTTON, (), "") if choice is not None else None
+        return (choice.title or choice.id, MessageKind.BUTTON, (), "") if choice is not None else None
     if message.reaction is not None:
-        return message.reaction.emoji, Kind.REACTION, (), message.reaction.message_id
+        return message.reaction.emoji, MessageKind.REACTION, (), message.reaction.message_id
     if message.location is not None:
         return (
             f"{message.location.latitude},{message.location.longitude} {message.location.name}".strip(),
-            Kind.TEXT,
+            MessageKind.TEXT,
             (),
             "",
         )
     if message.type == "revoke" and message.revoke is not None:
-        return "", Kind.SYSTEM, (), message.revoke.original_message_id
+        return "", MessageKind.SYSTEM, (), message.revoke.original_message_id
     return None
 
 

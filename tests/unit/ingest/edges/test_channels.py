@@ -7,7 +7,7 @@ import pytest
 
 from services.ingest.domain.limits import Limiter, Rate
 from services.ingest.domain.normalise.language import detect
-from services.ingest.domain.normalise.message import Kind
+from services.ingest.domain.normalise.message import MessageKind
 from services.ingest.domain.normalise.telegram import parse_update
 from services.ingest.domain.normalise.text import clean_name
 from services.ingest.domain.normalise.webhook import parse_call
@@ -87,7 +87,15 @@ def test_whatsapp_kinds() -> None:
     raw = json.dumps({"entry": [{"changes": [{"value": {"messages": messages}}]}]}).encode()
     parsed = parse_notification(raw)
     kinds = [each.kind for each in parsed.messages]
-    assert kinds == [Kind.REACTION, Kind.REACTION, Kind.BUTTON, Kind.ATTACHMENT, Kind.TEXT, Kind.SYSTEM, Kind.TEXT]
+    assert kinds == [
+        MessageKind.REACTION,
+        MessageKind.REACTION,
+        MessageKind.BUTTON,
+        MessageKind.ATTACHMENT,
+        MessageKind.TEXT,
+        MessageKind.SYSTEM,
+        MessageKind.TEXT,
+    ]
     assert parsed.messages[1].labels == {"event": "reaction_removed"}
     assert (parsed.messages[4].native_message_id, parsed.messages[4].revision > 0) == ("w0", True)
     assert (parsed.messages[6].native_id, parsed.messages[6].in_reply_to) == ("u-1", "w0")
@@ -106,7 +114,11 @@ def test_telegram_blocking_is_reachability() -> None:
         },
     }
     (message,) = parse_update(json.dumps(update).encode()).messages
-    assert (message.kind, message.labels, message.no_auto_reply) == (Kind.SYSTEM, {"reachability": "blocked"}, True)
+    assert (message.kind, message.labels, message.no_auto_reply) == (
+        MessageKind.SYSTEM,
+        {"reachability": "blocked"},
+        True,
+    )
 
 
 def test_telegram_forum_topics_and_buttons() -> None:
@@ -122,7 +134,7 @@ def test_telegram_forum_topics_and_buttons() -> None:
         },
     }
     (message,) = parse_update(json.dumps(update).encode()).messages
-    assert (message.native_id, message.text, message.kind) == ("9", "yes", Kind.BUTTON)
+    assert (message.native_id, message.text, message.kind) == ("9", "yes", MessageKind.BUTTON)
     assert message.reply_context == {
         "chat_id": "-100",
         "message_id": "3",

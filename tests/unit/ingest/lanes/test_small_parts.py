@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.domain import reply_token
+from services.ingest.domain.account_breaker import AccountBreaker
 from services.ingest.domain.acknowledgement import acknowledgement
 from services.ingest.domain.channel_rules import ChannelRules, parts_of
 from services.ingest.domain.deliveries import Outcome, SenderLimits
-from services.ingest.domain.halts import Halts
 from services.ingest.domain.policy import DAY_MS
 from services.ingest.domain.retry_classes import telegram, whatsapp
 from services.ingest.domain.rules import Rule, RuleInput, choose
@@ -119,16 +119,16 @@ def test_backoff_grows_is_bounded_and_repeats_itself() -> None:
 def test_a_halted_account_waits_longer_each_time_until_it_works() -> None:
     """Attempts that failed together count once."""
     limits = SenderLimits(first_halt_ms=1_000, last_halt_ms=3_000)
-    halts = Halts(limits)
-    halts.halted("t", "telegram", "a", NOW)
-    halts.halted("t", "telegram", "a", NOW + 500)
-    assert halts.until("t", "telegram", "a") == NOW + 1_000
-    halts.halted("t", "telegram", "a", NOW + 1_000)
-    assert halts.until("t", "telegram", "a") == NOW + 3_000
-    halts.halted("t", "telegram", "a", NOW + 3_000)
-    assert halts.until("t", "telegram", "a") == NOW + 6_000
-    halts.answered("t", "telegram", "a")
-    assert halts.until("t", "telegram", "a") == 0
+    account_breaker = AccountBreaker(limits)
+    account_breaker.halted("t", "telegram", "a", NOW)
+    account_breaker.halted("t", "telegram", "a", NOW + 500)
+    assert account_breaker.until("t", "telegram", "a") == NOW + 1_000
+    account_breaker.halted("t", "telegram", "a", NOW + 1_000)
+    assert account_breaker.until("t", "telegram", "a") == NOW + 3_000
+    account_breaker.halted("t", "telegram", "a", NOW + 3_000)
+    assert account_breaker.until("t", "telegram", "a") == NOW + 6_000
+    account_breaker.answered("t", "telegram", "a")
+    assert account_breaker.until("t", "telegram", "a") == 0
 
 
 JSON = st.recursive(

@@ -46,8 +46,8 @@ def _do(shard: Recorded, kind: str, a: int, b: int) -> None:
     agent, session = AGENTS[a % 4], ""
     if agent in shard.core.agents:
         session = shard.core.agents[agent].session_id
-    work = _one(shard, a)
-    name = work.id if work is not None else "nobody"
+    interaction = _one(shard, a)
+    name = interaction.id if interaction is not None else "nobody"
     match kind:
         case "enqueue":
             shard.enqueue(QUEUES[a % 3], ("chat", "mail")[b % 2], b)
@@ -67,7 +67,7 @@ def _do(shard: Recorded, kind: str, a: int, b: int) -> None:
             shard.tell(
                 transfer_interaction=pb.TransferInteraction(
                     interaction_id=name,
-                    agent_id=work.agent_id if work is not None else "",
+                    agent_id=interaction.agent_id if interaction is not None else "",
                     queue=QUEUES[b % 3],
                     to_agent_id=AGENTS[b % 4] if b % 2 else "",
                 )
@@ -117,15 +117,15 @@ def _do(shard: Recorded, kind: str, a: int, b: int) -> None:
 
 
 def _one(shard: Recorded, number: int, *stages: Stage) -> Any:
-    found = shard.works(*stages)
+    found = shard.interactions(*stages)
     return found[number % len(found)] if found else None
 
 
 def _answer(shard: Recorded, kind: str, a: int) -> None:
-    work = _one(shard, a, Stage.OFFERED)
-    if work is None:
+    interaction = _one(shard, a, Stage.OFFERED)
+    if interaction is None:
         return
-    agent_id, offer_id = work.offer.agent_id, work.offer.offer_id
+    agent_id, offer_id = interaction.offer.agent_id, interaction.offer.offer_id
     if kind == "accept":
         shard.tell(accept_offer=pb.AcceptOffer(agent_id=agent_id, offer_id=offer_id))
     else:
@@ -135,33 +135,35 @@ def _answer(shard: Recorded, kind: str, a: int) -> None:
 
 
 def _hand_on(shard: Recorded, a: int, b: int) -> None:
-    work = _one(shard, a, Stage.ASSIGNED)
-    if work is None:
+    interaction = _one(shard, a, Stage.ASSIGNED)
+    if interaction is None:
         return
     shard.tell(
         transfer_interaction=pb.TransferInteraction(
-            interaction_id=work.id,
-            agent_id=work.agent_id,
+            interaction_id=interaction.id,
+            agent_id=interaction.agent_id,
             queue="" if b % 2 else QUEUES[b % 3],
             to_agent_id=AGENTS[b % 4] if b % 2 else "",
             warm=b % 3 > 0,
-            labels={"told": "yes", "by": work.agent_id},
+            labels={"told": "yes", "by": interaction.agent_id},
         )
     )
 
 
 def _finish(shard: Recorded, kind: str, a: int) -> None:
-    work = _one(shard, a, Stage.ASSIGNED if kind == "complete" else Stage.WRAP_UP)
-    if work is None:
+    interaction = _one(shard, a, Stage.ASSIGNED if kind == "complete" else Stage.WRAP_UP)
+    if interaction is None:
         return
     if kind == "complete":
         shard.tell(
-            record_reply=pb.RecordReply(agent_id=work.agent_id, interaction_id=work.id, reply_id=f"r-{shard.count}")
+            record_reply=pb.RecordReply(
+                agent_id=interaction.agent_id, interaction_id=interaction.id, reply_id=f"r-{shard.count}"
+            )
         )
         shard.tell(
             complete_interaction=pb.CompleteInteraction(
-                agent_id=work.agent_id, interaction_id=work.id, disposition="solved"
+                agent_id=interaction.agent_id, interaction_id=interaction.id, disposition="solved"
             )
         )
     else:
-        shard.tell(end_wrap_up=pb.EndWrapUp(agent_id=work.agent_id, interaction_id=work.id))
+        shard.tell(end_wrap_up=pb.EndWrapUp(agent_id=interaction.agent_id, interaction_id=interaction.id))

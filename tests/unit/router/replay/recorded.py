@@ -17,8 +17,8 @@ from services.router.adapters.shard import COMMANDS, EVENTS, JOURNAL, ShardProce
 from services.router.adapters.shard_metrics import ShardMetrics
 from services.router.domain.model import Stage
 from services.router.domain.pool import Core
-from services.router.domain.state import Work
-from services.router.replay.log import Bounds, Place
+from services.router.domain.state import Interaction
+from services.router.replay.log import Bounds, IdleRank
 from services.router.replay.run import ShardReport, replay
 from services.router.replay.state import ShardState
 from services.router.replay.window import Window
@@ -103,7 +103,7 @@ class MemoryLog:
     effects_: list[Record]
     letters: list[Record] = field(default_factory=list)
     journal_begin: int = 0
-    lost: frozenset[Place] = frozenset()
+    lost: frozenset[IdleRank] = frozenset()
 
     async def bounds(self) -> Bounds:
         first = self.commands_[0].offset if self.commands_ else 0
@@ -121,10 +121,10 @@ class MemoryLog:
     def effects(self, from_ms: int, to_ms: int) -> AsyncGenerator[list[Record], None]:
         return _chunks(r for r in self.effects_ if from_ms <= r.timestamp_ms <= to_ms)
 
-    async def forgotten(self, from_ms: int) -> frozenset[Place]:
+    async def forgotten(self, from_ms: int) -> frozenset[IdleRank]:
         return self.lost
 
-    def place(self, topic: str, partition: int | None, key: bytes) -> Place:
+    def place(self, topic: str, partition: int | None, key: bytes) -> IdleRank:
         return _place(topic, partition, key)
 
     def journaled(self, number: int) -> pb.JournalRecord:
@@ -160,7 +160,7 @@ async def _chunks(records: Iterable[Record]) -> AsyncGenerator[list[Record], Non
         yield piece
 
 
-def _place(topic: str, partition: int | None, key: bytes) -> Place:
+def _place(topic: str, partition: int | None, key: bytes) -> IdleRank:
     count = EVENT_PARTITIONS if topic == EVENTS else FEED_PARTITIONS
     return topic, int((murmur2(key) & 0x7FFFFFFF) % count) if partition is None else partition
 
@@ -192,10 +192,10 @@ class Recorded:
         assert isinstance(processor, ShardProcessor)
         return processor.engines["acme", "default"].core
 
-    def works(self, *stages: Stage) -> list[Work]:
+    def interactions(self, *stages: Stage) -> list[Interaction]:
         """Return open interactions, in the order of their ids."""
-        works = sorted(self.core.works.values(), key=lambda work: work.id)
-        return [work for work in works if not stages or work.stage in stages]
+        interactions = sorted(self.core.interactions.values(), key=lambda interaction: interaction.id)
+        return [interaction for interaction in interactions if not stages or interaction.stage in stages]
 
     # Steps
 
@@ -261,7 +261,7 @@ class Recorded:
         journal: list[Record] = []
         effects: list[Record] = []
         batch: list[Record] = []
-        ends: dict[Place, int] = {}
+        ends: dict[IdleRank, int] = {}
         for send in self.lane.sent:
             if send.verdict:
                 continue

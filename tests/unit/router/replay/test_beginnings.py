@@ -209,7 +209,7 @@ def test_timers_without_an_effect_run_at_the_original_clock(monkeypatch: pytest.
         shard.tell(set_agent_state=pb.SetAgentState(agent_id=agent, state=pb.AGENT_STATE_AWAY))
     shard.enqueue("w")
     shard.cut()
-    ((offer,),) = [work.offers.values() for work in shard.works()]
+    ((offer,),) = [interaction.offers.values() for interaction in shard.interactions()]
     shard.tell(decline_offer=pb.DeclineOffer(agent_id="a", offer_id=offer.offer_id, retry_after_ms=3_000))
     shard.tell(set_agent_state=pb.SetAgentState(agent_id="a", state=pb.AGENT_STATE_AWAY))
     began = shard.lane.now_ms

@@ -33,11 +33,11 @@ def a_life() -> Recorded:
     for _ in range(3):
         shard.enqueue()
         shard.wait(100)
-        (work,) = [w for w in shard.works() if w.offers]
-        (offer,) = work.offers.values()
+        (interaction,) = [w for w in shard.interactions() if w.offers]
+        (offer,) = interaction.offers.values()
         shard.tell(accept_offer=pb.AcceptOffer(agent_id=offer.agent_id, offer_id=offer.offer_id))
         shard.wait(100)
-        shard.tell(complete_interaction=pb.CompleteInteraction(agent_id=offer.agent_id, interaction_id=work.id))
+        shard.tell(complete_interaction=pb.CompleteInteraction(agent_id=offer.agent_id, interaction_id=interaction.id))
         shard.wait(1_000)
     return shard
 
@@ -46,10 +46,10 @@ def events_of(log: MemoryLog, number: int) -> list[Record]:
     """Return the events of one batch, by the journal's number, in the order of its effects."""
     journal = log.journaled(number)
     taken = [r for r in log.commands_ if journal.first_offset <= r.offset < journal.next_offset]
-    causes = {"", *(command_id(r) for r in taken)}
+    ineligibility = {"", *(command_id(r) for r in taken)}
     at = (journal.now_ms, b"%d" % journal.lane_epoch)
     same = [r for r in log.effects_ if r.topic == EVENTS and (r.timestamp_ms, dict(r.headers)["lane-epoch"]) == at]
-    return [r for r in same if an_event(r).command_id in causes]
+    return [r for r in same if an_event(r).command_id in ineligibility]
 
 
 def command_id(record: Record) -> str:

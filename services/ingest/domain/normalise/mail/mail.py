@@ -22,7 +22,7 @@ from services.ingest.domain.normalise.mail.headers import (
     split,
 )
 from services.ingest.domain.normalise.mail.mime import TooComplex
-from services.ingest.domain.normalise.message import IncomingMessage, Kind
+from services.ingest.domain.normalise.message import IncomingMessage, MessageKind
 from services.ingest.domain.normalise.text import clean_line, clean_name
 
 MAX_RAW = 600_000
@@ -109,7 +109,7 @@ def _message(
         native_id=address or "unknown@invalid",
         native_message_id=ids[0] if ids else f"sha256:{hashlib.sha256(raw).hexdigest()}",
         text=text,
-        kind=Kind.ATTACHMENT if attachments and not text.strip() else Kind.TEXT,
+        kind=MessageKind.ATTACHMENT if attachments and not text.strip() else MessageKind.TEXT,
         display_name=clean_name(who.name),
         verified=False,
         subject=clean_line(headers.text("subject"), MAX_SUBJECT),

@@ -22,7 +22,7 @@ from services.ingest.translate_edges import inbound_record
 
 
 @dataclass(frozen=True, slots=True)
-class DoorLimits:
+class IngressLimits:
     """Limits on incoming messages."""
 
     account: Rate
@@ -39,10 +39,10 @@ class Taken:
     refused_count: int = 0
 
 
-class Door:
+class IngressLimiter:
     """Accepts messages. One instance for all edges of the process."""
 
-    def __init__(self, publisher: Publisher, limits: DoorLimits, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, publisher: Publisher, limits: IngressLimits, clock: Clock, metrics: Metrics) -> None:
         self._publisher = publisher
         self._clock = clock
         self._accounts = Limiter(limits.account)

@@ -9,7 +9,7 @@ from services.ingest.domain.deliveries import SenderLimits
 _Account = tuple[str, str, str]
 
 
-class Halts:
+class AccountBreaker:
     """Maps tenant, channel and account to the end of its halt."""
 
     def __init__(self, limits: SenderLimits) -> None:

@@ -1,10 +1,10 @@
 """Rules that must hold after every step, checked in a slow and obvious way, without the engine's indexes."""
 
-from services.router.domain.causes import causes
+from services.router.domain.ineligibility import ineligibility
 from services.router.domain.model import AgentState, CapacityProfile, Stage
 from services.router.domain.occupancy import rests
 from services.router.domain.pool import Core
-from services.router.domain.state import Agent, Work
+from services.router.domain.state import Agent, Interaction
 
 
 def check(core: Core) -> None:
@@ -13,48 +13,48 @@ def check(core: Core) -> None:
     for agent in core.agents.values():
         within_capacity(core, agent)
         stands_where_he_belongs(core, agent)
-    for work in core.works.values():
-        queue = core.queue_of(work)
-        asked = queue is not None and 0 < len(work.offers) < queue.max_offers
-        if work.stage is Stage.WAITING or asked:
-            nobody_could_take(core, work)
+    for interaction in core.interactions.values():
+        queue = core.queue_of(interaction)
+        asked = queue is not None and 0 < len(interaction.offers) < queue.max_offers
+        if interaction.stage is Stage.WAITING or asked:
+            nobody_could_take(core, interaction)
 
 
 def one_holder(core: Core) -> None:
     """Check that each interaction is in one stage, with one agent at most, and within the limit of offers; and that these agents list it."""
-    for work in core.works.values():
-        offered = {a.id for a in core.agents.values() if work.id in a.offers}
-        held = [a.id for a in core.agents.values() if work.id in a.held]
-        assert offered == set(work.offers)
-        assert held == ([work.agent_id] if work.agent_id else [])
-        assert work.agent_id not in offered
-        assert (work.id in core.agents[work.agent_id].parked if held else False) == work.parked
-        queue = core.queue_of(work)
+    for interaction in core.interactions.values():
+        offered = {a.id for a in core.agents.values() if interaction.id in a.offers}
+        held = [a.id for a in core.agents.values() if interaction.id in a.held]
+        assert offered == set(interaction.offers)
+        assert held == ([interaction.agent_id] if interaction.agent_id else [])
+        assert interaction.agent_id not in offered
+        assert (interaction.id in core.agents[interaction.agent_id].parked if held else False) == interaction.parked
+        queue = core.queue_of(interaction)
         most = max(1, queue.max_offers) if queue is not None else 0
-        match work.stage:
+        match interaction.stage:
             case Stage.WAITING:
                 assert not offered
-                assert core.config is None or work.line is not None
+                assert core.config is None or interaction.line is not None
             case Stage.OFFERED:
                 assert len(offered) > 0
-                assert (work.line is not None) == (len(offered) < most)
+                assert (interaction.line is not None) == (len(offered) < most)
             case Stage.SCHEDULED:
-                assert (offered, held, work.line) == (set(), [], None)
-                assert work.not_before > core.now
+                assert (offered, held, interaction.line) == (set(), [], None)
+                assert interaction.not_before > core.now
             case _:
-                assert (offered, work.line) == (set(), None)
+                assert (offered, interaction.line) == (set(), None)
                 assert held
     for agent in core.agents.values():
-        assert set(agent.offers) | set(agent.held) <= set(core.works)
+        assert set(agent.offers) | set(agent.held) <= set(core.interactions)
 
 
 def holdings(core: Core, agent: Agent) -> dict[str, int]:
     """Return how many interactions of each channel an agent has, offered and held; parked ones take no capacity."""
     counts: dict[str, int] = {}
-    for work in core.works.values():
-        times = (agent.id in work.offers) + (work.agent_id == agent.id and not work.parked)
+    for interaction in core.interactions.values():
+        times = (agent.id in interaction.offers) + (interaction.agent_id == agent.id and not interaction.parked)
         if times:
-            counts[work.facts.channel] = counts.get(work.facts.channel, 0) + times
+            counts[interaction.facts.channel] = counts.get(interaction.facts.channel, 0) + times
     return counts
 
 
@@ -92,7 +92,7 @@ def within_capacity(core: Core, agent: Agent) -> None:
 
 def forced(core: Core, agent: Agent) -> bool:
     """Whether a supervisor has exceeded the agent's limits, or a new configuration has lowered them below what the agent has."""
-    return any(core.works[i].reason == "FORCED" for i in agent.held)
+    return any(core.interactions[i].reason == "FORCED" for i in agent.held)
 
 
 def may_be_offered(core: Core, agent: Agent) -> bool:
@@ -120,12 +120,14 @@ def stands_where_he_belongs(core: Core, agent: Agent) -> None:
     assert (agent.state is AgentState.OFFLINE) == (session is None)
 
 
-def nobody_could_take(core: Core, work: Work) -> None:
+def nobody_could_take(core: Core, interaction: Interaction) -> None:
     """Check that an interaction waits only because no agent may take it now, or because those who may are kept free."""
     config = core.config
     if config is None:
         return
-    queue = config.by_name[work.facts.queue]
-    able = [agent.id for agent in core.agents.values() if next(causes(core, agent, work, queue), None) is None]
-    kept_free = 0 if work.reserved_for else queue.keep_free
-    assert len(able) <= kept_free, f"{work.id} waits, {able} could take it"
+    queue = config.by_name[interaction.facts.queue]
+    able = [
+        agent.id for agent in core.agents.values() if next(ineligibility(core, agent, interaction, queue), None) is None
+    ]
+    kept_free = 0 if interaction.reserved_for else queue.keep_free
+    assert len(able) <= kept_free, f"{interaction.id} waits, {able} could take it"

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.sla.domain import insight as insight_module
+from services.sla.domain import analytics as insight_module
+from services.sla.domain.analytics import Analytics, who
 from services.sla.domain.book import Book
-from services.sla.domain.facts import Fact, FactKind
+from services.sla.domain.facts import RoutingFact, RoutingFactKind
 from services.sla.domain.flow import Contact, Flow, FlowKey, Times, bucket_of, middle_of, repeats, together
-from services.sla.domain.insight import Insight, who
 from services.sla.domain.measures import DAY_MS, SLOT_MS, WHOLE_DAY
 from services.sla.domain.report import Asked, backlog, measured
 from tests.unit.sla.builders import FORGET_AFTER, MINUTE, T0, a_fact, calendars
@@ -20,31 +20,31 @@ from tests.unit.sla.builders import FORGET_AFTER, MINUTE, T0, a_fact, calendars
 DAY0 = T0 // DAY_MS * DAY_MS
 
 
-def an_insight() -> Insight:
-    return Insight(Book(calendars(), FORGET_AFTER), FORGET_AFTER)
+def an_insight() -> Analytics:
+    return Analytics(Book(calendars(), FORGET_AFTER), FORGET_AFTER)
 
 
-def told(insight: Insight, *facts: Fact) -> Insight:
+def told(analytics: Analytics, *facts: RoutingFact) -> Analytics:
     for fact in facts:
-        insight.observe(fact, [], fact.occurred_at_ms)
-    return insight
+        analytics.observe(fact, [], fact.occurred_at_ms)
+    return analytics
 
 
 def test_an_interaction_is_measured_from_contact_to_completion() -> None:
     """It came at 0, was queued at 10 s, picked up at 40 s and answered at 1 min; the customer wrote again at 5 and 6
     min; it was answered at 8 min and completed at 20 min."""
-    insight = told(
+    analytics = told(
         an_insight(),
-        a_fact(FactKind.QUEUED, T0 + 10_000, arrived=T0, epoch=1),
-        a_fact(FactKind.ASSIGNED, T0 + 40_000, epoch=2),
-        a_fact(FactKind.AGENT_REPLIED, T0 + MINUTE, epoch=3),
-        a_fact(FactKind.CUSTOMER_MESSAGED, T0 + 5 * MINUTE, epoch=4),
-        a_fact(FactKind.CUSTOMER_MESSAGED, T0 + 6 * MINUTE, epoch=5),
-        a_fact(FactKind.AGENT_REPLIED, T0 + 8 * MINUTE, epoch=6),
-        a_fact(FactKind.AGENT_REPLIED, T0 + 9 * MINUTE, epoch=7),
-        a_fact(FactKind.COMPLETED, T0 + 20 * MINUTE, epoch=8),
+        a_fact(RoutingFactKind.QUEUED, T0 + 10_000, arrived=T0, epoch=1),
+        a_fact(RoutingFactKind.ASSIGNED, T0 + 40_000, epoch=2),
+        a_fact(RoutingFactKind.AGENT_REPLIED, T0 + MINUTE, epoch=3),
+        a_fact(RoutingFactKind.CUSTOMER_MESSAGED, T0 + 5 * MINUTE, epoch=4),
+        a_fact(RoutingFactKind.CUSTOMER_MESSAGED, T0 + 6 * MINUTE, epoch=5),
+        a_fact(RoutingFactKind.AGENT_REPLIED, T0 + 8 * MINUTE, epoch=6),
+        a_fact(RoutingFactKind.AGENT_REPLIED, T0 + 9 * MINUTE, epoch=7),
+        a_fact(RoutingFactKind.COMPLETED, T0 + 20 * MINUTE, epoch=8),
     )
-    flow = together(insight.flows.values())
+    flow = together(analytics.flows.values())
     assert (flow.contacts, flow.completed, flow.abandoned, flow.cancelled) == (1, 1, 0, 0)
     assert (flow.pick_up.n, flow.pick_up.sum_ms) == (1, 30_000)
     assert (flow.first_response.n, flow.first_response.sum_ms) == (1, MINUTE)
@@ -55,11 +55,11 @@ def test_an_interaction_is_measured_from_contact_to_completion() -> None:
 def test_nothing_is_counted_twice() -> None:
     """A repeated event, or any event after the end, changes nothing."""
     life = [
-        a_fact(FactKind.QUEUED, T0, epoch=1),
-        a_fact(FactKind.AGENT_REPLIED, T0 + MINUTE, epoch=2),
-        a_fact(FactKind.CUSTOMER_MESSAGED, T0 + 2 * MINUTE, epoch=3),
-        a_fact(FactKind.AGENT_REPLIED, T0 + 3 * MINUTE, epoch=4),
-        a_fact(FactKind.COMPLETED, T0 + 4 * MINUTE, epoch=5),
+        a_fact(RoutingFactKind.QUEUED, T0, epoch=1),
+        a_fact(RoutingFactKind.AGENT_REPLIED, T0 + MINUTE, epoch=2),
+        a_fact(RoutingFactKind.CUSTOMER_MESSAGED, T0 + 2 * MINUTE, epoch=3),
+        a_fact(RoutingFactKind.AGENT_REPLIED, T0 + 3 * MINUTE, epoch=4),
+        a_fact(RoutingFactKind.COMPLETED, T0 + 4 * MINUTE, epoch=5),
     ]
     once, twice = told(an_insight(), *life), told(an_insight(), *life[:4], *life[:4], *life, *life)
     assert once.flows == twice.flows
@@ -69,48 +69,50 @@ def test_nothing_is_counted_twice() -> None:
 def test_a_reopened_interaction_is_counted_once_and_open_again() -> None:
     """Completed, queued again, answered, completed: one contact, one resolution, two responses. In between it is in
     the backlog, and it is not forgotten when the first end is long past."""
-    again = replace(a_fact(FactKind.QUEUED, T0 + 5 * MINUTE, epoch=4), again=True)
-    insight = told(
+    again = replace(a_fact(RoutingFactKind.QUEUED, T0 + 5 * MINUTE, epoch=4), again=True)
+    analytics = told(
         an_insight(),
-        a_fact(FactKind.QUEUED, T0, epoch=1),
-        a_fact(FactKind.AGENT_REPLIED, T0 + MINUTE, epoch=2),
-        a_fact(FactKind.COMPLETED, T0 + 2 * MINUTE, epoch=3),
+        a_fact(RoutingFactKind.QUEUED, T0, epoch=1),
+        a_fact(RoutingFactKind.AGENT_REPLIED, T0 + MINUTE, epoch=2),
+        a_fact(RoutingFactKind.COMPLETED, T0 + 2 * MINUTE, epoch=3),
         again,
     )
-    [row] = backlog(insight.stories.values(), T0 + 6 * MINUTE).values()
+    [row] = backlog(analytics.stories.values(), T0 + 6 * MINUTE).values()
     assert (row.open, row.unanswered) == (1, 1)
-    insight.advance(T0 + 3 * FORGET_AFTER, T0 + 3 * FORGET_AFTER)
+    analytics.advance(T0 + 3 * FORGET_AFTER, T0 + 3 * FORGET_AFTER)
     told(
-        insight,
-        a_fact(FactKind.AGENT_REPLIED, T0 + 4 * FORGET_AFTER, epoch=5),
-        a_fact(FactKind.COMPLETED, T0 + 4 * FORGET_AFTER + 1, epoch=6),
+        analytics,
+        a_fact(RoutingFactKind.AGENT_REPLIED, T0 + 4 * FORGET_AFTER, epoch=5),
+        a_fact(RoutingFactKind.COMPLETED, T0 + 4 * FORGET_AFTER + 1, epoch=6),
     )
-    flow = together(insight.flows.values())
+    flow = together(analytics.flows.values())
     assert (flow.contacts, flow.completed, flow.resolution.n, flow.first_response.n, flow.response.n) == (1, 1, 1, 1, 2)
-    insight.advance(T0 + 9 * FORGET_AFTER, T0 + 9 * FORGET_AFTER)
-    assert not insight.stories
+    analytics.advance(T0 + 9 * FORGET_AFTER, T0 + 9 * FORGET_AFTER)
+    assert not analytics.stories
 
 
 def test_events_count_for_the_queue_at_their_time() -> None:
     """It moved to support before the reply: the contact counts for sales, the reply for support; half hours are
     counted separately."""
-    insight = told(
+    analytics = told(
         an_insight(),
-        a_fact(FactKind.QUEUED, DAY0, epoch=1),
-        a_fact(FactKind.MOVED, DAY0 + MINUTE, epoch=2, queue="support"),
-        a_fact(FactKind.AGENT_REPLIED, DAY0 + 31 * MINUTE, epoch=3, queue="support"),
+        a_fact(RoutingFactKind.QUEUED, DAY0, epoch=1),
+        a_fact(RoutingFactKind.MOVED, DAY0 + MINUTE, epoch=2, queue="support"),
+        a_fact(RoutingFactKind.AGENT_REPLIED, DAY0 + 31 * MINUTE, epoch=3, queue="support"),
     )
-    found = {(key.slot, key.queue): flow for key, flow in insight.flows.items()}
+    found = {(key.slot, key.queue): flow for key, flow in analytics.flows.items()}
     assert found[0, "sales"].contacts == 1
     assert found[1, "support"].first_response.sum_ms == 31 * MINUTE
     assert found[0, "support"] == Flow()
 
 
 def test_interactions_without_a_policy_are_measured_too() -> None:
-    insight = told(an_insight(), a_fact(FactKind.QUEUED), a_fact(FactKind.ABANDONED, T0 + MINUTE, epoch=2))
-    assert together(insight.flows.values()).abandoned == 1
-    insight.advance(T0 + 2 * FORGET_AFTER, T0 + 2 * FORGET_AFTER)
-    assert not insight.stories, "a closed interaction is forgotten after its retention time"
+    analytics = told(
+        an_insight(), a_fact(RoutingFactKind.QUEUED), a_fact(RoutingFactKind.ABANDONED, T0 + MINUTE, epoch=2)
+    )
+    assert together(analytics.flows.values()).abandoned == 1
+    analytics.advance(T0 + 2 * FORGET_AFTER, T0 + 2 * FORGET_AFTER)
+    assert not analytics.stories, "a closed interaction is forgotten after its retention time"
 
 
 @dataclass
@@ -119,17 +121,17 @@ class Naive:
 
     flows: dict[FlowKey, dict[str, list[int]]] = field(default_factory=dict)
 
-    def note(self, fact: Fact, queue: str, name: str, ms: int = 0) -> None:
+    def note(self, fact: RoutingFact, queue: str, name: str, ms: int = 0) -> None:
         at = fact.occurred_at_ms
         key = FlowKey(fact.tenant, at // DAY_MS, at % DAY_MS // SLOT_MS, queue, fact.channel)
         self.flows.setdefault(key, {}).setdefault(name, []).append(ms)
 
-    def fold(self, facts: Iterable[Fact]) -> "Naive":
-        by_interaction: dict[str, list[Fact]] = {}
+    def fold(self, facts: Iterable[RoutingFact]) -> "Naive":
+        by_interaction: dict[str, list[RoutingFact]] = {}
         for fact in facts:
             by_interaction.setdefault(fact.interaction_id, []).append(fact)
         for life in by_interaction.values():
-            begun = next((at for at, f in enumerate(life) if f.kind is FactKind.QUEUED and not f.again), None)
+            begun = next((at for at, f in enumerate(life) if f.kind is RoutingFactKind.QUEUED and not f.again), None)
             if begun is None:
                 continue
             life = life[begun:]
@@ -143,41 +145,47 @@ class Naive:
                 if closed:
                     messages, closed = [at], False
                 match fact.kind:
-                    case FactKind.ASSIGNED if not picked:
+                    case RoutingFactKind.ASSIGNED if not picked:
                         picked = True
                         self.note(fact, fact.queue, "pick_up", at - first.occurred_at_ms)
-                    case FactKind.CUSTOMER_MESSAGED:
+                    case RoutingFactKind.CUSTOMER_MESSAGED:
                         messages.append(at)
-                    case FactKind.AGENT_REPLIED:
+                    case RoutingFactKind.AGENT_REPLIED:
                         if not answered:
                             answered = True
                             self.note(fact, fact.queue, "first_response", at - first.arrived_at_ms)
                         if messages:
                             self.note(fact, fact.queue, "response", at - messages[0])
                             messages = []
-                    case FactKind.COMPLETED:
+                    case RoutingFactKind.COMPLETED:
                         if not completed:
                             self.note(fact, fact.queue, "completed")
                             self.note(fact, fact.queue, "resolution", at - first.arrived_at_ms)
                         completed = closed = True
-                    case FactKind.ABANDONED:
+                    case RoutingFactKind.ABANDONED:
                         self.note(fact, fact.queue, "abandoned")
-                    case FactKind.CANCELLED:
+                    case RoutingFactKind.CANCELLED:
                         self.note(fact, fact.queue, "cancelled")
                     case _:
                         pass
         return self
 
 
-def _taken(rest: list[Fact]) -> list[Fact]:
+def _taken(rest: list[RoutingFact]) -> list[RoutingFact]:
     """Of the facts after the first, return those that happen while the interaction is open. A completed interaction
     is open again when it is queued again."""
-    found: list[Fact] = []
-    closed: FactKind | None = None
+    found: list[RoutingFact] = []
+    closed: RoutingFactKind | None = None
     for fact in rest:
-        if closed is not None and not (closed is FactKind.COMPLETED and fact.kind is FactKind.QUEUED and fact.again):
+        if closed is not None and not (
+            closed is RoutingFactKind.COMPLETED and fact.kind is RoutingFactKind.QUEUED and fact.again
+        ):
             continue
-        closed = fact.kind if fact.kind in (FactKind.COMPLETED, FactKind.ABANDONED, FactKind.CANCELLED) else None
+        closed = (
+            fact.kind
+            if fact.kind in (RoutingFactKind.COMPLETED, RoutingFactKind.ABANDONED, RoutingFactKind.CANCELLED)
+            else None
+        )
         found.append(fact)
     return found
 
@@ -185,7 +193,7 @@ def _taken(rest: list[Fact]) -> list[Fact]:
 steps = st.lists(
     st.tuples(
         st.sampled_from(["a", "b", "c"]),
-        st.sampled_from(FactKind),
+        st.sampled_from(RoutingFactKind),
         st.integers(0, 40 * MINUTE),
         st.sampled_from(["sales", "support"]),
         st.integers(0, MINUTE),
@@ -195,7 +203,7 @@ steps = st.lists(
 )
 
 
-def lives(drawn: list[tuple[str, FactKind, int, str, int, bool]]) -> list[Fact]:
+def lives(drawn: list[tuple[str, RoutingFactKind, int, str, int, bool]]) -> list[RoutingFact]:
     now, found = T0, []
     for epoch, (name, kind, later, queue, before, again) in enumerate(drawn, 1):
         now += later
@@ -206,14 +214,16 @@ def lives(drawn: list[tuple[str, FactKind, int, str, int, bool]]) -> list[Fact]:
 
 @settings(max_examples=200, deadline=None)
 @given(steps)
-def test_measures_equal_a_naive_count_of_the_facts(drawn: list[tuple[str, FactKind, int, str, int, bool]]) -> None:
+def test_measures_equal_a_naive_count_of_the_facts(
+    drawn: list[tuple[str, RoutingFactKind, int, str, int, bool]],
+) -> None:
     facts = lives(drawn)
-    insight = Insight(Book(calendars(), 10 * DAY_MS), 10 * DAY_MS)
-    told(insight, *facts)
+    analytics = Analytics(Book(calendars(), 10 * DAY_MS), 10 * DAY_MS)
+    told(analytics, *facts)
     naive = Naive().fold(facts).flows
-    assert {key for key, flow in insight.flows.items() if flow != Flow()} == set(naive)
+    assert {key for key, flow in analytics.flows.items() if flow != Flow()} == set(naive)
     for key, by_name in naive.items():
-        flow = insight.flows[key]
+        flow = analytics.flows[key]
         for name in ("contacts", "completed", "abandoned", "cancelled"):
             assert getattr(flow, name) == len(by_name.get(name, []))
         for name in ("pick_up", "first_response", "response", "resolution"):
@@ -268,7 +278,7 @@ def test_a_contact_within_the_window_is_repeated() -> None:
 
 def test_a_person_is_the_same_in_every_conversation() -> None:
     """If the person is not known, the conversation stands for them."""
-    one = replace(a_fact(FactKind.QUEUED), person_id="p")
+    one = replace(a_fact(RoutingFactKind.QUEUED), person_id="p")
     assert who(one) == who(replace(one, conversation_id="another"))
     assert who(one) != who(replace(one, tenant="other"))
     assert who(replace(one, person_id="")) != who(replace(one, person_id="", conversation_id="another"))
@@ -277,12 +287,12 @@ def test_a_person_is_the_same_in_every_conversation() -> None:
 def test_groups_add_up_to_the_total() -> None:
     """By queue and by any period, the counts of the rows add up to the total; a range that begins later leaves out
     earlier counts."""
-    facts = lives([("a", FactKind.QUEUED, 0, "sales", 0, False), ("b", FactKind.QUEUED, 45 * MINUTE, "support", 0, False),
-                   ("a", FactKind.AGENT_REPLIED, MINUTE, "sales", 0, False)])  # fmt: skip
-    insight = told(an_insight(), *facts)
+    facts = lives([("a", RoutingFactKind.QUEUED, 0, "sales", 0, False), ("b", RoutingFactKind.QUEUED, 45 * MINUTE, "support", 0, False),
+                   ("a", RoutingFactKind.AGENT_REPLIED, MINUTE, "sales", 0, False)])  # fmt: skip
+    analytics = told(an_insight(), *facts)
 
     def ask(asked: Asked) -> dict[tuple[int, str, str], tuple[int, int]]:
-        rows = measured(asked, [], insight.flows.items(), insight.new_contacts.values(), 7 * DAY_MS, 0)
+        rows = measured(asked, [], analytics.flows.items(), analytics.new_contacts.values(), 7 * DAY_MS, 0)
         return {group: (row.flow.contacts, row.contacts) for group, row in rows.items() if row.flow.contacts}
 
     far = T0 + DAY_MS
@@ -298,29 +308,29 @@ def test_groups_add_up_to_the_total() -> None:
 def test_state_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """After 31 days counts are gone; with too many entries the oldest days become whole days, and no count is lost."""
     monkeypatch.setattr(insight_module, "MOST_FLOWS", 10)
-    insight = an_insight()
+    analytics = an_insight()
     for number in range(40):
         at = DAY0 + number * 3 * SLOT_MS
-        told(insight, a_fact(FactKind.QUEUED, at, interaction=f"i{number}", epoch=1))
-    assert len(insight.flows) <= 20
-    assert together(insight.flows.values()).contacts == 40
-    assert any(key.slot == WHOLE_DAY for key in insight.flows)
-    told(insight, a_fact(FactKind.QUEUED, DAY0 + 40 * DAY_MS, interaction="late", epoch=1))
-    assert together(insight.flows.values()).contacts == 1
+        told(analytics, a_fact(RoutingFactKind.QUEUED, at, interaction=f"i{number}", epoch=1))
+    assert len(analytics.flows) <= 20
+    assert together(analytics.flows.values()).contacts == 40
+    assert any(key.slot == WHOLE_DAY for key in analytics.flows)
+    told(analytics, a_fact(RoutingFactKind.QUEUED, DAY0 + 40 * DAY_MS, interaction="late", epoch=1))
+    assert together(analytics.flows.values()).contacts == 1
 
 
 def test_the_backlog_by_age() -> None:
     """A new interaction, an old one that waits for the customer, and one with an agent; a closed one is not in the
     backlog."""
-    insight = told(
+    analytics = told(
         an_insight(),
-        a_fact(FactKind.QUEUED, T0, interaction="old", epoch=1),
-        a_fact(FactKind.ASSIGNED, T0 + MINUTE, interaction="old", epoch=2),
-        a_fact(FactKind.AGENT_REPLIED, T0 + MINUTE, interaction="old", epoch=3),
-        a_fact(FactKind.QUEUED, T0 + MINUTE, interaction="gone", epoch=1),
-        a_fact(FactKind.ABANDONED, T0 + 2 * MINUTE, interaction="gone", epoch=2),
-        a_fact(FactKind.QUEUED, T0 + 119 * MINUTE, interaction="new", epoch=1),
+        a_fact(RoutingFactKind.QUEUED, T0, interaction="old", epoch=1),
+        a_fact(RoutingFactKind.ASSIGNED, T0 + MINUTE, interaction="old", epoch=2),
+        a_fact(RoutingFactKind.AGENT_REPLIED, T0 + MINUTE, interaction="old", epoch=3),
+        a_fact(RoutingFactKind.QUEUED, T0 + MINUTE, interaction="gone", epoch=1),
+        a_fact(RoutingFactKind.ABANDONED, T0 + 2 * MINUTE, interaction="gone", epoch=2),
+        a_fact(RoutingFactKind.QUEUED, T0 + 119 * MINUTE, interaction="new", epoch=1),
     )
-    [row] = backlog(insight.stories.values(), T0 + 120 * MINUTE).values()
+    [row] = backlog(analytics.stories.values(), T0 + 120 * MINUTE).values()
     assert (row.open, row.waiting, row.unanswered, row.oldest_ms) == (2, 1, 1, T0)
     assert [tuple(age) for age in row.ages][:5] == [(1, 1), (0, 0), (0, 0), (1, 0), (0, 0)]

@@ -29,7 +29,7 @@ _OPENED: Final = b"r/"
 _SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
 
 
-class CountingDesk:
+class OutcomeTracker:
     """Counting of one partition. `counting`: returns a tenant's configuration as it is now."""
 
     def __init__(self, counting: Callable[[str], Counting], metrics: Metrics) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from services.router.domain.activation import sound
+from services.router.domain.activation import is_valid
 from services.router.domain.model import (
     AgentProfile,
     CapacityProfile,
     ChannelCapacity,
     OverflowRule,
+    PickUpTarget,
     PoolConfig,
-    PromisedPickUp,
     QueueConfig,
     Ring,
     Selector,
@@ -57,7 +57,7 @@ def a_rule(**changes: Any) -> tuple[OverflowRule, ...]:
     ],
 )
 def test_valid_configurations_are_accepted(good: PoolConfig) -> None:
-    assert sound(good)
+    assert is_valid(good)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_valid_configurations_are_accepted(good: PoolConfig) -> None:
     ],
 )
 def test_invalid_configurations_are_refused(bad: PoolConfig) -> None:
-    assert not sound(bad)
+    assert not is_valid(bad)
 
 
 TIMES = [
@@ -102,13 +102,18 @@ TIMES = [
 
 @pytest.mark.parametrize("name", TIMES)
 def test_times_and_counts_of_a_queue_are_not_negative_and_at_most_a_year(name: str) -> None:
-    assert [sound(with_queue(**{name: value})) for value in (-1, 0, LONGEST, LONGEST + 1)] == [False, True, True, False]
+    assert [is_valid(with_queue(**{name: value})) for value in (-1, 0, LONGEST, LONGEST + 1)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_times_of_rings_and_promises_have_the_same_bounds() -> None:
     values = (-1, 0, LONGEST, LONGEST + 1)
-    assert [sound(with_queue(rings=(Ring(1), Ring(ms)))) for ms in values] == [False, True, True, False]
-    assert [sound(with_queue(promises=(PromisedPickUp(1), PromisedPickUp(ms)))) for ms in values] == [
+    assert [is_valid(with_queue(rings=(Ring(1), Ring(ms)))) for ms in values] == [False, True, True, False]
+    assert [is_valid(with_queue(pick_up_targets=(PickUpTarget(1), PickUpTarget(ms)))) for ms in values] == [
         False,
         True,
         True,
@@ -129,10 +134,10 @@ def test_times_of_rings_and_promises_have_the_same_bounds() -> None:
     ],
 )
 def test_requirements_of_queues_and_of_overflow_rules_are_looked_at_to_the_bottom(selector: Selector) -> None:
-    assert sound(with_queue(requirements=(needs("x"), needs("x", steps=((0, 1.0),)))))
-    assert not sound(with_queue(requirements=(needs("x"), selector)))
-    assert not sound(with_queue(overflow=a_rule(requirements=(selector,))))
+    assert is_valid(with_queue(requirements=(needs("x"), needs("x", steps=((0, 1.0),)))))
+    assert not is_valid(with_queue(requirements=(needs("x"), selector)))
+    assert not is_valid(with_queue(overflow=a_rule(requirements=(selector,))))
 
 
 def test_one_bad_queue_among_good_ones_is_enough() -> None:
-    assert not sound(replace(GOOD, queues=(a_queue("a"), QueueConfig("b", offer_ms=0), a_queue("c"))))
+    assert not is_valid(replace(GOOD, queues=(a_queue("a"), QueueConfig("b", offer_ms=0), a_queue("c"))))

@@ -14,7 +14,7 @@ from services.chassis.kafka.records import Record
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.lane import DeadlineProcessor
 from services.sla.adapters.read_model import FIRST, ReadModel
-from services.sla.domain import foresight
+from services.sla.domain import forecasting
 from services.sla.domain.flow import together
 from services.sla.domain.policy import Target
 from services.sla.translate.configuration import promises_of
@@ -67,10 +67,10 @@ def test_a_deadline_is_forecast_again_as_time_passes() -> None:
     assert not predicted(f)
     f.quiet()
     f.lane.advance(118 * SECOND)
-    told = predicted(f)
-    assert told
-    assert all(e.occurred_at_ms < e.adequate_at_ms for e in told)
-    assert len({e.event_id for e in told}) == len({e.interaction_id for e in told}) == len(told)
+    on_committed = predicted(f)
+    assert on_committed
+    assert all(e.occurred_at_ms < e.adequate_at_ms for e in on_committed)
+    assert len({e.event_id for e in on_committed}) == len({e.interaction_id for e in on_committed}) == len(on_committed)
 
 
 def test_without_a_predict_setting_no_prediction_is_reported() -> None:
@@ -84,14 +84,14 @@ def test_a_busy_lane_forecasts_a_sample_and_the_deadlines_that_policies_ask_for(
 ) -> None:
     """Forecasts per second and forecast interactions are limited; a deadline whose policy asks for a forecast is
     forecast beyond the limits."""
-    monkeypatch.setattr(foresight, "MOST_A_SECOND", 4)
+    monkeypatch.setattr(forecasting, "MOST_A_SECOND", 4)
     f = Flow()  # three deadlines each, and no policy that asks for forecasts
     for number in range(5):
         f.queued(f"a{number}")
     assert _made(f) == {"a0": 3, "a1": 1}
     f.lane.advance(SECOND)
-    monkeypatch.setattr(foresight, "MOST_A_SECOND", 100)
-    monkeypatch.setattr(foresight, "MOST_OPEN", 3)
+    monkeypatch.setattr(forecasting, "MOST_A_SECOND", 100)
+    monkeypatch.setattr(forecasting, "MOST_OPEN", 3)
     for number in range(5):
         f.queued(f"b{number}")
     assert _made(f) == {"a0": 3, "a1": 1, "b0": 3}
@@ -103,7 +103,7 @@ def test_a_busy_lane_forecasts_a_sample_and_the_deadlines_that_policies_ask_for(
 def _made(f: Flow) -> dict[str, int]:
     processor = f.lane.processor
     assert isinstance(processor, DeadlineProcessor)
-    return {name: len(story.samples) for name, story in processor.insight.stories.items() if story.samples}
+    return {name: len(story.samples) for name, story in processor.analytics.stories.items() if story.samples}
 
 
 steps = st.lists(
@@ -111,7 +111,7 @@ steps = st.lists(
         st.sampled_from(["a", "b", "c", "d"]),
         st.sampled_from(["queued", "assigned", "agent_replied", "customer_message_recorded", "changed", "completed", "abandoned"]),
         # Whole seconds: a milestone that falls due within half a second after a takeover is reported when the log has
-        # been read, so later (see `Pace`).
+        # been read, so later (see `Watermark`).
         st.integers(0, 360).map(lambda seconds: seconds * SECOND),
         st.integers(-1, 20 * MINUTE),
     ),
@@ -156,7 +156,7 @@ def test_a_takeover_after_every_step_changes_nothing(drawn: list[tuple[str, str,
     processors = [f.lane.processor for f in lives]
     assert isinstance(processors[0], DeadlineProcessor)
     assert isinstance(processors[1], DeadlineProcessor)
-    ahead = [p.insight.foresight for p in processors if isinstance(p, DeadlineProcessor)]
+    ahead = [p.analytics.forecasting for p in processors if isinstance(p, DeadlineProcessor)]
     assert +ahead[0].followed == +ahead[1].followed
     assert +ahead[0].likely == +ahead[1].likely
 
@@ -178,13 +178,13 @@ def test_measures_reach_readers() -> None:
     f.lane.advance(MINUTE)
     f.lane.handle(f.record(agent_replied=router.AgentReplied(agent_id="sara")))
     model = _model(f)
-    flow = together(flow for _, flow in model.insight.flows("acme"))
+    flow = together(flow for _, flow in model.analytics.flows("acme"))
     assert (flow.contacts, flow.first_response.n, flow.first_response.sum_ms) == (1, 1, MINUTE)
-    assert not list(model.insight.flows("other"))
-    [story] = model.insight.stories("acme", "", "")
+    assert not list(model.analytics.flows("other"))
+    [story] = model.analytics.stories("acme", "", "")
     assert story.answered
-    assert not list(model.insight.stories("acme", "support", ""))
-    [contact], _ = model.insight.contacts("acme", 2, 1, f.lane.now_ms)
+    assert not list(model.analytics.stories("acme", "support", ""))
+    [contact], _ = model.analytics.contacts("acme", 2, 1, f.lane.now_ms)
     assert contact.interaction_id == "i1"
     slots = {key.slot for key, _ in model.tallies("acme")}
     assert all(0 <= slot < 48 for slot in slots)
@@ -215,6 +215,6 @@ def _model(f: Flow) -> ReadModel:
 def _forecasts(f: Flow) -> dict[tuple[str, Target], tuple[float, int] | None]:
     model = _model(f)
     return {
-        (work.interaction_id, deadline.target): model.forecast(work, deadline, f.lane.now_ms)
-        for _, work, deadline in model.at_risk("acme", FIRST, f.lane.now_ms + 100 * MINUTE, "")
+        (interaction.interaction_id, deadline.target): model.forecast(interaction, deadline, f.lane.now_ms)
+        for _, interaction, deadline in model.at_risk("acme", FIRST, f.lane.now_ms + 100 * MINUTE, "")
     }

@@ -4,7 +4,7 @@ import msgspec
 
 from services.sla.domain.measures import WHOLE_DAY, Tally, TallyKey, roll_up
 from services.sla.domain.policy import Plan, Target
-from services.sla.translate import insight_state, state
+from services.sla.translate import analytics_state, state
 from tests.unit.sla.builders import T0, a_target
 
 
@@ -35,12 +35,12 @@ def test_plans_and_stories_written_before_forecasts_existed_ask_for_none() -> No
         "queued_first_ms": T0,
         "queued_ms": T0,
     }
-    found = insight_state.decode(insight_state.story_key("i"), msgspec.msgpack.encode(story))
+    found = analytics_state.decode(analytics_state.story_key("i"), msgspec.msgpack.encode(story))
     assert found is not None
 
 
 def test_a_key_of_another_kind_is_ignored() -> None:
-    assert insight_state.decode(b"w/i1", b"") is None
+    assert analytics_state.decode(b"w/i1", b"") is None
 
 
 def test_roll_up_loses_no_count() -> None:

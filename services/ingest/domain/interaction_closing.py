@@ -6,7 +6,7 @@ from typing import assert_never
 from services.ingest.domain import acknowledgement, effects
 from services.ingest.domain.belongings import owns
 from services.ingest.domain.conversations import Conversation, Customer, Gathering, OpenInteraction, OpenSurvey
-from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Routing, first_known
+from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.messages import Check, Notice, NoticeKind, Purpose, SendRequest
@@ -21,7 +21,7 @@ class Aftermath:
         self._follow_ups = follow_ups
         self._limits = limits
 
-    def send(self, customer: Customer | None, request: SendRequest, now_ms: int) -> Decision | Refused:
+    def send(self, customer: Customer | None, request: SendRequest, now_ms: int) -> IntakeDecision | Refused:
         if customer is None:
             return Refused("UNKNOWN_IDENTITY", "no message from this identity is in memory")
         conversation = customer.conversation
@@ -30,7 +30,7 @@ class Aftermath:
             # The home has the surveys and the newest route. Only this lane knows that the conversation is this
             # customer's.
             vouched = bool(request.conversation_id) and owned
-            return Decision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
+            return IntakeDecision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
         if not owned:
             return Refused("UNKNOWN_CONVERSATION", "the conversation or interaction does not belong to this customer")
         if customer.route is None:
@@ -75,42 +75,42 @@ class Aftermath:
             )
             customer = replace(customer, surveys=(*others, survey))
         out.append(effects.SendAsked(target, replace(request, conversation_id=target)))
-        return Decision(customer, tuple(out), note="SEND")
+        return IntakeDecision(customer, tuple(out), note="SEND")
 
-    def check(self, customer: Customer | None, asked: Check) -> Decision | Refused:
+    def check(self, customer: Customer | None, asked: Check) -> IntakeDecision | Refused:
         """Check ownership as for a request to send, without any effect."""
         if customer is None:
             return Refused("UNKNOWN_IDENTITY", "no message from this identity is in memory")
         owned = asked.checked or owns(customer, asked.conversation_id, asked.interaction_id)
         if customer.home:
             vouched = bool(asked.conversation_id or asked.interaction_id) and owned
-            return Decision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
+            return IntakeDecision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
         if not owned:
             return Refused("UNKNOWN_CONVERSATION", "the conversation or interaction does not belong to this customer")
         if asked.person_id not in ("", self._routing.person(customer)):
             return Refused("UNKNOWN_PERSON", "the identity belongs to another person")
-        return Decision(customer, note="CHECKED")
+        return IntakeDecision(customer, note="CHECKED")
 
     def notice(
         self, customer: Customer | None, notice: Notice, now_ms: int, policy: TenantPolicy
-    ) -> Decision | Refused:
+    ) -> IntakeDecision | Refused:
         conversation = customer.conversation if customer is not None else None
         open_ = conversation.interaction if conversation is not None else None
         if customer is None or conversation is None or open_ is None or open_.interaction_id != notice.interaction_id:
             if customer is not None and customer.home:
-                return Decision(customer, (effects.Forwarded(customer.home),), note="FORWARDED")
-            return Decision(customer, note="LATE_NOTICE")
+                return IntakeDecision(customer, (effects.Forwarded(customer.home),), note="FORWARDED")
+            return IntakeDecision(customer, note="LATE_NOTICE")
         match notice.kind:
             case NoticeKind.QUEUED:
                 return self._acknowledge(customer, conversation, open_, notice, now_ms, policy)
             case NoticeKind.ASSIGNED:
                 changed = replace(conversation, interaction=replace(open_, assigned=True))
-                return Decision(replace(customer, conversation=changed), note="ASSIGNED")
+                return IntakeDecision(replace(customer, conversation=changed), note="ASSIGNED")
             case NoticeKind.COMPLETED | NoticeKind.ABANDONED | NoticeKind.CANCELLED:
                 return self._close(customer, conversation, open_, notice, now_ms, policy)
             case NoticeKind.MESSAGE_RECORDED:
                 changed = replace(conversation, interaction=open_.taken(notice.message_id))
-                return Decision(replace(customer, conversation=changed), note="MESSAGE_RECORDED")
+                return IntakeDecision(replace(customer, conversation=changed), note="MESSAGE_RECORDED")
             case NoticeKind.UNSPECIFIED:
                 return Refused("UNKNOWN_NOTICE")
             case _:
@@ -124,11 +124,11 @@ class Aftermath:
         notice: Notice,
         now_ms: int,
         policy: TenantPolicy,
-    ) -> Decision:
+    ) -> IntakeDecision:
         account = policy.account(open_.opening.channel, open_.opening.account)
         silent = open_.acknowledged or open_.opening.no_auto_reply or open_.left or not account.acknowledge
         if silent or now_ms < customer.acknowledged_at_ms + account.acknowledge_gap_ms:
-            return Decision(customer, note="NOT_ACKNOWLEDGED")
+            return IntakeDecision(customer, note="NOT_ACKNOWLEDGED")
         language = first_known(open_.opening.language, conversation.language, customer.language)
         text = acknowledgement.acknowledgement(
             policy.templates,
@@ -151,7 +151,9 @@ class Aftermath:
             acknowledged_at_ms=now_ms,
             conversation=replace(conversation, interaction=replace(open_, acknowledged=True)),
         )
-        return Decision(customer, (effects.SendAsked(conversation.conversation_id, request),), note="ACKNOWLEDGED")
+        return IntakeDecision(
+            customer, (effects.SendAsked(conversation.conversation_id, request),), note="ACKNOWLEDGED"
+        )
 
     def _close(
         self,
@@ -161,7 +163,7 @@ class Aftermath:
         notice: Notice,
         now_ms: int,
         policy: TenantPolicy,
-    ) -> Decision | Refused:
+    ) -> IntakeDecision | Refused:
         outcome = notice.kind.name.lower()
         out: list[Effect] = [
             effects.InteractionEnded(
@@ -184,4 +186,4 @@ class Aftermath:
                 return routed
             conversation = routed
         customer = self._follow_ups.next(replace(customer, conversation=conversation), now_ms, policy, out)
-        return Decision(customer, tuple(out), note=outcome.upper())
+        return IntakeDecision(customer, tuple(out), note=outcome.upper())

@@ -34,7 +34,7 @@ class Input(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class LaneParts:
+class LaneDependencies:
     """The objects that every partition of a runner shares."""
 
     spec: LaneSpec

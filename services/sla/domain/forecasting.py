@@ -19,11 +19,11 @@ from services.sla.domain.book import Book
 from services.sla.domain.calendar import BusinessTime
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.facts import Occurrence, OccurrenceKind
-from services.sla.domain.lines import LineKey, Lines
+from services.sla.domain.interaction import TrackedInteraction
+from services.sla.domain.lines import LineKey, ResponseLines
 from services.sla.domain.policy import Level, Target, TargetPlan
 from services.sla.domain.prediction import Features, Model, Moment, Pulse, features, packed, unpacked
 from services.sla.domain.story import Sample, Story
-from services.sla.domain.work import Work
 
 AGES: Final = (0.25, 0.5, 0.75)
 """Shares of the time allowed at which a deadline that is still open is forecast again."""
@@ -38,22 +38,24 @@ _TICK_MS: Final = 1_000
 
 
 def look(
-    work: Work,
+    interaction: TrackedInteraction,
     deadline: Deadline,
     allowed_ms: int,
     time: BusinessTime,
     story: Story | None,
-    lines: Lines,
+    lines: ResponseLines,
     pulse: Pulse,
     now_ms: int,
 ) -> Features:
     """Return the features of an open deadline at an instant."""
-    target, held = deadline.target, bool(work.agent_id)
+    target, held = deadline.target, bool(interaction.agent_id)
     waits = target in (Target.PICK_UP, Target.FIRST_RESPONSE)
     line = Target.NEXT_RESPONSE if target is Target.NEXT_RESPONSE else Target.PICK_UP
     oldest_ms, ahead = 0, 0
     if not held or target is Target.NEXT_RESPONSE:
-        oldest_ms, ahead = lines.look((work.tenant, work.queue, work.channel, line), work.interaction_id, now_ms)
+        oldest_ms, ahead = lines.look(
+            (interaction.tenant, interaction.queue, interaction.channel, line), interaction.interaction_id, now_ms
+        )
     due_ms = deadline.dues[-1] if deadline.dues else now_ms
     moment = Moment(
         share=deadline.used_at(now_ms, time) / allowed_ms,
@@ -67,13 +69,13 @@ def look(
     return features(moment, pulse)
 
 
-class Foresight:
+class Forecasting:
     """Forecasts of one partition. Not concurrent."""
 
     def __init__(self, book: Book, stories: Mapping[str, Story]) -> None:
         self._book = book
         self._stories = stories
-        self.lines = Lines()
+        self.lines = ResponseLines()
         self.pulses: dict[LineKey, Pulse] = {}
         """By tenant, queue, channel and target."""
         self.models: dict[ModelKey, Model] = {}
@@ -92,67 +94,72 @@ class Foresight:
 
     def restore(self) -> None:
         """Build waiting lines and timers from the restored state. Call it when everything else has been restored."""
-        for work in self._book.works.values():
-            self.lines.follow(work)
-            story = self._stories.get(work.interaction_id)
+        for interaction in self._book.interactions.values():
+            self.lines.follow(interaction)
+            story = self._stories.get(interaction.interaction_id)
             if story is None or not story.samples:
                 continue
             self._open += 1
-            self._count(story, work.queue)
-            for deadline in work.deadlines:
-                self._arm(work, deadline, len(story.of(deadline.target, deadline.epoch)))
+            self._count(story, interaction.queue)
+            for deadline in interaction.deadlines:
+                self._arm(interaction, deadline, len(story.of(deadline.target, deadline.epoch)))
 
     def observe(self, occurrences: Iterable[Occurrence], now_ms: int) -> list[Occurrence]:
         """Apply what happened to deadlines. Returns the new predictions."""
         found: list[Occurrence] = []
-        begun: list[tuple[Work, Deadline]] = []
+        begun: list[tuple[TrackedInteraction, Deadline]] = []
         for occurrence in occurrences:
-            work = self._book.works.get(occurrence.interaction_id)
-            deadline = _deadline(work, occurrence.target, occurrence.epoch)
-            if work is None:
+            interaction = self._book.interactions.get(occurrence.interaction_id)
+            deadline = _deadline(interaction, occurrence.target, occurrence.epoch)
+            if interaction is None:
                 continue
             if deadline is None:
                 # A change of policies removed the target: the outcome is unknown, so nothing is learned.
-                self._drop(work, occurrence.target, occurrence.epoch)
+                self._drop(interaction, occurrence.target, occurrence.epoch)
                 continue
             match occurrence.kind:
                 case OccurrenceKind.SET:
-                    begun.append((work, deadline))
+                    begun.append((interaction, deadline))
                 case OccurrenceKind.RESUMED:
-                    self._rearm(work, deadline)
+                    self._rearm(interaction, deadline)
                 case OccurrenceKind.MET | OccurrenceKind.CANCELLED:
-                    self._decided(work, deadline, broken=False)
+                    self._decided(interaction, deadline, broken=False)
                 case OccurrenceKind.BREACHED if occurrence.level is Level.ADEQUATE:
-                    self._decided(work, deadline, broken=True)
+                    self._decided(interaction, deadline, broken=True)
                 case _:
                     pass
-        for work, deadline in begun:
+        for interaction, deadline in begun:
             if deadline.state is State.RUNNING:
-                found += self._forecast(work, deadline, now_ms)
+                found += self._forecast(interaction, deadline, now_ms)
         return found
 
     def follow(self, interaction_id: str) -> None:
         """Update the place of an interaction in its waiting line after an event."""
-        work = self._book.works.get(interaction_id)
-        if work is None:
+        interaction = self._book.interactions.get(interaction_id)
+        if interaction is None:
             self.lines.forget(interaction_id)
             return
-        self.lines.follow(work)
+        self.lines.follow(interaction)
         story = self._stories.get(interaction_id)
-        if story is not None and story.samples and story.counted != work.queue:
+        if story is not None and story.samples and story.counted != interaction.queue:
             self._uncount(story)
-            self._count(story, work.queue)
+            self._count(story, interaction.queue)
 
     def advance(self, until_ms: int) -> list[Occurrence]:
         """Make the forecasts that are due at or before an instant. Returns the new predictions."""
         found: list[Occurrence] = []
         while self._heap and self._heap[0][0] <= until_ms:
             _, interaction_id, target, epoch, since = heappop(self._heap)
-            work = self._book.works.get(interaction_id)
-            deadline = _deadline(work, Target(target), epoch)
-            if work is None or deadline is None or deadline.state is not State.RUNNING or deadline.since_ms != since:
+            interaction = self._book.interactions.get(interaction_id)
+            deadline = _deadline(interaction, Target(target), epoch)
+            if (
+                interaction is None
+                or deadline is None
+                or deadline.state is not State.RUNNING
+                or deadline.since_ms != since
+            ):
                 continue
-            found += self._forecast(work, deadline, until_ms)
+            found += self._forecast(interaction, deadline, until_ms)
         return found
 
     def next_wakeup(self) -> int | None:
@@ -161,9 +168,9 @@ class Foresight:
 
     # Internals
 
-    def pulse(self, work: Work, target: Target) -> Pulse:
+    def pulse(self, interaction: TrackedInteraction, target: Target) -> Pulse:
         """Return the recent outcomes of the target in the interaction's queue and channel."""
-        key = (work.tenant, work.queue, work.channel, target)
+        key = (interaction.tenant, interaction.queue, interaction.channel, target)
         found = self.pulses.get(key)
         if found is None:
             found = self.pulses[key] = Pulse()
@@ -176,25 +183,34 @@ class Foresight:
             found = self.models[tenant, target] = Model.new(target)
         return found
 
-    def _forecast(self, work: Work, deadline: Deadline, now_ms: int) -> list[Occurrence]:
-        story = self._stories.get(work.interaction_id)
-        plan = self._book.target_plan(work, deadline)
+    def _forecast(self, interaction: TrackedInteraction, deadline: Deadline, now_ms: int) -> list[Occurrence]:
+        story = self._stories.get(interaction.interaction_id)
+        plan = self._book.target_plan(interaction, deadline)
         if story is None or not (plan.predict_probability or self._affords(story, now_ms)):
             return []
-        time = self._book.time_of(work)
-        x = look(work, deadline, plan.adequate_ms, time, story, self.lines, self.pulse(work, deadline.target), now_ms)
-        forecast = round(self.model(work.tenant, deadline.target).probability(x), 4)
+        time = self._book.time_of(interaction)
+        x = look(
+            interaction,
+            deadline,
+            plan.adequate_ms,
+            time,
+            story,
+            self.lines,
+            self.pulse(interaction, deadline.target),
+            now_ms,
+        )
+        forecast = round(self.model(interaction.tenant, deadline.target).probability(x), 4)
         self._open += not story.samples
         self._uncount(story)
         story.samples = (*story.samples, Sample(deadline.target, deadline.epoch, packed(x), forecast))
-        self._count(story, work.queue)
-        self.changed_stories[work.interaction_id] = None
-        self._arm(work, deadline, len(story.of(deadline.target, deadline.epoch)))
+        self._count(story, interaction.queue)
+        self.changed_stories[interaction.interaction_id] = None
+        self._arm(interaction, deadline, len(story.of(deadline.target, deadline.epoch)))
         promise = (deadline.target, deadline.epoch)
         if not plan.predict_probability or forecast < plan.predict_probability or promise in story.told:
             return []
         story.told = (*story.told, promise)
-        return [self._predicted(work, deadline, plan, forecast, now_ms)]
+        return [self._predicted(interaction, deadline, plan, forecast, now_ms)]
 
     def _affords(self, story: Story, now_ms: int) -> bool:
         """Return whether a forecast that no policy asks for may be made. Deciding deadlines comes first for memory
@@ -206,19 +222,21 @@ class Foresight:
         self._made += 1
         return self._made <= MOST_A_SECOND
 
-    def _predicted(self, work: Work, deadline: Deadline, plan: TargetPlan, forecast: float, now_ms: int) -> Occurrence:
+    def _predicted(
+        self, interaction: TrackedInteraction, deadline: Deadline, plan: TargetPlan, forecast: float, now_ms: int
+    ) -> Occurrence:
         return Occurrence(
             kind=OccurrenceKind.PREDICTED,
-            cause=f"{work.interaction_id}.{deadline.target.name}.{deadline.epoch}.predicted",
+            cause=f"{interaction.interaction_id}.{deadline.target.name}.{deadline.epoch}.predicted",
             ordinal=0,
-            tenant=work.tenant,
-            pool=work.pool,
-            interaction_id=work.interaction_id,
-            conversation_id=work.conversation_id,
-            queue=work.queue,
-            channel=work.channel,
-            agent_id=work.agent_id,
-            policy=self._book.plans[work.plan_id].policy,
+            tenant=interaction.tenant,
+            pool=interaction.pool,
+            interaction_id=interaction.interaction_id,
+            conversation_id=interaction.conversation_id,
+            queue=interaction.queue,
+            channel=interaction.channel,
+            agent_id=interaction.agent_id,
+            policy=self._book.plans[interaction.plan_id].policy,
             target=deadline.target,
             epoch=deadline.epoch,
             level=Level.ADEQUATE,
@@ -226,62 +244,62 @@ class Foresight:
             adequate_at_ms=deadline.due_of(Level.ADEQUATE, plan),
             occurred_at_ms=now_ms,
             due_ms=0,
-            used_ms=deadline.used_at(now_ms, self._book.time_of(work)),
+            used_ms=deadline.used_at(now_ms, self._book.time_of(interaction)),
             share=0.0,
             escalate_priority=plan.predict_priority,
             reason="LIKELY_TO_BREAK",
             probability=forecast,
         )
 
-    def _decided(self, work: Work, deadline: Deadline, *, broken: bool) -> None:
-        plan = self._book.target_plan(work, deadline)
-        key = (work.tenant, work.queue, work.channel, deadline.target)
-        self.pulse(work, deadline.target).decide(deadline.used_ms / plan.adequate_ms, broken=broken)
+    def _decided(self, interaction: TrackedInteraction, deadline: Deadline, *, broken: bool) -> None:
+        plan = self._book.target_plan(interaction, deadline)
+        key = (interaction.tenant, interaction.queue, interaction.channel, deadline.target)
+        self.pulse(interaction, deadline.target).decide(deadline.used_ms / plan.adequate_ms, broken=broken)
         self.changed_pulses[key] = None
-        story = self._stories.get(work.interaction_id)
+        story = self._stories.get(interaction.interaction_id)
         mine = () if story is None else story.of(deadline.target, deadline.epoch)
         if story is None or not mine:
             return
-        self.changed_stories[work.interaction_id] = None
-        model = self.model(work.tenant, deadline.target)
+        self.changed_stories[interaction.interaction_id] = None
+        model = self.model(interaction.tenant, deadline.target)
         for sample in mine:
             model.outcome(unpacked(sample.x), sample.forecast, broken=broken)
-        self._drop(work, deadline.target, deadline.epoch)
-        self.changed_models[work.tenant, deadline.target] = None
+        self._drop(interaction, deadline.target, deadline.epoch)
+        self.changed_models[interaction.tenant, deadline.target] = None
 
     def forget(self, story: Story) -> None:
         """Remove a story together with its forecasts that were never decided."""
         self._uncount(story)
         self._open -= bool(story.samples)
 
-    def _drop(self, work: Work, target: Target, epoch: int) -> None:
+    def _drop(self, interaction: TrackedInteraction, target: Target, epoch: int) -> None:
         """Remove all forecasts of one deadline."""
-        story = self._stories.get(work.interaction_id)
+        story = self._stories.get(interaction.interaction_id)
         if story is None or not story.of(target, epoch):
             return
         self._uncount(story)
         story.samples = tuple(s for s in story.samples if s.target is not target or s.epoch != epoch)
         story.told = tuple(promise for promise in story.told if promise != (target, epoch))
         self._open -= not story.samples
-        self._count(story, work.queue)
-        self.changed_stories[work.interaction_id] = None
+        self._count(story, interaction.queue)
+        self.changed_stories[interaction.interaction_id] = None
 
-    def _rearm(self, work: Work, deadline: Deadline) -> None:
+    def _rearm(self, interaction: TrackedInteraction, deadline: Deadline) -> None:
         """Set the forecast timer again after the clock of a deadline was resumed, because the due times have
         changed."""
-        story = self._stories.get(work.interaction_id)
+        story = self._stories.get(interaction.interaction_id)
         if story is not None:
-            self._arm(work, deadline, len(story.of(deadline.target, deadline.epoch)))
+            self._arm(interaction, deadline, len(story.of(deadline.target, deadline.epoch)))
 
-    def _arm(self, work: Work, deadline: Deadline, made: int) -> None:
+    def _arm(self, interaction: TrackedInteraction, deadline: Deadline, made: int) -> None:
         """Set the timer for the next forecast, after `made` forecasts have been made. Moments that have passed
         meanwhile are skipped."""
         if deadline.state is not State.RUNNING or not 0 < made <= len(AGES):
             return
-        allowed_ms = self._book.target_plan(work, deadline).adequate_ms
-        time = self._book.time_of(work)
+        allowed_ms = self._book.target_plan(interaction, deadline).adequate_ms
+        time = self._book.time_of(interaction)
         due = time.add(deadline.since_ms, max(0, round(AGES[made - 1] * allowed_ms) - deadline.used_ms))
-        heappush(self._heap, (due, work.interaction_id, int(deadline.target), deadline.epoch, deadline.since_ms))
+        heappush(self._heap, (due, interaction.interaction_id, int(deadline.target), deadline.epoch, deadline.since_ms))
 
     def _count(self, story: Story, queue: str) -> None:
         story.counted = queue if story.samples else ""
@@ -295,7 +313,7 @@ class Foresight:
             self.likely[story.counted, target] -= forecast >= LIKELY
 
 
-def _deadline(work: Work | None, target: Target, epoch: int) -> Deadline | None:
-    if work is None:
+def _deadline(interaction: TrackedInteraction | None, target: Target, epoch: int) -> Deadline | None:
+    if interaction is None:
         return None
-    return next((d for d in work.deadlines if d.target is target and d.epoch == epoch), None)
+    return next((d for d in interaction.deadlines if d.target is target and d.epoch == epoch), None)

@@ -3,15 +3,15 @@ start, and no milestone fires twice."""
 
 from services.sla.domain.calendar import CalendarSpec, OpenHours
 from services.sla.domain.deadlines import State
-from services.sla.domain.facts import FactKind, OccurrenceKind
+from services.sla.domain.facts import OccurrenceKind, RoutingFactKind
 from services.sla.domain.policy import Action, Escalation, Level, Point, Target, TargetPlan
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target
 
 QUEUED, ASSIGNED, REPLIED, MESSAGED = (
-    FactKind.QUEUED,
-    FactKind.ASSIGNED,
-    FactKind.AGENT_REPLIED,
-    FactKind.CUSTOMER_MESSAGED,
+    RoutingFactKind.QUEUED,
+    RoutingFactKind.ASSIGNED,
+    RoutingFactKind.AGENT_REPLIED,
+    RoutingFactKind.CUSTOMER_MESSAGED,
 )
 
 
@@ -104,7 +104,7 @@ def test_kept_deadlines_stay_kept_and_a_removed_target_is_cancelled() -> None:
     watched.happens(ASSIGNED, T0 + MINUTE)
     new = a_policy(a_target(desired=5), a_target(Target.NEXT_RESPONSE), version=2, applies_to_open=True)
     assert watched.configured(T0 + 2 * MINUTE, new, version=2) == ["FIRST_RESPONSE CANCELLED"]
-    assert [(d.target, d.state) for d in watched.book.works["i1"].deadlines] == [(Target.PICK_UP, State.MET)]
+    assert [(d.target, d.state) for d in watched.book.interactions["i1"].deadlines] == [(Target.PICK_UP, State.MET)]
     assert watched.happens(REPLIED, T0 + 3 * MINUTE) == []
     assert watched.happens(MESSAGED, T0 + 4 * MINUTE) == ["NEXT_RESPONSE SET"]
 
@@ -146,7 +146,7 @@ def test_the_policy_is_chosen_by_the_first_known_attributes() -> None:
     """The interaction has moved to support meanwhile: the policy for sales still holds, the one for support does
     not."""
     watched = watched_pick_up()
-    watched.happens(FactKind.MOVED, T0 + 1, queue="support")
+    watched.happens(RoutingFactKind.MOVED, T0 + 1, queue="support")
     for_support = a_policy(a_target(desired=1), name="s", queues=["support"], version=2, applies_to_open=True)
     for_sales = a_policy(a_target(desired=5), name="o", queues=["sales"], version=2, applies_to_open=True)
     watched.configured(T0 + 2, for_support, for_sales, version=2)
@@ -165,7 +165,7 @@ def test_a_version_is_adopted_once_and_an_equal_plan_changes_nothing() -> None:
     assert other.configured(T0 + 3, new, version=2) == []
     same = a_policy(a_target(desired=5 * MINUTE), version=3, applies_to_open=True)
     assert other.configured(T0 + 4, same, version=3) == []
-    assert other.book.works["i1"].plan_id == "acme/2/standard"
+    assert other.book.interactions["i1"].plan_id == "acme/2/standard"
 
 
 def test_many_interactions_are_checked_in_portions_and_a_takeover_ends_the_same() -> None:
@@ -177,15 +177,15 @@ def test_many_interactions_are_checked_in_portions_and_a_takeover_ends_the_same(
         watched.happens(QUEUED, interaction=f"i{number}")
     new = a_policy(a_target(desired=5 * MINUTE), version=2, applies_to_open=True)
     assert len(watched.configured(T0 + 1, new, version=2, most=20)) == 2, "a change counts as ten checks"
-    assert (watched.book.versions, watched.adoption.busy) == ({"acme": 1}, True)
+    assert (watched.book.versions, watched.policy_changes.busy) == ({"acme": 1}, True)
     other = watched.restored()
     assert len(other.configured(T0 + 2, new, version=2)) == 3
-    assert (other.book.versions, other.adoption.busy) == ({"acme": 2}, False)
+    assert (other.book.versions, other.policy_changes.busy) == ({"acme": 2}, False)
     for steady in (watched,):
-        while steady.adoption.busy:
+        while steady.policy_changes.busy:
             steady.configured(T0 + 2, new, version=2, most=1)
-        dues = {name: work.deadlines[0].dues for name, work in steady.book.works.items()}
-        assert dues == {name: work.deadlines[0].dues for name, work in other.book.works.items()}
+        dues = {name: interaction.deadlines[0].dues for name, interaction in steady.book.interactions.items()}
+        assert dues == {name: interaction.deadlines[0].dues for name, interaction in other.book.interactions.items()}
 
 
 def test_escalations_of_the_new_plan_count_and_those_of_fired_milestones_do_not() -> None:
@@ -212,7 +212,7 @@ def test_a_decided_deadline_still_shows_its_due_times() -> None:
     watched.happens(ASSIGNED, T0 + MINUTE)
     new = a_target(desired=40 * MINUTE, adequate=50 * MINUTE, warn_at=(0.3, 0.5, 0.9))
     watched.configured(T0 + 2 * MINUTE, a_policy(new, version=2, applies_to_open=True), version=2)
-    (deadline,) = watched.book.works["i1"].deadlines
+    (deadline,) = watched.book.interactions["i1"].deadlines
     desired, adequate = deadline.due_of(Level.DESIRED, new), deadline.dues[-1]
     assert (desired, adequate) == (T0 + 10 * MINUTE, T0 + 20 * MINUTE)
 

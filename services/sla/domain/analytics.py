@@ -11,9 +11,9 @@ from hashlib import blake2b
 from typing import Final
 
 from services.sla.domain.book import KEPT_DAYS, Book
-from services.sla.domain.facts import Fact, FactKind, Occurrence
+from services.sla.domain.facts import Occurrence, RoutingFact, RoutingFactKind
 from services.sla.domain.flow import Contact, Flow, FlowKey, Times
-from services.sla.domain.foresight import Foresight, ModelKey
+from services.sla.domain.forecasting import Forecasting, ModelKey
 from services.sla.domain.lines import LineKey
 from services.sla.domain.measures import DAY_MS, SLOT_MS, WHOLE_DAY
 from services.sla.domain.story import Story
@@ -47,7 +47,7 @@ class Noted:
     ms: int
 
 
-class Insight:
+class Analytics:
     """Measures and forecasts of one partition. Not concurrent."""
 
     def __init__(self, book: Book, forget_after_ms: int, contacts_kept_ms: int = 2 * WEEK_MS) -> None:
@@ -62,7 +62,7 @@ class Insight:
         here: only readers need it."""
         self.new_contacts: dict[str, Contact] = {}
         """Contacts that began since the last `take_changes`."""
-        self.foresight = Foresight(book, self.stories)
+        self.forecasting = Forecasting(book, self.stories)
         self._closed: deque[tuple[int, str]] = deque()
         self._newest_day = 0
         self._changed = Learned()
@@ -76,42 +76,42 @@ class Insight:
         self._newest_day = max(self._newest_day, key.day)
 
     def restored(self) -> None:
-        """Finish the restore, when `stories`, `contacts`, `foresight.pulses` and `foresight.models` are complete."""
+        """Finish the restore, when `stories`, `contacts`, `forecasting.pulses` and `forecasting.models` are complete."""
         self._closed.extend(sorted((s.closed_ms, s.interaction_id) for s in self.stories.values() if s.closed_ms))
         self.contacts = dict(sorted(self.contacts.items(), key=lambda item: (item[1], item[0])))
-        self.foresight.restore()
+        self.forecasting.restore()
 
     def take_changes(self) -> Learned:
         """Return the keys that were touched since the last call."""
         changed, self._changed = self._changed, Learned()
-        changed.pulses, self.foresight.changed_pulses = self.foresight.changed_pulses, {}
+        changed.pulses, self.forecasting.changed_pulses = self.forecasting.changed_pulses, {}
         changed.new_contacts, self.new_contacts = self.new_contacts, {}
-        changed.stories |= self.foresight.changed_stories
-        self.foresight.changed_stories = {}
-        changed.models, self.foresight.changed_models = self.foresight.changed_models, {}
+        changed.stories |= self.forecasting.changed_stories
+        self.forecasting.changed_stories = {}
+        changed.models, self.forecasting.changed_models = self.forecasting.changed_models, {}
         return changed
 
     # ── ── events ──────────────────────────────────────────────────────────────────────────────────────────────────
-    def observe(self, fact: Fact, occurrences: Iterable[Occurrence], now_ms: int) -> list[Occurrence]:
+    def observe(self, fact: RoutingFact, occurrences: Iterable[Occurrence], now_ms: int) -> list[Occurrence]:
         """Apply a fact and the occurrences that the engine derived from it. Returns the new predictions."""
         if self._note(fact, min(fact.occurred_at_ms, now_ms)):
             self._changed.stories[fact.interaction_id] = None
         found = self.look(occurrences, max(now_ms, fact.occurred_at_ms))
-        self.foresight.follow(fact.interaction_id)
+        self.forecasting.follow(fact.interaction_id)
         return found
 
     def look(self, occurrences: Iterable[Occurrence], now_ms: int) -> list[Occurrence]:
         """Apply occurrences that the clock caused. Returns the new predictions."""
-        return self.foresight.observe(occurrences, now_ms)
+        return self.forecasting.observe(occurrences, now_ms)
 
     def advance(self, until_ms: int, now_ms: int) -> list[Occurrence]:
         """Make the forecasts that are due, and forget closed stories. Returns the new predictions."""
-        found = self.foresight.advance(until_ms)
+        found = self.forecasting.advance(until_ms)
         while self._closed and self._closed[0][0] + self._forget_after_ms <= now_ms:
             closed_ms, interaction_id = self._closed.popleft()
             story = self.stories.get(interaction_id)
             if story is not None and story.closed_ms == closed_ms:
-                self.foresight.forget(story)
+                self.forecasting.forget(story)
                 del self.stories[interaction_id]
                 self._changed.stories[interaction_id] = None
         self._forget_contacts(now_ms)
@@ -119,15 +119,15 @@ class Insight:
 
     def next_wakeup(self) -> int | None:
         """Return when the next forecast is due."""
-        return self.foresight.next_wakeup()
+        return self.forecasting.next_wakeup()
 
     # ── ── internals ───────────────────────────────────────────────────────────────────────────────────────────────
-    def _note(self, fact: Fact, counted_ms: int) -> bool:
+    def _note(self, fact: RoutingFact, counted_ms: int) -> bool:
         """Count a fact and return whether the story has changed. The count goes to `counted_ms`, which is not later
         than the lane's time, so that one wrong clock does not shift the counted day."""
         story = self.stories.get(fact.interaction_id)
         if story is None:
-            if fact.kind is not FactKind.QUEUED or fact.again:
+            if fact.kind is not RoutingFactKind.QUEUED or fact.again:
                 return False
             self._begin(fact, counted_ms)
             return True
@@ -135,7 +135,7 @@ class Insight:
             return False
         at = fact.occurred_at_ms
         if story.closed_ms:
-            if story.over or not (fact.again and fact.kind is FactKind.QUEUED):
+            if story.over or not (fact.again and fact.kind is RoutingFactKind.QUEUED):
                 return False
             # Reopened: it is open and waits for a reply. Its contact and its first resolution have been counted
             # already.
@@ -144,38 +144,38 @@ class Insight:
         story.queue = fact.queue or story.queue
         flow = self._flow(story, counted_ms)
         match fact.kind:
-            case FactKind.QUEUED:
+            case RoutingFactKind.QUEUED:
                 story.queued_ms, story.held = at, False
                 story.p50_ms, story.p90_ms = fact.estimated_p50_ms, fact.estimated_p90_ms
-            case FactKind.ASSIGNED:
+            case RoutingFactKind.ASSIGNED:
                 story.held = True
                 if not story.picked_up:
                     story.picked_up = True
                     self._noted("pick_up", flow.pick_up, at - story.queued_first_ms, story)
-            case FactKind.CUSTOMER_MESSAGED:
+            case RoutingFactKind.CUSTOMER_MESSAGED:
                 story.awaiting_ms = story.awaiting_ms or at
-            case FactKind.AGENT_REPLIED:
+            case RoutingFactKind.AGENT_REPLIED:
                 if not story.answered:
                     story.answered = True
                     self._noted("first_response", flow.first_response, at - story.arrived_ms, story)
                 if story.awaiting_ms:
                     self._noted("response", flow.response, at - story.awaiting_ms, story)
                     story.awaiting_ms = 0
-            case FactKind.COMPLETED:
+            case RoutingFactKind.COMPLETED:
                 if not story.completed:
                     story.completed = True
                     flow.completed += 1
                     self._noted("resolution", flow.resolution, at - story.arrived_ms, story)
                 self._close(story, at)
-            case FactKind.ABANDONED:
+            case RoutingFactKind.ABANDONED:
                 flow.abandoned += 1
                 story.over = True
                 self._close(story, at)
-            case FactKind.CANCELLED:
+            case RoutingFactKind.CANCELLED:
                 flow.cancelled += 1
                 story.over = True
                 self._close(story, at)
-            case FactKind.MOVED:
+            case RoutingFactKind.MOVED:
                 pass
         return True
 
@@ -183,7 +183,7 @@ class Insight:
         times.note(ms)
         self.noted.append(Noted(kind, story.queue, story.channel, max(0, ms)))
 
-    def _begin(self, fact: Fact, counted_ms: int) -> None:
+    def _begin(self, fact: RoutingFact, counted_ms: int) -> None:
         at = fact.occurred_at_ms
         arrived = fact.arrived_at_ms if 0 < fact.arrived_at_ms < at else at  # share one int object
         story = self.stories[fact.interaction_id] = Story(
@@ -245,7 +245,7 @@ class Insight:
             self._changed.gone_contacts[interaction_id] = None
 
 
-def who(fact: Fact) -> int:
+def who(fact: RoutingFact) -> int:
     """Return the same number for the same person (or for the same conversation, if no person is known). The number
     reveals nothing else about the person."""
     name = f"p/{fact.person_id}" if fact.person_id else f"c/{fact.conversation_id}"

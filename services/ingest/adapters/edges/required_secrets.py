@@ -4,7 +4,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.ports import Account, Secrets
 
 
-def needed(secrets: Secrets, account: Account, name: str) -> str:
+def require_secret(secrets: Secrets, account: Account, name: str) -> str:
     """Return the secret. Raises UNAVAILABLE: a provider keeps its messages until the operator has fixed the configuration."""
     secret = secrets.get(account, name)
     if secret is None:

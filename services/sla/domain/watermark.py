@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Pace:
+class Watermark:
     """Watermark of one lane. All times are milliseconds."""
 
     settle_ms: int = 50

@@ -8,19 +8,19 @@ with those of its own lane: the result is what that lane would forecast.
 from collections.abc import Iterable, Iterator
 
 from services.chassis.kafka.records import Record
+from services.sla.domain.analytics import MOST_CONTACTS
 from services.sla.domain.calendar import BusinessTime
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.flow import Contact, Flow, FlowKey
-from services.sla.domain.foresight import ModelKey, look
-from services.sla.domain.insight import MOST_CONTACTS
-from services.sla.domain.lines import LineKey, Lines
+from services.sla.domain.forecasting import ModelKey, look
+from services.sla.domain.interaction import TrackedInteraction
+from services.sla.domain.lines import LineKey, ResponseLines
 from services.sla.domain.prediction import Model, Pulse
 from services.sla.domain.story import Story
-from services.sla.domain.work import Work
-from services.sla.translate import insight_state as state
+from services.sla.translate import analytics_state as state
 
 
-class InsightModel:
+class AnalyticsModel:
     """The newest committed state. Applied and read in one event loop."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class InsightModel:
         self._contacts: dict[int, dict[str, Contact]] = {}
         self._pulses: dict[tuple[int, LineKey], Pulse] = {}
         self._models: dict[tuple[int, ModelKey], Model] = {}
-        self._lines: dict[int, Lines] = {}
+        self._lines: dict[int, ResponseLines] = {}
 
     def apply(self, record: Record) -> bool:
         """Apply one record of the changelog. Returns False for a key of another kind."""
@@ -52,10 +52,10 @@ class InsightModel:
                 return False
         return True
 
-    def follow(self, partition: int, work: Work) -> None:
+    def follow(self, partition: int, interaction: TrackedInteraction) -> None:
         """Update the waiting lines with an interaction as it is now."""
-        self._partitions[work.interaction_id] = partition
-        self._lines_of(partition).follow(work)
+        self._partitions[interaction.interaction_id] = partition
+        self._lines_of(partition).follow(interaction)
 
     def forget(self, interaction_id: str) -> None:
         """Remove an interaction from the waiting lines."""
@@ -64,18 +64,18 @@ class InsightModel:
             self._lines_of(partition).forget(interaction_id)
 
     def forecast(
-        self, work: Work, deadline: Deadline, allowed_ms: int, time: BusinessTime, now_ms: int
+        self, interaction: TrackedInteraction, deadline: Deadline, allowed_ms: int, time: BusinessTime, now_ms: int
     ) -> tuple[float, int] | None:
         """Return the probability of a breach of the adequate level, and the number of outcomes from which it was
         learned; None unless the deadline is running."""
         if deadline.state is not State.RUNNING:
             return None
-        partition = self._partitions.get(work.interaction_id, 0)
-        key = (work.tenant, work.queue, work.channel, deadline.target)
+        partition = self._partitions.get(interaction.interaction_id, 0)
+        key = (interaction.tenant, interaction.queue, interaction.channel, deadline.target)
         pulse = self._pulses.get((partition, key)) or Pulse()
-        story = self._stories.get(work.interaction_id)
-        x = look(work, deadline, allowed_ms, time, story, self._lines_of(partition), pulse, now_ms)
-        model = self._models.get((partition, (work.tenant, deadline.target))) or Model.new(deadline.target)
+        story = self._stories.get(interaction.interaction_id)
+        x = look(interaction, deadline, allowed_ms, time, story, self._lines_of(partition), pulse, now_ms)
+        model = self._models.get((partition, (interaction.tenant, deadline.target))) or Model.new(deadline.target)
         return model.probability(x), model.learned
 
     def stories(self, tenant: str, queue: str, channel: str) -> Iterator[Story]:
@@ -100,10 +100,10 @@ class InsightModel:
             found += [contact for contact in contacts.values() if contact.tenant == tenant]
         return found, covered
 
-    def _lines_of(self, partition: int) -> Lines:
+    def _lines_of(self, partition: int) -> ResponseLines:
         lines = self._lines.get(partition)
         if lines is None:
-            lines = self._lines[partition] = Lines()
+            lines = self._lines[partition] = ResponseLines()
         return lines
 
     def _remove(self, partition: int, key: bytes) -> bool:

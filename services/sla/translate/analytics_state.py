@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
+from services.sla.domain.analytics import Analytics
 from services.sla.domain.flow import Contact, Flow, FlowKey
-from services.sla.domain.foresight import ModelKey
-from services.sla.domain.insight import Insight
+from services.sla.domain.forecasting import ModelKey
 from services.sla.domain.lines import LineKey
 from services.sla.domain.policy import Target
 from services.sla.domain.prediction import Model, Pulse
@@ -111,39 +111,39 @@ def decode(key: bytes, value: bytes) -> Kept | None:
             return None
 
 
-def restore(insight: Insight, key: bytes, value: bytes) -> bool:
+def restore(analytics: Analytics, key: bytes, value: bytes) -> bool:
     """Restore an entry; returns False for a key of another kind."""
     match decode(key, value):
         case Story() as story:
-            insight.stories[story.interaction_id] = story
+            analytics.stories[story.interaction_id] = story
         case Contact() as contact:
-            insight.contacts[contact.interaction_id] = contact.at_ms
+            analytics.contacts[contact.interaction_id] = contact.at_ms
         case KeptFlow() as kept:
-            insight.restore_flow(kept.key, kept.flow)
+            analytics.restore_flow(kept.key, kept.flow)
         case KeptPulse() as kept:
-            insight.foresight.pulses[kept.key] = kept.pulse
+            analytics.forecasting.pulses[kept.key] = kept.pulse
         case KeptModel() as kept:
-            insight.foresight.models[kept.key] = kept.model
+            analytics.forecasting.models[kept.key] = kept.model
         case None:
             return False
     return True
 
 
-def changes(insight: Insight) -> Iterator[tuple[bytes, bytes | None]]:
+def changes(analytics: Analytics) -> Iterator[tuple[bytes, bytes | None]]:
     """Yield the entries touched since the last call; a value of None deletes the entry."""
-    changed = insight.take_changes()
+    changed = analytics.take_changes()
     for interaction_id in changed.stories:
-        yield story_key(interaction_id), _value(insight.stories.get(interaction_id))
+        yield story_key(interaction_id), _value(analytics.stories.get(interaction_id))
     for contact in changed.new_contacts.values():
         yield contact_key(contact.interaction_id), encode(contact)
     for interaction_id in changed.gone_contacts:
         yield contact_key(interaction_id), None
     for flow in changed.flows:
-        yield flow_key(flow), _value(insight.flows.get(flow))
+        yield flow_key(flow), _value(analytics.flows.get(flow))
     for pulse in changed.pulses:
-        yield pulse_key(pulse), _value(insight.foresight.pulses.get(pulse))
+        yield pulse_key(pulse), _value(analytics.forecasting.pulses.get(pulse))
     for model in changed.models:
-        yield model_key(model), _value(insight.foresight.models.get(model))
+        yield model_key(model), _value(analytics.forecasting.models.get(model))
 
 
 def _value(value: Story | Contact | Flow | Pulse | Model | None) -> bytes | None:

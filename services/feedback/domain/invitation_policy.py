@@ -55,7 +55,7 @@ ProgrammeOf = Callable[[str], Programme]
 """Returns a tenant's programme as it is configured now."""
 
 
-class Desk:
+class InvitationPolicy:
     """The invitations and the contact history of persons of one partition."""
 
     def __init__(self, derive: Callable[..., str]) -> None:

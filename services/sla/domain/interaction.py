@@ -8,7 +8,7 @@ from services.sla.domain.policy import NOTHING_KNOWN, Subject, Target
 
 
 @dataclass(slots=True)
-class Work:
+class TrackedInteraction:
     """One tracked interaction. Restored from the changelog as it is."""
 
     interaction_id: str
@@ -58,7 +58,7 @@ class Work:
 class Changes:
     """Keys of state that was touched since the last time. The reader checks whether they still exist."""
 
-    works: dict[str, None] = field(default_factory=dict)
+    interactions: dict[str, None] = field(default_factory=dict)
     plans: dict[str, None] = field(default_factory=dict)
     tallies: dict[TallyKey, None] = field(default_factory=dict)
     versions: dict[str, None] = field(default_factory=dict)

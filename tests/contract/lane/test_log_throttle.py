@@ -2,7 +2,7 @@
 
 import logging
 
-from services.chassis.kafka.calm import EVERY, OnceInAWhile
+from services.chassis.kafka.log_throttle import EVERY, OnceInAWhile
 
 
 def test_each_kind_of_line_comes_once_in_a_while() -> None:

@@ -2,13 +2,13 @@
 
 from services.sla.domain.deadlines import Deadline
 from services.sla.domain.facts import Occurrence, OccurrenceKind
+from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.policy import Action, Level, Milestone
-from services.sla.domain.work import Work
 
 
 def occurrence(
     kind: OccurrenceKind,
-    work: Work,
+    interaction: TrackedInteraction,
     deadline: Deadline,
     policy: str,
     *,
@@ -32,13 +32,13 @@ def occurrence(
         kind=kind,
         cause=cause,
         ordinal=ordinal,
-        tenant=work.tenant,
-        pool=work.pool,
-        interaction_id=work.interaction_id,
-        conversation_id=work.conversation_id,
-        queue=work.queue,
-        channel=work.channel,
-        agent_id=work.agent_id,
+        tenant=interaction.tenant,
+        pool=interaction.pool,
+        interaction_id=interaction.interaction_id,
+        conversation_id=interaction.conversation_id,
+        queue=interaction.queue,
+        channel=interaction.channel,
+        agent_id=interaction.agent_id,
         policy=policy,
         target=deadline.target,
         epoch=deadline.epoch,

@@ -15,9 +15,9 @@ from services.sla.domain import deadlines as dl
 from services.sla.domain.book import Book
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.facts import Occurrence, OccurrenceKind
+from services.sla.domain.interaction import TrackedInteraction
+from services.sla.domain.occurrences import occurrence
 from services.sla.domain.policy import NOTHING_KNOWN, Level, Plan, Policy, Subject, choose
-from services.sla.domain.telling import occurrence
-from services.sla.domain.work import Work
 
 _A_CHANGE: Final = 9
 
@@ -37,7 +37,7 @@ class _Task:
     left: list[str] = field(default_factory=list)
 
 
-class Adoption:
+class PolicyChanges:
     """Checks open interactions against configuration versions that they have not been checked against yet. Not
     concurrent."""
 
@@ -62,9 +62,9 @@ class Adoption:
             tenant, task = next(iter(self._tasks.items()))
             while task.left and most > 0:
                 most -= 1
-                work = self._book.works.get(task.left.pop())
-                if work is not None and not work.closed_at_ms:
-                    changes = self._hold_against(work, task.wanted, now_ms)
+                interaction = self._book.interactions.get(task.left.pop())
+                if interaction is not None and not interaction.closed_at_ms:
+                    changes = self._hold_against(interaction, task.wanted, now_ms)
                     most -= _A_CHANGE if changes else 0
                     found += changes
             if not task.left:
@@ -76,39 +76,43 @@ class Adoption:
         task = self._tasks[tenant] = _Task(wanted)
         if any(policy.applies_to_open for policy in wanted.policies):
             task.left = [
-                work.interaction_id
-                for work in self._book.works.values()
-                if work.tenant == tenant and not work.closed_at_ms
+                interaction.interaction_id
+                for interaction in self._book.interactions.values()
+                if interaction.tenant == tenant and not interaction.closed_at_ms
             ]
 
-    def _hold_against(self, work: Work, wanted: PolicyList, now_ms: int) -> list[Occurrence]:
+    def _hold_against(self, interaction: TrackedInteraction, wanted: PolicyList, now_ms: int) -> list[Occurrence]:
         book = self._book
-        subject = Subject(work.queue, work.channel) if work.subject == NOTHING_KNOWN else work.subject
+        subject = (
+            Subject(interaction.queue, interaction.channel)
+            if interaction.subject == NOTHING_KNOWN
+            else interaction.subject
+        )
         policy = choose(wanted.policies, subject)
-        old = book.plans[work.plan_id]
+        old = book.plans[interaction.plan_id]
         if policy is None or not policy.applies_to_open or policy.plan.says_as(old):
             return []
         # Times never go backwards for one interaction, even if this process's clock is behind the router's.
-        at_ms = max(now_ms, work.last_ms)
-        before = work.next_due()
-        changes = _Change(book, work, old, policy.plan, at_ms)
+        at_ms = max(now_ms, interaction.last_ms)
+        before = interaction.next_due()
+        changes = _Change(book, interaction, old, policy.plan, at_ms)
         changes.apply()
-        book.arm(work, before)
+        book.arm(interaction, before)
         return changes.found
 
 
 class _Change:
     """Moves one interaction from one plan to another."""
 
-    def __init__(self, book: Book, work: Work, old: Plan, new: Plan, at_ms: int) -> None:
-        self._book, self._work, self._old, self._new, self._at_ms = book, work, old, new, at_ms
+    def __init__(self, book: Book, interaction: TrackedInteraction, old: Plan, new: Plan, at_ms: int) -> None:
+        self._book, self._work, self._old, self._new, self._at_ms = book, interaction, old, new, at_ms
         self.found: list[Occurrence] = []
 
     def apply(self) -> None:
-        work, book = self._work, self._book
-        time_before = book.time_of(work)
+        interaction, book = self._work, self._book
+        time_before = book.time_of(interaction)
         kept: list[Deadline] = []
-        for deadline in work.deadlines:
+        for deadline in interaction.deadlines:
             old, new = self._old.target(deadline.target), self._new.target(deadline.target)
             if old is None:
                 continue
@@ -120,9 +124,9 @@ class _Change:
                 book.open_by_target[deadline.target] -= 1
                 self._tell(OccurrenceKind.CANCELLED, deadline, self._old, dues)
         old_plan = self._old
-        book.replan(work, self._new)
-        work.deadlines = kept
-        time = book.time_of(work)
+        book.replan(interaction, self._new)
+        interaction.deadlines = kept
+        time = book.time_of(interaction)
         for deadline in kept:
             old, new = old_plan.target(deadline.target), self._new.target(deadline.target)
             if old is None or new is None:
@@ -130,7 +134,9 @@ class _Change:
             if not deadline.open:
                 dl.keep_shown(deadline, old, new)
                 continue
-            holds = self._new.holds(deadline.target, awaited=work.customer_awaited, scheduled=work.scheduled)
+            holds = self._new.holds(
+                deadline.target, awaited=interaction.customer_awaited, scheduled=interaction.scheduled
+            )
             stops, starts = holds and deadline.state is State.RUNNING, not holds and deadline.state is State.PAUSED
             if stops:
                 dl.pause(deadline, self._at_ms, time_before)
@@ -143,20 +149,20 @@ class _Change:
                 self._tell(OccurrenceKind.PAUSED if stops else OccurrenceKind.RESUMED, deadline, self._new, dues)
 
     def _tell(self, kind: OccurrenceKind, deadline: Deadline, plan: Plan, dues: tuple[int, int]) -> None:
-        work = self._work
+        interaction = self._work
         changed = kind is OccurrenceKind.CHANGED and deadline.state is State.RUNNING
         self.found.append(
             occurrence(
                 kind,
-                work,
+                interaction,
                 deadline,
                 plan.policy,
-                cause=f"{work.interaction_id}.adopted.{self._new.config_version}",
+                cause=f"{interaction.interaction_id}.adopted.{self._new.config_version}",
                 ordinal=len(self.found),
                 now_ms=self._at_ms,
                 dues=dues,
                 used_ms=deadline.used_ms,
                 reason="POLICY_CHANGED",
-                orders_queue=changed and not work.due_given and deadline.target is plan.ordering(),
+                orders_queue=changed and not interaction.due_given and deadline.target is plan.ordering(),
             )
         )

@@ -1,10 +1,10 @@
 """An agent's state, and what follows when the agent leaves AVAILABLE."""
 
 from services.router.domain import effects as fx
-from services.router.domain.holding import end_offer
+from services.router.domain.ledger import end_offer
 from services.router.domain.model import AgentState, OfferEnd
 from services.router.domain.pool import Core
-from services.router.domain.state import Agent, Work
+from services.router.domain.state import Agent, Interaction
 from services.router.domain.waiting import leave_line, look_again, place
 
 
@@ -32,14 +32,14 @@ def set_state(core: Core, agent: Agent, state: AgentState, reason: str) -> None:
 
 def revoke_offers(core: Core, agent: Agent, reason: str) -> None:
     """Revoke everything that is offered to the agent. The interactions wait again at their old places."""
-    for work in take_back(core, agent, reason):
-        place(core, work)
+    for interaction in take_back(core, agent, reason):
+        place(core, interaction)
 
 
-def take_back(core: Core, agent: Agent, reason: str) -> list[Work]:
+def take_back(core: Core, agent: Agent, reason: str) -> list[Interaction]:
     """Revoke everything that is offered to the agent, and return it. The caller places the interactions."""
-    taken = [core.works[interaction_id] for interaction_id in sorted(agent.offers)]
-    for work in taken:
-        end_offer(core, work, agent.id, OfferEnd.REVOKED, reason)
-        leave_line(core, work)
+    taken = [core.interactions[interaction_id] for interaction_id in sorted(agent.offers)]
+    for interaction in taken:
+        end_offer(core, interaction, agent.id, OfferEnd.REVOKED, reason)
+        leave_line(core, interaction)
     return taken
