@@ -66,13 +66,13 @@ fuzz: .venv/.ready ## fuzz every parser of outside text, guided by coverage, for
 	$(BIN)/python -m tests.fuzz $(SECONDS)
 
 kafka: .venv/.ready ## start a real single-node Kafka in the background
-	@$(BIN)/python -m services.chassis.broker start
+	@$(BIN)/python -m services.cli.local.broker start
 
 kafka-stop: .venv/.ready ## stop this Kafka
-	@$(BIN)/python -m services.chassis.broker stop
+	@$(BIN)/python -m services.cli.local.broker stop
 
 kafka-reset: .venv/.ready ## stop this Kafka; delete its data and the history made from them
-	@$(BIN)/python -m services.chassis.broker reset && rm -rf "$${CHAPAR_HOME:-.chapar}/state"
+	@$(BIN)/python -m services.cli.local.broker reset && rm -rf "$${CHAPAR_HOME:-.chapar}/state"
 
 protos: .venv/.ready ## generate code from the contracts
 	$(BIN)/python protos/generate.py
@@ -115,7 +115,7 @@ deploy-checks: .venv/.ready
 checks: lint types architecture contracts deploy-checks ## run all checks that need no running process
 
 clean: ## delete the environment, all build output and Kafka's data
-	-@test -x $(BIN)/python && $(BIN)/python -m services.chassis.broker stop >/dev/null 2>&1
+	-@test -x $(BIN)/python && $(BIN)/python -m services.cli.local.broker stop >/dev/null 2>&1
 	rm -rf .venv .uv .chapar build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # uv is installed in .uv, and the machine's own uv is not used: the version that wrote the lock must read it.

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from services.chassis.tokens.minting import make_key_pair
-from services.cli.kept_secrets import complete_env
+from services.cli.local.kept_secrets import complete_env
 
 VALID = timedelta(days=90)
 RENEW_BEFORE = timedelta(days=7)

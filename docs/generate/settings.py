@@ -13,10 +13,10 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from services.chassis.broker.settings import BrokerSettings
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.outgoing_settings import OutgoingSettings
 from services.chassis.settings import ServiceSettings
+from services.cli.local.broker.settings import BrokerSettings
 from services.feedback.settings import FeedbackSettings
 from services.ingest.settings import IngestSettings
 from services.router.settings import RouterSettings

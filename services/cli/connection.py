@@ -23,14 +23,14 @@ import typer
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
-from services.chassis.broker.errors import BrokerError
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import ClientTls, chapar_errors, grpc_channel
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.tokens import Role
-from services.cli.development import scopes_for, tokens
+from services.cli.local.broker.errors import BrokerError
+from services.cli.local.development import scopes_for, tokens
+from services.cli.local.workspace import SERVICES, Workspace
 from services.cli.output import errors
-from services.cli.workspace import SERVICES, Workspace
 
 T = TypeVar("T")
 

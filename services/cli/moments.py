@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final
 
 from services.chassis.jalali import JalaliDay
-from services.cli.config_files import parse_duration_ms
+from services.cli.config.files import parse_duration_ms
 
 _JALALI: Final = re.compile(r"(1[34]\d\d)[/-](\d{1,2})[/-](\d{1,2})(?:[ T](\d{1,2}):(\d{2}))?")
 _DIGITS: Final = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "01234567890123456789")

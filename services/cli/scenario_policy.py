@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from chapar.config.v1 import config_pb2
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
-from services.cli.config_files import LARGEST_FILE, Document, load
+from services.cli.config.files import LARGEST_FILE, Document, load
 
 OWN_KEYS = ("queues", "capacity_profiles")
 

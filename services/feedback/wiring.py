@@ -33,12 +33,13 @@ from services.chassis.secrets import SecretReferences
 from services.chassis.tokens import MIN_SECRET_BYTES, read_secret
 from services.chassis.webhook_retries import Webhooks
 from services.chassis.webhooks import webhook_client
-from services.feedback.adapters import readers, relay_lane, survey_lane, webhook_answers
+from services.feedback.adapters import readers, webhook_answers
 from services.feedback.adapters.analytics_faust import run_analytics
 from services.feedback.adapters.api_grpc import SERVICE, FeedbackServicer
 from services.feedback.adapters.command_log import KafkaCommandLog
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys, decode
 from services.feedback.adapters.dates import shown
+from services.feedback.adapters.handlers import Answering, Dispatcher
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.outbound_grpc import GrpcInvitationSender
 from services.feedback.adapters.pages import Pages
@@ -46,7 +47,7 @@ from services.feedback.adapters.recoveries import GrpcRecoveryOpener, RecoveryDi
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.subjects_grpc import GrpcSubjects
 from services.feedback.adapters.views import AnswersView
-from services.feedback.handlers import Answering, Dispatcher
+from services.feedback.lanes import relay, survey
 from services.feedback.settings import FeedbackSettings
 
 NAME: Final = "feedback"
@@ -162,9 +163,9 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
         if "lanes" in roles:
             heap = Heap()
-            await _lane(stack, service, relay_lane.SPEC, relay_lane.relay_factory, heap)
-            factory = survey_lane.survey_factory(programmes, service.metrics, keys)
-            await _lane(stack, service, survey_lane.SPEC, factory, heap, survey_lane.prepare(keys))
+            await _lane(stack, service, relay.SPEC, relay.relay_factory, heap)
+            factory = survey.survey_factory(programmes, service.metrics, keys)
+            await _lane(stack, service, survey.SPEC, factory, heap, survey.prepare(keys))
 
         if "analytics" in roles:
             await stack.enter_async_context(service.background(_analytics(service), "analytics"))
@@ -180,14 +181,14 @@ def topics(roles: Collection[str]) -> set[str]:
     if "edge" in roles or "analytics" in roles:
         found.add("feedback.scores.v1")
     if "edge" in roles or "lanes" in roles:
-        found.add(survey_lane.VERDICTS)
+        found.add(survey.VERDICTS)
     if "edge" in roles:
         found |= {"audit.v1", REVOCATIONS}
     if "dispatcher" in roles:
         found |= {webhook_answers.TOPIC, "deadletters.v1"}
     if "lanes" in roles:
-        found |= {relay_lane.SPEC.input, relay_lane.SPEC.changelog_topic, survey_lane.SPEC.changelog_topic}
-        found |= {survey_lane.OUTCOMES, "deadletters.v1"}
+        found |= {relay.SPEC.input, relay.SPEC.changelog_topic, survey.SPEC.changelog_topic}
+        found |= {survey.OUTCOMES, "deadletters.v1"}
     return found
 
 
@@ -297,7 +298,7 @@ async def _follow_verdicts(service: Service[FeedbackSettings], questions: LaneQu
 
     client_id = f"{NAME}-verdicts@{service.settings.instance}"
     await questions.run(
-        tail(service.settings.kafka, survey_lane.VERDICTS, from_="end", client_id=client_id, caught_up=listening)
+        tail(service.settings.kafka, survey.VERDICTS, from_="end", client_id=client_id, caught_up=listening)
     )
 
 

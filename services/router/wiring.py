@@ -30,9 +30,9 @@ from services.router.adapters.gauges import show_gauges
 from services.router.adapters.mutations import Mutations
 from services.router.adapters.partitions import partition_counts
 from services.router.adapters.routing_service import RoutingService
-from services.router.adapters.shard import SPEC, ShardProcessor
-from services.router.adapters.shard_metrics import ShardMetrics
-from services.router.adapters.shards import Shards
+from services.router.lanes.shard import SPEC, ShardProcessor
+from services.router.lanes.shard_metrics import ShardMetrics
+from services.router.lanes.shards import Shards
 from services.router.settings import RouterSettings
 
 _WATCH_S = 0.1

@@ -36,7 +36,6 @@ from services.sla.adapters.broadcast import Broadcast
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.escalation import GROUP, Escalation
 from services.sla.adapters.grpc_service import SlaServicer
-from services.sla.adapters.lane import COMMANDS, EVENTS, SPEC, factory
 from services.sla.adapters.measures_service import Measures
 from services.sla.adapters.notices import GROUP as NOTICES_GROUP
 from services.sla.adapters.notices import TOPIC as WAITING_NOTICES
@@ -44,6 +43,7 @@ from services.sla.adapters.notices import Notices, Receivers
 from services.sla.adapters.read_model import ReadModel
 from services.sla.adapters.telemetry import Telemetry
 from services.sla.domain.measures import DAY_MS
+from services.sla.lanes.deadlines import COMMANDS, EVENTS, SPEC, factory
 from services.sla.settings import SlaSettings
 from services.sla.translate.configuration import Promises, decode_promises
 

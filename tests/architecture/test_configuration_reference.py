@@ -14,8 +14,8 @@ from docs.generate.configuration import render_markdown
 from docs.generate.contract import ROOT, START, Key, Section, read_contract
 from docs.generate.settings import groups
 from docs.generate.variables import VARIABLES
-from services.cli.config_files import Finding, load, parse_duration_ms, schema
-from services.cli.config_lint import lint
+from services.cli.config.files import Finding, load, parse_duration_ms, schema
+from services.cli.config.lint.checks import lint
 
 PAGE = ROOT / "docs/configuration.md"
 WRITER = YAML(typ="rt")

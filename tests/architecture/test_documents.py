@@ -10,7 +10,7 @@ import pytest
 
 from services.chassis import metrics_catalogue, topics
 from services.chassis.secrets import reference_problem
-from services.cli.config_files import schema
+from services.cli.config.files import schema
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(p for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")])

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from services.chassis.broker.embedded import EmbeddedBroker
-from services.chassis.broker.settings import BrokerSettings
+from services.cli.local.broker.embedded import EmbeddedBroker
+from services.cli.local.broker.settings import BrokerSettings
 from tests.bench.figures import FILE, NO_GOAL, newest, reached
 from tests.bench.stand import a_home
 

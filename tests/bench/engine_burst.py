@@ -19,7 +19,6 @@ from scipy.optimize import linear_sum_assignment
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.eligibility import meets_all, score
 from services.router.domain.engine import Engine
 from services.router.domain.model import (
     AgentProfile,
@@ -31,6 +30,7 @@ from services.router.domain.model import (
     QueueConfig,
     Selector,
 )
+from services.router.domain.pool.eligibility import meets_all, score
 from tests.bench.engine_pool import START, gateway_of
 
 Scores = npt.NDArray[np.float64]

@@ -14,7 +14,6 @@ from random import Random
 from typing import Final
 
 from services.router.domain.commands import ReplyTo
-from services.router.domain.eligibility import meets_all
 from services.router.domain.model import (
     AgentProfile,
     CapacityProfile,
@@ -26,6 +25,7 @@ from services.router.domain.model import (
     QueueConfig,
     Selector,
 )
+from services.router.domain.pool.eligibility import meets_all
 
 START: Final = 1_700_000_000_000
 VOICE, CHAT, TELEGRAM, EMAIL = "voice", "chat", "telegram", "email"

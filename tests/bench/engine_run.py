@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from services.router.domain import effects as fx
+from services.router.domain.changelog.snapshot import collect
 from services.router.domain.engine import Engine
-from services.router.domain.snapshot import collect
 from tests.bench.engine_fill import Watch
 from tests.bench.engine_life import Life
 

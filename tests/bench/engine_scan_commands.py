@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from services.router.domain import commands as cmd
-from services.router.domain.eligibility import carried_over
 from services.router.domain.model import AgentState
+from services.router.domain.pool.eligibility import carried_over
 from tests.bench.engine_scan_state import WRAP_UP, Job
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from chapar.router.v1 import records_pb2 as pb
 from services.chassis.kafka.lane import LaneContext, Record
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.metrics import Metrics
-from services.router.adapters.shard import COMMANDS, ShardProcessor
-from services.router.adapters.shard_metrics import ShardMetrics
 from services.router.domain.engine import Engine
+from services.router.lanes.shard import COMMANDS, ShardProcessor
+from services.router.lanes.shard_metrics import ShardMetrics
 from services.router.translate import codec
 
 _WHERE: Final = ("acme", "default")

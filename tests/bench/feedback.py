@@ -45,7 +45,7 @@ from services.feedback.domain.scores import Dimension, Fold
 from services.feedback.domain.survey import SurveyKind
 from services.feedback.ports import Ticket
 from services.feedback.settings import FeedbackSettings
-from services.feedback.translate_scores import score_key, score_record
+from services.feedback.translate.scores import score_key, score_record
 from services.feedback.wiring import NAME, build
 from tests.bench.figures import tell
 from tests.bench.stand import Cpu, a_broker, percentile

@@ -28,7 +28,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.grpc.client import grpc_channel
 from services.cli.connection import token_for
-from services.cli.workspace import SERVICES, Workspace
+from services.cli.local.workspace import SERVICES, Workspace
 from tests.bench.figures import tell
 from tests.bench.stand import TENANT, a_configuration, a_home, processes, rss_mb
 

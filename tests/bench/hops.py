@@ -30,7 +30,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.router.v1 import records_pb2 as pb
-from services.chassis.broker import tether
 from services.chassis.clock import system_clock
 from services.chassis.grpc.client import grpc_channel
 from services.chassis.kafka.changelog import POSITION_KEY, Position
@@ -40,8 +39,9 @@ from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
 from services.cli.connection import token_for
 from services.cli.desk import Desk
-from services.cli.stack import Stack, StackOptions, running_stack
-from services.cli.workspace import Workspace
+from services.cli.local.broker import tether
+from services.cli.local.stack import Stack, StackOptions, running_stack
+from services.cli.local.workspace import Workspace
 from tests.bench.figures import tell
 from tests.bench.stand import TENANT, a_broker, a_configuration, a_home, percentile
 

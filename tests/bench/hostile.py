@@ -29,12 +29,12 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.clock import system_clock
 from services.chassis.grpc.client import grpc_channel
 from services.chassis.grpc.status import from_rpc_error
-from services.cli import configuration
 from services.cli.commands.send import signed
+from services.cli.config import publishing
 from services.cli.connection import token_for
-from services.cli.kept_secrets import WEBHOOK_SECRET
-from services.cli.stack import EXAMPLE, Stack, StackOptions, read_config, running_stack
-from services.cli.workspace import Workspace
+from services.cli.local.kept_secrets import WEBHOOK_SECRET
+from services.cli.local.stack import EXAMPLE, Stack, StackOptions, read_config, running_stack
+from services.cli.local.workspace import Workspace
 from tests.bench.figures import tell
 from tests.bench.hostile_corpus import Corpus
 from tests.bench.hostile_mail import worst_mail
@@ -209,7 +209,7 @@ async def run(seconds: float) -> int:
         http = await exits.enter_async_context(httpx.AsyncClient(timeout=30))
         greedy = workspace.directory("config") / f"{GREEDY}.yaml"
         greedy.write_text(a_configuration(1).replace(f"tenant: {BENCH_TENANT}", f"tenant: {GREEDY}"))
-        await configuration.apply(stack.kafka, read_config(greedy).configuration, system_clock)
+        await publishing.apply(stack.kafka, read_config(greedy).configuration, system_clock)
         token = token_for(workspace, GREEDY)
         watch, neighbours = Watch(stack, http), Neighbours(stack, workspace, http, token_for(workspace, TENANT))
         await exits.enter_async_context(neighbours.writing())

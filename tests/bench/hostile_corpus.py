@@ -12,9 +12,9 @@ import httpx
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.grpc.client import grpc_channel
 from services.cli.commands.send import signed
-from services.cli.kept_secrets import WEBHOOK_SECRET
-from services.cli.stack import Stack
-from services.cli.workspace import Workspace
+from services.cli.local.kept_secrets import WEBHOOK_SECRET
+from services.cli.local.stack import Stack
+from services.cli.local.workspace import Workspace
 from tests.hostile.mails import worst
 from tests.hostile.measurement import EXCUSED, connect
 from tests.hostile.texts import TEXTS

@@ -25,11 +25,11 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.clock import system_clock
 from services.chassis.grpc.client import grpc_channel
-from services.cli import configuration
+from services.cli.config import publishing
 from services.cli.connection import token_for
 from services.cli.desk import Desk
-from services.cli.stack import Stack, StackOptions, read_config, running_stack
-from services.cli.workspace import Workspace
+from services.cli.local.stack import Stack, StackOptions, read_config, running_stack
+from services.cli.local.workspace import Workspace
 from tests.bench.confidence import least_samples, ratio_interval
 from tests.bench.figures import tell
 from tests.bench.stand import TENANT, Cpu, a_broker, a_configuration, a_home, percentile
@@ -184,7 +184,7 @@ async def run(seconds: float, rounds: int, names: tuple[str, ...]) -> int:
         os.environ["KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers  # where `running_stack` looks
         options = StackOptions(config=file, topic_prefix=kafka.topic_prefix, production_limits=True)
         stack = await exits.enter_async_context(running_stack(workspace, options, print))
-        await configuration.apply(stack.kafka, read_config(other).configuration, system_clock)
+        await publishing.apply(stack.kafka, read_config(other).configuration, system_clock)
         token = token_for(workspace, GREEDY)
         victim = await exits.enter_async_context(a_victim(workspace, stack))
         await victim.round(min(_WARM_UP_S, seconds))

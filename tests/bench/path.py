@@ -31,10 +31,10 @@ from services.chassis.clock import system_clock
 from services.chassis.cluster_topics import apply as apply_topics
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
-from services.cli import configuration
-from services.cli.development import environment_of, make_keys
-from services.cli.stack import read_config
-from services.cli.workspace import Workspace
+from services.cli.config import publishing
+from services.cli.local.development import environment_of, make_keys
+from services.cli.local.stack import read_config
+from services.cli.local.workspace import Workspace
 from tests.bench.figures import tell
 from tests.bench.stand import QUEUE, TENANT, Cpu, a_broker, a_configuration, a_home, broker_pid
 
@@ -202,7 +202,7 @@ async def run(seconds: float, profile: Path | None) -> int:
             await apply_topics(kafka)
             file = home.directory("config") / "bench.yaml"
             file.write_text(a_configuration(AGENTS))
-            await configuration.apply(kafka, read_config(file).configuration, system_clock)
+            await publishing.apply(kafka, read_config(file).configuration, system_clock)
             async with a_router(home, kafka, profile) as (pid, metrics):
                 return await _drive(kafka, pid, metrics, seconds, profile is None)
 

@@ -21,7 +21,7 @@ from services.chassis.kafka.records import Record
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import EntryKeys
 from services.chassis.privacy.sealing import seal, unseal
-from services.ingest.history.mapping import fact
+from services.ingest.adapters.history.mapping import fact
 from tests.bench.figures import tell
 from tests.fakes.privacy import MemoryKeys
 from tests.flow.ingest.world import TENANT, World, a_message, an_identity

@@ -22,8 +22,8 @@ from chapar.router.v1 import records_pb2 as pb
 from services.chassis.kafka.lane import LaneContext, Record
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.metrics import Metrics
-from services.router.adapters.shard import FEED, ShardProcessor
-from services.router.adapters.shard_metrics import ShardMetrics
+from services.router.lanes.shard import FEED, ShardProcessor
+from services.router.lanes.shard_metrics import ShardMetrics
 from tests.bench.figures import tell
 
 BATCH = 200

@@ -29,9 +29,9 @@ from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as router
 from services.chassis.kafka.lane import LaneContext, Record
 from services.sla.adapters.business_calendar import caching_calendars
-from services.sla.adapters.lane import DeadlineProcessor, factory
 from services.sla.domain.facts import Occurrence
 from services.sla.domain.policy_changes import PolicyList
+from services.sla.lanes.deadlines import DeadlineProcessor, factory
 from services.sla.ports import OnCommitted
 from services.sla.translate.configuration import promises_of
 from services.sla.wiring import LINGER_S, MOST_RECORDS

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from services.chassis.broker.embedded import EmbeddedBroker
-from services.chassis.broker.settings import BrokerSettings
 from services.chassis.kafka_settings import KafkaSettings
-from services.cli.workspace import Workspace
+from services.cli.local.broker.embedded import EmbeddedBroker
+from services.cli.local.broker.settings import BrokerSettings
+from services.cli.local.workspace import Workspace
 
 TENANT: Final = "bench"
 QUEUE: Final = "all"

@@ -38,14 +38,16 @@ from services.chassis.ids import derive
 from services.chassis.kafka.changelog import Position
 from services.chassis.keys import split_key
 from services.chassis.tokens.keys import keys_of_set
-from services.feedback import handlers
-from services.feedback.adapters import kept, page_form
+from services.feedback.adapters import handlers, page_form
 from services.feedback.adapters.links import SignedLinks
 from services.feedback.domain import categories, comments
 from services.feedback.domain.survey import SurveyKind
+from services.feedback.translate import kept
 from services.ingest.adapters.edges import grpc_checks, grpc_submit, webchat_in
 from services.ingest.adapters.edges.mail_authentication import organisations
 from services.ingest.adapters.edges.smtp_data import Collector
+from services.ingest.adapters.history import cursor, story
+from services.ingest.adapters.history import text as folding
 from services.ingest.adapters.rules_cel import CelConditions
 from services.ingest.domain import channel_rules, reply_token, survey_reply
 from services.ingest.domain.normalise import json_body, language, proof, telegram, webchat, webhook, whatsapp
@@ -62,11 +64,9 @@ from services.ingest.domain.normalise.mail import (
     trusted_results,
 )
 from services.ingest.domain.rules import RuleInput
-from services.ingest.history import cursor, story
-from services.ingest.history import text as folding
 from services.ingest.ports import Account
-from services.ingest.translate_lanes import IntakeState
-from services.ingest.translate_sender import SenderState
+from services.ingest.translate.lanes import IntakeState
+from services.ingest.translate.sender import SenderState
 from services.router.adapters import paging
 from services.router.translate import codec, desk
 from services.sla.translate import analytics_state, state
@@ -274,10 +274,10 @@ ENTRIES: Final = (
           _all(names.clean_name, lambda given: names.clean_line(given, 2_000), names.clean_file_name)),
     Entry(_named(_DOMAIN + "text", "forbidden"), _all(lambda given: names.forbidden(given, "text"))),
     Entry(_named(_DOMAIN + "language", "detect", "language_code"), _all(language.detect, language.language_code)),
-    Entry(_named("services.ingest.history.text", "fold"), folding.fold, on_loop=False),
-    Entry(_named("services.ingest.history.text", "words", "pattern"),
+    Entry(_named("services.ingest.adapters.history.text", "fold"), folding.fold, on_loop=False),
+    Entry(_named("services.ingest.adapters.history.text", "words", "pattern"),
           _all(folding.words, lambda given: folding.pattern(given[:1_000]))),
-    Entry(_named("services.ingest.history.story", "clean", "identifier", "word"),
+    Entry(_named("services.ingest.adapters.history.story", "clean", "identifier", "word"),
           _all(story.clean, _refusing(story.identifier, story.Unreadable, UnicodeEncodeError))),
     Entry(_named("services.ingest.domain.survey_reply", "beside_quote", "parse_score"),
           _all(survey_reply.beside_quote, lambda given: survey_reply.parse_score(survey_reply.beside_quote(given), "csat"),
@@ -288,7 +288,7 @@ ENTRIES: Final = (
                    lambda given: categories.classify((given,), (categories.rule("r", ("price.", "قیمت"), ("no",)),)),
                    _refusing(lambda given: categories.rule("r", (given,)), ValueError))),
     Entry(_named("services.feedback.adapters.page_form", "read_score", "read_view"), _all(_form)),
-    Entry(_named("services.feedback.handlers", "check"),
+    Entry(_named("services.feedback.adapters.handlers", "check"),
           _all(_refusing(lambda given: handlers.check(SurveyKind.TEXT, 0, given, "score", "text"), ChaparError))),
     Entry(_named("services.router.translate.desk", "text_refusal"), _all(desk.text_refusal)),
     Entry(_named("services.ingest.domain.channel_rules", "parts_of"), _all(lambda given: channel_rules.parts_of(given, 4_096)), most=200_000),
@@ -332,7 +332,7 @@ ENTRIES: Final = (
                    lambda given: destinations.problem_of_url(f"https://{given}/", destinations.DEVELOPMENT),
                    lambda given: destinations.problem_of_host(given, destinations.PUBLIC)), most=_MEGABYTE // 16),
     Entry(_named("services.ingest.adapters.edges.smtp_data", "Collector.feed"), _mail_data, "bytes"),
-    Entry((*_named("services.chassis.cursors", "decode_cursor"), *_named("services.ingest.history.cursor", "decode"),
+    Entry((*_named("services.chassis.cursors", "decode_cursor"), *_named("services.ingest.adapters.history.cursor", "decode"),
            *_named("services.router.adapters.paging", "agent_of", "position_of"),
            *_named("services.sla.translate.views", "place_of", "ranked_place_of", "group_of")),
           _all(*(_refusing(each, ChaparError) for each in (
@@ -383,10 +383,10 @@ ENTRIES: Final = (
           _state(lambda key, value: state.decode(key + value[:64], value), b"w/", b"p/", b"t/", b"v/", b""), "bytes"),
     Entry(_named("services.sla.translate.insight_state", "decode", "flow_key_of"),
           _state(lambda key, value: analytics_state.decode(key + value[:64], value), b"o/", b"c/", b"f/", b"q/", b"m/"), "bytes"),
-    Entry((*_named("services.ingest.translate_lanes", "IntakeState.customer", "IntakeState.chunk", "IntakeState.seen_owner"),
-           *_named("services.ingest.translate_sender", "SenderState.thread", "SenderState.chunk", "SenderState.seen_owner")),
+    Entry((*_named("services.ingest.translate.lanes", "IntakeState.customer", "IntakeState.chunk", "IntakeState.seen_owner"),
+           *_named("services.ingest.translate.sender", "SenderState.thread", "SenderState.chunk", "SenderState.seen_owner")),
           _all(*(_refusing(each, ValueError, TypeError, RecursionError) for each in _INGEST_STATE)), "bytes"),
-    Entry(_named("services.feedback.adapters.kept", "decode"), _state(kept.decode, b"i/", b"p/", b""), "bytes"),
+    Entry(_named("services.feedback.translate.kept", "decode"), _state(kept.decode, b"i/", b"p/", b""), "bytes"),
 )  # fmt: skip
 
 BY_NAME: Final[Mapping[str, Entry]] = MappingProxyType({entry.functions[0]: entry for entry in ENTRIES})

@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="list the mutants that would be tried, and stop")
     wanted = parser.parse_args()
     os.chdir(root())
-    found = {source.mutants[0].path: source for source in sources(DOMAIN.glob("*.py"), Path()) if source.mutants}
+    found = {source.mutants[0].path: source for source in sources(DOMAIN.rglob("*.py"), Path()) if source.mutants}
     drawn, of = _draw(found, wanted)
     if wanted.show:
         print(*drawn, sep="\n")

@@ -19,8 +19,8 @@ from services.chassis.ids import random_id
 from services.cli.commands.options import Epoch, Json, Limit, Pool
 from services.cli.connection import address_of, channel_to, execute, tenant_of, tokens_for
 from services.cli.desk import Desk, DeskClosed
+from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, moment, table
-from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Agents and their desks.")
 HELP = (

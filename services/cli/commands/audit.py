@@ -11,9 +11,9 @@ from chapar.audit.v1 import audit_pb2, audit_pb2_grpc
 from chapar.common.v1 import options_pb2, types_pb2
 from services.cli.commands.options import Json, Limit
 from services.cli.connection import channel_to, execute
+from services.cli.local.workspace import Workspace
 from services.cli.moments import parse_moment
 from services.cli.output import as_data, console, emit_json, moment, table
-from services.cli.workspace import Workspace
 
 _ACTIONS = {options_pb2.AUDIT_ACTION_READ: "read", options_pb2.AUDIT_ACTION_CHANGE: "change"}
 _OUTCOMES = {

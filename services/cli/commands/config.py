@@ -10,14 +10,14 @@ import typer
 
 from services.chassis.clock import system_clock
 from services.chassis.destinations import destinations
-from services.cli import configuration
 from services.cli.actor import Actor, actor_or_user
 from services.cli.commands.options import Json
-from services.cli.config_files import Document, load, schema
-from services.cli.config_lint import lint
+from services.cli.config import publishing
+from services.cli.config.files import Document, load, schema
+from services.cli.config.lint.checks import lint
 from services.cli.connection import execute, kafka_of
+from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, table
-from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Tenants' configuration.")
 Allow = Annotated[
@@ -66,10 +66,10 @@ def apply_command(
         console.print("\n".join(errors), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1)
 
-    async def work() -> list[configuration.Applied]:
+    async def work() -> list[publishing.Applied]:
         who = actor_or_user(actor)
         kafka = kafka_of(Workspace.here())
-        return [await configuration.apply(kafka, document.configuration, system_clock, who) for document in documents]
+        return [await publishing.apply(kafka, document.configuration, system_clock, who) for document in documents]
 
     applied = execute(work)
     if as_json:
@@ -84,7 +84,7 @@ def show_command(
     tenant: Annotated[str, typer.Argument(help="Tenant; empty means all.")] = "", as_json: Json = False
 ) -> None:
     """Print the configuration in force."""
-    found = execute(lambda: configuration.current(kafka_of(Workspace.here())))
+    found = execute(lambda: publishing.current(kafka_of(Workspace.here())))
     chosen = {name: c for name, c in found.items() if not tenant or name == tenant}
     if as_json:
         emit_json({name: as_data(c) for name, c in chosen.items()})

@@ -14,9 +14,9 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.topics import TOPICS, full_name
 from services.cli.commands.options import Json, Limit
 from services.cli.connection import execute, kafka_of
+from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, errors, moment, table
 from services.cli.topic_reader import read_all
-from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Refused records.")
 TOPIC = "deadletters.v1"

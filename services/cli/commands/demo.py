@@ -10,8 +10,8 @@ import typer
 
 from services.cli.connection import execute
 from services.cli.demo.director import DemoOptions, demonstrate
+from services.cli.local.workspace import Workspace
 from services.cli.output import console, errors
-from services.cli.workspace import Workspace
 
 
 def demo(

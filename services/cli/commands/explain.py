@@ -10,8 +10,8 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.cli.closed_interactions import past
 from services.cli.commands.options import Json, Pool
 from services.cli.connection import channel_to, execute
+from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, moment, table
-from services.cli.workspace import Workspace
 
 
 def explain(interaction_id: str, pool: Pool = "default", as_json: Json = False) -> None:

@@ -11,8 +11,8 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind
 from services.cli.commands.options import Json
 from services.cli.connection import channel_to, execute
+from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_json
-from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Surveys.")
 

@@ -17,9 +17,9 @@ from services.cli.commands.options import Json
 from services.cli.commands.send import signed
 from services.cli.connection import address_of, execute, tenant_of
 from services.cli.demo.report import quantile
-from services.cli.kept_secrets import WEBHOOK_SECRET
+from services.cli.local.kept_secrets import WEBHOOK_SECRET
+from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_json, errors, table
-from services.cli.workspace import Workspace
 
 BAD_SIGNATURES, DUPLICATES, OVERSIZE = 0.01, 0.03, 0.001
 """Shares of requests, as on channels in production; a load test without them proves little."""

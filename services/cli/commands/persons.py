@@ -10,8 +10,8 @@ import typer
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.cli.commands.options import Json
 from services.cli.connection import channel_to, execute
+from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, errors, moment, table
-from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Persons: show their identities, erase them.")
 _DEADLINE_S = 60.0

@@ -12,8 +12,8 @@ from rich.table import Table
 from chapar.router.v1 import router_pb2, router_pb2_grpc
 from services.cli.commands.options import Json, Pool
 from services.cli.connection import channel_to, execute
+from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, duration, emit_json, emit_line, table
-from services.cli.workspace import Workspace
 
 COLUMNS = (
     "queue",

@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
-from services.chassis.broker.settings import CHECKOUT
 from services.cli.commands.options import Json
 from services.cli.connection import execute, kafka_of
-from services.cli.workspace import Workspace
+from services.cli.local.broker.settings import CHECKOUT
+from services.cli.local.workspace import Workspace
 
 NOT_COMPARED = 2
 CLEANING_UP_S = 1.0

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from services.cli.connection import execute, token_for
+from services.cli.local.stack import EXAMPLE, Stack, StackOptions, running_stack
+from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_line, errors
-from services.cli.stack import EXAMPLE, Stack, StackOptions, running_stack
-from services.cli.workspace import Workspace
 
 
 def run(

@@ -15,8 +15,8 @@ from chapar.feedback.v1 import feedback_pb2, feedback_pb2_grpc
 from services.chassis.jalali import JalaliDay
 from services.cli.commands.options import Json
 from services.cli.connection import channel_to, execute
+from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, table
-from services.cli.workspace import Workspace
 
 PAGE = 500
 

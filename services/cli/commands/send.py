@@ -16,9 +16,9 @@ import typer
 from services.chassis.clock import system_clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.cli.connection import address_of, execute, tenant_of
-from services.cli.kept_secrets import WEBHOOK_SECRET
+from services.cli.local.kept_secrets import WEBHOOK_SECRET
+from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_json
-from services.cli.workspace import Workspace
 
 
 def send(

@@ -26,9 +26,9 @@ from services.chassis.kafka.tail import From, tail
 from services.cli import scenario_policy
 from services.cli.commands.options import Json
 from services.cli.connection import execute, kafka_of
+from services.cli.local.workspace import Workspace
 from services.cli.output import console, errors
 from services.cli.recorded_arrivals import Recorder, write_csv, write_json
-from services.cli.workspace import Workspace
 
 EVENTS = "routing.events.v1"
 MODULE = "services.router.simulation"

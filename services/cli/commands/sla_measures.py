@@ -18,10 +18,10 @@ from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind
 from services.cli.commands.options import Json
 from services.cli.connection import channel_to, execute
+from services.cli.local.workspace import Workspace
 from services.cli.measures_export import require_writer, write
 from services.cli.moments import parse_moment, shown
 from services.cli.output import as_data, console, duration, emit_json, table
-from services.cli.workspace import Workspace
 
 _PAGE = 500
 

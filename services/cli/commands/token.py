@@ -17,9 +17,9 @@ from services.cli import revocations
 from services.cli.actor import Actor, actor_or_user
 from services.cli.commands.options import Json
 from services.cli.connection import address_given, execute, kafka_of, tenant_of
-from services.cli.development import minted, not_development, scopes_for
+from services.cli.local.development import minted, not_development, scopes_for
+from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_json, table
-from services.cli.workspace import Workspace
 
 app = typer.Typer(help="Print a development token; `revoke` revokes tokens.", invoke_without_command=True)
 

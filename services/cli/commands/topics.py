@@ -11,8 +11,8 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.topics import wanted
 from services.cli.commands.options import Json
 from services.cli.connection import execute, kafka_of
+from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_json, table
-from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Topics on the cluster.")
 

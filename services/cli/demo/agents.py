@@ -13,8 +13,8 @@ from services.chassis import ids
 from services.cli.connection import tokens_for
 from services.cli.demo.ledger import Sent
 from services.cli.desk import Desk
-from services.cli.stack import Stack, service_of
-from services.cli.workspace import Workspace
+from services.cli.local.stack import Stack, service_of
+from services.cli.local.workspace import Workspace
 
 AGENTS = ("sara", "omid", "leila", "david")
 DECLINES = 0.05

@@ -20,7 +20,7 @@ from websockets.exceptions import WebSocketException
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.clock import system_clock
 from services.cli.demo.customers import Customer, Mood, World, persist
-from services.cli.kept_secrets import WEBHOOK_SECRET
+from services.cli.local.kept_secrets import WEBHOOK_SECRET
 
 
 class WebchatCustomer(Customer):

@@ -7,7 +7,7 @@ import random
 import signal
 from collections.abc import Callable
 
-from services.cli.supervisor import Supervisor
+from services.cli.local.supervisor import Supervisor
 
 LEAST_PAUSE_S, MOST_PAUSE_S = 1.0, 3.0
 READY_WITHIN_S = 60.0

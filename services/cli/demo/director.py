@@ -16,8 +16,6 @@ import grpc
 import httpx
 
 from chapar.feedback.v1 import feedback_pb2, feedback_pb2_grpc
-from services.chassis.broker.server import BrokerServer
-from services.chassis.broker.settings import BrokerSettings
 from services.chassis.grpc.client import chapar_errors
 from services.chassis.privacy.lanes import AwaitedKeys, when_ready
 from services.cli.connection import channel_to
@@ -27,11 +25,13 @@ from services.cli.demo.channels import KINDS
 from services.cli.demo.customers import OWN_END, Mailbox, World, cast, play
 from services.cli.demo.ledger import TOPICS, Audit, Ledger, Sent, audit
 from services.cli.demo.report import Report
-from services.cli.personal import keys_of
-from services.cli.providers import HttpProvider, MailRelay, Received
-from services.cli.stack import Stack, StackOptions, running_stack
+from services.cli.local.broker.server import BrokerServer
+from services.cli.local.broker.settings import BrokerSettings
+from services.cli.local.personal import keys_of
+from services.cli.local.providers import HttpProvider, MailRelay, Received
+from services.cli.local.stack import Stack, StackOptions, running_stack
+from services.cli.local.workspace import Workspace
 from services.cli.topic_reader import read_all
-from services.cli.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

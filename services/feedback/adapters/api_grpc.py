@@ -12,13 +12,13 @@ from services.chassis.errors import ChaparError, ErrorKind, invalid
 from services.chassis.grpc.context import current_tenant
 from services.chassis.ids import derive
 from services.feedback.adapters import scores_api
+from services.feedback.adapters.handlers import Answering, read_responses
 from services.feedback.adapters.scores_view import ScoresView
 from services.feedback.adapters.views import AnswersView, Told, Wanted
 from services.feedback.domain.comments import MAX_COMMENT_CHARS
 from services.feedback.domain.survey import Survey, SurveyKind
-from services.feedback.handlers import Answering, read_responses
 from services.feedback.ports import CommandLog, Links, Programmes, Subjects
-from services.feedback.translate import Untranslatable, subject
+from services.feedback.translate.records import Untranslatable, subject
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeedbackService"].full_name
 _KEY_CHARS: Final = 200

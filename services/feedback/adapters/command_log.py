@@ -8,7 +8,7 @@ from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, 
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import bare, seal
-from services.feedback.translate import headers
+from services.feedback.translate.records import headers
 
 _TOPIC: Final = "feedback.commands.v1"
 _SCHEMA: Final = pb.FeedbackCommand.DESCRIPTOR.full_name

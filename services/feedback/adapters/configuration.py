@@ -9,8 +9,8 @@ from chapar.config.v1 import config_pb2 as config
 from services.chassis.webhooks import Endpoint, endpoints_of
 from services.feedback.domain.counting import Counting
 from services.feedback.domain.survey import Programme, primary
-from services.feedback.translate_counting import counting
-from services.feedback.translate_programme import programme
+from services.feedback.translate.counting import counting
+from services.feedback.translate.programme import programme
 
 _INVITATION: Final = "survey_invitation"
 _REMINDER: Final = "survey_reminder"

@@ -28,11 +28,11 @@ from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.dates import shown
+from services.feedback.adapters.handlers import Answering
 from services.feedback.adapters.page_form import Form, read_view
 from services.feedback.adapters.page_texts import EN, FA, Texts, texts_for
 from services.feedback.domain.comments import MAX_COMMENT_CHARS
 from services.feedback.domain.survey import MOST_QUESTIONS
-from services.feedback.handlers import Answering
 from services.feedback.ports import Links, Programmes, Ticket
 
 _MAX_FIELDS: Final = 4 + MOST_QUESTIONS

@@ -19,12 +19,12 @@ from services.chassis.privacy.sealing import DataKey, Keys, is_erased
 from services.chassis.webhook_retries import Webhooks
 from services.feedback.adapters import webhook_answers
 from services.feedback.adapters.configuration import ConfiguredProgrammes
+from services.feedback.adapters.handlers import Dispatcher, due
 from services.feedback.adapters.recoveries import RecoveryDispatcher
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import AnswersView
-from services.feedback.handlers import Dispatcher, due
-from services.feedback.translate import Untranslatable, opened_record, parse_record, unsealed
-from services.feedback.translate_scores import PROGRESS, parse_score, parse_score_key
+from services.feedback.translate.records import Untranslatable, opened_record, parse_record, unsealed
+from services.feedback.translate.scores import PROGRESS, parse_score, parse_score_key
 
 Batch = Callable[[list[Record]], Awaitable[None]]
 _DAY_MS = 86_400_000

@@ -28,8 +28,8 @@ from services.chassis.kafka.failures import shown
 from services.chassis.kafka.tail import tail
 from services.chassis.logs import get_logger
 from services.feedback.domain.scores import Book
-from services.feedback.translate import Untranslatable, parse_record
-from services.feedback.translate_scores import (
+from services.feedback.translate.records import Untranslatable, parse_record
+from services.feedback.translate.scores import (
     PROGRESS,
     observation,
     parse_entry,

@@ -16,8 +16,8 @@ from services.feedback.domain.estimates import Estimate, measures, response_rate
 from services.feedback.domain.scores import GROUPS, Dimension, Fold
 from services.feedback.domain.survey import SCALES, SurveyKind
 from services.feedback.domain.windows import Window
-from services.feedback.translate import kind
-from services.feedback.translate_scores import dimension_message, estimate_into
+from services.feedback.translate.records import kind
+from services.feedback.translate.scores import dimension_message, estimate_into
 
 PAGE_DEFAULT: Final = 50
 PAGE_MOST: Final = 500

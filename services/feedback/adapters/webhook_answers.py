@@ -16,7 +16,7 @@ from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.webhooks import Endpoint
 from services.feedback.domain.counting import Counting
-from services.feedback.translate_counting import counted_answer
+from services.feedback.translate.counting import counted_answer
 
 TOPIC: Final = "feedback.webhooks.v1"
 ANSWERED: Final = "feedback.answered"

@@ -12,10 +12,10 @@ from services.chassis.kafka.lane import InvalidRecord, Record
 from services.chassis.keys import split_key
 from services.chassis.privacy.lanes import AwaitedKeys, Prepare
 from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
-from services.ingest import translate_lanes as translate
 from services.ingest.domain.intake import Event
 from services.ingest.domain.messages import FollowUp, Link, Message, SendRequest
-from services.ingest.translate_keys import owner_of
+from services.ingest.translate import lanes as translate
+from services.ingest.translate.keys import owner_of
 
 TOPIC = "inbound.v1"
 

@@ -30,7 +30,6 @@ from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys
 from services.chassis.privacy.sealing import DataKey, Keys, is_erased
 from services.chassis.questions import answer_question
-from services.ingest import translate_lanes as translate
 from services.ingest.domain import effects
 from services.ingest.domain.conversations import Customer
 from services.ingest.domain.decisions import MAX_HOPS, IntakeDecision, IntakeLimits, Refused
@@ -49,7 +48,8 @@ from services.ingest.lanes.inbound_records import (
 from services.ingest.lanes.intake_counters import IntakeCounters
 from services.ingest.lanes.intake_outputs import IntakeOutputs, there
 from services.ingest.lanes.timers import Timers
-from services.ingest.translate_keys import is_about_unknown
+from services.ingest.translate import lanes as translate
+from services.ingest.translate.keys import is_about_unknown
 
 SPEC: Final = LaneSpec("ingest-intake", "inbound.v1", "ingest-intake.state.v1", "ingest-intake")
 _RETRY_UNCONFIGURED_MS: Final = 5_000

@@ -7,11 +7,11 @@ from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, Outbox
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.sealing import DataKey, seal
-from services.ingest import translate_lanes as translate
 from services.ingest.domain import effects
 from services.ingest.lanes.inbound_records import TOPIC
-from services.ingest.translate_erasure import OUTCOMES, erase_command, outcome_record
-from services.ingest.translate_keys import owner_of
+from services.ingest.translate import lanes as translate
+from services.ingest.translate.erasure import OUTCOMES, erase_command, outcome_record
+from services.ingest.translate.keys import owner_of
 
 
 class IntakeOutputs:

@@ -11,9 +11,9 @@ from services.chassis.kafka.lane import InvalidRecord, Record
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys, Prepare
 from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
-from services.ingest import translate_sender as translate
 from services.ingest.domain import deliveries as words
-from services.ingest.translate_lanes import send_request
+from services.ingest.translate import sender as translate
+from services.ingest.translate.lanes import send_request
 
 TOPIC: Final = "outbound.v1"
 

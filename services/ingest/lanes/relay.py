@@ -23,7 +23,7 @@ from services.chassis.kafka.lane import (
     Record,
 )
 from services.chassis.keys import tenant_key
-from services.ingest.translate_notices import notice_record
+from services.ingest.translate.notices import notice_record
 
 SPEC: Final = LaneSpec("ingest-relay", "routing.events.v1", "ingest-relay.state.v1", "ingest-relay")
 _DEFAULT_TUNING: Final = LaneTuning(linger=0.05)  # a notice is less urgent than an offer

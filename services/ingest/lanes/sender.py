@@ -32,7 +32,6 @@ from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys
 from services.chassis.privacy.sealing import DataKey, Keys, bare, is_erased, seal
-from services.ingest import translate_sender as translate
 from services.ingest.domain import deliveries as words
 from services.ingest.domain.account_breaker import AccountBreaker
 from services.ingest.domain.attempts import AttemptJob, Attempts
@@ -43,7 +42,8 @@ from services.ingest.domain.sending import Sending
 from services.ingest.lanes.outbound_records import TOPIC, decoded, event_of, prepare
 from services.ingest.lanes.sender_counters import SenderCounters
 from services.ingest.lanes.timers import Timers
-from services.ingest.translate_erasure import OUTCOMES, outcome_record
+from services.ingest.translate import sender as translate
+from services.ingest.translate.erasure import OUTCOMES, outcome_record
 
 SPEC: Final = LaneSpec("ingest-sender", "outbound.v1", "ingest-sender.state.v1", "ingest-sender")
 TAKEOVER_HEADER: Final = "sender-takeover"

@@ -12,9 +12,9 @@ from services.chassis.grpc.context import current_tenant
 from services.router.adapters.mutations import Mutations
 from services.router.adapters.outcomes import refusal
 from services.router.adapters.paging import after_agent, agent_of, size_of
-from services.router.adapters.shards import Shards
-from services.router.domain import views
 from services.router.domain.engine import Engine
+from services.router.domain.queries import views
+from services.router.lanes.shards import Shards
 from services.router.translate.configuration import DEFAULT_POOL
 from services.router.translate.views import from_agent
 

@@ -7,10 +7,10 @@ from typing import Final
 from services.chassis.clock import Clock
 from services.chassis.kafka.lane import LaneRunner
 from services.chassis.metrics import Metrics
-from services.router.adapters.shard import ShardProcessor
-from services.router.domain import views
 from services.router.domain.engine import Engine
 from services.router.domain.model import AgentState
+from services.router.domain.queries import views
+from services.router.lanes.shard import ShardProcessor
 
 _PERIOD_S: Final = 2.0
 

@@ -19,10 +19,10 @@ from services.router.adapters.boards import Boards
 from services.router.adapters.mutations import Mutations
 from services.router.adapters.outcomes import refusal
 from services.router.adapters.paging import at_position, position_of, size_of
-from services.router.adapters.shards import Shards
-from services.router.domain import views
 from services.router.domain.engine import Engine
-from services.router.domain.explain import explain
+from services.router.domain.queries import views
+from services.router.domain.queries.explain import explain
+from services.router.lanes.shards import Shards
 from services.router.translate.configuration import DEFAULT_POOL
 from services.router.translate.views import from_estimate, from_explanation, from_queue, from_waiting
 

@@ -7,11 +7,12 @@ never an exception.
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from services.router.domain import activation, dispatch, interactions, offers, sessions, transfers, waiting
 from services.router.domain import commands as cmd
+from services.router.domain.assignment import dispatch, waiting
 from services.router.domain.effects import Effect, Result
-from services.router.domain.pool import Core
-from services.router.domain.timers import Timer
+from services.router.domain.handlers import activation, interactions, offers, sessions, transfers
+from services.router.domain.pool.core import Core
+from services.router.domain.pool.timers import Timer
 
 _HANDLERS: Final[dict[type[cmd.Command], tuple[str, Callable[[Core, Any], str]]]] = {
     cmd.Enqueue: ("enqueue", interactions.enqueue),

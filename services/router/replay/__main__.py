@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from services.chassis.clock import system_clock
 from services.chassis.kafka.clients import BrokerError
 from services.chassis.kafka_settings import KafkaSettings
-from services.router.adapters.shard import COMMANDS, FEED
+from services.router.lanes.shard import COMMANDS, FEED
 from services.router.replay.capture import capture
 from services.router.replay.kafka_log import KafkaShardLog, partitions_of
 from services.router.replay.log import NotComparable

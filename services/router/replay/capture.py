@@ -11,7 +11,7 @@ from typing import Final
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.kafka.changelog import Position, Restored, read_changelog
 from services.chassis.kafka.clients import KafkaAccess
-from services.router.adapters.shard import SPEC
+from services.router.lanes.shard import SPEC
 from services.router.replay.kafka_log import KafkaShardLog
 from services.router.replay.log import NotComparable, ShardLog
 from services.router.replay.run import journal_sha256, parse_journal

@@ -17,8 +17,8 @@ from google.protobuf.message import DecodeError, Message
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.records import EPOCH_HEADER, Record
-from services.router.adapters.shard import EVENTS, FEED
 from services.router.domain.engine import Engine
+from services.router.lanes.shard import EVENTS, FEED
 from services.router.replay.log import IdleRank, ShardLog
 from services.router.translate.configuration import DEFAULT_POOL
 

@@ -9,9 +9,9 @@ from services.chassis.kafka.contract import NO_METRICS, LaneContext, LaneTuning,
 from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.metrics import Metrics
-from services.router.adapters.shard import JOURNAL, SPEC, ShardProcessor
-from services.router.adapters.shard_metrics import ShardMetrics
 from services.router.domain.engine import Engine
+from services.router.lanes.shard import JOURNAL, SPEC, ShardProcessor
+from services.router.lanes.shard_metrics import ShardMetrics
 from services.router.replay.log import NotComparable
 from services.router.replay.state import ShardState
 from services.router.translate.effects import FactsCache

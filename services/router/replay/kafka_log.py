@@ -17,7 +17,7 @@ from services.chassis.kafka.clients import (
     plain_reader,
     record_of,
 )
-from services.router.adapters.shard import COMMANDS, EVENTS, FEED, JOURNAL
+from services.router.lanes.shard import COMMANDS, EVENTS, FEED, JOURNAL
 from services.router.replay.log import Bounds, Chunks, IdleRank, NotComparable
 
 DEAD_LETTERS: Final = "deadletters.v1"

@@ -14,7 +14,7 @@ from chapar.router.v1 import records_pb2 as pb
 from services.chassis.kafka.batch import FAILED, SKIPPED
 from services.chassis.kafka.outbox import OUTPUT_TOO_LARGE, Send
 from services.chassis.kafka.records import Record
-from services.router.adapters.shard import COMMANDS, SPEC
+from services.router.lanes.shard import COMMANDS, SPEC
 from services.router.replay.difference import Batch, Located, locate
 from services.router.replay.fold import Fold, Rerun
 from services.router.replay.log import Bounds, Chunks, Commands, NotComparable, ShardLog, Undecided

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
+from services.router.domain.changelog.snapshot import collect
 from services.router.domain.engine import Engine
 from services.router.domain.model import AgentState
-from services.router.domain.snapshot import collect
 from services.router.simulation.attempts import SERVED, TAKEN, WAITING, Attempts
 from services.router.simulation.customers import Customers, draw_one, lot
 from services.router.simulation.log import ABANDONED, BLOCKED, CANCELLED, Log

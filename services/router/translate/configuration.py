@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Final, TypeVar
 
 from chapar.config.v1 import config_pb2
-from services.router.domain import interning
 from services.router.domain.model import (
     GRACE_MS,
     LEASE_MS,
@@ -31,6 +30,7 @@ from services.router.domain.model import (
     Ring,
     Trigger,
 )
+from services.router.domain.pool import interning
 from services.router.translate.numbers import count, duration, finite, positive, share
 from services.router.translate.selectors import to_selectors
 

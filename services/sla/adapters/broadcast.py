@@ -16,7 +16,7 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
-from services.sla.adapters.lane import EVENTS
+from services.sla.lanes.deadlines import EVENTS
 
 _WAITING: Final = 1000
 Wanted = Callable[[sla.SlaEvent], bool]

@@ -8,8 +8,8 @@ import asyncio
 import sys
 
 from services.chassis.metrics import Metrics
-from services.ingest.history.database import Database, database_url
-from services.ingest.history.projection import Projection
+from services.ingest.adapters.history.database import Database, database_url
+from services.ingest.adapters.history.projection import Projection
 from tests.fakes.privacy import MemoryKeys
 from tests.fixtures.broker import plain_settings
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.history.database import Database, database_url, migrate
+from services.ingest.adapters.history.database import Database, database_url, migrate
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from services.ingest.history.database import Database
-from services.ingest.history.tables import METADATA, POSITIONS
+from services.ingest.adapters.history.database import Database
+from services.ingest.adapters.history.tables import METADATA, POSITIONS
 
 
 async def everything(database: Database, *, positions: bool = True) -> dict[str, list[dict[str, Any]]]:

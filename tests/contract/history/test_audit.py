@@ -8,11 +8,11 @@ from chapar.audit.v1 import audit_pb2
 from chapar.common.v1 import options_pb2, types_pb2
 from services.chassis.errors import ChaparError
 from services.chassis.kafka.records import Record
-from services.ingest.history import audit_reader, store
-from services.ingest.history.audit_reader import MOST_PAGE_BYTES, MOST_PAGE_TARGETS, AuditReader
-from services.ingest.history.database import Database
-from services.ingest.history.fair_reads import FairReads
-from services.ingest.history.mapping import fact
+from services.ingest.adapters.history import audit_reader, store
+from services.ingest.adapters.history.audit_reader import MOST_PAGE_BYTES, MOST_PAGE_TARGETS, AuditReader
+from services.ingest.adapters.history.database import Database
+from services.ingest.adapters.history.fair_reads import FairReads
+from services.ingest.adapters.history.mapping import fact
 from tests.contract.history.records import T0
 from tests.fakes.privacy import MemoryKeys
 

@@ -1,7 +1,7 @@
 """What a returning web chat visitor sees: the newest messages of their own conversations, and of no other."""
 
-from services.ingest.history.chat_order import in_order
-from services.ingest.history.database import Database
+from services.ingest.adapters.history.chat_order import in_order
+from services.ingest.adapters.history.database import Database
 from services.ingest.ports import ChatMessage
 from tests.contract.history.records import Life, as_records
 from tests.contract.history.test_rows import fold, reader_of

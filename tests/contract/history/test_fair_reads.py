@@ -9,11 +9,11 @@ import pytest
 from chapar.audit.v1 import audit_pb2
 from chapar.ingest.v1 import ingest_pb2
 from services.chassis.errors import ChaparError, ErrorKind
+from services.ingest.adapters.history.audit_reader import AuditReader
+from services.ingest.adapters.history.database import Database
+from services.ingest.adapters.history.fair_reads import AT_A_TIME, MOST_WAITING, FairReads
+from services.ingest.adapters.history.reader import HistoryReader
 from services.ingest.domain.reach import Reach
-from services.ingest.history.audit_reader import AuditReader
-from services.ingest.history.database import Database
-from services.ingest.history.fair_reads import AT_A_TIME, MOST_WAITING, FairReads
-from services.ingest.history.reader import HistoryReader
 from tests.contract.history.records import as_records, whole_life
 from tests.contract.history.test_rows import fold
 

@@ -14,9 +14,9 @@ from chapar.sla.v1 import sla_pb2
 from services.chassis.kafka.records import Record
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
-from services.ingest.history import store, tables
-from services.ingest.history.database import Database, database_url
-from services.ingest.history.projection import Projection
+from services.ingest.adapters.history import store, tables
+from services.ingest.adapters.history.database import Database, database_url
+from services.ingest.adapters.history.projection import Projection
 from tests.fakes.privacy import MemoryKeys
 from tests.unit.poison.generator import NOW, Generator
 

@@ -9,8 +9,8 @@ import pytest
 
 from chapar.ingest.v1 import ingest_pb2
 from services.chassis.kafka_settings import KafkaSettings
+from services.ingest.adapters.history.database import Database, database_url
 from services.ingest.domain.reach import Reach
-from services.ingest.history.database import Database, database_url
 from tests.contract.history.records import Life, whole_life
 from tests.contract.history.tables_as_data import everything
 from tests.contract.history.world import eventually, publish, running, topics

@@ -7,11 +7,11 @@ import pytest
 from chapar.ingest.v1 import ingest_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.errors import ChaparError, ErrorKind
+from services.ingest.adapters.history import reader as reading
+from services.ingest.adapters.history.database import Database
+from services.ingest.adapters.history.fair_reads import FairReads
+from services.ingest.adapters.history.reader import HistoryReader
 from services.ingest.domain.reach import Reach
-from services.ingest.history import reader as reading
-from services.ingest.history.database import Database
-from services.ingest.history.fair_reads import FairReads
-from services.ingest.history.reader import HistoryReader
 from tests.contract.history.records import Life, as_records, whole_life
 from tests.contract.history.test_rows import fold, never
 

@@ -5,10 +5,10 @@ rows of an erased person.
 from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.sealing import seal
+from services.ingest.adapters.history.database import Database
+from services.ingest.adapters.history.mapping import fact
+from services.ingest.adapters.history.retention import BATCH, DAY_MS, Retention
 from services.ingest.domain.reach import Reach
-from services.ingest.history.database import Database
-from services.ingest.history.mapping import fact
-from services.ingest.history.retention import BATCH, DAY_MS, Retention
 from tests.contract.history.records import T0, Life, as_records, whole_life
 from tests.contract.history.tables_as_data import everything
 from tests.contract.history.test_audit import a_record, write

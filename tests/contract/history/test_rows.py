@@ -9,12 +9,12 @@ from chapar.ingest.v1 import ingest_pb2, records_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.errors import ChaparError
 from services.chassis.kafka.records import Record
+from services.ingest.adapters.history import store
+from services.ingest.adapters.history.database import Database
+from services.ingest.adapters.history.fair_reads import FairReads
+from services.ingest.adapters.history.mapping import fact
+from services.ingest.adapters.history.reader import HistoryReader
 from services.ingest.domain.reach import Reach
-from services.ingest.history import store
-from services.ingest.history.database import Database
-from services.ingest.history.fair_reads import FairReads
-from services.ingest.history.mapping import fact
-from services.ingest.history.reader import HistoryReader
 from tests.contract.history.records import T0, Life, as_records, whole_life
 from tests.contract.history.tables_as_data import everything
 from tests.fakes.privacy import MemoryKeys

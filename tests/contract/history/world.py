@@ -10,9 +10,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from services.chassis.health import Health
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
-from services.ingest.history.database import Database, database_url
-from services.ingest.history.history import History
-from services.ingest.history.mapping import TOPICS
+from services.ingest.adapters.history.database import Database, database_url
+from services.ingest.adapters.history.history import History
+from services.ingest.adapters.history.mapping import TOPICS
 from tests.fakes.privacy import MemoryKeys
 
 WAIT_S = 60.0

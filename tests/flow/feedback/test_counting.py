@@ -14,11 +14,11 @@ from services.chassis.metrics import Metrics
 from services.chassis.webhooks import Endpoint
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.adapters.recoveries import RecoveryDispatcher
-from services.feedback.adapters.relay_lane import relay_factory
-from services.feedback.adapters.survey_lane import survey_factory
 from services.feedback.adapters.webhook_answers import notices
+from services.feedback.lanes.relay import relay_factory
+from services.feedback.lanes.survey import survey_factory
 from services.feedback.ports import Recovery
-from services.feedback.translate_counting import counting
+from services.feedback.translate.counting import counting
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.flow.feedback.test_survey_lane import a_completed_event, an_answer

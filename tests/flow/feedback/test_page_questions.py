@@ -9,11 +9,11 @@ import pytest
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
+from services.feedback.adapters.handlers import Answering
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.page_form import BASE_BYTES, TEXT_BYTES
 from services.feedback.adapters.pages import Pages
 from services.feedback.domain.survey import Question, SurveyKind
-from services.feedback.handlers import Answering
 from tests.flow.feedback.test_pages import Log, a_ticket
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
 

@@ -18,11 +18,11 @@ from services.chassis.clock import ManualClock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
+from services.feedback.adapters.handlers import Answering
 from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
 from services.feedback.adapters.page_form import BASE_BYTES
 from services.feedback.adapters.pages import Pages
 from services.feedback.domain.survey import SurveyKind
-from services.feedback.handlers import Answering
 from services.feedback.ports import Ticket
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
 

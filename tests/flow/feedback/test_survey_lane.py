@@ -10,11 +10,11 @@ from chapar.router.v1 import records_pb2 as router
 from services.chassis.kafka.outbox import Send
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
-from services.feedback.adapters.relay_lane import relay_factory
-from services.feedback.adapters.survey_lane import survey_factory
 from services.feedback.domain.categories import rule
 from services.feedback.domain.counting import Counting
 from services.feedback.domain.survey import Question, Survey, SurveyKind
+from services.feedback.lanes.relay import relay_factory
+from services.feedback.lanes.survey import survey_factory
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey

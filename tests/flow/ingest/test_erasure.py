@@ -14,11 +14,11 @@ from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from services.chassis.kafka.records import Record
 from services.chassis.keys import tenant_key
+from services.ingest.adapters.history.fold import Rows
+from services.ingest.adapters.history.mapping import fact
 from services.ingest.domain.deliveries import Finished, Outcome
-from services.ingest.history.fold import Rows
-from services.ingest.history.mapping import fact
 from services.ingest.lanes.outbound_records import prepare
-from services.ingest.translate_sender import finished_record
+from services.ingest.translate.sender import finished_record
 from tests.flow.ingest import world as worlds
 from tests.flow.ingest.world import TENANT, World, a_message
 

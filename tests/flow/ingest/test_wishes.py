@@ -10,9 +10,9 @@ from chapar.ingest.v1 import ingest_pb2, records_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.errors import ChaparError
 from services.ingest.adapters.edges.grpc_submit import submitted
-from services.ingest.history.mapping_routing import routed
+from services.ingest.adapters.history.mapping_routing import routed
 from services.ingest.ports import Account
-from services.ingest.translate_edges import inbound_record
+from services.ingest.translate.edges import inbound_record
 from tests.flow.ingest.world import TENANT, World, a_configuration, a_message, an_identity
 
 ACCOUNT = Account(TENANT, "grpc", "default", {}, {}, "en")

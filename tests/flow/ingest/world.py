@@ -25,7 +25,7 @@ from services.ingest.lanes.intake import intake_factory
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_factory
 from services.ingest.lanes.sender import sender_factory
-from services.ingest.translate_sender import finished_record
+from services.ingest.translate.sender import finished_record
 from tests.fakes.lane import Failure, FakeLane
 from tests.fakes.privacy import MemoryKeys
 

@@ -17,12 +17,12 @@ from services.chassis.metrics import Metrics
 from services.chassis.secrets import SecretReferences
 from services.chassis.webhook_retries import Patience, Webhooks
 from services.chassis.webhooks import Endpoint, webhook_client
-from services.cli.providers import HttpProvider
+from services.cli.local.providers import HttpProvider
 from services.feedback.adapters import readers, webhook_answers
 from services.feedback.adapters.command_log import KafkaCommandLog
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
-from services.feedback.adapters.survey_lane import survey_factory
 from services.feedback.domain.survey import Question, SurveyKind
+from services.feedback.lanes.survey import survey_factory
 from services.ingest.adapters.edges.publisher import InboundPublisher
 from services.router.adapters.command_bus import CommandBus
 from tests.fakes.lane import FakeLane
@@ -210,7 +210,7 @@ WRITERS: Mapping[str, Callable[[MemoryKeys], Awaitable[Written]]] = MappingProxy
     {
         "services.chassis.webhook_retries": notices_that_wait,
         "services.feedback.adapters.command_log": commands_of_answers,
-        "services.feedback.adapters.survey_lane": records_of_answers,
+        "services.feedback.lanes.survey": records_of_answers,
         "services.ingest.adapters.edges.publisher": messages_of_customers,
         "services.ingest.adapters.out.worker": outcomes_of_attempts,
         "services.ingest.lanes.intake_outputs": ingest_lanes,
@@ -221,7 +221,7 @@ WRITERS: Mapping[str, Callable[[MemoryKeys], Awaitable[Written]]] = MappingProxy
 """By the module that calls `seal`."""
 CHANGELOGS: Mapping[str, Callable[[MemoryKeys], Awaitable[Written]]] = MappingProxyType(
     {
-        "services.feedback.adapters.survey_lane": changelog_of_answers,
+        "services.feedback.lanes.survey": changelog_of_answers,
         "services.ingest.lanes.intake": ingest_lanes,
         "services.ingest.lanes.sender": ingest_lanes,
     }

@@ -5,7 +5,7 @@ import pytest
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as pb
-from services.router.adapters.shard import FEED
+from services.router.lanes.shard import FEED
 from tests.flow.router.test_shard import Shard, events
 
 SUPERVISOR, AGENT = types_pb2.ACTOR_KIND_SUPERVISOR, types_pb2.ACTOR_KIND_AGENT

@@ -8,8 +8,8 @@ from services.chassis.ids import derive
 from services.chassis.kafka.contract import LaneContext
 from services.chassis.metrics import Metrics
 from services.router.adapters.outcomes import refusal
-from services.router.adapters.shard import EVENTS, FEED, JOURNAL, ShardProcessor
-from services.router.adapters.shard_metrics import ShardMetrics
+from services.router.lanes.shard import EVENTS, FEED, JOURNAL, ShardProcessor
+from services.router.lanes.shard_metrics import ShardMetrics
 from services.router.translate.numbers import LATEST_MS, LONGEST_MS
 from tests.fakes.lane import FakeLane
 

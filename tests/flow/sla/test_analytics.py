@@ -12,11 +12,11 @@ from chapar.router.v1 import records_pb2 as router
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.kafka.records import Record
 from services.sla.adapters.business_calendar import caching_calendars
-from services.sla.adapters.lane import DeadlineProcessor
 from services.sla.adapters.read_model import FIRST, ReadModel
 from services.sla.domain import forecasting
 from services.sla.domain.flow import together
 from services.sla.domain.policy import Target
+from services.sla.lanes.deadlines import DeadlineProcessor
 from services.sla.translate.configuration import promises_of
 from tests.flow.sla.test_lane import MINUTE, SECOND, Flow
 

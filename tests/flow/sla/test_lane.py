@@ -6,8 +6,8 @@ from chapar.config.v1 import config_pb2 as config
 from chapar.router.v1 import records_pb2 as router
 from chapar.sla.v1 import sla_pb2 as sla
 from services.sla.adapters.business_calendar import caching_calendars
-from services.sla.adapters.lane import COMMANDS, EVENTS, DeadlineProcessor, factory
 from services.sla.domain.facts import Occurrence
+from services.sla.lanes.deadlines import COMMANDS, EVENTS, DeadlineProcessor, factory
 from services.sla.translate.configuration import Promises, promises_of
 from tests.fakes.lane import FakeLane
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from services.chassis.broker.ports import free_port
-from services.chassis.broker.properties import TEMPLATE
-from services.chassis.broker.server import BrokerServer
-from services.chassis.broker.settings import BrokerSettings
+from services.cli.local.broker.ports import free_port
+from services.cli.local.broker.properties import TEMPLATE
+from services.cli.local.broker.server import BrokerServer
+from services.cli.local.broker.settings import BrokerSettings
 from tests.fixtures.broker import plain_settings
 from tests.fixtures.broker_in_docker import environment
 from tests.integration.broker.test_broker_suite import producer_of, read, topic

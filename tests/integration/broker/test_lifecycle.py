@@ -15,13 +15,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from services.chassis.broker import process
-from services.chassis.broker.embedded import EmbeddedBroker
-from services.chassis.broker.ports import Ports, is_free, settle_ports
-from services.chassis.broker.probe import ask_metadata
-from services.chassis.broker.server import BrokerServer
-from services.chassis.broker.settings import CHECKOUT, BrokerSettings
 from services.chassis.kafka_settings import KafkaSettings
+from services.cli.local.broker import process
+from services.cli.local.broker.embedded import EmbeddedBroker
+from services.cli.local.broker.ports import Ports, is_free, settle_ports
+from services.cli.local.broker.probe import ask_metadata
+from services.cli.local.broker.server import BrokerServer
+from services.cli.local.broker.settings import CHECKOUT, BrokerSettings
 from tests.fixtures.broker import EmbeddedTestBroker, plain_settings
 from tests.integration.broker.test_broker_suite import producer_of, read, wait_visible
 
@@ -31,9 +31,9 @@ PROMISED_BYTES = 260 * 2**20
 
 
 def command(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m services.chassis.broker …`, as the Makefile does."""
+    """Run `python -m services.cli.local.broker …`, as the Makefile does."""
     return subprocess.run(
-        [sys.executable, "-m", "services.chassis.broker", *arguments],
+        [sys.executable, "-m", "services.cli.local.broker", *arguments],
         cwd=CHECKOUT,
         env={**os.environ, "CHAPAR_HOME": str(home), **environment},
         capture_output=True,
@@ -133,7 +133,7 @@ def test_the_command_starts_twice_stops_and_resets(home: Path) -> None:
 
 def test_two_starts_at_once_start_one_broker(home: Path) -> None:
     """The second start waits for the first and finds its broker."""
-    arguments = [sys.executable, "-m", "services.chassis.broker", "start"]
+    arguments = [sys.executable, "-m", "services.cli.local.broker", "start"]
     environment = {**os.environ, "CHAPAR_HOME": str(home)}
     starts = [
         subprocess.Popen(arguments, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)
@@ -151,8 +151,8 @@ def test_a_broker_dies_with_the_program_that_embeds_it_even_when_that_is_killed(
     """After kill -9 of the parent no clean-up code runs, and still no process is left."""
     program = (
         "import asyncio, pathlib, sys\n"
-        "from services.chassis.broker.embedded import EmbeddedBroker\n"
-        "from services.chassis.broker.settings import BrokerSettings\n"
+        "from services.cli.local.broker.embedded import EmbeddedBroker\n"
+        "from services.cli.local.broker.settings import BrokerSettings\n"
         "async def main():\n"
         "    async with EmbeddedBroker(BrokerSettings(home=pathlib.Path(sys.argv[1]))) as broker:\n"
         "        print(broker.pid, flush=True)\n"

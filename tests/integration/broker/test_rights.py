@@ -22,8 +22,8 @@ import websockets
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.topics import TOPICS
 from services.cli.connection import token_for
-from services.cli.stack import EXAMPLE, Stack, StackOptions, running_stack
-from services.cli.workspace import SERVICES, Workspace
+from services.cli.local.stack import EXAMPLE, Stack, StackOptions, running_stack
+from services.cli.local.workspace import SERVICES, Workspace
 from tests.fixtures.guarded_broker import GuardedKafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]

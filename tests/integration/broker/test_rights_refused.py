@@ -21,7 +21,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from services.chassis.cluster_topics import apply
 from services.chassis.topics import TOPICS
-from services.cli.workspace import SERVICES
+from services.cli.local.workspace import SERVICES
 from tests.fixtures.guarded_broker import GuardedKafka, manifests, rules_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]

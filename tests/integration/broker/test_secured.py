@@ -9,11 +9,11 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from services.chassis.broker.ports import free_port
-from services.chassis.broker.properties import TEMPLATE
-from services.chassis.broker.server import BrokerServer
-from services.chassis.broker.settings import BrokerSettings
 from services.chassis.kafka_settings import KafkaSettings
+from services.cli.local.broker.ports import free_port
+from services.cli.local.broker.properties import TEMPLATE
+from services.cli.local.broker.server import BrokerServer
+from services.cli.local.broker.settings import BrokerSettings
 from tests.integration.broker.certificates import Authority
 from tests.integration.broker.test_broker_suite import producer_of, read, topic
 

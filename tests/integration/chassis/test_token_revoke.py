@@ -17,7 +17,7 @@ from services.chassis.topics import full_name
 from services.cli.__main__ import app
 from services.cli.revocations import in_force
 from services.cli.topic_reader import read_all
-from services.ingest.history.mapping_audit import audited
+from services.ingest.adapters.history.mapping_audit import audited
 from tests.fixtures.broker import KafkaUnderTest
 
 pytestmark = pytest.mark.kafka

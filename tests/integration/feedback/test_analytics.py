@@ -27,7 +27,7 @@ from services.chassis.keys import tenant_key
 from services.feedback.adapters import analytics_faust
 from services.feedback.domain.scores import Dimension, Fold, total
 from services.feedback.domain.survey import SurveyKind
-from services.feedback.translate_scores import PROGRESS, parse_score
+from services.feedback.translate.scores import PROGRESS, parse_score
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[3]

@@ -18,10 +18,10 @@ from selenium.webdriver.support.wait import WebDriverWait
 from services.chassis.http import http_server
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
+from services.feedback.adapters.handlers import Answering
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.pages import Pages
 from services.feedback.domain.survey import Question, SurveyKind
-from services.feedback.handlers import Answering
 from tests.flow.feedback.test_pages import Log, a_ticket
 from tests.unit.feedback.builders import NOW, TENANT, a_programme, a_survey
 

@@ -19,9 +19,9 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.clock import system_clock
 from services.chassis.ids import derive
 from services.cli.commands.send import signed
-from services.cli.kept_secrets import WEBHOOK_SECRET
-from services.cli.stack import Stack
-from services.cli.workspace import Workspace
+from services.cli.local.kept_secrets import WEBHOOK_SECRET
+from services.cli.local.stack import Stack
+from services.cli.local.workspace import Workspace
 
 
 @dataclass

@@ -21,9 +21,9 @@ from services.chassis.clock import system_clock
 from services.chassis.ids import derive
 from services.chassis.kafka.producer import DurableProducer
 from services.cli.connection import channel_to
-from services.cli.providers import HttpProvider, Refuse
-from services.cli.stack import EXAMPLE, StackOptions, running_stack
-from services.cli.workspace import Workspace
+from services.cli.local.providers import HttpProvider, Refuse
+from services.cli.local.stack import EXAMPLE, StackOptions, running_stack
+from services.cli.local.workspace import Workspace
 from tests.contract.lane.real import read_all
 from tests.integration.privacy.planter import Needles, Planter
 from tests.integration.privacy.scan import files_of, scan

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
+from services.router.domain.changelog.snapshot import Restorer, collect
 from services.router.domain.engine import Engine
-from services.router.domain.explain import explain
-from services.router.domain.snapshot import Restorer, collect
-from services.router.domain.views import queues
+from services.router.domain.queries.explain import explain
+from services.router.domain.queries.views import queues
 from services.router.translate import codec
 from tests.bench.engine_agenda import Habits
 from tests.bench.engine_fill import filled

@@ -24,8 +24,8 @@ from services.chassis.kafka.records import Record
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
 from services.cli.topic_reader import read_all
-from services.router.adapters.shard import COMMANDS, EVENTS, FEED, JOURNAL, SPEC, ShardProcessor
-from services.router.adapters.shard_metrics import ShardMetrics
+from services.router.lanes.shard import COMMANDS, EVENTS, FEED, JOURNAL, SPEC, ShardProcessor
+from services.router.lanes.shard_metrics import ShardMetrics
 from tests.fixtures.broker import KafkaUnderTest
 from tests.integration.router.stand import POOL, TENANT, Bench, a_bench
 

@@ -14,7 +14,6 @@ from chapar.common.v1 import options_pb2
 from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as router_records
 from chapar.router.v1 import router_pb2, router_pb2_grpc
-from services.chassis.broker.settings import CHECKOUT
 from services.chassis.clock import system_clock
 from services.chassis.cluster_topics import apply
 from services.chassis.ids import random_id
@@ -25,6 +24,7 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service, serving
 from services.chassis.tokens import mint
 from services.chassis.topics import TOPICS
+from services.cli.local.broker.settings import CHECKOUT
 from services.feedback.settings import FeedbackSettings
 from services.feedback.wiring import build as feedback
 from services.ingest.settings import IngestSettings

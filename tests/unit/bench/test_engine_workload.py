@@ -9,8 +9,8 @@ import pytest
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.capacity import Capacity
 from services.router.domain.model import CapacityProfile, Choice, OfferEnd
+from services.router.domain.pool.capacity import Capacity
 from tests.bench.engine_life import Where
 from tests.bench.engine_pool import PROFILES, Plan, Size, room
 from tests.bench.engine_run import Measured, run

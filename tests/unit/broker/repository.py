@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-from services.chassis.broker.lock import Jar
+from services.cli.local.broker.lock import Jar
 
 Fault = Literal["truncate", "tamper", "not found", "busy", "ignore range", "wrong range", "refuse range", "too long"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from services.chassis.broker.cache import Cache
-from services.chassis.broker.errors import BrokerError
-from services.chassis.broker.fetch import ATTEMPTS, Fetcher
-from services.chassis.broker.lock import Jar, JarLock
-from services.chassis.broker.ports import free_port
+from services.cli.local.broker.cache import Cache
+from services.cli.local.broker.errors import BrokerError
+from services.cli.local.broker.fetch import ATTEMPTS, Fetcher
+from services.cli.local.broker.lock import Jar, JarLock
+from services.cli.local.broker.ports import free_port
 from tests.unit.broker.repository import Fault, Repository, serving
 
 CONTENT = bytes(range(256)) * 4_000

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from services.chassis.broker import process, state
-from services.chassis.broker.errors import BrokerError
-from services.chassis.broker.ports import FIRST, LAST, Ports, free_port, is_free, settle_ports
-from services.chassis.broker.probe import ask_metadata
-from services.chassis.broker.properties import render
-from services.chassis.broker.trouble import PortTakenError, explain
+from services.cli.local.broker import process, state
+from services.cli.local.broker.errors import BrokerError
+from services.cli.local.broker.ports import FIRST, LAST, Ports, free_port, is_free, settle_ports
+from services.cli.local.broker.probe import ask_metadata
+from services.cli.local.broker.properties import render
+from services.cli.local.broker.trouble import PortTakenError, explain
 
 
 def listening(port: int) -> socket.socket:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.chassis.broker.errors import BrokerError
-from services.chassis.broker.java import Java, find_java
+from services.cli.local.broker.errors import BrokerError
+from services.cli.local.broker.java import Java, find_java
 
 
 def a_java(home: Path, version: str, *, release: bool = True) -> Path:

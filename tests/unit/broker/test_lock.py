@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.chassis.broker.errors import BrokerError
-from services.chassis.broker.lock import load_lock
+from services.cli.local.broker.errors import BrokerError
+from services.cli.local.broker.lock import load_lock
 
 
 def write(tmp_path: Path, **changes: object) -> Path:

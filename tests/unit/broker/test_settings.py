@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from services.chassis.broker.settings import CHECKOUT, BrokerSettings
 from services.chassis.kafka_settings import KafkaSettings
+from services.cli.local.broker.settings import CHECKOUT, BrokerSettings
 
 SASL = {
     "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from services.chassis.cursors import MAX_CURSOR, decode_cursor, encode_cursor
 from services.chassis.errors import ChaparError, ErrorKind
 from services.feedback.adapters import scores_view, views
-from services.ingest.history import cursor as history
+from services.ingest.adapters.history import cursor as history
 from services.router.adapters import paging
 from services.sla.translate import views as sla_views
 

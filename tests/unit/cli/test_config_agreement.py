@@ -8,9 +8,9 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
 from chapar.config.v1 import config_pb2
-from services.cli.config_files import Document
-from services.cli.config_lint import lint
-from services.router.domain.activation import is_valid
+from services.cli.config.files import Document
+from services.cli.config.lint.checks import lint
+from services.router.domain.handlers.activation import is_valid
 from services.router.translate.configuration import to_pool
 
 _YEAR_MS = 366 * 86_400_000

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from services.chassis.destinations import destinations
-from services.cli.config_files import Document, load
-from services.cli.config_lint import lint
+from services.cli.config.files import Document, load
+from services.cli.config.lint.checks import lint
 
 SOUND = """\
 tenant: shop

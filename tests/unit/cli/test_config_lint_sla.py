@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from services.chassis.errors import ChaparError
-from services.cli import config_lint_sla
-from services.cli.config_files import Document, load
-from services.cli.config_lint import lint
+from services.cli.config.files import Document, load
+from services.cli.config.lint import sla
+from services.cli.config.lint.checks import lint
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.translate import configuration
 from services.sla.translate.configuration import promises_of
@@ -183,4 +183,4 @@ def test_a_policy_that_is_never_chosen(tmp_path: Path, first: str, second: str, 
 
 
 def test_lint_and_service_know_the_same_variables() -> None:
-    assert set(config_lint_sla.VARIABLES) == set(configuration.VARIABLES)
+    assert set(sla.VARIABLES) == set(configuration.VARIABLES)

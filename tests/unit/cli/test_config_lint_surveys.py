@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.config_files import Document, load
-from services.cli.config_lint import lint
+from services.cli.config.files import Document, load
+from services.cli.config.lint.checks import lint
 from services.feedback.adapters.configuration import decode
-from services.feedback.translate import Untranslatable
+from services.feedback.translate.records import Untranslatable
 
 SOUND = """\
 tenant: shop

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
-from services.cli import config_requirements as lint
-from services.router.domain import eligibility
+from services.cli.config import requirements as lint
+from services.router.domain.pool import eligibility
 from services.router.translate.configuration import to_pool
 from services.router.translate.selectors import to_selectors
 

@@ -10,8 +10,8 @@ import pytest
 from services.chassis.errors import ChaparError
 from services.chassis.tokens import mint
 from services.cli.connection import address_of, channel_to, tenant_of, token_for
-from services.cli.development import make_keys
-from services.cli.workspace import SERVICES, Running, Workspace
+from services.cli.local.development import make_keys
+from services.cli.local.workspace import SERVICES, Running, Workspace
 
 VARIABLES = (
     "CHAPAR_TOKEN", "CHAPAR_TENANT", "CHAPAR_ADDRESS", "CHAPAR_TLS_CA_FILE", "CHAPAR_TLS_CERT_FILE", "CHAPAR_TLS_KEY_FILE",

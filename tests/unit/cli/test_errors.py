@@ -8,7 +8,7 @@ import typer
 from services.chassis.errors import ChaparError
 from services.chassis.kafka_settings import KafkaSettings
 from services.cli.connection import execute
-from services.cli.workspace import Workspace
+from services.cli.local.workspace import Workspace
 
 
 def test_a_wrong_setting_is_named_without_a_traceback(

@@ -11,8 +11,8 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.settings import ServiceSettings
 from services.cli.commands.loadgen import DUPLICATES, loadgen
 from services.cli.demo.director import DemoOptions
-from services.cli.stack import StackOptions, plan, service_of
-from services.cli.workspace import Workspace
+from services.cli.local.stack import StackOptions, plan, service_of
+from services.cli.local.workspace import Workspace
 from services.feedback.settings import FeedbackSettings
 from services.ingest.settings import IngestSettings
 from services.router.settings import RouterSettings

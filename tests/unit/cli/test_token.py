@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from services.chassis.tokens import SCOPES, JwtSettings, Role, ServiceTokenSettings, Verifier
 from services.chassis.tokens.roles import SCOPES_OF
 from services.cli.__main__ import app
-from services.cli.development import environment_of, make_keys, tokens
+from services.cli.local.development import environment_of, make_keys, tokens
+from services.cli.local.workspace import SERVICES, Workspace
 from services.cli.revocations import key_of, of_token
-from services.cli.workspace import SERVICES, Workspace
 
 
 @pytest.fixture

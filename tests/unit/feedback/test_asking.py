@@ -6,13 +6,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.feedback.adapters import kept
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.domain.invitations import Effect, SkipReason
 from services.feedback.domain.people import MOST_SENDINGS, Asked
 from services.feedback.domain.quiet import Quiet
 from services.feedback.domain.survey import Programme
+from services.feedback.translate import kept
 from tests.unit.feedback.builders import (
     HOUR,
     NOW,

@@ -11,11 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.feedback.adapters import kept
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.domain.quiet import Quiet
 from services.feedback.domain.survey import Question, SurveyKind
+from services.feedback.translate import kept
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_desk, a_programme, a_subject, a_survey
 
 GAP, SHORT_GAP, WINDOW, MOST = 10 * HOUR, 4 * HOUR, 40 * HOUR, 2

@@ -11,13 +11,13 @@ from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.clock import ManualClock
 from services.feedback.adapters.configuration import ConfiguredProgrammes, decode
+from services.feedback.adapters.handlers import filled
 from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
 from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
 from services.feedback.domain.survey import SurveyKind
-from services.feedback.handlers import filled
 from services.feedback.ports import Ticket
-from services.feedback.translate import Untranslatable
-from services.feedback.translate_survey import parse_command, read_command
+from services.feedback.translate.records import Untranslatable
+from services.feedback.translate.survey import parse_command, read_command
 from tests.unit.feedback.builders import HOUR, NOW, TENANT
 
 KEY = link_key(b"s" * 40)

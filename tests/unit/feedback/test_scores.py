@@ -10,7 +10,7 @@ from services.feedback.domain import scores
 from services.feedback.domain.scores import Book, Dimension, Fold, Observation, Tally, groups_of, total
 from services.feedback.domain.survey import SurveyKind
 from services.feedback.domain.windows import DAY_MS, HOUR_MS
-from services.feedback.translate_scores import (
+from services.feedback.translate.scores import (
     PROGRESS,
     parse_entry,
     parse_score,

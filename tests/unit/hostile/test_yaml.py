@@ -8,7 +8,7 @@ import pytest
 
 from services.chassis.errors import ChaparError
 from services.chassis.settings import _read_yaml
-from services.cli.config_files import load
+from services.cli.config.files import load
 from services.cli.scenario_policy import of_scenario
 from services.router.simulation.reading import ScenarioError, read
 
@@ -39,7 +39,7 @@ def _scenario(path: Path) -> bool:
 
 
 READERS: dict[str, Callable[[Path], bool]] = {
-    "services/cli/config_files.py": lambda path: bool(load(path).findings),
+    "services/cli/config/files.py": lambda path: bool(load(path).findings),
     "services/cli/scenario_policy.py": lambda path: of_scenario(path) is None,
     "services/router/simulation/reading.py": _scenario,
     "services/chassis/settings.py": _settings,

@@ -10,15 +10,15 @@ from services.feedback.adapters import readers
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.adapters.configuration import decode as decode_surveys
 from services.feedback.adapters.dates import shown
+from services.feedback.adapters.handlers import Dispatcher
 from services.feedback.adapters.links import SignedLinks
 from services.feedback.adapters.recoveries import RecoveryDispatcher
-from services.feedback.adapters.relay_lane import relay_factory as feedback_relay_factory
 from services.feedback.adapters.score_log import folded, restored
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
-from services.feedback.adapters.survey_lane import survey_factory
 from services.feedback.adapters.views import AnswersView
 from services.feedback.domain.scores import Book
-from services.feedback.handlers import Dispatcher
+from services.feedback.lanes.relay import relay_factory as feedback_relay_factory
+from services.feedback.lanes.survey import survey_factory
 from services.feedback.ports import OutgoingInvitation, Recovery
 from tests.unit.feedback.builders import a_programme
 from tests.unit.poison.generator import NOW

@@ -16,9 +16,9 @@ from services.chassis.metrics import Metrics
 from services.ingest.adapters.edges.accounts import ConfiguredAccounts
 from services.ingest.adapters.edges.erasure import Outcomes
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
+from services.ingest.adapters.history.mapping import fact
+from services.ingest.adapters.history.story import Unreadable
 from services.ingest.adapters.rules_cel import CelConditions
-from services.ingest.history.mapping import fact
-from services.ingest.history.story import Unreadable
 from services.ingest.lanes.intake import intake_factory
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_factory

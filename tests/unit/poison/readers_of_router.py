@@ -7,8 +7,8 @@ from services.chassis.metrics import Metrics
 from services.router.adapters.command_bus import CommandBus
 from services.router.adapters.feed import take as take_feed
 from services.router.adapters.gateway import Gateway
-from services.router.adapters.shard import ShardProcessor
-from services.router.adapters.shard_metrics import ShardMetrics
+from services.router.lanes.shard import ShardProcessor
+from services.router.lanes.shard_metrics import ShardMetrics
 from tests.unit.poison.generator import NOW
 from tests.unit.poison.reader import AnyKey, LaneReader, Reader, SilentLog, Take, guarded
 

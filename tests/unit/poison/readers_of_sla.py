@@ -11,9 +11,9 @@ from services.chassis.metrics import Metrics
 from services.sla.adapters.broadcast import Broadcast
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.escalation import Escalation
-from services.sla.adapters.lane import factory as sla_factory
 from services.sla.adapters.notices import Notices
 from services.sla.adapters.read_model import ReadModel
+from services.sla.lanes.deadlines import factory as sla_factory
 from services.sla.translate.configuration import decode_promises
 from tests.flow.sla.test_lane import Flow
 from tests.unit.poison.generator import NOW

@@ -1,8 +1,8 @@
 """The engine's indexes must contain what a slow search finds. A wrong index may decide correctly for long, only slower; so it is checked too."""
 
-from services.router.domain.lines import Line, RequirementSet
-from services.router.domain.pool import Core
-from services.router.domain.roster import AgentGroup
+from services.router.domain.pool.core import Core
+from services.router.domain.pool.lines import Line, RequirementSet
+from services.router.domain.pool.roster import AgentGroup
 
 
 def true(core: Core) -> None:

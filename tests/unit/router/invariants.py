@@ -1,10 +1,10 @@
 """Rules that must hold after every step, checked in a slow and obvious way, without the engine's indexes."""
 
-from services.router.domain.ineligibility import ineligibility
+from services.router.domain.assignment.ineligibility import ineligibility
 from services.router.domain.model import AgentState, CapacityProfile, Stage
-from services.router.domain.occupancy import rests
-from services.router.domain.pool import Core
-from services.router.domain.state import Agent, Interaction
+from services.router.domain.pool.core import Core
+from services.router.domain.pool.occupancy import rests
+from services.router.domain.pool.state import Agent, Interaction
 
 
 def check(core: Core) -> None:

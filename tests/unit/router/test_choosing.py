@@ -12,11 +12,11 @@ import pytest
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.choosing import REASONS
-from services.router.domain.eligibility import meets, score
+from services.router.domain.assignment.choosing import REASONS
 from services.router.domain.model import CapacityProfile, ChannelCapacity, Choice, Selector
-from services.router.domain.pool import Core
-from services.router.domain.state import Agent
+from services.router.domain.pool.core import Core
+from services.router.domain.pool.eligibility import meets, score
+from services.router.domain.pool.state import Agent
 from tests.unit.router.world import World, a_capacity, a_pool, a_queue, an_agent, needs, only
 
 LONG = 10**9

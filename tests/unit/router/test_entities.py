@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.router.domain.changelog.config_state import dump_config, load_config
+from services.router.domain.changelog.snapshot import Restorer
 from services.router.domain.commands import ReplyTo
-from services.router.domain.config_state import dump_config, load_config
 from services.router.domain.effects import OfferRationale
 from services.router.domain.model import (
     AgentProfile,
@@ -24,8 +25,7 @@ from services.router.domain.model import (
     Selector,
     Stage,
 )
-from services.router.domain.snapshot import Restorer
-from services.router.domain.state import NOBODY, Agent, Interaction, Offer, Session, load_profile
+from services.router.domain.pool.state import NOBODY, Agent, Interaction, Offer, Session, load_profile
 from services.router.translate import codec
 from tests.unit.router.world import START, needs
 

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from services.router.domain import commands as cmd
-from services.router.domain.explain import Explanation, explain
 from services.router.domain.model import (
     AgentState,
     CapacityProfile,
@@ -16,6 +15,7 @@ from services.router.domain.model import (
     Selector,
     Stage,
 )
+from services.router.domain.queries.explain import Explanation, explain
 from tests.unit.router.world import World, a_capacity, a_pool, a_queue, an_agent, needs
 
 LONG = 10**9

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
+from services.router.domain.changelog.snapshot import collect
 from services.router.domain.commands import ReplyTo
 from services.router.domain.engine import _HANDLERS, Engine
 from services.router.domain.model import AgentProfile, AgentState, InteractionAttributes, Operator, PoolConfig, Selector
-from services.router.domain.snapshot import collect
 from tests.unit.router.world import GATEWAY, START, World, a_pool, a_queue, an_agent, only
 
 NAMES = st.sampled_from(

@@ -5,7 +5,7 @@ from math import exp
 import pytest
 from scipy.stats import gamma
 
-from services.router.domain.history import History
+from services.router.domain.pool.history import History
 from services.router.translate import codec
 from tests.unit.router.world import START
 

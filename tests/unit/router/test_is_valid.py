@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.router.domain.activation import is_valid
+from services.router.domain.handlers.activation import is_valid
 from services.router.domain.model import (
     AgentProfile,
     CapacityProfile,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.router.domain.capacity import EMPTY, Capacity, Load, plus
 from services.router.domain.model import AgentProfile, CapacityProfile, ChannelCapacity, PoolConfig
-from services.router.domain.occupancy import next_change, rests, settle
-from services.router.domain.state import Agent
+from services.router.domain.pool.capacity import EMPTY, Capacity, Load, plus
+from services.router.domain.pool.occupancy import next_change, rests, settle
+from services.router.domain.pool.state import Agent
 from tests.unit.router.world import START
 
 PROFILE = CapacityProfile(

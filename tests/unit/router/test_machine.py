@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
+from services.router.domain.changelog.snapshot import Restorer, collect
 from services.router.domain.engine import Engine
 from services.router.domain.model import (
     AgentState,
@@ -28,7 +29,6 @@ from services.router.domain.model import (
     Stage,
     Trigger,
 )
-from services.router.domain.snapshot import Restorer, collect
 from services.router.translate import codec
 from tests.unit.router.indexes import true
 from tests.unit.router.invariants import check

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.choosing import MOST_TOGETHER
+from services.router.domain.assignment.choosing import MOST_TOGETHER
+from services.router.domain.assignment.matching import least_total
+from services.router.domain.changelog.snapshot import Restorer, collect
 from services.router.domain.engine import Engine
-from services.router.domain.explain import explain
-from services.router.domain.matching import least_total
 from services.router.domain.model import (
     CapacityProfile,
     ChannelCapacity,
@@ -21,7 +21,7 @@ from services.router.domain.model import (
     OverflowRule,
     Trigger,
 )
-from services.router.domain.snapshot import Restorer, collect
+from services.router.domain.queries.explain import explain
 from services.router.translate import codec
 from tests.unit.router.oracle_pair import Pair
 from tests.unit.router.strategies import Dice

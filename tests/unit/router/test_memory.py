@@ -5,9 +5,7 @@ import re
 import pytest
 
 from services.router.domain import commands as cmd
-from services.router.domain import dedup as dedup_module
 from services.router.domain import effects as fx
-from services.router.domain.dedup import Dedup
 from services.router.domain.engine import _HANDLERS, kinds
 from services.router.domain.model import (
     AgentState,
@@ -21,7 +19,9 @@ from services.router.domain.model import (
     Stage,
     Trigger,
 )
-from services.router.domain.timers import Timer, Timers
+from services.router.domain.pool import dedup as dedup_module
+from services.router.domain.pool.dedup import Dedup
+from services.router.domain.pool.timers import Timer, Timers
 from tests.unit.router.test_written import Written
 from tests.unit.router.world import GATEWAY, START, World, a_pool, an_agent, only
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.router.domain import commands as cmd
-from services.router.domain import sessions
+from services.router.domain.handlers import sessions
 from tests.unit.router.world import World, a_pool, an_agent
 
 

@@ -2,7 +2,6 @@
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.explain import explain
 from services.router.domain.model import (
     AgentState,
     Choice,
@@ -13,6 +12,7 @@ from services.router.domain.model import (
     Selector,
     Trigger,
 )
+from services.router.domain.queries.explain import explain
 from tests.unit.router.world import World, a_capacity, a_pool, a_queue, all_of, an_agent, at_once, needs, only
 
 SECOND = 1_000

@@ -6,7 +6,6 @@ import pytest
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.explain import explain
 from services.router.domain.model import (
     AgentState,
     CapacityProfile,
@@ -16,6 +15,7 @@ from services.router.domain.model import (
     Ring,
     Trigger,
 )
+from services.router.domain.queries.explain import explain
 from tests.unit.router.world import World, a_pool, a_queue, all_of, an_agent, at_once, needs, only
 
 SECOND = 1_000

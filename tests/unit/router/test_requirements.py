@@ -4,7 +4,8 @@ from math import inf, nan
 
 import pytest
 
-from services.router.domain.eligibility import (
+from services.router.domain.model import Operator, Ring, Selector
+from services.router.domain.pool.eligibility import (
     carried_over,
     change_times,
     describe,
@@ -14,7 +15,6 @@ from services.router.domain.eligibility import (
     score,
     served_too,
 )
-from services.router.domain.model import Operator, Ring, Selector
 from tests.unit.router.world import needs
 
 QOM = needs("city", 0, Operator.EQUAL, text="qom")

@@ -3,9 +3,9 @@
 import pytest
 
 from services.chassis.metrics import Metrics
-from services.router.adapters.shard_metrics import ShardMetrics, Tally
 from services.router.domain import effects as fx
 from services.router.domain.model import InteractionAttributes
+from services.router.lanes.shard_metrics import ShardMetrics, Tally
 
 FACTS = InteractionAttributes("i", "c", channel="voice", queue="q")
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from services.router.domain import commands as cmd
-from services.router.domain import views
 from services.router.domain.model import AgentState, CapacityProfile, ChannelCapacity
-from services.router.domain.views import EstimateNow, QueueNow
+from services.router.domain.queries import views
+from services.router.domain.queries.views import EstimateNow, QueueNow
 from tests.unit.router.world import START, World, a_capacity, a_pool, a_queue, an_agent, needs
 
 LONG = 10**9

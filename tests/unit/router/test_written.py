@@ -11,9 +11,9 @@ from hypothesis import given
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
+from services.router.domain.changelog.snapshot import Restorer, collect
 from services.router.domain.engine import Engine
-from services.router.domain.pool import Core, Entity
-from services.router.domain.snapshot import Restorer, collect
+from services.router.domain.pool.core import Core, Entity
 from services.router.translate import codec
 from tests.unit.router.indexes import true
 from tests.unit.router.strategies import ALL, Game, games

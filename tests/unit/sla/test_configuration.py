@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from chapar.config.v1 import config_pb2 as pb
 from services.chassis.errors import ChaparError
-from services.cli.config_files import load
+from services.cli.config.files import load
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.policy import Level, Plan, Subject, Target, choose
 from services.sla.domain.policy_changes import PolicyList

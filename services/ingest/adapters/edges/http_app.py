@@ -25,7 +25,7 @@ _PAGE_HEADERS = {
 
 def edge_app(webhooks: Webhooks, webchat: Webchat) -> Starlette:
     """Return the application of the HTTP edge."""
-    page = (files("services.ingest") / "pages" / "chat.html").read_bytes()
+    page = (files("services.ingest.adapters") / "pages" / "chat.html").read_bytes()
 
     async def chat(_request: Request) -> Response:
         return Response(page, media_type="text/html; charset=utf-8", headers=_PAGE_HEADERS)

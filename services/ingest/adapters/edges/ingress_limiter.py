@@ -18,7 +18,7 @@ from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, too_large
 from services.ingest.domain.limits import Limiter, Rate
 from services.ingest.domain.normalise.message import IncomingMessage
 from services.ingest.ports import Account, Publisher
-from services.ingest.translate_edges import inbound_record
+from services.ingest.translate.edges import inbound_record
 
 
 @dataclass(frozen=True, slots=True)

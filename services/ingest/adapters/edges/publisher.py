@@ -10,7 +10,7 @@ from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import bare, seal
 from services.chassis.tracing import inject
-from services.ingest.translate_keys import owner_of, owners_of_question
+from services.ingest.translate.keys import owner_of, owners_of_question
 
 TOPIC = "inbound.v1"
 MAX_RECORD_BYTES = 850_000

@@ -48,7 +48,7 @@ from services.ingest.domain.normalise.webchat import (
     visitor_of,
 )
 from services.ingest.ports import Account, Accounts, ChatHistory, ChatMessage, Secrets
-from services.ingest.translate_edges import chat_view, identity_id_of
+from services.ingest.translate.edges import chat_view, identity_id_of
 
 NOT_PROVEN, ORIGIN, ACCOUNT, IDLE, TOO_FAST, LATER = 4401, 4403, 4404, 4408, 4429, 1013
 _HELLO_S = 10.0

@@ -33,7 +33,7 @@ from services.ingest.domain.messages import Route
 from services.ingest.domain.policy import Policies
 from services.ingest.domain.retry_classes import PartResult
 from services.ingest.ports import Secrets
-from services.ingest.translate_sender import finished_record
+from services.ingest.translate.sender import finished_record
 
 OUTBOUND: Final = "outbound.v1"
 _REPUBLISH_S: Final = 0.5

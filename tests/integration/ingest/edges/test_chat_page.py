@@ -205,7 +205,7 @@ async def test_what_others_write_stays_text(edges: Edges, page: Page) -> None:
     await page.shows(*TOLD, ("agent", HOSTILE))
     assert await page.script("return document.title") == "چاپار"
     assert await page.script("return document.querySelectorAll('#log img, #log script').length") == 0
-    source = (ROOT / "services/ingest/pages/chat.html").read_text(encoding="utf-8")
+    source = (ROOT / "services/ingest/adapters/pages/chat.html").read_text(encoding="utf-8")
     assert not [
         word for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(") if word in source
     ]

@@ -24,7 +24,7 @@ from services.chassis.keys import tenant_key
 from services.chassis.privacy.keyring import Keyring
 from services.chassis.privacy.lanes import when_ready
 from services.chassis.privacy.sealing import unseal
-from services.cli.providers import HttpProvider, MailRelay
+from services.cli.local.providers import HttpProvider, MailRelay
 from tests.fakes.privacy import a_keyring
 from tests.integration.ingest.lanes.builders import TENANT, accounts
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from services.chassis.clock import system_clock
 from services.chassis.secrets import SecretReferences, env_prefix
-from services.cli.providers import HttpProvider, MailRelay
+from services.cli.local.providers import HttpProvider, MailRelay
 from services.ingest.adapters.edges.accounts import AccountSecrets
 from services.ingest.adapters.out.account import SendingAccount
 from services.ingest.adapters.out.client import Part

@@ -15,7 +15,7 @@ from services.chassis.destinations import DEVELOPMENT, PUBLIC
 from services.chassis.errors import ChaparError
 from services.chassis.outgoing import Outgoing
 from services.chassis.secrets import SecretReferences
-from services.cli.providers import Behaviour, Cut, Hang, HttpProvider, MailRelay, Refuse
+from services.cli.local.providers import Behaviour, Cut, Hang, HttpProvider, MailRelay, Refuse
 from services.ingest.adapters.edges.accounts import AccountSecrets
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
 from services.ingest.adapters.out.client import ChannelClient

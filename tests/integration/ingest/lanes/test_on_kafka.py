@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.providers import Cut, Hang, Refuse
+from services.cli.local.providers import Cut, Hang, Refuse
 from tests.fixtures.broker import KafkaUnderTest
 from tests.integration.ingest.lanes.bench import Bench, bench
 

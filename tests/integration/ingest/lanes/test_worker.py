@@ -16,7 +16,7 @@ from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
 from services.chassis.secrets import SecretReferences
-from services.cli.providers import Hang, HttpProvider, Refuse
+from services.cli.local.providers import Hang, HttpProvider, Refuse
 from services.ingest.adapters.edges.accounts import AccountSecrets
 from services.ingest.adapters.out.http import provider_client
 from services.ingest.adapters.out.telegram import TelegramClient

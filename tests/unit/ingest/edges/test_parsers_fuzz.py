@@ -16,7 +16,7 @@ from services.ingest.domain.normalise.webchat import parse_frame
 from services.ingest.domain.normalise.webhook import parse_call
 from services.ingest.domain.normalise.whatsapp import parse_notification
 from services.ingest.ports import Account
-from services.ingest.translate_edges import inbound_record
+from services.ingest.translate.edges import inbound_record
 
 ACCOUNT = Account("demo", "telegram", "main", {}, {}, "fa")
 PARSERS: list[Callable[[bytes], Parsed]] = [parse_update, parse_notification, parse_call]

@@ -4,9 +4,9 @@ import pytest
 
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.kafka.records import Record
-from services.ingest.history.fold import Rows
-from services.ingest.history.mapping import FEEDBACKS, fact
-from services.ingest.history.rows import Fact
+from services.ingest.adapters.history.fold import Rows
+from services.ingest.adapters.history.mapping import FEEDBACKS, fact
+from services.ingest.adapters.history.rows import Fact
 from tests.fakes.privacy import MemoryKeys
 
 ABOUT = pb.Subject(interaction_id="i1", conversation_id="c1", person_id="p1")

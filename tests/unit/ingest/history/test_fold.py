@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.kafka.records import Record
-from services.ingest.history.fold import Rows
-from services.ingest.history.mapping import fact
+from services.ingest.adapters.history.fold import Rows
+from services.ingest.adapters.history.mapping import fact
 from tests.contract.history.records import T0, Life, as_records, whole_life
 from tests.fakes.privacy import MemoryKeys
 

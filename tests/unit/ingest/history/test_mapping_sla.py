@@ -4,7 +4,7 @@ import pytest
 
 from chapar.sla.v1 import sla_pb2
 from services.chassis.kafka.records import Record
-from services.ingest.history.mapping import fact
+from services.ingest.adapters.history.mapping import fact
 from tests.fakes.privacy import MemoryKeys
 
 KINDS = [value.number for value in sla_pb2.SlaEventKind.DESCRIPTOR.values if value.number]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from services.chassis.errors import ChaparError
-from services.ingest.history import cursor
-from services.ingest.history.database import Database, database_url, migrate
-from services.ingest.history.tables import METADATA
-from services.ingest.history.text import fold, pattern, words
+from services.ingest.adapters.history import cursor
+from services.ingest.adapters.history.database import Database, database_url, migrate
+from services.ingest.adapters.history.tables import METADATA
+from services.ingest.adapters.history.text import fold, pattern, words
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from services.chassis.kafka import deadletters
 from services.chassis.kafka.contract import LaneContext
 from services.chassis.kafka.records import Record
 from services.chassis.metrics import Metrics
-from services.router.adapters.shard import COMMANDS, EVENTS, JOURNAL, ShardProcessor
-from services.router.adapters.shard_metrics import ShardMetrics
 from services.router.domain.model import Stage
-from services.router.domain.pool import Core
-from services.router.domain.state import Interaction
+from services.router.domain.pool.core import Core
+from services.router.domain.pool.state import Interaction
+from services.router.lanes.shard import COMMANDS, EVENTS, JOURNAL, ShardProcessor
+from services.router.lanes.shard_metrics import ShardMetrics
 from services.router.replay.log import Bounds, IdleRank
 from services.router.replay.run import ShardReport, replay
 from services.router.replay.state import ShardState

@@ -7,8 +7,8 @@ import pytest
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.kafka.changelog import Position
 from services.chassis.kafka.contract import Outbox
-from services.router.adapters.shard import ShardProcessor
-from services.router.domain.snapshot import Restorer
+from services.router.domain.changelog.snapshot import Restorer
+from services.router.lanes.shard import ShardProcessor
 from services.router.replay.capture import newest
 from services.router.replay.fold import idle_clocks
 from services.router.replay.log import NotComparable

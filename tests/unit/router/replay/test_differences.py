@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.records import Record
-from services.router.adapters.shard import EVENTS, FEED
+from services.router.lanes.shard import EVENTS, FEED
 from services.router.replay.difference import Located, align
 from services.router.replay.run import Difference, ShardReport
 from tests.fakes.lane import finish

@@ -1,0 +1,227 @@
+"""Checks a configuration whose values are each well formed: names that refer to nothing, targets that contradict each other, interactions
+that no agent could ever take.
+
+Codes are stable: operators filter by them. An error stops `chapar config apply`; a warning does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from services.chassis.expressions import ExpressionRefused, Together, TooCostly, UnknownVariable
+from services.cli.config.files import Document
+from services.cli.config.lint.calendars import calendars, zone
+from services.cli.config.lint.capacity import capacity, numbers
+from services.cli.config.lint.counting import counting
+from services.cli.config.lint.destinations import where_to
+from services.cli.config.lint.mail import mail_proof_problem
+from services.cli.config.lint.prediction import predictions
+from services.cli.config.lint.queues import overflow, pools, promises, reach, staff, starvation
+from services.cli.config.lint.relaxation import relaxation, requirements
+from services.cli.config.lint.secrets import find_reference
+from services.cli.config.lint.sla import policies
+from services.cli.config.lint.surveys import surveys
+from services.cli.config.lint.webhooks import webhooks
+from services.cli.config.requirements import TEAM, members, selectors
+
+CHANNELS = frozenset({"webchat", "telegram", "bale", "whatsapp", "webhook", "email", "sms", "voice", "grpc"})
+RULE_VARIABLES = frozenset({"channel", "account", "language", "text", "text_length", "person", "labels", "public"})
+PLACEHOLDERS = {
+    "acknowledgement": {"minutes", "position"},
+    "survey_invitation": {"question", "link", "until"},
+    "survey_reminder": {"question", "link", "until"},
+}
+
+_TENANT = re.compile(r"[a-z0-9-]{1,40}")
+
+
+def lint(document: Document) -> None:
+    """Check the whole configuration; add findings to the document."""
+    for check in _CHECKS:
+        check(document)
+
+
+def _tenant(document: Document) -> None:
+    c = document.configuration
+    if not _TENANT.fullmatch(c.tenant):
+        document.find("TENANT_NAME", "`tenant` must be 1 to 40 of a-z, 0-9 and -", "tenant")
+    if c.time_zone:
+        zone(document, c.time_zone, "time_zone")
+    if not c.pools:
+        document.find("NO_POOL", "at least one pool is needed: `pools: [{name: default}]`", "pools")
+    if not c.queues:
+        document.find("NO_QUEUE", "at least one queue is needed, or nothing can be routed", "queues")
+
+
+def _unique_names(document: Document) -> None:
+    c = document.configuration
+    kinds: dict[str, Iterable[str]] = {
+        "pools": (p.name for p in c.pools),
+        "skills": (s.name for s in c.skills),
+        "queues": (q.name for q in c.queues),
+        "agents": (a.agent_id for a in c.agents),
+        "capacity_profiles": (p.name for p in c.capacity_profiles),
+        "rules": (r.name for r in c.rules),
+        "sla_policies": (p.name for p in c.sla_policies),
+        "calendars": (k.name for k in c.calendars),
+        "surveys": (s.name for s in c.surveys),
+        "templates": (t.name for t in c.templates),
+        "webhooks": (w.name for w in c.webhooks),
+        "channels": (f"{a.channel}/{a.account}" for a in c.channels),
+    }
+    for kind, names in kinds.items():
+        seen: set[str] = set()
+        for index, name in enumerate(names):
+            if not name or name.startswith("/"):
+                document.find("NAMELESS", f"this entry of `{kind}` has no name", kind, index)
+            elif name in seen:
+                document.find("DUPLICATE", f"`{name}` appears twice in `{kind}`", kind, index)
+            seen.add(name)
+
+
+def _references(document: Document) -> None:
+    c = document.configuration
+    pools, queues = {p.name for p in c.pools}, {q.name for q in c.queues}
+    profiles = {p.name for p in c.capacity_profiles}
+    # `language=french` is a label; the configuration declares either the label or `language`.
+    skills = {s.name for s in c.skills} | {s.name.partition("=")[0] for s in c.skills}
+    known_calendars = {k.name for k in c.calendars}
+
+    def known(name: str, names: set[str], what: str, *path: str | int) -> None:
+        if name and name not in names:
+            listed = ", ".join(sorted(names)) or "none"
+            document.find(
+                f"UNKNOWN_{what.upper().replace(' ', '_')}", f"there is no {what} `{name}` (known: {listed})", *path
+            )
+
+    def skill(name: str, *path: str | int) -> None:
+        if name.partition("=")[0] not in skills:
+            known(name, skills, "skill", *path)
+
+    for wanted, _, path in selectors(c):
+        for selector, where in ((wanted, path), *((member, here) for member, here, _ in members(wanted, path))):
+            if selector.attribute != TEAM:
+                skill(selector.attribute, *where, "attribute")
+    for i, queue in enumerate(c.queues):
+        known(queue.pool, pools, "pool", "queues", i, "pool")
+        if not queue.pool:
+            document.find("NO_POOL", f"queue `{queue.name}` names no pool", "queues", i)
+        for j, overflow_rule in enumerate(queue.overflow):
+            known(overflow_rule.queue, queues, "queue", "queues", i, "overflow", j, "queue")
+        for j, ring in enumerate(queue.rings):
+            for name in ring.queues:
+                known(name, queues, "queue", "queues", i, "rings", j, "queues")
+            for name in (*ring.drop, *ring.lower):
+                if name != TEAM:
+                    skill(name, "queues", i, "rings", j)
+    for i, agent in enumerate(c.agents):
+        known(agent.pool, pools, "pool", "agents", i, "pool")
+        known(agent.capacity_profile, profiles, "capacity profile", "agents", i, "capacity_profile")
+        for name in agent.skills:
+            skill(name, "agents", i, "skills", name)
+        for name in agent.queues:
+            known(name, queues, "queue", "agents", i, "queues")
+    for i, rule in enumerate(c.rules):
+        known(rule.queue, queues, "queue", "rules", i, "queue")
+        if not rule.queue:
+            document.find("NO_QUEUE", f"rule `{rule.name}` names no queue", "rules", i)
+    for i, policy in enumerate(c.sla_policies):
+        known(policy.calendar, known_calendars, "calendar", "sla_policies", i, "calendar")
+        for name in policy.queues:
+            known(name, queues, "queue", "sla_policies", i, "queues")
+        for j, target in enumerate(policy.targets):
+            for k, escalation in enumerate(target.escalations):
+                for at, selector in enumerate(escalation.requirements):
+                    place = ("sla_policies", i, "targets", j, "escalations", k, "requirements", at)
+                    for one, where in ((selector, place), *((m, p) for m, p, _ in members(selector, place))):
+                        if one.attribute and one.attribute != TEAM:
+                            skill(one.attribute, *where, "attribute")
+    for i, survey in enumerate(c.surveys):
+        for name in survey.queues:
+            known(name, queues, "queue", "surveys", i, "queues")
+
+
+def _rules(document: Document) -> None:
+    c = document.configuration
+    together = Together()
+    for i, rule in enumerate(c.rules):
+        if not rule.when:
+            if i + 1 < len(c.rules):
+                later = c.rules[i + 1].name
+                document.find(
+                    "UNREACHABLE_RULE",
+                    f"`{rule.name}` always matches, so `{later}` is never evaluated",
+                    "rules",
+                    i,
+                    severity="warning",
+                )
+            continue
+        try:
+            together.add(rule.when, RULE_VARIABLES)
+        except TooCostly as error:
+            document.find("COSTLY_EXPRESSION", f"`when` of rule `{rule.name}` {error}", "rules", i, "when")
+        except UnknownVariable as error:
+            document.find("UNKNOWN_VARIABLE", f"rule `{rule.name}` {error}", "rules", i, "when")
+        except ExpressionRefused as error:
+            reason = next((line for line in str(error).splitlines() if "ERROR" in line), str(error))
+            document.find(
+                "BAD_EXPRESSION", f"`when` of rule `{rule.name}` is not valid CEL: {reason}", "rules", i, "when"
+            )
+
+
+def _channels(document: Document) -> None:
+    for i, account in enumerate(document.configuration.channels):
+        if account.channel not in CHANNELS:
+            document.find(
+                "UNKNOWN_CHANNEL",
+                f"`{account.channel}` is not one of {', '.join(sorted(CHANNELS))}",
+                "channels",
+                i,
+                "channel",
+            )
+        for name, reference in account.secrets.items():
+            find_reference(document, f"secret `{name}`", reference, "channels", i, "secrets", name)
+        if problem := mail_proof_problem(account):
+            document.find("MAIL_PROOF", f"`{account.account}`: {problem}", "channels", i, "settings")
+        for name, value in account.settings.items():
+            if value.startswith(("env:", "file:")):
+                find_reference(document, f"setting `{name}`", value, "channels", i, "settings", name)
+
+
+def _templates(document: Document) -> None:
+    for i, template in enumerate(document.configuration.templates):
+        allowed = PLACEHOLDERS.get(template.name)
+        for language, text in template.texts.items():
+            unknown = set(re.findall(r"{(\w*)}", text)) - (allowed or set())
+            if allowed is not None and unknown:
+                message = f"template `{template.name}` has no value for {', '.join(sorted(unknown))}"
+                document.find("UNKNOWN_PLACEHOLDER", message, "templates", i, "texts", language)
+
+
+_CHECKS: tuple[Callable[[Document], None], ...] = (
+    _tenant,
+    _unique_names,
+    _references,
+    _rules,
+    numbers,
+    requirements,
+    relaxation,
+    reach,
+    pools,
+    staff,
+    overflow,
+    starvation,
+    partial(capacity, channels=CHANNELS),
+    partial(policies, channels=CHANNELS),
+    promises,
+    predictions,
+    calendars,
+    _channels,
+    partial(surveys, channels=CHANNELS),
+    _templates,
+    webhooks,
+    where_to,
+    counting,
+)

@@ -1,0 +1,65 @@
+"""Checks the destinations that a configuration sends to: URLs and hosts that the services refuse, and webhook secrets that are not keys.
+
+Operators may allow destinations besides public addresses (the setting OUTGOING_ALLOW of the services); lint takes the same list. The value
+of a setting that is a reference is not known here; the services check it when they use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from services.chassis.destinations import Destinations, problem_of_host, problem_of_url
+from services.chassis.secrets import SecretReferences
+from services.chassis.webhook_keys import problem_of_secret
+from services.cli.config.files import Document
+
+URL_SETTINGS: Final = frozenset({"base_url", "reply_url"})
+KEYS: Final = frozenset({"signing_secret", "signing_secret_previous"})
+_MAIL: Final = ("smtp", "smtps", "smtp+starttls")
+_REFERENCES: Final = ("env:", "file:")
+
+
+def where_to(document: Document) -> None:
+    """Check all destinations; add findings to the document."""
+    for index, account in enumerate(document.configuration.channels):
+        named = f"{account.channel}/{account.account}"
+        for setting, value in account.settings.items():
+            if value.startswith(_REFERENCES):
+                continue
+            problem = _of_setting(setting, value, document.rules)
+            if problem:
+                document.find(
+                    "DESTINATION", f"`{setting}` of `{named}`: {problem}", "channels", index, "settings", setting
+                )
+    for reference, path in _keys(document):
+        secret = SecretReferences(lambda: 0).read(document.configuration.tenant, reference)
+        problem = problem_of_secret(secret) if secret else ""
+        if problem:
+            document.find("SECRET_UNUSABLE", f"the value of `{reference}` {problem}", *path)
+
+
+def _of_setting(setting: str, value: str, rules: Destinations) -> str:
+    if setting in URL_SETTINGS:
+        return problem_of_url(value, rules)
+    if setting != "smtp_url":
+        return ""
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "its url can't be read"
+    if parts.scheme not in _MAIL or not host:
+        return "its url must be smtps://…, smtp+starttls://… or smtp://…"
+    return problem_of_host(host, rules)
+
+
+def _keys(document: Document) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    for index, webhook in enumerate(document.configuration.webhooks):
+        for name, reference in webhook.secrets.items():
+            yield reference, ("webhooks", index, "secrets", name)
+    for index, account in enumerate(document.configuration.channels):
+        for name, reference in account.secrets.items():
+            if account.channel == "webhook" and name in KEYS:
+                yield reference, ("channels", index, "secrets", name)

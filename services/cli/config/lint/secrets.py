@@ -1,0 +1,14 @@
+"""Checks references to secrets: a tenant may refer only to its own secrets. The services also read only those."""
+
+from __future__ import annotations
+
+from services.chassis.secrets import reference_problem
+from services.cli.config.files import Document
+
+
+def find_reference(document: Document, what: str, reference: str, *place: str | int) -> None:
+    """Add a finding for a reference that no service would read."""
+    problem = reference_problem(document.configuration.tenant, reference)
+    if problem:
+        code = "SECRET_OUTSIDE" if reference.startswith(("env:", "file:")) else "SECRET_IN_CLEAR"
+        document.find(code, f"{what} {problem}", *place)

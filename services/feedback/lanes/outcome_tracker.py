@@ -1,0 +1,145 @@
+"""Counting in the survey lane: first contacts, categories, recoveries. State and records go through the lane's own
+transaction.
+
+Its entries in the changelog begin with "f/" (threads of contacts) and "r/" (recoveries). Event ids name the event: a
+first contact is settled once, an invitation's recovery is due once and opened once.
+"""
+
+from collections.abc import Callable
+from typing import Final, assert_never
+
+import msgspec
+
+from chapar.feedback.v1 import feedback_pb2 as pb
+from services.chassis.ids import derive
+from services.chassis.kafka.lane import InvalidRecord, Outbox
+from services.chassis.keys import tenant_key
+from services.chassis.metrics import Metrics
+from services.feedback.domain.contacts import ContactEffect, Contacts, DropThread, KeepThread, Settled, Thread
+from services.feedback.domain.counting import Counting
+from services.feedback.domain.recovery import Opened, Recoveries
+from services.feedback.translate import counting as translate
+from services.feedback.translate.records import Untranslatable, headers
+
+OUTPUT: Final = "feedback.answers.v1"
+REMEMBERED_MS: Final = 90 * 86_400_000
+"""How long it is remembered that an invitation has had its recovery: longer than any response may be amended."""
+_THREAD: Final = b"f/"
+_OPENED: Final = b"r/"
+_SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
+
+
+class OutcomeTracker:
+    """Counting of one partition. `counting`: returns a tenant's configuration as it is now."""
+
+    def __init__(self, counting: Callable[[str], Counting], metrics: Metrics) -> None:
+        self._counting = counting
+        self._contacts = Contacts()
+        self._recoveries = Recoveries()
+        self._settled = metrics.counter("chapar_feedback_first_contacts_total")
+        self._recovered = metrics.counter("chapar_feedback_recoveries_total")
+
+    def restore(self, key: bytes, value: bytes) -> bool:
+        """Restore an entry; returns False for an entry that does not belong to counting."""
+        if key.startswith(_THREAD):
+            self._contacts.restore(msgspec.json.decode(value, type=Thread))
+        elif key.startswith(_OPENED):
+            self._recoveries.restore(msgspec.json.decode(value, type=Opened))
+        else:
+            return False
+        return True
+
+    def handle(self, raw: bytes | None, now_ms: int, outbox: Outbox) -> bool:
+        """Handle a command. Returns True if the command was for counting alone."""
+        record = translate.command(raw)
+        if record is None:
+            return False
+        which = record.WhichOneof("command")
+        try:
+            if which == "recovery":
+                self._told(record, now_ms, outbox)
+            else:
+                window_ms = self._counting(record.tenant).first_contact_window_ms
+                self._perform(self._contacts.handle(translate.contact(record), window_ms), now_ms, outbox)
+        except Untranslatable as error:
+            raise InvalidRecord("UNDECODABLE", str(error)) from error
+        return which != "consider"
+
+    def follow(self, record: pb.FeedbackRecord, outbox: Outbox) -> None:
+        """After a record is written, open a recovery for a bad response."""
+        answer = translate.counted_answer(record)
+        if answer is None:
+            return
+        rules = self._counting(record.tenant).recoveries
+        forget_at_ms = record.occurred_at_ms + REMEMBERED_MS
+        decided = self._recoveries.decide(answer.invitation_id, rules, translate.judgement(answer), forget_at_ms)
+        if decided is None:
+            return
+        rule, score, opened = decided
+        outbox.put(_opened_key(opened.invitation_id), msgspec.json.encode(opened))
+        event_id = derive(answer.invitation_id, "recovery due")
+        _send(translate.recovery_due(rule, score, answer, record, event_id), outbox)
+        outbox.after_commit(self._recovered.labels("due").inc)
+
+    def forget(self, tenant: str, person_id: str, now_ms: int, outbox: Outbox) -> int:
+        """Remove the person's threads of contacts, for an erasure; returns their number."""
+        dropped = self._contacts.forget(tenant, person_id)
+        self._perform(dropped, now_ms, outbox)
+        return len(dropped)
+
+    def advance(self, now_ms: int, outbox: Outbox) -> None:
+        """Apply the timers that are due."""
+        self._perform(self._contacts.advance(now_ms), now_ms, outbox)
+        for invitation_id in self._recoveries.forget(now_ms):
+            outbox.delete(_opened_key(invitation_id))
+
+    def next_wakeup(self) -> int | None:
+        """Return when `advance` should be called next."""
+        wakeups = [at for at in (self._contacts.next_wakeup(), self._recoveries.next_wakeup()) if at is not None]
+        return min(wakeups, default=None)
+
+    def _perform(self, effects: list[ContactEffect], now_ms: int, outbox: Outbox) -> None:
+        for effect in effects:
+            match effect:
+                case Settled(thread, resolved):
+                    event_id = derive(thread.first.interaction_id, "first contact")
+                    _send(translate.settled_record(effect, event_id, now_ms, self._counting(thread.tenant)), outbox)
+                    outbox.after_commit(self._settled.labels("resolved" if resolved else "again").inc)
+                case KeepThread(thread):
+                    outbox.put(_thread_key(thread.key), msgspec.json.encode(thread))
+                case DropThread(key):
+                    outbox.delete(_thread_key(key))
+                case _ as never:
+                    assert_never(never)
+
+    def _told(self, command: pb.FeedbackCommand, now_ms: int, outbox: Outbox) -> None:
+        opened = self._recoveries.told(command.recovery.invitation_id)
+        if opened is None:
+            return
+        outbox.put(_opened_key(opened.invitation_id), msgspec.json.encode(opened))
+        record = pb.FeedbackRecord(
+            event_id=derive(opened.invitation_id, "recovery opened"),
+            tenant=command.tenant,
+            person_id=command.person_id,
+            occurred_at_ms=now_ms,
+            recovery_opened=pb.RecoveryOpened(
+                invitation_id=opened.invitation_id,
+                interaction_id=command.recovery.interaction_id,
+                subject=command.recovery.subject,
+            ),
+        )
+        _send(record, outbox)
+        outbox.after_commit(self._recovered.labels("opened").inc)
+
+
+def _send(record: pb.FeedbackRecord, outbox: Outbox) -> None:
+    key = tenant_key(record.tenant, record.person_id)
+    outbox.send(OUTPUT, key, record.SerializeToString(), headers(_SCHEMA, record.event_id, record.tenant))
+
+
+def _opened_key(invitation_id: str) -> bytes:
+    return _OPENED + invitation_id.encode("utf-8", "surrogatepass")
+
+
+def _thread_key(key: tuple[str, str, str]) -> bytes:
+    return _THREAD + "/".join(f"{len(part)}:{part}" for part in key).encode("utf-8", "surrogatepass")

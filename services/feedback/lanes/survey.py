@@ -1,0 +1,263 @@
+"""The survey lane: feedback.commands.v1 in, feedback.answers.v1 out, state of invitations in feedback.state.v1.
+
+Event ids name the event, not its time: an invitation is created, due, reminded, answered and expired at most once, so
+`derive(invitation_id, word)` is the same after any repetition; an amendment names its revision too. The ids of skips
+and refusals derive from their command.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, assert_never
+
+from google.protobuf.message import DecodeError
+
+from chapar.common.v1.privacy_pb2 import ErasureOutcome
+from chapar.feedback.v1 import feedback_pb2 as pb
+from services.chassis.ids import derive
+from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
+from services.chassis.keys import split_key, tenant_key
+from services.chassis.metrics import Metrics
+from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys, Prepare
+from services.chassis.privacy.sealing import DataKey, Keys, bare, is_erased, seal
+from services.chassis.questions import answer_question
+from services.feedback.domain import invitations as inv
+from services.feedback.domain.categories import classify
+from services.feedback.domain.invitation_policy import InvitationPolicy
+from services.feedback.lanes.outcome_tracker import OutcomeTracker
+from services.feedback.ports import Programmes
+from services.feedback.translate import kept
+from services.feedback.translate.records import Untranslatable, headers, unsealed
+from services.feedback.translate.survey import event_record, parse_command, read_command
+
+SPEC: Final = LaneSpec(name="feedback", input="feedback.commands.v1", changelog=None, group="feedback")
+OUTPUT: Final = "feedback.answers.v1"
+VERDICTS: Final = "feedback.verdicts.v1"
+OUTCOMES: Final = "personal.erasures.v1"
+_SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
+_REPEATED: Final = inv.RefusalReason.REPEATED
+"""The same response again changes nothing; the person has already been heard."""
+_RESULTS: Final = {
+    inv.RefusalReason.ALREADY_ANSWERED: "repeated",
+    inv.RefusalReason.REPEATED: "repeated",
+    inv.RefusalReason.EXPIRED: "late",
+    inv.RefusalReason.OUT_OF_SCALE: "invalid",
+    inv.RefusalReason.INCOMPLETE: "invalid",
+    inv.RefusalReason.UNKNOWN_INVITATION: "unknown",
+}
+
+
+class SurveyProcessor:
+    """Decides invitations and responses of one partition."""
+
+    def __init__(self, programmes: Programmes, metrics: Metrics, keys: Keys) -> None:
+        self._programmes = programmes
+        self._keys = keys
+        self._entry_keys = EntryKeys(keys, SPEC.changelog_topic)
+        self._erased = metrics.counter("chapar_personal_erased_total").labels("feedback")
+        self._invitations = metrics.counter("chapar_feedback_invitations_total")
+        self._answers = metrics.counter("chapar_feedback_answers_total")
+        self._delivered = metrics.counter("chapar_feedback_delivered_total")
+        self._desk = InvitationPolicy(derive)
+        self._counting = OutcomeTracker(programmes.counting, metrics)
+        self._now_ms = 0
+        self._used: DataKey | None = None
+        """The key of the current command's person."""
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        if not self._counting.restore(key, value):
+            opened = self._entry_keys.opened(key, value)
+            if opened is not None:
+                self._desk.restore(kept.decode(key, opened))
+
+    def start(self, now_ms: int, outbox: Outbox) -> None:
+        """See Processor. A restore leaves nothing uncertain: no effect here leaves Kafka."""
+        for entry in self._entry_keys.erased:
+            outbox.delete(entry)
+
+    def begin(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+
+    def handle(self, record: Record, outbox: Outbox) -> None:
+        try:
+            key_tenant, person_id = split_key(record.key or b"")
+        except ValueError as error:
+            raise InvalidRecord("NO_KEY", "a command must be keyed by its tenant and person") from error
+        if self._counting.handle(record.value, self._now_ms, outbox):
+            return
+        try:
+            read = read_command(record.value)
+            used = unsealed(read, self._keys, record)
+            if is_erased(read):
+                # The response of a person who was erased before it arrived here.
+                self._count(outbox, self._erased.inc)
+                if read.question_id:
+                    unknown = inv.RefusalReason.UNKNOWN_INVITATION
+                    answer_question(outbox, VERDICTS, read.tenant, read.question_id, unknown)
+                return
+            command = parse_command(read)
+        except Untranslatable as error:
+            raise InvalidRecord("UNDECODABLE", str(error)) from error
+        if command.tenant != key_tenant:
+            raise InvalidRecord("TENANT_MISMATCH", "the key belongs to another tenant")
+        self._used = used or self._keys.current(command.tenant, person_id)
+        if isinstance(command, inv.Erase):
+            self._forget(command, outbox)
+            return
+        if isinstance(command, inv.Answer):
+            if used is None and read.question_id:
+                # The person has no key, so they never got an invitation: the edge has left the texts out.
+                unknown = inv.RefusalReason.UNKNOWN_INVITATION
+                answer_question(outbox, VERDICTS, read.tenant, read.question_id, unknown)
+                return
+            texts = [text for text in (command.comment, *(text for _, text in command.responses.values())) if text]
+            rules = self._programmes.counting(command.tenant).categories
+            # Here, not when the record is written: an amendment removes the categories that were once counted, whatever
+            # the rules were.
+            command = replace(command, categories=classify(texts, rules), person_id=person_id)
+        effects = self._desk.handle(command, self._programmes.of(command.tenant), self._now_ms)
+        question_id = read.question_id
+        if question_id:
+            refused = next((e.reason for e in effects if isinstance(e, inv.Refused) and e.reason is not _REPEATED), "")
+            answer_question(outbox, VERDICTS, command.tenant, question_id, refused)
+        self._perform(effects, command.tenant, person_id, command.command_id, outbox)
+        if isinstance(command, inv.NoteSent) and effects:
+            for effect in effects:
+                if isinstance(effect, inv.Keep):
+                    self._count(outbox, self._delivered.labels(effect.invitation.subject.channel).inc)
+
+    def advance(self, now_ms: int, outbox: Outbox) -> None:
+        self._used = None
+        self._perform(self._desk.advance(now_ms, self._programmes.of), "", "", "", outbox)
+        self._counting.advance(now_ms, outbox)
+
+    def end(self, outbox: Outbox) -> None:
+        """See Processor. There is no journal."""
+
+    def next_wakeup(self) -> int | None:
+        wakeups = [at for at in (self._desk.next_wakeup(), self._counting.next_wakeup()) if at is not None]
+        return min(wakeups, default=None)
+
+    def _perform(self, effects: list[inv.Effect], tenant: str, person_id: str, command_id: str, outbox: Outbox) -> None:
+        for effect in effects:
+            match effect:
+                case inv.Keep(invitation):
+                    self._keep(invitation, outbox)
+                case inv.Drop(invitation_id):
+                    outbox.delete(kept.invitation_key(invitation_id))
+                    self._entry_keys.forget(kept.invitation_key(invitation_id))
+                case inv.KeepAsked(asked):
+                    outbox.put(kept.asked_key(*asked.key), kept.encode(asked))
+                case inv.DropAsked(of_tenant, of_person):
+                    outbox.delete(kept.asked_key(of_tenant, of_person))
+                case inv.Skipped(_, skip_reason):
+                    self._tell(effect, tenant, person_id, derive(command_id, "skipped"), outbox)
+                    self._count(outbox, self._invitations.labels("", skip_reason.value.lower()).inc)
+                case inv.Refused(_, reason, channel):
+                    self._tell(effect, tenant, person_id, derive(command_id, "refused"), outbox)
+                    self._count(outbox, self._answers.labels(channel, _RESULTS[reason]).inc)
+                case inv.Created(made):
+                    self._tell_of(effect, made, "created", outbox)
+                    self._count(outbox, self._invitations.labels(made.subject.channel, "created").inc)
+                case inv.Due(made):
+                    self._tell_of(effect, made, "due", outbox)
+                    self._count(outbox, self._invitations.labels(made.subject.channel, "due").inc)
+                case inv.ReminderDue(made):
+                    self._tell_of(effect, made, "reminder", outbox)
+                    self._count(outbox, self._invitations.labels(made.subject.channel, "reminder").inc)
+                case inv.Withdrawn(made, withdrawal):
+                    self._tell_of(effect, made, "withdrawn", outbox)
+                    self._count(outbox, self._invitations.labels(made.subject.channel, withdrawal.value.lower()).inc)
+                case inv.Counted(invitation=made):
+                    self._tell_of(effect, made, "answered", outbox)
+                    self._count(outbox, self._answers.labels(made.subject.channel, "counted").inc)
+                case inv.Amended(made, given, _):
+                    self._tell_of(effect, made, f"amended.{given.revision}", outbox)
+                    self._count(outbox, self._answers.labels(made.subject.channel, "amended").inc)
+                case inv.Expired(made):
+                    self._tell_of(effect, made, "expired", outbox)
+                    self._count(outbox, self._invitations.labels(made.subject.channel, "expired").inc)
+                case _ as never:
+                    assert_never(never)
+
+    def _tell_of(self, event: inv.Event, made: inv.Invitation, word: str, outbox: Outbox) -> None:
+        self._tell(event, made.tenant, made.subject.person_id, derive(made.invitation_id, word), outbox)
+
+    def _tell(self, event: inv.Event, tenant: str, person_id: str, event_id: str, outbox: Outbox) -> None:
+        record = event_record(event, tenant, person_id, event_id, self._now_ms)
+        key = tenant_key(tenant, person_id)
+        outbox.send(OUTPUT, key, self._sealed(record, key), headers(_SCHEMA, event_id, tenant))
+        self._counting.follow(record, outbox)
+
+    def _sealed(self, record: pb.FeedbackRecord, key: bytes) -> bytes:
+        """Encrypt the texts of responses, both the current ones and those before an amendment."""
+        if record.WhichOneof("record") not in ("answered", "amended"):
+            return record.SerializeToString()
+        own = self._used or self._keys.current(record.tenant, record.person_id)
+        return seal(record, own, OUTPUT, key) if own is not None else bare(record)
+
+    def _keep(self, invitation: inv.Invitation, outbox: Outbox) -> None:
+        entry = kept.invitation_key(invitation.invitation_id)
+        value = kept.encode(invitation)
+        if invitation.given is None:
+            outbox.put(entry, value)
+            return
+        own = self._entry_keys.choose(entry, self._used, invitation.tenant, (invitation.subject.person_id,))
+        # If a person's key is destroyed, no text is kept; the command to forget the person is on its way.
+        if own is not None:
+            outbox.put(entry, self._entry_keys.sealed(entry, value, own))
+
+    def _forget(self, command: inv.Erase, outbox: Outbox) -> None:
+        effects, counts = self._desk.forget(command.tenant, command.person_id)
+        self._perform(effects, command.tenant, command.person_id, command.command_id, outbox)
+        counts["contacts"] = self._counting.forget(command.tenant, command.person_id, self._now_ms, outbox)
+        told = pb.FeedbackRecord(
+            event_id=derive(command.command_id, "erased"),
+            tenant=command.tenant,
+            person_id=command.person_id,
+            occurred_at_ms=self._now_ms,
+            erased=pb.PersonalDataErased(request_id=command.request_id),
+        )
+        named = headers(_SCHEMA, told.event_id, told.tenant)
+        outbox.send(OUTPUT, tenant_key(told.tenant, told.person_id), told.SerializeToString(), named)
+        done = ErasureOutcome(
+            request_id=command.request_id,
+            tenant=command.tenant,
+            store="feedback",
+            part=command.person_id,
+            counts=counts,
+            occurred_at_ms=self._now_ms,
+        )
+        outbox.send(OUTCOMES, command.request_id.encode(), done.SerializeToString())
+
+    @staticmethod
+    def _count(outbox: Outbox, increment: Callable[[], None]) -> None:
+        # The decisions of an aborted batch did not happen.
+        outbox.after_commit(increment)
+
+
+def survey_factory(programmes: Programmes, metrics: Metrics, keys: Keys) -> Callable[[LaneContext], Processor]:
+    """Return a factory for the processor of each partition."""
+
+    def make(_context: LaneContext) -> Processor:
+        return SurveyProcessor(programmes, metrics, keys)
+
+    return make
+
+
+def prepare(keys: AwaitedKeys) -> Prepare:
+    """Return a step that runs before the survey lane sees records. It loads their keys, and gives a key to a person
+    whose response came unencrypted, by a reply."""
+
+    async def ready(records: Sequence[Record]) -> None:
+        await keys.ready(record.value for record in records)
+        for record in records:
+            if record.topic == SPEC.input and record.value:
+                try:
+                    command = pb.FeedbackCommand.FromString(record.value)
+                except DecodeError:
+                    continue  # the lane refuses it
+                asked = command.sealed or command.question_id
+                if command.WhichOneof("command") == "answer" and not asked and command.person_id:
+                    await keys.ensure(command.tenant, command.person_id)
+
+    return ready

@@ -1,0 +1,395 @@
+"""Converts records of the log to the intake core's types and back; also the intake lane's changelog.
+
+State is MessagePack of the core's own values: additive changes (fields with defaults) restore old entries.
+"""
+
+from typing import Final
+
+import msgspec
+
+from chapar.common.v1 import types_pb2
+from chapar.feedback.v1 import feedback_pb2
+from chapar.ingest.v1 import records_pb2
+from chapar.router.v1 import records_pb2 as router_pb2
+from services.ingest.domain import effects
+from services.ingest.domain.conversations import Customer
+from services.ingest.domain.messages import (
+    NO_WISHES,
+    Attachment,
+    Check,
+    Derive,
+    Erasure,
+    FollowUp,
+    Identity,
+    Link,
+    Message,
+    MessageKind,
+    Notice,
+    NoticeKind,
+    Purpose,
+    Route,
+    SendRequest,
+    Wishes,
+)
+from services.ingest.domain.origin import UNPROVEN
+from services.ingest.domain.seen import Chunk
+from services.ingest.translate.configuration import requirements, selectors
+from services.ingest.translate.origin import origin, origin_record
+
+CUSTOMER_STATE: Final = b"c/"
+SEEN_STATE: Final = b"s/"
+
+# ---- in
+
+
+def message(record: records_pb2.CustomerMessage) -> Message:
+    """Convert a customer's message. Raises ValueError for a kind that this version does not know."""
+    return Message(
+        message_id=record.message_id,
+        identity=identity(record.identity),
+        native_message_id=record.native_message_id,
+        revision=record.revision,
+        kind=MessageKind(record.kind),
+        text=record.text,
+        subject=record.subject,
+        attachments=tuple(Attachment(a.content_type, a.name, a.size, a.reference) for a in record.attachments),
+        language=record.language or "und",
+        sent_at_ms=record.sent_at_ms,
+        received_at_ms=record.received_at_ms,
+        reply_context=dict(record.reply_context),
+        labels=dict(record.labels),
+        no_auto_reply=record.no_auto_reply,
+        customer_left=record.customer_left,
+        wishes=_wishes(record.wishes) if record.HasField("wishes") else NO_WISHES,
+        origin=origin(record.origin) if record.HasField("origin") else UNPROVEN,
+        unparsed=bool(record.raw),
+    )
+
+
+def _wishes(record: records_pb2.RoutingWishes) -> Wishes:
+    return Wishes(record.start_at_ms, record.due_at_ms, record.preferred_agent, record.preferred_team)
+
+
+def identity(record: records_pb2.Identity) -> Identity:
+    """Convert an identity."""
+    return Identity(
+        record.identity_id,
+        record.tenant,
+        record.channel,
+        record.account,
+        record.native_id,
+        record.display_name,
+        record.verified,
+    )
+
+
+def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
+    """Convert a request to send. Raises ValueError for a purpose that this version does not know."""
+    return SendRequest(
+        request_id=record.request_id,
+        identity_id=record.identity_id,
+        conversation_id=record.conversation_id,
+        interaction_id=record.interaction_id,
+        text=record.text,
+        purpose=Purpose(record.purpose),
+        invitation_id=record.invitation_id,
+        survey_kind=record.survey_kind,
+        survey_expires_at_ms=record.survey_expires_at_ms,
+        survey_amend_for_ms=record.survey_amend_for_ms,
+        author_kind=int(record.author_kind),
+        author_id=record.author_id,
+        requested_at_ms=record.requested_at_ms,
+        checked=record.checked,
+    )
+
+
+def mark_checked(record: records_pb2.InboundRecord) -> None:
+    """Mark that the ids named by the request belong to the identity that forwards it."""
+    match record.WhichOneof("record"):
+        case "outbound":
+            record.outbound.checked = True
+        case "follow_up":
+            record.follow_up.checked = True
+        case "check":
+            record.check.checked = True
+
+
+def check(record: records_pb2.OwnershipCheck) -> Check:
+    """Convert a question about ids."""
+    return Check(
+        conversation_id=record.conversation_id,
+        interaction_id=record.interaction_id,
+        person_id=record.person_id,
+        checked=record.checked,
+    )
+
+
+def notice(record: records_pb2.InteractionNotice) -> Notice:
+    """Convert a notice. Raises ValueError for a kind that this version does not know."""
+    return Notice(
+        event_id=record.event_id,
+        interaction_id=record.interaction_id,
+        conversation_id=record.conversation_id,
+        kind=NoticeKind(record.kind),
+        position=record.position,
+        estimated_wait_ms=record.estimated_wait_ms,
+        occurred_at_ms=record.occurred_at_ms,
+        message_id=record.message_id,
+    )
+
+
+def link(record: records_pb2.IdentityLink) -> Link:
+    """Convert a link."""
+    return Link(record.request_id, record.home_identity_id, record.identity_id, record.confirmed)
+
+
+def erasure(record: records_pb2.IdentityErasure) -> Erasure:
+    """Convert an erasure."""
+    return Erasure(record.request_id, tuple(record.conversation_ids))
+
+
+def follow_up(record: records_pb2.FollowUpRequest) -> FollowUp:
+    """Convert a follow-up."""
+    return FollowUp(
+        request_id=record.request_id,
+        queue=record.queue,
+        conversation_id=record.conversation_id,
+        priority=record.priority,
+        requirements=requirements(record.requirements),
+        labels=dict(record.labels),
+        reason=record.reason,
+        requested_at_ms=record.requested_at_ms,
+        checked=record.checked,
+    )
+
+
+# ---- out
+
+
+def identity_record(value: Identity) -> records_pb2.Identity:
+    """Convert an identity."""
+    return records_pb2.Identity(
+        identity_id=value.identity_id,
+        tenant=value.tenant,
+        channel=value.channel,
+        account=value.account,
+        native_id=value.native_id,
+        display_name=value.display_name,
+        verified=value.verified,
+    )
+
+
+def route_record(value: Route, *, only_if_missing: bool = False) -> records_pb2.ReplyRoute:
+    """Convert a reply route."""
+    return records_pb2.ReplyRoute(
+        identity=identity_record(value.identity),
+        context=dict(value.context),
+        subject=value.subject,
+        last_customer_message_at_ms=value.last_customer_message_at_ms,
+        proof=records_pb2.OriginProof.ValueType(value.proof),
+        only_if_missing=only_if_missing,
+    )
+
+
+def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundRequest:
+    """Convert a request to send."""
+    return records_pb2.OutboundRequest(
+        request_id=value.request_id,
+        tenant=tenant,
+        identity_id=value.identity_id,
+        conversation_id=value.conversation_id,
+        interaction_id=value.interaction_id,
+        text=value.text,
+        purpose=records_pb2.OutboundPurpose.ValueType(value.purpose),
+        invitation_id=value.invitation_id,
+        survey_kind=value.survey_kind,
+        survey_expires_at_ms=value.survey_expires_at_ms,
+        survey_amend_for_ms=value.survey_amend_for_ms,
+        author_kind=types_pb2.ActorKind.ValueType(value.author_kind),
+        author_id=value.author_id,
+        requested_at_ms=value.requested_at_ms,
+    )
+
+
+def customer_message(value: Message, interaction_id: str, edits: str) -> records_pb2.ConversationMessage:
+    """Convert a customer's message to the form in which its conversation keeps it."""
+    return records_pb2.ConversationMessage(
+        message_id=value.message_id,
+        author_kind=types_pb2.ACTOR_KIND_CUSTOMER,
+        author_id=value.identity.identity_id,
+        interaction_id=interaction_id,
+        text=value.text,
+        subject=value.subject,
+        attachments=[
+            records_pb2.Attachment(content_type=a.content_type, name=a.name, size=a.size, reference=a.reference)
+            for a in value.attachments
+        ],
+        language=value.language,
+        channel=value.identity.channel,
+        edits_message_id=edits,
+        native_message_id=value.native_message_id,
+        origin=origin_record(value.origin),
+    )
+
+
+def conversation_record(
+    effect: effects.ConversationStarted
+    | effects.MessageRecorded
+    | effects.InteractionStarted
+    | effects.InteractionEnded
+    | effects.ConversationForgotten,
+    tenant: str,
+    now_ms: int,
+    derive: Derive,
+) -> records_pb2.ConversationRecord:
+    """Convert an effect on a conversation to a record of conversations.v1.
+
+    The event's id derives from its subject, so a duplicate has the same id.
+    """
+    record = records_pb2.ConversationRecord(
+        tenant=tenant,
+        conversation_id=effect.conversation_id,
+        person_id=effect.person_id,
+        occurred_at_ms=now_ms,
+    )
+    match effect:
+        case effects.ConversationStarted():
+            record.event_id = derive("conversation-opened", effect.conversation_id)
+            record.identity_id = effect.identity.identity_id
+            record.opened.identity.CopyFrom(identity_record(effect.identity))
+            record.opened.person_id = effect.person_id
+        case effects.MessageRecorded():
+            record.event_id = derive("message", effect.message.message_id)
+            record.identity_id = effect.message.identity.identity_id
+            record.message.CopyFrom(customer_message(effect.message, effect.interaction_id, effect.edits))
+        case effects.InteractionStarted():
+            record.event_id = derive("interaction-opened", effect.interaction_id)
+            record.identity_id = effect.identity_id
+            record.interaction_opened.interaction_id = effect.interaction_id
+            record.interaction_opened.queue = effect.queue
+            # If no rule chose the queue, this field shows the reason, so that people see why the interaction is there.
+            record.interaction_opened.rule = effect.rule or effect.reason
+            record.interaction_opened.configuration_version = effect.configuration_version
+            record.interaction_opened.message_id = effect.message_id
+        case effects.InteractionEnded():
+            record.event_id = derive("interaction-closed", effect.interaction_id)
+            record.identity_id = effect.identity_id
+            record.interaction_closed.interaction_id = effect.interaction_id
+            record.interaction_closed.outcome = effect.outcome
+        case effects.ConversationForgotten():
+            record.event_id = derive("erased", effect.conversation_id, effect.request_id)
+            record.identity_id = effect.identity_id
+            record.erased.request_id = effect.request_id
+    return record
+
+
+def routing_command(
+    effect: effects.Enqueue | effects.TellMessaged | effects.TellLeft,
+    tenant: str,
+    now_ms: int,
+    derive: Derive,
+) -> router_pb2.RoutingCommand:
+    """Convert an effect to a command for the router: attributes and ids, no text, no native ids."""
+    command = router_pb2.RoutingCommand(
+        tenant=tenant,
+        pool=effect.pool,
+        issued_at_ms=now_ms,
+        actor_kind=types_pb2.ACTOR_KIND_CUSTOMER,
+        actor_id="ingest",
+    )
+    match effect:
+        case effects.Enqueue():
+            command.command_id = derive("enqueue", effect.interaction_id)
+            command.enqueue.interaction.CopyFrom(
+                router_pb2.InteractionFacts(
+                    interaction_id=effect.interaction_id,
+                    conversation_id=effect.conversation_id,
+                    person_id=effect.person_id,
+                    identity_id=effect.identity_id,
+                    channel=effect.channel,
+                    account=effect.account,
+                    language=effect.language,
+                    queue=effect.queue,
+                    priority=effect.priority,
+                    requirements=selectors(effect.requirements),
+                    labels=dict(effect.labels),
+                    arrived_at_ms=effect.arrived_at_ms,
+                    rule=effect.rule or "NO_RULE_MATCHED",
+                    public=effect.public,
+                    start_at_ms=effect.wishes.start_at_ms,
+                    due_at_ms=effect.wishes.due_at_ms,
+                    preferred_agent=effect.wishes.preferred_agent,
+                    preferred_team=effect.wishes.preferred_team,
+                )
+            )
+        case effects.TellMessaged():
+            command.command_id = derive("customer-messaged", effect.interaction_id, effect.message_id)
+            command.customer_messaged.interaction_id = effect.interaction_id
+            command.customer_messaged.message_id = effect.message_id
+            command.customer_messaged.at_ms = now_ms
+        case effects.TellLeft():
+            command.command_id = derive("customer-left", effect.interaction_id, effect.message_id)
+            command.customer_left.interaction_id = effect.interaction_id
+    return command
+
+
+def routing_key(tenant: str, pool: str) -> bytes:
+    """Return the key of routing.commands.v1: each pool has one writer."""
+    return f"{tenant}/{pool}".encode()
+
+
+def answer_command(
+    effect: effects.AnswerGiven, tenant: str, now_ms: int, derive: Derive
+) -> feedback_pb2.FeedbackCommand:
+    """Return the command with a survey's answer, given by a reply."""
+    return feedback_pb2.FeedbackCommand(
+        command_id=derive("answer", effect.invitation_id, effect.message_id),
+        tenant=tenant,
+        person_id=effect.person_id,
+        issued_at_ms=now_ms,
+        answer=feedback_pb2.RecordAnswer(
+            invitation_id=effect.invitation_id,
+            score=effect.score,
+            source=feedback_pb2.ANSWER_SOURCE_REPLY,
+        ),
+    )
+
+
+# ---- state
+
+
+class IntakeState:
+    """Encodes the intake lane's changelog entries."""
+
+    def __init__(self) -> None:
+        self._encoder = msgspec.msgpack.Encoder()
+        self._customers = msgspec.msgpack.Decoder(Customer)
+        self._chunks = msgspec.msgpack.Decoder(Chunk)
+
+    def customer_key(self, key: str) -> bytes:
+        """Return the entry of a customer; keys are tenant/identity."""
+        return CUSTOMER_STATE + key.encode()
+
+    def seen_key(self, key: str, number: int) -> bytes:
+        """Return the entry of a chunk of ids."""
+        return SEEN_STATE + key.encode() + b"/%d" % number
+
+    def customer_owner(self, entry: bytes) -> str:
+        """Return the customer's key of an entry."""
+        return entry[len(CUSTOMER_STATE) :].decode()
+
+    def seen_owner(self, entry: bytes) -> str:
+        """Return the key of the identity of a chunk."""
+        return entry[len(SEEN_STATE) :].rpartition(b"/")[0].decode()
+
+    def encode(self, value: Customer | Chunk) -> bytes:
+        """Encode an entry's value."""
+        return self._encoder.encode(value)
+
+    def customer(self, value: bytes) -> Customer:
+        """Decode a customer. Raises msgspec.DecodeError for invalid bytes."""
+        return self._customers.decode(value)
+
+    def chunk(self, value: bytes) -> Chunk:
+        """Decode a chunk. Raises msgspec.DecodeError for invalid bytes."""
+        return self._chunks.decode(value)

@@ -1,0 +1,187 @@
+"""Converts records of outbound.v1 to the sending core's types and back; also the sender lane's changelog."""
+
+from typing import Final
+
+import msgspec
+
+from chapar.common.v1 import dead_letter_pb2, types_pb2
+from chapar.ingest.v1 import records_pb2
+from services.chassis.keys import tenant_key
+from services.ingest.domain.deliveries import Delivery, DeliveryState, Finished, MessageSent, Outcome, Thread
+from services.ingest.domain.messages import Derive, Route
+from services.ingest.domain.origin import OriginProof
+from services.ingest.domain.seen import Chunk
+from services.ingest.translate.lanes import identity, request_record
+
+THREAD_STATE: Final = b"t/"
+SEEN_STATE: Final = b"s/"
+
+
+def route(record: records_pb2.ReplyRoute) -> Route:
+    """Convert a reply route."""
+    return Route(
+        identity(record.identity),
+        dict(record.context),
+        record.subject,
+        record.last_customer_message_at_ms,
+        OriginProof(record.proof),
+    )
+
+
+def finished(record: records_pb2.AttemptFinished) -> Finished:
+    """Convert the outcome of an attempt. Raises ValueError for an outcome that this version does not know."""
+    return Finished(
+        delivery_id=record.delivery_id,
+        attempt=record.attempt,
+        outcome=Outcome(record.outcome),
+        reason=record.reason,
+        native_ids=tuple(record.native_ids),
+        retry_after_ms=record.retry_after_ms,
+        migrated_to=record.migrated_to,
+    )
+
+
+def finished_record(
+    tenant: str, conversation_id: str, event: Finished, finished_at_ms: int
+) -> records_pb2.OutboundRecord:
+    """Convert the outcome of an attempt to a record of the sender's own input."""
+    return records_pb2.OutboundRecord(
+        tenant=tenant,
+        conversation_id=conversation_id,
+        finished=records_pb2.AttemptFinished(
+            delivery_id=event.delivery_id,
+            attempt=event.attempt,
+            outcome=records_pb2.AttemptOutcome.ValueType(event.outcome),
+            reason=event.reason,
+            native_ids=event.native_ids,
+            retry_after_ms=event.retry_after_ms,
+            finished_at_ms=finished_at_ms,
+            migrated_to=event.migrated_to,
+        ),
+    )
+
+
+def delivery_record(
+    thread: Thread, delivery: Delivery, state: DeliveryState, reason: str, now_ms: int, derive: Derive
+) -> records_pb2.DeliveryRecord:
+    """Return the state of a delivery, for deliveries.v1."""
+    known = thread.route.identity if thread.route is not None else None
+    return records_pb2.DeliveryRecord(
+        delivery_id=delivery.delivery_id,
+        tenant=thread.tenant,
+        conversation_id=thread.conversation_id,
+        interaction_id=delivery.request.interaction_id,
+        channel=known.channel if known is not None else "",
+        account=known.account if known is not None else "",
+        state=records_pb2.DeliveryState.ValueType(state),
+        attempts=delivery.number,
+        reason=reason,
+        native_ids=delivery.native_ids,
+        purpose=records_pb2.OutboundPurpose.ValueType(delivery.request.purpose),
+        occurred_at_ms=now_ms,
+        event_id=derive("delivery", delivery.delivery_id, state.name, str(delivery.number), reason),
+    )
+
+
+def sent_message(thread: Thread, effect: MessageSent, now_ms: int, derive: Derive) -> records_pb2.ConversationRecord:
+    """Return a sent message as its conversation keeps it.
+
+    The person is not known here; history knows the conversation's person.
+    """
+    request, where = effect.delivery.request, effect.route.identity
+    return records_pb2.ConversationRecord(
+        event_id=derive("sent", effect.delivery.delivery_id),
+        tenant=thread.tenant,
+        conversation_id=thread.conversation_id,
+        identity_id=where.identity_id,
+        occurred_at_ms=now_ms,
+        message=records_pb2.ConversationMessage(
+            message_id=effect.delivery.delivery_id,
+            author_kind=types_pb2.ActorKind.ValueType(request.author_kind),
+            author_id=request.author_id,
+            interaction_id=request.interaction_id,
+            text=request.text,
+            channel=where.channel,
+            purpose=records_pb2.OutboundPurpose.ValueType(request.purpose),
+            native_message_id=effect.delivery.native_ids[0] if effect.delivery.native_ids else "",
+        ),
+    )
+
+
+def never_sent(
+    outbound: records_pb2.OutboundRecord, reason: str, now_ms: int, derive: Derive
+) -> records_pb2.DeliveryRecord:
+    """Return the final state of a request that can no longer be carried out."""
+    request = outbound.request
+    delivery_id = derive(outbound.tenant, request.request_id)
+    return records_pb2.DeliveryRecord(
+        delivery_id=delivery_id,
+        tenant=outbound.tenant,
+        conversation_id=outbound.conversation_id,
+        interaction_id=request.interaction_id,
+        state=records_pb2.DELIVERY_STATE_FAILED,
+        reason=reason,
+        purpose=request.purpose,
+        occurred_at_ms=now_ms,
+        event_id=derive("delivery", delivery_id, "FAILED", "0", reason),
+    )
+
+
+def asked_record(thread: Thread, delivery: Delivery) -> records_pb2.OutboundRecord:
+    """Return the request from which a delivery was made."""
+    return records_pb2.OutboundRecord(
+        tenant=thread.tenant,
+        conversation_id=thread.conversation_id,
+        request=request_record(delivery.request, thread.tenant),
+    )
+
+
+def dead_letter(
+    thread: Thread, delivery: Delivery, asked: bytes, reason: str, lane: str, partition: int, now_ms: int
+) -> dead_letter_pb2.DeadLetter:
+    """Return the dead letter of a failed send, with the sealed request, so that it can be replayed."""
+    return dead_letter_pb2.DeadLetter(
+        origin_topic="outbound.v1",
+        origin_partition=partition,
+        origin_offset=-1,
+        key=tenant_key(thread.tenant, thread.conversation_id),
+        value=asked,
+        reason=reason,
+        detail=f"given up after {delivery.tried} attempts",
+        refused_by=lane,
+        occurred_at_ms=now_ms,
+        origin_timestamp_ms=delivery.asked_at_ms,
+    )
+
+
+class SenderState:
+    """Encodes the sender lane's changelog entries."""
+
+    def __init__(self) -> None:
+        self._encoder = msgspec.msgpack.Encoder()
+        self._threads = msgspec.msgpack.Decoder(Thread)
+        self._chunks = msgspec.msgpack.Decoder(Chunk)
+
+    def thread_key(self, place: str) -> bytes:
+        """Return the entry of a conversation; its place is tenant/conversation."""
+        return THREAD_STATE + place.encode()
+
+    def seen_key(self, place: str, number: int) -> bytes:
+        """Return the entry of a chunk of delivery ids."""
+        return SEEN_STATE + place.encode() + b"/%d" % number
+
+    def seen_owner(self, entry: bytes) -> str:
+        """Return the place of the conversation of a chunk."""
+        return entry[len(SEEN_STATE) :].rpartition(b"/")[0].decode()
+
+    def encode(self, value: Thread | Chunk) -> bytes:
+        """Encode an entry's value."""
+        return self._encoder.encode(value)
+
+    def thread(self, value: bytes) -> Thread:
+        """Decode a thread. Raises msgspec.DecodeError for invalid bytes."""
+        return self._threads.decode(value)
+
+    def chunk(self, value: bytes) -> Chunk:
+        """Decode a chunk. Raises msgspec.DecodeError for invalid bytes."""
+        return self._chunks.decode(value)

@@ -1,0 +1,87 @@
+"""The reasons why an agent cannot take an interaction, in the order of `docs/routing-policies.md`.
+
+This is the slow and complete check, for refusals and explanations.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.router.domain.assignment.parking import plan
+from services.router.domain.assignment.waiting import due_at, matched_at, requirements_now
+from services.router.domain.model import AgentState, QueueConfig, Stage
+from services.router.domain.pool import occupancy
+from services.router.domain.pool.core import Core
+from services.router.domain.pool.eligibility import describe, meets, served_too
+from services.router.domain.pool.state import Agent, Interaction
+
+
+@dataclass(frozen=True, slots=True)
+class IneligibilityReason:
+    """A reason code and its detail."""
+
+    code: str
+    detail: str = ""
+
+
+def of_the_time(core: Core, interaction: Interaction, queue: QueueConfig) -> Iterator[IneligibilityReason]:
+    """Yield the reasons that hold for every agent: it is too early."""
+    if interaction.stage is Stage.SCHEDULED:
+        yield IneligibilityReason("SCHEDULED", f"{(interaction.not_before - core.now) / 1000:.0f} s from now")
+    elif (due := due_at(queue, interaction)) > core.now:
+        gathered = matched_at(queue, interaction)
+        if gathered > core.now:
+            yield IneligibilityReason("MATCH_WINDOW", f"{(gathered - core.now) / 1000:g} s from now")
+        if due > gathered:
+            yield IneligibilityReason("DELAYED", f"{(due - core.now) / 1000:.0f} s from now")
+
+
+def ineligibility(
+    core: Core, agent: Agent, interaction: Interaction, queue: QueueConfig
+) -> Iterator[IneligibilityReason]:
+    """Yield every reason why this agent cannot take this interaction now."""
+    yield from of_the_time(core, interaction, queue)
+    others = served_too(queue.rings, core.now - interaction.enqueued_at)
+    if not interaction.handed_on and not agent.kind.works_for(queue.name, others):
+        yield IneligibilityReason("QUEUE_NOT_SERVED", queue.name)
+    for selector in requirements_now(queue, interaction, core.now):
+        if not meets(selector, agent.skills):
+            has = any(n == selector.attribute or n.startswith(f"{selector.attribute}=") for n in agent.skills)
+            yield IneligibilityReason("SKILL_TOO_LOW" if has else "SKILL_MISSING", describe(selector))
+    if interaction.reserved_for and interaction.reserved_for != agent.id and interaction.reserved_until > core.now:
+        yield IneligibilityReason("KEPT_FOR_ANOTHER_AGENT", interaction.reserved_for)
+    if core.declines(interaction, agent):
+        yield IneligibilityReason(
+            "DECLINED",
+            "until a time that the agent named"
+            if interaction.declined[agent.id] > 0
+            else "until the agent signs in again",
+        )
+    if agent.id in interaction.offers:
+        yield IneligibilityReason("ALREADY_OFFERED")
+    if core.gives(interaction, agent):
+        yield IneligibilityReason("GIVER")
+    yield from _of_presence(core, agent)
+    refusal = agent.kind.capacity.refusal(agent.load, interaction.facts.channel)
+    if refusal and plan(core, agent, interaction.facts.channel) is None:
+        yield IneligibilityReason(refusal, interaction.facts.channel)
+
+
+def _of_presence(core: Core, agent: Agent) -> Iterator[IneligibilityReason]:
+    session = core.sessions.get(agent.session_id)
+    if session is None:
+        yield IneligibilityReason("OFFLINE")
+    elif agent.state is not AgentState.AVAILABLE:
+        yield IneligibilityReason(agent.state.name, agent.state_reason)
+    elif not session.attached:
+        yield IneligibilityReason("CONNECTION_LOST")
+    elif session.credits and len(agent.offers) >= session.credits:
+        yield IneligibilityReason("NO_CREDITS", f"{session.credits}")
+    if occupancy.rests(agent, agent.kind.capacity.profile, core.now):
+        yield IneligibilityReason("RESTING")
+    if agent.parked:
+        yield IneligibilityReason("HAS_PARKED_WORK")
+
+
+def only_of_the_desk(code: str) -> bool:
+    """Whether a reason only limits what may be offered unasked; it does not stop the agent from picking the interaction or being given it."""
+    return code in ("NO_CREDITS", "DECLINED", "ALREADY_OFFERED")

@@ -1,0 +1,206 @@
+"""Offers and assignments: how an interaction comes to an agent and leaves them. Only this module changes the ledger for them."""
+
+from collections.abc import Iterable
+
+from services.router.domain import effects as fx
+from services.router.domain.assignment.parking import assignment_notice, park, resume
+from services.router.domain.assignment.waiting import end_reservation, leave_line, place
+from services.router.domain.model import OfferEnd, Stage
+from services.router.domain.pool.core import Core
+from services.router.domain.pool.state import ACCEPTED, Agent, Interaction, Offer
+from services.router.domain.pool.timers import Timer
+
+_ENDED_KEPT = 8
+
+
+def offer(
+    core: Core,
+    interaction: Interaction,
+    agent: Agent,
+    reason: str,
+    decision: fx.OfferRationale,
+    offer_ms: int,
+    parked: Iterable[Interaction],
+) -> None:
+    """Offer a waiting interaction to an agent, who parks something for it if necessary."""
+    leave_line(core, interaction)
+    for other in parked:
+        park(core, other, interaction)
+    epoch = core.event_number(interaction, reason)
+    made = Offer(
+        f"{interaction.facts.interaction_id}.{epoch}", agent.profile.agent_id, core.now, core.now + offer_ms, reason
+    )
+    interaction.offers[agent.profile.agent_id] = made
+    interaction.decision = decision
+    agent.offers[interaction.facts.interaction_id] = None
+    core.charge(agent, interaction.facts.channel, 1)
+    if core.roster.rotates:
+        core.turns += 1
+        agent.turn = core.turns
+        core.dirty["a", agent.profile.agent_id] = None
+    core.stand(agent)
+    core.timers.arm(made.expires_at, Timer.OFFER, made.offer_id)
+    core.effects.append(
+        fx.Offered(
+            interaction.facts,
+            epoch,
+            reason,
+            agent.profile.agent_id,
+            made.offer_id,
+            made.expires_at,
+            decision.eligible,
+            decision.considered,
+        )
+    )
+    core.tell(agent, offer_notice(interaction, made))
+    place(core, interaction)
+
+
+def end_offer(core: Core, interaction: Interaction, agent_id: str, end: OfferEnd, reason: str) -> Agent:
+    """End an offer without an assignment. The caller says where the interaction goes."""
+    ended = _take_offer(core, interaction, agent_id, int(end))
+    agent = core.agents[agent_id]
+    core.charge(agent, interaction.facts.channel, -1)
+    epoch = core.event_number(interaction, reason)
+    core.effects.append(fx.OfferEnded(interaction.facts, epoch, reason, agent.profile.agent_id, ended.offer_id, end))
+    if end is not OfferEnd.DECLINED:
+        core.tell(agent, fx.RevokedNotice(ended.offer_id, reason))
+    resume(core, agent)
+    core.stand(agent, freed=True)
+    return agent
+
+
+def _take_offer(core: Core, interaction: Interaction, agent_id: str, how: int) -> Offer:
+    taken = interaction.offers.pop(agent_id)
+    del core.agents[agent_id].offers[interaction.facts.interaction_id]
+    if len(interaction.ended) >= _ENDED_KEPT:
+        del interaction.ended[next(iter(interaction.ended))]
+    interaction.ended[taken.offer_id] = (agent_id, how)
+    return taken
+
+
+def withdraw(core: Core, interaction: Interaction, reason: str) -> None:
+    """Take an interaction out of its line, and revoke its offers."""
+    leave_line(core, interaction)
+    for agent_id in list(interaction.offers):
+        end_offer(core, interaction, agent_id, OfferEnd.REVOKED, reason)
+
+
+def accepted(core: Core, interaction: Interaction, agent: Agent) -> None:
+    """Assign to the agent what is offered to them; the offers to other agents are revoked."""
+    leave_line(core, interaction)
+    taken = _take_offer(core, interaction, agent.profile.agent_id, int(ACCEPTED))
+    hold(core, interaction, agent, taken.reason, taken.offer_id)
+
+
+def hold(
+    core: Core, interaction: Interaction, agent: Agent, reason: str, offer_id: str = "", *, over: bool = False
+) -> None:
+    """Assign an interaction to the agent; the transferring agent of a warm transfer, and agents who have its offer, lose it."""
+    queue = core.queue_of(interaction)
+    warm = bool(interaction.agent_id)
+    interaction.waited = interaction.waited_ms(core.now)
+    if warm:
+        transferring_agent = release(core, interaction, "TRANSFERRED")
+        epoch = core.event_number(interaction, "TRANSFERRED")
+        core.effects.append(
+            fx.Transferred(
+                interaction.facts,
+                epoch,
+                "TRANSFERRED",
+                transferring_agent.id,
+                interaction.facts.queue,
+                agent.profile.agent_id,
+            )
+        )
+    withdraw(core, interaction, "ACCEPTED_BY_ANOTHER")
+    interaction.stage, interaction.agent_id, interaction.assigned_at = Stage.ASSIGNED, agent.profile.agent_id, core.now
+    end_reservation(interaction)
+    interaction.team_until, interaction.not_before, interaction.callback, interaction.unasked = 0, 0, False, False
+    if interaction.facts.preferred_team:
+        core.refit(interaction, preferred_team="")
+    interaction.declined.pop(agent.profile.agent_id, None)
+    interaction.transferring_agent = ("", 0)
+    agent.held[interaction.facts.interaction_id] = None
+    if not offer_id:  # an offer is in the ledger already
+        core.charge(agent, interaction.facts.channel, 1)
+    agent.ranked_since = core.now
+    core.dirty["a", agent.profile.agent_id] = None
+    # A desk with few credits can show the next offer now, and an assignment may be interrupted where an offer may not.
+    shows_more = bool(offer_id) and core.sessions[agent.session_id].credits > 0
+    core.stand(agent, freed=shows_more or agent.kind.capacity.interrupting)
+    epoch = core.event_number(interaction, reason)
+    core.effects.append(
+        fx.Assigned(
+            interaction.facts,
+            epoch,
+            reason,
+            agent.profile.agent_id,
+            offer_id,
+            interaction.waited,
+            *interaction.announced,
+            over_capacity=over,
+        )
+    )
+    core.tell(agent, assignment_notice(interaction))
+    if not warm:
+        tally = core.count(interaction.facts.queue)
+        in_time = queue is not None and interaction.waited <= queue.service_level_ms
+        tally[0] += in_time
+        tally[1] += 1
+        history = core.history(interaction.facts.queue)
+        begins = not history.adapts_at
+        left_waiting = core.lines.anything_waits(interaction.facts.queue)
+        history.departed(core.now, interaction.waited, in_time=in_time, left_waiting=left_waiting)
+        if begins and queue is not None:
+            core.watch_level(queue)
+
+
+def release(core: Core, interaction: Interaction, reason: str) -> Agent:
+    """Take an interaction from its holder. The caller says where it goes. Its queue's clock did not run while the agent held it."""
+    agent = core.agents[interaction.agent_id]
+    if interaction.stage is Stage.ASSIGNED:
+        interaction.enqueued_at += core.now - interaction.assigned_at
+    interaction.waiting_since = core.now
+    del agent.held[interaction.facts.interaction_id]
+    if interaction.parked:
+        interaction.parked = False
+        del agent.parked[interaction.facts.interaction_id]
+    else:
+        core.charge(agent, interaction.facts.channel, -1)
+    agent.ranked_since = core.now
+    interaction.agent_id, interaction.assigned_at, interaction.wrap_until = "", 0, 0
+    interaction.announced = (-1, -1)
+    core.dirty["a", agent.profile.agent_id] = None
+    core.tell(agent, fx.EndedNotice(interaction.facts.interaction_id, reason))
+    resume(core, agent)
+    core.stand(agent, freed=True)
+    return agent
+
+
+def drop(core: Core, interaction: Interaction) -> None:
+    """Remove an interaction that is closed and that no agent holds."""
+    leave_line(core, interaction)
+    del core.interactions[interaction.facts.interaction_id]
+    core.dirty["i", interaction.facts.interaction_id] = None
+
+
+def offer_notice(interaction: Interaction, agent_state: Offer) -> fx.OfferNotice:
+    """Return the notice of an offer as the agent's desk sees it."""
+    return fx.OfferNotice(
+        interaction.facts, agent_state.offer_id, agent_state.expires_at, agent_state.offered_at, agent_state.reason
+    )
+
+
+def snapshot_notice(core: Core, agent: Agent) -> fx.SnapshotNotice:
+    """Return the notice of everything that an agent has: offers and assignments."""
+    used, total = core.used_total(agent)
+    offered = [core.interactions[i] for i in sorted(agent.offers)]
+    return fx.SnapshotNotice(
+        agent.state,
+        agent.session_id,
+        used,
+        total,
+        tuple(offer_notice(interaction, interaction.offers[agent.profile.agent_id]) for interaction in offered),
+        tuple(assignment_notice(core.interactions[i]) for i in sorted(agent.held)),
+    )

@@ -1,0 +1,64 @@
+"""Interactions that an urgent channel may interrupt.
+
+The engine parks them with their agent, outside the agent's load, and resumes them before the agent is offered anything new.
+"""
+
+from services.router.domain import effects as fx
+from services.router.domain.model import AgentState, Stage
+from services.router.domain.pool.capacity import plus
+from services.router.domain.pool.core import Core
+from services.router.domain.pool.state import Agent, Interaction
+
+
+def plan(core: Core, agent: Agent, channel: str) -> list[Interaction] | None:
+    """Return what an agent would have to park for one interaction of a channel, newest first; None when parking makes no room."""
+    capacity = agent.kind.capacity
+    may = capacity.interrupts(channel)
+    if not may:
+        return None
+    held = [core.interactions[i] for i in agent.held]
+    interruptible = [w for w in held if w.stage is Stage.ASSIGNED and not w.parked and w.facts.channel in may]
+    load, chosen = agent.load, []
+    for interaction in sorted(interruptible, key=lambda w: (w.assigned_at, w.id), reverse=True):
+        load = plus(load, interaction.facts.channel, -1)
+        chosen.append(interaction)
+        if capacity.fits(load, channel):
+            return chosen
+    return None
+
+
+def park(core: Core, interaction: Interaction, by: Interaction) -> None:
+    """Park an interaction; its agent still holds it."""
+    agent = core.agents[interaction.agent_id]
+    interaction.parked = True
+    agent.parked[interaction.id] = None
+    core.charge(agent, interaction.facts.channel, -1)
+    epoch = core.event_number(interaction, "INTERRUPTED")
+    core.effects.append(fx.Parked(interaction.facts, epoch, "INTERRUPTED", agent.id, by.id))
+    core.tell(agent, assignment_notice(interaction))
+
+
+def resume(core: Core, agent: Agent) -> None:
+    """Resume the agent's parked interactions that fit again, oldest first. An agent who is leaving resumes nothing."""
+    if agent.state is AgentState.OFFLINE:
+        return
+    for interaction in sorted((core.interactions[i] for i in agent.parked), key=lambda w: (w.assigned_at, w.id)):
+        if not agent.kind.capacity.fits(agent.load, interaction.facts.channel):
+            continue
+        interaction.parked = False
+        del agent.parked[interaction.id]
+        core.charge(agent, interaction.facts.channel, 1)
+        epoch = core.event_number(interaction, "RESUMED")
+        core.effects.append(fx.Resumed(interaction.facts, epoch, "RESUMED", agent.id))
+        core.tell(agent, assignment_notice(interaction))
+
+
+def assignment_notice(interaction: Interaction) -> fx.AssignmentNotice:
+    """Return the notice of an assignment as the agent's desk sees it."""
+    return fx.AssignmentNotice(
+        interaction.facts,
+        interaction.assigned_at,
+        interaction.stage is Stage.WRAP_UP,
+        interaction.wrap_until,
+        parked=interaction.parked,
+    )

@@ -1,0 +1,272 @@
+"""The place of a waiting interaction: in the line where it belongs now, until the time at which it will belong to another line."""
+
+from services.router.domain import effects as fx
+from services.router.domain.model import Operator, QueueConfig, Selector, Stage, Trigger
+from services.router.domain.pool.capacity import EMPTY
+from services.router.domain.pool.core import Core
+from services.router.domain.pool.eligibility import needed, served_too
+from services.router.domain.pool.state import Agent, Interaction
+from services.router.domain.pool.timers import Timer
+
+
+def requirements_now(queue: QueueConfig, interaction: Interaction, now: int) -> tuple[Selector, ...]:
+    """Return what is required of an agent now; nothing of an agent to whom it was transferred by name."""
+    if interaction.handed_on:
+        return ()
+    found = _without_preference(queue, interaction, now)
+    if interaction.team_until:
+        found += (Selector("team", Operator.EQUAL, text=interaction.facts.preferred_team),)
+    return found
+
+
+def _without_preference(queue: QueueConfig, interaction: Interaction, now: int) -> tuple[Selector, ...]:
+    own = interaction.facts.requirements
+    wanted = queue.requirements + own if own else queue.requirements
+    return needed(wanted, queue.rings, now - interaction.enqueued_at)
+
+
+def due_at(queue: QueueConfig, interaction: Interaction) -> int:
+    """Return from when on it may be offered, by its queue's delay and match window."""
+    return (
+        0
+        if interaction.handed_on
+        else max(interaction.facts.arrived_at_ms + queue.delay_ms, matched_at(queue, interaction))
+    )
+
+
+def matched_at(queue: QueueConfig, interaction: Interaction) -> int:
+    """Return when the match window ends in which it entered its queue.
+
+    Windows start at multiples of their length on the clock, so queues with the same window are matched together.
+    """
+    window = queue.match_window_ms
+    return (interaction.enqueued_at // window + 1) * window if window and not interaction.handed_on else 0
+
+
+def place(core: Core, interaction: Interaction) -> None:
+    """Put an interaction into the line where it belongs now, unless the greatest number of agents is being asked already.
+
+    Its timer is set to the time at which it will belong to another line.
+    """
+    interaction.stage = Stage.OFFERED if interaction.offers else Stage.WAITING
+    interaction.line, interaction.wake_at = None, 0
+    queue = core.queue_of(interaction)
+    if queue is None or len(interaction.offers) >= max(1, queue.max_offers):
+        return
+    now, facts = core.now, interaction.facts
+    since = now
+    if interaction.reserved_for and not _still_kept(core, queue, interaction):
+        since = min(now, interaction.reserved_until)  # which may have passed while an offer was open
+        end_reservation(interaction)
+        core.dirty["i", facts.interaction_id] = None
+    if facts.preferred_team and not interaction.reserved_for:
+        _prefer_team(core, queue, interaction, since)
+        facts = interaction.facts
+    age = now - interaction.enqueued_at
+    change = 0
+    if not interaction.handed_on:
+        need, change = core.lines.relaxation_schedule(queue, facts.requirements).at(age, core.lines, core.roster)
+    if interaction.handed_on or interaction.team_until:
+        # Computed last: a new need may remove another one in which nothing waits yet.
+        others = () if interaction.handed_on else served_too(queue.rings, age)
+        need = core.lines.need((queue.name, requirements_now(queue, interaction, now), others), queue, core.roster)
+    asleep = due_at(queue, interaction) > now
+    if interaction.unasked and matched_at(queue, interaction) <= now:
+        interaction.unasked = False
+        core.asking[facts.interaction_id] = None
+        core.dirty["i", facts.interaction_id] = None
+    line = core.lines.add(
+        interaction,
+        need,
+        (facts.channel, interaction.reserved_for, interaction.handed_on, len(interaction.offers), asleep),
+    )
+    if not asleep:
+        core.stirred[line] = None
+    wake = [until for until in interaction.declined.values() if until > now]
+    if asleep:
+        wake.append(due_at(queue, interaction))
+        if interaction.unasked:
+            wake.append(matched_at(queue, interaction))
+    if not interaction.handed_on:
+        if change:
+            wake.append(interaction.enqueued_at + change)
+        if interaction.team_until:
+            wake.append(interaction.team_until)
+    if interaction.reserved_for:
+        wake.append(interaction.reserved_until)
+    if queue.overflow and not interaction.agent_id:
+        wake.extend(_overflow_times(core, queue, interaction))
+    if wake:
+        interaction.wake_at = min(wake)
+        core.timers.arm(interaction.wake_at, Timer.PLACE, facts.interaction_id)
+
+
+def _overflow_times(core: Core, queue: QueueConfig, interaction: Interaction) -> list[int]:
+    """Return when rules on waiting will be due; an interaction with a rule that is due already is noted for `overflow`."""
+    times = []
+    for rule in queue.overflow:
+        if rule.trigger is Trigger.WAIT and f"{queue.name}/{rule.name}" not in interaction.overflowed:
+            at = interaction.enqueued_at + round(rule.threshold)
+            if at > core.now:
+                times.append(at)
+            elif not interaction.offers:
+                core.overdue[interaction.facts.interaction_id] = None
+    return times
+
+
+def _still_kept(core: Core, queue: QueueConfig, interaction: Interaction) -> bool:
+    agent = core.agents.get(interaction.reserved_for)
+    if agent is None or interaction.reserved_until <= core.now:
+        return False
+    return _waits_for(core, queue, interaction, agent, asks_skills=not interaction.handed_on)
+
+
+def _waits_for(core: Core, queue: QueueConfig, interaction: Interaction, agent: Agent, *, asks_skills: bool) -> bool:
+    """Whether it makes sense to wait for an agent: they have a session, though they may be busy, and would be asked."""
+    if (
+        not core.at_desk(agent)
+        or agent.kind is None
+        or core.declines(interaction, agent)
+        or core.gives(interaction, agent)
+    ):
+        return False
+    if not agent.kind.capacity.fits(EMPTY, interaction.facts.channel):
+        return False
+    if not asks_skills:
+        return True
+    others = served_too(queue.rings, core.now - interaction.enqueued_at)
+    return bool(agent.kind.serves(queue.name, _without_preference(queue, interaction, core.now), others))
+
+
+def end_reservation(interaction: Interaction) -> None:
+    """End the reservation: the interaction is kept for no agent."""
+    interaction.reserved_for, interaction.reserved_until, interaction.handed_on = "", 0, False
+
+
+def _prefer_team(core: Core, queue: QueueConfig, interaction: Interaction, since: int) -> None:
+    """Start the team's time when the agent's time ends, or end it: when it is over, or no agent of the team is there to wait for."""
+    team = interaction.facts.preferred_team
+    started = interaction.team_until or since + queue.sticky_team_ms
+    members = (core.agents[agent_id] for agent_id in sorted(core.teams.get(team, ())))
+    if started > core.now and any(_waits_for(core, queue, interaction, agent, asks_skills=True) for agent in members):
+        if not interaction.team_until:
+            interaction.team_until = started
+            core.dirty["i", interaction.facts.interaction_id] = None
+        return
+    interaction.team_until = 0
+    core.refit(interaction, preferred_team="")
+
+
+def leave_line(core: Core, interaction: Interaction) -> None:
+    """Take an interaction out of its line, if it is in one."""
+    if interaction.line is not None:
+        core.lines.remove(interaction)
+    interaction.wake_at = 0
+
+
+def enter(core: Core, interaction: Interaction, reason: str, *, again: bool) -> None:
+    """Queue an interaction that was not in this queue before: it gets its key, counts as demand, and rules on entering are asked."""
+    queue = core.queue_of(interaction)
+    if queue is not None:
+        known = core.histories.get(queue.name)
+        interaction.stretch = known.multiplier if known is not None else 1.0
+        interaction.key = core.key_of(interaction, queue)
+        if core.watches_demand:
+            core.history(queue.name).arrived(core.now)
+    interaction.unasked = queue is not None and matched_at(queue, interaction) > core.now
+    if not interaction.unasked:
+        core.asking[interaction.facts.interaction_id] = None
+    come_back(core, interaction, reason, again=again)
+
+
+def come_back(core: Core, interaction: Interaction, reason: str, *, again: bool = True) -> None:
+    """Queue an interaction and announce it. Position and estimate are filled in when it is known whether an agent was free."""
+    place(core, interaction)
+    epoch = core.event_number(interaction, reason)
+    # `dispatch.announce` fills in the position and the estimate before the effects leave the engine.
+    untold = fx.Queued(interaction.facts, epoch, reason, 0, -1, again)
+    core.entered.append((interaction, untold))
+    core.effects.append(untold)
+
+
+def prefer(core: Core, interaction: Interaction) -> None:
+    """Keep it for the agent it asks for, or the person's last agent, and then for their team."""
+    queue = core.queue_of(interaction)
+    if queue is None:
+        return
+    last = core.last_agent.get(interaction.facts.person_id, "")
+    if queue.sticky_ms:
+        preferred = interaction.facts.preferred_agent or last
+        if preferred:
+            interaction.reserved_for, interaction.reserved_until = preferred, core.now + queue.sticky_ms
+    if queue.sticky_team_ms and not interaction.facts.preferred_team and last in core.agents:
+        core.refit(interaction, preferred_team=core.agents[last].profile.team)
+
+
+def schedule(core: Core, interaction: Interaction, at_ms: int, reason: str) -> None:
+    """Schedule an interaction: nothing happens to it before a time, and neither its waiting time nor its queue's clock runs until then."""
+    interaction.waited = interaction.waited_ms(core.now)
+    interaction.waiting_since = core.now
+    interaction.stage, interaction.not_before = Stage.SCHEDULED, at_ms
+    queue = core.queue_of(interaction)
+    if queue is not None:
+        interaction.key = core.key_of(
+            interaction, queue
+        )  # it may be assigned to an agent, and come back, before its time
+    watch_schedule(core, interaction)
+    epoch = core.event_number(interaction, reason)
+    core.effects.append(fx.Scheduled(interaction.facts, epoch, reason, at_ms))
+
+
+def watch_schedule(core: Core, interaction: Interaction) -> None:
+    """Set the timer of a scheduled interaction."""
+    interaction.wake_at = interaction.not_before
+    core.timers.arm(interaction.wake_at, Timer.PLACE, interaction.facts.interaction_id)
+
+
+def place_due(core: Core, interaction: Interaction) -> None:
+    """Handle the timer of a waiting or scheduled interaction: it belongs to another line now, or begins to wait."""
+    if interaction.stage is Stage.SCHEDULED:
+        interaction.not_before = 0
+        interaction.enqueued_at += core.now - interaction.waiting_since
+        interaction.waiting_since = core.now
+        if interaction.callback:
+            come_back(core, interaction, "CALLBACK_DUE")
+        else:
+            prefer(core, interaction)
+            enter(core, interaction, "SCHEDULE_DUE", again=False)
+        return
+    leave_line(core, interaction)
+    place(core, interaction)
+
+
+def wait_again(core: Core, interaction: Interaction) -> None:
+    """Queue an interaction again: selectors expire from now on. The time that it has waited so far is kept."""
+    interaction.waited = interaction.waited_ms(core.now)
+    interaction.waiting_since = core.now
+    interaction.enqueued_at = core.now
+
+
+def change(core: Core, interaction: Interaction, **fields: object) -> None:
+    """Replace attributes; a waiting interaction is put where it belongs now."""
+    in_line = interaction.line is not None
+    if in_line:
+        leave_line(core, interaction)
+    core.refit(interaction, **fields)
+    queue = core.queue_of(interaction)
+    if queue is not None:
+        interaction.key = core.key_of(interaction, queue)
+    if in_line:
+        place(core, interaction)
+
+
+def look_again(core: Core, agent: Agent) -> None:
+    """Release what is kept for this agent, or their team, if there is no reason any more to wait for them."""
+    lines = list(core.lines.reserved.get(agent.id, ()))
+    team = agent.profile.team
+    if team:
+        lines += [line for line in core.lines.filled if line.need.team == team]
+    for line in lines:
+        for interaction in [line.at(i) for i in range(len(line.ranks))]:
+            leave_line(core, interaction)
+            place(core, interaction)

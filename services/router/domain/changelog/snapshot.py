@@ -1,0 +1,136 @@
+"""The engine's state as entities: what the changelog holds, and how a restore reads it.
+
+Kinds: `i` interaction, `a` agent, `s` session, `l` sessions whose leases end at one time, `p` a person's last agent, `q` a queue's history,
+`d` a chunk of remembered commands, `c` the configuration. Values are plain tuples; the codec gives them bytes and a version.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from services.router.domain.changelog.config_state import dump_config, load_config
+from services.router.domain.engine import Engine
+from services.router.domain.handlers.activation import rebuild
+from services.router.domain.model import Stage
+from services.router.domain.pool.core import Core, Entity
+from services.router.domain.pool.dedup import Chunk
+from services.router.domain.pool.history import History
+from services.router.domain.pool.state import Agent, Interaction, Session
+from services.router.domain.pool.timers import Timer
+
+Change = tuple[Entity, Any]
+"""An entity and its value; None deletes the entity."""
+
+
+def changes(engine: Engine, now: int) -> Iterator[Change]:
+    """Yield what has changed since the last call, once for each entity.
+
+    Each value is made when it is asked for, so that the memory need not hold a whole pool twice.
+    """
+    core = engine.core
+    dirty, core.dirty = core.dirty, {}
+    return _each(core, dirty, *core.dedup.collect(now))
+
+
+def _each(core: Core, dirty: Iterable[Entity], new: Iterable[Chunk], gone: Iterable[int]) -> Iterator[Change]:
+    for entity in dirty:
+        yield entity, _dump(core, entity)
+    for number, at, entries in new:
+        yield ("d", str(number)), (at, entries)
+    for number in gone:
+        yield ("d", str(number)), None
+
+
+def collect(engine: Engine, now: int) -> list[Change]:
+    """Return all changes as a list."""
+    return list(changes(engine, now))
+
+
+def _dump(core: Core, entity: Entity) -> Any:
+    kind, name = entity
+    match kind:
+        case "i":
+            interaction = core.interactions.get(name)
+            return None if interaction is None else interaction.dump()
+        case "a":
+            agent = core.agents.get(name)
+            return None if agent is None else agent.dump()
+        case "s":
+            session = core.sessions.get(name)
+            return None if session is None else session.dump()
+        case "l":
+            groups = core.leases.get(int(name))
+            return None if groups is None else tuple(groups)
+        case "p":
+            return core.last_agent.get(name)
+        case "q":
+            history = core.histories.get(name)
+            return None if history is None else history.dump()
+        case _:
+            return None if core.config is None else dump_config(core.config)
+
+
+class Restorer:
+    """Takes entities in the order of their last writes, then rebuilds the engine."""
+
+    def __init__(self) -> None:
+        self._core = Core()
+        self._chunks: list[tuple[int, int, Any]] = []
+        self._leases: list[tuple[int, Any]] = []
+
+    def add(self, kind: str, name: str, value: Any) -> None:
+        """Add one entity.
+
+        Raises ValueError for an unknown kind.
+        """
+        core = self._core
+        match kind:
+            case "i":
+                core.interactions[name] = Interaction.load(value)
+            case "a":
+                core.agents[name] = Agent.load_from(value)
+            case "s":
+                core.sessions[name] = Session.load(value)
+            case "l":
+                self._leases.append((int(name), value))
+            case "p":
+                core.last_agent[name] = value
+            case "q":
+                core.histories[name] = History.load(value)
+            case "d":
+                self._chunks.append((int(name), value[0], value[1]))
+            case "c":
+                core.adopt(load_config(value))
+            case _:
+                raise ValueError(f"no entity of kind {kind!r} is known")
+
+    def engine(self, now: int) -> Engine:
+        """Return the engine at `now`. The first `advance` does what became due since the last batch."""
+        core = self._core
+        core.now = now
+        for number, at, entries in sorted(self._chunks, key=lambda chunk: chunk[0]):
+            core.dedup.restore(number, at, entries)
+        # A session's own entry has its first lease; renewals are in the groups, and the latest one counts.
+        for until, groups in sorted(self._leases, key=lambda lease: lease[0]):
+            for group in groups:
+                for session_id in group:
+                    session = core.sessions.get(session_id)
+                    if session is not None:
+                        session.lease_until = max(session.lease_until, until)
+        for until, groups in self._leases:
+            core.leases[until] = [tuple(group) for group in groups]
+            core.timers.arm(until, Timer.LEASE, str(until))
+        for session in core.sessions.values():
+            if session.lease_until not in core.leases:  # entries of version 1 have no groups
+                core.arm_leases((session.session_id,), session.lease_until)
+        for agent in core.agents.values():
+            if agent.grace_until:
+                core.timers.arm(agent.grace_until, Timer.GRACE, agent.id)
+        for interaction in core.interactions.values():
+            for offer in interaction.offers.values():
+                core.timers.arm(offer.expires_at, Timer.OFFER, offer.offer_id)
+            if interaction.stage is Stage.WRAP_UP:
+                core.timers.arm(interaction.wrap_until, Timer.WRAP_UP, interaction.id)
+        rebuild(core)
+        engine = Engine()
+        engine.core = core
+        return engine

@@ -1,0 +1,263 @@
+"""Commands about interactions. Each returns a reason code, empty when it was carried out."""
+
+from dataclasses import replace
+from typing import Final
+
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.assignment import waiting
+from services.router.domain.assignment.ledger import drop, release, withdraw
+from services.router.domain.assignment.parking import assignment_notice
+from services.router.domain.assignment.waiting import enter, schedule
+from services.router.domain.model import Stage
+from services.router.domain.pool.core import Core
+from services.router.domain.pool.state import Interaction
+from services.router.domain.pool.timers import Timer
+
+UNKNOWN_INTERACTION: Final = "UNKNOWN_INTERACTION"
+INTERACTION_COMPLETED: Final = "INTERACTION_COMPLETED"
+NOT_YOURS: Final = "NOT_YOURS"
+NOT_ASSIGNED: Final = "NOT_ASSIGNED"
+UNKNOWN_QUEUE: Final = "UNKNOWN_QUEUE"
+UNKNOWN_AGENT: Final = "UNKNOWN_AGENT"
+ALREADY_OPEN: Final = "ALREADY_OPEN"
+_PERSONS_KEPT: Final = 100_000
+MOST_URGENT: Final = 1_000_000  # escalations add up; the contract's number is 32 bits wide
+LONGEST_SCHEDULE_MS: Final = 366 * 86_400_000
+
+
+def enqueue(core: Core, command: cmd.Enqueue) -> str:
+    """Queue a new interaction. It is never refused for its queue: an unknown queue is replaced by the pool's first."""
+    facts, now = command.facts, core.now
+    if facts.interaction_id in core.interactions:
+        return ALREADY_OPEN
+    latest = now + LONGEST_SCHEDULE_MS
+    arrived_at = facts.arrived_at_ms
+    # An edge whose clock is ahead must not gain or lose a place because of it.
+    if not 0 < arrived_at <= now:
+        arrived_at = now
+    start_at = min(facts.start_at_ms, latest) if facts.start_at_ms > now else 0
+    if start_at:
+        arrived_at = start_at
+    priority = max(-MOST_URGENT, min(MOST_URGENT, facts.priority))
+    if (arrived_at, start_at, priority) != (facts.arrived_at_ms, facts.start_at_ms, facts.priority):
+        facts = replace(facts, arrived_at_ms=arrived_at, start_at_ms=start_at, priority=priority)
+    interaction = Interaction(
+        facts, Stage.WAITING, enqueued_at=now, waiting_since=now if start_at else facts.arrived_at_ms
+    )
+    core.interactions[facts.interaction_id] = interaction
+    reason = settle_queue(core, interaction) or ("ENQUEUED" if core.config is not None else "NO_CONFIGURATION")
+    if start_at:
+        schedule(core, interaction, start_at, reason)
+        return ""
+    waiting.prefer(core, interaction)
+    enter(core, interaction, reason, again=False)
+    return ""
+
+
+def settle_queue(core: Core, interaction: Interaction) -> str:
+    """Move an interaction of an unknown queue to the pool's first queue; return a reason when that happened."""
+    config = core.config
+    if config is None or not config.queues or interaction.facts.queue in config.by_name:
+        return ""
+    core.refit(interaction, queue=config.queues[0].name)
+    return UNKNOWN_QUEUE
+
+
+def update(core: Core, command: cmd.UpdateInteraction) -> str:
+    """Set labels of an interaction."""
+    interaction = core.interactions.get(command.interaction_id)
+    if interaction is None:
+        return UNKNOWN_INTERACTION
+    labels = dict(interaction.facts.labels) | dict(command.labels)
+    waiting.change(core, interaction, labels=tuple(sorted(labels.items())))
+    changed(core, interaction, "UPDATED")
+    return ""
+
+
+def changed(core: Core, interaction: Interaction, reason: str) -> None:
+    """Emit the event that an interaction has changed."""
+    epoch = core.event_number(interaction, reason)
+    core.effects.append(fx.Changed(interaction.facts, epoch, reason))
+
+
+def customer_messaged(core: Core, command: cmd.CustomerMessaged) -> str:
+    """Record that the customer wrote again, and notify the holder."""
+    interaction = core.interactions.get(command.interaction_id)
+    if interaction is None:
+        return UNKNOWN_INTERACTION
+    if interaction.stage is Stage.WRAP_UP:
+        return INTERACTION_COMPLETED
+    _customer_acted(core, interaction, command.message_id, "CUSTOMER_MESSAGE")
+    return ""
+
+
+def _customer_acted(core: Core, interaction: Interaction, message_id: str, reason: str) -> None:
+    epoch = core.event_number(interaction, reason)
+    core.effects.append(fx.CustomerActed(interaction.facts, epoch, reason, message_id))
+    holder = core.agents.get(interaction.agent_id)
+    if holder is not None:
+        core.tell(holder, fx.CustomerNotice(interaction.facts.interaction_id, message_id, not message_id))
+
+
+def customer_left(core: Core, command: cmd.CustomerLeft) -> str:
+    """Record that the customer left: a waiting interaction is abandoned; the holder of an assigned one is notified."""
+    interaction = core.interactions.get(command.interaction_id)
+    if interaction is None:
+        return UNKNOWN_INTERACTION
+    if interaction.stage is Stage.WRAP_UP:
+        return INTERACTION_COMPLETED
+    if interaction.agent_id:
+        _customer_acted(core, interaction, "", "CUSTOMER_LEFT")
+        return ""
+    if interaction.callback:
+        return "CALLBACK_REQUESTED"
+    scheduled = interaction.stage is Stage.SCHEDULED
+    withdraw(core, interaction, "CUSTOMER_LEFT")
+    waited = 0 if scheduled else interaction.waited_ms(core.now)
+    epoch = core.event_number(interaction, "CUSTOMER_LEFT")
+    core.effects.append(fx.Abandoned(interaction.facts, epoch, "CUSTOMER_LEFT", waited))
+    drop(core, interaction)
+    if not scheduled:
+        _count_abandoned(core, interaction.facts.queue, waited)
+    return ""
+
+
+def _count_abandoned(core: Core, queue: str, waited: int) -> None:
+    core.count(queue)[2] += 1
+    history = core.history(queue)
+    begins = not history.adapts_at
+    history.abandoned(core.now, waited, left_waiting=core.lines.anything_waits(queue))
+    known = core.config.by_name.get(queue) if core.config is not None else None
+    if begins and known is not None:
+        core.watch_level(known)
+
+
+def request_callback(core: Core, command: cmd.RequestCallback) -> str:
+    """Schedule a callback: the customer hangs up and keeps their place, or gets it back at a time."""
+    interaction = core.interactions.get(command.interaction_id)
+    if interaction is None:
+        return UNKNOWN_INTERACTION
+    if (interaction.stage is not Stage.WAITING and interaction.stage is not Stage.OFFERED) or interaction.agent_id:
+        return "NOT_WAITING"
+    if command.at_ms > core.now + LONGEST_SCHEDULE_MS:
+        return "TOO_FAR_AHEAD"
+    interaction.callback = True
+    labels = dict(interaction.facts.labels) | {"callback": "requested"}
+    if command.at_ms <= core.now:
+        waiting.change(core, interaction, labels=tuple(sorted(labels.items())))
+        changed(core, interaction, "CALLBACK_REQUESTED")
+        return ""
+    withdraw(core, interaction, "CALLBACK_REQUESTED")
+    core.refit(interaction, labels=tuple(sorted(labels.items())))
+    schedule(core, interaction, command.at_ms, "CALLBACK_REQUESTED")
+    return ""
+
+
+def cancel(core: Core, command: cmd.CancelInteraction) -> str:
+    """Cancel an interaction by order of another system, at any stage."""
+    interaction = core.interactions.get(command.interaction_id)
+    if interaction is None:
+        return UNKNOWN_INTERACTION
+    if interaction.stage is Stage.WRAP_UP:
+        return INTERACTION_COMPLETED
+    reason = command.reason or "CANCELLED"
+    detach(core, interaction, reason)
+    epoch = core.event_number(interaction, reason)
+    core.effects.append(fx.Cancelled(interaction.facts, epoch, reason))
+    drop(core, interaction)
+    return ""
+
+
+def detach(core: Core, interaction: Interaction, reason: str) -> str:
+    """Take an interaction away from its line, its offers and its holder; return the holder."""
+    withdraw(core, interaction, reason)
+    return release(core, interaction, reason).id if interaction.agent_id else ""
+
+
+def held_by(core: Core, interaction_id: str, agent_id: str) -> Interaction | str:
+    """Return the interaction if the agent holds it, or is transferring it warm; otherwise the reason code."""
+    interaction = core.interactions.get(interaction_id)
+    if interaction is None:
+        return UNKNOWN_INTERACTION
+    if interaction.stage is Stage.WRAP_UP:
+        return INTERACTION_COMPLETED if interaction.agent_id == agent_id else NOT_YOURS
+    if not interaction.agent_id:
+        return NOT_ASSIGNED
+    return interaction if interaction.agent_id == agent_id else NOT_YOURS
+
+
+def record_reply(core: Core, command: cmd.RecordReply) -> str:
+    """Record that the holder replied; the text itself takes another way."""
+    interaction = held_by(core, command.interaction_id, command.agent_id)
+    if isinstance(interaction, str):
+        return interaction
+    first, interaction.replied = not interaction.replied, True
+    epoch = core.event_number(interaction, "AGENT_REPLY")
+    core.effects.append(fx.Replied(interaction.facts, epoch, "AGENT_REPLY", command.agent_id, command.reply_id, first))
+    return ""
+
+
+def complete(core: Core, command: cmd.CompleteInteraction) -> str:
+    """Complete an interaction by its holder. Wrap-up, if the queue has one, takes their capacity until it ends."""
+    interaction = held_by(core, command.interaction_id, command.agent_id)
+    if isinstance(interaction, str):
+        return interaction
+    withdraw(core, interaction, "COMPLETED")
+    queue = core.queue_of(interaction)
+    wraps_up = queue is not None and queue.wrap_up_ms and not interaction.parked  # a parked interaction has no wrap-up
+    until = core.now + queue.wrap_up_ms if queue is not None and wraps_up else 0
+    epoch = core.event_number(interaction, "COMPLETED")
+    core.effects.append(
+        fx.Completed(
+            interaction.facts, epoch, "COMPLETED", command.agent_id, command.disposition, interaction.assigned_at, until
+        )
+    )
+    _remember_agent(core, interaction)
+    if until:
+        interaction.stage, interaction.wrap_until = Stage.WRAP_UP, until
+        core.timers.arm(until, Timer.WRAP_UP, interaction.facts.interaction_id)
+        core.tell(core.agents[command.agent_id], assignment_notice(interaction))
+    else:
+        release(core, interaction, "COMPLETED")
+        drop(core, interaction)
+    return ""
+
+
+def _remember_agent(core: Core, interaction: Interaction) -> None:
+    person = interaction.facts.person_id
+    if (
+        not person
+        or core.config is None
+        or not any(queue.sticky_ms or queue.sticky_team_ms for queue in core.config.queues)
+    ):
+        return
+    last = core.last_agent
+    if last.pop(person, None) is None and len(last) >= _PERSONS_KEPT:
+        oldest = next(iter(last))  # insertion order is the order of the last writes, also after a restore
+        del last[oldest]
+        core.dirty["p", oldest] = None
+    last[person] = interaction.agent_id
+    core.dirty["p", person] = None
+
+
+def end_wrap_up(core: Core, command: cmd.EndWrapUp) -> str:
+    """End wrap-up early, by the agent."""
+    interaction = core.interactions.get(command.interaction_id)
+    if interaction is None:
+        return UNKNOWN_INTERACTION
+    if interaction.stage is not Stage.WRAP_UP:
+        return "NOT_WRAPPING_UP"
+    if interaction.agent_id != command.agent_id:
+        return NOT_YOURS
+    finish_wrap_up(core, interaction, "AGENT")
+    return ""
+
+
+def finish_wrap_up(core: Core, interaction: Interaction, reason: str) -> None:
+    """End wrap-up, and close the interaction."""
+    agent_id = interaction.agent_id
+    epoch = core.event_number(interaction, reason)
+    core.effects.append(fx.WrapUpEnded(interaction.facts, epoch, reason, agent_id))
+    release(core, interaction, "WRAP_UP_ENDED")
+    drop(core, interaction)

@@ -1,0 +1,64 @@
+"""Answers to offers, and offers that expired without an answer."""
+
+from services.router.domain import commands as cmd
+from services.router.domain.assignment.ledger import accepted, end_offer
+from services.router.domain.assignment.waiting import leave_line, place
+from services.router.domain.handlers.agent_state import set_state
+from services.router.domain.handlers.interactions import NOT_YOURS
+from services.router.domain.model import AgentState, OfferEnd
+from services.router.domain.pool.core import Core
+from services.router.domain.pool.state import ACCEPTED, Interaction
+
+UNKNOWN_OFFER = "UNKNOWN_OFFER"
+_LONGEST_RETRY_MS = 7 * 86_400_000
+_ENDED = {
+    ACCEPTED: "OFFER_ALREADY_ACCEPTED",
+    OfferEnd.DECLINED: "OFFER_DECLINED",
+    OfferEnd.EXPIRED: "OFFER_EXPIRED",
+    OfferEnd.REVOKED: "OFFER_REVOKED",
+}
+
+
+def _standing(core: Core, offer_id: str, agent_id: str) -> Interaction | str:
+    """Return the interaction of an offer, if the offer is open and belongs to the agent; otherwise the reason code."""
+    interaction = core.interactions.get(offer_id.rpartition(".")[0])
+    if interaction is None:
+        return UNKNOWN_OFFER
+    for offer in interaction.offers.values():
+        if offer.offer_id == offer_id:
+            return interaction if offer.agent_id == agent_id else NOT_YOURS
+    whose, how = interaction.ended.get(offer_id, ("", 0))
+    if not whose:
+        return UNKNOWN_OFFER
+    return _ENDED[OfferEnd(how)] if whose == agent_id else NOT_YOURS
+
+
+def accept(core: Core, command: cmd.AcceptOffer) -> str:
+    """Accept an offer: from now on the agent holds the interaction."""
+    interaction = _standing(core, command.offer_id, command.agent_id)
+    if isinstance(interaction, str):
+        return interaction
+    accepted(core, interaction, core.agents[command.agent_id])
+    return ""
+
+
+def decline(core: Core, command: cmd.DeclineOffer) -> str:
+    """Decline an offer: the agent is not asked again until their retry time, or until they sign in again."""
+    interaction = _standing(core, command.offer_id, command.agent_id)
+    if isinstance(interaction, str):
+        return interaction
+    agent = end_offer(core, interaction, command.agent_id, OfferEnd.DECLINED, command.reason or "DECLINED")
+    retry = min(command.retry_after_ms, _LONGEST_RETRY_MS)
+    interaction.declined[agent.id] = core.now + retry if retry > 0 else -agent.sign_in
+    leave_line(core, interaction)
+    place(core, interaction)
+    return ""
+
+
+def expired(core: Core, interaction: Interaction, offer_id: str) -> None:
+    """End an offer that was not answered: the interaction keeps its place, and the agent gets nothing until they become available again."""
+    agent_id = next(offer.agent_id for offer in interaction.offers.values() if offer.offer_id == offer_id)
+    agent = end_offer(core, interaction, agent_id, OfferEnd.EXPIRED, "NO_ANSWER")
+    leave_line(core, interaction)
+    place(core, interaction)
+    set_state(core, agent, AgentState.NOT_RESPONDING, "NO_ANSWER")

@@ -1,0 +1,236 @@
+"""Sessions of agents: sign-in, sign-out, and lost connections.
+
+A session lives as long as its gateway renews its lease. The offers of a lost session are revoked at once. What the agent holds waits for them
+for the pool's grace period and is then routed again. A second session of an agent replaces the first.
+"""
+
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.assignment.ledger import snapshot_notice
+from services.router.domain.assignment.parking import resume
+from services.router.domain.assignment.waiting import look_again, place
+from services.router.domain.handlers.agent_state import revoke_offers, set_state, take_back
+from services.router.domain.handlers.interactions import UNKNOWN_AGENT
+from services.router.domain.handlers.transfers import requeue_held
+from services.router.domain.model import AgentState, PoolConfig
+from services.router.domain.pool.core import Core
+from services.router.domain.pool.state import Agent, Interaction, Session
+from services.router.domain.pool.timers import Timer
+
+UNKNOWN_SESSION = "UNKNOWN_SESSION"
+_FOR_DESKS = (AgentState.AVAILABLE, AgentState.AWAY)
+TAKEOVER_MS = 5_000
+NO_CONFIGURATION = "NO_CONFIGURATION"
+TOO_MANY_AGENTS = "TOO_MANY_AGENTS"
+MOST_AGENTS = 50_000  # in one pool: its writer decides about all of them
+
+
+def _config(core: Core) -> PoolConfig:
+    assert core.config is not None  # there are no agents before a configuration
+    return core.config
+
+
+def sign_in(core: Core, command: cmd.SignIn) -> str:
+    """Open a session, new or resumed."""
+    if core.config is None:
+        return NO_CONFIGURATION
+    agent = core.agents.get(command.agent_id)
+    if agent is None:
+        return UNKNOWN_AGENT
+    if command.reply_to is None:
+        return "NO_GATEWAY"
+    taken: list[Interaction] = []
+    before = core.sessions.get(agent.session_id)
+    resumed = before is not None and before.session_id == command.resumes
+    if before is not None:
+        if not resumed:
+            core.tell(agent, fx.SessionEndedNotice("SESSION_REPLACED"))
+        reason = "SESSION_RESUMED" if resumed else "SESSION_REPLACED"
+        _forget(core, agent, before)
+        core.stand(agent)
+        taken = take_back(core, agent, reason)
+    lease = core.now + _config(core).lease_ms
+    session = Session(command.session_id, agent.id, command.reply_to, max(0, command.credits), lease)
+    core.sessions[session.session_id] = session
+    agent.session_id = session.session_id
+    agent.grace_until = 0
+    core.arm_leases((session.session_id,), lease)
+    core.dirty["s", session.session_id] = None
+    core.dirty["a", agent.id] = None
+    wanted = command.state if command.state in _FOR_DESKS else AgentState.UNSPECIFIED
+    if not resumed and command.resumes and command.resumes == agent.lost[0]:
+        # Late, after the lease: the agent gets their state back, and what they declined stays declined.
+        resumed, wanted = True, wanted or AgentState(agent.lost[1])
+    if not resumed:
+        agent.sign_in += 1
+        wanted = wanted or AgentState.AVAILABLE
+    agent.lost = ("", 0)
+    if wanted and wanted is not agent.state:
+        set_state(core, agent, wanted, "SESSION_RESUMED" if resumed else "SIGNED_IN")
+    core.stand(agent, freed=True)
+    for interaction in taken:  # after the agent has a session again, so that interactions kept for them stay kept
+        place(core, interaction)
+    core.tell(agent, snapshot_notice(core, agent))
+    return ""
+
+
+def _forget(core: Core, agent: Agent, session: Session) -> None:
+    del core.sessions[session.session_id]
+    core.dirty["s", session.session_id] = None
+    if agent.session_id == session.session_id:
+        agent.session_id = ""
+
+
+def close(core: Core, command: cmd.CloseSession) -> str:
+    """Close a session: the agent signed out, or the connection was lost and only the lease still holds the session."""
+    session = core.sessions.get(command.session_id)
+    if session is None or session.agent_id != command.agent_id:
+        return UNKNOWN_SESSION
+    agent = core.agents[session.agent_id]
+    if command.signed_out:
+        _sign_out(core, agent, session, "SIGNED_OUT")
+    elif session.attached:
+        session.attached = False
+        core.dirty["s", session.session_id] = None
+        core.stand(agent)
+        revoke_offers(core, agent, "CONNECTION_LOST")
+        look_again(core, agent)
+    return ""
+
+
+def _sign_out(core: Core, agent: Agent, session: Session, reason: str) -> None:
+    set_state(core, agent, AgentState.OFFLINE, reason)
+    core.tell(agent, fx.SessionEndedNotice(reason))
+    _forget(core, agent, session)
+    agent.grace_until = 0
+    core.dirty["a", agent.id] = None
+    core.stand(agent)
+    requeue_held(core, agent, reason)
+
+
+def renew(core: Core, command: cmd.RenewLeases) -> str:
+    """Renew the leases of sessions that are alive at a gateway."""
+    until = core.now + _config(core).lease_ms if core.config is not None else core.now
+    sessions = core.sessions
+    renewed: list[str] = []
+    for session_id in command.session_ids:
+        session = sessions.get(session_id)
+        if session is not None and session.attached:
+            session.lease_until = until
+            renewed.append(session_id)
+        elif session is None and command.reply_to is not None:
+            core.effects.append(fx.ToDesk(command.reply_to, session_id, "", fx.SessionEndedNotice(UNKNOWN_SESSION)))
+    if renewed:
+        core.arm_leases(tuple(renewed), until)
+    return ""
+
+
+def leases_due(core: Core, due: int) -> None:
+    """Handle the leases that were to end at a time: each was renewed since, or its session is lost."""
+    sessions, ended = core.sessions, set[str]()
+    for group in core.leases.pop(due):
+        for session_id in group:
+            session = sessions.get(session_id)
+            if session is not None and session.lease_until <= due:
+                ended.add(session_id)
+    core.dirty["l", str(due)] = None
+    for session_id in sorted(ended):
+        _lose(core, sessions[session_id])
+
+
+def _lose(core: Core, session: Session) -> None:
+    agent = core.agents[session.agent_id]
+    core.tell(agent, fx.SessionEndedNotice("LEASE_EXPIRED"))
+    agent.lost = (session.session_id, int(agent.state))
+    _forget(core, agent, session)
+    core.stand(agent)
+    revoke_offers(core, agent, "LEASE_EXPIRED")
+    set_state(core, agent, AgentState.OFFLINE, "LEASE_EXPIRED")
+    core.dirty["a", agent.id] = None
+    if agent.held:
+        agent.grace_until = core.now + _config(core).grace_ms
+        core.timers.arm(agent.grace_until, Timer.GRACE, agent.id)
+
+
+def grace_due(core: Core, agent: Agent) -> None:
+    """End the grace period: the agent did not come back."""
+    agent.grace_until = 0
+    core.dirty["a", agent.id] = None
+    requeue_held(core, agent, "AGENT_LOST")
+
+
+def grant_credits(core: Core, command: cmd.GrantCredits) -> str:
+    """Set how many offers the desk can show."""
+    session = core.sessions.get(command.session_id)
+    if session is None or session.agent_id != command.agent_id:
+        return UNKNOWN_SESSION
+    session.credits = max(0, command.credits)
+    core.dirty["s", session.session_id] = None
+    core.stand(core.agents[session.agent_id], freed=True)
+    return ""
+
+
+def set_agent_state(core: Core, command: cmd.SetAgentState) -> str:
+    """Set an agent's state, by the agent or by a supervisor."""
+    agent = core.agents.get(command.agent_id)
+    if agent is None:
+        return UNKNOWN_AGENT if core.config is not None else NO_CONFIGURATION
+    session = core.sessions.get(agent.session_id)
+    if command.state is AgentState.OFFLINE:
+        if session is None:
+            return "" if agent.state is AgentState.OFFLINE else UNKNOWN_SESSION
+        _sign_out(core, agent, session, command.reason or "SIGNED_OUT")
+        return ""
+    if command.state in (AgentState.UNSPECIFIED, AgentState.NOT_RESPONDING):
+        return "INVALID_STATE"
+    if session is None:
+        return "AGENT_NOT_SIGNED_IN"
+    if agent.state is command.state and command.reason and command.reason != agent.state_reason:
+        agent.state_reason = command.reason
+        core.dirty["a", agent.id] = None
+    set_state(core, agent, command.state, command.reason or ("SUPERVISOR" if command.supervisor else "AGENT"))
+    return ""
+
+
+def upsert_agent(core: Core, command: cmd.UpsertAgent) -> str:
+    """Add or change an agent."""
+    if core.config is None:
+        return NO_CONFIGURATION
+    if not command.profile.agent_id:
+        return UNKNOWN_AGENT
+    if command.profile.agent_id not in core.agents and len(core.agents) >= MOST_AGENTS:
+        return TOO_MANY_AGENTS
+    agent = core.adopt_profile(command.profile)
+    resume(core, agent)
+    core.stand(agent, freed=True)
+    look_again(core, agent)
+    return ""
+
+
+def taken_over(core: Core) -> None:
+    """Extend all leases, grace periods and offers after the shard got another owner.
+
+    While it had none, no session could renew its lease, no agent could come back, and no offer could be answered: all get the time again.
+    """
+    if core.config is None:
+        return
+    lease = core.now + core.config.lease_ms
+    extended: list[str] = []
+    for session in core.sessions.values():
+        if session.lease_until < lease:
+            session.lease_until = lease
+            extended.append(session.session_id)
+    if extended:
+        core.arm_leases(tuple(extended), lease)
+    for agent in core.agents.values():
+        if agent.grace_until and agent.grace_until < lease:
+            agent.grace_until = lease
+            core.timers.arm(lease, Timer.GRACE, agent.id)
+            core.dirty["a", agent.id] = None
+    soonest = core.now + TAKEOVER_MS
+    for interaction in core.interactions.values():
+        for offer in interaction.offers.values():
+            if offer.expires_at < soonest:
+                offer.expires_at = soonest
+                core.timers.arm(soonest, Timer.OFFER, offer.offer_id)
+                core.dirty["i", interaction.id] = None

@@ -1,0 +1,286 @@
+"""The state of one pool, and the primitives on agents that all decisions are made of.
+
+Every primitive keeps the ledger, lines, cells and timers consistent, notes what must be written to the changelog, and emits its events. Code
+that changes something which could let a waiting interaction be served marks it (`stirred`: waiting lines that changed; `freed`: agents that
+gained capacity). `dispatch.run` then restores the rule that no interaction waits while it could be served. The primitives on interactions are
+in `waiting` and `ledger`.
+"""
+
+from dataclasses import replace
+
+from services.router.domain import effects as fx
+from services.router.domain.model import AgentProfile, AgentState, Choice, Order, PoolConfig, QueueConfig, Stage
+from services.router.domain.pool import occupancy
+from services.router.domain.pool.capacity import plus
+from services.router.domain.pool.dedup import Dedup
+from services.router.domain.pool.history import History
+from services.router.domain.pool.lines import Line, WaitingLines
+from services.router.domain.pool.roster import AgentGroup, Roster
+from services.router.domain.pool.state import Agent, Interaction, Session
+from services.router.domain.pool.timers import Timer, Timers
+
+Entity = tuple[str, str]
+"""Kind of entity and its id: the key in the changelog."""
+
+_PLACED = (Stage.WAITING, Stage.OFFERED, Stage.SCHEDULED)
+
+
+class Core:
+    """The state of one pool."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.config: PoolConfig | None = None
+        self.interactions: dict[str, Interaction] = {}
+        self.agents: dict[str, Agent] = {}
+        self.sessions: dict[str, Session] = {}
+        self.leases: dict[int, list[tuple[str, ...]]] = {}
+        """Sessions by the end of the lease that they had, with one timer for each time. Renewed sessions are listed at their new time too."""
+        self.teams: dict[str, dict[str, None]] = {}
+        """Agents by team."""
+        self.last_agent: dict[str, str] = {}
+        self.histories: dict[str, History] = {}
+        self.dedup = Dedup()
+        self.timers = Timers(self._live)
+        self.roster = Roster()
+        self.lines = WaitingLines()
+        self.turns = 0
+        """Number of offers made so far under a configuration with round robin."""
+        self.watches_demand = False
+        """Whether any queue chooses by demand, in which case arrivals are counted."""
+        self.effects: list[fx.Effect] = []
+        self.dirty: dict[Entity, None] = {}
+        self.stirred: dict[Line, None] = {}
+        self.freed: dict[str, None] = {}
+        self.entered: list[tuple[Interaction, fx.Queued]] = []
+        """Queued events whose position and estimate are filled in after dispatching."""
+        self.asking: dict[str, None] = {}
+        """Interactions that have entered a queue, and whose rules on entering are still to be asked."""
+        self.overdue: dict[str, None] = {}
+        """Interactions for which a rule on waiting is due."""
+        self.tally: dict[str, list[int]] = {}
+        """For each queue, since this owner took over: answered within the threshold, answered, abandoned."""
+
+    def adopt(self, config: PoolConfig) -> None:
+        """Put a configuration in force; `activation.rebuild` then derives everything else from it."""
+        self.config = config
+        self.watches_demand = any(queue.choice is Choice.ADAPTIVE for queue in config.queues)
+
+    # Timers
+
+    def _live(self, due: int, kind: Timer, entity: str) -> bool:
+        if kind is Timer.OFFER:
+            interaction = self.interactions.get(entity.rpartition(".")[0])
+            if interaction is not None:
+                for offer in interaction.offers.values():
+                    if offer.offer_id == entity and offer.expires_at == due:
+                        return True
+            return False
+        if kind is Timer.PLACE:
+            interaction = self.interactions.get(entity)
+            return interaction is not None and interaction.wake_at == due and interaction.stage in _PLACED
+        if kind is Timer.WRAP_UP:
+            interaction = self.interactions.get(entity)
+            return interaction is not None and interaction.wrap_until == due and interaction.stage is Stage.WRAP_UP
+        if kind is Timer.LEASE:
+            return due in self.leases
+        if kind is Timer.ADAPT:
+            history = self.histories.get(entity)
+            return history is not None and history.adapts_at == due
+        agent = self.agents.get(entity)
+        return agent is not None and due == (agent.grace_until if kind is Timer.GRACE else agent.rest_at)
+
+    # Notices and events
+
+    def event_number(self, interaction: Interaction, reason: str) -> int:
+        """Count one more event of this interaction, and note its reason as the newest."""
+        interaction.epoch += 1
+        interaction.reason = reason
+        interaction.decided_at = self.now
+        self.dirty["i", interaction.facts.interaction_id] = None
+        return interaction.epoch
+
+    def tell(self, agent: Agent, notice: fx.Notice) -> None:
+        """Send a notice to an agent's desk, if the agent has a session."""
+        session = self.sessions.get(agent.session_id)
+        if session is not None:
+            self.effects.append(fx.ToDesk(session.gateway, session.session_id, session.agent_id, notice))
+
+    # Queues
+
+    def queue_of(self, interaction: Interaction) -> QueueConfig | None:
+        """Return the queue of an interaction; None before any configuration."""
+        return self.config.by_name.get(interaction.facts.queue) if self.config is not None else None
+
+    def history(self, queue: str) -> History:
+        """Return a queue's history, and mark it as changed."""
+        found = self.histories.get(queue)
+        if found is None:
+            found = self.histories[queue] = History()
+        self.dirty["q", queue] = None
+        return found
+
+    def watch_level(self, queue: QueueConfig) -> None:
+        """Set the timer at which an adaptive queue's multiplier moves."""
+        history = self.histories.get(queue.name)
+        if queue.order is Order.ADAPTIVE and history is not None and history.adapts_at:
+            self.timers.arm(history.adapts_at, Timer.ADAPT, queue.name)
+
+    def adapt(self, queue: str) -> None:
+        """Move an adaptive queue's multiplier at the end of its minute."""
+        known = self.config.by_name.get(queue) if self.config is not None else None
+        if known is not None:
+            self.history(queue).adapt(known.service_level_goal)
+
+    def key_of(self, interaction: Interaction, queue: QueueConfig) -> int:
+        """Return what the queue orders by among equal priorities. It changes with the tier and the deadline, not with time."""
+        facts = interaction.facts
+        if queue.order is Order.DEADLINE and facts.due_at_ms:
+            return facts.due_at_ms
+        if queue.order not in (Order.DEADLINE, Order.ADAPTIVE):
+            return facts.arrived_at_ms
+        tier = next((value for name, value in facts.labels if name == "tier"), "")
+        promise = next(
+            (
+                p.target_ms
+                for p in queue.pick_up_targets
+                if (not p.channels or facts.channel in p.channels) and (not p.tiers or tier in p.tiers)
+            ),
+            0,
+        )
+        if queue.order is Order.ADAPTIVE:
+            promise = round(promise * interaction.stretch)
+        return facts.arrived_at_ms + promise
+
+    def count(self, queue: str) -> list[int]:
+        """Return the tally of a queue."""
+        found = self.tally.get(queue)
+        if found is None:
+            found = self.tally[queue] = [0, 0, 0]
+        return found
+
+    def refit(self, interaction: Interaction, **fields: object) -> None:
+        """Replace attributes of an interaction that is in no line."""
+        interaction.facts = replace(interaction.facts, **fields)  # type: ignore[arg-type]  # names and types are those of Facts
+        self.dirty["i", interaction.facts.interaction_id] = None
+
+    # Agents
+
+    def adopt_profile(self, profile: AgentProfile) -> Agent:
+        """Add an agent, or give an agent another profile."""
+        agent = self.agents.get(profile.agent_id)
+        if agent is None:
+            agent = self.agents[profile.agent_id] = Agent(profile)
+        elif agent.profile == profile and agent.kind is not None:
+            return agent
+        self.roster.leave(agent)
+        self.leave_team(agent)
+        agent.profile = profile
+        self.assign_kind(agent)
+        self.dirty["a", agent.profile.agent_id] = None
+        self.stand(agent, freed=True)
+        return agent
+
+    def assign_kind(self, agent: Agent) -> None:
+        """Find the agent's kind, and what a new kind can serve."""
+        assert self.config is not None
+        before: AgentGroup | None = agent.kind
+        agent.kind, new = self.roster.kind_for(agent, self.config.profile(agent.profile.capacity_profile))
+        agent.skills = agent.kind.skills
+        if agent.profile.team:
+            self.teams.setdefault(agent.profile.team, {})[agent.profile.agent_id] = None
+        if new:
+            self.lines.admit(agent.kind)
+        agent.kind.agents += 1
+        if before is not None:
+            before.agents -= 1
+            if not before.agents:
+                self.roster.forget(before)
+                for need in before.needs:
+                    need.dismiss(before)
+
+    def leave_team(self, agent: Agent) -> None:
+        """Take the agent out of their team before their profile changes."""
+        members = self.teams.get(agent.profile.team)
+        if members is not None:
+            members.pop(agent.profile.agent_id, None)
+            if not members:
+                del self.teams[agent.profile.team]
+
+    def at_desk(self, agent: Agent) -> bool:
+        """Whether the agent is available and connected."""
+        if agent.state is not AgentState.AVAILABLE:
+            return False
+        session = self.sessions.get(agent.session_id)
+        return session is not None and session.attached
+
+    def offerable(self, agent: Agent) -> bool:
+        """Whether the agent may be offered something, apart from capacity."""
+        if not self.at_desk(agent) or agent.parked or agent.kind is None:
+            return False
+        credits_ = self.sessions[agent.session_id].credits
+        if credits_ and len(agent.offers) >= credits_:
+            return False
+        kind: AgentGroup = agent.kind
+        profile = kind.capacity.profile
+        return not (profile.occupancy_limit and occupancy.rests(agent, profile, self.now))
+
+    def stand(self, agent: Agent, *, freed: bool = False) -> None:
+        """Put the agent at their place in the roster; `freed` when they may be able to take more than before."""
+        kind: AgentGroup | None = agent.kind
+        if kind is None:
+            return
+        if kind.capacity.profile.occupancy_limit:
+            self._watch_rest(agent)
+        if self.offerable(agent):
+            self.roster.stand(agent)
+            if freed:
+                self.freed[agent.profile.agent_id] = None
+        else:
+            self.roster.leave(agent)
+
+    def _watch_rest(self, agent: Agent) -> None:
+        before = agent.rest_at
+        agent.rest_at = occupancy.next_change(agent, agent.kind.capacity.profile, self.now)
+        if agent.rest_at and agent.rest_at != before:
+            self.timers.arm(agent.rest_at, Timer.REST, agent.profile.agent_id)
+
+    def charge(self, agent: Agent, channel: str, by: int) -> None:
+        """Add an interaction of a channel to the ledger, or take it out. The caller puts the agent at their place again."""
+        kind: AgentGroup | None = agent.kind
+        if kind is not None and kind.capacity.profile.occupancy_limit:
+            occupancy.settle(agent, kind.capacity.profile, bool(agent.load), self.now)
+            self.dirty["a", agent.profile.agent_id] = None
+        agent.load = plus(agent.load, channel, by)
+
+    def used_total(self, agent: Agent) -> tuple[int, int]:
+        """Return the weight in use, and the capacity."""
+        if agent.kind is None:
+            return (0, 0)
+        return agent.kind.capacity.used(agent.load), agent.kind.capacity.total
+
+    def arm_leases(self, session_ids: tuple[str, ...], until: int) -> None:
+        """Watch leases that all end at the same time."""
+        groups = self.leases.get(until)
+        if groups is None:
+            groups = self.leases[until] = []
+            self.timers.arm(until, Timer.LEASE, str(until))
+        groups.append(session_ids)
+        self.dirty["l", str(until)] = None
+
+    def declines(self, interaction: Interaction, agent: Agent) -> bool:
+        """Whether the agent has declined this interaction, and that still counts."""
+        until = interaction.declined.get(agent.profile.agent_id)
+        if until is None:
+            return False
+        return until > self.now if until > 0 else -until == agent.sign_in
+
+    def passes_over(self, interaction: Interaction, agent: Agent) -> bool:
+        """Whether this agent is not asked about this interaction: they declined it, have its offer, or are transferring it."""
+        agent_id = agent.profile.agent_id
+        return agent_id in interaction.offers or self.gives(interaction, agent) or self.declines(interaction, agent)
+
+    def gives(self, interaction: Interaction, agent: Agent) -> bool:
+        """Whether this agent is transferring the interaction, or did so and no other agent has held it since."""
+        agent_id = agent.profile.agent_id
+        return agent_id == interaction.agent_id or interaction.transferring_agent == (agent_id, agent.sign_in)

@@ -1,0 +1,223 @@
+"""The processor of a shard lane: all pools of one partition, each decided by its own engine.
+
+For each batch: decode, decide, write events and notices; at the end the changed entities and one journal record. Everything is written through
+the outbox, and so in the batch's transaction.
+"""
+
+from functools import partial
+from typing import Final
+
+from chapar.router.v1 import records_pb2 as pb
+from services.chassis.ids import derive
+from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Record
+from services.chassis.keys import tenant_key
+from services.router.domain import effects as fx
+from services.router.domain.changelog.snapshot import Restorer, changes
+from services.router.domain.engine import Engine
+from services.router.lanes.shard_metrics import ShardMetrics, Tally
+from services.router.translate import codec
+from services.router.translate.commands import decode, to_command
+from services.router.translate.configuration import DEFAULT_POOL
+from services.router.translate.effects import FILL, FactsCache, from_agent_state, from_desk, from_result
+
+EVENTS: Final = "routing.events.v1"
+JOURNAL: Final = "routing.journal.v1"
+FEED: Final = "gateway.feed.v1"
+COMMANDS: Final = "routing.commands.v1"
+SPEC: Final = LaneSpec(name="router", input=COMMANDS, changelog="router.state.v1", group="router")
+
+Where = tuple[str, str]
+"""Tenant and pool."""
+
+_FOUNDING: Final = "activate_configuration"
+"""The command that creates a pool. A name that comes from outside must not leave an engine behind."""
+
+
+class ShardProcessor:
+    """Processes a shard; see the module. `feed_partitions` bounds what a command may name as its gateway's partition."""
+
+    def __init__(self, context: LaneContext, feed_partitions: int, metrics: ShardMetrics) -> None:
+        self._context = context
+        self._feed_partitions = feed_partitions
+        self._metrics = metrics
+        self._restorers: dict[Where, Restorer] = {}
+        self.engines: dict[Where, Engine] = {}
+        self._facts: dict[Where, FactsCache] = {}
+        self._touched: dict[Where, None] = {}
+        self._tally = Tally()
+        self._now = 0
+        self._first: int | None = None
+        self._next = 0
+        self._count = 0
+        self._idle: list[int] = []
+
+    # Processor
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Add one entity of one pool."""
+        tenant, pool, kind, name = codec.parse_key(key)
+        restorer = self._restorers.get((tenant, pool))
+        if restorer is None:  # `setdefault` would make a restorer for every entry
+            restorer = self._restorers[tenant, pool] = Restorer()
+        restorer.add(kind, name, codec.decode(value))
+
+    def start(self, now_ms: int, outbox: Outbox) -> None:
+        """Rebuild the engines, and do what became due while the shard had no owner.
+
+        This is always journaled: a replay takes over at the same clock.
+        """
+        self._now = now_ms
+        for where, restorer in sorted(self._restorers.items()):
+            self.engines[where] = restorer.engine(now_ms)
+            self._facts[where] = FactsCache()
+            self._perform(where, self.engines[where].take_over(now_ms), "", outbox)
+        self._restorers.clear()
+        self._write(outbox, taken_over=True)
+
+    def begin(self, now_ms: int) -> None:
+        """Set the batch's clock."""
+        self._now = now_ms
+        self._first = None
+        self._count = 0
+
+    def handle(self, record: Record, outbox: Outbox) -> None:
+        """Decide one command."""
+        if self._first is None:
+            self._first = record.offset
+        self._next = record.offset + 1
+        try:
+            message = decode(record.value or b"")
+            command = to_command(message)
+        except ValueError as error:
+            raise InvalidRecord("UNDECODABLE", str(error)) from error
+        where = (message.tenant, message.pool or DEFAULT_POOL)
+        if not message.tenant or "/" in message.tenant or "|" in where[1] or "|" in message.tenant:
+            raise InvalidRecord("UNDECODABLE", "tenant or pool can't be used in keys")
+        if command.reply_to is not None and not 0 <= command.reply_to.partition < self._feed_partitions:
+            raise InvalidRecord("UNDECODABLE", "reply_to names a partition that the feed does not have")
+        engine = self.engines.get(where)
+        if engine is None:
+            which = message.WhichOneof("command")
+            if which == "enqueue":
+                # No caller waits for a result: without a dead letter a customer would be lost without a trace.
+                raise InvalidRecord(
+                    "UNKNOWN_POOL",
+                    "the tenant's configuration has no such pool: add it, apply the configuration, then replay this record",
+                )
+            if which != _FOUNDING:
+                refused = fx.Result(command.command_id, command.reply_to, False, "UNKNOWN_POOL", which or "")
+                self._tally.note(refused)
+                self._result(refused, outbox)
+                return
+            engine = self.engines[where] = Engine()
+            self._facts[where] = FactsCache()
+        self._perform(where, engine.handle(command, self._now), command.command_id, outbox)
+
+    def advance(self, now_ms: int, outbox: Outbox) -> None:
+        """Handle the timers of all pools."""
+        for where in sorted(self.engines):
+            engine = self.engines[where]
+            due = engine.next_wakeup()
+            if due is not None and due <= now_ms:
+                self._perform(where, engine.advance(now_ms), "", outbox)
+
+    def end(self, outbox: Outbox) -> None:
+        """Write the changed entities to the changelog, and the journal record."""
+        self._write(outbox)
+
+    def next_wakeup(self) -> int | None:
+        """Return the earliest timer of all pools."""
+        return min((due for e in self.engines.values() if (due := e.next_wakeup()) is not None), default=None)
+
+    # Implementation
+
+    def _perform(self, where: Where, effects: list[fx.Effect], cause: str, outbox: Outbox) -> None:
+        self._touched[where] = None
+        tenant, pool = where
+        now, facts = self._now, self._facts[where]
+        config = self.engines[where].core.config
+        version = config.version if config is not None else 0
+        ordinal = 0
+        tally, send = self._tally, outbox.send
+        for effect in effects:
+            tally.note(effect)
+            if isinstance(effect, fx.Result):
+                self._result(effect, outbox)
+                continue
+            if isinstance(effect, fx.ToDesk):
+                notice = from_desk(effect, now, facts)
+                key = effect.agent_id.encode() or b"-"
+                send(FEED, key, notice.SerializeToString(deterministic=True), partition=effect.gateway.partition)
+            else:
+                event = pb.RoutingEvent(
+                    tenant=tenant,
+                    pool=pool,
+                    command_id=cause,
+                    occurred_at_ms=now,
+                    epoch=effect.epoch,
+                    reason=effect.reason,
+                    configuration_version=version,
+                )
+                if isinstance(effect, fx.AgentStateChanged):
+                    event.agent_state_changed.CopyFrom(from_agent_state(effect))
+                    key_text = entity = effect.agent_id
+                else:
+                    event.interaction.CopyFrom(facts(effect.facts))
+                    FILL[type(effect)](event, effect)
+                    key_text, entity = effect.facts.conversation_id, effect.facts.interaction_id
+                    if isinstance(effect, fx.Completed):
+                        tally.handled(effect.facts.queue, (now - effect.assigned_at_ms) / 1000)
+                if cause:
+                    event.event_id = derive(cause, str(ordinal))
+                else:
+                    event.event_id = derive("timer", tenant, pool, entity, str(effect.epoch), str(now))
+                # Deterministic: otherwise the order of a map's entries, and with it the digest, would differ between processes.
+                send(EVENTS, tenant_key(tenant, key_text), event.SerializeToString(deterministic=True))
+            ordinal += 1
+            self._count += 1
+
+    def _result(self, result: fx.Result, outbox: Outbox) -> None:
+        if result.reply_to is not None:
+            record = from_result(result, self._now)
+            outbox.send(
+                FEED,
+                result.command_id.encode() or b"-",
+                record.SerializeToString(deterministic=True),
+                partition=result.reply_to.partition,
+            )
+
+    def _write(self, outbox: Outbox, *, taken_over: bool = False) -> None:
+        looked, changed = bool(self._touched), taken_over
+        for tenant, pool in self._touched:
+            engine = self.engines[tenant, pool]
+            for (kind, name), value in changes(engine, self._now):
+                changed = True
+                key = codec.entity_key(tenant, pool, kind, name)
+                if value is None:
+                    outbox.delete(key)
+                    if kind == "i":
+                        self._facts[tenant, pool].forget(name)
+                else:
+                    outbox.put(key, codec.encode(value))
+        self._touched.clear()
+        tally, self._tally = self._tally, Tally()
+        if tally.counts or tally.seconds:
+            outbox.after_commit(partial(self._metrics.add, tally))
+        # Changes by time alone are journaled too: a replay must forget and expire at the same clock.
+        if self._first is None and not self._count and not changed:
+            if looked:
+                self._idle.append(self._now)
+            return
+        journal = pb.JournalRecord(
+            shard=self._context.partition,
+            lane_epoch=self._context.epoch,
+            now_ms=self._now,
+            first_offset=self._next if self._first is None else self._first,
+            next_offset=self._next,
+            effects_sha256=outbox.digest(),
+            effects=self._count,
+            idle_ms=self._idle,
+        )
+        self._idle.clear()
+        shard = self._context.partition
+        outbox.send(JOURNAL, str(shard).encode(), journal.SerializeToString(), partition=shard)
