@@ -38,7 +38,7 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
     {
         "ingest": Rights(
             reads=(
-                "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.answers.v1", "inbound.v1",
+                "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.responses.v1", "inbound.v1",
                 "ingest.verdicts.v1", "outbound.v1", "personal.erasures.v1", "personal.keys.v1",
                 "routing.events.v1", "sla.events.v1",
                 "ingest-intake.state.v1", "ingest-relay.state.v1", "ingest-sender.state.v1",
@@ -63,11 +63,11 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
         ),
         "feedback": Rights(
             reads=(
-                "config.v1", "feedback.answers.v1", "feedback.commands.v1", "feedback.scores.v1", "routing.events.v1",
+                "config.v1", "feedback.responses.v1", "feedback.commands.v1", "feedback.scores.v1", "routing.events.v1",
                 "feedback.verdicts.v1", "feedback.webhooks.v1", "personal.keys.v1", "feedback-relay.state.v1", "feedback.state.v1",
             ),
             writes=(
-                "audit.v1", "deadletters.v1", "feedback.answers.v1", "feedback.commands.v1", "feedback.scores.v1",
+                "audit.v1", "deadletters.v1", "feedback.responses.v1", "feedback.commands.v1", "feedback.scores.v1",
                 "feedback.verdicts.v1", "feedback.webhooks.v1", "personal.erasures.v1", "personal.keys.v1",
                 "feedback-relay.state.v1", "feedback.state.v1",
             ),
@@ -84,7 +84,7 @@ OPERATOR = Rights(
     # For `config apply`, `token revoke`, and `deadletters replay` into the topics of refused records. Verdicts are not replayed, because their
     # callers no longer wait; operators have no rights on keys of persons and results of erasures.
     writes=(
-        "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.answers.v1", "feedback.commands.v1",
+        "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.responses.v1", "feedback.commands.v1",
         "feedback.webhooks.v1", "inbound.v1", "outbound.v1", "revocations.v1", "routing.commands.v1", "routing.events.v1",
         "sla.events.v1", "sla.webhooks.v1",
     ),

@@ -179,7 +179,7 @@ _TABLE = (
         "feedback relay, intake lane",
         7,
     ),
-    _log("feedback.answers.v1", "tenant/person_id", "`chapar.feedback.v1.FeedbackRecord`", "survey lane", 400),
+    _log("feedback.responses.v1", "tenant/person_id", "`chapar.feedback.v1.FeedbackRecord`", "survey lane", 400),
     _log(
         "feedback.webhooks.v1",
         "tenant/webhook",
@@ -193,7 +193,7 @@ _TABLE = (
         "`chapar.feedback.v1.ScoreRecord`",
         "feedback analytics",
         compact=True,
-        follows="feedback.answers.v1",
+        follows="feedback.responses.v1",
     ),
     Topic("config.v1", "tenant", "`chapar.config.v1.TenantConfiguration`", "`chapar config apply`", 1, compact=True),
     _log(

@@ -49,7 +49,7 @@ def line_of(row: sla_pb2.MeasureRow) -> Line:
         found[f"{name}_p90_ms"] = times.p90_ms if some else None
     found["repeat_known"] = row.repeat_contacts.n
     found["repeat_share"] = row.repeat_contacts.value if row.repeat_contacts.n else None
-    promises = {config_pb2.TargetKind.Name(p.target)[12:].lower(): p for p in row.promises}
+    promises = {config_pb2.TargetKind.Name(p.target)[12:].lower(): p for p in row.targets}
     for name in _PROMISES:
         promise = promises.get(name, sla_pb2.Attainment())
         for part in _KEPT:

@@ -68,7 +68,7 @@ class FeedbackSettings(OutgoingSettings):
         default=10_000,
         ge=1,
         le=1_000_000,
-        description="Number of newest responses kept in memory for ListAnswers, for all tenants together.",
+        description="Number of newest responses kept in memory for ListSurveyResponses, for all tenants together.",
     )
     answers_days: int = Field(
         default=30, ge=1, le=400, description="Number of days of responses that are read at a start."

@@ -33,7 +33,7 @@ from services.chassis.secrets import SecretReferences
 from services.chassis.tokens import MIN_SECRET_BYTES, read_secret
 from services.chassis.webhook_retries import Webhooks
 from services.chassis.webhooks import webhook_client
-from services.feedback.adapters import readers, webhook_answers
+from services.feedback.adapters import readers, webhook_responses
 from services.feedback.adapters.analytics_faust import run_analytics
 from services.feedback.adapters.api_grpc import SERVICE, FeedbackServicer
 from services.feedback.adapters.command_log import KafkaCommandLog
@@ -46,7 +46,7 @@ from services.feedback.adapters.pages import Pages
 from services.feedback.adapters.recoveries import GrpcRecoveryOpener, RecoveryDispatcher
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.subjects_grpc import GrpcSubjects
-from services.feedback.adapters.views import AnswersView
+from services.feedback.adapters.views import ResponsesView
 from services.feedback.lanes import relay, survey
 from services.feedback.settings import FeedbackSettings
 
@@ -89,7 +89,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
         if "edge" in roles:
             # Before the dispatcher: links need the address that the pages are really bound to.
-            scores, answers = ScoresView(), AnswersView(settings.answers_kept)
+            scores, answers = ScoresView(), ResponsesView(settings.answers_kept)
             await stack.enter_async_context(service.background(_follow_scores(service, scores), "scores view"))
             await stack.enter_async_context(service.background(_follow_answers(service, answers, keys), "answers view"))
             questions = LaneQuestions(settings.verdict_timeout_s, VERDICT_KINDS)
@@ -147,7 +147,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             consumer = GroupConsumer(
                 kafka,
                 group="feedback-dispatcher",
-                topics=["feedback.answers.v1"],
+                topics=["feedback.responses.v1"],
                 handler=readers.invitations(dispatcher, keys, poison, service.metrics),
                 client_id=f"{NAME}-dispatcher@{settings.instance}",
                 poison=poison,
@@ -175,7 +175,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 def topics(roles: Collection[str]) -> set[str]:
     """Return the topics that a process of these roles reads and writes: its start waits for all of them. An
     architecture test compares them with the rights of its user."""
-    found = {"feedback.answers.v1"}
+    found = {"feedback.responses.v1"}
     if set(roles) - {"analytics"}:
         found |= {"config.v1", "feedback.commands.v1", "personal.keys.v1"}
     if "edge" in roles or "analytics" in roles:
@@ -185,7 +185,7 @@ def topics(roles: Collection[str]) -> set[str]:
     if "edge" in roles:
         found |= {"audit.v1", REVOCATIONS}
     if "dispatcher" in roles:
-        found |= {webhook_answers.TOPIC, "deadletters.v1"}
+        found |= {webhook_responses.TOPIC, "deadletters.v1"}
     if "lanes" in roles:
         found |= {relay.SPEC.input, relay.SPEC.changelog_topic, survey.SPEC.changelog_topic}
         found |= {survey.OUTCOMES, "deadletters.v1"}
@@ -212,7 +212,7 @@ async def _webhooks(
     receiver takes it."""
     client = await stack.enter_async_context(webhook_client(service.settings.destinations))
     telling = Webhooks(
-        webhook_answers.TOPIC,
+        webhook_responses.TOPIC,
         programmes.webhook,
         SecretReferences(service.clock, service.settings.secrets_dir),
         client,
@@ -229,7 +229,7 @@ async def _webhooks(
     again = GroupConsumer(
         service.settings.kafka,
         group="feedback-webhooks-again",
-        topics=[webhook_answers.TOPIC],
+        topics=[webhook_responses.TOPIC],
         handler=telling.again,
         client_id=f"{NAME}-webhooks-again@{service.settings.instance}",
         poison=Poison(f"{NAME}-webhooks-again", service.metrics, producer=producer, clock=service.clock),
@@ -243,7 +243,7 @@ def _answers_group(
     return GroupConsumer(
         service.settings.kafka,
         group=group,
-        topics=["feedback.answers.v1"],
+        topics=["feedback.responses.v1"],
         handler=handler,
         client_id=f"{group}@{service.settings.instance}",
         poison=Poison(group, service.metrics, producer=producer, clock=service.clock),
@@ -302,12 +302,12 @@ async def _follow_verdicts(service: Service[FeedbackSettings], questions: LaneQu
     )
 
 
-async def _follow_answers(service: Service[FeedbackSettings], view: AnswersView, keys: AwaitedKeys) -> None:
+async def _follow_answers(service: Service[FeedbackSettings], view: ResponsesView, keys: AwaitedKeys) -> None:
     ready = service.health.component("answers view")
     settings, poison = service.settings, Poison(f"{NAME}-answers-view", service.metrics)
     records = tail(
         settings.kafka,
-        "feedback.answers.v1",
+        "feedback.responses.v1",
         from_=settings.answers_days * _DAY_MS,
         client_id=f"{NAME}-answers",
         caught_up=lambda: ready.set(True),

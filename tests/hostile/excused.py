@@ -72,7 +72,7 @@ _MODULES: Final = {
     _LOG: (
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
         " chassis.privacy.fields chassis.privacy.master chassis.privacy.sealing chassis.questions feedback.adapters.counting_desk"
-        " feedback.adapters.relay_lane feedback.adapters.score_log feedback.adapters.survey_lane feedback.adapters.webhook_answers"
+        " feedback.adapters.relay_lane feedback.adapters.score_log feedback.adapters.survey_lane feedback.adapters.webhook_responses"
         " feedback.translate feedback.translate_counting feedback.translate_scores feedback.translate_survey ingest.domain.intake"
         " ingest.history.mapping_audit ingest.history.mapping_routing ingest.translate_edges ingest.translate_erasure"
         " router.adapters.feed router.adapters.shard router.translate.commands sla.adapters.broadcast sla.adapters.lane"

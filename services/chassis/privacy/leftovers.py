@@ -12,7 +12,7 @@ LEFT: Final = (
     ("gateway.feed.v1", "ids, queues, declared labels and times"),
     ("sla.events.v1", "ids and times"),
     ("feedback.commands.v1", "ids, scores and times"),
-    ("feedback.answers.v1", "ids, scores, categories and times"),
+    ("feedback.responses.v1", "ids, scores, categories and times"),
     ("sla.webhooks.v1", "ids and times"),
     ("feedback.webhooks.v1", "ids, scores, categories and times"),
     ("deadletters.v1", "copies of records: ids and times"),

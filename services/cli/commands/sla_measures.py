@@ -215,8 +215,8 @@ def _cells(
         "queue": row.key.queue,
         "channel": row.key.channel,
     }
-    broken = sum(p.breached for p in row.promises)
-    decided = sum(p.breached + p.kept_desired + p.kept_adequate for p in row.promises)
+    broken = sum(p.breached for p in row.targets)
+    decided = sum(p.breached + p.kept_desired + p.kept_adequate for p in row.targets)
     again = row.repeat_contacts
     return (
         *(parts[key] for key in keys),

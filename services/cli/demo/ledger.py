@@ -24,7 +24,7 @@ from chapar.sla.v1 import sla_pb2
 from services.chassis.kafka.records import Record
 from services.chassis.privacy.sealing import Keys, unseal
 
-TOPICS = ("conversations.v1", "deliveries.v1", "routing.events.v1", "sla.events.v1", "feedback.answers.v1")
+TOPICS = ("conversations.v1", "deliveries.v1", "routing.events.v1", "sla.events.v1", "feedback.responses.v1")
 MARK = re.compile(r"#[dr][0-9a-z]+-\d+")
 EXPLAINED = frozenset({ingest_pb2.DELIVERY_STATE_UNKNOWN, ingest_pb2.DELIVERY_STATE_FAILED})
 """States in which a reply that did not arrive is not lost: the failure and its reason are recorded. Such a reply is never repeated blindly."""
@@ -91,7 +91,7 @@ class Ledger:
                 self.deliveries[delivery.delivery_id] = delivery
             elif record.topic == "sla.events.v1":
                 self._sla(sla_pb2.SlaEvent.FromString(record.value))
-            elif record.topic == "feedback.answers.v1":
+            elif record.topic == "feedback.responses.v1":
                 self._feedback(feedback_pb2.FeedbackRecord.FromString(record.value))
 
     @property

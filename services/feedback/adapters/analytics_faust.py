@@ -1,4 +1,4 @@
-"""The Faust application that counts feedback.answers.v1 into feedback.scores.v1. The only module that imports Faust.
+"""The Faust application that counts feedback.responses.v1 into feedback.scores.v1. The only module that imports Faust.
 
 Faust provides the consumer group, the stream and the commits, at least once. `score_log` and this module make the counts exact, as
 follows (reasons: docs/decisions/0011-faust-analytics.md, 0054-counting.md):
@@ -201,7 +201,7 @@ class _Analytics:
                         # The survey lane wrote it, so this is a bug in this service; it must not stop the scores of all
                         # other records.
                         log.error(
-                            "record of feedback.answers.v1 not understood",
+                            "record of feedback.responses.v1 not understood",
                             partition=partition,
                             offset=event.message.offset,
                             why=wrong,

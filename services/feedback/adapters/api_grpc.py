@@ -14,7 +14,7 @@ from services.chassis.ids import derive
 from services.feedback.adapters import scores_api
 from services.feedback.adapters.handlers import Answering, read_responses
 from services.feedback.adapters.scores_view import ScoresView
-from services.feedback.adapters.views import AnswersView, Told, Wanted
+from services.feedback.adapters.views import ResponsesView, Told, Wanted
 from services.feedback.domain.comments import MAX_COMMENT_CHARS
 from services.feedback.domain.survey import Survey, SurveyKind
 from services.feedback.ports import CommandLog, Links, Programmes, Subjects
@@ -38,7 +38,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         links: Links,
         subjects: Subjects,
         scores: ScoresView,
-        answers: AnswersView,
+        answers: ResponsesView,
         clock: Clock,
     ) -> None:
         self._programmes = programmes
@@ -77,7 +77,9 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         )
         return pb.InviteResponse(invitation_id=derive(tenant, about.interaction_id, survey.name) if survey else "")
 
-    async def SubmitAnswer(self, request: pb.SubmitAnswerRequest, context: Context) -> pb.SubmitAnswerResponse:  # noqa: N802 - the contract's name
+    async def SubmitSurveyResponse(  # noqa: N802 - the contract's name
+        self, request: pb.SubmitSurveyResponseRequest, context: Context
+    ) -> pb.SubmitSurveyResponseResponse:
         """Submit a response, identified by the link's token or by both ids."""
         tenant = current_tenant()
         _require_key(request.idempotency_key)
@@ -104,12 +106,12 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             score=request.score,
             comment=request.comment,
             responses=read_responses(request.responses, survey if survey and survey.kind is found else None),
-            source=pb.ANSWER_SOURCE_API,
+            source=pb.RESPONSE_SOURCE_API,
             key=request.idempotency_key,
             wait=True,
             proven=bool(request.survey_token),
         )
-        return pb.SubmitAnswerResponse()
+        return pb.SubmitSurveyResponseResponse()
 
     async def GetScores(self, request: pb.GetScoresRequest, context: Context) -> pb.GetScoresResponse:  # noqa: N802 - the contract's name
         """Return every measure with n and interval, or withhold it; a page at a time."""
@@ -121,33 +123,35 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         tenant = current_tenant()
         return scores_api.changes(self._scores, self._programmes.counting(tenant), tenant, request, self._clock())
 
-    async def ListAnswers(self, request: pb.ListAnswersRequest, context: Context) -> pb.ListAnswersResponse:  # noqa: N802 - the contract's name
+    async def ListSurveyResponses(  # noqa: N802 - the contract's name
+        self, request: pb.ListSurveyResponsesRequest, context: Context
+    ) -> pb.ListSurveyResponsesResponse:
         """Return the newest responses first, as far as they are kept in memory."""
         wanted = Wanted(request.queue, request.agent_id, request.category, _at_most(request), request.kind)
         size = scores_api.page_size(request.page)
         found, cursor = self._answers.page(current_tenant(), wanted, size, request.page.cursor)
-        response = pb.ListAnswersResponse(answers=[_view(told) for told in found])
+        response = pb.ListSurveyResponsesResponse(answers=[_view(told) for told in found])
         response.page.next_cursor = cursor
         return response
 
-    async def WatchAnswers(  # noqa: N802 - the contract's name
-        self, request: pb.WatchAnswersRequest, context: Context
-    ) -> AsyncIterator[pb.WatchAnswersResponse]:
+    async def WatchSurveyResponses(  # noqa: N802 - the contract's name
+        self, request: pb.WatchSurveyResponsesRequest, context: Context
+    ) -> AsyncIterator[pb.WatchSurveyResponsesResponse]:
         """Stream responses from now on, until the caller disconnects."""
         wanted = Wanted(request.queue, "", request.category, _at_most(request), request.kind)
         with self._answers.watching(current_tenant(), wanted) as watcher:
             # Send the headers now, so that the caller knows from when on no response is missed.
             await context.send_initial_metadata(())
             async for told in watcher.stream():
-                yield pb.WatchAnswersResponse(answer=_view(told))
+                yield pb.WatchSurveyResponsesResponse(answer=_view(told))
 
 
-def _at_most(request: pb.ListAnswersRequest | pb.WatchAnswersRequest) -> int | None:
+def _at_most(request: pb.ListSurveyResponsesRequest | pb.WatchSurveyResponsesRequest) -> int | None:
     return request.score_at_most if request.HasField("score_at_most") else None
 
 
-def _view(told: Told) -> pb.AnswerView:
-    view = pb.AnswerView(answer=told.answer)
+def _view(told: Told) -> pb.ResponseView:
+    view = pb.ResponseView(answer=told.answer)
     view.occurred_at.FromMilliseconds(told.occurred_at_ms)
     return view
 

@@ -49,7 +49,7 @@ class Dispatcher:
         self._shown = shown
 
     async def dispatch(self, record: pb.FeedbackRecord) -> str:
-        """Handle one record of feedback.answers.v1 and return the result: "ignored", "late", "quiet", "sent",
+        """Handle one record of feedback.responses.v1 and return the result: "ignored", "late", "quiet", "sent",
         "reminded" or "refused".
 
         Raises ChaparError if a retry may succeed later: repeating is safe, because each sending has its key.
@@ -145,7 +145,7 @@ class Answering:
         self._commands = commands
         self._clock = clock
         self._questions = questions
-        self._results = metrics.counter("chapar_feedback_answers_total")
+        self._results = metrics.counter("chapar_feedback_responses_total")
 
     async def submit(
         self,
@@ -156,7 +156,7 @@ class Answering:
         kind: SurveyKind | None,
         score: int,
         comment: str,
-        source: "pb.AnswerSource.ValueType",
+        source: "pb.ResponseSource.ValueType",
         responses: Mapping[str, tuple[int, str]] = _NO_RESPONSES,
         key: str = "",
         view: str = "",
@@ -182,7 +182,7 @@ class Answering:
             tenant=tenant,
             person_id=person_id,
             issued_at_ms=self._clock(),
-            answer=pb.RecordAnswer(
+            answer=pb.RecordResponse(
                 invitation_id=invitation_id,
                 score=score,
                 comment=text,

@@ -119,7 +119,7 @@ class Pages:
                 score=score,
                 comment=fields.get("comment", ""),
                 responses=responses,
-                source=pb.ANSWER_SOURCE_PAGE,
+                source=pb.RESPONSE_SOURCE_PAGE,
                 view=read_view(fields.get("view", "")),
             )
         except ChaparError:
@@ -174,7 +174,7 @@ class Pages:
         survey = form.survey
         if survey is None:
             return until
-        if survey.first_answer_stands:
+        if survey.first_response_counts:
             return f"{until} {t.first_stands}"
         if survey.amend_within_ms:
             return f"{until} {t.replaces_for.format(t.period(survey.amend_within_ms))}"
@@ -182,7 +182,7 @@ class Pages:
 
     def _thanks(self, request: Request, ticket: Ticket, form: Form) -> Response:
         t = _texts(request, ticket)
-        amends = form.survey is not None and not form.survey.first_answer_stands
+        amends = form.survey is not None and not form.survey.first_response_counts
         return self._render(
             t,
             200,

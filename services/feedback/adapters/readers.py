@@ -17,12 +17,12 @@ from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import DataKey, Keys, is_erased
 from services.chassis.webhook_retries import Webhooks
-from services.feedback.adapters import webhook_answers
+from services.feedback.adapters import webhook_responses
 from services.feedback.adapters.configuration import ConfiguredProgrammes
 from services.feedback.adapters.handlers import Dispatcher, due
 from services.feedback.adapters.recoveries import RecoveryDispatcher
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
-from services.feedback.adapters.views import AnswersView
+from services.feedback.adapters.views import ResponsesView
 from services.feedback.translate.records import Untranslatable, opened_record, parse_record, unsealed
 from services.feedback.translate.scores import PROGRESS, parse_score, parse_score_key
 
@@ -34,7 +34,7 @@ def invitations(dispatcher: Dispatcher, keys: AwaitedKeys, poison: Poison, metri
     """Return a batch handler that sends the invitations that are due. An invited person first gets the key that
     encrypts their responses.
 
-    This group alone writes dead letters for undecodable records of feedback.answers.v1.
+    This group alone writes dead letters for undecodable records of feedback.responses.v1.
     """
     outcomes = metrics.counter("chapar_feedback_invitations_total")
 
@@ -94,7 +94,9 @@ def answers_to_webhooks(telling: Webhooks, programmes: ConfiguredProgrammes, key
             # A new group does not report responses from days ago.
             if is_erased(told) or clock() - told.occurred_at_ms >= _DAY_MS:
                 continue
-            notices = webhook_answers.notices(told, programmes.webhooks(told.tenant), programmes.counting(told.tenant))
+            notices = webhook_responses.notices(
+                told, programmes.webhooks(told.tenant), programmes.counting(told.tenant)
+            )
             found += notices
             if key is not None:
                 sealed_with |= {notice.message_id: key for notice in notices}
@@ -103,8 +105,8 @@ def answers_to_webhooks(telling: Webhooks, programmes: ConfiguredProgrammes, key
     return tell
 
 
-def take_answer(view: AnswersView, keys: Keys, poison: Poison, record: Record) -> None:
-    """Put one record of feedback.answers.v1 into the view."""
+def take_answer(view: ResponsesView, keys: Keys, poison: Poison, record: Record) -> None:
+    """Put one record of feedback.responses.v1 into the view."""
     poison.guard(record, lambda each: view.take(opened_record(each, keys)))
 
 

@@ -22,7 +22,7 @@ log = get_logger(__name__)
 
 
 class RecoveryDispatcher:
-    """Handles records of feedback.answers.v1."""
+    """Handles records of feedback.responses.v1."""
 
     def __init__(self, opener: RecoveryOpener, commands: CommandLog, clock: Clock) -> None:
         self._opener = opener

@@ -39,7 +39,7 @@ from services.feedback.translate.scores import (
     score_record,
 )
 
-INPUT: Final = "feedback.answers.v1"
+INPUT: Final = "feedback.responses.v1"
 OUTPUT: Final = "feedback.scores.v1"
 NAME: Final = "feedback-analytics"
 _TRANSACTION_MS: Final = 30_000

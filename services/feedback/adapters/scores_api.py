@@ -65,10 +65,10 @@ def scores(view: ScoresView, how: Counting, tenant: str, request: pb.GetScoresRe
 
 def _score(response: pb.GetScoresResponse, dimension: Dimension, fold: Fold, how: Counting, wanted: str) -> None:
     n = fold.answered
-    if n == 0 and fold.invited < how.least_answers:
+    if n == 0 and fold.invited < how.least_responses:
         return
-    rate = response_rate(fold.responded, fold.invited) if fold.invited >= how.least_answers else None
-    withheld = n < how.least_answers
+    rate = response_rate(fold.responded, fold.invited) if fold.invited >= how.least_responses else None
+    withheld = n < how.least_responses
     found = {} if withheld else measures(dimension.kind, fold.histogram)
     about = dimension_message(dimension)
     begin_ms, end_ms = windows.bounds_ms(dimension.day, how.zone) if dimension.day else (0, 0)
@@ -123,7 +123,7 @@ def changes(
 def _trends(
     response: pb.GetTrendsResponse, about: Dimension, now: Fold, before: Fold, how: Counting, wanted: str
 ) -> None:
-    if min(now.answered, before.answered) < how.least_answers:
+    if min(now.answered, before.answered) < how.least_responses:
         for measure in MEASURES.get(about.kind, ()):
             if wanted in ("", measure):
                 trend = response.trends.add(measure=measure, withheld=True)

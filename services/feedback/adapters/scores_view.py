@@ -168,7 +168,7 @@ class FeedbackGauges:
 
     def __init__(self, metrics: Metrics) -> None:
         self._ratio = metrics.gauge("chapar_feedback_csat_ratio")
-        self._answers = metrics.gauge("chapar_feedback_csat_answers")
+        self._answers = metrics.gauge("chapar_feedback_csat_responses")
         self._rate = metrics.gauge("chapar_feedback_response_ratio")
         self._invited = metrics.gauge("chapar_feedback_response_invitations")
         self._newest = ""

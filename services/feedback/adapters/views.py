@@ -26,10 +26,10 @@ class Told:
     occurred_at_ms: int
     event_id: str
     tenant: str = field(compare=False)
-    answer: pb.AnswerCounted = field(compare=False)
+    answer: pb.ResponseCounted = field(compare=False)
 
 
-class AnswersView:
+class ResponsesView:
     """The newest responses, and the watchers."""
 
     def __init__(self, kept: int) -> None:
@@ -39,7 +39,7 @@ class AnswersView:
         self._watchers: set[_Watcher] = set()
 
     def take(self, record: pb.FeedbackRecord) -> None:
-        """Take one record of feedback.answers.v1; records other than counted and amended responses are skipped."""
+        """Take one record of feedback.responses.v1; records other than counted and amended responses are skipped."""
         match record.WhichOneof("record"):
             case "answered":
                 answer, key = record.answered, (record.tenant, record.answered.invitation_id)
@@ -140,7 +140,7 @@ class Wanted:
     score_at_most: int | None = None
     kind: int = 0
 
-    def matches(self, answer: pb.AnswerCounted) -> bool:
+    def matches(self, answer: pb.ResponseCounted) -> bool:
         """Return whether the response matches. Each of an interaction's agents counts."""
         about = answer.subject
         if self.queue and about.queue != self.queue:
@@ -151,7 +151,7 @@ class Wanted:
             return False
         return self.score_at_most is None or any(score <= self.score_at_most for score in self._scores(answer))
 
-    def _scores(self, answer: pb.AnswerCounted) -> Iterator[int]:
+    def _scores(self, answer: pb.ResponseCounted) -> Iterator[int]:
         # Free text has no score.
         if self.kind in (0, answer.kind) and kind(answer.kind) is not None:
             yield answer.score

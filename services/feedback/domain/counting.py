@@ -17,7 +17,7 @@ class Counting:
 
     zone: tzinfo = UTC
     week_begins: int = 0
-    least_answers: int = LEAST_ANSWERS
+    least_responses: int = LEAST_ANSWERS
     first_contact_window_ms: int = DEFAULT_WINDOW_MS
     recoveries: tuple[RecoveryRule, ...] = ()
     categories: tuple[CategoryRule, ...] = ()

@@ -122,7 +122,7 @@ class Survey:
     quiet: Quiet | None = None
     expires_after_ms: int = DEFAULT_EXPIRES_AFTER_MS
     remind_after_ms: int = 0
-    first_answer_stands: bool = False
+    first_response_counts: bool = False
     amend_within_ms: int = 0
     """0: until the invitation expires."""
     questions: Mapping[str, str] = field(default_factory=dict)
@@ -146,7 +146,7 @@ class Survey:
     @property
     def amend_for_ms(self) -> int:
         """How long after the first response it may be amended; 0: the first response is final."""
-        if self.first_answer_stands:
+        if self.first_response_counts:
             return 0
         return self.amend_within_ms or self.expires_after_ms
 

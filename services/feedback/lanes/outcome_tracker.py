@@ -21,7 +21,7 @@ from services.feedback.domain.recovery import Opened, Recoveries
 from services.feedback.translate import counting as translate
 from services.feedback.translate.records import Untranslatable, headers
 
-OUTPUT: Final = "feedback.answers.v1"
+OUTPUT: Final = "feedback.responses.v1"
 REMEMBERED_MS: Final = 90 * 86_400_000
 """How long it is remembered that an invitation has had its recovery: longer than any response may be amended."""
 _THREAD: Final = b"f/"

@@ -1,4 +1,4 @@
-"""The survey lane: feedback.commands.v1 in, feedback.answers.v1 out, state of invitations in feedback.state.v1.
+"""The survey lane: feedback.commands.v1 in, feedback.responses.v1 out, state of invitations in feedback.state.v1.
 
 Event ids name the event, not its time: an invitation is created, due, reminded, answered and expired at most once, so
 `derive(invitation_id, word)` is the same after any repetition; an amendment names its revision too. The ids of skips
@@ -30,7 +30,7 @@ from services.feedback.translate.records import Untranslatable, headers, unseale
 from services.feedback.translate.survey import event_record, parse_command, read_command
 
 SPEC: Final = LaneSpec(name="feedback", input="feedback.commands.v1", changelog=None, group="feedback")
-OUTPUT: Final = "feedback.answers.v1"
+OUTPUT: Final = "feedback.responses.v1"
 VERDICTS: Final = "feedback.verdicts.v1"
 OUTCOMES: Final = "personal.erasures.v1"
 _SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
@@ -55,7 +55,7 @@ class SurveyProcessor:
         self._entry_keys = EntryKeys(keys, SPEC.changelog_topic)
         self._erased = metrics.counter("chapar_personal_erased_total").labels("feedback")
         self._invitations = metrics.counter("chapar_feedback_invitations_total")
-        self._answers = metrics.counter("chapar_feedback_answers_total")
+        self._answers = metrics.counter("chapar_feedback_responses_total")
         self._delivered = metrics.counter("chapar_feedback_delivered_total")
         self._desk = InvitationPolicy(derive)
         self._counting = OutcomeTracker(programmes.counting, metrics)

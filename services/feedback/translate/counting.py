@@ -22,12 +22,12 @@ def counting(tenant: config.TenantConfiguration) -> Counting:
         begins = windows.first_weekday(tenant.week_begins, tenant.time_zone)
     except ValueError as error:
         raise Untranslatable("week_begins is not a day of the week") from error
-    if tenant.least_answers < 0 or tenant.first_contact_window_ms < 0:
-        raise Untranslatable("least_answers and first_contact_window must not be negative")
+    if tenant.least_responses < 0 or tenant.first_contact_window_ms < 0:
+        raise Untranslatable("least_responses and first_contact_window must not be negative")
     return Counting(
         zone=zone,
         week_begins=begins,
-        least_answers=tenant.least_answers or LEAST_ANSWERS,
+        least_responses=tenant.least_responses or LEAST_ANSWERS,
         first_contact_window_ms=tenant.first_contact_window_ms or DEFAULT_WINDOW_MS,
         recoveries=tuple(_recovery(rule) for rule in tenant.recoveries),
         categories=tuple(_category(rule) for rule in tenant.categories),
@@ -105,7 +105,7 @@ def settled_record(settled: Settled, event_id: str, now_ms: int, how: Counting) 
     return record
 
 
-def counted_answer(record: pb.FeedbackRecord) -> pb.AnswerCounted | None:
+def counted_answer(record: pb.FeedbackRecord) -> pb.ResponseCounted | None:
     """Return the response that counts from this record on; None for other records."""
     match record.WhichOneof("record"):
         case "answered":
@@ -116,7 +116,7 @@ def counted_answer(record: pb.FeedbackRecord) -> pb.AnswerCounted | None:
             return None
 
 
-def judgement(answer: pb.AnswerCounted) -> recovery.Judgement:
+def judgement(answer: pb.ResponseCounted) -> recovery.Judgement:
     """Return the input of the recovery rules."""
     first = kind(answer.kind)
     scores = [(first, answer.score)] if first is not None and answer.score in SCALES.get(first, ()) else []
@@ -128,7 +128,7 @@ def judgement(answer: pb.AnswerCounted) -> recovery.Judgement:
 
 
 def recovery_due(
-    rule: recovery.Rule, score: int, answer: pb.AnswerCounted, of: pb.FeedbackRecord, event_id: str
+    rule: recovery.Rule, score: int, answer: pb.ResponseCounted, of: pb.FeedbackRecord, event_id: str
 ) -> pb.FeedbackRecord:
     """Return the record of a recovery that is to be opened."""
     record = pb.FeedbackRecord(

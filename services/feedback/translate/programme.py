@@ -67,7 +67,7 @@ def _survey(survey: config.Survey) -> Survey:
         quiet=_quiet(survey),
         expires_after_ms=expires_after_ms,
         remind_after_ms=survey.remind_after_ms,
-        first_answer_stands=survey.first_answer_stands,
+        first_response_counts=survey.first_response_counts,
         amend_within_ms=survey.amend_for_ms,
         questions=dict(survey.questions),
         more=_more(survey),

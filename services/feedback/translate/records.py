@@ -54,7 +54,7 @@ def headers(schema: str, event_id: str, tenant: str) -> tuple[tuple[str, bytes],
 
 
 def opened_record(record: Record, keys: Keys) -> pb.FeedbackRecord:
-    """Return a record of feedback.answers.v1 with its texts; without them if the person is erased."""
+    """Return a record of feedback.responses.v1 with its texts; without them if the person is erased."""
     found = parse_record(record.value)
     unsealed(found, keys, record)
     return found
@@ -69,7 +69,7 @@ def unsealed(message: pb.FeedbackCommand | pb.FeedbackRecord, keys: Keys, record
 
 
 def parse_record(raw: bytes | None) -> pb.FeedbackRecord:
-    """Return a record of feedback.answers.v1 with its texts still encrypted."""
+    """Return a record of feedback.responses.v1 with its texts still encrypted."""
     record = pb.FeedbackRecord()
     parse(record, raw)
     return record

@@ -1,4 +1,4 @@
-"""Conversion of records of feedback.answers.v1 to score observations, and of score histograms to records of
+"""Conversion of records of feedback.responses.v1 to score observations, and of score histograms to records of
 feedback.scores.v1 and back.
 
 On the topic, first contacts are entries of kind CSAT with names "contacts.…", and the progress of a partition is an
@@ -49,7 +49,7 @@ def observation(record: pb.FeedbackRecord) -> Observation | None:
             return None
 
 
-def _answered(record: pb.FeedbackRecord, answer: pb.AnswerCounted, tallies: tuple[Tally, ...]) -> Observation:
+def _answered(record: pb.FeedbackRecord, answer: pb.ResponseCounted, tallies: tuple[Tally, ...]) -> Observation:
     return _observed(record, answer.subject, answer.day, answer.asked_at_ms, tallies)
 
 
@@ -61,7 +61,7 @@ def _observed(
     return Observation(record.tenant, groups, day, at_ms, tallies)
 
 
-def _tallies(answer: pb.AnswerCounted, by: int) -> Iterator[Tally]:
+def _tallies(answer: pb.ResponseCounted, by: int) -> Iterator[Tally]:
     """Yield a tally for each question under its own kind; of two questions of one kind, each counts. Free text has
     no scale and counts in categories only."""
     categories = tuple(answer.categories)

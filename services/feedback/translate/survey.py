@@ -1,4 +1,4 @@
-"""Commands of feedback.commands.v1 and records of feedback.answers.v1, as the survey lane reads and writes them."""
+"""Commands of feedback.commands.v1 and records of feedback.responses.v1, as the survey lane reads and writes them."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,17 +12,17 @@ from services.feedback.translate.records import Untranslatable, kind_message, pa
 
 _SOURCE_OF: Final[Mapping[int, inv.Source]] = MappingProxyType(
     {
-        pb.ANSWER_SOURCE_PAGE: inv.Source.PAGE,
-        pb.ANSWER_SOURCE_REPLY: inv.Source.REPLY,
-        pb.ANSWER_SOURCE_API: inv.Source.API,
+        pb.RESPONSE_SOURCE_PAGE: inv.Source.PAGE,
+        pb.RESPONSE_SOURCE_REPLY: inv.Source.REPLY,
+        pb.RESPONSE_SOURCE_API: inv.Source.API,
     }
 )
-_SOURCE_TO: Final[Mapping[inv.Source, "pb.AnswerSource.ValueType"]] = MappingProxyType(
+_SOURCE_TO: Final[Mapping[inv.Source, "pb.ResponseSource.ValueType"]] = MappingProxyType(
     {
-        inv.Source.PAGE: pb.ANSWER_SOURCE_PAGE,
-        inv.Source.REPLY: pb.ANSWER_SOURCE_REPLY,
-        inv.Source.API: pb.ANSWER_SOURCE_API,
-        inv.Source.UNKNOWN: pb.ANSWER_SOURCE_UNSPECIFIED,
+        inv.Source.PAGE: pb.RESPONSE_SOURCE_PAGE,
+        inv.Source.REPLY: pb.RESPONSE_SOURCE_REPLY,
+        inv.Source.API: pb.RESPONSE_SOURCE_API,
+        inv.Source.UNKNOWN: pb.RESPONSE_SOURCE_UNSPECIFIED,
     }
 )
 
@@ -81,7 +81,7 @@ def parse_command(record: pb.FeedbackCommand) -> inv.Command | inv.Erase:
 
 
 def event_record(event: inv.Event, tenant: str, person_id: str, event_id: str, now_ms: int) -> pb.FeedbackRecord:
-    """Return a record of feedback.answers.v1."""
+    """Return a record of feedback.responses.v1."""
     record = pb.FeedbackRecord(event_id=event_id, tenant=tenant, person_id=person_id, occurred_at_ms=now_ms)
     match event:
         case inv.Created(made):
@@ -127,8 +127,8 @@ def _created(made: inv.Invitation) -> pb.InvitationCreated:
     )
 
 
-def _answer(made: inv.Invitation, given: inv.Given) -> pb.AnswerCounted:
-    return pb.AnswerCounted(
+def _answer(made: inv.Invitation, given: inv.Given) -> pb.ResponseCounted:
+    return pb.ResponseCounted(
         invitation_id=made.invitation_id,
         survey=made.survey,
         kind=kind_message(made.kind),

@@ -347,10 +347,10 @@ def answer_command(
         tenant=tenant,
         person_id=effect.person_id,
         issued_at_ms=now_ms,
-        answer=feedback_pb2.RecordAnswer(
+        answer=feedback_pb2.RecordResponse(
             invitation_id=effect.invitation_id,
             score=effect.score,
-            source=feedback_pb2.ANSWER_SOURCE_REPLY,
+            source=feedback_pb2.RESPONSE_SOURCE_REPLY,
         ),
     )
 

@@ -70,7 +70,7 @@ def measure_row(group: Group, row: Row) -> sla.MeasureRow:
         response=_durations(flow.response),
         resolution=_durations(flow.resolution),
         repeat_contacts=estimate(wilson(row.again, row.contacts)),
-        promises=[attainment(target, row.tallies[target]) for target in Target if target in row.tallies],
+        targets=[attainment(target, row.tallies[target]) for target in Target if target in row.tallies],
     )
 
 

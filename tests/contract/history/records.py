@@ -183,7 +183,7 @@ class Life:
         )
         for name, value in what.items():
             getattr(record, name).CopyFrom(value)
-        self._add("feedback.answers.v1", self.person_id, record)
+        self._add("feedback.responses.v1", self.person_id, record)
 
     @property
     def subject(self) -> feedback_pb2.Subject:
@@ -204,19 +204,19 @@ class Life:
         self.feedback(invited=invitation)
 
     def answered(self) -> None:
-        counted = feedback_pb2.AnswerCounted(
+        counted = feedback_pb2.ResponseCounted(
             invitation_id=f"{self.name}-v",
             survey="after",
             kind=config_pb2.SURVEY_KIND_CSAT,
             score=5,
             comment="a comment that history must not keep",
-            source=feedback_pb2.ANSWER_SOURCE_PAGE,
+            source=feedback_pb2.RESPONSE_SOURCE_PAGE,
             subject=self.subject,
         )
         self.feedback(answered=counted)
 
     def refused(self) -> None:
-        refused = feedback_pb2.AnswerRefused(invitation_id=f"{self.name}-v", reason="ALREADY_ANSWERED")
+        refused = feedback_pb2.ResponseRefused(invitation_id=f"{self.name}-v", reason="ALREADY_ANSWERED")
         self.feedback(refused=refused)
 
 

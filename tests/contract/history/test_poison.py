@@ -25,7 +25,7 @@ SCHEMAS = (
     ("routing.events.v1", router_pb2.RoutingEvent),
     ("sla.events.v1", sla_pb2.SlaEvent),
     ("deliveries.v1", records_pb2.DeliveryRecord),
-    ("feedback.answers.v1", feedback_pb2.FeedbackRecord),
+    ("feedback.responses.v1", feedback_pb2.FeedbackRecord),
     ("audit.v1", audit_pb2.AuditRecord),
 )
 

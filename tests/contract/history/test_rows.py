@@ -68,8 +68,8 @@ async def test_a_whole_story_in_order(database: Database) -> None:
         ("ingest", "InteractionClosed"),
         ("router", "WrapUpEnded"),
         ("feedback", "InvitationCreated"),
-        ("feedback", "AnswerCounted"),
-        ("feedback", "AnswerRefused"),
+        ("feedback", "ResponseCounted"),
+        ("feedback", "ResponseRefused"),
     ]
     assigned = answer.story[8]
     assert dict(assigned.details) == {"agent": "sara", "offer": "o2", "waited_ms": "9000", "queue": "sales"}

@@ -14,7 +14,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.webhooks import Endpoint
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.adapters.recoveries import RecoveryDispatcher
-from services.feedback.adapters.webhook_answers import notices
+from services.feedback.adapters.webhook_responses import notices
 from services.feedback.lanes.relay import relay_factory
 from services.feedback.lanes.survey import survey_factory
 from services.feedback.ports import Recovery
@@ -49,7 +49,7 @@ def told(sent: list[Send], which: str) -> list[pb.FeedbackRecord]:
     records = [
         KEYS.opened(pb.FeedbackRecord.FromString(each.value), each.topic, each.key)
         for each in sent
-        if each.topic == "feedback.answers.v1"
+        if each.topic == "feedback.responses.v1"
     ]
     return [record for record in records if record.WhichOneof("record") == which]
 

@@ -113,7 +113,7 @@ async def test_free_text_as_the_first_question_has_no_scale_and_must_not_be_empt
     [
         ({}, "a new answer replaces the former one.", True),
         ({"amend_within_ms": 3 * HOUR}, "replaces the former one, for 3 hours after the first.", True),
-        ({"first_answer_stands": True}, "Only your first answer counts.", False),
+        ({"first_response_counts": True}, "Only your first answer counts.", False),
     ],
 )
 async def test_the_page_shows_the_expiry_and_how_an_earlier_response_is_treated(
@@ -161,4 +161,4 @@ async def test_a_survey_that_was_changed_can_still_be_answered(visit: Visit, lin
     async with visit(kind=SurveyKind.NPS) as browser:
         page = await browser.post(links.url(a_ticket("en")), data={"score": "5"})
     assert page.status_code == 200
-    assert log.commands[0].answer.source == pb.ANSWER_SOURCE_PAGE
+    assert log.commands[0].answer.source == pb.RESPONSE_SOURCE_PAGE

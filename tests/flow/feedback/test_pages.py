@@ -130,7 +130,7 @@ async def test_a_response_is_in_the_log_before_the_thanks(
     (command,) = log.commands
     assert (command.tenant, command.person_id, command.answer.invitation_id) == (TENANT, "person-1", "invitation-1")
     assert (command.answer.score, command.answer.comment) == (4, "خوب بود")
-    assert command.answer.source == pb.ANSWER_SOURCE_PAGE
+    assert command.answer.source == pb.RESPONSE_SOURCE_PAGE
 
 
 async def test_a_double_click_is_one_command_and_a_change_of_mind_another(
@@ -215,8 +215,8 @@ async def test_forged_expired_and_foreign_links_and_unknown_paths_look_the_same(
             seen.add(page.content)
     assert len(seen) == 1
     assert log.commands == []
-    assert metrics.value("chapar_feedback_answers_total", "", "late") == 1
-    assert metrics.value("chapar_feedback_answers_total", "", "forged") == 6
+    assert metrics.value("chapar_feedback_responses_total", "", "late") == 1
+    assert metrics.value("chapar_feedback_responses_total", "", "forged") == 6
 
 
 @settings(max_examples=40, deadline=None)
@@ -280,7 +280,7 @@ async def test_a_program_that_fills_every_field_gets_thanks_and_is_not_counted(
     page = await browser.post(links.url(a_ticket()), data={"score": "5", "website": "http://spam"})
     assert page.status_code == 200
     assert log.commands == []
-    assert metrics.value("chapar_feedback_answers_total", "", "bot") == 1
+    assert metrics.value("chapar_feedback_responses_total", "", "bot") == 1
 
 
 @pytest.mark.parametrize(("kind", "count", "last"), [(SurveyKind.NPS, 11, "۱۰"), (SurveyKind.CES, 7, "۷")])

@@ -1,4 +1,4 @@
-"""The two lanes together, without Kafka: completed events in, records of feedback.answers.v1 out, with crashes
+"""The two lanes together, without Kafka: completed events in, records of feedback.responses.v1 out, with crashes
 between."""
 
 from typing import Any
@@ -58,7 +58,7 @@ def told(sent: list[Send]) -> list[pb.FeedbackRecord]:
     records = [
         KEYS.opened(pb.FeedbackRecord.FromString(each.value), each.topic, each.key)
         for each in sent
-        if each.topic == "feedback.answers.v1"
+        if each.topic == "feedback.responses.v1"
     ]
     return [record for record in records if record.WhichOneof("record") != "settled"]
 
@@ -71,7 +71,7 @@ def an_answer(invitation_id: str, score: int = 5, command_id: str = "a1", person
     command = pb.FeedbackCommand(command_id=command_id, tenant=TENANT, person_id=person, issued_at_ms=NOW)
     command.answer.invitation_id = invitation_id
     command.answer.score = score
-    command.answer.source = pb.ANSWER_SOURCE_REPLY
+    command.answer.source = pb.RESPONSE_SOURCE_REPLY
     return command.SerializeToString()
 
 
@@ -178,7 +178,7 @@ def test_an_interaction_closed_as_spam_gets_no_invitation(metrics: Metrics) -> N
 
 def test_from_completed_to_counted(metrics: Metrics) -> None:
     """Created, due after its delay, answered once; the repetition is refused; the metrics agree."""
-    lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR, first_answer_stands=True))
+    lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR, first_response_counts=True))
     command = relayed(a_completed_event())[0].value
     created = told(lane.handle(command, key=b"parsa/person-1"))
     assert [record.WhichOneof("record") for record in created] == ["invited"]
@@ -191,8 +191,8 @@ def test_from_completed_to_counted(metrics: Metrics) -> None:
     assert words(lane.handle(an_answer(invitation_id), key=b"parsa/person-1")) == []
     refused = told(lane.handle(an_answer(invitation_id, 1, "a2"), key=b"parsa/person-1"))
     assert [record.refused.reason for record in refused] == ["ALREADY_ANSWERED"]
-    assert metrics.value("chapar_feedback_answers_total", "telegram", "counted") == 1
-    assert metrics.value("chapar_feedback_answers_total", "telegram", "repeated") == 1
+    assert metrics.value("chapar_feedback_responses_total", "telegram", "counted") == 1
+    assert metrics.value("chapar_feedback_responses_total", "telegram", "repeated") == 1
     assert metrics.value("chapar_feedback_invitations_total", "telegram", "due") == 1
 
 
@@ -205,7 +205,7 @@ def test_an_amendment_reports_both_responses_with_categories_and_separate_ids(me
     lane = FakeLane(survey_factory(programmes, metrics, KEYS), now_ms=NOW)
     made = told(lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1"))[0].invited
     first = pb.FeedbackCommand.FromString(an_answer(made.invitation_id, 2, "a1"))
-    first.answer.source = pb.ANSWER_SOURCE_PAGE
+    first.answer.source = pb.RESPONSE_SOURCE_PAGE
     first.answer.comment = "slow\u202e"
     first.answer.responses.add(question_id="why", text="queue")
     (counted,) = told(lane.handle(first.SerializeToString(), key=b"parsa/person-1"))
@@ -219,7 +219,7 @@ def test_an_amendment_reports_both_responses_with_categories_and_separate_ids(me
     assert [(each.question_id, each.text) for each in now.responses] == [("why", "queue")]
     (again,) = told(lane.handle(an_answer(made.invitation_id, 1, "a3"), key=b"parsa/person-1"))
     assert len({counted.event_id, amended.event_id, again.event_id}) == 3
-    assert metrics.value("chapar_feedback_answers_total", "telegram", "amended") == 2
+    assert metrics.value("chapar_feedback_responses_total", "telegram", "amended") == 2
 
 
 def test_a_reminder_and_a_withdrawal_are_reported_with_their_invitation(metrics: Metrics) -> None:
@@ -245,7 +245,7 @@ def test_a_crash_anywhere_changes_no_outcome(metrics: Metrics) -> None:
     """The delay survives, the response counts once, and event ids are those of the uninterrupted run."""
 
     def run(crashing: bool) -> list[tuple[str, str | None]]:
-        lane = a_survey_lane(Metrics(), a_survey(delay_ms=HOUR, first_answer_stands=True))
+        lane = a_survey_lane(Metrics(), a_survey(delay_ms=HOUR, first_response_counts=True))
         command = lane.record(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
         lane.batch(command, fail="before_commit" if crashing else None)
         if crashing:
@@ -280,7 +280,7 @@ def test_a_response_without_an_invitation_is_refused_and_counted(metrics: Metric
     lane = a_survey_lane(metrics)
     sent = told(lane.handle(an_answer("no such thing"), key=b"parsa/person-1"))
     assert [record.refused.reason for record in sent] == ["UNKNOWN_INVITATION"]
-    assert metrics.value("chapar_feedback_answers_total", "", "unknown") == 1
+    assert metrics.value("chapar_feedback_responses_total", "", "unknown") == 1
 
 
 def test_memory_and_changelog_are_empty_at_the_end(metrics: Metrics) -> None:

@@ -73,7 +73,7 @@ def test_a_score_answers_the_survey_and_opens_nothing() -> None:
     world.customer(a_message("۵", native_message_id="m2"))
     (answer,) = world.answers
     assert (answer.answer.invitation_id, answer.answer.score) == ("inv-1", 5)
-    assert answer.answer.source == feedback_pb2.ANSWER_SOURCE_REPLY
+    assert answer.answer.source == feedback_pb2.RESPONSE_SOURCE_REPLY
     assert answer.person_id == world.enqueued[0].person_id
     assert world.intake.sent_to("feedback.commands.v1")[0].key == tenant_key(TENANT, answer.person_id)
     assert len(world.enqueued) == 1

@@ -18,7 +18,7 @@ from services.chassis.secrets import SecretReferences
 from services.chassis.webhook_retries import Patience, Webhooks
 from services.chassis.webhooks import Endpoint, webhook_client
 from services.cli.local.providers import HttpProvider
-from services.feedback.adapters import readers, webhook_answers
+from services.feedback.adapters import readers, webhook_responses
 from services.feedback.adapters.command_log import KafkaCommandLog
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.domain.survey import Question, SurveyKind
@@ -63,7 +63,7 @@ def an_answer(invitation_id: str, number: int, comment: str = NEEDLE) -> feedbac
         command_id=f"a{number}", tenant=TENANT, person_id="person-1", issued_at_ms=NOW + number
     )
     command.answer.invitation_id, command.answer.score, command.answer.comment = invitation_id, number, comment
-    command.answer.source = feedback.ANSWER_SOURCE_PAGE
+    command.answer.source = feedback.RESPONSE_SOURCE_PAGE
     command.answer.responses.add(question_id="why", text=comment)
     return command
 
@@ -85,14 +85,14 @@ def a_survey_lane(keys: MemoryKeys, programmes: ConfiguredProgrammes) -> tuple[F
     """A survey lane that has invited one customer; and the invitation."""
     lane = FakeLane(survey_factory(programmes, Metrics(), keys), now_ms=NOW)
     lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
-    records = [feedback.FeedbackRecord.FromString(each.value) for each in lane.sent_to("feedback.answers.v1")]
+    records = [feedback.FeedbackRecord.FromString(each.value) for each in lane.sent_to("feedback.responses.v1")]
     return lane, next(each.invited.invitation_id for each in records if each.HasField("invited"))
 
 
 def surveys() -> ConfiguredProgrammes:
     """A survey with an open question, and a webhook that wants the customer's words."""
     programme = a_programme(a_survey(more=(Question("why", SurveyKind.TEXT, optional=True),)))
-    deaf = Endpoint("deaf", DEAF, ("env:CHAPAR_SECRET_PARSA__HOOK",), frozenset({webhook_answers.TEXT}))
+    deaf = Endpoint("deaf", DEAF, ("env:CHAPAR_SECRET_PARSA__HOOK",), frozenset({webhook_responses.TEXT}))
     return ConfiguredProgrammes({TENANT: TenantSurveys(programme, webhooks={"deaf": deaf})}.get)
 
 
@@ -103,7 +103,7 @@ def answered(keys: MemoryKeys, programmes: ConfiguredProgrammes) -> tuple[FakeLa
         each
         for number in (1, 2)
         for each in lane.handle(an_answer(invitation_id, number).SerializeToString(), key=b"parsa/person-1")
-        if each.topic == "feedback.answers.v1"
+        if each.topic == "feedback.responses.v1"
     ]
     kinds = [feedback.FeedbackRecord.FromString(each.value).WhichOneof("record") for each in sent]
     assert kinds == ["answered", "amended"]

@@ -143,7 +143,7 @@ def a_configuration(**survey: Any) -> config.TenantConfiguration:
         version=1,
         default_language="fa",
         time_zone="Asia/Tehran",
-        least_answers=1,
+        least_responses=1,
         recoveries=[config.RecoveryRule(name="bad", at_most=2, queue="call-back", priority=9)],
         surveys=[config.Survey(**{**options, **survey})],
         templates=[

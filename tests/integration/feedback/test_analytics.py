@@ -65,8 +65,8 @@ def records(count: int, seed: int) -> list[tuple[int, pb.FeedbackRecord]]:
             day: str,
             at_ms: int,
             more: list[pb.Response],
-        ) -> pb.AnswerCounted:
-            return pb.AnswerCounted(
+        ) -> pb.ResponseCounted:
+            return pb.ResponseCounted(
                 kind=kind,
                 score=rng.choice(scale),
                 subject=about,
@@ -82,7 +82,7 @@ def records(count: int, seed: int) -> list[tuple[int, pb.FeedbackRecord]]:
             said.append(pb.FeedbackRecord(answered=first))
             if rng.random() < 0.25:
                 again = answer(kind, scale, about, day, at_ms, more)
-                said.append(pb.FeedbackRecord(amended=pb.AnswerAmended(answer=again, before=first)))
+                said.append(pb.FeedbackRecord(amended=pb.ResponseAmended(answer=again, before=first)))
         settled = pb.ContactSettled(subject=about, first_at_ms=at_ms, resolved=rng.random() < 0.5, day=day)
         said.append(pb.FeedbackRecord(settled=settled))
         for ordinal, record in enumerate(said):
@@ -108,7 +108,7 @@ def expected(told: list[tuple[int, pb.FeedbackRecord]]) -> "Totals":
         names = ["", day, f"{at:%Y-%m-%dT%HZ}", f"{at:%Y-%m-%dT%H:%MZ}"]
         return [Dimension("parsa", kind, name, value, window) for name, value in groups for window in names]
 
-    def count(kind: int, score: int, answer: pb.AnswerCounted) -> None:
+    def count(kind: int, score: int, answer: pb.ResponseCounted) -> None:
         said = list(answer.categories)
         for dimension in dimensions(WORDS[kind], answer.subject, answer.day, answer.asked_at_ms, said):
             histograms.setdefault(dimension, Counter())[score] += 1
@@ -134,7 +134,7 @@ def expected(told: list[tuple[int, pb.FeedbackRecord]]) -> "Totals":
     return {dimension: (dict(counts), invited[dimension]) for dimension, counts in histograms.items()}
 
 
-def id_of(answer: pb.AnswerCounted) -> str:
+def id_of(answer: pb.ResponseCounted) -> str:
     return answer.subject.interaction_id
 
 
@@ -165,7 +165,7 @@ async def write(
     await producer.begin_transaction()
     sent = [
         await producer.send(
-            f"{kafka.topic_prefix}feedback.answers.v1",
+            f"{kafka.topic_prefix}feedback.responses.v1",
             record.SerializeToString(),
             tenant_key(record.tenant, record.person_id),
             partition=partition,
@@ -329,7 +329,7 @@ async def test_a_consumer_that_dies_slowly_ends_the_process(
 
 
 async def commit_to_the_end(kafka: KafkaSettings) -> None:
-    topic = f"{kafka.topic_prefix}feedback.answers.v1"
+    topic = f"{kafka.topic_prefix}feedback.responses.v1"
     consumer = AIOKafkaConsumer(**kafka.client_options(), group_id=f"{kafka.topic_prefix}feedback-analytics")
     places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
     await consumer.start()

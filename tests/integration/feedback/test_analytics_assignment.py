@@ -67,7 +67,10 @@ async def test_a_topic_that_appears_after_the_member_has_joined_is_counted(kafka
         await seen.until(lambda said: (True, "") in said)
         await topics.enter_async_context(topics_of(settings))  # they go after the member
         await seen.until(lambda said: any(not ready for ready, _ in said))
-        assert seen.said[-1] == (False, "2 partitions of feedback.answers.v1 have no owner, and this process has none")
+        assert seen.said[-1] == (
+            False,
+            "2 partitions of feedback.responses.v1 have no owner, and this process has none",
+        )
         await seen.until(lambda said: said[-1][0])
         assert seen.partitions() == 2
         async with writer(settings) as producer:
@@ -107,7 +110,7 @@ async def test_a_spare_member_stays_ready_and_does_not_join_again(kafka: KafkaUn
     watch = AssignmentWatch(
         settings,
         LANE,
-        "feedback.answers.v1",
+        "feedback.responses.v1",
         assigned=lambda: 0,
         rejoin=spare.rejoin,
         say=seen.say,

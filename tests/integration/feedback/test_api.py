@@ -82,7 +82,9 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_response_and_nps(
     and counted with n and interval."""
     options: dict[str, Any] = {"metadata": feedback.metadata, "timeout": 10}
     await feedback.complete(7)  # not in the sample
-    watch = feedback.stub.WatchAnswers(pb.WatchAnswersRequest(queue="billing"), metadata=feedback.metadata)
+    watch = feedback.stub.WatchSurveyResponses(
+        pb.WatchSurveyResponsesRequest(queue="billing"), metadata=feedback.metadata
+    )
     await watch.initial_metadata()
     unknown = pb.InviteRequest(idempotency_key="k0", subject=a_subject())
     assert (await refused(feedback.stub.Invite(unknown, **options)))[0] is ErrorKind.NOT_FOUND
@@ -98,23 +100,23 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_response_and_nps(
     token = link_in(sent.text).rpartition("/")[2]
 
     stranger = (("authorization", f"Bearer {mint(b's' * 40, 'x', 'other', SCOPES)}"),)
-    submit = pb.SubmitAnswerRequest(idempotency_key="a1", survey_token=token, score=9, comment="Fine\u202e!")
-    assert await refused(feedback.stub.SubmitAnswer(submit, metadata=stranger, timeout=5)) == (
+    submit = pb.SubmitSurveyResponseRequest(idempotency_key="a1", survey_token=token, score=9, comment="Fine\u202e!")
+    assert await refused(feedback.stub.SubmitSurveyResponse(submit, metadata=stranger, timeout=5)) == (
         ErrorKind.NOT_FOUND,
         "UNKNOWN_INVITATION",
     )
-    forged = pb.SubmitAnswerRequest(idempotency_key="a1", survey_token=token[:-6], score=9)
-    assert (await refused(feedback.stub.SubmitAnswer(forged, **options)))[1] == "UNKNOWN_INVITATION"
+    forged = pb.SubmitSurveyResponseRequest(idempotency_key="a1", survey_token=token[:-6], score=9)
+    assert (await refused(feedback.stub.SubmitSurveyResponse(forged, **options)))[1] == "UNKNOWN_INVITATION"
     gone = SignedLinks(link_key(b"s" * 40), "", lambda: 0).token(
         Ticket(TENANT, "person-1", response.invitation_id, "after-contact", SurveyKind.NPS, "en", 1000)
     )
-    expired = pb.SubmitAnswerRequest(idempotency_key="a1", survey_token=gone, score=9)
-    assert (await refused(feedback.stub.SubmitAnswer(expired, **options)))[1] == "UNKNOWN_INVITATION"
-    assert feedback.service.metrics.value("chapar_feedback_answers_total", "", "forged") == 2
-    assert feedback.service.metrics.value("chapar_feedback_answers_total", "", "late") == 1
+    expired = pb.SubmitSurveyResponseRequest(idempotency_key="a1", survey_token=gone, score=9)
+    assert (await refused(feedback.stub.SubmitSurveyResponse(expired, **options)))[1] == "UNKNOWN_INVITATION"
+    assert feedback.service.metrics.value("chapar_feedback_responses_total", "", "forged") == 2
+    assert feedback.service.metrics.value("chapar_feedback_responses_total", "", "late") == 1
 
-    def with_responses(score: int, *responses: pb.Response) -> pb.SubmitAnswerRequest:
-        return pb.SubmitAnswerRequest(
+    def with_responses(score: int, *responses: pb.Response) -> pb.SubmitSurveyResponseRequest:
+        return pb.SubmitSurveyResponseRequest(
             idempotency_key="a1", survey_token=token, score=score, comment="Fine\u202e!", responses=responses
         )
 
@@ -126,15 +128,15 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_response_and_nps(
         (with_responses(9, effort, effort), "INVALID_FIELD"),
         (with_responses(9, effort, pb.Response(question_id="shoe", score=1)), "INVALID_FIELD"),
     ):
-        assert (await refused(feedback.stub.SubmitAnswer(wrong, **options)))[1] == reason
+        assert (await refused(feedback.stub.SubmitSurveyResponse(wrong, **options)))[1] == reason
     submit = with_responses(9, effort, why)
-    await feedback.stub.SubmitAnswer(submit, **options)
-    await feedback.stub.SubmitAnswer(submit, **options)  # a retry
+    await feedback.stub.SubmitSurveyResponse(submit, **options)
+    await feedback.stub.SubmitSurveyResponse(submit, **options)  # a retry
 
     async with asyncio.timeout(20):
         watched = await watch.read()
     assert (watched.answer.answer.score, watched.answer.answer.comment) == (9, "Fine!")
-    assert watched.answer.answer.source == pb.ANSWER_SOURCE_API
+    assert watched.answer.answer.source == pb.RESPONSE_SOURCE_API
     assert [(each.question_id, each.score, each.text) for each in watched.answer.answer.responses] == [
         ("effort", 6, ""),
         ("why", 0, "Quick"),
@@ -154,7 +156,7 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_response_and_nps(
     assert score.estimate.value == pytest.approx(25.0)
     assert score.estimate.low < 25 < score.estimate.high <= 100
     assert feedback.service.metrics.value("chapar_feedback_invitations_total", "", "sampled_out") == 1
-    assert feedback.service.metrics.value("chapar_feedback_answers_total", "email", "repeated") is None
+    assert feedback.service.metrics.value("chapar_feedback_responses_total", "email", "repeated") is None
 
 
 async def test_the_gap_holds_by_hand_too_and_errors_name_the_field(
@@ -176,15 +178,15 @@ async def test_the_gap_holds_by_hand_too_and_errors_name_the_field(
     for wrong in (
         feedback.stub.Invite(pb.InviteRequest(subject=a_subject()), **options),
         feedback.stub.Invite(pb.InviteRequest(idempotency_key="k", subject=a_subject(1, identity_id="")), **options),
-        feedback.stub.SubmitAnswer(pb.SubmitAnswerRequest(idempotency_key="k", score=5), **options),
+        feedback.stub.SubmitSurveyResponse(pb.SubmitSurveyResponseRequest(idempotency_key="k", score=5), **options),
         feedback.stub.GetScores(pb.GetScoresRequest(by="weather"), **options),
         feedback.stub.GetScores(pb.GetScoresRequest(day="yesterday"), **options),
         feedback.stub.GetScores(pb.GetScoresRequest(measure="luck"), **options),
         feedback.stub.GetScores(pb.GetScoresRequest(page=PageRequest(cursor="%%%")), **options),
         feedback.stub.GetTrends(pb.GetTrendsRequest(window=pb.SCORE_WINDOW_ALL), **options),
         feedback.stub.GetTrends(pb.GetTrendsRequest(level=2), **options),
-        feedback.stub.ListAnswers(pb.ListAnswersRequest(page=PageRequest(cursor="%%%")), **options),
-        feedback.stub.ListAnswers(pb.ListAnswersRequest(page=PageRequest(size=501)), **options),
+        feedback.stub.ListSurveyResponses(pb.ListSurveyResponsesRequest(page=PageRequest(cursor="%%%")), **options),
+        feedback.stub.ListSurveyResponses(pb.ListSurveyResponsesRequest(page=PageRequest(size=501)), **options),
     ):
         assert (await refused(wrong))[0] is ErrorKind.INVALID
 
@@ -199,7 +201,7 @@ async def test_a_response_by_ids_is_counted_and_one_for_invented_ids_leaves_no_k
     invited = await feedback.stub.Invite(pb.InviteRequest(idempotency_key="k", subject=subject), **options)
 
     def answer(key: str, person: str, invitation: str) -> Any:
-        request = pb.SubmitAnswerRequest(
+        request = pb.SubmitSurveyResponseRequest(
             idempotency_key=key,
             person_id=person,
             invitation_id=invitation,
@@ -207,15 +209,15 @@ async def test_a_response_by_ids_is_counted_and_one_for_invented_ids_leaves_no_k
             comment="needle",
             responses=[pb.Response(question_id="effort", score=2)],
         )
-        return feedback.stub.SubmitAnswer(request, **options)
+        return feedback.stub.SubmitSurveyResponse(request, **options)
 
     for person, invitation in (("invented", invited.invitation_id), ("person-2", "invented"), ("invented", "invented")):
         got = await refused(answer("a", person, invitation))
         assert got == (ErrorKind.NOT_FOUND, "UNKNOWN_INVITATION")
     await answer("b", "person-1", invited.invitation_id)
 
-    async def listed() -> list[pb.AnswerView]:
-        return list((await feedback.stub.ListAnswers(pb.ListAnswersRequest(), **options)).answers)
+    async def listed() -> list[pb.ResponseView]:
+        return list((await feedback.stub.ListSurveyResponses(pb.ListSurveyResponsesRequest(), **options)).answers)
 
     (told,) = await eventually(listed, bool)
     assert told.answer.comment == "needle"

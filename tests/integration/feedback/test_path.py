@@ -42,7 +42,7 @@ async def test_a_completed_interaction_becomes_an_invitation_a_response_and_a_sc
     """Completed, invited by gRPC as soon as ingest is available, asked on a page, answered with a Persian comment,
     counted once although sent twice, and included in the scores."""
     outbound.failing = 9  # more than the retries of one call: the dispatcher itself must try again
-    async with running_feedback(cluster, outbound.address, tmp_path, first_answer_stands=True) as feedback:
+    async with running_feedback(cluster, outbound.address, tmp_path, first_response_counts=True) as feedback:
         await feedback.complete(1)
         sent = await outbound.next()
         assert sent.identity_id == "identity-1"
@@ -78,9 +78,9 @@ async def test_a_completed_interaction_becomes_an_invitation_a_response_and_a_sc
         assert 0 < score.estimate.low < 1 == score.estimate.high
         assert score.response_rate.value == 1
 
-        async def listed() -> pb.ListAnswersResponse:
-            response: pb.ListAnswersResponse = await feedback.stub.ListAnswers(
-                pb.ListAnswersRequest(), metadata=feedback.metadata, timeout=5
+        async def listed() -> pb.ListSurveyResponsesResponse:
+            response: pb.ListSurveyResponsesResponse = await feedback.stub.ListSurveyResponses(
+                pb.ListSurveyResponsesRequest(), metadata=feedback.metadata, timeout=5
             )
             return response
 
@@ -89,7 +89,7 @@ async def test_a_completed_interaction_becomes_an_invitation_a_response_and_a_sc
         assert answers[0].answer.subject.agent_id == "ada"
 
         async def refused() -> float | None:
-            return feedback.service.metrics.value("chapar_feedback_answers_total", "telegram", "repeated")
+            return feedback.service.metrics.value("chapar_feedback_responses_total", "telegram", "repeated")
 
         assert await eventually(refused, bool) == 1
 
@@ -100,8 +100,8 @@ async def test_a_bad_response_opens_a_recovery_that_watchers_and_scores_show(
     """Opened at ingest over real gRPC under the invitation's id, sent to watchers of bad responses, and included in
     the scores of hour and category."""
     async with running_feedback(cluster, outbound.address, tmp_path) as feedback:
-        bad = pb.WatchAnswersRequest(category="complaint", score_at_most=2)
-        watch = feedback.stub.WatchAnswers(bad, metadata=feedback.metadata)
+        bad = pb.WatchSurveyResponsesRequest(category="complaint", score_at_most=2)
+        watch = feedback.stub.WatchSurveyResponses(bad, metadata=feedback.metadata)
         await watch.initial_metadata()
         for number, score, comment in ((1, "5", "عالی"), (2, "1", "خیلی معطل شدم")):
             await feedback.complete(number)

@@ -195,8 +195,8 @@ async def plant(planter: Planter, provider: HttpProvider) -> tuple[str, str]:
             ),
         )
     )
-    await surveys.SubmitAnswer(
-        feedback_pb2.SubmitAnswerRequest(
+    await surveys.SubmitSurveyResponse(
+        feedback_pb2.SubmitSurveyResponseRequest(
             idempotency_key=uuid.uuid4().hex,
             invitation_id=invited.invitation_id,
             person_id=person,
@@ -213,7 +213,7 @@ async def _has(planter: Planter, conversation: str, state: str) -> bool:
 
 
 async def _answered(surveys: Any, comment: str) -> bool:
-    answers = await surveys.ListAnswers(feedback_pb2.ListAnswersRequest())
+    answers = await surveys.ListSurveyResponses(feedback_pb2.ListSurveyResponsesRequest())
     return comment in str(answers)
 
 

@@ -101,7 +101,7 @@ async def test_measures_of_a_range(world: World) -> None:
         assert (sales.contacts, sales.completed, sales.first_response.mean_ms.n) == (2, 1, 1)
         assert sales.first_response.sum_ms >= 5_000
         assert sales.first_response.mean_ms.low <= sales.first_response.mean_ms.value
-        [kept] = sales.promises
+        [kept] = sales.targets
         assert (kept.target, kept.kept_desired, kept.breach_rate.value) == (config.TARGET_KIND_PICK_UP, 1, 0)
         assert (kept.desired_level.n, kept.desired_level.method) == (1, "wilson")
         assert sales.repeat_contacts.n == 2

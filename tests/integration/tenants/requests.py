@@ -85,7 +85,7 @@ def _invite(theirs: Ids, mine: Ids, _other: Ids) -> list[Any]:
 def _answer(theirs: Ids, mine: Ids, _other: Ids) -> list[Any]:
     pairs = [(theirs.person, theirs.invitation), (mine.person, theirs.invitation), (theirs.person, mine.invitation)]
     return [
-        fb.SubmitAnswerRequest(idempotency_key=random_id(), person_id=person, invitation_id=invitation, score=1)
+        fb.SubmitSurveyResponseRequest(idempotency_key=random_id(), person_id=person, invitation_id=invitation, score=1)
         for person, invitation in pairs
     ]
 
@@ -229,9 +229,9 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
         lambda t, m, o: [audit_pb2.ListAuditRequest(), audit_pb2.ListAuditRequest(target_id=t.person)],
     ),
     f"{FEEDBACK}Invite": (REFUSED, _invite),
-    f"{FEEDBACK}SubmitAnswer": (REFUSED, _answer),
+    f"{FEEDBACK}SubmitSurveyResponse": (REFUSED, _answer),
     f"{FEEDBACK}GetScores": (NOTHING, lambda t, m, o: [fb.GetScoresRequest()]),
     f"{FEEDBACK}GetTrends": (NOTHING, lambda t, m, o: [fb.GetTrendsRequest()]),
-    f"{FEEDBACK}ListAnswers": (NOTHING, lambda t, m, o: [fb.ListAnswersRequest()]),
-    f"{FEEDBACK}WatchAnswers": (NOTHING, lambda t, m, o: [fb.WatchAnswersRequest()]),
+    f"{FEEDBACK}ListSurveyResponses": (NOTHING, lambda t, m, o: [fb.ListSurveyResponsesRequest()]),
+    f"{FEEDBACK}WatchSurveyResponses": (NOTHING, lambda t, m, o: [fb.WatchSurveyResponsesRequest()]),
 }

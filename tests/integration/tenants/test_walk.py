@@ -163,7 +163,7 @@ NOT_CARRIED_OUT: Final = {
     (f"{ROUTING}Assign", 0): "FAILED_PRECONDITION CONNECTION_LOST",
     # Nothing happens while the caller watches.
     (f"{SLA}WatchEvents", 0): "nothing",
-    (f"{FEEDBACK}WatchAnswers", 0): "nothing",
+    (f"{FEEDBACK}WatchSurveyResponses", 0): "nothing",
 }
 """The owner's result instead of an answer, and its reason, by method and number of the request."""
 

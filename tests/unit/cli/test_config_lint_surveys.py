@@ -82,7 +82,7 @@ WARNINGS = [
     ("sampling: 1\n", "sampling: 0\n", "NEVER_ASKED", "- name: rest"),
     ("    silent_after: 90d\n", "", "SILENT_WITHOUT_TIME", "silent_sampling: 1.0"),
     ("delay: 10m", "delay: 72h", "DELAY_BEYOND_EXPIRY", "delay: 72h"),
-    ("delay: 10m", "first_answer_stands: true", "AMENDS_NOTHING", "amend_for: 2h"),
+    ("delay: 10m", "first_response_counts: true", "AMENDS_NOTHING", "amend_for: 2h"),
     ("    channels: [email]\n    tiers: [gold]\n    languages: [fa-IR, en]\n", "", "SHADOWED_SURVEY", "- name: rest"),
     (" {link} تا", " تا", "NO_LINK", "survey_reminder"),
 ]

@@ -109,7 +109,7 @@ def test_a_recovery_that_is_due_and_not_opened_is_lost() -> None:
     told = feedback_pb2.FeedbackRecord(
         recovery_opened=feedback_pb2.RecoveryOpened(invitation_id="v", interaction_id="i")
     )
-    before, after = (record("feedback.answers.v1", each.SerializeToString()) for each in (due, told))
+    before, after = (record("feedback.responses.v1", each.SerializeToString()) for each in (due, told))
     assert audit(folded(before), Sent()).lost == ("the recovery of invitation v was never opened",)
     assert audit(folded(before, after), Sent()).clean
 

@@ -47,7 +47,7 @@ class DeskMachine(RuleBasedStateMachine):
                 most_in_window=MOST,
                 quiet=quiet,
                 remind_after_ms=9 * HOUR,
-                first_answer_stands=True,
+                first_response_counts=True,
             ),
             a_survey(
                 least_gap_ms=GAP,

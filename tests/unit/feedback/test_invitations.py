@@ -150,7 +150,7 @@ def test_one_interaction_is_invited_once_and_a_repeated_command_changes_nothing(
 def test_the_first_response_counts_and_the_second_is_refused_if_the_first_is_final() -> None:
     """The same command again is neither: it changes nothing."""
     desk = a_desk()
-    programme = a_programme(a_survey(first_answer_stands=True))
+    programme = a_programme(a_survey(first_response_counts=True))
     made = made_by(desk.handle(considered(), programme, NOW))
     counted = desk.handle(answer(made, 4), programme, NOW + 1)
     assert [type(event) for event in events_of(counted)] == [inv.Counted]

@@ -12,7 +12,7 @@ from services.chassis.errors import ChaparError
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.scores_api import changes, scores
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
-from services.feedback.adapters.views import AnswersView, Wanted
+from services.feedback.adapters.views import ResponsesView, Wanted
 from services.feedback.domain.counting import Counting
 from services.feedback.domain.scores import Dimension, Fold
 from services.feedback.domain.survey import SurveyKind
@@ -76,7 +76,7 @@ def test_below_the_minimum_n_a_score_is_withheld_and_only_n_is_shown() -> None:
     assert not few.HasField("response_rate")
     assert (enough.withheld, enough.estimate.n, enough.estimate.method) == (False, 5, "wilson")
     assert (enough.response_rate.value, enough.response_rate.n) == (0.5, 10)
-    assert not asked(view, how=Counting(least_answers=1)).scores[1].withheld
+    assert not asked(view, how=Counting(least_responses=1)).scores[1].withheld
 
 
 def test_many_invitations_without_an_answer_show_their_response_rate() -> None:
@@ -169,12 +169,12 @@ def test_gauges_show_the_newest_day_only() -> None:
         view.take(dimension, 0, fold)
         gauges.show(view, dimension)
     assert metrics.value("chapar_feedback_csat_ratio", "q") == pytest.approx(0.8)
-    assert metrics.value("chapar_feedback_csat_answers", "q") == 10
+    assert metrics.value("chapar_feedback_csat_responses", "q") == 10
     assert metrics.value("chapar_feedback_response_ratio", "q") == pytest.approx(0.5)
 
 
 def an_answer(number: int, score: int, revision: int = 1, **fields: Any) -> pb.FeedbackRecord:
-    told = pb.AnswerCounted(
+    told = pb.ResponseCounted(
         invitation_id=f"v{number}",
         kind=config.SURVEY_KIND_CSAT,
         score=score,
@@ -192,7 +192,7 @@ def an_answer(number: int, score: int, revision: int = 1, **fields: Any) -> pb.F
 
 def test_lists_show_an_amended_response_once_and_watchers_receive_both() -> None:
     """This holds also if the records come again, in any order."""
-    view = AnswersView(10)
+    view = ResponsesView(10)
     with view.watching(TENANT, Wanted(score_at_most=2)) as watcher:
         for record in (an_answer(1, 5), an_answer(2, 1), an_answer(1, 2, revision=2), an_answer(1, 5), an_answer(2, 1)):
             view.take(record)
@@ -203,7 +203,7 @@ def test_lists_show_an_amended_response_once_and_watchers_receive_both() -> None
 
 def test_answers_are_filtered_by_category_and_by_the_score_of_a_kind() -> None:
     """The first question's score is used unless a kind is named."""
-    view = AnswersView(10)
+    view = ResponsesView(10)
     more = [pb.Response(question_id="n", kind=config.SURVEY_KIND_NPS, score=3)]
     view.take(an_answer(1, 5, categories=["praise"], responses=more))
     view.take(an_answer(2, 1, categories=["complaint"]))

@@ -15,7 +15,7 @@ from services.feedback.adapters.links import SignedLinks
 from services.feedback.adapters.recoveries import RecoveryDispatcher
 from services.feedback.adapters.score_log import folded, restored
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
-from services.feedback.adapters.views import AnswersView
+from services.feedback.adapters.views import ResponsesView
 from services.feedback.domain.scores import Book
 from services.feedback.lanes.relay import relay_factory as feedback_relay_factory
 from services.feedback.lanes.survey import survey_factory
@@ -83,7 +83,7 @@ def _scores_view() -> Take:
 
 
 def _answers_view() -> Take:
-    view, keys, poison = AnswersView(100), AnyKey(), StrictPoison()
+    view, keys, poison = ResponsesView(100), AnyKey(), StrictPoison()
     return lambda record: readers.take_answer(view, keys, poison, record)
 
 
@@ -103,18 +103,18 @@ FEEDBACK_READERS: tuple[Reader, ...] = (
         lambda: LaneReader(survey_factory(_programmes(), Metrics(), AnyKey()), "feedback.commands.v1"),
     ),
     Reader(
-        "feedback dispatcher", "feedback.answers.v1", feedback_pb2.FeedbackRecord, "feedback/wiring.py", _dispatcher
+        "feedback dispatcher", "feedback.responses.v1", feedback_pb2.FeedbackRecord, "feedback/wiring.py", _dispatcher
     ),
     Reader(
         "feedback recoveries",
-        "feedback.answers.v1",
+        "feedback.responses.v1",
         feedback_pb2.FeedbackRecord,
         "feedback/wiring.py",
         lambda: batch(readers.recoveries(RecoveryDispatcher(_Ingest(), SilentLog(), lambda: NOW), Metrics())),  # type: ignore[arg-type]  # fakes
     ),
     Reader(
         "feedback webhooks",
-        "feedback.answers.v1",
+        "feedback.responses.v1",
         feedback_pb2.FeedbackRecord,
         "feedback/wiring.py",
         lambda: batch(
@@ -122,11 +122,15 @@ FEEDBACK_READERS: tuple[Reader, ...] = (
         ),
     ),
     Reader(
-        "feedback answers view", "feedback.answers.v1", feedback_pb2.FeedbackRecord, "feedback/wiring.py", _answers_view
+        "feedback answers view",
+        "feedback.responses.v1",
+        feedback_pb2.FeedbackRecord,
+        "feedback/wiring.py",
+        _answers_view,
     ),
     Reader(
         "feedback analytics",
-        "feedback.answers.v1",
+        "feedback.responses.v1",
         feedback_pb2.FeedbackRecord,
         "feedback/adapters/score_log.py",
         _analytics,

@@ -109,7 +109,7 @@ INGEST_READERS: tuple[Reader, ...] = (
             ("routing.events.v1", router_pb2.RoutingEvent),
             ("sla.events.v1", sla_pb2.SlaEvent),
             ("deliveries.v1", ingest_pb2.DeliveryRecord),
-            ("feedback.answers.v1", feedback_pb2.FeedbackRecord),
+            ("feedback.responses.v1", feedback_pb2.FeedbackRecord),
             ("audit.v1", audit_pb2.AuditRecord),
         )
     ),

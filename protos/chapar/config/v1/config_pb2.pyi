@@ -243,7 +243,7 @@ class TenantConfiguration(_message.Message):
     RECOVERIES_FIELD_NUMBER: _builtins.int
     CATEGORIES_FIELD_NUMBER: _builtins.int
     FIRST_CONTACT_WINDOW_MS_FIELD_NUMBER: _builtins.int
-    LEAST_ANSWERS_FIELD_NUMBER: _builtins.int
+    LEAST_RESPONSES_FIELD_NUMBER: _builtins.int
     WEEK_BEGINS_FIELD_NUMBER: _builtins.int
     ROUTING_LABELS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
@@ -272,7 +272,7 @@ class TenantConfiguration(_message.Message):
     """An interaction counts as resolved at first contact when the person makes no further contact about the same topic within this time.
     Default: 7d.
     """
-    least_answers: _builtins.int
+    least_responses: _builtins.int
     """A score with fewer responses than this is not shown.
     Default: 5. Bounds: at least 0.
     """
@@ -392,13 +392,13 @@ class TenantConfiguration(_message.Message):
         recoveries: _abc.Iterable[Global___RecoveryRule] | None = ...,
         categories: _abc.Iterable[Global___CategoryRule] | None = ...,
         first_contact_window_ms: _builtins.int = ...,
-        least_answers: _builtins.int = ...,
+        least_responses: _builtins.int = ...,
         week_begins: _builtins.str = ...,
         routing_labels: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "first_contact_window_ms", b"first_contact_window_ms", "least_answers", b"least_answers", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "first_contact_window_ms", b"first_contact_window_ms", "least_responses", b"least_responses", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1701,7 +1701,7 @@ class Survey(_message.Message):
     REMIND_AFTER_MS_FIELD_NUMBER: _builtins.int
     SILENT_AFTER_MS_FIELD_NUMBER: _builtins.int
     SILENT_SAMPLING_FIELD_NUMBER: _builtins.int
-    FIRST_ANSWER_STANDS_FIELD_NUMBER: _builtins.int
+    FIRST_RESPONSE_COUNTS_FIELD_NUMBER: _builtins.int
     AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
@@ -1751,7 +1751,7 @@ class Survey(_message.Message):
     """Share for persons who have not responded for `silent_after`.
     Default: 0. Bounds: 0 to 1.
     """
-    first_answer_stands: _builtins.bool
+    first_response_counts: _builtins.bool
     """If true, a response cannot be changed. Otherwise the customer may amend it until the invitation is closed.
     Default: false.
     """
@@ -1815,12 +1815,12 @@ class Survey(_message.Message):
         remind_after_ms: _builtins.int = ...,
         silent_after_ms: _builtins.int = ...,
         silent_sampling: _builtins.float = ...,
-        first_answer_stands: _builtins.bool = ...,
+        first_response_counts: _builtins.bool = ...,
         amend_for_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amend_for_ms", b"amend_for_ms", "channels", b"channels", "delay_ms", b"delay_ms", "expires_after_ms", b"expires_after_ms", "first_answer_stands", b"first_answer_stands", "kind", b"kind", "languages", b"languages", "least_gap_ms", b"least_gap_ms", "more", b"more", "most_in_window", b"most_in_window", "name", b"name", "questions", b"questions", "queues", b"queues", "quiet_from", b"quiet_from", "quiet_to", b"quiet_to", "remind_after_ms", b"remind_after_ms", "sampling", b"sampling", "silent_after_ms", b"silent_after_ms", "silent_sampling", b"silent_sampling", "tiers", b"tiers", "window_ms", b"window_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amend_for_ms", b"amend_for_ms", "channels", b"channels", "delay_ms", b"delay_ms", "expires_after_ms", b"expires_after_ms", "first_response_counts", b"first_response_counts", "kind", b"kind", "languages", b"languages", "least_gap_ms", b"least_gap_ms", "more", b"more", "most_in_window", b"most_in_window", "name", b"name", "questions", b"questions", "queues", b"queues", "quiet_from", b"quiet_from", "quiet_to", b"quiet_to", "remind_after_ms", b"remind_after_ms", "sampling", b"sampling", "silent_after_ms", b"silent_after_ms", "silent_sampling", b"silent_sampling", "tiers", b"tiers", "window_ms", b"window_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,25 +22,25 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class _AnswerSource:
+class _ResponseSource:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _AnswerSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnswerSource.ValueType], _builtins.type):
+class _ResponseSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResponseSource.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    ANSWER_SOURCE_UNSPECIFIED: _AnswerSource.ValueType  # 0
-    ANSWER_SOURCE_PAGE: _AnswerSource.ValueType  # 1
-    ANSWER_SOURCE_REPLY: _AnswerSource.ValueType  # 2
-    ANSWER_SOURCE_API: _AnswerSource.ValueType  # 3
+    RESPONSE_SOURCE_UNSPECIFIED: _ResponseSource.ValueType  # 0
+    RESPONSE_SOURCE_PAGE: _ResponseSource.ValueType  # 1
+    RESPONSE_SOURCE_REPLY: _ResponseSource.ValueType  # 2
+    RESPONSE_SOURCE_API: _ResponseSource.ValueType  # 3
 
-class AnswerSource(_AnswerSource, metaclass=_AnswerSourceEnumTypeWrapper):
+class ResponseSource(_ResponseSource, metaclass=_ResponseSourceEnumTypeWrapper):
     """Source of a response."""
 
-ANSWER_SOURCE_UNSPECIFIED: AnswerSource.ValueType  # 0
-ANSWER_SOURCE_PAGE: AnswerSource.ValueType  # 1
-ANSWER_SOURCE_REPLY: AnswerSource.ValueType  # 2
-ANSWER_SOURCE_API: AnswerSource.ValueType  # 3
-Global___AnswerSource: _TypeAlias = AnswerSource  # noqa: Y015
+RESPONSE_SOURCE_UNSPECIFIED: ResponseSource.ValueType  # 0
+RESPONSE_SOURCE_PAGE: ResponseSource.ValueType  # 1
+RESPONSE_SOURCE_REPLY: ResponseSource.ValueType  # 2
+RESPONSE_SOURCE_API: ResponseSource.ValueType  # 3
+Global___ResponseSource: _TypeAlias = ResponseSource  # noqa: Y015
 
 class _ScoreWindow:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -259,7 +259,7 @@ class InviteNow(_message.Message):
 Global___InviteNow: _TypeAlias = InviteNow  # noqa: Y015
 
 @_typing.final
-class RecordAnswer(_message.Message):
+class RecordResponse(_message.Message):
     """A response arrived."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -275,7 +275,7 @@ class RecordAnswer(_message.Message):
     """Score on the survey's scale."""
     comment: _builtins.str
     """Comment; personal data, may be empty."""
-    source: Global___AnswerSource.ValueType
+    source: Global___ResponseSource.ValueType
     """Source."""
     @_builtins.property
     def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Response]:
@@ -287,7 +287,7 @@ class RecordAnswer(_message.Message):
         invitation_id: _builtins.str = ...,
         score: _builtins.int = ...,
         comment: _builtins.str = ...,
-        source: Global___AnswerSource.ValueType = ...,
+        source: Global___ResponseSource.ValueType = ...,
         responses: _abc.Iterable[Global___Response] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -296,7 +296,7 @@ class RecordAnswer(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RecordAnswer: _TypeAlias = RecordAnswer  # noqa: Y015
+Global___RecordResponse: _TypeAlias = RecordResponse  # noqa: Y015
 
 @_typing.final
 class RecordInvitationSent(_message.Message):
@@ -446,8 +446,8 @@ class FeedbackCommand(_message.Message):
         """See InviteNow."""
 
     @_builtins.property
-    def answer(self) -> Global___RecordAnswer:
-        """See RecordAnswer."""
+    def answer(self) -> Global___RecordResponse:
+        """See RecordResponse."""
 
     @_builtins.property
     def sent(self) -> Global___RecordInvitationSent:
@@ -474,7 +474,7 @@ class FeedbackCommand(_message.Message):
         issued_at_ms: _builtins.int = ...,
         consider: Global___ConsiderInvitation | None = ...,
         invite: Global___InviteNow | None = ...,
-        answer: Global___RecordAnswer | None = ...,
+        answer: Global___RecordResponse | None = ...,
         sent: Global___RecordInvitationSent | None = ...,
         contact: Global___RecordContact | None = ...,
         recovery: Global___RecordRecovery | None = ...,
@@ -601,7 +601,7 @@ class InvitationDue(_message.Message):
 Global___InvitationDue: _TypeAlias = InvitationDue  # noqa: Y015
 
 @_typing.final
-class AnswerCounted(_message.Message):
+class ResponseCounted(_message.Message):
     """A response was counted."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -628,7 +628,7 @@ class AnswerCounted(_message.Message):
     """Score."""
     comment: _builtins.str
     """Comment; personal data."""
-    source: Global___AnswerSource.ValueType
+    source: Global___ResponseSource.ValueType
     """Source."""
     day: _builtins.str
     """Day of the invitation, ISO 8601."""
@@ -656,7 +656,7 @@ class AnswerCounted(_message.Message):
         kind: _config_pb2.SurveyKind.ValueType = ...,
         score: _builtins.int = ...,
         comment: _builtins.str = ...,
-        source: Global___AnswerSource.ValueType = ...,
+        source: Global___ResponseSource.ValueType = ...,
         subject: Global___Subject | None = ...,
         day: _builtins.str = ...,
         responses: _abc.Iterable[Global___Response] | None = ...,
@@ -670,10 +670,10 @@ class AnswerCounted(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AnswerCounted: _TypeAlias = AnswerCounted  # noqa: Y015
+Global___ResponseCounted: _TypeAlias = ResponseCounted  # noqa: Y015
 
 @_typing.final
-class AnswerAmended(_message.Message):
+class ResponseAmended(_message.Message):
     """A counted response was amended. Scores count `answer` instead of `before`."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -681,18 +681,18 @@ class AnswerAmended(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def answer(self) -> Global___AnswerCounted:
+    def answer(self) -> Global___ResponseCounted:
         """The response that counts now."""
 
     @_builtins.property
-    def before(self) -> Global___AnswerCounted:
+    def before(self) -> Global___ResponseCounted:
         """The response that counted before."""
 
     def __init__(
         self,
         *,
-        answer: Global___AnswerCounted | None = ...,
-        before: Global___AnswerCounted | None = ...,
+        answer: Global___ResponseCounted | None = ...,
+        before: Global___ResponseCounted | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "before", b"before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -700,7 +700,7 @@ class AnswerAmended(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AnswerAmended: _TypeAlias = AnswerAmended  # noqa: Y015
+Global___ResponseAmended: _TypeAlias = ResponseAmended  # noqa: Y015
 
 @_typing.final
 class ReminderDue(_message.Message):
@@ -727,7 +727,7 @@ class ReminderDue(_message.Message):
 Global___ReminderDue: _TypeAlias = ReminderDue  # noqa: Y015
 
 @_typing.final
-class AnswerRefused(_message.Message):
+class ResponseRefused(_message.Message):
     """A response was refused."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -752,7 +752,7 @@ class AnswerRefused(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AnswerRefused: _TypeAlias = AnswerRefused  # noqa: Y015
+Global___ResponseRefused: _TypeAlias = ResponseRefused  # noqa: Y015
 
 @_typing.final
 class InvitationWithdrawn(_message.Message):
@@ -958,7 +958,7 @@ Global___PersonalDataErased: _TypeAlias = PersonalDataErased  # noqa: Y015
 
 @_typing.final
 class FeedbackRecord(_message.Message):
-    """One record of feedback.answers.v1; keyed by person_id."""
+    """One record of feedback.responses.v1; keyed by person_id."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -999,12 +999,12 @@ class FeedbackRecord(_message.Message):
         """See InvitationSkipped."""
 
     @_builtins.property
-    def answered(self) -> Global___AnswerCounted:
-        """See AnswerCounted."""
+    def answered(self) -> Global___ResponseCounted:
+        """See ResponseCounted."""
 
     @_builtins.property
-    def refused(self) -> Global___AnswerRefused:
-        """See AnswerRefused."""
+    def refused(self) -> Global___ResponseRefused:
+        """See ResponseRefused."""
 
     @_builtins.property
     def expired(self) -> Global___InvitationExpired:
@@ -1015,8 +1015,8 @@ class FeedbackRecord(_message.Message):
         """See InvitationDue."""
 
     @_builtins.property
-    def amended(self) -> Global___AnswerAmended:
-        """See AnswerAmended."""
+    def amended(self) -> Global___ResponseAmended:
+        """See ResponseAmended."""
 
     @_builtins.property
     def reminder(self) -> Global___ReminderDue:
@@ -1051,11 +1051,11 @@ class FeedbackRecord(_message.Message):
         occurred_at_ms: _builtins.int = ...,
         invited: Global___InvitationCreated | None = ...,
         skipped: Global___InvitationSkipped | None = ...,
-        answered: Global___AnswerCounted | None = ...,
-        refused: Global___AnswerRefused | None = ...,
+        answered: Global___ResponseCounted | None = ...,
+        refused: Global___ResponseRefused | None = ...,
         expired: Global___InvitationExpired | None = ...,
         due: Global___InvitationDue | None = ...,
-        amended: Global___AnswerAmended | None = ...,
+        amended: Global___ResponseAmended | None = ...,
         reminder: Global___ReminderDue | None = ...,
         withdrawn: Global___InvitationWithdrawn | None = ...,
         settled: Global___ContactSettled | None = ...,
@@ -1118,7 +1118,7 @@ Global___Dimension: _TypeAlias = Dimension  # noqa: Y015
 
 @_typing.final
 class ScoreRecord(_message.Message):
-    """One record of feedback.scores.v1 (compacted): the counts of all invitations and responses of a dimension in one partition of feedback.answers.v1.
+    """One record of feedback.scores.v1 (compacted): the counts of all invitations and responses of a dimension in one partition of feedback.responses.v1.
     The score of a dimension is the sum over the partitions.
     """
 
@@ -1157,7 +1157,7 @@ class ScoreRecord(_message.Message):
     computed_at_ms: _builtins.int
     """Time of the computation, in milliseconds since the Unix epoch."""
     partition: _builtins.int
-    """Partition of feedback.answers.v1 that is counted here."""
+    """Partition of feedback.responses.v1 that is counted here."""
     next_offset: _builtins.int
     """Offset after the last counted record. The histogram includes all records below it."""
     responded: _builtins.int
@@ -1253,7 +1253,7 @@ class InviteResponse(_message.Message):
 Global___InviteResponse: _TypeAlias = InviteResponse  # noqa: Y015
 
 @_typing.final
-class SubmitAnswerRequest(_message.Message):
+class SubmitSurveyResponseRequest(_message.Message):
     """Asks to count a response."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1298,10 +1298,10 @@ class SubmitAnswerRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SubmitAnswerRequest: _TypeAlias = SubmitAnswerRequest  # noqa: Y015
+Global___SubmitSurveyResponseRequest: _TypeAlias = SubmitSurveyResponseRequest  # noqa: Y015
 
 @_typing.final
-class SubmitAnswerResponse(_message.Message):
+class SubmitSurveyResponseResponse(_message.Message):
     """The response is durable."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1315,7 +1315,7 @@ class SubmitAnswerResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SubmitAnswerResponse: _TypeAlias = SubmitAnswerResponse  # noqa: Y015
+Global___SubmitSurveyResponseResponse: _TypeAlias = SubmitSurveyResponseResponse  # noqa: Y015
 
 @_typing.final
 class GetScoresRequest(_message.Message):
@@ -1391,7 +1391,7 @@ class Score(_message.Message):
     invited: _builtins.int
     """Number of invitations in the dimension."""
     withheld: _builtins.bool
-    """True when there are fewer responses than the tenant's `least_answers`. The estimate then has `n` only."""
+    """True when there are fewer responses than the tenant's `least_responses`. The estimate then has `n` only."""
     @_builtins.property
     def dimension(self) -> Global___Dimension:
         """The dimension."""
@@ -1524,7 +1524,7 @@ class Trend(_message.Message):
     measure: _builtins.str
     """Measure, as in Score."""
     withheld: _builtins.bool
-    """True when either window has fewer responses than the tenant's `least_answers`. The windows are then not compared."""
+    """True when either window has fewer responses than the tenant's `least_responses`. The windows are then not compared."""
     p: _builtins.float
     """Probability of a difference at least as large if nothing has changed."""
     p_adjusted: _builtins.float
@@ -1608,7 +1608,7 @@ class GetTrendsResponse(_message.Message):
 Global___GetTrendsResponse: _TypeAlias = GetTrendsResponse  # noqa: Y015
 
 @_typing.final
-class ListAnswersRequest(_message.Message):
+class ListSurveyResponsesRequest(_message.Message):
     """Asks for responses."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1651,10 +1651,10 @@ class ListAnswersRequest(_message.Message):
     _WhichOneofArgType__score_at_most: _TypeAlias = _typing.Literal["_score_at_most", b"_score_at_most"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__score_at_most) -> _WhichOneofReturnType__score_at_most | None: ...
 
-Global___ListAnswersRequest: _TypeAlias = ListAnswersRequest  # noqa: Y015
+Global___ListSurveyResponsesRequest: _TypeAlias = ListSurveyResponsesRequest  # noqa: Y015
 
 @_typing.final
-class AnswerView(_message.Message):
+class ResponseView(_message.Message):
     """A response as readers see it."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1662,7 +1662,7 @@ class AnswerView(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def answer(self) -> Global___AnswerCounted:
+    def answer(self) -> Global___ResponseCounted:
         """The response."""
 
     @_builtins.property
@@ -1672,7 +1672,7 @@ class AnswerView(_message.Message):
     def __init__(
         self,
         *,
-        answer: Global___AnswerCounted | None = ...,
+        answer: Global___ResponseCounted | None = ...,
         occurred_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "occurred_at", b"occurred_at"]  # noqa: Y015
@@ -1681,10 +1681,10 @@ class AnswerView(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AnswerView: _TypeAlias = AnswerView  # noqa: Y015
+Global___ResponseView: _TypeAlias = ResponseView  # noqa: Y015
 
 @_typing.final
-class ListAnswersResponse(_message.Message):
+class ListSurveyResponsesResponse(_message.Message):
     """Responses."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1692,7 +1692,7 @@ class ListAnswersResponse(_message.Message):
     ANSWERS_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___AnswerView]:
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResponseView]:
         """The newest first."""
 
     @_builtins.property
@@ -1702,7 +1702,7 @@ class ListAnswersResponse(_message.Message):
     def __init__(
         self,
         *,
-        answers: _abc.Iterable[Global___AnswerView] | None = ...,
+        answers: _abc.Iterable[Global___ResponseView] | None = ...,
         page: _types_pb2.PageInfo | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
@@ -1711,10 +1711,10 @@ class ListAnswersResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListAnswersResponse: _TypeAlias = ListAnswersResponse  # noqa: Y015
+Global___ListSurveyResponsesResponse: _TypeAlias = ListSurveyResponsesResponse  # noqa: Y015
 
 @_typing.final
-class WatchAnswersRequest(_message.Message):
+class WatchSurveyResponsesRequest(_message.Message):
     """Asks for responses as they arrive."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1747,23 +1747,23 @@ class WatchAnswersRequest(_message.Message):
     _WhichOneofArgType__score_at_most: _TypeAlias = _typing.Literal["_score_at_most", b"_score_at_most"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__score_at_most) -> _WhichOneofReturnType__score_at_most | None: ...
 
-Global___WatchAnswersRequest: _TypeAlias = WatchAnswersRequest  # noqa: Y015
+Global___WatchSurveyResponsesRequest: _TypeAlias = WatchSurveyResponsesRequest  # noqa: Y015
 
 @_typing.final
-class WatchAnswersResponse(_message.Message):
+class WatchSurveyResponsesResponse(_message.Message):
     """A response."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ANSWER_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def answer(self) -> Global___AnswerView:
+    def answer(self) -> Global___ResponseView:
         """The response."""
 
     def __init__(
         self,
         *,
-        answer: Global___AnswerView | None = ...,
+        answer: Global___ResponseView | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -1771,4 +1771,4 @@ class WatchAnswersResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___WatchAnswersResponse: _TypeAlias = WatchAnswersResponse  # noqa: Y015
+Global___WatchSurveyResponsesResponse: _TypeAlias = WatchSurveyResponsesResponse  # noqa: Y015

@@ -40,10 +40,10 @@ class FeedbackServiceStub:
                 request_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.InviteRequest.SerializeToString,
                 response_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.InviteResponse.FromString,
                 _registered_method=True)
-        self.SubmitAnswer = channel.unary_unary(
-                '/chapar.feedback.v1.FeedbackService/SubmitAnswer',
-                request_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.SubmitAnswerRequest.SerializeToString,
-                response_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.SubmitAnswerResponse.FromString,
+        self.SubmitSurveyResponse = channel.unary_unary(
+                '/chapar.feedback.v1.FeedbackService/SubmitSurveyResponse',
+                request_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.SubmitSurveyResponseRequest.SerializeToString,
+                response_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.SubmitSurveyResponseResponse.FromString,
                 _registered_method=True)
         self.GetScores = channel.unary_unary(
                 '/chapar.feedback.v1.FeedbackService/GetScores',
@@ -55,15 +55,15 @@ class FeedbackServiceStub:
                 request_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetTrendsRequest.SerializeToString,
                 response_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetTrendsResponse.FromString,
                 _registered_method=True)
-        self.ListAnswers = channel.unary_unary(
-                '/chapar.feedback.v1.FeedbackService/ListAnswers',
-                request_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListAnswersRequest.SerializeToString,
-                response_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListAnswersResponse.FromString,
+        self.ListSurveyResponses = channel.unary_unary(
+                '/chapar.feedback.v1.FeedbackService/ListSurveyResponses',
+                request_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListSurveyResponsesRequest.SerializeToString,
+                response_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListSurveyResponsesResponse.FromString,
                 _registered_method=True)
-        self.WatchAnswers = channel.unary_stream(
-                '/chapar.feedback.v1.FeedbackService/WatchAnswers',
-                request_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.WatchAnswersRequest.SerializeToString,
-                response_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.WatchAnswersResponse.FromString,
+        self.WatchSurveyResponses = channel.unary_stream(
+                '/chapar.feedback.v1.FeedbackService/WatchSurveyResponses',
+                request_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.WatchSurveyResponsesRequest.SerializeToString,
+                response_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.WatchSurveyResponsesResponse.FromString,
                 _registered_method=True)
 
 
@@ -78,7 +78,7 @@ class FeedbackServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def SubmitAnswer(self, request, context):
+    def SubmitSurveyResponse(self, request, context):
         """Submits a response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -99,14 +99,14 @@ class FeedbackServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListAnswers(self, request, context):
+    def ListSurveyResponses(self, request, context):
         """Lists responses, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def WatchAnswers(self, request, context):
+    def WatchSurveyResponses(self, request, context):
         """Sends responses as they arrive.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -121,10 +121,10 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
                     request_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.InviteRequest.FromString,
                     response_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.InviteResponse.SerializeToString,
             ),
-            'SubmitAnswer': grpc.unary_unary_rpc_method_handler(
-                    servicer.SubmitAnswer,
-                    request_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.SubmitAnswerRequest.FromString,
-                    response_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.SubmitAnswerResponse.SerializeToString,
+            'SubmitSurveyResponse': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitSurveyResponse,
+                    request_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.SubmitSurveyResponseRequest.FromString,
+                    response_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.SubmitSurveyResponseResponse.SerializeToString,
             ),
             'GetScores': grpc.unary_unary_rpc_method_handler(
                     servicer.GetScores,
@@ -136,15 +136,15 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
                     request_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetTrendsRequest.FromString,
                     response_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetTrendsResponse.SerializeToString,
             ),
-            'ListAnswers': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListAnswers,
-                    request_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListAnswersRequest.FromString,
-                    response_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListAnswersResponse.SerializeToString,
+            'ListSurveyResponses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSurveyResponses,
+                    request_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListSurveyResponsesRequest.FromString,
+                    response_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListSurveyResponsesResponse.SerializeToString,
             ),
-            'WatchAnswers': grpc.unary_stream_rpc_method_handler(
-                    servicer.WatchAnswers,
-                    request_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.WatchAnswersRequest.FromString,
-                    response_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.WatchAnswersResponse.SerializeToString,
+            'WatchSurveyResponses': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSurveyResponses,
+                    request_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.WatchSurveyResponsesRequest.FromString,
+                    response_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.WatchSurveyResponsesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -186,7 +186,7 @@ class FeedbackService:
             _registered_method=True)
 
     @staticmethod
-    def SubmitAnswer(request,
+    def SubmitSurveyResponse(request,
             target,
             options=(),
             channel_credentials=None,
@@ -199,9 +199,9 @@ class FeedbackService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/chapar.feedback.v1.FeedbackService/SubmitAnswer',
-            chapar_dot_feedback_dot_v1_dot_feedback__pb2.SubmitAnswerRequest.SerializeToString,
-            chapar_dot_feedback_dot_v1_dot_feedback__pb2.SubmitAnswerResponse.FromString,
+            '/chapar.feedback.v1.FeedbackService/SubmitSurveyResponse',
+            chapar_dot_feedback_dot_v1_dot_feedback__pb2.SubmitSurveyResponseRequest.SerializeToString,
+            chapar_dot_feedback_dot_v1_dot_feedback__pb2.SubmitSurveyResponseResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -267,7 +267,7 @@ class FeedbackService:
             _registered_method=True)
 
     @staticmethod
-    def ListAnswers(request,
+    def ListSurveyResponses(request,
             target,
             options=(),
             channel_credentials=None,
@@ -280,9 +280,9 @@ class FeedbackService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/chapar.feedback.v1.FeedbackService/ListAnswers',
-            chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListAnswersRequest.SerializeToString,
-            chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListAnswersResponse.FromString,
+            '/chapar.feedback.v1.FeedbackService/ListSurveyResponses',
+            chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListSurveyResponsesRequest.SerializeToString,
+            chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListSurveyResponsesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -294,7 +294,7 @@ class FeedbackService:
             _registered_method=True)
 
     @staticmethod
-    def WatchAnswers(request,
+    def WatchSurveyResponses(request,
             target,
             options=(),
             channel_credentials=None,
@@ -307,9 +307,9 @@ class FeedbackService:
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/chapar.feedback.v1.FeedbackService/WatchAnswers',
-            chapar_dot_feedback_dot_v1_dot_feedback__pb2.WatchAnswersRequest.SerializeToString,
-            chapar_dot_feedback_dot_v1_dot_feedback__pb2.WatchAnswersResponse.FromString,
+            '/chapar.feedback.v1.FeedbackService/WatchSurveyResponses',
+            chapar_dot_feedback_dot_v1_dot_feedback__pb2.WatchSurveyResponsesRequest.SerializeToString,
+            chapar_dot_feedback_dot_v1_dot_feedback__pb2.WatchSurveyResponsesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,15 +35,15 @@ class FeedbackServiceStub:
     def __new__(cls, channel: _aio.Channel) -> FeedbackServiceAsyncStub: ...
     Invite: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.InviteRequest, _feedback_pb2.InviteResponse]
     """Invites a customer on request."""
-    SubmitAnswer: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.SubmitAnswerRequest, _feedback_pb2.SubmitAnswerResponse]
+    SubmitSurveyResponse: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.SubmitSurveyResponseRequest, _feedback_pb2.SubmitSurveyResponseResponse]
     """Submits a response."""
     GetScores: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.GetScoresRequest, _feedback_pb2.GetScoresResponse]
     """Returns scores with sample size and interval."""
     GetTrends: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.GetTrendsRequest, _feedback_pb2.GetTrendsResponse]
     """Compares the scores of one window with those of the previous window."""
-    ListAnswers: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.ListAnswersRequest, _feedback_pb2.ListAnswersResponse]
+    ListSurveyResponses: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.ListSurveyResponsesRequest, _feedback_pb2.ListSurveyResponsesResponse]
     """Lists responses, the newest first."""
-    WatchAnswers: _grpc.UnaryStreamMultiCallable[_feedback_pb2.WatchAnswersRequest, _feedback_pb2.WatchAnswersResponse]
+    WatchSurveyResponses: _grpc.UnaryStreamMultiCallable[_feedback_pb2.WatchSurveyResponsesRequest, _feedback_pb2.WatchSurveyResponsesResponse]
     """Sends responses as they arrive."""
 
 @_typing.type_check_only
@@ -53,15 +53,15 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Invite: _aio.UnaryUnaryMultiCallable[_feedback_pb2.InviteRequest, _feedback_pb2.InviteResponse]  # type: ignore[assignment]
     """Invites a customer on request."""
-    SubmitAnswer: _aio.UnaryUnaryMultiCallable[_feedback_pb2.SubmitAnswerRequest, _feedback_pb2.SubmitAnswerResponse]  # type: ignore[assignment]
+    SubmitSurveyResponse: _aio.UnaryUnaryMultiCallable[_feedback_pb2.SubmitSurveyResponseRequest, _feedback_pb2.SubmitSurveyResponseResponse]  # type: ignore[assignment]
     """Submits a response."""
     GetScores: _aio.UnaryUnaryMultiCallable[_feedback_pb2.GetScoresRequest, _feedback_pb2.GetScoresResponse]  # type: ignore[assignment]
     """Returns scores with sample size and interval."""
     GetTrends: _aio.UnaryUnaryMultiCallable[_feedback_pb2.GetTrendsRequest, _feedback_pb2.GetTrendsResponse]  # type: ignore[assignment]
     """Compares the scores of one window with those of the previous window."""
-    ListAnswers: _aio.UnaryUnaryMultiCallable[_feedback_pb2.ListAnswersRequest, _feedback_pb2.ListAnswersResponse]  # type: ignore[assignment]
+    ListSurveyResponses: _aio.UnaryUnaryMultiCallable[_feedback_pb2.ListSurveyResponsesRequest, _feedback_pb2.ListSurveyResponsesResponse]  # type: ignore[assignment]
     """Lists responses, the newest first."""
-    WatchAnswers: _aio.UnaryStreamMultiCallable[_feedback_pb2.WatchAnswersRequest, _feedback_pb2.WatchAnswersResponse]  # type: ignore[assignment]
+    WatchSurveyResponses: _aio.UnaryStreamMultiCallable[_feedback_pb2.WatchSurveyResponsesRequest, _feedback_pb2.WatchSurveyResponsesResponse]  # type: ignore[assignment]
     """Sends responses as they arrive."""
 
 class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -76,11 +76,11 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         """Invites a customer on request."""
 
     @_abc_1.abstractmethod
-    def SubmitAnswer(
+    def SubmitSurveyResponse(
         self,
-        request: _feedback_pb2.SubmitAnswerRequest,
+        request: _feedback_pb2.SubmitSurveyResponseRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_feedback_pb2.SubmitAnswerResponse, _abc.Awaitable[_feedback_pb2.SubmitAnswerResponse]]:
+    ) -> _typing.Union[_feedback_pb2.SubmitSurveyResponseResponse, _abc.Awaitable[_feedback_pb2.SubmitSurveyResponseResponse]]:
         """Submits a response."""
 
     @_abc_1.abstractmethod
@@ -100,19 +100,19 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         """Compares the scores of one window with those of the previous window."""
 
     @_abc_1.abstractmethod
-    def ListAnswers(
+    def ListSurveyResponses(
         self,
-        request: _feedback_pb2.ListAnswersRequest,
+        request: _feedback_pb2.ListSurveyResponsesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_feedback_pb2.ListAnswersResponse, _abc.Awaitable[_feedback_pb2.ListAnswersResponse]]:
+    ) -> _typing.Union[_feedback_pb2.ListSurveyResponsesResponse, _abc.Awaitable[_feedback_pb2.ListSurveyResponsesResponse]]:
         """Lists responses, the newest first."""
 
     @_abc_1.abstractmethod
-    def WatchAnswers(
+    def WatchSurveyResponses(
         self,
-        request: _feedback_pb2.WatchAnswersRequest,
+        request: _feedback_pb2.WatchSurveyResponsesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_feedback_pb2.WatchAnswersResponse], _abc.AsyncIterator[_feedback_pb2.WatchAnswersResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_feedback_pb2.WatchSurveyResponsesResponse], _abc.AsyncIterator[_feedback_pb2.WatchSurveyResponsesResponse]]:
         """Sends responses as they arrive."""
 
 def add_FeedbackServiceServicer_to_server(servicer: FeedbackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

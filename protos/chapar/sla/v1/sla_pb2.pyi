@@ -938,7 +938,7 @@ class MeasureRow(_message.Message):
     RESPONSE_FIELD_NUMBER: _builtins.int
     RESOLUTION_FIELD_NUMBER: _builtins.int
     REPEAT_CONTACTS_FIELD_NUMBER: _builtins.int
-    PROMISES_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
     contacts: _builtins.int
     """Number of interactions that were queued for the first time."""
     completed: _builtins.int
@@ -972,7 +972,7 @@ class MeasureRow(_message.Message):
         """Repeat contacts over contacts. A contact is a repeat when the same person's previous one is younger than the window."""
 
     @_builtins.property
-    def promises(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attainment]:
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attainment]:
         """How targets were met, by target."""
 
     def __init__(
@@ -988,11 +988,11 @@ class MeasureRow(_message.Message):
         response: Global___Durations | None = ...,
         resolution: Global___Durations | None = ...,
         repeat_contacts: _types_pb2.Estimate | None = ...,
-        promises: _abc.Iterable[Global___Attainment] | None = ...,
+        targets: _abc.Iterable[Global___Attainment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_response", b"first_response", "key", b"key", "pick_up", b"pick_up", "repeat_contacts", b"repeat_contacts", "resolution", b"resolution", "response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "cancelled", b"cancelled", "completed", b"completed", "contacts", b"contacts", "first_response", b"first_response", "key", b"key", "pick_up", b"pick_up", "promises", b"promises", "repeat_contacts", b"repeat_contacts", "resolution", b"resolution", "response", b"response"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "cancelled", b"cancelled", "completed", b"completed", "contacts", b"contacts", "first_response", b"first_response", "key", b"key", "pick_up", b"pick_up", "repeat_contacts", b"repeat_contacts", "resolution", b"resolution", "response", b"response", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -21,8 +21,8 @@ def counting(document: Document) -> None:
     c = document.configuration
     if c.week_begins and c.week_begins not in _WEEKDAYS:
         document.find("WEEKDAY", f"`week_begins` must be one of {', '.join(_WEEKDAYS)}", "week_begins")
-    if c.least_answers < 0:
-        document.find("LEAST_ANSWERS", "`least_answers` can't be negative", "least_answers")
+    if c.least_responses < 0:
+        document.find("LEAST_ANSWERS", "`least_responses` can't be negative", "least_responses")
     if c.first_contact_window_ms > _LONGEST_WINDOW_MS:
         document.find(
             "FIRST_CONTACT_WINDOW",

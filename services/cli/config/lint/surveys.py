@@ -120,8 +120,8 @@ def _times(document: Document, survey: config_pb2.Survey, index: int) -> None:
     if survey.delay_ms >= expiry:
         message = "the delay before the invitation is at least as long as the time to respond; is that intended?"
         document.find("DELAY_BEYOND_EXPIRY", message, *here, "delay_ms", severity="warning")
-    if survey.first_answer_stands and survey.amend_for_ms > 0:
-        message = "`amend_for` has no effect with `first_answer_stands`"
+    if survey.first_response_counts and survey.amend_for_ms > 0:
+        message = "`amend_for` has no effect with `first_response_counts`"
         document.find("AMENDS_NOTHING", message, *here, "amend_for_ms", severity="warning")
 
 

@@ -28,7 +28,7 @@ CONVERSATIONS: Final = "conversations.v1"
 ROUTING: Final = "routing.events.v1"
 DEADLINES: Final = "sla.events.v1"
 DELIVERIES: Final = "deliveries.v1"
-FEEDBACKS: Final = "feedback.answers.v1"
+FEEDBACKS: Final = "feedback.responses.v1"
 AUDIT: Final = "audit.v1"
 TOPICS: Final = (CONVERSATIONS, ROUTING, DEADLINES, DELIVERIES, FEEDBACKS, AUDIT)
 
@@ -48,7 +48,7 @@ def fact(record: Record, keys: Keys) -> Fact | None:
                 found = _conversation(opened(records_pb2.ConversationRecord.FromString(raw)), record.offset)
             case "deliveries.v1":
                 found = _delivery(opened(records_pb2.DeliveryRecord.FromString(raw)), record.offset)
-            case "feedback.answers.v1":
+            case "feedback.responses.v1":
                 found = _feedback(opened(feedback_pb2.FeedbackRecord.FromString(raw)), record.offset)
             case "routing.events.v1":
                 found = routed(raw, record.offset)
@@ -262,7 +262,7 @@ def _feedback(record: feedback_pb2.FeedbackRecord, offset: int) -> Fact | None:
         return step(FEEDBACK, record, kind, *ids, position=offset, reason=reason, details=details)
 
     def asked(
-        kind: str, of: feedback_pb2.InvitationCreated | feedback_pb2.AnswerCounted | feedback_pb2.InvitationExpired
+        kind: str, of: feedback_pb2.InvitationCreated | feedback_pb2.ResponseCounted | feedback_pb2.InvitationExpired
     ) -> rows.Answer:
         about = of.subject
         return rows.Answer(
@@ -298,7 +298,7 @@ def _feedback(record: feedback_pb2.FeedbackRecord, offset: int) -> Fact | None:
             kind = word(config_pb2.SurveyKind.Name, counted.kind, "SURVEY_KIND_")
             answer = asked(kind, counted)
             answer.state, answer.score, answer.answered_at_ms = "answered", counted.score, at
-            answer.source = word(feedback_pb2.AnswerSource.Name, counted.source, "ANSWER_SOURCE_")
+            answer.source = word(feedback_pb2.ResponseSource.Name, counted.source, "RESPONSE_SOURCE_")
             details = {
                 "invitation": answer.invitation_id,
                 "survey": answer.survey,
@@ -307,7 +307,7 @@ def _feedback(record: feedback_pb2.FeedbackRecord, offset: int) -> Fact | None:
                 "by": answer.source,
             }
             return Fact(
-                event("AnswerCounted" if which == "answered" else "AnswerAmended", counted.subject, **details),
+                event("ResponseCounted" if which == "answered" else "ResponseAmended", counted.subject, **details),
                 rows.Asked(answer),
                 "",
                 answer.invitation_id,
@@ -349,6 +349,6 @@ def _feedback(record: feedback_pb2.FeedbackRecord, offset: int) -> Fact | None:
             return Fact(event("InvitationSkipped", about, record.skipped.reason), None)
         case "refused":
             invitation_id = identifier(record.refused.invitation_id)
-            happened = event("AnswerRefused", feedback_pb2.Subject(), record.refused.reason, invitation=invitation_id)
+            happened = event("ResponseRefused", feedback_pb2.Subject(), record.refused.reason, invitation=invitation_id)
             return Fact(happened, rows.Declined(invitation_id), "", invitation_id)
     raise Unreadable("UNKNOWN_KIND")

@@ -39,9 +39,9 @@ def test_each_event_is_in_the_story_of_the_scored_interaction(which: dict[str, o
 @pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 1, 0), (1, 0, 1)])
 def test_the_amended_answer_is_the_one_that_is_shown(order: tuple[int, ...]) -> None:
     """Whichever record comes first, and however often."""
-    first = pb.AnswerCounted(invitation_id="v", kind=1, score=1, subject=ABOUT, revision=1)  # type: ignore[arg-type] # CSAT
-    second = pb.AnswerCounted(invitation_id="v", kind=1, score=5, subject=ABOUT, revision=2)  # type: ignore[arg-type] # CSAT
-    facts = [told(1, answered=first), told(2, amended=pb.AnswerAmended(answer=second, before=first))]
+    first = pb.ResponseCounted(invitation_id="v", kind=1, score=1, subject=ABOUT, revision=1)  # type: ignore[arg-type] # CSAT
+    second = pb.ResponseCounted(invitation_id="v", kind=1, score=5, subject=ABOUT, revision=2)  # type: ignore[arg-type] # CSAT
+    facts = [told(1, answered=first), told(2, amended=pb.ResponseAmended(answer=second, before=first))]
     rows = Rows()
     for index in order:
         rows.fold([facts[index]])

@@ -25,7 +25,7 @@ TEXT: Final = "feedback.answered.text"
 
 
 def notices(record: pb.FeedbackRecord, webhooks: Mapping[str, Endpoint], how: Counting) -> list[WebhookNotice]:
-    """Return the notices of one record of feedback.answers.v1."""
+    """Return the notices of one record of feedback.responses.v1."""
     answer = counted_answer(record)
     if answer is not None:
         named = frozenset[str]().union(*(how.routes.get(category, frozenset()) for category in answer.categories))
@@ -55,7 +55,7 @@ def _notice(record: pb.FeedbackRecord, hook: str, event: str, data: Mapping[str,
     )
 
 
-def _answered(answer: pb.AnswerCounted, record: pb.FeedbackRecord, *, texts: bool) -> dict[str, Any]:
+def _answered(answer: pb.ResponseCounted, record: pb.FeedbackRecord, *, texts: bool) -> dict[str, Any]:
     about = answer.subject
     told: dict[str, Any] = {
         "invitation_id": answer.invitation_id,
