@@ -203,7 +203,7 @@ def test_every_variable_that_the_code_reads_is_on_the_page() -> None:
 def test_every_secret_and_setting_of_a_channel_is_on_the_page() -> None:
     """Each name that ingest reads from a channel account is in the list of the section ChannelAccount."""
     read = re.compile(
-        r"""account\.(?:setting|secret|required)\("(\w+)"|settings\.get\("(\w+)"|(?:needed|\.get)\([\w. ,]*account, "(\w+)"\)"""
+        r"""account\.(?:setting|secret|required)\("(\w+)"|settings\.get\("(\w+)"|(?:require_secret|\.get)\([\w. ,]*account, "(\w+)"\)"""
     )
     sources = (ROOT / "services/ingest").rglob("*.py")
     names = {

@@ -16,15 +16,17 @@ WALKED: Final = (
     "services/chassis/privacy/*.py",
     "services/ingest/domain/**/*.py",
     "services/ingest/adapters/**/*.py",
-    "services/ingest/adapters/history/*.py",
-    "services/ingest/translate_*.py",
+    "services/ingest/translate/*.py",
+    "services/ingest/lanes/*.py",
     "services/feedback/adapters/*.py",
     "services/feedback/domain/*.py",
-    "services/feedback/adapters/handlers.py",
-    "services/feedback/translate*.py",
+    "services/feedback/lanes/*.py",
+    "services/feedback/translate/*.py",
     "services/router/adapters/*.py",
+    "services/router/lanes/*.py",
     "services/router/translate/*.py",
     "services/sla/adapters/*.py",
+    "services/sla/lanes/*.py",
     "services/sla/translate/*.py",
 )
 
@@ -41,7 +43,7 @@ _MODULES: Final = {
         " chassis.kafka.clients chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.pinned chassis.outgoing"
         " chassis.privacy.settings chassis.secrets chassis.settings chassis.tokens.minting chassis.tokens.refusals"
         " chassis.tokens.roles chassis.tokens.settings chassis.topics feedback.adapters.analytics_faust"
-        " ingest.adapters.edges.required_secrets ingest.history.database router.adapters.outcomes router.adapters.partitions"
+        " ingest.adapters.edges.required_secrets ingest.adapters.history.database router.adapters.outcomes router.adapters.partitions"
         " router.translate.numbers"
     ),
     _CONFIGURED: (
@@ -53,29 +55,31 @@ _MODULES: Final = {
         "ingest.domain.flights"
         " chassis.audit chassis.audit_refusals chassis.grpc.audited chassis.byte_budget chassis.connections"
         " chassis.grpc.request_bytes chassis.grpc.tenant_pace chassis.pacing"
-        " chassis.privacy.keyring ingest.history.fair_reads ingest.adapters.edges.turns router.adapters.boards"
+        " chassis.privacy.keyring ingest.adapters.history.fair_reads ingest.adapters.edges.turns router.adapters.boards"
         " chassis.privacy.keystore chassis.privacy.lanes chassis.tokens.remote chassis.tokens.revocations chassis.tokens.sources"
-        " feedback.adapters.subjects_grpc feedback.domain.contacts feedback.domain.desk feedback.domain.people"
+        " feedback.adapters.subjects_grpc feedback.domain.contacts feedback.domain.invitation_policy feedback.domain.people"
         " feedback.domain.recovery feedback.domain.scores feedback.domain.windows ingest.adapters.edges.agent_queues"
-        " ingest.adapters.edges.door ingest.adapters.edges.erasure ingest.adapters.edges.grpc_audit"
+        " ingest.adapters.edges.ingress_limiter ingest.adapters.edges.erasure ingest.adapters.edges.grpc_audit"
         " ingest.adapters.edges.lane_questions ingest.adapters.edges.tenant_quota ingest.adapters.edges.webchat_gate"
         " ingest.adapters.edges.webchat_history ingest.adapters.edges.webchat_hub ingest.adapters.out.worker"
         " ingest.domain.attempts ingest.domain.belongings ingest.domain.conversations ingest.domain.decisions"
-        " ingest.domain.deliveries ingest.domain.fair_queue ingest.domain.flights ingest.domain.follow_ups ingest.domain.halts ingest.domain.lifetime"
+        " ingest.domain.deliveries ingest.domain.fair_queue ingest.domain.flights ingest.domain.follow_ups ingest.domain.account_breaker ingest.domain.lifetime"
         " ingest.domain.limits ingest.domain.origin ingest.domain.reach ingest.domain.reply_routes ingest.domain.seen"
-        " ingest.history.audit_reader ingest.history.queries ingest.history.store router.adapters.command_bus"
-        " router.adapters.desk_session router.adapters.mutations router.adapters.pool_names router.adapters.shard_metrics"
-        " router.adapters.shards router.translate.effects router.translate.views sla.adapters.insight_model"
+        " ingest.adapters.history.audit_reader ingest.adapters.history.queries ingest.adapters.history.store router.adapters.command_bus"
+        " router.adapters.desk_session router.adapters.mutations router.adapters.pool_names router.lanes.shard_metrics"
+        " router.lanes.shards router.translate.effects router.translate.views sla.adapters.analytics_model"
         " sla.adapters.measures_service sla.adapters.read_model sla.translate.events sla.translate.measure_views"
         " ingest.domain.shared_pace"
     ),
     _LOG: (
+        "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
+        " ingest.lanes.relay ingest.lanes.sender ingest.lanes.sender_counters ingest.lanes.timers "
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
-        " chassis.privacy.fields chassis.privacy.master chassis.privacy.sealing chassis.questions feedback.adapters.counting_desk"
-        " feedback.adapters.relay_lane feedback.adapters.score_log feedback.adapters.survey_lane feedback.adapters.webhook_responses"
-        " feedback.translate feedback.translate_counting feedback.translate_scores feedback.translate_survey ingest.domain.intake"
-        " ingest.history.mapping_audit ingest.history.mapping_routing ingest.translate_edges ingest.translate_erasure"
-        " router.adapters.feed router.adapters.shard router.translate.commands sla.adapters.broadcast sla.adapters.lane"
+        " chassis.privacy.fields chassis.privacy.master chassis.privacy.sealing chassis.questions feedback.lanes.outcome_tracker"
+        " feedback.lanes.relay feedback.adapters.score_log feedback.lanes.survey feedback.adapters.webhook_responses"
+        " feedback.translate.records feedback.translate.counting feedback.translate.scores feedback.translate.survey ingest.domain.intake"
+        " ingest.adapters.history.mapping_audit ingest.adapters.history.mapping_routing ingest.translate.edges ingest.translate.erasure"
+        " router.adapters.feed router.lanes.shard router.translate.commands sla.adapters.broadcast sla.lanes.deadlines"
         " sla.adapters.notices"
     ),
     _CALLS: (
@@ -85,7 +89,7 @@ _MODULES: Final = {
         " ingest.adapters.edges.mail_dns ingest.adapters.edges.mail_workers ingest.adapters.edges.publisher"
         " ingest.adapters.edges.worker_process"
         " ingest.adapters.edges.smtp_in ingest.adapters.edges.smtp_session ingest.adapters.edges.telegram_in"
-        " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.history.reader"
+        " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.adapters.history.reader"
     ),
 }
 _FUNCTIONS: Final = {
@@ -95,32 +99,32 @@ _FUNCTIONS: Final = {
         " chassis.grpc.auth.Rule.missing chassis.grpc.auth.rule_of chassis.http.proxies.networks_of chassis.keys.tenant_key"
         " chassis.logs.configure_logging chassis.logs.get_logger chassis.tokens.verifier.Verifier.from_secret"
         " chassis.tokens.verifier.Verifier.from_settings chassis.tracing.Tracing.annotate chassis.tracing.Tracing.span"
-        " chassis.tracing.Tracing.start feedback.adapters.links.link_key feedback.handlers.Answering.refuse"
-        " feedback.handlers.filled ingest.domain.channel_rules.channel_rules ingest.domain.sending.backoff_ms"
-        " ingest.history.cursor.encode ingest.history.story.step router.adapters.paging.after_agent sla.translate.views.cursor_of"
+        " chassis.tracing.Tracing.start feedback.adapters.links.link_key feedback.adapters.handlers.Answering.refuse"
+        " feedback.adapters.handlers.filled ingest.domain.channel_rules.channel_rules ingest.domain.sending.backoff_ms"
+        " ingest.adapters.history.cursor.encode ingest.adapters.history.story.step router.adapters.paging.after_agent sla.translate.views.cursor_of"
         " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of"
     ),
     _ID: (
-        "chassis.logs.bind chassis.logs.bound feedback.adapters.kept.asked_key feedback.adapters.kept.invitation_key"
+        "chassis.logs.bind chassis.logs.bound feedback.translate.kept.asked_key feedback.translate.kept.invitation_key"
         " ingest.domain.normalise.message.Collected.add ingest.domain.normalise.webchat.issue_token"
         " ingest.domain.reply_token.message_id ingest.domain.reply_token.reply_token"
-        " ingest.translate_lanes.IntakeState.customer_key ingest.translate_lanes.IntakeState.customer_owner"
-        " ingest.translate_lanes.IntakeState.seen_key ingest.translate_lanes.routing_key"
-        " ingest.translate_sender.SenderState.seen_key ingest.translate_sender.SenderState.thread_key"
-        " ingest.translate_sender.never_sent router.translate.codec.entity_key router.translate.desk.to_routing"
-        " sla.translate.insight_state.contact_key sla.translate.insight_state.story_key sla.translate.state.plan_key"
+        " ingest.translate.lanes.IntakeState.customer_key ingest.translate.lanes.IntakeState.customer_owner"
+        " ingest.translate.lanes.IntakeState.seen_key ingest.translate.lanes.routing_key"
+        " ingest.translate.sender.SenderState.seen_key ingest.translate.sender.SenderState.thread_key"
+        " ingest.translate.sender.never_sent router.translate.codec.entity_key router.translate.desk.to_routing"
+        " sla.translate.analytics_state.contact_key sla.translate.analytics_state.story_key sla.translate.state.plan_key"
         " sla.translate.state.version_key sla.translate.state.work_key"
     ),
     _LOG: (
         "chassis.grpc.status.from_status chassis.kafka.changelog.Restored.apply chassis.kafka.changelog.read_changelog"
-        " ingest.translate_lanes.answer_command ingest.translate_lanes.conversation_record ingest.translate_lanes.customer_message"
-        " ingest.translate_lanes.request_record ingest.translate_lanes.routing_command ingest.translate_sender.dead_letter"
-        " ingest.translate_sender.delivery_record ingest.translate_sender.finished_record sla.translate.insight_state.restore"
+        " ingest.translate.lanes.answer_command ingest.translate.lanes.conversation_record ingest.translate.lanes.customer_message"
+        " ingest.translate.lanes.request_record ingest.translate.lanes.routing_command ingest.translate.sender.dead_letter"
+        " ingest.translate.sender.delivery_record ingest.translate.sender.finished_record sla.translate.analytics_state.restore"
     ),
     _CALLS: (
         "chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"
         " chassis.tokens.verifier.Verifier.prepare chassis.webhooks.attempt feedback.adapters.page_form.Form.answer"
-        " feedback.adapters.page_form.Form.missing feedback.adapters.page_form.Form.shown feedback.handlers.Answering.submit"
+        " feedback.adapters.page_form.Form.missing feedback.adapters.page_form.Form.shown feedback.adapters.handlers.Answering.submit"
         " ingest.adapters.edges.grpc_submit.Submitter.submit ingest.adapters.edges.smtp_data.Collector.refuse"
         " ingest.adapters.out.http.post_json ingest.domain.normalise.webchat.visitor ingest.domain.retry_classes.smtp"
         " ingest.domain.retry_classes.telegram ingest.domain.retry_classes.webhook ingest.domain.retry_classes.whatsapp"

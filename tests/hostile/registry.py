@@ -381,7 +381,7 @@ ENTRIES: Final = (
           _state(lambda key, value: (codec.decode(value), codec.decode(b"\x01" + value), codec.parse_key(value)), b""), "bytes"),
     Entry(_named("services.sla.translate.state", "decode", "tally_key_of"),
           _state(lambda key, value: state.decode(key + value[:64], value), b"w/", b"p/", b"t/", b"v/", b""), "bytes"),
-    Entry(_named("services.sla.translate.insight_state", "decode", "flow_key_of"),
+    Entry(_named("services.sla.translate.analytics_state", "decode", "flow_key_of"),
           _state(lambda key, value: analytics_state.decode(key + value[:64], value), b"o/", b"c/", b"f/", b"q/", b"m/"), "bytes"),
     Entry((*_named("services.ingest.translate.lanes", "IntakeState.customer", "IntakeState.chunk", "IntakeState.seen_owner"),
            *_named("services.ingest.translate.sender", "SenderState.thread", "SenderState.chunk", "SenderState.seen_owner")),

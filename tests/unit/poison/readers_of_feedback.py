@@ -92,14 +92,14 @@ FEEDBACK_READERS: tuple[Reader, ...] = (
         "feedback relay",
         "routing.events.v1",
         router_pb2.RoutingEvent,
-        "feedback/adapters/relay_lane.py",
+        "feedback/lanes/relay.py",
         lambda: LaneReader(feedback_relay_factory, "routing.events.v1"),
     ),
     Reader(
         "feedback survey",
         "feedback.commands.v1",
         feedback_pb2.FeedbackCommand,
-        "feedback/adapters/survey_lane.py",
+        "feedback/lanes/survey.py",
         lambda: LaneReader(survey_factory(_programmes(), Metrics(), AnyKey()), "feedback.commands.v1"),
     ),
     Reader(

@@ -99,11 +99,11 @@ INGEST_READERS: tuple[Reader, ...] = (
         "ingest web chat",
         "conversations.v1",
         ingest_pb2.ConversationRecord,
-        "ingest/wiring.py",
+        "ingest/wiring/__init__.py",
         lambda: guarded(WebchatHub(AnyKey(), a_poison()).take),
     ),
     *(
-        Reader(f"ingest history {topic}", topic, schema, "ingest/history/projection.py", _history)
+        Reader(f"ingest history {topic}", topic, schema, "ingest/adapters/history/projection.py", _history)
         for topic, schema in (
             ("conversations.v1", ingest_pb2.ConversationRecord),
             ("routing.events.v1", router_pb2.RoutingEvent),
@@ -124,8 +124,8 @@ INGEST_READERS: tuple[Reader, ...] = (
         "ingest configuration",
         "config.v1",
         config_pb2.TenantConfiguration,
-        "ingest/wiring.py",
+        "ingest/wiring/__init__.py",
         lambda: configuration_reader(decode_accounts, ConfiguredAccounts().replace),
     ),
-    Reader("ingest policies", "config.v1", config_pb2.TenantConfiguration, "ingest/wiring.py", _policies),
+    Reader("ingest policies", "config.v1", config_pb2.TenantConfiguration, "ingest/wiring/__init__.py", _policies),
 )

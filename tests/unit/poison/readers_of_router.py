@@ -44,6 +44,6 @@ def _feed() -> Take:
 
 
 ROUTER_READERS: tuple[Reader, ...] = (
-    Reader("router shard", "routing.commands.v1", router_pb2.RoutingCommand, "router/adapters/shard.py", _router),
+    Reader("router shard", "routing.commands.v1", router_pb2.RoutingCommand, "router/lanes/shard.py", _router),
     Reader("router gateway", "gateway.feed.v1", router_pb2.FeedRecord, "router/adapters/feed.py", _feed),
 )

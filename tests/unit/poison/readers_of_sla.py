@@ -59,7 +59,7 @@ def _read_model() -> Take:
 
 
 SLA_READERS: tuple[Reader, ...] = (
-    Reader("sla lane", "routing.events.v1", router_pb2.RoutingEvent, "sla/adapters/lane.py", _sla_lane),
+    Reader("sla lane", "routing.events.v1", router_pb2.RoutingEvent, "sla/lanes/deadlines.py", _sla_lane),
     Reader(
         "sla read model",
         "sla.state.v1",
