@@ -20,7 +20,7 @@ SAMPLE ?= 150
 SEED ?= 1
 SECONDS ?= 60
 
-.PHONY: help run demo test quick bench bench-engine bench-feedback bench-hostile bench-sla compiled references mutants fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts image deploy-checks checks clean
+.PHONY: help run demo test test-tooling quick bench bench-engine bench-feedback bench-hostile bench-sla compiled references mutants fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts image deploy-checks checks clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ demo: .venv/.ready ## run everything with simulated customers and agents; ends a
 
 test: .venv/.ready ## run all tests that one machine can run
 	$(BIN)/pytest tests/architecture tests/unit tests/contract tests/flow tests/integration tests/e2e tests/chaos
+
+test-tooling: .venv/.ready ## tests of the benches and of the mutation tooling, which the product does not need
+	$(BIN)/pytest tests/tooling
 
 quick: .venv/.ready ## run the fast tests only (seconds)
 	$(BIN)/pytest -q -m "not kafka and not slow and not chaos and not postgres" tests/architecture tests/unit tests/contract tests/flow

@@ -70,7 +70,7 @@ class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 def prepare(stages: Sequence[Stage]) -> None:
     """Import what the tests import, except the mutated files and the tests themselves; and check that the stages
     pass."""
-    settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate), database=None)
+    settings.register_profile("mutants", deadline=None, phases=(Phase.explicit, Phase.generate), database=None)
     settings.load_profile("mutants")  # the smallest example is not needed
     for stage in stages:
         with _Report() as report:

@@ -219,7 +219,7 @@ async def test_forged_expired_and_foreign_links_and_unknown_paths_look_the_same(
     assert metrics.value("chapar_feedback_responses_total", "", "forged") == 6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_any_changed_link_is_not_found(data: st.DataObject) -> None:
     """Letters changed, parts cut, swapped and doubled, claims of another kind or tenant under a wrong key: all get

@@ -164,5 +164,5 @@ class IntakeLaws(RuleBasedStateMachine):
             assert len(self.router.enqueued) > before or left, message_id
 
 
-IntakeLaws.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+IntakeLaws.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
 TestIntakeLaws = IntakeLaws.TestCase

@@ -142,5 +142,5 @@ class SendingLaws(RuleBasedStateMachine):
         assert all(state in (2, 3, 4) for state in last.values())
 
 
-SendingLaws.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+SendingLaws.TestCase.settings = settings(max_examples=20, stateful_step_count=30)
 TestSendingLaws = SendingLaws.TestCase

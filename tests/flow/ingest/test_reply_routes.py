@@ -280,5 +280,5 @@ class Routes(RuleBasedStateMachine):
             assert answered_at(self.world, conversation) == address
 
 
-Routes.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+Routes.TestCase.settings = settings(max_examples=30, stateful_step_count=25)
 TestRoutes = Routes.TestCase

@@ -128,7 +128,7 @@ MESSAGES = {
 }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps)
 def test_a_takeover_after_every_step_changes_nothing(drawn: list[tuple[str, str, int, int]]) -> None:
     """The same events without and with a loss of memory after each step give the same occurrences and the same

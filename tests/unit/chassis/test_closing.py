@@ -48,7 +48,7 @@ def noting(name: str, called: list[str]) -> Step:
     return name, close
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from(sorted(CLOSERS)), max_size=4))
 def test_every_step_has_its_turn_and_failures_are_counted(names: list[str]) -> None:
     """This holds if a step raises, hangs, is cancelled, or ignores its cancellation."""

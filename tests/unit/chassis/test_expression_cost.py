@@ -182,7 +182,7 @@ INPUT = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @example("labels.map(x, labels.map(y, x + y)) == []")
 @example(f"{ones(400)}.map(x, x) == [1]")
 @given(EXPRESSIONS)
@@ -215,7 +215,7 @@ def _seconds(program: Program) -> float:
     return min(spent)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=200) | st.text(alphabet="()[]{}'\"\\.,:?!-+=&|<>ab01rb \n/", max_size=60))
 def test_any_text_is_estimated_or_refused(source: str) -> None:
     """Any text gives an estimate or a refusal, and no other exception."""
@@ -226,7 +226,7 @@ def test_any_text_is_estimated_or_refused(source: str) -> None:
     assert estimate(source).steps <= MOST_STEPS
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet="ab()[]{}|*+?^$.\\w1,9dpPi:<>=-", max_size=60))
 def test_any_pattern_is_weighed_or_refused(pattern: str) -> None:
     """More text never costs less."""

@@ -165,7 +165,7 @@ FIELDS = st.sampled_from(["kty", "crv", "alg", "use", "key_ops", "kid", "x", "y"
 
 
 @given(st.sampled_from(sorted(KEYS)), st.dictionaries(FIELDS, JSON, max_size=3))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_key_set_breaks_the_reader(name: str, changes: dict[str, Any]) -> None:
     """The result is keys or a refusal; each key has an algorithm that fits its kind."""
     try:

@@ -116,7 +116,7 @@ def test_a_rule_without_words_is_refused() -> None:
         rule("x", ["!", " "])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.text(max_size=300))
 def test_any_text_has_the_same_categories_each_time_and_its_key_is_its_own_key(text: str) -> None:
     """This holds for any text."""

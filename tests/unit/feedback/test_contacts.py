@@ -19,7 +19,7 @@ def oracle(times: list[int]) -> dict[str, bool]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.integers(0, 60), max_size=12), st.data())
 def test_the_lane_settles_what_the_oracle_settles(gaps: list[int], data: st.DataObject) -> None:
     """Each first contact is settled once, whenever the lane advances, over restores, with every contact reported

@@ -271,5 +271,5 @@ class DeskMachine(RuleBasedStateMachine):
         assert len(self.changelog) == invitations + people
 
 
-DeskMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+DeskMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
 TestDesk = pytest.mark.timeout(60)(DeskMachine.TestCase)

@@ -55,7 +55,7 @@ def test_comments_lose_misleading_characters_and_keep_their_spelling(raw: str, s
     assert clean_comment(raw) == stored
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text())
 def test_cleaning_is_idempotent_and_always_storable(text: str) -> None:
     """And it is never longer than allowed."""
@@ -84,7 +84,7 @@ def test_an_expired_link_is_refused(links: SignedLinks, clock: ManualClock) -> N
     assert links.read(token) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 400), st.sampled_from("Aab0_-.é\x00"))
 def test_a_link_changed_anywhere_is_refused(place: int, letter: str) -> None:
     """One changed letter is enough. (The last letter of a signature has spare bits: the same bytes are the same
@@ -116,7 +116,7 @@ def test_other_tokens_are_refused_as_links(links: SignedLinks) -> None:
     assert links.read("a.b." + "c" * 5000) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_parser_of_commands(raw: bytes) -> None:
     """They are a command, or they are refused."""

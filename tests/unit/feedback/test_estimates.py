@@ -74,7 +74,7 @@ def test_an_unknown_response_rate_is_not_shown() -> None:
     assert (rate.value, rate.n) == (0.25, 4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(list(SCALES)), st.data())
 def test_every_interval_holds_its_value_and_stays_in_range(kind: SurveyKind, data: st.DataObject) -> None:
     """This holds for any histogram on the scale."""

@@ -40,7 +40,7 @@ def brute(quiet: Quiet, at_ms: int, zone: ZoneInfo) -> int:
     return at_ms
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(DAYS),
     st.integers(-24 * 60, 30 * 60),

@@ -37,7 +37,7 @@ def folds(book: Book) -> dict[Dimension, tuple[dict[int, int], int, int]]:
     return {d: (dict(fold.histogram), fold.invited, fold.responded) for d, fold in book.folds.items()}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SCORES, st.data())
 def test_redelivery_from_any_earlier_offset_changes_nothing(said: list[int | None], data: st.DataObject) -> None:
     """The log is read on, and sometimes from further back, as after a crash, into the same book or a restored one."""
@@ -69,7 +69,7 @@ def restored(book: Book) -> Book:
     return other
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=20))
 def test_an_amendment_gives_the_same_counts_as_the_final_response_alone(said: list[tuple[int, int]]) -> None:
     """This holds for the categories too, which may differ."""
@@ -154,7 +154,7 @@ def test_windows_expire_by_the_time_of_the_log_and_never_come_back() -> None:
     assert book.folds[Dimension(TENANT, SurveyKind.CSAT, "all")].answered == 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 90 * 24)), max_size=40), st.integers(0, 40))
 def test_a_book_restored_at_any_point_keeps_the_same_windows(said: list[tuple[int, int]], at: int) -> None:
     """Only the log decides retention: the result is the same with and without a crash and redelivery in the middle."""
@@ -181,7 +181,7 @@ def test_the_number_of_values_of_a_name_is_limited(monkeypatch: Any) -> None:
     assert counted == {"t0": 1, "t1": 1, "t2": 1, scores.OTHER: 2}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12), st.text(max_size=12))
 def test_keys_of_different_dimensions_differ_and_can_be_read(tenant: str, value: str, other: str, more: str) -> None:
     """This holds also if names contain the characters that join the parts of a key."""

@@ -56,7 +56,7 @@ def test_holm_is_that_of_the_worked_example() -> None:
     assert holm([]) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from([*SurveyKind]), st.data())
 def test_a_difference_lies_in_its_interval_and_turned_round_it_is_the_opposite(
     kind: SurveyKind, data: st.DataObject

@@ -55,7 +55,7 @@ def test_a_day_of_25_hours_has_25() -> None:
     assert end - begin == 25 * windows.HOUR_MS
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 4_000_000_000_000), st.sampled_from([TEHRAN, UTC]), st.integers(0, 6))
 def test_every_instant_is_in_its_window_and_windows_join(at_ms: int, zone: ZoneInfo, begins: int) -> None:
     """The window before ends where this one begins."""

@@ -31,7 +31,7 @@ def test_every_kept_input_is_taken(kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(raw=st.binary(max_size=500) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_an_answer_or_a_refusal(name: str, raw: bytes) -> None:
     """For any bytes, a function in the registry returns or refuses; it raises no other exception."""

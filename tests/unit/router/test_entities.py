@@ -29,7 +29,7 @@ from services.router.domain.pool.state import NOBODY, Agent, Interaction, Offer,
 from services.router.translate import codec
 from tests.unit.router.world import START, needs
 
-QUICK = settings(max_examples=30, deadline=None, derandomize=True, database=None)
+QUICK = settings(max_examples=30, derandomize=True, database=None)
 TEXTS = st.sampled_from(["", "a", "b", "چاپار"])
 NUMBERS = st.integers(0, 2**40)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)

@@ -99,7 +99,6 @@ def image(engine: Engine) -> dict[Any, Any]:
 
 @settings(
     max_examples=2_000 if os.environ.get("CHAPAR_HYPOTHESIS") == "deep" else 120,
-    deadline=None,
     derandomize=not os.environ.get("CHAPAR_HYPOTHESIS"),
     suppress_health_check=list(HealthCheck),
 )

@@ -353,7 +353,6 @@ class Routing(RuleBasedStateMachine):
 Routing.TestCase.settings = settings(
     max_examples=1_000 if os.environ.get("CHAPAR_HYPOTHESIS") == "deep" else 30,
     stateful_step_count=30,
-    deadline=None,
     derandomize=not os.environ.get("CHAPAR_HYPOTHESIS"),
     suppress_health_check=list(HealthCheck),
 )

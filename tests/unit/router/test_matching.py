@@ -290,7 +290,7 @@ def costs(draw: st.DrawFn) -> list[list[tuple[int, int]]]:
     return rows
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(costs())
 def test_no_other_assignment_costs_less(rows: list[list[tuple[int, int]]]) -> None:
     priced = [dict(row) for row in rows]
@@ -345,7 +345,7 @@ def burst(numbers: bytes) -> Pair:
     return pair
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.binary(min_size=200, max_size=200))
 def test_bursts_are_matched_as_the_oracle_does(numbers: bytes) -> None:
     """The naive engine compares every possible assignment of a burst: the same interactions are served by the same agents."""

@@ -37,7 +37,6 @@ def play(game: Game) -> Pair:
 
 SETTINGS = settings(
     max_examples=2_000 if os.environ.get("CHAPAR_HYPOTHESIS") == "deep" else 150,
-    deadline=None,
     derandomize=not os.environ.get("CHAPAR_HYPOTHESIS"),  # the same games each time; `deep` hunts for others
     suppress_health_check=list(HealthCheck),
     phases=[phase for phase in settings().phases if phase not in (Phase.target, Phase.explain)],

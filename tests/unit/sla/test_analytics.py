@@ -212,7 +212,7 @@ def lives(drawn: list[tuple[str, RoutingFactKind, int, str, int, bool]]) -> list
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(steps)
 def test_measures_equal_a_naive_count_of_the_facts(
     drawn: list[tuple[str, RoutingFactKind, int, str, int, bool]],

@@ -30,7 +30,7 @@ STEPS = st.lists(
     ),
     max_size=30,
 )
-LIVES = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LIVES = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 DECIDED = {OccurrenceKind.MET, OccurrenceKind.CANCELLED}
 
 

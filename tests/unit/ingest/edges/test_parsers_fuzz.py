@@ -20,7 +20,7 @@ from services.ingest.translate.edges import inbound_record
 
 ACCOUNT = Account("demo", "telegram", "main", {}, {}, "fa")
 PARSERS: list[Callable[[bytes], Parsed]] = [parse_update, parse_notification, parse_call]
-FAST = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FAST = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
 KEYS = [
     "update_id",

@@ -64,7 +64,7 @@ _QUEUES = sorted({(record.topic, record.partition) for record in _RECORDS})
 _EXPECTED = folded(_RECORDS)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 1 << 32))
 def test_any_interleaving_ends_in_the_same_rows(seed: int) -> None:
     """Each partition keeps its order; whichever is read first, the rows are the same."""
@@ -78,7 +78,7 @@ def test_any_interleaving_ends_in_the_same_rows(seed: int) -> None:
     assert folded(order) == _EXPECTED
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.permutations(range(6)))
 def test_the_later_epoch_wins(order: list[int]) -> None:
     """Routing events decide by their epoch, not by when they are read: queue, agent and state come from the last epoch."""
@@ -94,7 +94,7 @@ def test_the_later_epoch_wins(order: list[int]) -> None:
     assert (row.state, row.agent_id, row.queue, row.facts_epoch) == ("assigned", "sara", "support", 6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, len(_RECORDS) - 1), max_size=20))
 def test_repetitions_change_nothing(again: list[int]) -> None:
     """Records that come again, at whatever offset and in whatever order, are recognised by their event ids."""

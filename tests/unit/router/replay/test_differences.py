@@ -17,7 +17,7 @@ from tests.fakes.lane import finish
 from tests.unit.router.replay.lives import Step, live, lives
 from tests.unit.router.replay.recorded import MemoryLog, Recorded, a_configuration, an_event
 
-MODEST = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+MODEST = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 
 
 def difference(report: ShardReport) -> Difference:

@@ -12,7 +12,7 @@ from tests.fakes.lane import finish
 from tests.unit.router.replay.lives import Step, live, lives
 from tests.unit.router.replay.recorded import Recorded
 
-MODEST = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+MODEST = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 @MODEST

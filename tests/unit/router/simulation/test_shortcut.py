@@ -22,7 +22,7 @@ def a_plan(policy: PoolConfig | None = None, **more: Any) -> Plan:
     return make(a_scenario(**more), policy)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     agents=st.tuples(st.integers(1, 6), st.integers(0, 4)),
     gaps=st.lists(st.floats(0.001, 90_000), min_size=1, max_size=60),
