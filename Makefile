@@ -87,6 +87,7 @@ docs: .venv/.ready ## generate the reference tables and the schema from the code
 	$(BIN)/python -m docs.generate.licences > docs/licences.md
 	$(BIN)/python -m docs.generate.decisions > docs/decisions/README.md
 	$(BIN)/python -m docs.generate.configuration > docs/configuration.md
+	$(BIN)/python -m docs.generate.engine > docs/engine.md
 	$(BIN)/python -m docs.generate.picture
 	$(BIN)/chapar config schema > deploy/config/schema.json
 	$(BIN)/python -m services.router.simulation --schema > deploy/config/scenarios/schema.json

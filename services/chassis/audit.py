@@ -21,8 +21,8 @@ from services.chassis import ids
 from services.chassis.audit_refusals import Counted, Refusal, RefusalWindows
 from services.chassis.audit_rules import MOST_TARGETS, AuditRule, audit_rule_of, targets_of
 from services.chassis.clock import Clock
+from services.chassis.current_call import Call
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.grpc.context import Call
 from services.chassis.kafka.producer import BrokerUnavailable, RecordTooLarge
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics

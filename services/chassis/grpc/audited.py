@@ -13,9 +13,9 @@ from typing import Any
 
 from services.chassis.audit import AuditTrail
 from services.chassis.audit_rules import AuditRule
+from services.chassis.current_call import Call
 from services.chassis.errors import ChaparError
 from services.chassis.grpc.auth import CallerRefused
-from services.chassis.grpc.context import Call
 
 
 class AuditedCalls:

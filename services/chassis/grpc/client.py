@@ -18,9 +18,9 @@ from typing import Any
 
 import grpc
 
+from services.chassis.current_call import CURRENT, IDEMPOTENCY_KEY
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.auth import TENANT
-from services.chassis.grpc.context import CURRENT, IDEMPOTENCY_KEY
 from services.chassis.grpc.status import from_rpc_error
 from services.chassis.metrics import Metrics
 from services.chassis.tracing import inject_metadata

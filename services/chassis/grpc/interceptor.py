@@ -32,11 +32,11 @@ from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
 
 from services.chassis.audit_rules import audit_rule_of
+from services.chassis.current_call import CURRENT, IDEMPOTENCY_KEY, MAX_KEY_CHARS, Call
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.admission import Admission, CallKind, HeldSlot, Who
 from services.chassis.grpc.audited import AuditedCalls
 from services.chassis.grpc.auth import TENANT, Authorizer, CallerRefused
-from services.chassis.grpc.context import CURRENT, IDEMPOTENCY_KEY, MAX_KEY_CHARS, Call
 from services.chassis.grpc.field_limits import FieldLimits
 from services.chassis.grpc.peers import typed_names
 from services.chassis.grpc.refusal_hold import RefusalHold

@@ -8,8 +8,8 @@ import grpc
 from chapar.feedback.v1 import feedback_pb2 as pb
 from chapar.feedback.v1 import feedback_pb2_grpc
 from services.chassis.clock import Clock
+from services.chassis.current_call import current_tenant
 from services.chassis.errors import ChaparError, ErrorKind, invalid
-from services.chassis.grpc.context import current_tenant
 from services.chassis.ids import derive
 from services.feedback.adapters import scores_api
 from services.feedback.adapters.handlers import Answering, read_responses

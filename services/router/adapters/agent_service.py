@@ -13,8 +13,8 @@ from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
 from chapar.router.v1 import router_pb2_grpc
 from services.chassis.clock import Clock
+from services.chassis.current_call import current_caller, current_tenant
 from services.chassis.errors import ChaparError, ErrorKind, invalid
-from services.chassis.grpc.context import current_caller, current_tenant
 from services.chassis.grpc.requests import RequestRefused, with_refusals
 from services.chassis.ids import derive, random_id
 from services.chassis.lifecycle import leaves

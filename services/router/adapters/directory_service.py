@@ -7,8 +7,8 @@ import grpc
 
 from chapar.router.v1 import router_pb2 as api
 from chapar.router.v1 import router_pb2_grpc
+from services.chassis.current_call import current_tenant
 from services.chassis.errors import invalid
-from services.chassis.grpc.context import current_tenant
 from services.router.adapters.mutations import Mutations
 from services.router.adapters.outcomes import refusal
 from services.router.adapters.paging import after_agent, agent_of, size_of

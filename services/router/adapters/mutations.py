@@ -2,8 +2,8 @@
 
 from chapar.common.v1 import types_pb2
 from chapar.router.v1 import records_pb2 as pb
+from services.chassis.current_call import current_call, current_caller, current_tenant
 from services.chassis.errors import invalid
-from services.chassis.grpc.context import current_call, current_caller, current_tenant
 from services.chassis.ids import derive
 from services.router.adapters.outcomes import refusal
 from services.router.adapters.pool_names import pool_named

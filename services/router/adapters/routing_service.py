@@ -13,8 +13,8 @@ from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
 from chapar.router.v1 import router_pb2_grpc
 from services.chassis.clock import Clock
+from services.chassis.current_call import current_tenant
 from services.chassis.errors import invalid
-from services.chassis.grpc.context import current_tenant
 from services.router.adapters.boards import Boards
 from services.router.adapters.mutations import Mutations
 from services.router.adapters.outcomes import refusal

@@ -14,9 +14,9 @@ from typing import Any, Final, TypeVar
 import grpc
 from aiokafka.partitioner import murmur2
 
+from services.chassis.current_call import current_call
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import ClientTls, grpc_channel
-from services.chassis.grpc.context import current_call
 from services.chassis.grpc.status import from_rpc_error
 from services.chassis.kafka.clients import BrokerError, KafkaAccess
 from services.chassis.kafka.groups import GroupDirectory

@@ -10,8 +10,8 @@ from chapar.common.v1 import types_pb2
 from chapar.sla.v1 import sla_pb2 as sla
 from chapar.sla.v1 import sla_pb2_grpc
 from services.chassis.clock import Clock
+from services.chassis.current_call import current_tenant
 from services.chassis.errors import ChaparError, ErrorKind, invalid
-from services.chassis.grpc.context import current_tenant
 from services.sla.adapters.broadcast import Broadcast
 from services.sla.adapters.measures_service import Measures
 from services.sla.adapters.read_model import FIRST, MOST_RANKED, ReadModel

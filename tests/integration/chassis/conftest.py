@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
 from services.chassis.audit import AuditTrail
+from services.chassis.current_call import current_call, current_caller
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
-from services.chassis.grpc.context import current_call, current_caller
 from services.chassis.grpc.server import grpc_server
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service, serving

@@ -12,7 +12,7 @@ import grpc
 
 from chapar.router.v1 import router_pb2 as api
 from chapar.router.v1 import router_pb2_grpc
-from services.chassis.grpc.context import current_tenant
+from services.chassis.current_call import current_tenant
 from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.status import from_rpc_error
 from services.chassis.grpc_settings import GrpcLimits

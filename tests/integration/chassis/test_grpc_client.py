@@ -12,9 +12,9 @@ import grpc
 import pytest
 
 from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
+from services.chassis.current_call import CURRENT, Call
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import chapar_errors, for_tenant, grpc_channel, idempotent
-from services.chassis.grpc.context import CURRENT, Call
 from services.chassis.lifecycle import Service, serving
 from services.chassis.metrics import Metrics
 from services.chassis.settings import ServiceSettings

@@ -11,8 +11,8 @@ from chapar.ingest.v1 import ingest_pb2
 from services.chassis.audit import TOPIC, AuditTrail, hashed_key
 from services.chassis.audit_refusals import MOST_OF_A_GROUP, WINDOW_MS
 from services.chassis.audit_rules import MOST_TARGETS
+from services.chassis.current_call import Call
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.grpc.context import Call
 from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.metrics import Metrics
 from services.chassis.tokens import Caller

@@ -10,9 +10,9 @@ from chapar.audit.v1 import audit_pb2
 from chapar.ingest.v1 import ingest_pb2
 from chapar.router.v1 import router_pb2
 from services.chassis.audit import AuditTrail
+from services.chassis.current_call import Call
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.audited import AuditedCalls
-from services.chassis.grpc.context import Call
 from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.metrics import Metrics
 from services.chassis.tokens import Caller

@@ -3,8 +3,8 @@
 from typing import Any, Protocol
 
 from chapar.audit.v1 import audit_pb2, audit_pb2_grpc
+from services.chassis.current_call import current_tenant
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.grpc.context import current_tenant
 from services.ingest.adapters.edges.grpc_checks import optional, raise_for
 
 

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from services.chassis.current_call import current_caller, current_tenant
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.grpc.context import current_caller, current_tenant
 from services.chassis.grpc.requests import RequestRefused, with_refusals
 from services.chassis.tokens import Caller
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required

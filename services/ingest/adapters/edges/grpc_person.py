@@ -4,8 +4,8 @@ from typing import Any
 
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
 from services.chassis.clock import Clock
+from services.chassis.current_call import current_caller, current_tenant
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.grpc.context import current_caller, current_tenant
 from services.ingest.adapters.edges.erasure import PersonEraser
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.domain.normalise.message import Refusal
