@@ -45,7 +45,7 @@ from services.sla.adapters.telemetry import Telemetry
 from services.sla.domain.measures import DAY_MS
 from services.sla.lanes.deadlines import COMMANDS, EVENTS, SPEC, factory
 from services.sla.settings import SlaSettings
-from services.sla.translate.configuration import Promises, decode_promises
+from services.sla.translate.configuration import TenantPolicies, decode_policies
 
 NAME: Final = "sla"
 GRPC_NAME: Final = "chapar.sla.v1.SlaService"
@@ -69,7 +69,7 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
     failed = service.metrics.counter("chapar_sla_conditions_failed_total").labels()
     configuration = ConfigReader(
         kafka,
-        decode_promises(calendar_of, lambda _policy: failed.inc()),
+        decode_policies(calendar_of, lambda _policy: failed.inc()),
         on_change=lambda *_: known.set(),
         metrics=service.metrics,
     )
@@ -151,9 +151,9 @@ def topics(settings: SlaSettings) -> set[str]:
     return found
 
 
-def _webhooks_of(configured: Mapping[str, Promises], tenant: str) -> Mapping[str, Endpoint]:
-    promises = configured.get(tenant)
-    return promises.webhooks if promises else {}
+def _webhooks_of(configured: Mapping[str, TenantPolicies], tenant: str) -> Mapping[str, Endpoint]:
+    policies = configured.get(tenant)
+    return policies.webhooks if policies else {}
 
 
 async def _notify(

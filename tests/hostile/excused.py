@@ -114,7 +114,7 @@ _FUNCTIONS: Final = {
         " ingest.translate.sender.SenderState.seen_key ingest.translate.sender.SenderState.thread_key"
         " ingest.translate.sender.never_sent router.translate.codec.entity_key router.translate.desk.to_routing"
         " sla.translate.analytics_state.contact_key sla.translate.analytics_state.story_key sla.translate.state.plan_key"
-        " sla.translate.state.version_key sla.translate.state.work_key"
+        " sla.translate.state.version_key sla.translate.state.interaction_key"
     ),
     _LOG: (
         "chassis.grpc.status.from_status chassis.kafka.changelog.Restored.apply chassis.kafka.changelog.read_changelog"

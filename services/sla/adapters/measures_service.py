@@ -15,7 +15,7 @@ from services.sla.adapters.read_model import ReadModel
 from services.sla.domain.measures import DAY_MS, WHOLE_DAY
 from services.sla.domain.policy import Target
 from services.sla.domain.report import Asked, Group, backlog, kept, measured
-from services.sla.translate.configuration import Promises
+from services.sla.translate.configuration import TenantPolicies
 from services.sla.translate.measure_views import attainment, backlog_row, key, measure_row, service_level_response
 from services.sla.translate.views import group_cursor_of, group_of, timestamp
 
@@ -31,7 +31,7 @@ class Measures:
         self,
         model: ReadModel,
         clock: Clock,
-        running: Callable[[], Mapping[str, Promises]],
+        running: Callable[[], Mapping[str, TenantPolicies]],
         window_ms: int,
         contacts_kept_ms: int,
     ) -> None:

@@ -32,7 +32,7 @@ class ReadModel:
 
     def __init__(self, calendar_of: CalendarOf) -> None:
         self._calendar_of = calendar_of
-        self._works: dict[str, TrackedInteraction] = {}
+        self._interactions: dict[str, TrackedInteraction] = {}
         self._plans: dict[str, dict[int, Plan]] = {}
         self._tallies: dict[str, dict[tuple[int, TallyKey], Tally]] = {}
         self._by_risk: dict[str, list[Place]] = {}
@@ -52,7 +52,7 @@ class ReadModel:
         match state.decode(key, record.value):
             case TrackedInteraction() as interaction:
                 self._unlist(interaction.interaction_id)
-                self._works[interaction.interaction_id] = interaction
+                self._interactions[interaction.interaction_id] = interaction
                 self._list(interaction)
                 self.analytics.follow(record.partition, interaction)
             case Plan() as plan:
@@ -85,7 +85,7 @@ class ReadModel:
 
     def interaction(self, tenant: str, interaction_id: str) -> TrackedInteraction | None:
         """Return an interaction of this tenant, open or recently closed."""
-        interaction = self._works.get(interaction_id)
+        interaction = self._interactions.get(interaction_id)
         return interaction if interaction is not None and interaction.tenant == tenant else None
 
     def plan_of(self, interaction: TrackedInteraction) -> Plan | None:
@@ -105,7 +105,7 @@ class ReadModel:
             place = places[at]
             if place[0] > until_ms:
                 return
-            interaction = self._works[place[1]]
+            interaction = self._interactions[place[1]]
             if queue and interaction.queue != queue:
                 continue
             deadline = next(d for d in interaction.deadlines if d.target == place[2] and d.epoch == place[3])
@@ -131,7 +131,7 @@ class ReadModel:
         kind, name = key[:2], key[2:].decode("utf-8", "replace")
         if kind == b"w/":
             self._unlist(name)
-            self._works.pop(name, None)
+            self._interactions.pop(name, None)
             self.analytics.forget(name)
         elif kind == b"p/":
             kept = self._plans.get(name, {})
@@ -150,7 +150,7 @@ class ReadModel:
                 self._open[interaction.tenant, interaction.queue, interaction.channel, deadline.target] += 1
 
     def _unlist(self, interaction_id: str) -> None:
-        interaction = self._works.get(interaction_id)
+        interaction = self._interactions.get(interaction_id)
         if interaction is None:
             return
         places = self._by_risk.get(interaction.tenant, [])

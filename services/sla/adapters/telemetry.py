@@ -58,7 +58,7 @@ class Telemetry:
         return frozenset(self._owned)
 
     def committed(self, occurrences: list[Occurrence]) -> None:
-        """Count occurrences. See ports.Told."""
+        """Count occurrences. See ports.OnCommitted."""
         for o in occurrences:
             target, level = o.target.name, o.level.name
             if o.due_ms:

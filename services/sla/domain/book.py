@@ -54,7 +54,7 @@ class Book:
         """Restore a plan from the changelog. The plan may come after the interaction that uses it."""
         self.plans[plan.plan_id] = plan
 
-    def restore_work(self, interaction: TrackedInteraction) -> None:
+    def restore_interaction(self, interaction: TrackedInteraction) -> None:
         """Restore an interaction from the changelog."""
         self._share(interaction)
         self.interactions[interaction.interaction_id] = interaction

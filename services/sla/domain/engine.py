@@ -131,7 +131,7 @@ class Engine:
         warned = milestone.level is Level.NONE
         reason = "SHARE_USED" if warned else "LEVEL_PASSED"
 
-        def told(kind: OccurrenceKind, ordinal: int) -> Occurrence:
+        def made(kind: OccurrenceKind, ordinal: int) -> Occurrence:
             return occurrence(
                 kind,
                 interaction,
@@ -149,5 +149,5 @@ class Engine:
                 action=milestone.actions[ordinal - 1] if ordinal else None,
             )
 
-        first = told(OccurrenceKind.WARNED if warned else OccurrenceKind.BREACHED, 0)
-        return [first, *(told(OccurrenceKind.ESCALATED, at) for at in range(1, len(milestone.actions) + 1))]
+        first = made(OccurrenceKind.WARNED if warned else OccurrenceKind.BREACHED, 0)
+        return [first, *(made(OccurrenceKind.ESCALATED, at) for at in range(1, len(milestone.actions) + 1))]

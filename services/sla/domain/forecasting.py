@@ -206,10 +206,10 @@ class Forecasting:
         self._count(story, interaction.queue)
         self.changed_stories[interaction.interaction_id] = None
         self._arm(interaction, deadline, len(story.of(deadline.target, deadline.epoch)))
-        promise = (deadline.target, deadline.epoch)
-        if not plan.predict_probability or forecast < plan.predict_probability or promise in story.told:
+        instance = (deadline.target, deadline.epoch)
+        if not plan.predict_probability or forecast < plan.predict_probability or instance in story.reported:
             return []
-        story.told = (*story.told, promise)
+        story.reported = (*story.reported, instance)
         return [self._predicted(interaction, deadline, plan, forecast, now_ms)]
 
     def _affords(self, story: Story, now_ms: int) -> bool:
@@ -279,7 +279,7 @@ class Forecasting:
             return
         self._uncount(story)
         story.samples = tuple(s for s in story.samples if s.target is not target or s.epoch != epoch)
-        story.told = tuple(promise for promise in story.told if promise != (target, epoch))
+        story.reported = tuple(instance for instance in story.reported if instance != (target, epoch))
         self._open -= not story.samples
         self._count(story, interaction.queue)
         self.changed_stories[interaction.interaction_id] = None

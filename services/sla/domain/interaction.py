@@ -62,4 +62,4 @@ class Changes:
     plans: dict[str, None] = field(default_factory=dict)
     tallies: dict[TallyKey, None] = field(default_factory=dict)
     versions: dict[str, None] = field(default_factory=dict)
-    """Tenants whose new configuration version has been adopted."""
+    """Tenants whose open interactions have all been checked against a new configuration version."""

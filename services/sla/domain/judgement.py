@@ -27,7 +27,7 @@ class Judgement:
 
     def __init__(self, book: Book, interaction: TrackedInteraction, fact: RoutingFact, at_ms: int, now_ms: int) -> None:
         self._book = book
-        self._work = interaction
+        self._interaction = interaction
         self._fact = fact
         self._at_ms = at_ms
         self._now_ms = now_ms
@@ -35,7 +35,7 @@ class Judgement:
 
     def result(self) -> list[Occurrence]:
         """Apply the fact and return the occurrences."""
-        interaction = self._work
+        interaction = self._interaction
         match self._fact.kind:
             case RoutingFactKind.QUEUED:
                 self._book.hand(interaction, "")
@@ -72,20 +72,20 @@ class Judgement:
 
     def set(self, target: Target, since_ms: int, epoch: int = 1, reason: str = "") -> None:
         """Set a deadline, if the plan has the target."""
-        plan = self._book.plans[self._work.plan_id].target(target)
+        plan = self._book.plans[self._interaction.plan_id].target(target)
         if plan is not None:
-            deadline = dl.start(plan, epoch, since_ms, self._book.time_of(self._work))
+            deadline = dl.start(plan, epoch, since_ms, self._book.time_of(self._interaction))
             self._add(deadline, reason or self._fact.kind.name)
 
     def _add(self, deadline: Deadline, reason: str) -> None:
-        self._work.deadlines.append(deadline)
+        self._interaction.deadlines.append(deadline)
         self._book.open_by_target[deadline.target] += 1
-        self._tell(OccurrenceKind.SET, deadline, reason)
+        self._report(OccurrenceKind.SET, deadline, reason)
 
     def _reopen(self) -> None:
         """Reopen a completed interaction that is queued again: decided deadlines stay decided, and the resolution
         clock continues with the time used so far."""
-        interaction = self._work
+        interaction = self._interaction
         if not interaction.closed_at_ms:
             return
         interaction.closed_at_ms, interaction.completed, interaction.customer_awaited = 0, False, False
@@ -96,42 +96,42 @@ class Judgement:
 
     def _start_now(self, reason: str) -> None:
         """End the wait for the agreed time: it has come, or an agent took the interaction before it."""
-        if self._work.scheduled:
-            self._work.scheduled = False
+        if self._interaction.scheduled:
+            self._interaction.scheduled = False
             self._hold("", reason)
 
     def _customer_messaged(self) -> None:
-        interaction = self._work
+        interaction = self._interaction
         if not interaction.customer_awaited:
             return  # no agent has replied yet: the running clock continues
         interaction.customer_awaited = False
         before = interaction.latest(Target.NEXT_RESPONSE)
         self.set(Target.NEXT_RESPONSE, self._at_ms, before.epoch + 1 if before else 1)
-        told = [d for d in interaction.deadlines if d.target is Target.NEXT_RESPONSE]
-        for old in told[:-KEPT_NEXT_RESPONSES]:
+        instances = [d for d in interaction.deadlines if d.target is Target.NEXT_RESPONSE]
+        for old in instances[:-KEPT_NEXT_RESPONSES]:
             interaction.deadlines.remove(old)
         self._hold("", "CUSTOMER_MESSAGED")
 
     def _hold(self, pausing: str, resuming: str) -> None:
         """Pause and resume clocks according to the current state of the interaction."""
-        interaction = self._work
+        interaction = self._interaction
         plan, time = self._book.plans[interaction.plan_id], self._book.time_of(interaction)
         for deadline in interaction.deadlines:
             still = plan.holds(deadline.target, awaited=interaction.customer_awaited, scheduled=interaction.scheduled)
             if still and deadline.state is State.RUNNING:
                 dl.pause(deadline, self._at_ms, time)
-                self._tell(OccurrenceKind.PAUSED, deadline, pausing)
+                self._report(OccurrenceKind.PAUSED, deadline, pausing)
             elif not still and deadline.state is State.PAUSED:
                 dl.resume(deadline, self._book.target_plan(interaction, deadline), self._at_ms, time)
-                self._tell(OccurrenceKind.RESUMED, deadline, resuming)
+                self._report(OccurrenceKind.RESUMED, deadline, resuming)
 
     def _fulfil(self, target: Target, reason: str) -> None:
-        deadline = self._work.latest(target)
+        deadline = self._interaction.latest(target)
         if deadline is None:
             return
         if deadline.open:
-            plan = self._book.target_plan(self._work, deadline)
-            tally = self._book.tally(self._work, target, self._now_ms)
+            plan = self._book.target_plan(self._interaction, deadline)
+            tally = self._book.tally(self._interaction, target, self._now_ms)
             deadline.met_level = dl.attained(deadline, plan)
             if deadline.met_level is Level.DESIRED:
                 tally.kept_desired += 1
@@ -140,25 +140,27 @@ class Judgement:
             self._decide(OccurrenceKind.MET, State.MET, deadline, reason)
         elif deadline.state is State.BREACHED and not deadline.late:
             deadline.late = True
-            self._book.tally(self._work, target, self._now_ms).late += 1
+            self._book.tally(self._interaction, target, self._now_ms).late += 1
 
     def _cancel_rest(self, reason: str, *, abandoned: bool) -> None:
-        for deadline in self._work.deadlines:
+        for deadline in self._interaction.deadlines:
             if deadline.open:
                 if abandoned:
-                    self._book.tally(self._work, deadline.target, self._now_ms).abandoned += 1
+                    self._book.tally(self._interaction, deadline.target, self._now_ms).abandoned += 1
                 self._decide(OccurrenceKind.CANCELLED, State.CANCELLED, deadline, reason)
-        self._book.close(self._work, self._now_ms)
+        self._book.close(self._interaction, self._now_ms)
 
     def _decide(self, kind: OccurrenceKind, state: State, deadline: Deadline, reason: str) -> None:
-        plan = self._book.target_plan(self._work, deadline)
+        plan = self._book.target_plan(self._interaction, deadline)
         dues = deadline.due_of(Level.DESIRED, plan), deadline.due_of(Level.ADEQUATE, plan)
-        dl.decide(deadline, state, self._at_ms, self._book.time_of(self._work))
+        dl.decide(deadline, state, self._at_ms, self._book.time_of(self._interaction))
         self._book.open_by_target[deadline.target] -= 1
-        self._tell(kind, deadline, reason, dues)
+        self._report(kind, deadline, reason, dues)
 
-    def _tell(self, kind: OccurrenceKind, deadline: Deadline, reason: str, dues: tuple[int, int] | None = None) -> None:
-        interaction = self._work
+    def _report(
+        self, kind: OccurrenceKind, deadline: Deadline, reason: str, dues: tuple[int, int] | None = None
+    ) -> None:
+        interaction = self._interaction
         plan = self._book.plans[interaction.plan_id]
         if dues is None:
             target = self._book.target_plan(interaction, deadline)

@@ -105,11 +105,11 @@ class _Change:
     """Moves one interaction from one plan to another."""
 
     def __init__(self, book: Book, interaction: TrackedInteraction, old: Plan, new: Plan, at_ms: int) -> None:
-        self._book, self._work, self._old, self._new, self._at_ms = book, interaction, old, new, at_ms
+        self._book, self._interaction, self._old, self._new, self._at_ms = book, interaction, old, new, at_ms
         self.found: list[Occurrence] = []
 
     def apply(self) -> None:
-        interaction, book = self._work, self._book
+        interaction, book = self._interaction, self._book
         time_before = book.time_of(interaction)
         kept: list[Deadline] = []
         for deadline in interaction.deadlines:
@@ -122,7 +122,7 @@ class _Change:
                 dues = deadline.due_of(Level.DESIRED, old), deadline.due_of(Level.ADEQUATE, old)
                 dl.decide(deadline, State.CANCELLED, self._at_ms, time_before)
                 book.open_by_target[deadline.target] -= 1
-                self._tell(OccurrenceKind.CANCELLED, deadline, self._old, dues)
+                self._report(OccurrenceKind.CANCELLED, deadline, self._old, dues)
         old_plan = self._old
         book.replan(interaction, self._new)
         interaction.deadlines = kept
@@ -144,12 +144,12 @@ class _Change:
             if starts:
                 dl.resume(deadline, new, self._at_ms, time)
             dues = deadline.due_of(Level.DESIRED, new), deadline.due_of(Level.ADEQUATE, new)
-            self._tell(OccurrenceKind.CHANGED, deadline, self._new, dues)
+            self._report(OccurrenceKind.CHANGED, deadline, self._new, dues)
             if stops or starts:
-                self._tell(OccurrenceKind.PAUSED if stops else OccurrenceKind.RESUMED, deadline, self._new, dues)
+                self._report(OccurrenceKind.PAUSED if stops else OccurrenceKind.RESUMED, deadline, self._new, dues)
 
-    def _tell(self, kind: OccurrenceKind, deadline: Deadline, plan: Plan, dues: tuple[int, int]) -> None:
-        interaction = self._work
+    def _report(self, kind: OccurrenceKind, deadline: Deadline, plan: Plan, dues: tuple[int, int]) -> None:
+        interaction = self._interaction
         changed = kind is OccurrenceKind.CHANGED and deadline.state is State.RUNNING
         self.found.append(
             occurrence(

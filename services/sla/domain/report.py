@@ -36,14 +36,14 @@ class Asked:
         begins = day * DAY_MS + (0 if slot == WHOLE_DAY else slot * SLOT_MS)
         return self.group_at(begins, begins + DAY_MS // 2 if slot == WHOLE_DAY else begins, queue, channel)
 
-    def group_at(self, begins_ms: int, stands_for_ms: int, queue: str, channel: str) -> Group | None:
+    def group_at(self, begins_ms: int, represents_ms: int, queue: str, channel: str) -> Group | None:
         """As `group`, for a count that began at one instant and is shown under another."""
         if not self.since_ms <= begins_ms < self.until_ms:
             return None
         if (self.queue and self.queue != queue) or (self.channel and self.channel != channel):
             return None
         return (
-            self.period(stands_for_ms) if self.period is not None else 0,
+            self.period(represents_ms) if self.period is not None else 0,
             queue if self.by_queue else "",
             channel if self.by_channel else "",
         )

@@ -44,7 +44,7 @@ class Story:
     """It was abandoned or cancelled: it is never reopened."""
     samples: tuple[Sample, ...] = ()
     """In the order in which they were made."""
-    told: tuple[tuple[Target, int], ...] = ()
+    reported: tuple[tuple[Target, int], ...] = ()
     """Deadlines (target and epoch) that were predicted to be breached. Each is reported once."""
     counted: str = ""
     """Queue under which the newest forecasts are counted."""

@@ -46,19 +46,19 @@ class DeadlineProcessor:
         self,
         book: Book,
         watermark: Watermark,
-        promises: Callable[[], Mapping[str, PolicyList]],
+        policies: Callable[[], Mapping[str, PolicyList]],
         on_committed: OnCommitted,
         analytics: Analytics | None = None,
         measured: Callable[[list[Noted]], None] | None = None,
     ) -> None:
-        """`promises`: returns the running configuration, by tenant; called once a batch. `on_committed` and `measured`:
+        """`policies`: returns the running configuration, by tenant; called once a batch. `on_committed` and `measured`:
         called with the occurrences and durations that were committed."""
         self.book = book
         self.analytics = Analytics(book, 600_000) if analytics is None else analytics
         self._engine = Engine(book)
-        self._adoption = PolicyChanges(book)
+        self._policy_changes = PolicyChanges(book)
         self._watermark = watermark
-        self._promises = promises
+        self._policies = policies
         self._in_force: Mapping[str, PolicyList] = {}
         self._on_committed = on_committed
         self._measured = measured
@@ -68,7 +68,7 @@ class DeadlineProcessor:
         """See Processor."""
         match state.decode(key, value):
             case TrackedInteraction() as interaction:
-                self.book.restore_work(interaction)
+                self.book.restore_interaction(interaction)
             case Plan() as plan:
                 self.book.restore_plan(plan)
             case state.KeptTally() as kept:
@@ -89,7 +89,7 @@ class DeadlineProcessor:
     def begin(self, now_ms: int) -> None:
         """See Processor. Takes the configuration that is in force for the whole batch."""
         self._now_ms = now_ms
-        self._in_force = self._promises()
+        self._in_force = self._policies()
 
     def handle(self, record: Record, outbox: Outbox) -> None:
         """See Processor."""
@@ -97,8 +97,8 @@ class DeadlineProcessor:
         self._watermark.read(record.timestamp_ms, self._now_ms)
         if fact is None:
             return
-        promises = self._in_force.get(fact.tenant)
-        found = self._engine.handle(fact, promises.policies if promises else (), self._now_ms)
+        policies = self._in_force.get(fact.tenant)
+        found = self._engine.handle(fact, policies.policies if policies else (), self._now_ms)
         self._emit(found + self.analytics.observe(fact, found, self._now_ms), outbox)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
@@ -108,7 +108,7 @@ class DeadlineProcessor:
         """See Processor."""
         until = self._watermark.until(self._now_ms)
         found = self._engine.advance(until, self._now_ms)
-        found += self._adoption.look(self._in_force, self._now_ms, _AT_ONCE)
+        found += self._policy_changes.look(self._in_force, self._now_ms, _AT_ONCE)
         found += self.analytics.look(found, self._now_ms)
         self._emit(found + self.analytics.advance(until, self._now_ms), outbox)
         changes, book = self.book.take_changes(), self.book
@@ -118,7 +118,7 @@ class DeadlineProcessor:
             _put(outbox, state.plan_key(plan_id), state.encode(plan) if plan else None)
         for interaction_id in changes.interactions:
             interaction = book.interactions.get(interaction_id)
-            _put(outbox, state.work_key(interaction_id), state.encode(interaction) if interaction else None)
+            _put(outbox, state.interaction_key(interaction_id), state.encode(interaction) if interaction else None)
         for key in changes.tallies:
             tally = book.tallies.get(key)
             _put(outbox, state.tally_key(key), state.encode(tally) if tally else None)
@@ -132,7 +132,7 @@ class DeadlineProcessor:
 
     def next_wakeup(self) -> int | None:
         """See Processor."""
-        if self._adoption.busy:
+        if self._policy_changes.busy:
             return self._now_ms + 1
         wanted = [at for at in (self.book.next_wakeup(), self.analytics.next_wakeup()) if at is not None]
         due = self._watermark.wakeup(min(wanted, default=None), self._now_ms)
@@ -163,7 +163,7 @@ def _put(outbox: Outbox, key: bytes, value: bytes | None) -> None:
 
 def factory(
     calendar_of: CalendarOf,
-    promises: Callable[[], Mapping[str, PolicyList]],
+    policies: Callable[[], Mapping[str, PolicyList]],
     on_committed: OnCommitted,
     *,
     forget_after_ms: int,
@@ -176,6 +176,6 @@ def factory(
     def make(_context: LaneContext) -> Processor:
         book = Book(calendar_of, forget_after_ms)
         analytics = Analytics(book, forget_after_ms, contacts_kept_ms)
-        return DeadlineProcessor(book, Watermark(settle_ms=settle_ms), promises, on_committed, analytics, measured)
+        return DeadlineProcessor(book, Watermark(settle_ms=settle_ms), policies, on_committed, analytics, measured)
 
     return make

@@ -18,6 +18,8 @@ from services.sla.domain.prediction import Model, Pulse
 from services.sla.domain.story import Story
 
 _STORY, _CONTACT, _FLOW, _PULSE, _MODEL = b"o/", b"c/", b"f/", b"q/", b"m/"
+_OLD_REPORTED: Final = msgspec.msgpack.encode("told")
+"""The name of `Story.reported` in entries of earlier versions."""
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_story: Final = msgspec.msgpack.Decoder(Story).decode
 _decode_contact: Final = msgspec.msgpack.Decoder(Contact).decode
@@ -96,7 +98,7 @@ def decode(key: bytes, value: bytes) -> Kept | None:
     this module wrote."""
     match key[:2]:
         case b"o/":
-            return _decode_story(value)
+            return _story_of(value)
         case b"c/":
             return _decode_contact(value)
         case b"f/":
@@ -109,6 +111,15 @@ def decode(key: bytes, value: bytes) -> Kept | None:
             return KeptModel((tenant, Target(target)), _decode_model(value))
         case _:
             return None
+
+
+def _story_of(value: bytes) -> Story:
+    if _OLD_REPORTED not in value:
+        return _decode_story(value)
+    entry = msgspec.msgpack.decode(value)
+    if isinstance(entry, dict) and "told" in entry:
+        entry["reported"] = entry.pop("told")
+    return msgspec.convert(entry, Story)
 
 
 def restore(analytics: Analytics, key: bytes, value: bytes) -> bool:

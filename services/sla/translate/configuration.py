@@ -41,12 +41,12 @@ Failed = Callable[[str], None]
 """Callback that receives the name of the policy whose condition could not be evaluated."""
 
 
-def _nobody(_policy: str) -> None:
+def _ignore_failure(_policy: str) -> None:
     """Ignore a condition that could not be evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
-class Promises(PolicyList):
+class TenantPolicies(PolicyList):
     """One tenant's policies, and the webhooks to notify, by name."""
 
     webhooks: Mapping[str, Endpoint]
@@ -55,26 +55,26 @@ class Promises(PolicyList):
     language: str = ""
 
 
-def decode_promises(
-    calendar_of: Callable[[CalendarSpec], BusinessTime], failed: Failed = _nobody
-) -> Callable[[str, bytes], Promises]:
+def decode_policies(
+    calendar_of: Callable[[CalendarSpec], BusinessTime], failed: Failed = _ignore_failure
+) -> Callable[[str, bytes], TenantPolicies]:
     """Return a decoder for ConfigReader. It raises ChaparError INVALID SLA_CONFIGURATION, and protobuf's DecodeError.
 
     `calendar_of` is called for each calendar in use, so that an invalid one is found before interactions depend on it.
     """
 
-    def decode(_key: str, raw: bytes) -> Promises:
-        return promises_of(pb.TenantConfiguration.FromString(raw), calendar_of, failed)
+    def decode(_key: str, raw: bytes) -> TenantPolicies:
+        return policies_of(pb.TenantConfiguration.FromString(raw), calendar_of, failed)
 
     return decode
 
 
-def promises_of(
+def policies_of(
     configuration: pb.TenantConfiguration,
     calendar_of: Callable[[CalendarSpec], BusinessTime],
-    failed: Failed = _nobody,
-) -> Promises:
-    """See `decode_promises`."""
+    failed: Failed = _ignore_failure,
+) -> TenantPolicies:
+    """See `decode_policies`."""
     calendars = {calendar.name: calendar for calendar in configuration.calendars}
     asked = Expressions((policy.when for policy in configuration.sla_policies), _variables)
     policies = tuple(
@@ -86,7 +86,7 @@ def promises_of(
     except ValueError as error:
         raise _refused(str(error)) from error
     _names_that_exist(configuration, webhooks)
-    return Promises(
+    return TenantPolicies(
         configuration.version,
         policies,
         webhooks,
@@ -230,7 +230,7 @@ def _agree(policy: str, targets: dict[Target, TargetPlan]) -> None:
 
 def _target(target: pb.SlaTarget, policy: str) -> TargetPlan:
     kind = _kind(target.kind, policy)
-    # One level alone stands for both.
+    # One level alone means both.
     desired, adequate = target.desired_ms or target.adequate_ms, target.adequate_ms or target.desired_ms
     warnings = len(target.warn_at) + len(target.warn_before_ms) + len(target.warn_after_ms)
     if max(desired, adequate) > _MOST_MS or warnings > _MOST_WARNINGS or len(target.escalations) > _MOST_ESCALATIONS:

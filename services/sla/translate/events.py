@@ -1,4 +1,4 @@
-"""RoutingEvent -> Fact, Occurrence -> SlaEvent."""
+"""RoutingEvent -> RoutingFact, Occurrence -> SlaEvent."""
 
 from sys import intern
 from typing import Final
@@ -31,7 +31,7 @@ _KINDS: Final = {
 """Events without a meaning for this service (offers, wrap-up, agents' states, and events that later versions add)
 are absent."""
 
-_NO_WORK: Final = frozenset({"spam", "auto_submitted"})
+_NEEDS_NO_AGENT: Final = frozenset({"spam", "auto_submitted"})
 """Dispositions of interactions that need no agent: they get no targets."""
 
 _EVENT_KINDS: Final = {
@@ -87,7 +87,7 @@ def fact_of(record: Record) -> RoutingFact | None:
     if kind is RoutingFactKind.AGENT_REPLIED and not event.agent_replied.agent_id:
         return None  # no person wrote it: an acknowledgement, a bot's text
     reason = ""
-    if kind is RoutingFactKind.COMPLETED and event.completed.disposition in _NO_WORK:
+    if kind is RoutingFactKind.COMPLETED and event.completed.disposition in _NEEDS_NO_AGENT:
         kind, reason = RoutingFactKind.CANCELLED, event.completed.disposition.upper()
     about = event.interaction
     if not (event.event_id and event.tenant and about.interaction_id):

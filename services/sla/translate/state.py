@@ -15,9 +15,9 @@ from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.measures import WHOLE_DAY, Tally, TallyKey
 from services.sla.domain.policy import Plan, Target
 
-_WORK, _PLAN, _TALLY, _VERSION = b"w/", b"p/", b"t/", b"v/"
+_INTERACTION, _PLAN, _TALLY, _VERSION = b"w/", b"p/", b"t/", b"v/"
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_work: Final = msgspec.msgpack.Decoder(TrackedInteraction).decode
+_decode_interaction: Final = msgspec.msgpack.Decoder(TrackedInteraction).decode
 _decode_plan: Final = msgspec.msgpack.Decoder(Plan).decode
 _decode_tally: Final = msgspec.msgpack.Decoder(Tally).decode
 _decode_version: Final = msgspec.msgpack.Decoder(int).decode
@@ -40,9 +40,9 @@ class KeptVersion:
     version: int
 
 
-def work_key(interaction_id: str) -> bytes:
+def interaction_key(interaction_id: str) -> bytes:
     """Return the key of an interaction."""
-    return _WORK + interaction_id.encode()
+    return _INTERACTION + interaction_id.encode()
 
 
 def plan_key(plan_id: str) -> bytes:
@@ -70,8 +70,8 @@ def decode(key: bytes, value: bytes) -> TrackedInteraction | Plan | KeptTally | 
     """Decode an entry; None for a key of another kind. Raises msgspec.MsgspecError for an entry that no version of
     this module wrote."""
     prefix = key[:2]
-    if prefix == _WORK:
-        return _decode_work(value)
+    if prefix == _INTERACTION:
+        return _decode_interaction(value)
     if prefix == _PLAN:
         return _decode_plan(value)
     if prefix == _TALLY:

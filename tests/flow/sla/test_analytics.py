@@ -17,7 +17,7 @@ from services.sla.domain import forecasting
 from services.sla.domain.flow import together
 from services.sla.domain.policy import Target
 from services.sla.lanes.deadlines import DeadlineProcessor
-from services.sla.translate.configuration import promises_of
+from services.sla.translate.configuration import policies_of
 from tests.flow.sla.test_lane import MINUTE, SECOND, Flow
 
 
@@ -28,7 +28,7 @@ def asking(probability: float, priority: int) -> Flow:
     target.predict.probability, target.predict.add_priority = probability, priority
     policy = config.SlaPolicy(name="p", targets=[target])
     document = config.TenantConfiguration(tenant="acme", version=1, sla_policies=[policy])
-    f.promises = {"acme": promises_of(document, caching_calendars())}
+    f.policies = {"acme": policies_of(document, caching_calendars())}
     return f
 
 
@@ -95,7 +95,7 @@ def test_a_busy_lane_forecasts_a_sample_and_the_deadlines_that_policies_ask_for(
     for number in range(5):
         f.queued(f"b{number}")
     assert _made(f) == {"a0": 3, "a1": 1, "b0": 3}
-    f.promises = asking(0.6, 7).promises
+    f.policies = asking(0.6, 7).policies
     queued(f, "asked", 10 * MINUTE, 20 * MINUTE)
     assert [event.interaction_id for event in predicted(f)] == ["asked"]
 
@@ -136,7 +136,7 @@ def test_a_takeover_after_every_step_changes_nothing(drawn: list[tuple[str, str,
     lives: list[Flow] = []
     for crash in (False, True):
         f = asking(0.5, 1)
-        f.promises = {"acme": _all_told()}
+        f.policies = {"acme": _every_target()}
         for name, kind, later, p50 in drawn:
             message: Any = MESSAGES.get(kind)
             if kind == "queued":
@@ -190,7 +190,7 @@ def test_measures_reach_readers() -> None:
     assert all(0 <= slot < 48 for slot in slots)
 
 
-def _all_told() -> Any:
+def _every_target() -> Any:
     kinds = (
         config.TARGET_KIND_PICK_UP,
         config.TARGET_KIND_FIRST_RESPONSE,
@@ -202,7 +202,7 @@ def _all_told() -> Any:
         target.predict.probability = 0.3
     policy = config.SlaPolicy(name="p", targets=targets, pause_while_customer_awaited=True)
     document = config.TenantConfiguration(tenant="acme", version=1, sla_policies=[policy])
-    return replace(promises_of(document, caching_calendars()))
+    return replace(policies_of(document, caching_calendars()))
 
 
 def _model(f: Flow) -> ReadModel:

@@ -8,7 +8,7 @@ from chapar.sla.v1 import sla_pb2 as sla
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.facts import Occurrence
 from services.sla.lanes.deadlines import COMMANDS, EVENTS, DeadlineProcessor, factory
-from services.sla.translate.configuration import Promises, promises_of
+from services.sla.translate.configuration import TenantPolicies, policies_of
 from tests.fakes.lane import FakeLane
 
 SECOND = 1_000
@@ -20,12 +20,12 @@ class Flow:
 
     def __init__(self, settle_ms: int = 0) -> None:
         self.committed: list[Occurrence] = []
-        self.promises: Mapping[str, Promises] = {"acme": self.policy()}
+        self.policies: Mapping[str, TenantPolicies] = {"acme": self.policy()}
         self._epochs: dict[str, int] = {}
         self.lane = FakeLane(
             factory(
                 caching_calendars(),
-                lambda: self.promises,
+                lambda: self.policies,
                 lambda occurrences: self.committed.extend(occurrences),
                 forget_after_ms=10 * MINUTE,
                 settle_ms=settle_ms,
@@ -34,7 +34,7 @@ class Flow:
         )
 
     @staticmethod
-    def policy(desired_ms: int = 10 * MINUTE, version: int = 1, *, open_too: bool = False) -> Promises:
+    def policy(desired_ms: int = 10 * MINUTE, version: int = 1, *, open_too: bool = False) -> TenantPolicies:
         kinds = (config.TARGET_KIND_PICK_UP, config.TARGET_KIND_FIRST_RESPONSE, config.TARGET_KIND_RESOLUTION)
         targets = [
             config.SlaTarget(
@@ -45,7 +45,7 @@ class Flow:
         policy = config.SlaPolicy(name=f"v{version}", targets=targets, pause_while_customer_awaited=True)
         policy.applies_to_open = policy.orders_queue = open_too
         document = config.TenantConfiguration(tenant="acme", version=version, sla_policies=[policy])
-        return promises_of(document, caching_calendars())
+        return policies_of(document, caching_calendars())
 
     def record(self, interaction: str = "i1", occurred_at_ms: int = 0, **event: object) -> bytes:
         epoch = self._epochs[interaction] = self._epochs.get(interaction, 0) + 1
@@ -192,7 +192,7 @@ def test_a_new_configuration_applies_to_new_interactions() -> None:
     """This also holds after a takeover: the plan of an open interaction comes from the changelog."""
     f = Flow()
     f.queued("old")
-    f.promises = {"acme": f.policy(desired_ms=MINUTE, version=2)}
+    f.policies = {"acme": f.policy(desired_ms=MINUTE, version=2)}
     f.lane.crash()
     f.queued("new")
     f.lane.advance(90 * SECOND)
@@ -208,7 +208,7 @@ def test_open_interactions_change_plan_once_despite_crashes() -> None:
         f = Flow()
         names = [f"i{number:04}" for number in range(450)]
         f.lane.batch(*[f.lane.record(f.record(name, queued=router.InteractionQueued())) for name in names])
-        f.promises = {"acme": f.policy(desired_ms=MINUTE, version=2, open_too=True)}
+        f.policies = {"acme": f.policy(desired_ms=MINUTE, version=2, open_too=True)}
         f.lane.batch(f.lane.record(b"\xff"), fail=fail)  # type: ignore[arg-type]  # one of the fake's two words, or none
         if crash:
             f.lane.crash()

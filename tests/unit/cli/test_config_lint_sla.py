@@ -11,7 +11,7 @@ from services.cli.config.lint import sla
 from services.cli.config.lint.checks import lint
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.translate import configuration
-from services.sla.translate.configuration import promises_of
+from services.sla.translate.configuration import policies_of
 
 SOUND = """\
 tenant: shop
@@ -85,7 +85,7 @@ def test_a_valid_configuration_gives_no_finding_and_is_accepted(tmp_path: Path) 
     """The configuration uses everything that can be configured."""
     document = checked(tmp_path, SOUND)
     assert [str(f) for f in document.findings] == []
-    assert len(promises_of(document.configuration, caching_calendars()).policies) == 2
+    assert len(policies_of(document.configuration, caching_calendars()).policies) == 2
 
 
 ERRORS = {
@@ -143,7 +143,7 @@ def test_each_error_has_its_code_and_is_refused_by_the_service(tmp_path: Path, c
     assert found, f"only {[f.code for f in document.findings]}"
     assert all(len(f.message) > 20 and f.severity == "error" for f in found)
     with pytest.raises(ChaparError):
-        promises_of(document.configuration, caching_calendars())
+        policies_of(document.configuration, caching_calendars())
 
 
 @pytest.mark.parametrize(("code", "old", "new"), WARNINGS.values(), ids=WARNINGS)
@@ -151,7 +151,7 @@ def test_the_service_accepts_what_is_only_a_warning(tmp_path: Path, code: str, o
     """Only lint reports it."""
     document = checked(tmp_path, edited(old, new))
     assert code in {f.code for f in document.findings}, [f.code for f in document.findings]
-    promises_of(document.configuration, caching_calendars())
+    policies_of(document.configuration, caching_calendars())
 
 
 def test_a_finding_names_its_line(tmp_path: Path) -> None:

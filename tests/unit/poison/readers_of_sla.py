@@ -14,7 +14,7 @@ from services.sla.adapters.escalation import Escalation
 from services.sla.adapters.notices import Notices
 from services.sla.adapters.read_model import ReadModel
 from services.sla.lanes.deadlines import factory as sla_factory
-from services.sla.translate.configuration import decode_promises
+from services.sla.translate.configuration import decode_policies
 from tests.flow.sla.test_lane import Flow
 from tests.unit.poison.generator import NOW
 from tests.unit.poison.reader import (
@@ -100,6 +100,6 @@ SLA_READERS: tuple[Reader, ...] = (
         "config.v1",
         config_pb2.TenantConfiguration,
         "sla/wiring.py",
-        lambda: configuration_reader(decode_promises(caching_calendars(), lambda _policy: None)),
+        lambda: configuration_reader(decode_policies(caching_calendars(), lambda _policy: None)),
     ),
 )

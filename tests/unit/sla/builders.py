@@ -95,34 +95,34 @@ class Watched:
         self.book = Book(calendars(), FORGET_AFTER)
         self.engine = Engine(self.book)
         self.policy_changes = PolicyChanges(self.book)
-        self.told: list[Occurrence] = []
+        self.reported: list[Occurrence] = []
 
     def happens(self, kind: RoutingFactKind, at: int = T0, *, read_at: int = 0, **fact: object) -> list[str]:
         """Apply a fact, read when it occurred or later; return the new occurrences in short form."""
         found = self.engine.handle(a_fact(kind, at, **fact), self.policies, read_at or at)  # type: ignore[arg-type]  # the builder's own keywords
-        self.told += found
+        self.reported += found
         return short(found)
 
     def clock(self, at: int) -> list[str]:
         """Let the time pass, and return the new occurrences in short form."""
         found = self.engine.advance(at, at)
-        self.told += found
+        self.reported += found
         return short(found)
 
     def configured(self, at: int, *policies: Policy, version: int, most: int = 1_000) -> list[str]:
         """Put another configuration into force."""
         self.policies = policies
         found = self.policy_changes.look({"acme": PolicyList(version, policies)}, at, most)
-        self.told += found
+        self.reported += found
         return short(found)
 
     def restored(self) -> "Watched":
         """Return another engine with the same state, restored from bytes."""
         other = Watched(*self.policies)
         for interaction in self.book.interactions.values():
-            kept = state.decode(state.work_key(interaction.interaction_id), state.encode(interaction))
+            kept = state.decode(state.interaction_key(interaction.interaction_id), state.encode(interaction))
             assert isinstance(kept, TrackedInteraction)
-            other.book.restore_work(kept)
+            other.book.restore_interaction(kept)
         for plan in self.book.plans.values():
             kept_plan = state.decode(state.plan_key(plan.plan_id), state.encode(plan))
             assert isinstance(kept_plan, Plan)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.sla.domain import analytics as insight_module
+from services.sla.domain import analytics as analytics_module
 from services.sla.domain.analytics import Analytics, who
 from services.sla.domain.book import Book
 from services.sla.domain.facts import RoutingFact, RoutingFactKind
@@ -20,11 +20,11 @@ from tests.unit.sla.builders import FORGET_AFTER, MINUTE, T0, a_fact, calendars
 DAY0 = T0 // DAY_MS * DAY_MS
 
 
-def an_insight() -> Analytics:
+def new_analytics() -> Analytics:
     return Analytics(Book(calendars(), FORGET_AFTER), FORGET_AFTER)
 
 
-def told(analytics: Analytics, *facts: RoutingFact) -> Analytics:
+def observed(analytics: Analytics, *facts: RoutingFact) -> Analytics:
     for fact in facts:
         analytics.observe(fact, [], fact.occurred_at_ms)
     return analytics
@@ -33,8 +33,8 @@ def told(analytics: Analytics, *facts: RoutingFact) -> Analytics:
 def test_an_interaction_is_measured_from_contact_to_completion() -> None:
     """It came at 0, was queued at 10 s, picked up at 40 s and answered at 1 min; the customer wrote again at 5 and 6
     min; it was answered at 8 min and completed at 20 min."""
-    analytics = told(
-        an_insight(),
+    analytics = observed(
+        new_analytics(),
         a_fact(RoutingFactKind.QUEUED, T0 + 10_000, arrived=T0, epoch=1),
         a_fact(RoutingFactKind.ASSIGNED, T0 + 40_000, epoch=2),
         a_fact(RoutingFactKind.AGENT_REPLIED, T0 + MINUTE, epoch=3),
@@ -61,7 +61,7 @@ def test_nothing_is_counted_twice() -> None:
         a_fact(RoutingFactKind.AGENT_REPLIED, T0 + 3 * MINUTE, epoch=4),
         a_fact(RoutingFactKind.COMPLETED, T0 + 4 * MINUTE, epoch=5),
     ]
-    once, twice = told(an_insight(), *life), told(an_insight(), *life[:4], *life[:4], *life, *life)
+    once, twice = observed(new_analytics(), *life), observed(new_analytics(), *life[:4], *life[:4], *life, *life)
     assert once.flows == twice.flows
     assert len(twice.contacts) == 1
 
@@ -70,8 +70,8 @@ def test_a_reopened_interaction_is_counted_once_and_open_again() -> None:
     """Completed, queued again, answered, completed: one contact, one resolution, two responses. In between it is in
     the backlog, and it is not forgotten when the first end is long past."""
     again = replace(a_fact(RoutingFactKind.QUEUED, T0 + 5 * MINUTE, epoch=4), again=True)
-    analytics = told(
-        an_insight(),
+    analytics = observed(
+        new_analytics(),
         a_fact(RoutingFactKind.QUEUED, T0, epoch=1),
         a_fact(RoutingFactKind.AGENT_REPLIED, T0 + MINUTE, epoch=2),
         a_fact(RoutingFactKind.COMPLETED, T0 + 2 * MINUTE, epoch=3),
@@ -80,7 +80,7 @@ def test_a_reopened_interaction_is_counted_once_and_open_again() -> None:
     [row] = backlog(analytics.stories.values(), T0 + 6 * MINUTE).values()
     assert (row.open, row.unanswered) == (1, 1)
     analytics.advance(T0 + 3 * FORGET_AFTER, T0 + 3 * FORGET_AFTER)
-    told(
+    observed(
         analytics,
         a_fact(RoutingFactKind.AGENT_REPLIED, T0 + 4 * FORGET_AFTER, epoch=5),
         a_fact(RoutingFactKind.COMPLETED, T0 + 4 * FORGET_AFTER + 1, epoch=6),
@@ -94,8 +94,8 @@ def test_a_reopened_interaction_is_counted_once_and_open_again() -> None:
 def test_events_count_for_the_queue_at_their_time() -> None:
     """It moved to support before the reply: the contact counts for sales, the reply for support; half hours are
     counted separately."""
-    analytics = told(
-        an_insight(),
+    analytics = observed(
+        new_analytics(),
         a_fact(RoutingFactKind.QUEUED, DAY0, epoch=1),
         a_fact(RoutingFactKind.MOVED, DAY0 + MINUTE, epoch=2, queue="support"),
         a_fact(RoutingFactKind.AGENT_REPLIED, DAY0 + 31 * MINUTE, epoch=3, queue="support"),
@@ -107,8 +107,8 @@ def test_events_count_for_the_queue_at_their_time() -> None:
 
 
 def test_interactions_without_a_policy_are_measured_too() -> None:
-    analytics = told(
-        an_insight(), a_fact(RoutingFactKind.QUEUED), a_fact(RoutingFactKind.ABANDONED, T0 + MINUTE, epoch=2)
+    analytics = observed(
+        new_analytics(), a_fact(RoutingFactKind.QUEUED), a_fact(RoutingFactKind.ABANDONED, T0 + MINUTE, epoch=2)
     )
     assert together(analytics.flows.values()).abandoned == 1
     analytics.advance(T0 + 2 * FORGET_AFTER, T0 + 2 * FORGET_AFTER)
@@ -126,7 +126,7 @@ class Naive:
         key = FlowKey(fact.tenant, at // DAY_MS, at % DAY_MS // SLOT_MS, queue, fact.channel)
         self.flows.setdefault(key, {}).setdefault(name, []).append(ms)
 
-    def fold(self, facts: Iterable[RoutingFact]) -> "Naive":
+    def count(self, facts: Iterable[RoutingFact]) -> "Naive":
         by_interaction: dict[str, list[RoutingFact]] = {}
         for fact in facts:
             by_interaction.setdefault(fact.interaction_id, []).append(fact)
@@ -219,8 +219,8 @@ def test_measures_equal_a_naive_count_of_the_facts(
 ) -> None:
     facts = lives(drawn)
     analytics = Analytics(Book(calendars(), 10 * DAY_MS), 10 * DAY_MS)
-    told(analytics, *facts)
-    naive = Naive().fold(facts).flows
+    observed(analytics, *facts)
+    naive = Naive().count(facts).flows
     assert {key for key, flow in analytics.flows.items() if flow != Flow()} == set(naive)
     for key, by_name in naive.items():
         flow = analytics.flows[key]
@@ -277,7 +277,7 @@ def test_a_contact_within_the_window_is_repeated() -> None:
 
 
 def test_a_person_is_the_same_in_every_conversation() -> None:
-    """If the person is not known, the conversation stands for them."""
+    """If the person is not known, the conversation is counted in their place."""
     one = replace(a_fact(RoutingFactKind.QUEUED), person_id="p")
     assert who(one) == who(replace(one, conversation_id="another"))
     assert who(one) != who(replace(one, tenant="other"))
@@ -289,7 +289,7 @@ def test_groups_add_up_to_the_total() -> None:
     earlier counts."""
     facts = lives([("a", RoutingFactKind.QUEUED, 0, "sales", 0, False), ("b", RoutingFactKind.QUEUED, 45 * MINUTE, "support", 0, False),
                    ("a", RoutingFactKind.AGENT_REPLIED, MINUTE, "sales", 0, False)])  # fmt: skip
-    analytics = told(an_insight(), *facts)
+    analytics = observed(new_analytics(), *facts)
 
     def ask(asked: Asked) -> dict[tuple[int, str, str], tuple[int, int]]:
         rows = measured(asked, [], analytics.flows.items(), analytics.new_contacts.values(), 7 * DAY_MS, 0)
@@ -307,23 +307,23 @@ def test_groups_add_up_to_the_total() -> None:
 
 def test_state_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """After 31 days counts are gone; with too many entries the oldest days become whole days, and no count is lost."""
-    monkeypatch.setattr(insight_module, "MOST_FLOWS", 10)
-    analytics = an_insight()
+    monkeypatch.setattr(analytics_module, "MOST_FLOWS", 10)
+    analytics = new_analytics()
     for number in range(40):
         at = DAY0 + number * 3 * SLOT_MS
-        told(analytics, a_fact(RoutingFactKind.QUEUED, at, interaction=f"i{number}", epoch=1))
+        observed(analytics, a_fact(RoutingFactKind.QUEUED, at, interaction=f"i{number}", epoch=1))
     assert len(analytics.flows) <= 20
     assert together(analytics.flows.values()).contacts == 40
     assert any(key.slot == WHOLE_DAY for key in analytics.flows)
-    told(analytics, a_fact(RoutingFactKind.QUEUED, DAY0 + 40 * DAY_MS, interaction="late", epoch=1))
+    observed(analytics, a_fact(RoutingFactKind.QUEUED, DAY0 + 40 * DAY_MS, interaction="late", epoch=1))
     assert together(analytics.flows.values()).contacts == 1
 
 
 def test_the_backlog_by_age() -> None:
     """A new interaction, an old one that waits for the customer, and one with an agent; a closed one is not in the
     backlog."""
-    analytics = told(
-        an_insight(),
+    analytics = observed(
+        new_analytics(),
         a_fact(RoutingFactKind.QUEUED, T0, interaction="old", epoch=1),
         a_fact(RoutingFactKind.ASSIGNED, T0 + MINUTE, interaction="old", epoch=2),
         a_fact(RoutingFactKind.AGENT_REPLIED, T0 + MINUTE, interaction="old", epoch=3),

@@ -4,12 +4,13 @@ import msgspec
 
 from services.sla.domain.measures import WHOLE_DAY, Tally, TallyKey, roll_up
 from services.sla.domain.policy import Plan, Target
+from services.sla.domain.story import Sample, Story
 from services.sla.translate import analytics_state, state
 from tests.unit.sla.builders import T0, a_target
 
 
 def test_counts_written_before_half_hours_existed_are_whole_days() -> None:
-    """A key without a slot stands for the whole day, and is written as it was read, so that it is replaced and not
+    """A key without a slot means the whole day, and is written as it was read, so that it is replaced and not
     doubled."""
     key = b"t/" + msgspec.json.encode(("acme", 19_000, "sales", "webchat", 1))
     kept = state.decode(key, msgspec.msgpack.encode({"kept_desired": 3}))
@@ -37,6 +38,20 @@ def test_plans_and_stories_written_before_forecasts_existed_ask_for_none() -> No
     }
     found = analytics_state.decode(analytics_state.story_key("i"), msgspec.msgpack.encode(story))
     assert found is not None
+
+
+def test_a_story_written_under_an_earlier_field_name_keeps_its_reported_deadlines() -> None:
+    """A deadline that an earlier version predicted to be breached is not reported again; a queue may have the old
+    name."""
+    sample = Sample(Target.PICK_UP, 1, b"\xff\x00", 0.75)
+    reported = ((Target.PICK_UP, 1), (Target.NEXT_RESPONSE, 3))
+    story = Story("i", "acme", "told", "webchat", T0, T0, T0, samples=(sample,), reported=reported)
+    new = analytics_state.encode(story)
+    fields = msgspec.msgpack.decode(new)
+    fields["told"] = fields.pop("reported")
+    old = msgspec.msgpack.encode(fields)
+    key = analytics_state.story_key("i")
+    assert analytics_state.decode(key, old) == analytics_state.decode(key, new) == story
 
 
 def test_a_key_of_another_kind_is_ignored() -> None:

@@ -21,10 +21,10 @@ class TestUntilAnAgreedTime:
         ]
         assert watched.clock(T0 + 10 * MINUTE) == ["RESOLUTION BREACHED DESIRED"]
         watched.happens(QUEUED, T0 + 64 * MINUTE, again=True)
-        assert [o.reason for o in watched.told[-2:]] == ["SCHEDULE_DUE"] * 2
-        assert watched.told[-2].desired_at_ms == T0 + 70 * MINUTE
+        assert [o.reason for o in watched.reported[-2:]] == ["SCHEDULE_DUE"] * 2
+        assert watched.reported[-2].desired_at_ms == T0 + 70 * MINUTE
         assert watched.happens(ASSIGNED, T0 + 69 * MINUTE) == ["PICK_UP MET DESIRED"]
-        assert watched.told[-1].used_ms == 9 * MINUTE
+        assert watched.reported[-1].used_ms == 9 * MINUTE
 
     def test_an_agent_may_take_it_before_its_time(self) -> None:
         """The pick-up is kept with the time used so far; the first response runs again."""
@@ -32,7 +32,7 @@ class TestUntilAnAgreedTime:
         watched.happens(QUEUED)
         watched.happens(SCHEDULED, T0 + 4 * MINUTE)
         assert watched.happens(ASSIGNED, T0 + 30 * MINUTE) == ["PICK_UP MET DESIRED", "FIRST_RESPONSE RESUMED"]
-        assert watched.told[-2].used_ms == 4 * MINUTE
+        assert watched.reported[-2].used_ms == 4 * MINUTE
 
     def test_the_policy_may_name_the_paused_targets(self) -> None:
         policy = a_policy(*all_targets())
@@ -46,11 +46,11 @@ class TestUntilAnAgreedTime:
         start = T0 + 60 * MINUTE
         watched = Watched(a_policy(a_target(), a_target(Target.RESOLUTION)))
         assert watched.happens(SCHEDULED, T0, start_at_ms=start, arrived=start) == ["PICK_UP SET", "RESOLUTION SET"]
-        assert watched.told[0].desired_at_ms == start + 10 * MINUTE
+        assert watched.reported[0].desired_at_ms == start + 10 * MINUTE
         assert watched.clock(start) == []
         assert watched.happens(QUEUED, start) == []
         assert watched.happens(ASSIGNED, start + 3 * MINUTE) == ["PICK_UP MET DESIRED"]
-        assert watched.told[-1].used_ms == 3 * MINUTE
+        assert watched.reported[-1].used_ms == 3 * MINUTE
 
     def test_scheduled_while_a_customer_reply_is_awaited_waits_for_both(self) -> None:
         policy = a_policy(*all_targets())
@@ -88,11 +88,11 @@ class TestADeadlineSurvives:
         assert watched.happens(COMPLETED, T0 + 11 * MINUTE, epoch=5)[-1] == "RESOLUTION MET ADEQUATE"
         later = T0 + 15 * MINUTE
         assert watched.happens(QUEUED, later, again=True, epoch=6) == ["RESOLUTION#2 SET"]
-        assert watched.told[-1].reason == "REOPENED"
+        assert watched.reported[-1].reason == "REOPENED"
         assert watched.clock(later + 4 * MINUTE - 1) == []
         assert watched.clock(later + 4 * MINUTE) == ["RESOLUTION#2 WARNED 0.75"]
         assert watched.happens(COMPLETED, later + 5 * MINUTE, epoch=7) == ["RESOLUTION#2 MET ADEQUATE"]
-        assert watched.told[-1].used_ms == 16 * MINUTE
+        assert watched.reported[-1].used_ms == 16 * MINUTE
 
     def test_a_breached_resolution_stays_breached_after_reopening(self) -> None:
         """Later targets are set as usual."""
@@ -113,7 +113,7 @@ class TestADeadlineSurvives:
         watched = Watched(a_policy(a_target(Target.RESOLUTION)))
         watched.happens(QUEUED)
         assert watched.happens(RoutingFactKind.CANCELLED, T0 + 1, reason="SPAM") == ["RESOLUTION CANCELLED"]
-        assert watched.told[-1].reason == "SPAM"
+        assert watched.reported[-1].reason == "SPAM"
         assert not watched.book.tallies
 
 
@@ -121,7 +121,7 @@ class TestOrderOfTheQueue:
     """The router receives the pick-up deadline, once, if the policy orders queues."""
 
     def ordered(self, watched: Watched) -> list[tuple[str, str, int]]:
-        return [(o.target.name, o.kind.name, o.adequate_at_ms - T0) for o in watched.told if o.orders_queue]
+        return [(o.target.name, o.kind.name, o.adequate_at_ms - T0) for o in watched.reported if o.orders_queue]
 
     def test_the_pick_up_and_when_it_moves(self) -> None:
         watched = Watched(a_policy(*all_targets(), orders=True))

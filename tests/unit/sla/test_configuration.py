@@ -13,7 +13,7 @@ from services.cli.config.files import load
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.policy import Level, Plan, Subject, Target, choose
 from services.sla.domain.policy_changes import PolicyList
-from services.sla.translate.configuration import calendar_spec, decode_promises, promises_of
+from services.sla.translate.configuration import calendar_spec, decode_policies, policies_of
 
 
 def a_configuration() -> pb.TenantConfiguration:
@@ -47,8 +47,8 @@ def a_configuration() -> pb.TenantConfiguration:
     )
 
 
-def promises(configuration: pb.TenantConfiguration) -> PolicyList:
-    return promises_of(configuration, caching_calendars())
+def configured(configuration: pb.TenantConfiguration) -> PolicyList:
+    return policies_of(configuration, caching_calendars())
 
 
 def plan_for(found: PolicyList, **subject: Any) -> Plan | None:
@@ -59,7 +59,7 @@ def plan_for(found: PolicyList, **subject: Any) -> Plan | None:
 def test_a_policy_as_the_engine_sees_it() -> None:
     """Milestones are in order of time, and the first warning carries the escalation; version, zone and hours are
     frozen in the plan."""
-    plan = plan_for(promises(a_configuration()), tier="gold")
+    plan = plan_for(configured(a_configuration()), tier="gold")
     assert plan is not None
     assert (plan.policy, plan.config_version) == ("gold", 3)
     target = plan.target(Target.PICK_UP)
@@ -75,7 +75,7 @@ def test_a_policy_as_the_engine_sees_it() -> None:
 
 
 def test_one_level_given_means_both() -> None:
-    plan = plan_for(promises(a_configuration()))
+    plan = plan_for(configured(a_configuration()))
     assert plan is not None
     assert [(t.desired_ms, t.adequate_ms) for t in plan.targets] == [(9_000, 9_000)]
 
@@ -84,7 +84,7 @@ def test_the_same_policy_in_another_version_is_another_plan() -> None:
     """An open interaction keeps its plan."""
     later = a_configuration()
     later.version = 4
-    assert promises(a_configuration()).policies[0].plan.plan_id != promises(later).policies[0].plan.plan_id
+    assert configured(a_configuration()).policies[0].plan.plan_id != configured(later).policies[0].plan.plan_id
 
 
 def _set_hours(c: pb.TenantConfiguration, text: str) -> None:
@@ -145,13 +145,13 @@ def test_an_invalid_part_is_named_in_the_error(spoil: Callable[[pb.TenantConfigu
     configuration = a_configuration()
     spoil(configuration)
     with pytest.raises(ChaparError, match=says) as refused:
-        promises(configuration)
+        configured(configuration)
     assert refused.value.reason == "SLA_CONFIGURATION"
 
 
 def test_bytes_that_are_not_a_configuration_are_refused() -> None:
     with pytest.raises(DecodeError):
-        decode_promises(caching_calendars())("acme", b"\xff\xff\xff")
+        decode_policies(caching_calendars())("acme", b"\xff\xff\xff")
 
 
 def test_a_calendar_without_a_zone_has_the_tenants() -> None:
@@ -161,5 +161,5 @@ def test_a_calendar_without_a_zone_has_the_tenants() -> None:
 def test_the_example_configuration_is_usable() -> None:
     """The example configuration in the repository gives policies here."""
     document = load(Path(__file__).parents[3] / "deploy" / "config" / "demo.yaml")
-    made = promises(document.configuration)
+    made = configured(document.configuration)
     assert [policy.plan.policy for policy in made.policies] == ["e-mail", "chat"]

@@ -34,7 +34,7 @@ class TestPickUp:
         watched = pick_up_only()
         watched.happens(QUEUED)
         assert watched.happens(ASSIGNED, T0 + 3 * MINUTE) == ["PICK_UP MET DESIRED"]
-        assert watched.told[-1].used_ms == 3 * MINUTE
+        assert watched.reported[-1].used_ms == 3 * MINUTE
         assert watched.clock(T0 + 999 * MINUTE) == []
 
     def test_assigned_between_the_levels(self) -> None:
@@ -79,7 +79,7 @@ class TestPickUp:
         watched.happens(QUEUED)
         assert watched.happens(RoutingFactKind.MOVED, T0 + MINUTE, queue="support") == []
         watched.clock(T0 + 10 * MINUTE)
-        assert (watched.told[-1].queue, watched.told[-1].desired_at_ms) == ("support", T0 + 10 * MINUTE)
+        assert (watched.reported[-1].queue, watched.reported[-1].desired_at_ms) == ("support", T0 + 10 * MINUTE)
 
 
 class TestEscalation:
@@ -87,7 +87,7 @@ class TestEscalation:
         watched = Watched(a_policy(a_target(warn_at=(0.9, 0.25, 0.6), escalate=7)))
         watched.happens(QUEUED)
         watched.clock(T0 + 20 * MINUTE)
-        warned = [o for o in watched.told if o.kind is OccurrenceKind.WARNED]
+        warned = [o for o in watched.reported if o.kind is OccurrenceKind.WARNED]
         assert [(o.share, o.escalate_priority) for o in warned] == [(0.25, 7), (0.6, 0), (0.9, 0)]
 
 
@@ -110,7 +110,7 @@ class TestResponses:
         assert watched.happens(MESSAGED, T0 + 3 * MINUTE) == ["NEXT_RESPONSE SET"]
         assert watched.happens(MESSAGED, T0 + 8 * MINUTE) == []
         assert watched.happens(REPLIED, T0 + 12 * MINUTE) == ["NEXT_RESPONSE MET DESIRED"]
-        assert watched.told[-1].used_ms == 9 * MINUTE
+        assert watched.reported[-1].used_ms == 9 * MINUTE
         assert watched.happens(REPLIED, T0 + 13 * MINUTE) == []
         assert watched.happens(MESSAGED, T0 + 60 * MINUTE) == ["NEXT_RESPONSE#2 SET"]
         assert watched.clock(T0 + 70 * MINUTE) == ["NEXT_RESPONSE#2 BREACHED DESIRED"]
@@ -137,14 +137,14 @@ class TestResolution:
         day = 1440 * MINUTE
         watched = self.resolution()
         assert watched.happens(REPLIED, T0 + 2 * MINUTE) == ["RESOLUTION PAUSED"]
-        assert (watched.told[-1].desired_at_ms, watched.told[-1].used_ms) == (0, 2 * MINUTE)
+        assert (watched.reported[-1].desired_at_ms, watched.reported[-1].used_ms) == (0, 2 * MINUTE)
         assert watched.clock(T0 + day) == []
         assert watched.happens(MESSAGED, T0 + day) == ["RESOLUTION RESUMED"]
-        assert watched.told[-1].desired_at_ms == T0 + day + 8 * MINUTE
+        assert watched.reported[-1].desired_at_ms == T0 + day + 8 * MINUTE
         assert watched.clock(T0 + day + 8 * MINUTE - 1) == []
         assert watched.clock(T0 + day + 8 * MINUTE) == ["RESOLUTION BREACHED DESIRED"]
         assert watched.happens(COMPLETED, T0 + day + 9 * MINUTE) == ["RESOLUTION MET ADEQUATE"]
-        assert watched.told[-1].used_ms == 11 * MINUTE
+        assert watched.reported[-1].used_ms == 11 * MINUTE
 
     def test_milestones_reported_before_a_pause_are_not_reported_again(self) -> None:
         watched = self.resolution()
@@ -152,13 +152,13 @@ class TestResolution:
         watched.happens(REPLIED, T0 + 17 * MINUTE)
         watched.happens(MESSAGED, T0 + 100 * MINUTE)
         assert watched.clock(T0 + 500 * MINUTE) == ["RESOLUTION BREACHED ADEQUATE"]
-        assert watched.told[-1].adequate_at_ms == T0 + 103 * MINUTE
+        assert watched.reported[-1].adequate_at_ms == T0 + 103 * MINUTE
 
     def test_completed_while_a_customer_reply_is_awaited(self) -> None:
         watched = self.resolution()
         watched.happens(REPLIED, T0 + 2 * MINUTE)
         assert watched.happens(COMPLETED, T0 + 500 * MINUTE) == ["RESOLUTION MET DESIRED"]
-        assert watched.told[-1].used_ms == 2 * MINUTE
+        assert watched.reported[-1].used_ms == 2 * MINUTE
 
     def test_without_the_setting_the_clock_is_not_paused(self) -> None:
         watched = self.resolution(pause=False)
@@ -175,7 +175,7 @@ class TestTheEnd:
             "FIRST_RESPONSE CANCELLED",
             "RESOLUTION CANCELLED",
         ]
-        assert watched.told[-1].reason == "ABANDONED"
+        assert watched.reported[-1].reason == "ABANDONED"
         assert watched.clock(T0 + 9 * MINUTE) == []
 
     def test_completion_without_a_reply_cancels_the_response_targets(self) -> None:
@@ -224,7 +224,7 @@ class TestPolicies:
         watched.happens(QUEUED, interaction="a", tier="gold", channel="email")
         watched.happens(QUEUED, interaction="b", tier="silver", channel="email")
         watched.happens(QUEUED, interaction="c")
-        assert [o.policy for o in watched.told] == ["gold", "mail", "sales"]
+        assert [o.policy for o in watched.reported] == ["gold", "mail", "sales"]
         assert watched.happens(QUEUED, interaction="d", queue="other") == []
 
     def test_a_new_configuration_changes_nothing_for_open_interactions(self) -> None:
@@ -233,7 +233,7 @@ class TestPolicies:
         watched.policies = (a_policy(a_target(desired=MINUTE), name="stricter"),)
         assert watched.clock(T0 + 9 * MINUTE) == []
         watched.happens(QUEUED, T0 + 9 * MINUTE, interaction="i2")
-        assert watched.told[-1].policy == "stricter"
+        assert watched.reported[-1].policy == "stricter"
 
     def test_an_interaction_queued_before_any_policy_stays_untracked(self) -> None:
         watched = Watched()
@@ -260,7 +260,7 @@ class TestRepetition:
         watched.happens(MESSAGED, T0 + 2 * MINUTE)
         watched.clock(T0 + 50 * MINUTE)
         watched.happens(COMPLETED, T0 + 51 * MINUTE)
-        assert len({(o.cause, o.ordinal) for o in watched.told}) == len(watched.told) > 10
+        assert len({(o.cause, o.ordinal) for o in watched.reported}) == len(watched.reported) > 10
 
 
 class TestBusinessHours:
@@ -273,9 +273,9 @@ class TestBusinessHours:
         friday = in_zone("Europe/Berlin", "2024-05-17T17:30") * 1000
         monday = in_zone("Europe/Berlin", "2024-05-20T08:30") * 1000
         watched.happens(QUEUED, friday)
-        assert watched.told[0].desired_at_ms == monday
+        assert watched.reported[0].desired_at_ms == monday
         assert watched.happens(ASSIGNED, monday - 10 * MINUTE) == ["PICK_UP MET DESIRED"]
-        assert watched.told[-1].used_ms == 50 * MINUTE
+        assert watched.reported[-1].used_ms == 50 * MINUTE
 
 
 class TestTimersKept:

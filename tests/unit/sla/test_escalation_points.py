@@ -7,7 +7,7 @@ from services.sla.domain.policy import Action, Escalation, Level, Point, Target,
 from services.sla.translate.events import event_of
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy
 
-URGENT, RESCUE, TELL = Action(add_priority=5), Action(queue="rescue"), Action(webhook="duty", supervisor=True)
+URGENT, RESCUE, NOTIFY = Action(add_priority=5), Action(queue="rescue"), Action(webhook="duty", supervisor=True)
 
 
 def a_plan(*escalations: Escalation) -> TargetPlan:
@@ -36,7 +36,7 @@ def test_each_action_is_reported_once_after_its_milestone() -> None:
     watched = Watched(
         a_policy(
             a_plan(
-                Escalation(Point.BREACH, TELL),
+                Escalation(Point.BREACH, NOTIFY),
                 Escalation(Point.WARNING, URGENT, 2),
                 Escalation(Point.DESIRED_PASSED, URGENT),
                 Escalation(Point.BREACH, RESCUE),
@@ -45,7 +45,7 @@ def test_each_action_is_reported_once_after_its_milestone() -> None:
     )
     watched.happens(RoutingFactKind.QUEUED)
     watched.clock(T0 + 60 * MINUTE)
-    found = [(o.kind.name, o.warning, o.action) for o in watched.told[1:]]
+    found = [(o.kind.name, o.warning, o.action) for o in watched.reported[1:]]
     assert found == [
         ("WARNED", 1, None),
         ("BREACHED", 0, None),
@@ -55,10 +55,10 @@ def test_each_action_is_reported_once_after_its_milestone() -> None:
         ("WARNED", 3, None),
         ("WARNED", 4, None),
         ("BREACHED", 0, None),
-        ("ESCALATED", 0, TELL),
+        ("ESCALATED", 0, NOTIFY),
         ("ESCALATED", 0, RESCUE),
     ]
-    assert len({(o.cause, o.ordinal) for o in watched.told}) == len(watched.told)
+    assert len({(o.cause, o.ordinal) for o in watched.reported}) == len(watched.reported)
 
 
 def test_nothing_is_escalated_after_the_deadline_was_kept() -> None:
@@ -66,7 +66,7 @@ def test_nothing_is_escalated_after_the_deadline_was_kept() -> None:
     watched.happens(RoutingFactKind.QUEUED)
     watched.happens(RoutingFactKind.ASSIGNED, T0 + 19 * MINUTE)
     watched.clock(T0 + 60 * MINUTE)
-    assert not [o for o in watched.told if o.kind is OccurrenceKind.ESCALATED]
+    assert not [o for o in watched.reported if o.kind is OccurrenceKind.ESCALATED]
 
 
 def test_an_event_carries_the_action() -> None:
@@ -74,7 +74,7 @@ def test_an_event_carries_the_action() -> None:
     watched = Watched(a_policy(a_plan(Escalation(Point.WARNING, action))))
     watched.happens(RoutingFactKind.QUEUED)
     watched.clock(T0 + 5 * MINUTE)
-    event = event_of(watched.told[-1])
+    event = event_of(watched.reported[-1])
     asked = event.action
     assert (asked.add_priority, asked.queue, asked.webhook, asked.supervisor) == (3, "rescue", "duty", True)
     assert [requirement.attribute for requirement in asked.requirements] == ["senior"]

@@ -66,9 +66,11 @@ def test_the_command_that_orders_a_queue() -> None:
     """One id for one event, the adequate level's time, and no change of the priority."""
     watched = Watched(a_policy(orders=True))
     watched.happens(RoutingFactKind.QUEUED)
-    command = order_of(watched.told[0], "e1")
+    command = order_of(watched.reported[0], "e1")
     assert (
-        command.command_id == order_of(watched.told[0], "e1").command_id != order_of(watched.told[0], "e2").command_id
+        command.command_id
+        == order_of(watched.reported[0], "e1").command_id
+        != order_of(watched.reported[0], "e2").command_id
     )
     asked = command.reprioritise
     assert (asked.interaction_id, asked.add, asked.due_at_ms) == ("i1", 0, T0 + 20 * MINUTE)
@@ -117,7 +119,7 @@ def test_the_id_of_an_event_derives_from_its_cause() -> None:
         watched = Watched()
         watched.happens(RoutingFactKind.QUEUED, interaction=name)
         watched.clock(T0 + 3_600_000)
-        lives.append([event_of(o).event_id for o in watched.told])
+        lives.append([event_of(o).event_id for o in watched.reported])
     assert lives[0] == lives[1]
     assert not set(lives[0]) & set(lives[2])
     assert len(set(lives[0])) == len(lives[0])

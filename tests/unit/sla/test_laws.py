@@ -41,7 +41,7 @@ def live(
 ) -> Watched:
     """Queue two interactions at once, then apply these steps; `between` may replace the engine between steps."""
     watched = Watched(a_policy(*all_targets(), calendar=calendar))
-    told: list[Occurrence] = []
+    reported: list[Occurrence] = []
     now = T0
     for name in ("i1", "i2"):
         watched.happens(RoutingFactKind.QUEUED, now, interaction=name)
@@ -51,11 +51,11 @@ def live(
             watched.clock(now)
         else:
             watched.happens(kind, now, interaction=name, again=kind is RoutingFactKind.QUEUED)
-        told += watched.told
+        reported += watched.reported
         watched = between(watched)
-        watched.told = []
+        watched.reported = []
     watched.clock(now + 5 * 1440 * MINUTE)
-    watched.told = told + watched.told
+    watched.reported = reported + watched.reported
     return watched
 
 
@@ -66,19 +66,19 @@ def test_each_milestone_fires_at_most_once_and_each_deadline_is_decided_at_most_
 ) -> None:
     """Per (interaction, target, epoch): set once, each warning and each breach once, one end: met, cancelled or the
     adequate level."""
-    told = live(steps, calendar).told
+    reported = live(steps, calendar).reported
     seen = Counter(
         (o.interaction_id, o.target, o.epoch, o.kind, o.level, o.share)
-        for o in told
+        for o in reported
         if o.kind not in (OccurrenceKind.PAUSED, OccurrenceKind.RESUMED)
     )
     assert not [what for what, times in seen.items() if times > 1]
     ended: set[tuple[str, Target, int]] = set()
-    for o, text in zip(told, short(told), strict=True):
-        promise = (o.interaction_id, o.target, o.epoch)
-        assert promise not in ended, f"{text} after the end"
+    for o, text in zip(reported, short(reported), strict=True):
+        instance = (o.interaction_id, o.target, o.epoch)
+        assert instance not in ended, f"{text} after the end"
         if o.kind in DECIDED or (o.kind is OccurrenceKind.BREACHED and o.level.name == "ADEQUATE"):
-            ended.add(promise)
+            ended.add(instance)
 
 
 @LIVES
@@ -91,24 +91,24 @@ def test_nothing_is_early_and_used_time_is_open_time_less_pauses(
     pauses, is exactly the time allowed."""
     watched = live(steps, calendar)
     time = RoundTheClock() if calendar is None else calendars()(calendar)
-    promised = {(plan.target, m.level, m.share): m.after_ms for plan in all_targets() for m in plan.milestones}
+    allowed_ms = {(plan.target, m.level, m.share): m.after_ms for plan in all_targets() for m in plan.milestones}
     started: dict[tuple[str, Target, int], tuple[int, int]] = {}
-    for o in watched.told:
-        promise = (o.interaction_id, o.target, o.epoch)
-        used, since = started.get(promise, (0, 0))
+    for o in watched.reported:
+        instance = (o.interaction_id, o.target, o.epoch)
+        used, since = started.get(instance, (0, 0))
         match o.kind:
             case OccurrenceKind.SET:
                 # A reopened target continues with the time used so far.
-                started[promise] = (o.used_ms, o.occurred_at_ms)
+                started[instance] = (o.used_ms, o.occurred_at_ms)
             case OccurrenceKind.PAUSED:
-                started[promise] = (used + time.elapsed(since, o.occurred_at_ms), 0)
-                assert o.used_ms == started[promise][0]
+                started[instance] = (used + time.elapsed(since, o.occurred_at_ms), 0)
+                assert o.used_ms == started[instance][0]
             case OccurrenceKind.RESUMED:
-                started[promise] = (used, o.occurred_at_ms)
+                started[instance] = (used, o.occurred_at_ms)
             case OccurrenceKind.WARNED | OccurrenceKind.BREACHED:
                 assert o.occurred_at_ms >= o.due_ms
                 level = o.level if o.kind is OccurrenceKind.BREACHED else type(o.level)(0)
-                after = promised[o.target, level, o.share]
+                after = allowed_ms[o.target, level, o.share]
                 assert used + time.elapsed(since, o.due_ms) == after == o.used_ms
                 assert used + time.elapsed(since, o.due_ms - 1) < after, "the due time is the earliest one"
             case OccurrenceKind.MET if since:
@@ -125,6 +125,6 @@ def test_a_restore_after_every_step_changes_nothing(
     """An engine that is rebuilt from its stored bytes between any two steps reports the same, to the last field."""
     steady = live(steps, calendar)
     restless = live(steps, calendar, between=Watched.restored)
-    assert restless.told == steady.told
+    assert restless.reported == steady.reported
     assert restless.book.interactions == steady.book.interactions
     assert restless.book.tallies == steady.book.tallies

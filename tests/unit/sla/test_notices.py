@@ -38,7 +38,7 @@ def an_event(kind: "sla.SlaEventKind.ValueType", at: int = T0, **of: object) -> 
     return Record("sla.events.v1", 0, 0, at, b"c1", event.SerializeToString(), ())
 
 
-async def told(*records: Record) -> list[WebhookNotice]:
+async def notices_for(*records: Record) -> list[WebhookNotice]:
     endpoints = {
         "all": Endpoint("all", "https://a.example", ("env:A",), frozenset({"sla.warned", "sla.escalated"})),
         "duty": Endpoint("duty", "https://b.example", ("env:B",)),
@@ -52,7 +52,7 @@ async def told(*records: Record) -> list[WebhookNotice]:
 async def test_the_webhook_that_an_escalation_names_and_those_that_want_such_events() -> None:
     """Each webhook is notified once, with the event's id, so that it can recognise a repetition."""
     action = sla.SlaAction(webhook="duty")
-    notices = await told(an_event(sla.SLA_EVENT_KIND_ESCALATED, action=action))
+    notices = await notices_for(an_event(sla.SLA_EVENT_KIND_ESCALATED, action=action))
     assert [(n.webhook, n.message_id, n.tenant) for n in notices] == [("all", "e1", "acme"), ("duty", "e1", "acme")]
 
 
@@ -66,11 +66,11 @@ async def test_the_webhook_that_an_escalation_names_and_those_that_want_such_eve
     ],
 )
 async def test_unwanted_and_day_old_events_are_not_sent(record: Record) -> None:
-    assert await told(record) == []
+    assert await notices_for(record) == []
 
 
 async def test_the_document_has_ids_and_times_and_no_text_of_a_person() -> None:
-    (notice,) = await told(an_event(sla.SLA_EVENT_KIND_WARNED, warning=2, share=0.75))
+    (notice,) = await notices_for(an_event(sla.SLA_EVENT_KIND_WARNED, warning=2, share=0.75))
     document = json.loads(notice.body)
     assert (document["type"], document["timestamp"]) == ("sla.warned", "2023-11-14T22:13:20.000Z")
     assert document["data"]["target"] == "first_response"

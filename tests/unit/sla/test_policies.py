@@ -8,18 +8,18 @@ from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.facts import RoutingFactKind
 from services.sla.domain.policy import Subject, choose
 from services.sla.domain.policy_changes import PolicyList
-from services.sla.translate.configuration import promises_of
+from services.sla.translate.configuration import policies_of
 from tests.unit.sla.builders import T0, Watched, a_policy, a_target
 
 TARGETS = [pb.SlaTarget(kind=pb.TARGET_KIND_PICK_UP, adequate_ms=1_000)]
 
 
-def promised(*policies: pb.SlaPolicy, failed: list[str] | None = None) -> PolicyList:
+def configured(*policies: pb.SlaPolicy, failed: list[str] | None = None) -> PolicyList:
     """Return policies as the service reads them; each has a pick-up target."""
     for policy in policies:
         policy.targets.extend(TARGETS)
     configuration = pb.TenantConfiguration(tenant="acme", version=1, sla_policies=policies)
-    return promises_of(configuration, caching_calendars(), (failed if failed is not None else []).append)
+    return policies_of(configuration, caching_calendars(), (failed if failed is not None else []).append)
 
 
 def chosen(found: PolicyList, subject: Subject) -> str:
@@ -32,14 +32,14 @@ def chosen(found: PolicyList, subject: Subject) -> str:
     [("fa", "fa"), ("fa-IR", "fa"), ("FA_ir", "fa"), ("fat", "rest"), ("en", "rest"), ("", "rest")],
 )
 def test_a_language_covers_its_varieties(language: str, policy: str) -> None:
-    found = promised(pb.SlaPolicy(name="fa", languages=["fa"]), pb.SlaPolicy(name="rest"))
+    found = configured(pb.SlaPolicy(name="fa", languages=["fa"]), pb.SlaPolicy(name="rest"))
     assert chosen(found, Subject(language=language)) == policy
 
 
 @pytest.mark.parametrize(("priority", "policy"), [(-1, "rest"), (0, "middle"), (10, "middle"), (11, "rest")])
 def test_a_range_of_priorities_has_both_its_ends(priority: int, policy: str) -> None:
     """Zero is a bound like any other."""
-    found = promised(pb.SlaPolicy(name="middle", priority_at_least=0, priority_at_most=10), pb.SlaPolicy(name="rest"))
+    found = configured(pb.SlaPolicy(name="middle", priority_at_least=0, priority_at_most=10), pb.SlaPolicy(name="rest"))
     assert chosen(found, Subject(priority=priority)) == policy
 
 
@@ -50,7 +50,7 @@ def test_a_condition_sees_all_that_is_known() -> None:
         "queue == 'sales' && channel == 'email' && language == 'fa' && priority > 3"
         " && tier == 'gold' && labels['campaign'] == 'nowruz'"
     )
-    found = promised(pb.SlaPolicy(name="nowruz", when=when, channels=["email"]))
+    found = configured(pb.SlaPolicy(name="nowruz", when=when, channels=["email"]))
     labels = (("campaign", "nowruz"), ("tier", "gold"))
     assert chosen(found, Subject("sales", "email", "gold", "fa", 4, labels)) == "nowruz"
     assert chosen(found, Subject("sales", "email", "gold", "fa", 3, labels)) == ""
@@ -60,7 +60,7 @@ def test_a_condition_sees_all_that_is_known() -> None:
 def test_a_condition_that_fails_does_not_match_and_is_counted() -> None:
     """The next policy is tried; no error is raised."""
     failed: list[str] = []
-    found = promised(
+    found = configured(
         pb.SlaPolicy(name="missing", when="labels['campaign'] == 'x'"),
         pb.SlaPolicy(name="no verdict", when="queue"),
         pb.SlaPolicy(name="rest"),
@@ -73,7 +73,7 @@ def test_a_condition_that_fails_does_not_match_and_is_counted() -> None:
 def test_a_condition_is_evaluated_last() -> None:
     """Conditions by name cost nothing and cannot fail."""
     failed: list[str] = []
-    found = promised(pb.SlaPolicy(name="mail", channels=["email"], when="1 / 0 == 1"), failed=failed)
+    found = configured(pb.SlaPolicy(name="mail", channels=["email"], when="1 / 0 == 1"), failed=failed)
     assert chosen(found, Subject(channel="webchat")) == ""
     assert failed == []
 
@@ -88,12 +88,12 @@ def test_a_condition_is_evaluated_last() -> None:
 )
 def test_a_condition_that_can_never_be_evaluated_is_refused_with_the_configuration(when: str, says: str) -> None:
     with pytest.raises(ChaparError, match=says) as refused:
-        promised(pb.SlaPolicy(name="odd", when=when))
+        configured(pb.SlaPolicy(name="odd", when=when))
     assert refused.value.reason == "SLA_CONFIGURATION"
 
 
 def test_names_that_a_comprehension_binds_are_not_variables() -> None:
-    found = promised(pb.SlaPolicy(name="any", when="labels.exists(name, name.startsWith('vip'))"))
+    found = configured(pb.SlaPolicy(name="any", when="labels.exists(name, name.startsWith('vip'))"))
     assert chosen(found, Subject(labels=(("vip-2", "yes"),))) == "any"
 
 

@@ -37,7 +37,7 @@ def test_due_times_count_from_the_start() -> None:
     assert watched.configured(T0 + MINUTE, a_policy(stricter, version=2, applies_to_open=True), version=2) == [
         "PICK_UP CHANGED"
     ]
-    assert (watched.told[-1].desired_at_ms, watched.told[-1].reason) == (T0 + 2 * MINUTE, "POLICY_CHANGED")
+    assert (watched.reported[-1].desired_at_ms, watched.reported[-1].reason) == (T0 + 2 * MINUTE, "POLICY_CHANGED")
     assert watched.clock(T0 + 2 * MINUTE) == ["PICK_UP BREACHED DESIRED"]
     assert watched.clock(T0 + 10 * MINUTE) == ["PICK_UP WARNED 0.75", "PICK_UP BREACHED ADEQUATE"]
     assert watched.book.plans.keys() == {"acme/2/standard"}
@@ -49,7 +49,7 @@ def test_a_milestone_past_due_by_the_new_levels_fires_at_once_with_a_time_not_be
     at = T0 + 9 * MINUTE
     watched.configured(at, a_policy(stricter, version=2, applies_to_open=True), version=2)
     assert watched.clock(at) == ["PICK_UP BREACHED DESIRED", "PICK_UP BREACHED ADEQUATE"]
-    assert watched.told[-1].due_ms == at
+    assert watched.reported[-1].due_ms == at
 
 
 def test_a_milestone_that_fired_does_not_fire_again() -> None:
@@ -61,7 +61,7 @@ def test_a_milestone_that_fired_does_not_fire_again() -> None:
     watched.configured(T0 + 16 * MINUTE, a_policy(longer, version=2, applies_to_open=True), version=2)
     assert watched.clock(T0 + 44 * MINUTE) == []
     assert watched.clock(T0 + 60 * MINUTE) == ["PICK_UP WARNED 0.75", "PICK_UP BREACHED ADEQUATE"]
-    assert len({(o.cause, o.ordinal) for o in watched.told}) == len(watched.told)
+    assert len({(o.cause, o.ordinal) for o in watched.reported}) == len(watched.reported)
 
 
 def test_a_warning_is_remembered_through_a_plan_without_it() -> None:
@@ -85,7 +85,7 @@ def test_events_of_one_index_in_two_plans_are_two_events() -> None:
     other = a_target(desired=30 * MINUTE, adequate=60 * MINUTE, warn_at=(0.25,))
     watched.configured(T0 + 11 * MINUTE, a_policy(other, version=2, applies_to_open=True), version=2)
     assert watched.clock(T0 + 15 * MINUTE) == ["PICK_UP WARNED 0.25"]
-    assert len({(o.cause, o.ordinal) for o in watched.told}) == len(watched.told)
+    assert len({(o.cause, o.ordinal) for o in watched.reported}) == len(watched.reported)
 
 
 def test_a_level_that_passed_is_not_kept_under_a_longer_plan() -> None:
@@ -117,7 +117,7 @@ def test_the_time_used_before_a_pause_counts_as_measured() -> None:
     new = a_policy(a_target(Target.RESOLUTION, 6 * MINUTE, 8 * MINUTE), version=2, applies_to_open=True)
     assert watched.configured(T0 + 3 * MINUTE, new, version=2) == ["RESOLUTION CHANGED"]
     watched.happens(MESSAGED, T0 + 100 * MINUTE)
-    assert watched.told[-1].desired_at_ms == T0 + 104 * MINUTE
+    assert watched.reported[-1].desired_at_ms == T0 + 104 * MINUTE
 
 
 def test_the_new_plan_decides_whether_the_clock_is_paused() -> None:
@@ -126,10 +126,10 @@ def test_the_new_plan_decides_whether_the_clock_is_paused() -> None:
     watched.happens(REPLIED, T0 + 2 * MINUTE)
     pausing = a_policy(a_target(Target.RESOLUTION), version=2, applies_to_open=True)
     assert watched.configured(T0 + 3 * MINUTE, pausing, version=2) == ["RESOLUTION CHANGED", "RESOLUTION PAUSED"]
-    assert watched.told[-1].used_ms == 3 * MINUTE
+    assert watched.reported[-1].used_ms == 3 * MINUTE
     running = a_policy(a_target(Target.RESOLUTION), pause=False, version=3, applies_to_open=True)
     assert watched.configured(T0 + 9 * MINUTE, running, version=3) == ["RESOLUTION CHANGED", "RESOLUTION RESUMED"]
-    assert watched.told[-1].desired_at_ms == T0 + 16 * MINUTE
+    assert watched.reported[-1].desired_at_ms == T0 + 16 * MINUTE
 
 
 def test_a_new_calendar_counts_from_the_start() -> None:
@@ -139,7 +139,7 @@ def test_a_new_calendar_counts_from_the_start() -> None:
     new = a_policy(a_target(), calendar=always, version=2, applies_to_open=True)
     watched.configured(T0 + MINUTE, new, version=2)
     midnight = T0 // 86_400_000 * 86_400_000 + 86_400_000
-    assert watched.told[-1].desired_at_ms == midnight + 10 * MINUTE
+    assert watched.reported[-1].desired_at_ms == midnight + 10 * MINUTE
 
 
 def test_the_policy_is_chosen_by_the_first_known_attributes() -> None:
@@ -150,10 +150,10 @@ def test_the_policy_is_chosen_by_the_first_known_attributes() -> None:
     for_support = a_policy(a_target(desired=1), name="s", queues=["support"], version=2, applies_to_open=True)
     for_sales = a_policy(a_target(desired=5), name="o", queues=["sales"], version=2, applies_to_open=True)
     watched.configured(T0 + 2, for_support, for_sales, version=2)
-    assert watched.told[-1].policy == "o"
+    assert watched.reported[-1].policy == "o"
 
 
-def test_a_version_is_adopted_once_and_an_equal_plan_changes_nothing() -> None:
+def test_a_version_is_taken_over_once_and_an_equal_plan_changes_nothing() -> None:
     """This holds for another owner of the partition too: the version is in the changelog. A policy with the same
     targets leaves the plan unchanged."""
     watched = watched_pick_up()
@@ -202,7 +202,7 @@ def test_escalations_of_the_new_plan_count_and_those_of_fired_milestones_do_not(
     )
     watched.configured(T0 + 11 * MINUTE, a_policy(target, version=2, applies_to_open=True), version=2)
     watched.clock(T0 + 60 * MINUTE)
-    done = [o.action.add_priority for o in watched.told if o.kind is OccurrenceKind.ESCALATED and o.action]
+    done = [o.action.add_priority for o in watched.reported if o.kind is OccurrenceKind.ESCALATED and o.action]
     assert done == [2]
 
 
@@ -221,4 +221,4 @@ def test_the_router_gets_the_new_time() -> None:
     watched = watched_pick_up()
     new = a_policy(a_target(desired=5 * MINUTE), version=2, applies_to_open=True, orders=True)
     watched.configured(T0 + 1, new, version=2)
-    assert watched.told[-1].orders_queue
+    assert watched.reported[-1].orders_queue

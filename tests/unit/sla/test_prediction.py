@@ -34,9 +34,9 @@ announcements = st.one_of(
 outcomes = st.lists(st.tuples(st.lists(st.integers(-500, 500), min_size=6, max_size=6), st.booleans()), max_size=30)
 
 
-def learned(target: Target, told: list[tuple[list[int], bool]]) -> Model:
+def learned(target: Target, outcomes: list[tuple[list[int], bool]]) -> Model:
     model = Model.new(target)
-    for rest, broken in told:
+    for rest, broken in outcomes:
         x: Features = (100, *rest)
         model.outcome(x, model.probability(x), broken=broken)
     return model
@@ -58,16 +58,16 @@ def learned(target: Target, told: list[tuple[list[int], bool]]) -> Model:
     ),
 )
 def test_a_forecast_is_a_probability(
-    target: Target, told: list[tuple[list[int], bool]], pulse: Pulse, moment: Moment
+    target: Target, outcomes: list[tuple[list[int], bool]], pulse: Pulse, moment: Moment
 ) -> None:
     """With any training and any features, the forecast is above 0 and below 1."""
-    assert 0 < learned(target, told).probability(features(moment, pulse)) < 1
+    assert 0 < learned(target, outcomes).probability(features(moment, pulse)) < 1
 
 
 @given(st.sampled_from(Target), outcomes, pulses, announcements, st.floats(0, 1), st.floats(0, 1), st.integers(1, DAY))
 def test_waiting_never_makes_a_breach_less_likely(
     target: Target,
-    told: list[tuple[list[int], bool]],
+    outcomes: list[tuple[list[int], bool]],
     pulse: Pulse,
     announced: tuple[int, int],
     one: float,
@@ -77,7 +77,7 @@ def test_waiting_never_makes_a_breach_less_likely(
     """While nothing else changes, the probability does not fall as time passes, with any training and any estimated
     wait."""
     early, late = sorted((one, other))
-    model = learned(target, told)
+    model = learned(target, outcomes)
 
     def at(share: float) -> float:
         waited = round(share * allowed)

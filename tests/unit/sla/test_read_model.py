@@ -27,7 +27,7 @@ class Followed:
             self.put(state.plan_key(plan_id), state.encode(plan) if plan else None)
         for name in changes.interactions:
             interaction = book.interactions.get(name)
-            self.put(state.work_key(name), state.encode(interaction) if interaction else None)
+            self.put(state.interaction_key(name), state.encode(interaction) if interaction else None)
         for key in changes.tallies:
             self.put(state.tally_key(key), state.encode(book.tallies[key]))
 

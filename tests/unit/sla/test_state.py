@@ -34,7 +34,7 @@ OLD_PLAN = {
     },
     "pause_while_customer_awaited": True,
 }
-OLD_WORK = {
+OLD_INTERACTION = {
     "interaction_id": "i1",
     "conversation_id": "c1",
     "tenant": "acme",
@@ -68,11 +68,11 @@ def test_state_written_before_escalations_existed_still_works() -> None:
     passed, the rest fire at their time, and a new policy with `applies_to_open` is chosen by queue and channel."""
     watched = Watched()
     plan = state.decode(state.plan_key("acme/1/standard"), msgspec.msgpack.encode(OLD_PLAN))
-    interaction = state.decode(state.work_key("i1"), msgspec.msgpack.encode(OLD_WORK))
+    interaction = state.decode(state.interaction_key("i1"), msgspec.msgpack.encode(OLD_INTERACTION))
     assert isinstance(plan, Plan)
     assert isinstance(interaction, TrackedInteraction)
     assert (plan.pause_until_scheduled, interaction.subject) == (SCHEDULE_PAUSES, NOTHING_KNOWN)
-    watched.book.restore_work(interaction)
+    watched.book.restore_interaction(interaction)
     watched.book.restore_plan(plan)
     assert watched.clock(T0 + 15 * MINUTE) == ["PICK_UP WARNED 0.75"]
     stricter = a_policy(a_target(adequate=16 * MINUTE), queues=["sales"], version=2, applies_to_open=True)

@@ -17,7 +17,7 @@ from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy
 NAMES = st.sampled_from(["i1", "i2", "i3"])
 PASSES = st.integers(0, 12) | st.integers(0, 40 * MINUTE)
 EVERYWHERE = tuple(Escalation(point, Action(add_priority=1)) for point in Point)
-Promise = tuple[str, Target, int]
+Instance = tuple[str, Target, int]
 
 
 @cache
@@ -47,10 +47,10 @@ class Lives(RuleBasedStateMachine):
         self.epoch = 0
         self.watched = Watched()
         self.configure(0)
-        self.told: Counter[tuple[Any, ...]] = Counter()
+        self.reported: Counter[tuple[Any, ...]] = Counter()
         self.causes: Counter[tuple[str, int]] = Counter()
-        self.clocks: dict[Promise, tuple[int, int | None]] = {}
-        self.ended: set[Promise] = set()
+        self.clocks: dict[Instance, tuple[int, int | None]] = {}
+        self.ended: set[Instance] = set()
         self.starts: dict[str, int] = {}
         self.lives: Counter[str] = Counter()
 
@@ -61,7 +61,7 @@ class Lives(RuleBasedStateMachine):
         at = self.now
         name = self.named(name)
         self.now += late
-        self.watched.told = []
+        self.watched.reported = []
         self.watched.happens(kind, at, read_at=self.now, interaction=name, epoch=self.epoch, **of)
         self.look()
 
@@ -118,7 +118,7 @@ class Lives(RuleBasedStateMachine):
     @rule(passes=PASSES)
     def time_passes(self, passes: int) -> None:
         self.now += passes
-        self.watched.told = []
+        self.watched.reported = []
         self.watched.clock(self.now)
         self.look()
         due = self.watched.book.next_wakeup()
@@ -127,7 +127,7 @@ class Lives(RuleBasedStateMachine):
     @rule(number=st.integers(0, 3))
     def configured(self, number: int) -> None:
         self.version += 1
-        self.watched.told = []
+        self.watched.reported = []
         self.configure(number)
         self.look()
 
@@ -144,54 +144,54 @@ class Lives(RuleBasedStateMachine):
 
     # ── ── invariants ──────────────────────────────────────────────────────────────────────────────────────────────
     def look(self) -> None:
-        for o in self.watched.told:
-            promise = (o.interaction_id, o.target, o.epoch)
-            self.once(o, promise)
-            assert promise not in self.ended, f"{o.kind.name} after the end"
+        for o in self.watched.reported:
+            instance = (o.interaction_id, o.target, o.epoch)
+            self.once(o, instance)
+            assert instance not in self.ended, f"{o.kind.name} after the end"
             assert o.occurred_at_ms >= o.due_ms, "never early"
-            self.clock(o, promise)
+            self.clock(o, instance)
             breach = o.kind is OccurrenceKind.BREACHED and o.level is Level.ADEQUATE
             if breach and not any(
-                later.kind is OccurrenceKind.ESCALATED and later.cause == o.cause for later in self.watched.told
+                later.kind is OccurrenceKind.ESCALATED and later.cause == o.cause for later in self.watched.reported
             ):
-                self.ended.add(promise)
+                self.ended.add(instance)
             if o.kind in (OccurrenceKind.MET, OccurrenceKind.CANCELLED):
-                self.ended.add(promise)
+                self.ended.add(instance)
         # A breach ends its deadline after its escalations, which follow at once.
-        for o in self.watched.told:
+        for o in self.watched.reported:
             if o.kind is OccurrenceKind.BREACHED and o.level is Level.ADEQUATE:
                 self.ended.add((o.interaction_id, o.target, o.epoch))
 
-    def once(self, o: Occurrence, promise: Promise) -> None:
+    def once(self, o: Occurrence, instance: Instance) -> None:
         self.causes[o.cause, o.ordinal] += 1
         assert self.causes[o.cause, o.ordinal] == 1, "an id belongs to one occurrence"
         if o.kind in (OccurrenceKind.PAUSED, OccurrenceKind.RESUMED, OccurrenceKind.CHANGED):
             return
         point = o.warning or o.level.name
-        key = (*promise, o.kind, point if o.kind is not OccurrenceKind.SET else None)
-        self.told[key] += 1
-        assert self.told[key] == 1, f"{key} twice"
+        key = (*instance, o.kind, point if o.kind is not OccurrenceKind.SET else None)
+        self.reported[key] += 1
+        assert self.reported[key] == 1, f"{key} twice"
 
-    def clock(self, o: Occurrence, promise: Promise) -> None:
+    def clock(self, o: Occurrence, instance: Instance) -> None:
         """Check that the used time is the time between the reported starts and stops."""
         if o.kind is OccurrenceKind.SET:
             first = o.target is not Target.NEXT_RESPONSE and o.epoch == 1
             since = self.starts[o.interaction_id] if first else o.occurred_at_ms
             if o.target is Target.NEXT_RESPONSE or o.epoch > 1:
                 since = self.watched.book.interactions[o.interaction_id].last_ms
-            self.clocks[promise] = (o.used_ms, since)
+            self.clocks[instance] = (o.used_ms, since)
             return
-        used, since_ms = self.clocks[promise]
+        used, since_ms = self.clocks[instance]
         at = self.watched.book.interactions[o.interaction_id].last_ms
         if o.reason == "POLICY_CHANGED":
             at = o.occurred_at_ms
         if o.kind is OccurrenceKind.RESUMED:
             assert since_ms is None
-            self.clocks[promise] = (used, at)
+            self.clocks[instance] = (used, at)
         elif o.kind in (OccurrenceKind.PAUSED, OccurrenceKind.MET):
             expected = used if since_ms is None else used + max(0, at - since_ms)
             assert o.used_ms == expected, f"{o.kind.name} with {o.used_ms} ms used, not {expected}"
-            self.clocks[promise] = (expected, None)
+            self.clocks[instance] = (expected, None)
         elif o.kind in (OccurrenceKind.WARNED, OccurrenceKind.BREACHED):
             assert since_ms is not None, "no milestone fires while the clock is paused"
 

@@ -26,7 +26,7 @@ def test_committed_occurrences_are_counted_and_held_deadlines_are_shown() -> Non
     watched.happens(RoutingFactKind.QUEUED)
     watched.clock(T0 + 10 * MINUTE)
     watched.happens(RoutingFactKind.ASSIGNED, T0 + 11 * MINUTE)
-    telemetry.committed(watched.told)
+    telemetry.committed(watched.reported)
     telemetry.look()
     assert metrics.value("chapar_sla_deadlines_armed_total", "PICK_UP", "ADEQUATE") == 1
     assert metrics.value("chapar_sla_breaches_total", "PICK_UP", "DESIRED", "sales") == 1
