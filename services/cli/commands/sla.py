@@ -25,7 +25,7 @@ Queue = Annotated[str, typer.Option("--queue", help="Only this queue.")]
 JalaliDates = Annotated[bool, typer.Option("--jalali", help="Show Jalali dates.")]
 
 
-class Promise(StrEnum):
+class TargetKind(StrEnum):
     """The kinds of targets, as people write them."""
 
     pick_up = "pick_up"
@@ -85,7 +85,7 @@ def at_risk(
 
 @app.command("level")
 def level(
-    target: Annotated[Promise, typer.Option(help="The kind of target.")] = Promise.pick_up,
+    target: Annotated[TargetKind, typer.Option(help="The kind of target.")] = TargetKind.pick_up,
     queue: Queue = "",
     channel_name: Annotated[str, typer.Option("--channel", help="Only this channel.")] = "",
     since: sla_measures.Since = "",
@@ -104,7 +104,7 @@ def level(
             request = sla_pb2.GetServiceLevelRequest(
                 queue=queue,
                 channel=channel_name,
-                target=sla_measures.promise_kind(target),
+                target=sla_measures.target_kind(target),
                 since=begin,
                 until=end,
                 group_by=sla_measures.groups(by),
@@ -214,5 +214,5 @@ def _deadlines(title: str, deadlines: list[sla_pb2.DeadlineView], as_json: bool,
         )
         for d in deadlines
     )
-    columns = ("interaction", "promise", "#instance", "state", "queue", "due", "used", "left", "#risk")
+    columns = ("interaction", "target", "#instance", "state", "queue", "due", "used", "left", "#risk")
     console.print(table(title, columns, rows))

@@ -261,6 +261,6 @@ def _share(estimate: types_pb2.Estimate) -> str:
     return f"{estimate.value:.1%}" if estimate.n else "-"
 
 
-def promise_kind(name: str) -> config_pb2.TargetKind.ValueType:
+def target_kind(name: str) -> config_pb2.TargetKind.ValueType:
     """Return the contract's value for a name such as `first_response`."""
     return config_pb2.TargetKind.Value(f"TARGET_KIND_{name.upper()}")
