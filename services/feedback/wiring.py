@@ -39,7 +39,7 @@ from services.feedback.adapters.api_grpc import SERVICE, FeedbackServicer
 from services.feedback.adapters.command_log import KafkaCommandLog
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys, decode
 from services.feedback.adapters.dates import shown
-from services.feedback.adapters.handlers import Answering, Dispatcher
+from services.feedback.adapters.handlers import Dispatcher, ResponseIntake
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.outbound_grpc import GrpcInvitationSender
 from services.feedback.adapters.pages import Pages
@@ -89,14 +89,16 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
         if "edge" in roles:
             # Before the dispatcher: links need the address that the pages are really bound to.
-            scores, answers = ScoresView(), ResponsesView(settings.answers_kept)
+            scores, responses = ScoresView(), ResponsesView(settings.answers_kept)
             await stack.enter_async_context(service.background(_follow_scores(service, scores), "scores view"))
-            await stack.enter_async_context(service.background(_follow_answers(service, answers, keys), "answers view"))
+            await stack.enter_async_context(
+                service.background(_follow_responses(service, responses, keys), "answers view")
+            )
             questions = LaneQuestions(settings.verdict_timeout_s, VERDICT_KINDS)
             await stack.enter_async_context(service.background(_follow_verdicts(service, questions), "verdicts"))
-            answering = Answering(commands, clock, service.metrics, questions)
+            intake = ResponseIntake(commands, clock, service.metrics, questions)
             key = _link_key(settings)
-            pages = Pages(programmes, SignedLinks(key, "", clock), answering, service.metrics)
+            pages = Pages(programmes, SignedLinks(key, "", clock), intake, service.metrics)
             address = await stack.enter_async_context(
                 http_server(
                     pages.app(),
@@ -115,11 +117,11 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             servicer = FeedbackServicer(
                 programmes=programmes,
                 commands=commands,
-                answering=answering,
+                intake=intake,
                 links=SignedLinks(key, "", clock),
                 subjects=GrpcSubjects(await _ingest(stack, service)),
                 scores=scores,
-                answers=answers,
+                responses=responses,
                 clock=clock,
             )
             audit = await stack.enter_async_context(audit_trail(service))
@@ -155,7 +157,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             )
             await stack.enter_async_context(service.background(consumer.run(), "dispatcher"))
             recoveries = RecoveryDispatcher(GrpcRecoveryOpener(channel), commands, clock)
-            consumer = _answers_group(
+            consumer = _responses_group(
                 service, producer, "feedback-recovery", readers.recoveries(recoveries, service.metrics)
             )
             await stack.enter_async_context(service.background(consumer.run(), "recoveries"))
@@ -211,7 +213,7 @@ async def _webhooks(
     """Start the webhook notices of responses: one consumer group sends each once, another repeats it until the
     receiver takes it."""
     client = await stack.enter_async_context(webhook_client(service.settings.destinations))
-    telling = Webhooks(
+    webhooks = Webhooks(
         webhook_responses.TOPIC,
         programmes.webhook,
         SecretReferences(service.clock, service.settings.secrets_dir),
@@ -222,22 +224,22 @@ async def _webhooks(
         keys=keys,
     )
 
-    tell = readers.answers_to_webhooks(telling, programmes, keys, service.clock)
+    notify = readers.responses_to_webhooks(webhooks, programmes, keys, service.clock)
     await stack.enter_async_context(
-        service.background(_answers_group(service, producer, "feedback-webhooks", tell).run(), "webhooks")
+        service.background(_responses_group(service, producer, "feedback-webhooks", notify).run(), "webhooks")
     )
     again = GroupConsumer(
         service.settings.kafka,
         group="feedback-webhooks-again",
         topics=[webhook_responses.TOPIC],
-        handler=telling.again,
+        handler=webhooks.again,
         client_id=f"{NAME}-webhooks-again@{service.settings.instance}",
         poison=Poison(f"{NAME}-webhooks-again", service.metrics, producer=producer, clock=service.clock),
     )
     await stack.enter_async_context(service.background(again.run(), "webhooks again"))
 
 
-def _answers_group(
+def _responses_group(
     service: Service[FeedbackSettings], producer: DurableProducer, group: str, handler: readers.Batch
 ) -> GroupConsumer:
     return GroupConsumer(
@@ -302,7 +304,7 @@ async def _follow_verdicts(service: Service[FeedbackSettings], questions: LaneQu
     )
 
 
-async def _follow_answers(service: Service[FeedbackSettings], view: ResponsesView, keys: AwaitedKeys) -> None:
+async def _follow_responses(service: Service[FeedbackSettings], view: ResponsesView, keys: AwaitedKeys) -> None:
     ready = service.health.component("answers view")
     settings, poison = service.settings, Poison(f"{NAME}-answers-view", service.metrics)
     records = tail(
@@ -316,7 +318,7 @@ async def _follow_answers(service: Service[FeedbackSettings], view: ResponsesVie
     async with aclosing(records):
         async for record in records:
             await when_ready(keys, record)
-            readers.take_answer(view, keys, poison, record)
+            readers.take_response(view, keys, poison, record)
 
 
 def _target(address: str) -> str:

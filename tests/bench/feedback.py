@@ -41,7 +41,7 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import serving
 from services.chassis.tokens import JwtSettings, mint
 from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
-from services.feedback.domain.scores import Dimension, Fold
+from services.feedback.domain.scores import Dimension, ScoreCounts
 from services.feedback.domain.survey import SurveyKind
 from services.feedback.ports import Ticket
 from services.feedback.settings import FeedbackSettings
@@ -170,7 +170,9 @@ async def read_scores(kafka: KafkaSettings, address: str) -> list[float]:
                     for of in (
                         Dimension(TENANT, SurveyKind.CES, "agent", f"a{n:05}") for n in range(first, first + 1000)
                     )
-                    for record in (score_record(of, 0, Fold({s: rng.randrange(50) for s in range(1, 8)}, 900, 9), 1),)
+                    for record in (
+                        score_record(of, 0, ScoreCounts({s: rng.randrange(50) for s in range(1, 8)}, 900, 9), 1),
+                    )
                 )
             )
     metadata = (("authorization", f"Bearer {mint(SECRET.encode(), 'bench', TENANT, ['feedback.read'])}"),)

@@ -100,7 +100,7 @@ _FUNCTIONS: Final = {
         " chassis.grpc.auth.Rule.missing chassis.grpc.auth.rule_of chassis.http.proxies.networks_of chassis.keys.tenant_key"
         " chassis.logs.configure_logging chassis.logs.get_logger chassis.tokens.verifier.Verifier.from_secret"
         " chassis.tokens.verifier.Verifier.from_settings chassis.tracing.Tracing.annotate chassis.tracing.Tracing.span"
-        " chassis.tracing.Tracing.start feedback.adapters.links.link_key feedback.adapters.handlers.Answering.refuse"
+        " chassis.tracing.Tracing.start feedback.adapters.links.link_key feedback.adapters.handlers.ResponseIntake.refuse"
         " feedback.adapters.handlers.filled ingest.domain.channel_rules.channel_rules ingest.domain.sending.backoff_ms"
         " ingest.adapters.history.cursor.encode ingest.adapters.history.story.step router.adapters.paging.after_agent sla.translate.views.cursor_of"
         " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of"
@@ -125,7 +125,7 @@ _FUNCTIONS: Final = {
     _CALLS: (
         "chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"
         " chassis.tokens.verifier.Verifier.prepare chassis.webhooks.attempt feedback.adapters.page_form.Form.answer"
-        " feedback.adapters.page_form.Form.missing feedback.adapters.page_form.Form.shown feedback.adapters.handlers.Answering.submit"
+        " feedback.adapters.page_form.Form.missing feedback.adapters.page_form.Form.shown feedback.adapters.handlers.ResponseIntake.submit"
         " ingest.adapters.edges.grpc_submit.Submitter.submit ingest.adapters.edges.smtp_data.Collector.refuse"
         " ingest.adapters.out.http.post_json ingest.domain.normalise.webchat.visitor ingest.domain.retry_classes.smtp"
         " ingest.domain.retry_classes.telegram ingest.domain.retry_classes.webhook ingest.domain.retry_classes.whatsapp"

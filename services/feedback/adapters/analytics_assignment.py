@@ -63,7 +63,7 @@ class AssignmentWatch:
                 shown, counted = count, False
             if count:
                 empty_since = time.monotonic()
-                self._tell(True)
+                self._report_readiness(True)
                 counted = counted or await self._asked(self._partitions) is not None
             elif time.monotonic() - empty_since >= self._empty_s:
                 await self._asked(self.look)
@@ -84,11 +84,13 @@ class AssignmentWatch:
         partitions = await self._partitions()
         unowned = partitions - len(await owners(self._kafka, self._group, self._topic)) if partitions else 0
         if unowned:
-            self._tell(False, f"{unowned} partitions of {self._topic} have no owner, and this process has none")
+            self._report_readiness(
+                False, f"{unowned} partitions of {self._topic} have no owner, and this process has none"
+            )
             log.warning("no partition although some have no owner: joining the group again", unowned=unowned)
             await self._rejoin()
         else:
-            self._tell(True)
+            self._report_readiness(True)
         return unowned
 
     async def _partitions(self) -> int:
@@ -100,7 +102,7 @@ class AssignmentWatch:
         self._metrics.input_partitions(self._group, partitions)
         return partitions
 
-    def _tell(self, ready: bool, reason: str = "") -> None:
+    def _report_readiness(self, ready: bool, reason: str = "") -> None:
         if ready != self._ready:
             self._ready = ready
             self._say(ready, reason)

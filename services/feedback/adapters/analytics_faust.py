@@ -66,7 +66,7 @@ async def run_analytics(
     `say`: called when readiness changes, with a reason if it is lost. `stall_s`: how long committed records may wait. `empty_s`: how long
     the group may leave this member without a partition. `fault`: a hook for tests, called with each point that a batch passes.
     """
-    say = say or _unheard
+    say = say or _ignore_readiness
     with tempfile.TemporaryDirectory(prefix="chapar-faust-") as directory:
         app = _application(kafka, directory, session_timeout_s)
         analytics = _Analytics(app, kafka, clock, stall_s, fault or _no_fault)
@@ -98,8 +98,8 @@ class _Analytics:
         self._logs: dict[int, ScoreLog] = {}
         self._joined: set[int] = set()
         raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
-        answers = app.topic(kafka.topic_prefix + INPUT, internal=False, **raw)
-        app.agent(answers, name="scores", concurrency=1)(self._agent)
+        responses = app.topic(kafka.topic_prefix + INPUT, internal=False, **raw)
+        app.agent(responses, name="scores", concurrency=1)(self._agent)
         app.on_partitions_revoked.connect(self._revoked)
 
     def assigned(self) -> int:
@@ -127,7 +127,7 @@ class _Analytics:
             await asyncio.shield(starting)
             say(True, "")
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._fold(), name="fold")
+                tasks.create_task(self._count(), name="count")
                 tasks.create_task(self._watch(), name="faust")
                 tasks.create_task(self._watch_for_silence(), name="silence")
                 tasks.create_task(watch.run(), name="assignment")
@@ -158,7 +158,7 @@ class _Analytics:
         except TimeoutError:
             log.warning("a batch is not finished; its partitions are released without it")
 
-    async def _fold(self) -> None:
+    async def _count(self) -> None:
         while True:
             events = [await self._queue.get()]
             while len(events) < _BATCH and not self._queue.empty():
@@ -228,7 +228,7 @@ class _Analytics:
         skipped = await scores.catch_up(first)
         self._joined.add(scores.partition)
         if skipped:
-            log.error("Faust skipped records; read from the log", partition=scores.partition, answers=skipped)
+            log.error("Faust skipped records; read from the log", partition=scores.partition, records=skipped)
 
     async def _watch_for_silence(self) -> None:
         """Check periodically whether committed records exist beyond a position that has not moved meanwhile."""
@@ -253,7 +253,7 @@ class _Analytics:
         for place in self._app.consumer.assignment():
             if place.topic.endswith(INPUT):
                 scores = self._logs.get(place.partition) or await self._open(place.partition)
-                found[place.partition] = scores.book.next_offset
+                found[place.partition] = scores.table.next_offset
         return found
 
     async def _something_behind(self, partition: int, position: int) -> bool:
@@ -348,5 +348,5 @@ def _no_fault(_point: str) -> None:
     """Do nothing: the default in production."""
 
 
-def _unheard(_ready: bool, _reason: str) -> None:
+def _ignore_readiness(_ready: bool, _reason: str) -> None:
     """Ignore readiness: for tests that do not look at it."""

@@ -12,9 +12,9 @@ from services.chassis.current_call import current_tenant
 from services.chassis.errors import ChaparError, ErrorKind, invalid
 from services.chassis.ids import derive
 from services.feedback.adapters import scores_api
-from services.feedback.adapters.handlers import Answering, read_responses
+from services.feedback.adapters.handlers import ResponseIntake, read_responses
 from services.feedback.adapters.scores_view import ScoresView
-from services.feedback.adapters.views import ResponsesView, Told, Wanted
+from services.feedback.adapters.views import ListedResponse, ResponsesView, Wanted
 from services.feedback.domain.comments import MAX_COMMENT_CHARS
 from services.feedback.domain.survey import Survey, SurveyKind
 from services.feedback.ports import CommandLog, Links, Programmes, Subjects
@@ -34,20 +34,20 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         *,
         programmes: Programmes,
         commands: CommandLog,
-        answering: Answering,
+        intake: ResponseIntake,
         links: Links,
         subjects: Subjects,
         scores: ScoresView,
-        answers: ResponsesView,
+        responses: ResponsesView,
         clock: Clock,
     ) -> None:
         self._programmes = programmes
         self._commands = commands
-        self._answering = answering
+        self._intake = intake
         self._links = links
         self._subjects = subjects
         self._scores = scores
-        self._answers = answers
+        self._responses = responses
         self._clock = clock
 
     async def Invite(self, request: pb.InviteRequest, context: Context) -> pb.InviteResponse:  # noqa: N802 - the contract's name
@@ -92,13 +92,13 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             ticket = self._links.read(request.survey_token)
             # Forged, expired or another tenant's: the caller does not learn which.
             if ticket is None or ticket.tenant != tenant:
-                self._answering.refuse("forged" if ticket is not None else self._links.refusal(request.survey_token))
+                self._intake.refuse("forged" if ticket is not None else self._links.refusal(request.survey_token))
                 raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_INVITATION", "there is no such invitation")
             found, person_id, invitation_id = ticket.kind, ticket.person_id, ticket.invitation_id
             survey = self._programmes.of(tenant).named(ticket.survey)
         elif not (person_id and invitation_id):
             raise invalid("survey_token", "give the token, or person_id and invitation_id")
-        await self._answering.submit(
+        await self._intake.submit(
             tenant=tenant,
             person_id=person_id,
             invitation_id=invitation_id,
@@ -129,8 +129,8 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         """Return the newest responses first, as far as they are kept in memory."""
         wanted = Wanted(request.queue, request.agent_id, request.category, _at_most(request), request.kind)
         size = scores_api.page_size(request.page)
-        found, cursor = self._answers.page(current_tenant(), wanted, size, request.page.cursor)
-        response = pb.ListSurveyResponsesResponse(answers=[_view(told) for told in found])
+        found, cursor = self._responses.page(current_tenant(), wanted, size, request.page.cursor)
+        response = pb.ListSurveyResponsesResponse(answers=[_view(listed) for listed in found])
         response.page.next_cursor = cursor
         return response
 
@@ -139,20 +139,20 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
     ) -> AsyncIterator[pb.WatchSurveyResponsesResponse]:
         """Stream responses from now on, until the caller disconnects."""
         wanted = Wanted(request.queue, "", request.category, _at_most(request), request.kind)
-        with self._answers.watching(current_tenant(), wanted) as watcher:
+        with self._responses.watching(current_tenant(), wanted) as watcher:
             # Send the headers now, so that the caller knows from when on no response is missed.
             await context.send_initial_metadata(())
-            async for told in watcher.stream():
-                yield pb.WatchSurveyResponsesResponse(answer=_view(told))
+            async for listed in watcher.stream():
+                yield pb.WatchSurveyResponsesResponse(answer=_view(listed))
 
 
 def _at_most(request: pb.ListSurveyResponsesRequest | pb.WatchSurveyResponsesRequest) -> int | None:
     return request.score_at_most if request.HasField("score_at_most") else None
 
 
-def _view(told: Told) -> pb.ResponseView:
-    view = pb.ResponseView(answer=told.answer)
-    view.occurred_at.FromMilliseconds(told.occurred_at_ms)
+def _view(listed: ListedResponse) -> pb.ResponseView:
+    view = pb.ResponseView(answer=listed.response)
+    view.occurred_at.FromMilliseconds(listed.occurred_at_ms)
     return view
 
 

@@ -136,7 +136,7 @@ def filled(template: str, **values: str) -> str:
     return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
 
 
-class Answering:
+class ResponseIntake:
     """Makes a response durable. The survey lane decides whether it counts."""
 
     def __init__(

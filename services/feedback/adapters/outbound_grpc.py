@@ -30,5 +30,5 @@ class GrpcInvitationSender:
         request.survey_expires_at.FromMilliseconds(invitation.expires_at_ms)
         metadata = (*idempotent(invitation.key), *for_tenant(invitation.tenant))
         with chapar_errors():
-            answer = await self._stub.Send(request, metadata=metadata)
-        return str(answer.delivery_id)
+            response = await self._stub.Send(request, metadata=metadata)
+        return str(response.delivery_id)

@@ -32,7 +32,7 @@ class Texts:
     until: str
     replaces: str
     replaces_for: str
-    first_stands: str
+    first_counts: str
     hours: str
     minutes: str
     change: str
@@ -69,7 +69,7 @@ FA: Final = Texts(
     until="تا {} می‌توانید پاسخ دهید.",
     replaces="اگر پیش‌تر پاسخ داده‌اید، پاسخ تازه جای آن را می‌گیرد.",
     replaces_for="اگر پیش‌تر پاسخ داده‌اید، پاسخ تازه جای آن را می‌گیرد؛ این کار تا {} پس از نخستین پاسخ شدنی است.",
-    first_stands="تنها نخستین پاسخ شما شمرده می‌شود.",
+    first_counts="تنها نخستین پاسخ شما شمرده می‌شود.",
     hours="{} ساعت",
     minutes="{} دقیقه",
     change="تغییر پاسخ",
@@ -102,7 +102,7 @@ EN: Final = Texts(
     until="You can answer until {}.",
     replaces="If you have answered before, a new answer replaces the former one.",
     replaces_for="If you have answered before, a new answer replaces the former one, for {} after the first.",
-    first_stands="Only your first answer counts.",
+    first_counts="Only your first answer counts.",
     hours="{} hours",
     minutes="{} min",
     change="Change your answer",

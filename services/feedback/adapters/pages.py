@@ -28,7 +28,7 @@ from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.dates import shown
-from services.feedback.adapters.handlers import Answering
+from services.feedback.adapters.handlers import ResponseIntake
 from services.feedback.adapters.page_form import Form, read_view
 from services.feedback.adapters.page_texts import EN, FA, Texts, texts_for
 from services.feedback.domain.comments import MAX_COMMENT_CHARS
@@ -47,14 +47,14 @@ class Pages:
         self,
         programmes: Programmes,
         links: Links,
-        answering: Answering,
+        intake: ResponseIntake,
         metrics: Metrics,
         number: Callable[[], str] = lambda: secrets.token_urlsafe(9),
     ) -> None:
         """`number` makes the number of a page view."""
         self._programmes = programmes
         self._links = links
-        self._answering = answering
+        self._intake = intake
         self._number = number
         self._requests = metrics.counter("chapar_feedback_page_requests_total")
         environment = Environment(
@@ -93,7 +93,7 @@ class Pages:
         if ticket is None:
             token = request.path_params["token"]
             # A readable token without a page belongs to a tenant that is not configured here.
-            self._answering.refuse(self._links.refusal(token) if self._links.read(token) is None else "forged")
+            self._intake.refuse(self._links.refusal(token) if self._links.read(token) is None else "forged")
             return self._missing(request)
         form = self._form(request, ticket)
         t = _texts(request, ticket)
@@ -104,14 +104,14 @@ class Pages:
             return self._ask(request, ticket, form, 413 if too_large else 400, t.too_long if too_large else t.again)
         if fields.get("website"):
             # People do not see this field; only programs fill it in. They get no hint.
-            self._answering.refuse("bot")
+            self._intake.refuse("bot")
             return self._thanks(request, ticket, form)
         wrong = form.missing(fields)
         if wrong:
             return self._ask(request, ticket, form, 400, t.problem, fields, wrong)
         score, responses = form.answer(fields)
         try:
-            await self._answering.submit(
+            await self._intake.submit(
                 tenant=ticket.tenant,
                 person_id=ticket.person_id,
                 invitation_id=ticket.invitation_id,
@@ -175,7 +175,7 @@ class Pages:
         if survey is None:
             return until
         if survey.first_response_counts:
-            return f"{until} {t.first_stands}"
+            return f"{until} {t.first_counts}"
         if survey.amend_within_ms:
             return f"{until} {t.replaces_for.format(t.period(survey.amend_within_ms))}"
         return f"{until} {t.replaces}"

@@ -41,17 +41,17 @@ def invitations(dispatcher: Dispatcher, keys: AwaitedKeys, poison: Poison, metri
     async def handle(records: list[Record]) -> None:
         for record in records:
             try:
-                told = parse_record(record.value)
+                parsed = parse_record(record.value)
             except Untranslatable as error:
                 await poison.bury(record, InvalidRecord("UNDECODABLE", str(error)))
                 continue
-            if told.WhichOneof("record") in ("invited", "due"):
-                await keys.ensure(told.tenant, told.person_id)
+            if parsed.WhichOneof("record") in ("invited", "due"):
+                await keys.ensure(parsed.tenant, parsed.person_id)
             try:
-                outcome = await dispatcher.dispatch(told)
+                outcome = await dispatcher.dispatch(parsed)
             except ChaparError as error:
                 raise NotNow(error.reason) from error
-            made = due(told)
+            made = due(parsed)
             if made is not None:
                 outcomes.labels(made.subject.channel, outcome).inc()
 
@@ -65,11 +65,11 @@ def recoveries(dispatcher: RecoveryDispatcher, metrics: Metrics) -> Batch:
     async def handle(records: list[Record]) -> None:
         for record in records:
             try:
-                told = parse_record(record.value)
+                parsed = parse_record(record.value)
             except Untranslatable:
                 continue  # the dispatcher's group reports it
             try:
-                outcome = await dispatcher.dispatch(told)
+                outcome = await dispatcher.dispatch(parsed)
             except ChaparError as error:
                 raise NotNow(error.reason) from error
             if outcome == "refused":
@@ -78,34 +78,36 @@ def recoveries(dispatcher: RecoveryDispatcher, metrics: Metrics) -> Batch:
     return handle
 
 
-def answers_to_webhooks(telling: Webhooks, programmes: ConfiguredProgrammes, keys: AwaitedKeys, clock: Clock) -> Batch:
+def responses_to_webhooks(
+    webhooks: Webhooks, programmes: ConfiguredProgrammes, keys: AwaitedKeys, clock: Clock
+) -> Batch:
     """Return a batch handler that notifies other systems of responses."""
 
-    async def tell(records: list[Record]) -> None:
+    async def notify(records: list[Record]) -> None:
         found: list[WebhookNotice] = []
         sealed_with: dict[str, DataKey] = {}
         await keys.ready(record.value for record in records)
         for record in records:
             try:
-                told = parse_record(record.value)
-                key = unsealed(told, keys, record)
+                parsed = parse_record(record.value)
+                key = unsealed(parsed, keys, record)
             except Untranslatable:
                 continue  # the dispatcher's group reports it
             # A new group does not report responses from days ago.
-            if is_erased(told) or clock() - told.occurred_at_ms >= _DAY_MS:
+            if is_erased(parsed) or clock() - parsed.occurred_at_ms >= _DAY_MS:
                 continue
             notices = webhook_responses.notices(
-                told, programmes.webhooks(told.tenant), programmes.counting(told.tenant)
+                parsed, programmes.webhooks(parsed.tenant), programmes.counting(parsed.tenant)
             )
             found += notices
             if key is not None:
                 sealed_with |= {notice.message_id: key for notice in notices}
-        await telling.tell(found, sealed_with)
+        await webhooks.tell(found, sealed_with)
 
-    return tell
+    return notify
 
 
-def take_answer(view: ResponsesView, keys: Keys, poison: Poison, record: Record) -> None:
+def take_response(view: ResponsesView, keys: Keys, poison: Poison, record: Record) -> None:
     """Put one record of feedback.responses.v1 into the view."""
     poison.guard(record, lambda each: view.take(opened_record(each, keys)))
 
@@ -117,9 +119,9 @@ def take_score(view: ScoresView, gauges: FeedbackGauges, poison: Poison, record:
         if each.value is None:
             view.drop(*parse_score_key(each.key))
             return
-        dimension, partition, fold = parse_score(each.value)
+        dimension, partition, counts = parse_score(each.value)
         if dimension != PROGRESS:
-            view.take(dimension, partition, fold)
+            view.take(dimension, partition, counts)
             gauges.show(view, dimension)
 
     poison.guard(record, take)

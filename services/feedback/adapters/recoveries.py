@@ -98,5 +98,5 @@ class GrpcRecoveryOpener:
         )
         metadata = (*idempotent(recovery.invitation_id), *for_tenant(recovery.tenant))
         with chapar_errors():
-            answer = await self._stub.OpenFollowUp(request, metadata=metadata)
-        return str(answer.interaction_id)
+            response = await self._stub.OpenFollowUp(request, metadata=metadata)
+        return str(response.interaction_id)

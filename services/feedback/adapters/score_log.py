@@ -27,7 +27,7 @@ from services.chassis.kafka.clients import (
 from services.chassis.kafka.failures import shown
 from services.chassis.kafka.tail import tail
 from services.chassis.logs import get_logger
-from services.feedback.domain.scores import Book
+from services.feedback.domain.scores import ScoreTable
 from services.feedback.translate.records import Untranslatable, parse_record
 from services.feedback.translate.scores import (
     PROGRESS,
@@ -60,13 +60,13 @@ class NotWritten(Exception):  # noqa: N818 - an expected state of the world
 
 
 class ScoreLog:
-    """Opened by `open_scores`. `book` holds the histograms; call `take`, then `write`."""
+    """Opened by `open_scores`. `table` holds the histograms; call `take`, then `write`."""
 
     def __init__(self, kafka: KafkaAccess, partition: int, clock: Clock) -> None:
         self._kafka = kafka
         self._clock = clock
         self.partition = partition
-        self.book = Book()
+        self.table = ScoreTable()
         self._producer = transactional_producer(
             kafka,
             transactional_id=f"{kafka.topic_prefix}{NAME}-{partition}",
@@ -96,15 +96,15 @@ class ScoreLog:
     def take(self, offset: int, value: bytes | None) -> str:
         """Count one record of the input. Returns the fault of the record, or "". A record that is not understood is
         skipped: it must not stop the others."""
-        return folded(self.book, offset, value, self._clock())
+        return count_record(self.table, offset, value, self._clock())
 
     async def catch_up(self, until: int) -> int:
-        """Count the records between the book's position and an offset, and return their number. There are none,
+        """Count the records between the table's position and an offset, and return their number. There are none,
         unless the source of records has skipped some."""
         found = 0
-        if self.book.next_offset == 0:
+        if self.table.next_offset == 0:
             return found  # an entry of an earlier version: only the consumer group knows how far it had read
-        async with aclosing(committed_between(self._kafka, self.partition, self.book.next_offset, until)) as records:
+        async with aclosing(committed_between(self._kafka, self.partition, self.table.next_offset, until)) as records:
             async for message in records:
                 found += 1
                 self.take(message.offset, message.value)
@@ -113,19 +113,19 @@ class ScoreLog:
     async def write(self) -> None:
         """Write all changes in one transaction; returns when it is durable. Raises NotWritten: then close this log
         and open another."""
-        changed = self.book.changes()
+        changed = self.table.changes()
         if not changed:
             return
         now_ms, topic = self._clock(), self._kafka.topic_prefix + OUTPUT
-        progress = progress_record(self.partition, self.book.next_offset, self.book.newest_ms, now_ms)
+        progress = progress_record(self.partition, self.table.next_offset, self.table.newest_ms, now_ms)
         entries: list[tuple[bytes, bytes | None]] = [
             (
                 score_key(dimension, self.partition),
                 None
-                if fold is None
-                else score_record(dimension, self.partition, fold, now_ms).SerializeToString(deterministic=True),
+                if counts is None
+                else score_record(dimension, self.partition, counts, now_ms).SerializeToString(deterministic=True),
             )
-            for dimension, fold in changed.items()
+            for dimension, counts in changed.items()
         ]
         entries.append((score_key(PROGRESS, self.partition), progress.SerializeToString()))
         try:
@@ -158,41 +158,41 @@ class ScoreLog:
             for task in (reading, finished):
                 task.cancel()
             await asyncio.wait({reading, finished})
-        restored(self.book, latest)
+        restored(self.table, latest)
 
 
-def folded(book: Book, offset: int, value: bytes | None, now_ms: int) -> str:
-    """Count one record in a book. Returns the fault of the record, or "". The worst effect of any record is that it
+def count_record(table: ScoreTable, offset: int, value: bytes | None, now_ms: int) -> str:
+    """Count one record in a table. Returns the fault of the record, or "". The worst effect of any record is that it
     is not counted."""
     try:
         record = parse_record(value)
         if record.occurred_at_ms > now_ms + _AHEAD_MS:
-            # The newest record decides which windows expire: one from the future would empty the book.
+            # The newest record decides which windows expire: one from the future would empty the table.
             raise Untranslatable("occurred_at_ms is in the future")
-        book.take(observation(record), offset, record.occurred_at_ms)
+        table.take(observation(record), offset, record.occurred_at_ms)
     except Exception as error:  # noqa: BLE001 - whatever a record holds, the next one is counted
-        book.take(None, offset, 0)
+        table.take(None, offset, 0)
         return str(error) if isinstance(error, Untranslatable) else shown(error)
     return ""
 
 
-def restored(book: Book, latest: Mapping[bytes | None, bytes | None]) -> None:
+def restored(table: ScoreTable, latest: Mapping[bytes | None, bytes | None]) -> None:
     """Restore the newest entries of a partition. Entries that are not understood are skipped."""
     for key, value in latest.items():
         if value is None:
             continue
         try:
             dimension, _ = parse_score_key(key)
-            told, _, fold, newest_ms = parse_entry(value)
-            if told != dimension:
+            named, _, counts, newest_ms = parse_entry(value)
+            if named != dimension:
                 raise Untranslatable("the key names another dimension than the entry")
         except Untranslatable as error:
             log.error("entry of feedback.scores.v1 not understood", why=str(error))
             continue
         if dimension == PROGRESS:
-            book.restore_progress(fold.next_offset, newest_ms)
+            table.restore_progress(counts.next_offset, newest_ms)
         else:
-            book.restore(dimension, fold)
+            table.restore(dimension, counts)
 
 
 async def committed_between(kafka: KafkaAccess, partition: int, start: int, until: int) -> AsyncGenerator[Any, None]:

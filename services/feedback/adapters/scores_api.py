@@ -13,7 +13,7 @@ from services.feedback.adapters.scores_view import Asked, ScoresView
 from services.feedback.domain import trends, windows
 from services.feedback.domain.counting import Counting
 from services.feedback.domain.estimates import Estimate, measures, response_rate
-from services.feedback.domain.scores import GROUPS, Dimension, Fold
+from services.feedback.domain.scores import GROUPS, Dimension, ScoreCounts
 from services.feedback.domain.survey import SCALES, SurveyKind
 from services.feedback.domain.windows import Window
 from services.feedback.translate.records import kind
@@ -57,25 +57,27 @@ def scores(view: ScoresView, how: Counting, tenant: str, request: pb.GetScoresRe
     )
     rows, cursor = view.page(asked, page_size(request.page), request.page.cursor)
     response = pb.GetScoresResponse()
-    for dimension, fold in rows:
-        _score(response, dimension, fold, how, request.measure)
+    for dimension, counts in rows:
+        _score(response, dimension, counts, how, request.measure)
     response.page.next_cursor = cursor
     return response
 
 
-def _score(response: pb.GetScoresResponse, dimension: Dimension, fold: Fold, how: Counting, wanted: str) -> None:
-    n = fold.answered
-    if n == 0 and fold.invited < how.least_responses:
+def _score(
+    response: pb.GetScoresResponse, dimension: Dimension, counts: ScoreCounts, how: Counting, wanted: str
+) -> None:
+    n = counts.answered
+    if n == 0 and counts.invited < how.least_responses:
         return
-    rate = response_rate(fold.responded, fold.invited) if fold.invited >= how.least_responses else None
+    rate = response_rate(counts.responded, counts.invited) if counts.invited >= how.least_responses else None
     withheld = n < how.least_responses
-    found = {} if withheld else measures(dimension.kind, fold.histogram)
+    found = {} if withheld else measures(dimension.kind, counts.histogram)
     about = dimension_message(dimension)
     begin_ms, end_ms = windows.bounds_ms(dimension.day, how.zone) if dimension.day else (0, 0)
     for measure in MEASURES.get(dimension.kind, ()):
         if wanted not in ("", measure):
             continue
-        score = response.scores.add(dimension=about, measure=measure, invited=fold.invited, withheld=withheld)
+        score = response.scores.add(dimension=about, measure=measure, invited=counts.invited, withheld=withheld)
         estimate_into(score, found.get(measure, Estimate(0.0, n, 0.0, 0.0, "")), rate)
         if dimension.day:
             getattr(score, "from").FromMilliseconds(begin_ms)
@@ -108,10 +110,10 @@ def changes(
                 ErrorKind.EXHAUSTED, "TOO_MANY_GROUPS", f"there are {len(values)} values of {asked.name}: name one"
             )
         for value in values:
-            now, before = view.fold(asked, each, value, newer), view.fold(asked, each, value, older)
+            now, before = view.counts(asked, each, value, newer), view.counts(asked, each, value, older)
             if now is not None or before is not None:
                 about = Dimension(tenant, each, asked.name, value, newer)
-                _trends(response, about, now or Fold(), before or Fold(), how, request.measure)
+                _trends(response, about, now or ScoreCounts(), before or ScoreCounts(), how, request.measure)
     compared = [trend for trend in response.trends if not trend.withheld]
     for trend, adjusted in zip(compared, trends.holm([trend.p for trend in compared]), strict=True):
         trend.p_adjusted = adjusted
@@ -121,7 +123,7 @@ def changes(
 
 
 def _trends(
-    response: pb.GetTrendsResponse, about: Dimension, now: Fold, before: Fold, how: Counting, wanted: str
+    response: pb.GetTrendsResponse, about: Dimension, now: ScoreCounts, before: ScoreCounts, how: Counting, wanted: str
 ) -> None:
     if min(now.answered, before.answered) < how.least_responses:
         for measure in MEASURES.get(about.kind, ()):

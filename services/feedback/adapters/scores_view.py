@@ -13,7 +13,7 @@ from services.chassis.cursors import decode_cursor, encode_cursor
 from services.chassis.metrics import Metrics
 from services.feedback.domain import windows
 from services.feedback.domain.estimates import measures, response_rate
-from services.feedback.domain.scores import Dimension, Fold, total
+from services.feedback.domain.scores import Dimension, ScoreCounts, total
 from services.feedback.domain.survey import SurveyKind
 from services.feedback.domain.windows import Window
 
@@ -63,53 +63,53 @@ class ScoresView:
     """Totals by dimension."""
 
     def __init__(self) -> None:
-        self._folds: dict[Dimension, dict[int, Fold]] = {}
+        self._counts: dict[Dimension, dict[int, ScoreCounts]] = {}
         self._values: dict[tuple[str, SurveyKind | None, str, Window], _Values] = {}
 
-    def take(self, dimension: Dimension, partition: int, fold: Fold) -> None:
+    def take(self, dimension: Dimension, partition: int, counts: ScoreCounts) -> None:
         """Take one entry. An entry older than the known one comes from a previous owner and is ignored."""
-        folds = self._folds.get(dimension)
-        if folds is None:
+        by_partition = self._counts.get(dimension)
+        if by_partition is None:
             try:
                 window = windows.kind_of(dimension.day)
             except ValueError:
                 return  # of a newer version
-            folds = self._folds[dimension] = {}
+            by_partition = self._counts[dimension] = {}
             group = (dimension.tenant, dimension.kind, dimension.name, window)
             self._values.setdefault(group, _Values()).add(dimension.value, dimension.day)
-        known = folds.get(partition)
-        if known is None or fold.next_offset >= known.next_offset:
-            folds[partition] = fold
+        known = by_partition.get(partition)
+        if known is None or counts.next_offset >= known.next_offset:
+            by_partition[partition] = counts
 
     def drop(self, dimension: Dimension, partition: int) -> None:
         """Drop an entry that has left retention."""
-        folds = self._folds.get(dimension)
-        if folds is None or folds.pop(partition, None) is None or folds:
+        by_partition = self._counts.get(dimension)
+        if by_partition is None or by_partition.pop(partition, None) is None or by_partition:
             return
-        del self._folds[dimension]
+        del self._counts[dimension]
         group = (dimension.tenant, dimension.kind, dimension.name, windows.kind_of(dimension.day))
         self._values[group].remove(dimension.value, dimension.day)
 
     def __len__(self) -> int:
         """Return the number of dimensions."""
-        return len(self._folds)
+        return len(self._counts)
 
-    def page(self, asked: Asked, size: int, cursor: str) -> tuple[list[tuple[Dimension, Fold]], str]:
+    def page(self, asked: Asked, size: int, cursor: str) -> tuple[list[tuple[Dimension, ScoreCounts]], str]:
         """Return rows and the cursor of the next page, "" if there is none. Raises INVALID for a cursor that this
         service did not make."""
-        found: list[tuple[Dimension, Fold]] = []
-        for place, dimension, fold in self._rows(asked, _read_cursor(cursor)):
+        found: list[tuple[Dimension, ScoreCounts]] = []
+        for place, dimension, counts in self._rows(asked, _read_cursor(cursor)):
             if len(found) == size:
                 return found, _cursor(place)
-            found.append((dimension, fold))
+            found.append((dimension, counts))
         return found, ""
 
-    def fold(self, asked: Asked, kind: SurveyKind | None, value: str, name: str) -> Fold | None:
+    def counts(self, asked: Asked, kind: SurveyKind | None, value: str, name: str) -> ScoreCounts | None:
         """Return the total of one window of one value; None if nothing was counted."""
         names = list(windows.days_of(name)) if asked.window is Window.WEEK else [name]
-        parts = [self._folds.get(Dimension(asked.tenant, kind, asked.name, value, each)) for each in names]
+        parts = [self._counts.get(Dimension(asked.tenant, kind, asked.name, value, each)) for each in names]
         there = [part for part in parts if part]
-        return total(fold for part in there for fold in part.values()) if there else None
+        return total(counts for part in there for counts in part.values()) if there else None
 
     def values(self, asked: Asked, kind: SurveyKind | None) -> Sequence[str]:
         """Return every value that was ever counted in this grouping."""
@@ -118,7 +118,7 @@ class ScoresView:
 
     def _rows(
         self, asked: Asked, after: tuple[int, str, str]
-    ) -> Iterator[tuple[tuple[int, str, str], Dimension, Fold]]:
+    ) -> Iterator[tuple[tuple[int, str, str], Dimension, ScoreCounts]]:
         """Yield rows after a position. A position is the index of the kind, the value, the window."""
         sort = Window.DAY if asked.window is Window.WEEK else asked.window
         for index in range(after[0], len(asked.kinds)):
@@ -133,9 +133,9 @@ class ScoresView:
                     continue
                 begin = first[2] if value == first[1] else ""
                 for name in self._names(asked, group.days[value]):
-                    fold = self.fold(asked, kind, value, name) if name >= begin else None
-                    if fold is not None:
-                        yield (index, value, name), Dimension(asked.tenant, kind, asked.name, value, name), fold
+                    counts = self.counts(asked, kind, value, name) if name >= begin else None
+                    if counts is not None:
+                        yield (index, value, name), Dimension(asked.tenant, kind, asked.name, value, name), counts
 
     def _names(self, asked: Asked, days: list[str]) -> Iterator[str]:
         """Yield the requested windows of one value, in order."""
@@ -168,7 +168,7 @@ class FeedbackGauges:
 
     def __init__(self, metrics: Metrics) -> None:
         self._ratio = metrics.gauge("chapar_feedback_csat_ratio")
-        self._answers = metrics.gauge("chapar_feedback_csat_responses")
+        self._responses = metrics.gauge("chapar_feedback_csat_responses")
         self._rate = metrics.gauge("chapar_feedback_response_ratio")
         self._invited = metrics.gauge("chapar_feedback_response_invitations")
         self._newest = ""
@@ -184,12 +184,12 @@ class FeedbackGauges:
         if dimension.day < self._newest:
             return
         self._newest = dimension.day
-        fold = total(view._folds.get(dimension, {}).values())
-        found = measures(SurveyKind.CSAT, fold.histogram).get("csat")
+        counts = total(view._counts.get(dimension, {}).values())
+        found = measures(SurveyKind.CSAT, counts.histogram).get("csat")
         if found is not None:
             self._ratio.labels(dimension.value).set(found.value)
-            self._answers.labels(dimension.value).set(found.n)
-        rate = response_rate(fold.responded, fold.invited)
+            self._responses.labels(dimension.value).set(found.n)
+        rate = response_rate(counts.responded, counts.invited)
         if rate is not None:
             self._rate.labels(dimension.value).set(rate.value)
             self._invited.labels(dimension.value).set(rate.n)

@@ -20,13 +20,13 @@ _WATCH_BUFFER: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Told:
+class ListedResponse:
     """One response in the order of time; the id breaks ties."""
 
     occurred_at_ms: int
     event_id: str
     tenant: str = field(compare=False)
-    answer: pb.ResponseCounted = field(compare=False)
+    response: pb.ResponseCounted = field(compare=False)
 
 
 class ResponsesView:
@@ -34,62 +34,62 @@ class ResponsesView:
 
     def __init__(self, kept: int) -> None:
         self._kept = kept
-        self._answers: list[Told] = []
-        self._by_invitation: dict[tuple[str, str], Told] = {}
+        self._listed: list[ListedResponse] = []
+        self._by_invitation: dict[tuple[str, str], ListedResponse] = {}
         self._watchers: set[_Watcher] = set()
 
     def take(self, record: pb.FeedbackRecord) -> None:
         """Take one record of feedback.responses.v1; records other than counted and amended responses are skipped."""
         match record.WhichOneof("record"):
             case "answered":
-                answer, key = record.answered, (record.tenant, record.answered.invitation_id)
+                response, key = record.answered, (record.tenant, record.answered.invitation_id)
             case "amended":
-                answer, key = record.amended.answer, (record.tenant, record.amended.answer.invitation_id)
+                response, key = record.amended.answer, (record.tenant, record.amended.answer.invitation_id)
             case "erased":
                 self._forget(record.tenant, record.person_id)
                 return
             case _:
                 return
         known = self._by_invitation.get(key)
-        if known is not None and known.answer.revision >= answer.revision:
+        if known is not None and known.response.revision >= response.revision:
             return
-        told = Told(record.occurred_at_ms, record.event_id, record.tenant, answer)
+        listed = ListedResponse(record.occurred_at_ms, record.event_id, record.tenant, response)
         for watcher in self._watchers:
-            watcher.offer(told)
+            watcher.offer(listed)
         if known is None:
-            insort(self._answers, told)
+            insort(self._listed, listed)
         else:
-            told = Told(known.occurred_at_ms, known.event_id, record.tenant, answer)
-            self._answers[bisect_left(self._answers, known)] = told
-        self._by_invitation[key] = told
+            listed = ListedResponse(known.occurred_at_ms, known.event_id, record.tenant, response)
+            self._listed[bisect_left(self._listed, known)] = listed
+        self._by_invitation[key] = listed
         # Removed in blocks: removing one entry from the front of a list moves all the others.
-        if len(self._answers) > self._kept + self._kept // 8 + 1:
-            dropped = len(self._answers) - self._kept
-            for each in self._answers[:dropped]:
-                self._by_invitation.pop((each.tenant, each.answer.invitation_id), None)
-            del self._answers[:dropped]
+        if len(self._listed) > self._kept + self._kept // 8 + 1:
+            dropped = len(self._listed) - self._kept
+            for each in self._listed[:dropped]:
+                self._by_invitation.pop((each.tenant, each.response.invitation_id), None)
+            del self._listed[:dropped]
 
     def _forget(self, tenant: str, person_id: str) -> None:
         """Remove a person's texts, for an erasure; the scores still count."""
-        for told in self._answers:
-            if told.tenant == tenant and told.answer.subject.person_id == person_id:
-                told.answer.comment = ""
-                for response in told.answer.responses:
-                    response.text = ""
+        for listed in self._listed:
+            if listed.tenant == tenant and listed.response.subject.person_id == person_id:
+                listed.response.comment = ""
+                for answer in listed.response.responses:
+                    answer.text = ""
 
-    def page(self, tenant: str, wanted: "Wanted", size: int, cursor: str) -> tuple[list[Told], str]:
+    def page(self, tenant: str, wanted: "Wanted", size: int, cursor: str) -> tuple[list[ListedResponse], str]:
         """Return the newest responses first, and the cursor of the next page ("" if there is none). Raises INVALID
         for a cursor that this service did not make."""
         before = _read_cursor(cursor) if cursor else None
-        found: list[Told] = []
-        for told in reversed(self._answers):
-            if before is not None and (told.occurred_at_ms, told.event_id) >= before:
+        found: list[ListedResponse] = []
+        for listed in reversed(self._listed):
+            if before is not None and (listed.occurred_at_ms, listed.event_id) >= before:
                 continue
-            if told.tenant != tenant or not wanted.matches(told.answer):
+            if listed.tenant != tenant or not wanted.matches(listed.response):
                 continue
             if len(found) == size:
                 return found, _cursor(found[-1])
-            found.append(told)
+            found.append(listed)
         return found, ""
 
     @contextmanager
@@ -107,18 +107,18 @@ class _Watcher:
     def __init__(self, tenant: str, wanted: "Wanted") -> None:
         self._tenant = tenant
         self._wanted = wanted
-        self._waiting: asyncio.Queue[Told] = asyncio.Queue(_WATCH_BUFFER)
+        self._waiting: asyncio.Queue[ListedResponse] = asyncio.Queue(_WATCH_BUFFER)
         self._lost = False
 
-    def offer(self, told: Told) -> None:
-        if self._lost or told.tenant != self._tenant or not self._wanted.matches(told.answer):
+    def offer(self, listed: ListedResponse) -> None:
+        if self._lost or listed.tenant != self._tenant or not self._wanted.matches(listed.response):
             return
         try:
-            self._waiting.put_nowait(told)
+            self._waiting.put_nowait(listed)
         except asyncio.QueueFull:
             self._lost = True
 
-    async def stream(self) -> AsyncIterator[Told]:
+    async def stream(self) -> AsyncIterator[ListedResponse]:
         """Yield responses. Raises EXHAUSTED WATCH_TOO_SLOW if the reader has fallen behind, after the responses that
         were kept for it."""
         while not (self._lost and self._waiting.empty()):
@@ -140,28 +140,28 @@ class Wanted:
     score_at_most: int | None = None
     kind: int = 0
 
-    def matches(self, answer: pb.ResponseCounted) -> bool:
+    def matches(self, response: pb.ResponseCounted) -> bool:
         """Return whether the response matches. Each of an interaction's agents counts."""
-        about = answer.subject
+        about = response.subject
         if self.queue and about.queue != self.queue:
             return False
         if self.agent_id and self.agent_id not in (about.agent_id, *about.agent_ids):
             return False
-        if self.category and self.category not in answer.categories:
+        if self.category and self.category not in response.categories:
             return False
-        return self.score_at_most is None or any(score <= self.score_at_most for score in self._scores(answer))
+        return self.score_at_most is None or any(score <= self.score_at_most for score in self._scores(response))
 
-    def _scores(self, answer: pb.ResponseCounted) -> Iterator[int]:
+    def _scores(self, response: pb.ResponseCounted) -> Iterator[int]:
         # Free text has no score.
-        if self.kind in (0, answer.kind) and kind(answer.kind) is not None:
-            yield answer.score
-        for response in answer.responses:
-            if self.kind == response.kind and kind(response.kind) is not None:
-                yield response.score
+        if self.kind in (0, response.kind) and kind(response.kind) is not None:
+            yield response.score
+        for answer in response.responses:
+            if self.kind == answer.kind and kind(answer.kind) is not None:
+                yield answer.score
 
 
-def _cursor(told: Told) -> str:
-    return encode_cursor("answers", (told.occurred_at_ms, told.event_id))
+def _cursor(listed: ListedResponse) -> str:
+    return encode_cursor("answers", (listed.occurred_at_ms, listed.event_id))
 
 
 def _read_cursor(cursor: str) -> tuple[int, str]:

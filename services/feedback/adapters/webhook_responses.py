@@ -16,7 +16,7 @@ from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.webhooks import Endpoint
 from services.feedback.domain.counting import Counting
-from services.feedback.translate.counting import counted_answer
+from services.feedback.translate.counting import counted_response
 
 TOPIC: Final = "feedback.webhooks.v1"
 ANSWERED: Final = "feedback.answered"
@@ -26,18 +26,18 @@ TEXT: Final = "feedback.answered.text"
 
 def notices(record: pb.FeedbackRecord, webhooks: Mapping[str, Endpoint], how: Counting) -> list[WebhookNotice]:
     """Return the notices of one record of feedback.responses.v1."""
-    answer = counted_answer(record)
-    if answer is not None:
-        named = frozenset[str]().union(*(how.routes.get(category, frozenset()) for category in answer.categories))
+    response = counted_response(record)
+    if response is not None:
+        named = frozenset[str]().union(*(how.routes.get(category, frozenset()) for category in response.categories))
         return [
-            _notice(record, hook, ANSWERED, _answered(answer, record, texts=TEXT in endpoint.events))
+            _notice(record, hook, ANSWERED, _answered(response, record, texts=TEXT in endpoint.events))
             for hook, endpoint in sorted(webhooks.items())
             if ANSWERED in endpoint.events or TEXT in endpoint.events or hook in named
         ]
     if record.WhichOneof("record") in ("recovery_due", "recovery_opened"):
-        told = _recovered(record)
+        document = _recovered(record)
         return [
-            _notice(record, hook, RECOVERY, told)
+            _notice(record, hook, RECOVERY, document)
             for hook, endpoint in sorted(webhooks.items())
             if RECOVERY in endpoint.events
         ]
@@ -55,40 +55,40 @@ def _notice(record: pb.FeedbackRecord, hook: str, event: str, data: Mapping[str,
     )
 
 
-def _answered(answer: pb.ResponseCounted, record: pb.FeedbackRecord, *, texts: bool) -> dict[str, Any]:
-    about = answer.subject
-    told: dict[str, Any] = {
-        "invitation_id": answer.invitation_id,
+def _answered(response: pb.ResponseCounted, record: pb.FeedbackRecord, *, texts: bool) -> dict[str, Any]:
+    about = response.subject
+    document: dict[str, Any] = {
+        "invitation_id": response.invitation_id,
         "interaction_id": about.interaction_id,
         "conversation_id": about.conversation_id,
         "person_id": record.person_id,
-        "survey": answer.survey,
+        "survey": response.survey,
         "channel": about.channel,
         "queue": about.queue,
         "agent_ids": list(about.agent_ids) or ([about.agent_id] if about.agent_id else []),
-        "revision": answer.revision or 1,
+        "revision": response.revision or 1,
         "amended": record.WhichOneof("record") == "amended",
-        "categories": list(answer.categories),
-        "scores": [{"question": "", "kind": _kind(answer.kind), "score": answer.score}]
-        if answer.kind != config.SURVEY_KIND_TEXT
+        "categories": list(response.categories),
+        "scores": [{"question": "", "kind": _kind(response.kind), "score": response.score}]
+        if response.kind != config.SURVEY_KIND_TEXT
         else [],
     }
-    for response in answer.responses:
-        if response.question_id and response.kind != config.SURVEY_KIND_TEXT:
-            told["scores"].append(
-                {"question": response.question_id, "kind": _kind(response.kind), "score": response.score}
+    for answer in response.responses:
+        if answer.question_id and answer.kind != config.SURVEY_KIND_TEXT:
+            document["scores"].append(
+                {"question": answer.question_id, "kind": _kind(answer.kind), "score": answer.score}
             )
     if texts:
-        told["comment"] = answer.comment
-        told["texts"] = {each.question_id: each.text for each in answer.responses if each.text}
-    return told
+        document["comment"] = response.comment
+        document["texts"] = {each.question_id: each.text for each in response.responses if each.text}
+    return document
 
 
 def _recovered(record: pb.FeedbackRecord) -> dict[str, Any]:
     if record.WhichOneof("record") == "recovery_due":
         due = record.recovery_due
-        told = {"state": "due", "rule": due.rule, "score": due.score, "queue": due.queue}
-        return {"invitation_id": due.invitation_id, "interaction_id": due.subject.interaction_id, **told}
+        document = {"state": "due", "rule": due.rule, "score": due.score, "queue": due.queue}
+        return {"invitation_id": due.invitation_id, "interaction_id": due.subject.interaction_id, **document}
     opened = record.recovery_opened
     return {
         "invitation_id": opened.invitation_id,

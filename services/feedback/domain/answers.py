@@ -11,25 +11,25 @@
 
 from dataclasses import replace
 
-from services.feedback.domain.invitations import Answer, Given, Invitation, RefusalReason, Response, Source
+from services.feedback.domain.invitations import Given, Invitation, RecordResponse, RefusalReason, Response, Source
 from services.feedback.domain.survey import SCALES, SurveyKind
 
 
-def weigh(invitation: Invitation, answer: Answer) -> Given | RefusalReason:
+def weigh(invitation: Invitation, response: RecordResponse) -> Given | RefusalReason:
     """Return what would count, whether or not there was a response before; or the reason why nothing counts."""
     before = invitation.given
     if invitation.kind is SurveyKind.TEXT:
-        if answer.score != 0:
+        if response.score != 0:
             return RefusalReason.OUT_OF_SCALE
-        if not answer.comment:
+        if not response.comment:
             return RefusalReason.INCOMPLETE
-    elif answer.score not in SCALES[invitation.kind]:
+    elif response.score not in SCALES[invitation.kind]:
         return RefusalReason.OUT_OF_SCALE
-    if answer.source is Source.REPLY and before is not None:
-        return replace(before, score=answer.score, source=answer.source, revision=before.revision + 1)
+    if response.source is Source.REPLY and before is not None:
+        return replace(before, score=response.score, source=response.source, revision=before.revision + 1)
     responses: list[Response] = []
     for question in invitation.more:
-        score, text = answer.responses.get(question.question_id, (None, ""))
+        score, text = response.responses.get(question.question_id, (None, ""))
         if question.kind is SurveyKind.TEXT:
             if score:
                 return RefusalReason.OUT_OF_SCALE
@@ -41,10 +41,10 @@ def weigh(invitation: Invitation, answer: Answer) -> Given | RefusalReason:
                 return RefusalReason.OUT_OF_SCALE
             responses.append(Response(question.question_id, question.kind, score))
             continue
-        if answer.source is Source.API and not question.optional:
+        if response.source is Source.API and not question.optional:
             return RefusalReason.INCOMPLETE
     revision = 1 if before is None else before.revision + 1
-    return Given(answer.score, answer.comment, answer.source, tuple(responses), answer.categories, revision)
+    return Given(response.score, response.comment, response.source, tuple(responses), response.categories, revision)
 
 
 def same(one: Given, other: Given) -> bool:

@@ -8,7 +8,7 @@ from services.feedback.domain.categories import Rule as CategoryRule
 from services.feedback.domain.contacts import DEFAULT_WINDOW_MS
 from services.feedback.domain.recovery import Rule as RecoveryRule
 
-LEAST_ANSWERS: Final = 5
+LEAST_RESPONSES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Counting:
 
     zone: tzinfo = UTC
     week_begins: int = 0
-    least_responses: int = LEAST_ANSWERS
+    least_responses: int = LEAST_RESPONSES
     first_contact_window_ms: int = DEFAULT_WINDOW_MS
     recoveries: tuple[RecoveryRule, ...] = ()
     categories: tuple[CategoryRule, ...] = ()

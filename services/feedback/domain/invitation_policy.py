@@ -23,7 +23,6 @@ from services.feedback.domain.answers import same, weigh
 from services.feedback.domain.invitations import (
     MOST_REVISIONS,
     Amended,
-    Answer,
     Command,
     Consider,
     Counted,
@@ -39,6 +38,7 @@ from services.feedback.domain.invitations import (
     Keep,
     KeepAsked,
     NoteSent,
+    RecordResponse,
     RefusalReason,
     Refused,
     ReminderDue,
@@ -81,8 +81,8 @@ class InvitationPolicy:
                 return self._consider(command, programme, now_ms)
             case Invite():
                 return self._invite(command, programme, now_ms)
-            case Answer():
-                return self._answer(command, programme, now_ms)
+            case RecordResponse():
+                return self._record_response(command, programme, now_ms)
             case NoteSent():
                 return self._note_sent(command)
             case _ as never:
@@ -227,7 +227,7 @@ class InvitationPolicy:
 
     # Responses
 
-    def _answer(self, command: Answer, programme: Programme, now_ms: int) -> list[Effect]:
+    def _record_response(self, command: RecordResponse, programme: Programme, now_ms: int) -> list[Effect]:
         invitation = self._invitations.get(command.invitation_id)
         # Another tenant's invitation does not exist for this tenant; nor does an invitation that was withdrawn.
         if (
@@ -253,15 +253,15 @@ class InvitationPolicy:
         )
         self._keep(answered)
         before = invitation.given
-        told: Effect = (
+        event: Effect = (
             Counted(answered, counted.score, counted.comment, counted.source, counted.responses, counted.categories)
             if before is None
             else Amended(answered, counted, before)
         )
-        heard = replace(self._person(invitation.tenant, invitation.subject.person_id), heard_at_ms=now_ms)
+        person = replace(self._person(invitation.tenant, invitation.subject.person_id), heard_at_ms=now_ms)
         if unsent:
-            heard = heard.without(invitation.invitation_id)
-        return [told, Keep(answered), *self._note(heard, programme, now_ms)]
+            person = person.without(invitation.invitation_id)
+        return [event, Keep(answered), *self._note(person, programme, now_ms)]
 
     def _note_sent(self, command: NoteSent) -> list[Effect]:
         invitation = self._invitations.get(command.invitation_id)
@@ -371,7 +371,7 @@ class InvitationPolicy:
         return [Skipped(subject.interaction_id, reason)]
 
 
-def _weigh(invitation: Invitation, command: Answer, now_ms: int) -> Given | RefusalReason:
+def _weigh(invitation: Invitation, command: RecordResponse, now_ms: int) -> Given | RefusalReason:
     """Return what counts from now on, or why nothing new does."""
     before = invitation.given
     if invitation.stage is Stage.ANSWERED:

@@ -1,4 +1,4 @@
-"""Invitations and responses: the stored state, the commands, and the effects. `domain.desk` decides."""
+"""Invitations and responses: the stored state, the commands, and the effects. `domain.invitation_policy` decides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -170,7 +170,7 @@ class Invite:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RecordResponse:
     """A response arrived. Its texts are clean already (`domain.comments`), and the adapter has put them into
     categories."""
 
@@ -197,7 +197,7 @@ class NoteSent:
     delivery_id: str
 
 
-Command = Consider | Invite | Answer | NoteSent
+Command = Consider | Invite | RecordResponse | NoteSent
 
 # Effects
 

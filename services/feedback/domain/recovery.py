@@ -39,11 +39,12 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A recovery was decided for an invitation. `told`: ingest has opened it. Forgotten at `forget_at_ms`."""
+    """A recovery was decided for an invitation. `reported`: ingest has reported that it is open. Forgotten at
+    `forget_at_ms`."""
 
     invitation_id: str
     forget_at_ms: int
-    told: bool = False
+    reported: bool = False
 
 
 def matching(rules: Sequence[Rule], judged: Judgement) -> tuple[Rule, int] | None:
@@ -83,13 +84,13 @@ class Recoveries:
         self._keep(opened)
         return (*found, opened)
 
-    def told(self, invitation_id: str) -> Opened | None:
+    def note_opened(self, invitation_id: str) -> Opened | None:
         """Record that ingest has opened the recovery. Returns the entry to keep; None if that was known, or no
         recovery was decided here."""
         known = self._opened.get(invitation_id)
-        if known is None or known.told:
+        if known is None or known.reported:
             return None
-        opened = Opened(known.invitation_id, known.forget_at_ms, told=True)
+        opened = Opened(known.invitation_id, known.forget_at_ms, reported=True)
         self._opened[invitation_id] = opened
         return opened
 

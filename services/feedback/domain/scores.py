@@ -2,9 +2,9 @@
 once.
 
 Histograms are kept per dimension and per partition of the input. Dimensions are not crossed with each other: a response
-counts once under its queue and once under its channel, never under the pair. A partition's `Book` remembers the offset
-after the last record that it has counted. Records of one partition come in order, so every record below that offset is
-counted already, and a repetition changes nothing. A dimension's total is the sum over partitions.
+counts once under its queue and once under its channel, never under the pair. A partition's `ScoreTable` remembers the
+offset after the last record that it has counted. Records of one partition come in order, so every record below that
+offset is counted already, and a repetition changes nothing. A dimension's total is the sum over partitions.
 
 An amendment removes its response from every histogram that it was in and adds the new one. Windows are those of the
 time of the invitation, so a window's response rate has numerator and denominator of the same invitations, and an
@@ -112,7 +112,7 @@ def groups_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class ScoreCounts:
     """The histograms of one partition and one dimension. `next_offset`: everything below is counted. `responded`:
     responses that the response rate counts."""
 
@@ -121,7 +121,7 @@ class Fold:
     next_offset: int = 0
     responded: int = 0
 
-    def take(self, tallies: Iterable[Tally], offset: int) -> "Fold":
+    def take(self, tallies: Iterable[Tally], offset: int) -> "ScoreCounts":
         """Return the histograms with this record added, or unchanged if it was added before."""
         if offset < self.next_offset:
             return self
@@ -146,21 +146,21 @@ class Fold:
         return sum(self.histogram.values())
 
 
-class Book:
+class ScoreTable:
     """All histograms of one partition, and how far it has read."""
 
     def __init__(self) -> None:
         self.next_offset = 0
         self.newest_ms = 0
-        self._folds: dict[Dimension, Fold] = {}
+        self._counts: dict[Dimension, ScoreCounts] = {}
         self._leaving: list[tuple[int, int, Dimension]] = []
         self._kept = 0
-        self._changed: dict[Dimension, Fold | None] = {}
+        self._changed: dict[Dimension, ScoreCounts | None] = {}
         self._values: dict[tuple[str, str], set[str]] = {}
 
-    def restore(self, dimension: Dimension, fold: Fold) -> None:
+    def restore(self, dimension: Dimension, counts: ScoreCounts) -> None:
         """Restore an entry from the changelog."""
-        self._keep(dimension, fold)
+        self._keep(dimension, counts)
 
     def restore_progress(self, next_offset: int, newest_ms: int) -> None:
         """Restore how far the partition had been read."""
@@ -176,32 +176,32 @@ class Book:
         if seen is None:
             return
         kept = [name for name in seen.windows() if (windows.leaves_ms(name) or self.newest_ms + 1) > self.newest_ms]
-        for told, tallies in seen.changes(kept):
-            dimension = self._bounded(told)
-            known = self._folds.get(dimension, _NOTHING)
+        for named, tallies in seen.changes(kept):
+            dimension = self._bounded(named)
+            known = self._counts.get(dimension, _NOTHING)
             taken = known.take(tallies, offset)
             if taken is not known:
                 self._keep(dimension, taken)
                 self._changed[dimension] = taken
 
-    def changes(self) -> dict[Dimension, Fold | None]:
+    def changes(self) -> dict[Dimension, ScoreCounts | None]:
         """Return what has changed since the last call; None means that the entry has expired."""
         changed, self._changed = self._changed, {}
         return changed
 
     @property
-    def folds(self) -> Mapping[Dimension, Fold]:
+    def counts(self) -> Mapping[Dimension, ScoreCounts]:
         """Return all kept histograms."""
-        return self._folds
+        return self._counts
 
-    def _keep(self, dimension: Dimension, fold: Fold) -> None:
-        if dimension not in self._folds:
+    def _keep(self, dimension: Dimension, counts: ScoreCounts) -> None:
+        if dimension not in self._counts:
             leaves = windows.leaves_ms(dimension.day)
             if leaves is not None:
                 self._kept += 1  # breaks ties: dimensions have no order
                 heapq.heappush(self._leaving, (leaves, self._kept, dimension))
             self._values.setdefault((dimension.tenant, dimension.name), set()).add(dimension.value)
-        self._folds[dimension] = fold
+        self._counts[dimension] = counts
 
     def _bounded(self, dimension: Dimension) -> Dimension:
         values = self._values.get((dimension.tenant, dimension.name), set())
@@ -212,20 +212,20 @@ class Book:
     def _forget(self) -> None:
         while self._leaving and self._leaving[0][0] <= self.newest_ms:
             *_, dimension = heapq.heappop(self._leaving)
-            if self._folds.pop(dimension, None) is not None:
+            if self._counts.pop(dimension, None) is not None:
                 self._changed[dimension] = None
 
 
-def total(folds: Iterable[Fold]) -> Fold:
+def total(parts: Iterable[ScoreCounts]) -> ScoreCounts:
     """Return the sum over partitions; its `next_offset` has no meaning."""
     histogram: dict[int, int] = {}
     invited = responded = 0
-    for fold in folds:
-        invited += fold.invited
-        responded += fold.responded
-        for score, count in fold.histogram.items():
+    for counts in parts:
+        invited += counts.invited
+        responded += counts.responded
+        for score, count in counts.histogram.items():
             histogram[score] = histogram.get(score, 0) + count
-    return Fold(histogram, invited, 0, responded)
+    return ScoreCounts(histogram, invited, 0, responded)
 
 
-_NOTHING: Final = Fold()
+_NOTHING: Final = ScoreCounts()

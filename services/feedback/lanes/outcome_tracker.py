@@ -44,7 +44,7 @@ class OutcomeTracker:
         if key.startswith(_THREAD):
             self._contacts.restore(msgspec.json.decode(value, type=Thread))
         elif key.startswith(_OPENED):
-            self._recoveries.restore(msgspec.json.decode(value, type=Opened))
+            self._recoveries.restore(_opened_of(value))
         else:
             return False
         return True
@@ -57,7 +57,7 @@ class OutcomeTracker:
         which = record.WhichOneof("command")
         try:
             if which == "recovery":
-                self._told(record, now_ms, outbox)
+                self._note_opened(record, now_ms, outbox)
             else:
                 window_ms = self._counting(record.tenant).first_contact_window_ms
                 self._perform(self._contacts.handle(translate.contact(record), window_ms), now_ms, outbox)
@@ -67,18 +67,18 @@ class OutcomeTracker:
 
     def follow(self, record: pb.FeedbackRecord, outbox: Outbox) -> None:
         """After a record is written, open a recovery for a bad response."""
-        answer = translate.counted_answer(record)
-        if answer is None:
+        response = translate.counted_response(record)
+        if response is None:
             return
         rules = self._counting(record.tenant).recoveries
         forget_at_ms = record.occurred_at_ms + REMEMBERED_MS
-        decided = self._recoveries.decide(answer.invitation_id, rules, translate.judgement(answer), forget_at_ms)
+        decided = self._recoveries.decide(response.invitation_id, rules, translate.judgement(response), forget_at_ms)
         if decided is None:
             return
         rule, score, opened = decided
         outbox.put(_opened_key(opened.invitation_id), msgspec.json.encode(opened))
-        event_id = derive(answer.invitation_id, "recovery due")
-        _send(translate.recovery_due(rule, score, answer, record, event_id), outbox)
+        event_id = derive(response.invitation_id, "recovery due")
+        _send(translate.recovery_due(rule, score, response, record, event_id), outbox)
         outbox.after_commit(self._recovered.labels("due").inc)
 
     def forget(self, tenant: str, person_id: str, now_ms: int, outbox: Outbox) -> int:
@@ -112,8 +112,8 @@ class OutcomeTracker:
                 case _ as never:
                     assert_never(never)
 
-    def _told(self, command: pb.FeedbackCommand, now_ms: int, outbox: Outbox) -> None:
-        opened = self._recoveries.told(command.recovery.invitation_id)
+    def _note_opened(self, command: pb.FeedbackCommand, now_ms: int, outbox: Outbox) -> None:
+        opened = self._recoveries.note_opened(command.recovery.invitation_id)
         if opened is None:
             return
         outbox.put(_opened_key(opened.invitation_id), msgspec.json.encode(opened))
@@ -135,6 +135,13 @@ class OutcomeTracker:
 def _send(record: pb.FeedbackRecord, outbox: Outbox) -> None:
     key = tenant_key(record.tenant, record.person_id)
     outbox.send(OUTPUT, key, record.SerializeToString(), headers(_SCHEMA, record.event_id, record.tenant))
+
+
+def _opened_of(value: bytes) -> Opened:
+    entry = msgspec.json.decode(value)
+    if isinstance(entry, dict) and "told" in entry:  # the name of `reported` in entries of earlier versions
+        entry["reported"] = entry.pop("told")
+    return msgspec.convert(entry, Opened)
 
 
 def _opened_key(invitation_id: str) -> bytes:

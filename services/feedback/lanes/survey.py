@@ -35,7 +35,7 @@ VERDICTS: Final = "feedback.verdicts.v1"
 OUTCOMES: Final = "personal.erasures.v1"
 _SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
 _REPEATED: Final = inv.RefusalReason.REPEATED
-"""The same response again changes nothing; the person has already been heard."""
+"""The same response again changes nothing: the person's response has already been counted."""
 _RESULTS: Final = {
     inv.RefusalReason.ALREADY_ANSWERED: "repeated",
     inv.RefusalReason.REPEATED: "repeated",
@@ -55,9 +55,9 @@ class SurveyProcessor:
         self._entry_keys = EntryKeys(keys, SPEC.changelog_topic)
         self._erased = metrics.counter("chapar_personal_erased_total").labels("feedback")
         self._invitations = metrics.counter("chapar_feedback_invitations_total")
-        self._answers = metrics.counter("chapar_feedback_responses_total")
+        self._responses = metrics.counter("chapar_feedback_responses_total")
         self._delivered = metrics.counter("chapar_feedback_delivered_total")
-        self._desk = InvitationPolicy(derive)
+        self._policy = InvitationPolicy(derive)
         self._counting = OutcomeTracker(programmes.counting, metrics)
         self._now_ms = 0
         self._used: DataKey | None = None
@@ -67,7 +67,7 @@ class SurveyProcessor:
         if not self._counting.restore(key, value):
             opened = self._entry_keys.opened(key, value)
             if opened is not None:
-                self._desk.restore(kept.decode(key, opened))
+                self._policy.restore(kept.decode(key, opened))
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See Processor. A restore leaves nothing uncertain: no effect here leaves Kafka."""
@@ -103,7 +103,7 @@ class SurveyProcessor:
         if isinstance(command, inv.Erase):
             self._forget(command, outbox)
             return
-        if isinstance(command, inv.Answer):
+        if isinstance(command, inv.RecordResponse):
             if used is None and read.question_id:
                 # The person has no key, so they never got an invitation: the edge has left the texts out.
                 unknown = inv.RefusalReason.UNKNOWN_INVITATION
@@ -114,7 +114,7 @@ class SurveyProcessor:
             # Here, not when the record is written: an amendment removes the categories that were once counted, whatever
             # the rules were.
             command = replace(command, categories=classify(texts, rules), person_id=person_id)
-        effects = self._desk.handle(command, self._programmes.of(command.tenant), self._now_ms)
+        effects = self._policy.handle(command, self._programmes.of(command.tenant), self._now_ms)
         question_id = read.question_id
         if question_id:
             refused = next((e.reason for e in effects if isinstance(e, inv.Refused) and e.reason is not _REPEATED), "")
@@ -127,14 +127,14 @@ class SurveyProcessor:
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         self._used = None
-        self._perform(self._desk.advance(now_ms, self._programmes.of), "", "", "", outbox)
+        self._perform(self._policy.advance(now_ms, self._programmes.of), "", "", "", outbox)
         self._counting.advance(now_ms, outbox)
 
     def end(self, outbox: Outbox) -> None:
         """See Processor. There is no journal."""
 
     def next_wakeup(self) -> int | None:
-        wakeups = [at for at in (self._desk.next_wakeup(), self._counting.next_wakeup()) if at is not None]
+        wakeups = [at for at in (self._policy.next_wakeup(), self._counting.next_wakeup()) if at is not None]
         return min(wakeups, default=None)
 
     def _perform(self, effects: list[inv.Effect], tenant: str, person_id: str, command_id: str, outbox: Outbox) -> None:
@@ -150,39 +150,39 @@ class SurveyProcessor:
                 case inv.DropAsked(of_tenant, of_person):
                     outbox.delete(kept.asked_key(of_tenant, of_person))
                 case inv.Skipped(_, skip_reason):
-                    self._tell(effect, tenant, person_id, derive(command_id, "skipped"), outbox)
+                    self._report(effect, tenant, person_id, derive(command_id, "skipped"), outbox)
                     self._count(outbox, self._invitations.labels("", skip_reason.value.lower()).inc)
                 case inv.Refused(_, reason, channel):
-                    self._tell(effect, tenant, person_id, derive(command_id, "refused"), outbox)
-                    self._count(outbox, self._answers.labels(channel, _RESULTS[reason]).inc)
+                    self._report(effect, tenant, person_id, derive(command_id, "refused"), outbox)
+                    self._count(outbox, self._responses.labels(channel, _RESULTS[reason]).inc)
                 case inv.Created(made):
-                    self._tell_of(effect, made, "created", outbox)
+                    self._report_about(effect, made, "created", outbox)
                     self._count(outbox, self._invitations.labels(made.subject.channel, "created").inc)
                 case inv.Due(made):
-                    self._tell_of(effect, made, "due", outbox)
+                    self._report_about(effect, made, "due", outbox)
                     self._count(outbox, self._invitations.labels(made.subject.channel, "due").inc)
                 case inv.ReminderDue(made):
-                    self._tell_of(effect, made, "reminder", outbox)
+                    self._report_about(effect, made, "reminder", outbox)
                     self._count(outbox, self._invitations.labels(made.subject.channel, "reminder").inc)
                 case inv.Withdrawn(made, withdrawal):
-                    self._tell_of(effect, made, "withdrawn", outbox)
+                    self._report_about(effect, made, "withdrawn", outbox)
                     self._count(outbox, self._invitations.labels(made.subject.channel, withdrawal.value.lower()).inc)
                 case inv.Counted(invitation=made):
-                    self._tell_of(effect, made, "answered", outbox)
-                    self._count(outbox, self._answers.labels(made.subject.channel, "counted").inc)
+                    self._report_about(effect, made, "answered", outbox)
+                    self._count(outbox, self._responses.labels(made.subject.channel, "counted").inc)
                 case inv.Amended(made, given, _):
-                    self._tell_of(effect, made, f"amended.{given.revision}", outbox)
-                    self._count(outbox, self._answers.labels(made.subject.channel, "amended").inc)
+                    self._report_about(effect, made, f"amended.{given.revision}", outbox)
+                    self._count(outbox, self._responses.labels(made.subject.channel, "amended").inc)
                 case inv.Expired(made):
-                    self._tell_of(effect, made, "expired", outbox)
+                    self._report_about(effect, made, "expired", outbox)
                     self._count(outbox, self._invitations.labels(made.subject.channel, "expired").inc)
                 case _ as never:
                     assert_never(never)
 
-    def _tell_of(self, event: inv.Event, made: inv.Invitation, word: str, outbox: Outbox) -> None:
-        self._tell(event, made.tenant, made.subject.person_id, derive(made.invitation_id, word), outbox)
+    def _report_about(self, event: inv.Event, made: inv.Invitation, word: str, outbox: Outbox) -> None:
+        self._report(event, made.tenant, made.subject.person_id, derive(made.invitation_id, word), outbox)
 
-    def _tell(self, event: inv.Event, tenant: str, person_id: str, event_id: str, outbox: Outbox) -> None:
+    def _report(self, event: inv.Event, tenant: str, person_id: str, event_id: str, outbox: Outbox) -> None:
         record = event_record(event, tenant, person_id, event_id, self._now_ms)
         key = tenant_key(tenant, person_id)
         outbox.send(OUTPUT, key, self._sealed(record, key), headers(_SCHEMA, event_id, tenant))
@@ -207,18 +207,18 @@ class SurveyProcessor:
             outbox.put(entry, self._entry_keys.sealed(entry, value, own))
 
     def _forget(self, command: inv.Erase, outbox: Outbox) -> None:
-        effects, counts = self._desk.forget(command.tenant, command.person_id)
+        effects, counts = self._policy.forget(command.tenant, command.person_id)
         self._perform(effects, command.tenant, command.person_id, command.command_id, outbox)
         counts["contacts"] = self._counting.forget(command.tenant, command.person_id, self._now_ms, outbox)
-        told = pb.FeedbackRecord(
+        erased = pb.FeedbackRecord(
             event_id=derive(command.command_id, "erased"),
             tenant=command.tenant,
             person_id=command.person_id,
             occurred_at_ms=self._now_ms,
             erased=pb.PersonalDataErased(request_id=command.request_id),
         )
-        named = headers(_SCHEMA, told.event_id, told.tenant)
-        outbox.send(OUTPUT, tenant_key(told.tenant, told.person_id), told.SerializeToString(), named)
+        named = headers(_SCHEMA, erased.event_id, erased.tenant)
+        outbox.send(OUTPUT, tenant_key(erased.tenant, erased.person_id), erased.SerializeToString(), named)
         done = ErasureOutcome(
             request_id=command.request_id,
             tenant=command.tenant,

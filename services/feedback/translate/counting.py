@@ -7,7 +7,7 @@ from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.feedback.domain import categories, recovery, windows
 from services.feedback.domain.contacts import DEFAULT_WINDOW_MS, Contact, Settled
-from services.feedback.domain.counting import LEAST_ANSWERS, Counting
+from services.feedback.domain.counting import LEAST_RESPONSES, Counting
 from services.feedback.domain.survey import SCALES
 from services.feedback.translate.records import Untranslatable, kind, parse, subject, subject_message
 
@@ -27,7 +27,7 @@ def counting(tenant: config.TenantConfiguration) -> Counting:
     return Counting(
         zone=zone,
         week_begins=begins,
-        least_responses=tenant.least_responses or LEAST_ANSWERS,
+        least_responses=tenant.least_responses or LEAST_RESPONSES,
         first_contact_window_ms=tenant.first_contact_window_ms or DEFAULT_WINDOW_MS,
         recoveries=tuple(_recovery(rule) for rule in tenant.recoveries),
         categories=tuple(_category(rule) for rule in tenant.categories),
@@ -88,8 +88,8 @@ def contact(record: pb.FeedbackCommand) -> Contact:
         about, at_ms = record.contact.subject, record.contact.at_ms
     else:
         about, at_ms = record.consider.subject, record.consider.completed_at_ms
-    told = subject(about, record.person_id)
-    return Contact(record.command_id, record.tenant, told, at_ms or record.issued_at_ms)
+    contacted = subject(about, record.person_id)
+    return Contact(record.command_id, record.tenant, contacted, at_ms or record.issued_at_ms)
 
 
 def settled_record(settled: Settled, event_id: str, now_ms: int, how: Counting) -> pb.FeedbackRecord:
@@ -105,7 +105,7 @@ def settled_record(settled: Settled, event_id: str, now_ms: int, how: Counting) 
     return record
 
 
-def counted_answer(record: pb.FeedbackRecord) -> pb.ResponseCounted | None:
+def counted_response(record: pb.FeedbackRecord) -> pb.ResponseCounted | None:
     """Return the response that counts from this record on; None for other records."""
     match record.WhichOneof("record"):
         case "answered":
@@ -116,27 +116,27 @@ def counted_answer(record: pb.FeedbackRecord) -> pb.ResponseCounted | None:
             return None
 
 
-def judgement(answer: pb.ResponseCounted) -> recovery.Judgement:
+def judgement(response: pb.ResponseCounted) -> recovery.Judgement:
     """Return the input of the recovery rules."""
-    first = kind(answer.kind)
-    scores = [(first, answer.score)] if first is not None and answer.score in SCALES.get(first, ()) else []
-    for response in answer.responses:
-        found = kind(response.kind)
-        if response.question_id and found is not None and response.score in SCALES.get(found, ()):
-            scores.append((found, response.score))
-    return recovery.Judgement(answer.survey, answer.subject.queue, tuple(scores))
+    first = kind(response.kind)
+    scores = [(first, response.score)] if first is not None and response.score in SCALES.get(first, ()) else []
+    for answer in response.responses:
+        found = kind(answer.kind)
+        if answer.question_id and found is not None and answer.score in SCALES.get(found, ()):
+            scores.append((found, answer.score))
+    return recovery.Judgement(response.survey, response.subject.queue, tuple(scores))
 
 
 def recovery_due(
-    rule: recovery.Rule, score: int, answer: pb.ResponseCounted, of: pb.FeedbackRecord, event_id: str
+    rule: recovery.Rule, score: int, response: pb.ResponseCounted, of: pb.FeedbackRecord, event_id: str
 ) -> pb.FeedbackRecord:
     """Return the record of a recovery that is to be opened."""
     record = pb.FeedbackRecord(
         event_id=event_id, tenant=of.tenant, person_id=of.person_id, occurred_at_ms=of.occurred_at_ms
     )
     due = record.recovery_due
-    due.invitation_id, due.rule, due.score = answer.invitation_id, rule.name, score
-    due.subject.CopyFrom(answer.subject)
+    due.invitation_id, due.rule, due.score = response.invitation_id, rule.name, score
+    due.subject.CopyFrom(response.subject)
     due.queue, due.priority = rule.queue, rule.priority
     due.requirements.extend(types_pb2.Selector.FromString(each) for each in rule.requirements)
     return record

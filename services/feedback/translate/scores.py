@@ -12,7 +12,7 @@ from typing import Final
 from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.feedback.domain.estimates import Estimate
-from services.feedback.domain.scores import Dimension, Fold, Observation, Tally, groups_of
+from services.feedback.domain.scores import Dimension, Observation, ScoreCounts, Tally, groups_of
 from services.feedback.domain.survey import SCALES, SurveyKind
 from services.feedback.translate.records import Untranslatable, kind, kind_message
 
@@ -49,8 +49,8 @@ def observation(record: pb.FeedbackRecord) -> Observation | None:
             return None
 
 
-def _answered(record: pb.FeedbackRecord, answer: pb.ResponseCounted, tallies: tuple[Tally, ...]) -> Observation:
-    return _observed(record, answer.subject, answer.day, answer.asked_at_ms, tallies)
+def _answered(record: pb.FeedbackRecord, response: pb.ResponseCounted, tallies: tuple[Tally, ...]) -> Observation:
+    return _observed(record, response.subject, response.day, response.asked_at_ms, tallies)
 
 
 def _observed(
@@ -61,18 +61,18 @@ def _observed(
     return Observation(record.tenant, groups, day, at_ms, tallies)
 
 
-def _tallies(answer: pb.ResponseCounted, by: int) -> Iterator[Tally]:
+def _tallies(response: pb.ResponseCounted, by: int) -> Iterator[Tally]:
     """Yield a tally for each question under its own kind; of two questions of one kind, each counts. Free text has
     no scale and counts in categories only."""
-    categories = tuple(answer.categories)
-    first = _scaled(answer.kind)
-    if first is not None and answer.score in SCALES[first]:
-        yield Tally(first, answer.score, by, first=True, categories=categories)
-    for response in answer.responses:
-        found = _scaled(response.kind)
+    categories = tuple(response.categories)
+    first = _scaled(response.kind)
+    if first is not None and response.score in SCALES[first]:
+        yield Tally(first, response.score, by, first=True, categories=categories)
+    for answer in response.responses:
+        found = _scaled(answer.kind)
         # A survey's first question is in the response's own fields already.
-        if response.question_id and found is not None and response.score in SCALES[found]:
-            yield Tally(found, response.score, by, first=False, categories=categories)
+        if answer.question_id and found is not None and answer.score in SCALES[found]:
+            yield Tally(found, answer.score, by, first=False, categories=categories)
 
 
 def _scaled(value: int) -> SurveyKind | None:
@@ -113,38 +113,38 @@ def parse_score_key(key: bytes | None) -> tuple[Dimension, int]:
             parts.append(rest[: int(length)])
             rest = rest[int(length) + 1 :]
         tenant, kind_name, name, day, partition, value = parts
-        return _told(Dimension(tenant, SurveyKind(kind_name), name, value, day)), int(partition)
+        return _loaded(Dimension(tenant, SurveyKind(kind_name), name, value, day)), int(partition)
     except ValueError as error:
         raise Untranslatable("not a key of feedback.scores.v1") from error
 
 
-def score_record(dimension: Dimension, partition: int, fold: Fold, now_ms: int) -> pb.ScoreRecord:
+def score_record(dimension: Dimension, partition: int, counts: ScoreCounts, now_ms: int) -> pb.ScoreRecord:
     """Return a record of feedback.scores.v1."""
     return pb.ScoreRecord(
         dimension=dimension_message(_stored(dimension)),
-        histogram=dict(fold.histogram),
-        invited=fold.invited,
+        histogram=dict(counts.histogram),
+        invited=counts.invited,
         computed_at_ms=now_ms,
         partition=partition,
-        next_offset=fold.next_offset,
-        responded=fold.responded,
+        next_offset=counts.next_offset,
+        responded=counts.responded,
     )
 
 
 def progress_record(partition: int, next_offset: int, newest_ms: int, now_ms: int) -> pb.ScoreRecord:
     """Return the record of how far a partition has been read, under the key of PROGRESS."""
-    record = score_record(PROGRESS, partition, Fold(next_offset=next_offset), now_ms)
+    record = score_record(PROGRESS, partition, ScoreCounts(next_offset=next_offset), now_ms)
     record.newest_ms = newest_ms
     return record
 
 
-def parse_score(raw: bytes | None) -> tuple[Dimension, int, Fold]:
+def parse_score(raw: bytes | None) -> tuple[Dimension, int, ScoreCounts]:
     """Decode a record of feedback.scores.v1: dimension (PROGRESS for the progress entry), partition, histograms."""
-    dimension, partition, fold, _ = parse_entry(raw)
-    return dimension, partition, fold
+    dimension, partition, counts, _ = parse_entry(raw)
+    return dimension, partition, counts
 
 
-def parse_entry(raw: bytes | None) -> tuple[Dimension, int, Fold, int]:
+def parse_entry(raw: bytes | None) -> tuple[Dimension, int, ScoreCounts, int]:
     """As `parse_score`, with the time of the newest record, which only PROGRESS has."""
     record = pb.ScoreRecord()
     if raw is None:
@@ -156,15 +156,15 @@ def parse_entry(raw: bytes | None) -> tuple[Dimension, int, Fold, int]:
     found = kind(record.dimension.kind)
     if found is None:
         raise Untranslatable("dimension.kind is unknown")
-    told = record.dimension
+    stored = record.dimension
     histogram = dict(record.histogram)
     # Before surveys had several questions, every response answered the first one.
     responded = record.responded if record.HasField("responded") else sum(histogram.values())
-    fold = Fold(histogram, record.invited, record.next_offset, responded)
+    counts = ScoreCounts(histogram, record.invited, record.next_offset, responded)
     return (
-        _told(Dimension(told.tenant, found, told.name, told.value, told.day)),
+        _loaded(Dimension(stored.tenant, found, stored.name, stored.value, stored.day)),
         record.partition,
-        fold,
+        counts,
         record.newest_ms,
     )
 
@@ -184,7 +184,7 @@ def _stored(dimension: Dimension) -> Dimension:
     return replace(dimension, kind=SurveyKind.CSAT, name=_CONTACTS + dimension.name)
 
 
-def _told(dimension: Dimension) -> Dimension:
+def _loaded(dimension: Dimension) -> Dimension:
     if not dimension.name.startswith(_CONTACTS):
         return dimension
     return replace(dimension, kind=None, name=dimension.name.removeprefix(_CONTACTS))

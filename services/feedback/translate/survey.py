@@ -54,17 +54,17 @@ def parse_command(record: pb.FeedbackCommand) -> inv.Command | inv.Erase:
                 record.invite.survey,
             )
         case "answer":
-            answer = record.answer
-            return inv.Answer(
+            response = record.answer
+            return inv.RecordResponse(
                 record.command_id,
                 record.tenant,
-                answer.invitation_id,
-                answer.score,
-                clean_comment(answer.comment),
-                _SOURCE_OF.get(answer.source, inv.Source.UNKNOWN),
+                response.invitation_id,
+                response.score,
+                clean_comment(response.comment),
+                _SOURCE_OF.get(response.source, inv.Source.UNKNOWN),
                 {
                     each.question_id: (each.score, clean_comment(each.text))
-                    for each in answer.responses[:MOST_QUESTIONS]
+                    for each in response.responses[:MOST_QUESTIONS]
                     if each.question_id
                 },
             )
@@ -97,10 +97,10 @@ def event_record(event: inv.Event, tenant: str, person_id: str, event_id: str, n
             record.skipped.interaction_id = interaction_id
             record.skipped.reason = reason.value
         case inv.Counted(made, score, comment, source, responses, categories):
-            record.answered.CopyFrom(_answer(made, inv.Given(score, comment, source, responses, categories)))
+            record.answered.CopyFrom(_response(made, inv.Given(score, comment, source, responses, categories)))
         case inv.Amended(made, given, before):
-            record.amended.answer.CopyFrom(_answer(made, given))
-            record.amended.before.CopyFrom(_answer(made, before))
+            record.amended.answer.CopyFrom(_response(made, given))
+            record.amended.before.CopyFrom(_response(made, before))
         case inv.Refused(invitation_id, why, _):
             record.refused.invitation_id = invitation_id
             record.refused.reason = why.value
@@ -127,7 +127,7 @@ def _created(made: inv.Invitation) -> pb.InvitationCreated:
     )
 
 
-def _answer(made: inv.Invitation, given: inv.Given) -> pb.ResponseCounted:
+def _response(made: inv.Invitation, given: inv.Given) -> pb.ResponseCounted:
     return pb.ResponseCounted(
         invitation_id=made.invitation_id,
         survey=made.survey,

@@ -1,5 +1,6 @@
 """Counting in the survey lane: first contacts, categories, recoveries, with crashes between."""
 
+import json
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from services.feedback.ports import Recovery
 from services.feedback.translate.counting import counting
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
-from tests.flow.feedback.test_survey_lane import a_completed_event, an_answer
+from tests.flow.feedback.test_survey_lane import a_completed_event, a_response
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme
 
 DAY = 24 * HOUR
@@ -45,7 +46,7 @@ def a_lane(metrics: Metrics | None = None, **fields: Any) -> FakeLane:
     return FakeLane(survey_factory(ConfiguredProgrammes({TENANT: known}.get), metrics or Metrics(), KEYS), now_ms=NOW)
 
 
-def told(sent: list[Send], which: str) -> list[pb.FeedbackRecord]:
+def records_of(sent: list[Send], which: str) -> list[pb.FeedbackRecord]:
     records = [
         KEYS.opened(pb.FeedbackRecord.FromString(each.value), each.topic, each.key)
         for each in sent
@@ -82,11 +83,11 @@ def test_without_another_contact_the_first_one_was_resolved_by_its_agent() -> No
     lane.handle(relayed(a_queued_event(1)), key=KEY)
     lane.handle(completed(1), key=KEY)
     lane.crash()
-    (record,) = told(lane.advance(7 * DAY), "settled")
+    (record,) = records_of(lane.advance(7 * DAY), "settled")
     assert record.settled.resolved
     assert (record.settled.first_at_ms, record.settled.day) == (NOW, "2023-11-14")
     assert (record.settled.subject.agent_id, record.settled.subject.queue) == ("ada", "support")
-    assert told(lane.advance(8 * DAY), "settled") == []
+    assert records_of(lane.advance(8 * DAY), "settled") == []
     assert not [key for key in lane.changelog if key.startswith(b"f/")]
 
 
@@ -95,11 +96,11 @@ def test_another_contact_on_the_topic_means_not_resolved_and_is_not_a_first_cont
     metrics = Metrics()
     lane = a_lane(metrics)
     lane.handle(relayed(a_queued_event(1)), key=KEY)
-    (record,) = told(lane.handle(relayed(a_queued_event(2, NOW + DAY)), key=KEY), "settled")
+    (record,) = records_of(lane.handle(relayed(a_queued_event(2, NOW + DAY)), key=KEY), "settled")
     assert not record.settled.resolved
     assert record.settled.subject.interaction_id == "interaction-1"
-    assert told(lane.handle(relayed(a_queued_event(3, NOW + 6 * DAY)), key=KEY), "settled") == []
-    assert told(lane.advance(30 * DAY), "settled") == []
+    assert records_of(lane.handle(relayed(a_queued_event(3, NOW + 6 * DAY)), key=KEY), "settled") == []
+    assert records_of(lane.advance(30 * DAY), "settled") == []
     assert metrics.value("chapar_feedback_first_contacts_total", "again") == 1
 
 
@@ -108,17 +109,17 @@ def test_another_topic_another_window_and_the_same_interaction_are_not_repeat_co
     moved is the same contact."""
     lane = a_lane()
     lane.handle(relayed(a_queued_event(1)), key=KEY)
-    assert told(lane.handle(relayed(a_queued_event(1, queue="billing")), key=KEY), "settled") == []
-    assert told(lane.handle(relayed(a_queued_event(2, NOW + DAY, queue="billing")), key=KEY), "settled") == []
-    assert [record.settled.resolved for record in told(lane.advance(7 * DAY), "settled")] == [True]
-    assert told(lane.handle(relayed(a_queued_event(3, NOW + 7 * DAY)), key=KEY), "settled") == []
+    assert records_of(lane.handle(relayed(a_queued_event(1, queue="billing")), key=KEY), "settled") == []
+    assert records_of(lane.handle(relayed(a_queued_event(2, NOW + DAY, queue="billing")), key=KEY), "settled") == []
+    assert [record.settled.resolved for record in records_of(lane.advance(7 * DAY), "settled")] == [True]
+    assert records_of(lane.handle(relayed(a_queued_event(3, NOW + 7 * DAY)), key=KEY), "settled") == []
 
 
 def test_the_window_is_the_tenants() -> None:
     """The window of this tenant is one hour."""
     lane = a_lane(first_contact_window_ms=HOUR)
     lane.handle(relayed(a_queued_event(1)), key=KEY)
-    assert [record.settled.resolved for record in told(lane.advance(HOUR), "settled")] == [True]
+    assert [record.settled.resolved for record in records_of(lane.advance(HOUR), "settled")] == [True]
 
 
 @pytest.mark.parametrize("labels", [{"spam": "true"}, {"recovery": "true"}])
@@ -126,8 +127,8 @@ def test_an_interaction_that_the_customer_did_not_begin_is_not_a_contact(labels:
     """Spam, and a recovery that Chapar opened itself."""
     lane = a_lane()
     lane.handle(relayed(a_queued_event(1)), key=KEY)
-    assert told(lane.handle(relayed(a_queued_event(2, labels=labels)), key=KEY), "settled") == []
-    assert [record.settled.resolved for record in told(lane.advance(7 * DAY), "settled")] == [True]
+    assert records_of(lane.handle(relayed(a_queued_event(2, labels=labels)), key=KEY), "settled") == []
+    assert [record.settled.resolved for record in records_of(lane.advance(7 * DAY), "settled")] == [True]
 
 
 # Categories
@@ -136,18 +137,18 @@ def test_an_interaction_that_the_customer_did_not_begin_is_not_a_contact(labels:
 def answered(lane: FakeLane, score: int, comment: str = "", command_id: str = "a1") -> list[Send]:
     """Complete one interaction, send its invitation and answer it."""
     lane.handle(completed(1), key=KEY)
-    (invited,) = told(lane.sent, "invited")
-    command = pb.FeedbackCommand.FromString(an_answer(invited.invited.invitation_id, score, command_id))
+    (invited,) = records_of(lane.sent, "invited")
+    command = pb.FeedbackCommand.FromString(a_response(invited.invited.invitation_id, score, command_id))
     command.answer.comment = comment
     return lane.handle(command.SerializeToString(), key=KEY)
 
 
 def test_a_counted_response_has_its_categories() -> None:
     """By the built-in words, or by the tenant's rules if it has any."""
-    (record,) = told(answered(a_lane(), 3, "خیلی معطل شدم، لطفاً پیگیری کنید"), "answered")
+    (record,) = records_of(answered(a_lane(), 3, "خیلی معطل شدم، لطفاً پیگیری کنید"), "answered")
     assert list(record.answered.categories) == ["complaint", "request"]
     rule = config.CategoryRule(name="delivery", words={"fa": config.CategoryWords(any=["پیک"])})
-    (record,) = told(answered(a_lane(categories=[rule]), 3, "پيك دیر آمد"), "answered")
+    (record,) = records_of(answered(a_lane(categories=[rule]), 3, "پيك دیر آمد"), "answered")
     assert list(record.answered.categories) == ["delivery"]
 
 
@@ -157,15 +158,15 @@ def test_a_counted_response_has_its_categories() -> None:
 def test_a_bad_response_opens_one_recovery_and_a_good_one_none() -> None:
     """Queue, priority and requirements are the rule's; a crash before the commit and repetitions open no second
     recovery."""
-    assert told(answered(a_lane(), 3), "recovery_due") == []
+    assert records_of(answered(a_lane(), 3), "recovery_due") == []
     lane = a_lane()
-    (record,) = told(answered(lane, 2), "recovery_due")
+    (record,) = records_of(answered(lane, 2), "recovery_due")
     due = record.recovery_due
     assert (due.rule, due.queue, due.priority, due.score) == ("bad", "call-back", 9, 2)
     assert [each.attribute for each in due.requirements] == ["calm"]
     assert due.subject.conversation_id == "conversation-1"
     lane.crash()
-    assert told(answered(lane, 1, command_id="a2"), "recovery_due") == []
+    assert records_of(answered(lane, 1, command_id="a2"), "recovery_due") == []
     assert [key for key in lane.changelog if key.startswith(b"r/")]
     lane.advance(91 * DAY)
     assert not [key for key in lane.changelog if key.startswith(b"r/")]
@@ -186,7 +187,7 @@ def test_a_rule_matches_by_survey_queue_kind_and_score(rule: dict[str, Any], ope
     """An empty field matches any; the score is that of the question of the rule's kind."""
     options: dict[str, Any] = {"name": "r", "at_most": 2, "queue": "call-back", **rule}
     lane = a_lane(recoveries=[config.RecoveryRule(**options)])
-    assert bool(told(answered(lane, 2), "recovery_due")) is opens
+    assert bool(records_of(answered(lane, 2), "recovery_due")) is opens
 
 
 class OpenerStandIn:
@@ -215,7 +216,7 @@ async def test_a_recovery_opens_once_although_every_step_is_repeated() -> None:
     """A recovery is due, opened at ingest under the invitation's id, noted, and reported once as opened with the
     contact that was rated."""
     lane, opener, commands = a_lane(), OpenerStandIn(), CommandsStandIn()
-    (record,) = told(answered(lane, 1), "recovery_due")
+    (record,) = records_of(answered(lane, 1), "recovery_due")
     dispatcher = RecoveryDispatcher(opener, commands, lambda: NOW)
     assert [await dispatcher.dispatch(record) for _ in range(2)] == ["opened", "opened"]
     assert {each.invitation_id for each in opener.asked} == {record.recovery_due.invitation_id}
@@ -224,14 +225,26 @@ async def test_a_recovery_opens_once_although_every_step_is_repeated() -> None:
     assert (asked.labels["recovery"], asked.labels["about"]) == ("true", "interaction-1")
     assert asked.reason == "recovery:bad"
     sent = [send for each in commands.published for send in lane.handle(each.SerializeToString(), key=KEY)]
-    (opened,) = told(sent, "recovery_opened")
+    (opened,) = records_of(sent, "recovery_opened")
     assert opened.recovery_opened.interaction_id == f"opened-{asked.invitation_id}"
     assert opened.recovery_opened.subject.interaction_id == "interaction-1"
 
 
+@pytest.mark.parametrize("field", ["told", "reported"])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_recovery_kept_under_an_earlier_field_name_is_reported_once(field: str, known: bool) -> None:
+    lane = a_lane()
+    lane.changelog[b"r/v"] = json.dumps({"invitation_id": "v", "forget_at_ms": NOW + DAY, field: known}).encode()
+    lane.crash()
+    command = pb.FeedbackCommand(command_id="c", tenant=TENANT, person_id="person-1", issued_at_ms=NOW)
+    command.recovery.invitation_id, command.recovery.interaction_id = "v", "interaction-2"
+    sent = lane.handle(command.SerializeToString(), key=KEY)
+    assert len(records_of(sent, "recovery_opened")) == (0 if known else 1)
+
+
 async def test_a_refusal_is_final_and_an_outage_is_not() -> None:
     """Ingest's refusal of the request is final; an outage of ingest and a fault of this service's key are not."""
-    (record,) = told(answered(a_lane(), 1), "recovery_due")
+    (record,) = records_of(answered(a_lane(), 1), "recovery_due")
     errors = [ChaparError(kind, "X", "x") for kind in (ErrorKind.UNAVAILABLE, ErrorKind.PERMISSION_DENIED)]
     dispatcher = RecoveryDispatcher(
         OpenerStandIn(*errors, ChaparError(ErrorKind.INVALID, "X", "x")), CommandsStandIn(), lambda: NOW
@@ -250,7 +263,7 @@ def test_a_webhook_gets_subscribed_events_and_categories_that_name_it_without_te
     repetition has the same id."""
     rules = [config.CategoryRule(name="delivery", words={"fa": config.CategoryWords(any=["پیک"])}, webhooks=["shop"])]
     how = counting(a_tenant(categories=rules))
-    (record,) = told(answered(a_lane(categories=rules), 1, "پیک نیامد"), "answered")
+    (record,) = records_of(answered(a_lane(categories=rules), 1, "پیک نیامد"), "answered")
     hooks = {
         "all": Endpoint("all", "https://a.example", (), frozenset({"feedback.answered"})),
         "none": Endpoint("none", "https://n.example", (), frozenset({"sla.breached"})),

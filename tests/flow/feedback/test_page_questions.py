@@ -9,7 +9,7 @@ import pytest
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
-from services.feedback.adapters.handlers import Answering
+from services.feedback.adapters.handlers import ResponseIntake
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.page_form import BASE_BYTES, TEXT_BYTES
 from services.feedback.adapters.pages import Pages
@@ -41,7 +41,7 @@ def visit(log: Log, links: SignedLinks) -> Visit:
         options = {"questions": {"fa": "راضی بودید؟", "en": "Satisfied?"}, "more": MORE, **survey}
         programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme(a_survey(**options)))}.get)
         metrics = Metrics()
-        app = Pages(programmes, links, Answering(log, lambda: NOW, metrics), metrics).app()
+        app = Pages(programmes, links, ResponseIntake(log, lambda: NOW, metrics), metrics).app()
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pages")
 
     return browser

@@ -18,7 +18,7 @@ from services.chassis.clock import ManualClock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
-from services.feedback.adapters.handlers import Answering
+from services.feedback.adapters.handlers import ResponseIntake
 from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
 from services.feedback.adapters.page_form import BASE_BYTES
 from services.feedback.adapters.pages import Pages
@@ -67,7 +67,7 @@ async def browser(
     log: Log, clock: ManualClock, links: SignedLinks, metrics: Metrics
 ) -> AsyncIterator[httpx.AsyncClient]:
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme(a_survey(questions=QUESTIONS)))}.get)
-    app = Pages(programmes, links, Answering(log, clock, metrics), metrics).app()
+    app = Pages(programmes, links, ResponseIntake(log, clock, metrics), metrics).app()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pages") as client:
         yield client
 
@@ -136,7 +136,7 @@ async def test_a_response_is_in_the_log_before_the_thanks(
 async def test_a_double_click_is_one_command_and_a_change_of_mind_another(
     browser: httpx.AsyncClient, links: SignedLinks, log: Log
 ) -> None:
-    """The command's id derives from the answer and the page view; the lane decides which of them counts."""
+    """The command's id derives from the response and the page view; the lane decides which of them counts."""
     for score, view in (("4", "a"), ("4", "a"), ("1", "a"), ("4", "b")):
         await browser.post(links.url(a_ticket()), data={"score": score, "view": view})
     first, *others = [command.command_id for command in log.commands]
@@ -201,7 +201,7 @@ async def test_while_the_log_is_unavailable_the_form_keeps_the_response(
 async def test_forged_expired_and_foreign_links_and_unknown_paths_look_the_same(
     browser: httpx.AsyncClient, links: SignedLinks, clock: ManualClock, log: Log, metrics: Metrics
 ) -> None:
-    """The same 404, byte for byte, for viewing and for answering."""
+    """The same 404, byte for byte, for viewing and for responding."""
     good = links.token(a_ticket())
     expiring = links.token(Ticket(TENANT, "p", "i", "s", SurveyKind.CSAT, "fa", NOW + 1000))
     clock.advance(1000)
@@ -227,7 +227,7 @@ def test_any_changed_link_is_not_found(data: st.DataObject) -> None:
     log, metrics = Log(), Metrics()
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme()), "other": TenantSurveys(a_programme())}.get)
     links = SignedLinks(link_key(b"s" * 40), "", lambda: NOW)
-    app = Pages(programmes, links, Answering(log, lambda: NOW, metrics), metrics).app()
+    app = Pages(programmes, links, ResponseIntake(log, lambda: NOW, metrics), metrics).app()
     token = links.token(a_ticket())
     head, claims, signature = token.split(".")
     other = links.token(a_ticket(tenant="other")).split(".")

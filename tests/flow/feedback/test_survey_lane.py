@@ -53,7 +53,7 @@ def relayed(event: router.RoutingEvent) -> list[Send]:
     return FakeLane(relay_factory).handle(event.SerializeToString(), key=b"conversation-1")
 
 
-def told(sent: list[Send]) -> list[pb.FeedbackRecord]:
+def records_of(sent: list[Send]) -> list[pb.FeedbackRecord]:
     """Return the lane's records about invitations; those about contacts are in test_counting."""
     records = [
         KEYS.opened(pb.FeedbackRecord.FromString(each.value), each.topic, each.key)
@@ -64,10 +64,10 @@ def told(sent: list[Send]) -> list[pb.FeedbackRecord]:
 
 
 def words(sent: list[Send]) -> list[str | None]:
-    return [record.WhichOneof("record") for record in told(sent)]
+    return [record.WhichOneof("record") for record in records_of(sent)]
 
 
-def an_answer(invitation_id: str, score: int = 5, command_id: str = "a1", person: str = "person-1") -> bytes:
+def a_response(invitation_id: str, score: int = 5, command_id: str = "a1", person: str = "person-1") -> bytes:
     command = pb.FeedbackCommand(command_id=command_id, tenant=TENANT, person_id=person, issued_at_ms=NOW)
     command.answer.invitation_id = invitation_id
     command.answer.score = score
@@ -173,23 +173,23 @@ def test_an_interaction_closed_as_spam_gets_no_invitation(metrics: Metrics) -> N
     event = a_completed_event()
     event.completed.disposition = "spam"
     sent = a_survey_lane(metrics).handle(relayed(event)[0].value, key=b"parsa/person-1")
-    assert [record.skipped.reason for record in told(sent)] == ["NOT_ASKED"]
+    assert [record.skipped.reason for record in records_of(sent)] == ["NOT_ASKED"]
 
 
 def test_from_completed_to_counted(metrics: Metrics) -> None:
     """Created, due after its delay, answered once; the repetition is refused; the metrics agree."""
     lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR, first_response_counts=True))
     command = relayed(a_completed_event())[0].value
-    created = told(lane.handle(command, key=b"parsa/person-1"))
+    created = records_of(lane.handle(command, key=b"parsa/person-1"))
     assert [record.WhichOneof("record") for record in created] == ["invited"]
     invitation_id = created[0].invited.invitation_id
     assert words(lane.advance(HOUR)) == ["due"]
-    counted = lane.handle(an_answer(invitation_id), key=b"parsa/person-1")
+    counted = lane.handle(a_response(invitation_id), key=b"parsa/person-1")
     assert words(counted) == ["answered"]
-    assert told(counted)[0].answered.subject.agent_id == "ada"
-    assert told(counted)[0].answered.day == created[0].invited.day == "2023-11-14"
-    assert words(lane.handle(an_answer(invitation_id), key=b"parsa/person-1")) == []
-    refused = told(lane.handle(an_answer(invitation_id, 1, "a2"), key=b"parsa/person-1"))
+    assert records_of(counted)[0].answered.subject.agent_id == "ada"
+    assert records_of(counted)[0].answered.day == created[0].invited.day == "2023-11-14"
+    assert words(lane.handle(a_response(invitation_id), key=b"parsa/person-1")) == []
+    refused = records_of(lane.handle(a_response(invitation_id, 1, "a2"), key=b"parsa/person-1"))
     assert [record.refused.reason for record in refused] == ["ALREADY_ANSWERED"]
     assert metrics.value("chapar_feedback_responses_total", "telegram", "counted") == 1
     assert metrics.value("chapar_feedback_responses_total", "telegram", "repeated") == 1
@@ -203,21 +203,21 @@ def test_an_amendment_reports_both_responses_with_categories_and_separate_ids(me
     counting = Counting(categories=(rule("speed", ["slow"]), rule("queueing", ["queue"])))
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(programme, counting=counting)}.get)
     lane = FakeLane(survey_factory(programmes, metrics, KEYS), now_ms=NOW)
-    made = told(lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1"))[0].invited
-    first = pb.FeedbackCommand.FromString(an_answer(made.invitation_id, 2, "a1"))
+    made = records_of(lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1"))[0].invited
+    first = pb.FeedbackCommand.FromString(a_response(made.invitation_id, 2, "a1"))
     first.answer.source = pb.RESPONSE_SOURCE_PAGE
     first.answer.comment = "slow\u202e"
     first.answer.responses.add(question_id="why", text="queue")
-    (counted,) = told(lane.handle(first.SerializeToString(), key=b"parsa/person-1"))
+    (counted,) = records_of(lane.handle(first.SerializeToString(), key=b"parsa/person-1"))
     lane.crash()
-    (amended,) = told(lane.handle(an_answer(made.invitation_id, 4, "a2"), key=b"parsa/person-1"))
+    (amended,) = records_of(lane.handle(a_response(made.invitation_id, 4, "a2"), key=b"parsa/person-1"))
     assert amended.amended.before == counted.answered
     assert (counted.answered.comment, counted.answered.revision) == ("slow", 1)
     assert list(counted.answered.categories) == ["speed", "queueing"]
     now = amended.amended.answer
     assert (now.score, now.revision, now.asked_at_ms, now.day) == (4, 2, made.send_at_ms, made.day)
     assert [(each.question_id, each.text) for each in now.responses] == [("why", "queue")]
-    (again,) = told(lane.handle(an_answer(made.invitation_id, 1, "a3"), key=b"parsa/person-1"))
+    (again,) = records_of(lane.handle(a_response(made.invitation_id, 1, "a3"), key=b"parsa/person-1"))
     assert len({counted.event_id, amended.event_id, again.event_id}) == 3
     assert metrics.value("chapar_feedback_responses_total", "telegram", "amended") == 2
 
@@ -228,14 +228,14 @@ def test_a_reminder_and_a_withdrawal_are_reported_with_their_invitation(metrics:
     lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
     later = a_completed_event(interaction_id="interaction-2")
     later.event_id = "event-2"
-    sent = told(lane.handle(relayed(later)[0].value, key=b"parsa/person-1"))
+    sent = records_of(lane.handle(relayed(later)[0].value, key=b"parsa/person-1"))
     assert [record.WhichOneof("record") for record in sent] == ["withdrawn", "invited"]
     assert (sent[0].withdrawn.reason, sent[0].withdrawn.invitation.subject.interaction_id) == (
         "REPLACED",
         "interaction-1",
     )
     assert words(lane.advance(HOUR)) == ["due"]
-    (reminder,) = told(lane.advance(5 * HOUR))
+    (reminder,) = records_of(lane.advance(5 * HOUR))
     assert reminder.reminder.invitation.subject.interaction_id == "interaction-2"
     assert metrics.value("chapar_feedback_invitations_total", "telegram", "replaced") == 1
     assert metrics.value("chapar_feedback_invitations_total", "telegram", "reminder") == 1
@@ -253,12 +253,12 @@ def test_a_crash_anywhere_changes_no_outcome(metrics: Metrics) -> None:
         lane.advance(HOUR)
         if crashing:
             lane.crash()
-        invitation_id = told(lane.sent)[0].invited.invitation_id
+        invitation_id = records_of(lane.sent)[0].invited.invitation_id
         lane.batch(
-            lane.record(an_answer(invitation_id), key=b"parsa/person-1"), fail="after_commit" if crashing else None
+            lane.record(a_response(invitation_id), key=b"parsa/person-1"), fail="after_commit" if crashing else None
         )
-        lane.handle(an_answer(invitation_id, 2, "a2"), key=b"parsa/person-1")
-        return [(record.event_id, record.WhichOneof("record")) for record in told(lane.sent)]
+        lane.handle(a_response(invitation_id, 2, "a2"), key=b"parsa/person-1")
+        return [(record.event_id, record.WhichOneof("record")) for record in records_of(lane.sent)]
 
     assert run(crashing=True) == run(crashing=False)
     assert [word for _, word in run(crashing=True)] == ["invited", "due", "answered", "refused"]
@@ -272,13 +272,13 @@ def test_the_minimum_gap_survives_a_crash(metrics: Metrics) -> None:
     other = a_completed_event(interaction_id="interaction-2")
     other.event_id = "event-2"
     sent = lane.handle(relayed(other)[0].value, key=b"parsa/person-1")
-    assert [record.skipped.reason for record in told(sent)] == ["TOO_SOON"]
+    assert [record.skipped.reason for record in records_of(sent)] == ["TOO_SOON"]
 
 
 def test_a_response_without_an_invitation_is_refused_and_counted(metrics: Metrics) -> None:
     """A forged id matches no invitation."""
     lane = a_survey_lane(metrics)
-    sent = told(lane.handle(an_answer("no such thing"), key=b"parsa/person-1"))
+    sent = records_of(lane.handle(a_response("no such thing"), key=b"parsa/person-1"))
     assert [record.refused.reason for record in sent] == ["UNKNOWN_INVITATION"]
     assert metrics.value("chapar_feedback_responses_total", "", "unknown") == 1
 

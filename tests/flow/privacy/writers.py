@@ -150,7 +150,7 @@ async def notices_that_wait(keys: MemoryKeys) -> Written:
                 Patience(delay_ms=0, give_up_ms=give_up_ms),
                 keys,
             )
-            await readers.answers_to_webhooks(webhooks, programmes, keys, lambda: NOW)(records)
+            await readers.responses_to_webhooks(webhooks, programmes, keys, lambda: NOW)(records)
     assert len(written.values) == 4
     return written
 

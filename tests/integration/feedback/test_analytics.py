@@ -25,7 +25,7 @@ from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.keys import tenant_key
 from services.feedback.adapters import analytics_faust
-from services.feedback.domain.scores import Dimension, Fold, total
+from services.feedback.domain.scores import Dimension, ScoreCounts, total
 from services.feedback.domain.survey import SurveyKind
 from services.feedback.translate.scores import PROGRESS, parse_score
 
@@ -206,7 +206,7 @@ Totals = dict[Dimension, tuple[dict[int, int], int]]
 async def totals_until(kafka: KafkaSettings, wanted: Totals, seconds: float) -> Totals:
     """Return the totals over the last record of each key of feedback.scores.v1, as soon as they are as wanted, or
     after `seconds`."""
-    last: dict[bytes | None, tuple[Dimension, Fold]] = {}
+    last: dict[bytes | None, tuple[Dimension, ScoreCounts]] = {}
 
     async def read() -> None:
         async with aclosing(tail(kafka, "feedback.scores.v1")) as scores:
@@ -219,7 +219,7 @@ async def totals_until(kafka: KafkaSettings, wanted: Totals, seconds: float) -> 
                     last[record.key] = (dimension, fold)
 
     def totals() -> Totals:
-        folds: dict[Dimension, list[Fold]] = {}
+        folds: dict[Dimension, list[ScoreCounts]] = {}
         for dimension, fold in last.values():
             folds.setdefault(dimension, []).append(fold)
         sums = {dimension: total(each) for dimension, each in folds.items()}

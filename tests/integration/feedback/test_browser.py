@@ -18,7 +18,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from services.chassis.http import http_server
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
-from services.feedback.adapters.handlers import Answering
+from services.feedback.adapters.handlers import ResponseIntake
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.pages import Pages
 from services.feedback.domain.survey import Question, SurveyKind
@@ -56,7 +56,7 @@ def site() -> Iterator[Site]:
     log, metrics = Log(), Metrics()
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme(SURVEY))}.get)
     key = link_key(b"s" * 40)
-    pages = Pages(programmes, SignedLinks(key, "", lambda: NOW), Answering(log, lambda: NOW, metrics), metrics)
+    pages = Pages(programmes, SignedLinks(key, "", lambda: NOW), ResponseIntake(log, lambda: NOW, metrics), metrics)
     ready: list[str] = []
     started, stop = threading.Event(), threading.Event()
 

@@ -41,7 +41,7 @@ def a_programme_of(*surveys: Survey, **fields: Any) -> ProgrammeOf:
     return lambda _tenant: programme
 
 
-def a_desk() -> InvitationPolicy:
+def a_policy() -> InvitationPolicy:
     return InvitationPolicy(derive)
 
 

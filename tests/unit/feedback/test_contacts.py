@@ -49,9 +49,9 @@ def test_the_lane_settles_what_the_oracle_settles(gaps: list[int], data: st.Data
             contacts = Contacts()
             for thread in kept.values():
                 contacts.restore(thread)
-        told = Contact(f"c{number}", TENANT, a_subject(number, person_id="p"), at_ms)
-        note(contacts.handle(told, WINDOW))
-        note(contacts.handle(told, WINDOW))
+        once = Contact(f"c{number}", TENANT, a_subject(number, person_id="p"), at_ms)
+        note(contacts.handle(once, WINDOW))
+        note(contacts.handle(once, WINDOW))
     note(contacts.advance(at_ms + 10 * WINDOW))
     assert settled == oracle(times)
     assert kept == {}

@@ -11,7 +11,7 @@ from tests.unit.feedback.builders import (
     HOUR,
     NOW,
     TENANT,
-    a_desk,
+    a_policy,
     a_programme,
     a_programme_of,
     a_survey,
@@ -33,8 +33,10 @@ def skipped(effects: list[Effect]) -> SkipReason:
     return effects[0].reason
 
 
-def answer(invitation: inv.Invitation, score: int = 5, command: str = "answer-1", tenant: str = TENANT) -> inv.Answer:
-    return inv.Answer(command, tenant, invitation.invitation_id, score, "", inv.Source.PAGE)
+def respond(
+    invitation: inv.Invitation, score: int = 5, command: str = "response-1", tenant: str = TENANT
+) -> inv.RecordResponse:
+    return inv.RecordResponse(command, tenant, invitation.invitation_id, score, "", inv.Source.PAGE)
 
 
 def refusal(effects: list[Effect]) -> RefusalReason:
@@ -45,46 +47,46 @@ def refusal(effects: list[Effect]) -> RefusalReason:
 
 def test_a_completed_interaction_without_delay_is_invited_and_due_at_once() -> None:
     """Created, then due, in one decision."""
-    desk = a_desk()
-    told = events_of(desk.handle(considered(), a_programme(), NOW))
-    assert [type(event) for event in told] == [inv.Created, inv.Due]
+    policy = a_policy()
+    events = events_of(policy.handle(considered(), a_programme(), NOW))
+    assert [type(event) for event in events] == [inv.Created, inv.Due]
 
 
 def test_a_delayed_invitation_is_due_at_its_time_and_not_before() -> None:
     """Created now, due an hour after completion."""
-    desk = a_desk()
+    policy = a_policy()
     programme = a_programme(a_survey(delay_ms=HOUR))
-    made = made_by(desk.handle(considered(), programme, NOW))
-    assert (made.send_at_ms, desk.next_wakeup()) == (NOW + HOUR, NOW + HOUR)
-    assert desk.advance(NOW + HOUR - 1, a_programme_of()) == []
-    assert [type(event) for event in events_of(desk.advance(NOW + HOUR, a_programme_of()))] == [inv.Due]
-    assert desk.advance(NOW + HOUR, a_programme_of()) == []
+    made = made_by(policy.handle(considered(), programme, NOW))
+    assert (made.send_at_ms, policy.next_wakeup()) == (NOW + HOUR, NOW + HOUR)
+    assert policy.advance(NOW + HOUR - 1, a_programme_of()) == []
+    assert [type(event) for event in events_of(policy.advance(NOW + HOUR, a_programme_of()))] == [inv.Due]
+    assert policy.advance(NOW + HOUR, a_programme_of()) == []
 
 
 def test_an_invitation_that_expired_before_it_was_due_is_never_sent() -> None:
     """The lane was down for a week: the invitation ends without having been due."""
-    desk = a_desk()
+    policy = a_policy()
     programme = a_programme(a_survey(delay_ms=HOUR, expires_after_ms=2 * HOUR))
-    desk.handle(considered(), programme, NOW)
-    assert [type(event) for event in events_of(desk.advance(NOW + 4 * HOUR, a_programme_of()))] == [inv.Expired]
+    policy.handle(considered(), programme, NOW)
+    assert [type(event) for event in events_of(policy.advance(NOW + 4 * HOUR, a_programme_of()))] == [inv.Expired]
 
 
 def test_a_completion_that_comes_too_late_gets_no_invitation() -> None:
     """No invitation is created that would have expired already."""
     programme = a_programme(a_survey(expires_after_ms=HOUR))
-    assert skipped(a_desk().handle(considered(), programme, NOW + HOUR)) is SkipReason.TOO_LATE
+    assert skipped(a_policy().handle(considered(), programme, NOW + HOUR)) is SkipReason.TOO_LATE
 
 
 @pytest.mark.parametrize("labels", [{"spam": "true"}, {"auto_submitted": "yes"}, {"spam": "1", "tier": "gold"}])
 def test_spam_and_automatic_mail_never_get_an_invitation_not_even_by_hand(labels: dict[str, str]) -> None:
     """No person is behind them who could answer."""
-    assert skipped(a_desk().handle(considered(labels=labels), a_programme(), NOW)) is SkipReason.NOT_ASKED
-    assert skipped(a_desk().handle(invited(labels=labels), a_programme(), NOW)) is SkipReason.NOT_ASKED
+    assert skipped(a_policy().handle(considered(labels=labels), a_programme(), NOW)) is SkipReason.NOT_ASKED
+    assert skipped(a_policy().handle(invited(labels=labels), a_programme(), NOW)) is SkipReason.NOT_ASKED
 
 
 def test_a_false_label_does_not_prevent_an_invitation() -> None:
     """{"spam": "false"} is an ordinary contact."""
-    made_by(a_desk().handle(considered(labels={"spam": "false"}), a_programme(), NOW))
+    made_by(a_policy().handle(considered(labels={"spam": "false"}), a_programme(), NOW))
 
 
 def test_the_first_survey_that_fits_counts_and_none_is_a_reason() -> None:
@@ -93,17 +95,17 @@ def test_the_first_survey_that_fits_counts_and_none_is_a_reason() -> None:
         a_survey(name="billing", queues=frozenset({"billing"})),
         a_survey(name="mail", channels=frozenset({"email"}), kind=SurveyKind.NPS),
     )
-    assert skipped(a_desk().handle(considered(), programme, NOW)) is SkipReason.NO_SURVEY
-    assert made_by(a_desk().handle(considered(channel="email"), programme, NOW)).survey == "mail"
+    assert skipped(a_policy().handle(considered(), programme, NOW)) is SkipReason.NO_SURVEY
+    assert made_by(a_policy().handle(considered(channel="email"), programme, NOW)).survey == "mail"
 
 
 def test_sampling_is_bypassed_by_hand_and_by_nothing_else() -> None:
     """A share of 0 selects no interaction, however often it is considered."""
     programme = a_programme(a_survey(sampling=0.0))
-    desk = a_desk()
-    assert skipped(desk.handle(considered(), programme, NOW)) is SkipReason.SAMPLED_OUT
-    assert skipped(desk.handle(considered(), programme, NOW)) is SkipReason.SAMPLED_OUT
-    made_by(desk.handle(invited(), programme, NOW))
+    policy = a_policy()
+    assert skipped(policy.handle(considered(), programme, NOW)) is SkipReason.SAMPLED_OUT
+    assert skipped(policy.handle(considered(), programme, NOW)) is SkipReason.SAMPLED_OUT
+    made_by(policy.handle(invited(), programme, NOW))
 
 
 def test_the_sampled_share_is_the_configured_share() -> None:
@@ -123,39 +125,41 @@ def test_two_surveys_draw_independent_samples() -> None:
 def test_the_minimum_gap_holds_from_sending_to_sending_by_hand_too() -> None:
     """A second contact within the gap gets no invitation; one after it does."""
     programme = a_programme(a_survey(least_gap_ms=24 * HOUR))
-    desk = a_desk()
-    desk.handle(considered(1, person_id="p"), programme, NOW)
-    assert skipped(desk.handle(considered(2, NOW + HOUR, person_id="p"), programme, NOW + HOUR)) is SkipReason.TOO_SOON
-    assert skipped(desk.handle(invited(3, person_id="p"), programme, NOW + 2 * HOUR)) is SkipReason.TOO_SOON
-    made_by(desk.handle(considered(4, NOW + 24 * HOUR, person_id="p"), programme, NOW + 24 * HOUR))
+    policy = a_policy()
+    policy.handle(considered(1, person_id="p"), programme, NOW)
+    assert (
+        skipped(policy.handle(considered(2, NOW + HOUR, person_id="p"), programme, NOW + HOUR)) is SkipReason.TOO_SOON
+    )
+    assert skipped(policy.handle(invited(3, person_id="p"), programme, NOW + 2 * HOUR)) is SkipReason.TOO_SOON
+    made_by(policy.handle(considered(4, NOW + 24 * HOUR, person_id="p"), programme, NOW + 24 * HOUR))
 
 
 def test_another_person_has_another_gap() -> None:
     """So does the same id at another tenant."""
     programme = a_programme(a_survey(least_gap_ms=24 * HOUR))
-    desk = a_desk()
-    desk.handle(considered(1, person_id="p"), programme, NOW)
-    made_by(desk.handle(considered(2, person_id="q"), programme, NOW))
-    made_by(desk.handle(replace(considered(3, person_id="p"), tenant="other"), programme, NOW))
+    policy = a_policy()
+    policy.handle(considered(1, person_id="p"), programme, NOW)
+    made_by(policy.handle(considered(2, person_id="q"), programme, NOW))
+    made_by(policy.handle(replace(considered(3, person_id="p"), tenant="other"), programme, NOW))
 
 
 def test_one_interaction_is_invited_once_and_a_repeated_command_changes_nothing() -> None:
     """The same command has no effect; another one about the same interaction gets the reason."""
-    desk = a_desk()
-    desk.handle(considered(), a_programme(), NOW)
-    assert desk.handle(considered(), a_programme(), NOW) == []
-    assert skipped(desk.handle(invited(), a_programme(), NOW)) is SkipReason.ALREADY_INVITED
+    policy = a_policy()
+    policy.handle(considered(), a_programme(), NOW)
+    assert policy.handle(considered(), a_programme(), NOW) == []
+    assert skipped(policy.handle(invited(), a_programme(), NOW)) is SkipReason.ALREADY_INVITED
 
 
 def test_the_first_response_counts_and_the_second_is_refused_if_the_first_is_final() -> None:
     """The same command again is neither: it changes nothing."""
-    desk = a_desk()
+    policy = a_policy()
     programme = a_programme(a_survey(first_response_counts=True))
-    made = made_by(desk.handle(considered(), programme, NOW))
-    counted = desk.handle(answer(made, 4), programme, NOW + 1)
+    made = made_by(policy.handle(considered(), programme, NOW))
+    counted = policy.handle(respond(made, 4), programme, NOW + 1)
     assert [type(event) for event in events_of(counted)] == [inv.Counted]
-    assert desk.handle(answer(made, 4), programme, NOW + 2) == []
-    again = desk.handle(answer(made, 1, "answer-2"), programme, NOW + 2)
+    assert policy.handle(respond(made, 4), programme, NOW + 2) == []
+    again = policy.handle(respond(made, 1, "response-2"), programme, NOW + 2)
     assert refusal(again) is RefusalReason.ALREADY_ANSWERED
 
 
@@ -165,56 +169,56 @@ def test_the_first_response_counts_and_the_second_is_refused_if_the_first_is_fin
 )
 def test_a_score_that_is_not_on_the_scale_is_refused_and_may_be_given_again(kind: SurveyKind, score: int) -> None:
     """It does not use up the invitation."""
-    desk = a_desk()
+    policy = a_policy()
     programme = a_programme(a_survey(kind=kind))
-    made = made_by(desk.handle(considered(), programme, NOW))
-    assert refusal(desk.handle(answer(made, score), programme, NOW)) is RefusalReason.OUT_OF_SCALE
-    assert events_of(desk.handle(answer(made, 3, "answer-2"), programme, NOW))
+    made = made_by(policy.handle(considered(), programme, NOW))
+    assert refusal(policy.handle(respond(made, score), programme, NOW)) is RefusalReason.OUT_OF_SCALE
+    assert events_of(policy.handle(respond(made, 3, "response-2"), programme, NOW))
 
 
-def test_a_late_answer_is_refused_even_before_the_timer_has_fired() -> None:
+def test_a_late_response_is_refused_even_before_the_timer_has_fired() -> None:
     """At the expiry it is too late, by the batch's clock."""
-    desk = a_desk()
-    made = made_by(desk.handle(considered(), a_programme(), NOW))
-    assert refusal(desk.handle(answer(made), a_programme(), made.expires_at_ms)) is RefusalReason.EXPIRED
+    policy = a_policy()
+    made = made_by(policy.handle(considered(), a_programme(), NOW))
+    assert refusal(policy.handle(respond(made), a_programme(), made.expires_at_ms)) is RefusalReason.EXPIRED
 
 
 def test_a_response_of_another_tenant_matches_no_invitation() -> None:
     """And the tenant learns nothing about it."""
-    desk = a_desk()
-    made = made_by(desk.handle(considered(), a_programme(), NOW))
-    assert refusal(desk.handle(answer(made, tenant="other"), a_programme(), NOW)) is RefusalReason.UNKNOWN_INVITATION
+    policy = a_policy()
+    made = made_by(policy.handle(considered(), a_programme(), NOW))
+    assert refusal(policy.handle(respond(made, tenant="other"), a_programme(), NOW)) is RefusalReason.UNKNOWN_INVITATION
 
 
 def test_an_unanswered_invitation_expires_once_and_then_leaves_memory() -> None:
     """It expires at its time; after the grace period it is forgotten, and a late response to it is unknown."""
-    desk = a_desk()
-    made = made_by(desk.handle(considered(), a_programme(), NOW))
-    assert [type(e) for e in events_of(desk.advance(made.expires_at_ms, a_programme_of()))] == [inv.Expired]
-    assert refusal(desk.handle(answer(made), a_programme(), made.expires_at_ms + 1)) is RefusalReason.EXPIRED
-    assert desk.advance(made.expires_at_ms + inv.GRACE_MS, a_programme_of()) == [inv.Drop(made.invitation_id)]
-    assert desk.size == (0, 0)
-    late = desk.handle(answer(made), a_programme(), made.expires_at_ms + inv.GRACE_MS)
+    policy = a_policy()
+    made = made_by(policy.handle(considered(), a_programme(), NOW))
+    assert [type(e) for e in events_of(policy.advance(made.expires_at_ms, a_programme_of()))] == [inv.Expired]
+    assert refusal(policy.handle(respond(made), a_programme(), made.expires_at_ms + 1)) is RefusalReason.EXPIRED
+    assert policy.advance(made.expires_at_ms + inv.GRACE_MS, a_programme_of()) == [inv.Drop(made.invitation_id)]
+    assert policy.size == (0, 0)
+    late = policy.handle(respond(made), a_programme(), made.expires_at_ms + inv.GRACE_MS)
     assert refusal(late) is RefusalReason.UNKNOWN_INVITATION
 
 
 def test_an_answered_invitation_does_not_expire() -> None:
     """Nothing is reported at its expiry."""
-    desk = a_desk()
-    made = made_by(desk.handle(considered(), a_programme(), NOW))
-    desk.handle(answer(made), a_programme(), NOW)
-    assert events_of(desk.advance(made.expires_at_ms, a_programme_of())) == []
+    policy = a_policy()
+    made = made_by(policy.handle(considered(), a_programme(), NOW))
+    policy.handle(respond(made), a_programme(), NOW)
+    assert events_of(policy.advance(made.expires_at_ms, a_programme_of())) == []
 
 
 def test_the_delivery_is_noted_once() -> None:
     """The delivery's id is noted; the repetition has no effect, and the timers stay."""
-    desk = a_desk()
-    made = made_by(desk.handle(considered(), a_programme(), NOW))
+    policy = a_policy()
+    made = made_by(policy.handle(considered(), a_programme(), NOW))
     note = inv.NoteSent("sent", TENANT, made.invitation_id, "delivery-1")
-    kept = desk.handle(note, a_programme(), NOW)
+    kept = policy.handle(note, a_programme(), NOW)
     assert [effect.invitation.delivery_id for effect in kept if isinstance(effect, inv.Keep)] == ["delivery-1"]
-    assert desk.handle(note, a_programme(), NOW) == []
-    assert [type(e) for e in events_of(desk.advance(made.expires_at_ms, a_programme_of()))] == [inv.Expired]
+    assert policy.handle(note, a_programme(), NOW) == []
+    assert [type(e) for e in events_of(policy.advance(made.expires_at_ms, a_programme_of()))] == [inv.Expired]
 
 
 def test_the_day_of_a_score_is_the_tenants_day_of_the_invitation() -> None:
@@ -224,7 +228,7 @@ def test_the_day_of_a_score_is_the_tenants_day_of_the_invitation() -> None:
 
     at = int(datetime(2026, 3, 20, 20, 45, tzinfo=UTC).timestamp() * 1000)
     programme = a_programme(zone=ZoneInfo("Asia/Tehran"))
-    assert made_by(a_desk().handle(considered(at_ms=at), programme, at)).day == "2026-03-21"
+    assert made_by(a_policy().handle(considered(at_ms=at), programme, at)).day == "2026-03-21"
 
 
 @pytest.mark.parametrize(
@@ -234,5 +238,5 @@ def test_the_day_of_a_score_is_the_tenants_day_of_the_invitation() -> None:
 def test_the_question_is_in_the_persons_language_or_else_the_tenants(language: str, question: str) -> None:
     """German is not configured; the tenant's default is Persian."""
     survey = a_survey(questions={"fa": "چطور بود؟", "en": "How was it?"})
-    made = made_by(a_desk().handle(considered(language=language), a_programme(survey), NOW))
+    made = made_by(a_policy().handle(considered(language=language), a_programme(survey), NOW))
     assert made.question == question

@@ -14,24 +14,24 @@ from services.feedback.adapters.scores_api import changes, scores
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import ResponsesView, Wanted
 from services.feedback.domain.counting import Counting
-from services.feedback.domain.scores import Dimension, Fold
+from services.feedback.domain.scores import Dimension, ScoreCounts
 from services.feedback.domain.survey import SurveyKind
 from tests.unit.feedback.builders import NOW, TENANT
 
 TEHRAN = Counting(zone=ZoneInfo("Asia/Tehran"), week_begins=5)
 
 
-def a_view(*entries: tuple[Dimension, Fold]) -> ScoresView:
+def a_view(*entries: tuple[Dimension, ScoreCounts]) -> ScoresView:
     view = ScoresView()
-    for dimension, fold in entries:
-        view.take(dimension, 0, fold)
+    for dimension, counts in entries:
+        view.take(dimension, 0, counts)
     return view
 
 
-def csat(value: str, day: str = "", good: int = 8, bad: int = 2, **fields: Any) -> tuple[Dimension, Fold]:
+def csat(value: str, day: str = "", good: int = 8, bad: int = 2, **fields: Any) -> tuple[Dimension, ScoreCounts]:
     options: dict[str, Any] = {"kind": SurveyKind.CSAT, "name": "queue", "invited": 2 * (good + bad), **fields}
-    fold = Fold({5: good, 1: bad}, options["invited"], 1, good + bad)
-    return Dimension(TENANT, options["kind"], options["name"], value, day), fold
+    counts = ScoreCounts({5: good, 1: bad}, options["invited"], 1, good + bad)
+    return Dimension(TENANT, options["kind"], options["name"], value, day), counts
 
 
 def asked(view: ScoresView, how: Counting = TEHRAN, **fields: Any) -> pb.GetScoresResponse:
@@ -43,7 +43,7 @@ def test_pages_of_any_size_contain_every_row_once_in_order() -> None:
     entries = [csat(f"q{number}", day) for number in range(7) for day in ("", "2026-03-20", "2026-03-21")]
     entries += [
         csat("q1", "2026-03-20", kind=SurveyKind.NPS),
-        (Dimension("other", SurveyKind.CSAT, "queue", "q1"), Fold({5: 9})),
+        (Dimension("other", SurveyKind.CSAT, "queue", "q1"), ScoreCounts({5: 9})),
     ]
     view = a_view(*entries)
     whole = asked(view, window=pb.SCORE_WINDOW_DAY)
@@ -54,10 +54,10 @@ def test_pages_of_any_size_contain_every_row_once_in_order() -> None:
         request = pb.GetScoresRequest(by="queue", window=pb.SCORE_WINDOW_DAY)
         request.page.size = size
         while True:
-            answer = scores(view, TEHRAN, TENANT, request)
-            found += answer.scores
-            request.page.cursor = answer.page.next_cursor
-            if not answer.page.next_cursor:
+            response = scores(view, TEHRAN, TENANT, request)
+            found += response.scores
+            request.page.cursor = response.page.next_cursor
+            if not response.page.next_cursor:
                 break
         assert found == list(whole.scores)
 
@@ -79,7 +79,7 @@ def test_below_the_minimum_n_a_score_is_withheld_and_only_n_is_shown() -> None:
     assert not asked(view, how=Counting(least_responses=1)).scores[1].withheld
 
 
-def test_many_invitations_without_an_answer_show_their_response_rate() -> None:
+def test_many_invitations_without_a_response_show_their_response_rate() -> None:
     """Zero is a figure too, with n."""
     (score,) = asked(a_view(csat("silent", good=0, bad=0, invited=40))).scores
     assert (score.withheld, score.estimate.n, score.response_rate.value, score.response_rate.n) == (True, 0, 0, 40)
@@ -112,10 +112,10 @@ def test_windows_are_those_that_begin_within_the_bounds() -> None:
 
 def test_expired_windows_are_not_shown_and_a_late_entry_is_ignored() -> None:
     """Tombstones remove a window, partition by partition; an older entry changes nothing."""
-    dimension, fold = csat("q", "2026-03-20")
-    view = a_view((dimension, fold))
-    view.take(dimension, 1, fold)
-    view.take(dimension, 0, Fold({1: 99}, 0, 0))
+    dimension, counts = csat("q", "2026-03-20")
+    view = a_view((dimension, counts))
+    view.take(dimension, 1, counts)
+    view.take(dimension, 0, ScoreCounts({1: 99}, 0, 0))
     assert asked(view, day="2026-03-20").scores[0].estimate.n == 20
     view.drop(dimension, 0)
     assert asked(view, day="2026-03-20").scores[0].estimate.n == 10
@@ -127,7 +127,7 @@ def test_expired_windows_are_not_shown_and_a_late_entry_is_ignored() -> None:
 def test_first_contacts_are_selected_by_their_measure() -> None:
     """They have no kind of survey."""
     dimension = Dimension(TENANT, None, "queue", "q")
-    view = a_view((dimension, Fold({1: 8, 0: 2})), csat("q"))
+    view = a_view((dimension, ScoreCounts({1: 8, 0: 2})), csat("q"))
     (score,) = asked(view, measure="fcr").scores
     assert (score.measure, score.estimate.value, score.estimate.n, score.dimension.kind) == ("fcr", 0.8, 10, 0)
     assert {each.measure for each in asked(view).scores} == {"csat", "fcr"}
@@ -141,9 +141,9 @@ def test_a_trend_compares_the_newest_whole_window_and_corrects_for_all_that_it_c
     entries += [csat("few", week, good=2, bad=1), csat("few", last)]
     entries += [csat(value, "") for value in ("fell", "few", *(f"q{n}" for n in range(9)))]
     now_ms = int((datetime(2026, 3, 25, tzinfo=UTC) - timedelta(days=4)).timestamp() * 1000)
-    answer = changes(a_view(*entries), TEHRAN, TENANT, pb.GetTrendsRequest(by="queue", measure="csat"), now_ms)
-    found = {trend.dimension.value: trend for trend in answer.trends}
-    assert (answer.comparisons, answer.level, bool(answer.assumes)) == (10, 0.05, True)
+    response = changes(a_view(*entries), TEHRAN, TENANT, pb.GetTrendsRequest(by="queue", measure="csat"), now_ms)
+    found = {trend.dimension.value: trend for trend in response.trends}
+    assert (response.comparisons, response.level, bool(response.assumes)) == (10, 0.05, True)
     fell = found["fell"]
     assert (fell.dimension.day, fell.now.n, fell.before.n) == ("2026-03-14/P7D", 100, 100)
     assert fell.significant
@@ -165,16 +165,16 @@ def test_gauges_show_the_newest_day_only() -> None:
     """A change of an older day does not overwrite today's figures."""
     metrics = Metrics()
     gauges, view = FeedbackGauges(metrics), ScoresView()
-    for dimension, fold in (csat("q", "2026-03-21"), csat("q", "2026-03-20", good=1, bad=9), csat("q", "")):
-        view.take(dimension, 0, fold)
+    for dimension, counts in (csat("q", "2026-03-21"), csat("q", "2026-03-20", good=1, bad=9), csat("q", "")):
+        view.take(dimension, 0, counts)
         gauges.show(view, dimension)
     assert metrics.value("chapar_feedback_csat_ratio", "q") == pytest.approx(0.8)
     assert metrics.value("chapar_feedback_csat_responses", "q") == 10
     assert metrics.value("chapar_feedback_response_ratio", "q") == pytest.approx(0.5)
 
 
-def an_answer(number: int, score: int, revision: int = 1, **fields: Any) -> pb.FeedbackRecord:
-    told = pb.ResponseCounted(
+def a_response(number: int, score: int, revision: int = 1, **fields: Any) -> pb.FeedbackRecord:
+    content = pb.ResponseCounted(
         invitation_id=f"v{number}",
         kind=config.SURVEY_KIND_CSAT,
         score=score,
@@ -184,9 +184,9 @@ def an_answer(number: int, score: int, revision: int = 1, **fields: Any) -> pb.F
     )
     record = pb.FeedbackRecord(event_id=f"e{number}.{revision}", tenant=TENANT, occurred_at_ms=NOW + number + revision)
     if revision == 1:
-        record.answered.CopyFrom(told)
+        record.answered.CopyFrom(content)
     else:
-        record.amended.answer.CopyFrom(told)
+        record.amended.answer.CopyFrom(content)
     return record
 
 
@@ -194,22 +194,28 @@ def test_lists_show_an_amended_response_once_and_watchers_receive_both() -> None
     """This holds also if the records come again, in any order."""
     view = ResponsesView(10)
     with view.watching(TENANT, Wanted(score_at_most=2)) as watcher:
-        for record in (an_answer(1, 5), an_answer(2, 1), an_answer(1, 2, revision=2), an_answer(1, 5), an_answer(2, 1)):
+        for record in (
+            a_response(1, 5),
+            a_response(2, 1),
+            a_response(1, 2, revision=2),
+            a_response(1, 5),
+            a_response(2, 1),
+        ):
             view.take(record)
         assert watcher._waiting.qsize() == 2
     found, _ = view.page(TENANT, Wanted(), 10, "")
-    assert [(each.answer.invitation_id, each.answer.score) for each in found] == [("v2", 1), ("v1", 2)]
+    assert [(each.response.invitation_id, each.response.score) for each in found] == [("v2", 1), ("v1", 2)]
 
 
-def test_answers_are_filtered_by_category_and_by_the_score_of_a_kind() -> None:
+def test_responses_are_filtered_by_category_and_by_the_score_of_a_kind() -> None:
     """The first question's score is used unless a kind is named."""
     view = ResponsesView(10)
     more = [pb.Response(question_id="n", kind=config.SURVEY_KIND_NPS, score=3)]
-    view.take(an_answer(1, 5, categories=["praise"], responses=more))
-    view.take(an_answer(2, 1, categories=["complaint"]))
+    view.take(a_response(1, 5, categories=["praise"], responses=more))
+    view.take(a_response(2, 1, categories=["complaint"]))
 
     def ids(**wanted: Any) -> list[str]:
-        return [each.answer.invitation_id for each in view.page(TENANT, Wanted(**wanted), 10, "")[0]]
+        return [each.response.invitation_id for each in view.page(TENANT, Wanted(**wanted), 10, "")[0]]
 
     assert ids(category="praise") == ["v1"]
     assert ids(score_at_most=2) == ["v2"]

@@ -13,10 +13,10 @@ from services.feedback.adapters.dates import shown
 from services.feedback.adapters.handlers import Dispatcher
 from services.feedback.adapters.links import SignedLinks
 from services.feedback.adapters.recoveries import RecoveryDispatcher
-from services.feedback.adapters.score_log import folded, restored
+from services.feedback.adapters.score_log import count_record, restored
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import ResponsesView
-from services.feedback.domain.scores import Book
+from services.feedback.domain.scores import ScoreTable
 from services.feedback.lanes.relay import relay_factory as feedback_relay_factory
 from services.feedback.lanes.survey import survey_factory
 from services.feedback.ports import OutgoingInvitation, Recovery
@@ -64,17 +64,17 @@ def _dispatcher() -> Take:
 
 
 def _analytics() -> Take:
-    book = Book()
+    table = ScoreTable()
 
     def take(record: Record) -> None:
-        folded(book, record.offset, record.value, NOW)
-        book.changes()
+        count_record(table, record.offset, record.value, NOW)
+        table.changes()
 
     return take
 
 
 def _restore_scores() -> Take:
-    return lambda record: restored(Book(), {record.key: record.value})
+    return lambda record: restored(ScoreTable(), {record.key: record.value})
 
 
 def _scores_view() -> Take:
@@ -84,7 +84,7 @@ def _scores_view() -> Take:
 
 def _answers_view() -> Take:
     view, keys, poison = ResponsesView(100), AnyKey(), StrictPoison()
-    return lambda record: readers.take_answer(view, keys, poison, record)
+    return lambda record: readers.take_response(view, keys, poison, record)
 
 
 FEEDBACK_READERS: tuple[Reader, ...] = (
@@ -118,7 +118,7 @@ FEEDBACK_READERS: tuple[Reader, ...] = (
         feedback_pb2.FeedbackRecord,
         "feedback/wiring.py",
         lambda: batch(
-            readers.answers_to_webhooks(webhooks("feedback.webhooks.v1"), _programmes(), AnyKey(), lambda: NOW)
+            readers.responses_to_webhooks(webhooks("feedback.webhooks.v1"), _programmes(), AnyKey(), lambda: NOW)
         ),
     ),
     Reader(

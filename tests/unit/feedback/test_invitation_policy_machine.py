@@ -16,7 +16,7 @@ from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.domain.quiet import Quiet
 from services.feedback.domain.survey import Question, SurveyKind
 from services.feedback.translate import kept
-from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_desk, a_programme, a_subject, a_survey
+from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_policy, a_programme, a_subject, a_survey
 
 GAP, SHORT_GAP, WINDOW, MOST = 10 * HOUR, 4 * HOUR, 40 * HOUR, 2
 PEOPLE = st.sampled_from(["p1", "p2"])
@@ -29,7 +29,7 @@ def in_the_night(at_ms: int) -> bool:
     return not 7 <= datetime.fromtimestamp(at_ms / 1000, ZONE).hour < 22
 
 
-class DeskMachine(RuleBasedStateMachine):
+class InvitationPolicyMachine(RuleBasedStateMachine):
     """Commands, repetitions, time, and crashes after which the state is restored from the changelog."""
 
     def __init__(self) -> None:
@@ -65,9 +65,9 @@ class DeskMachine(RuleBasedStateMachine):
             ),
             zone=ZONE,
         )
-        self.desk = a_desk()
+        self.policy = a_policy()
         self.changelog: dict[bytes, bytes] = {}
-        self.told: list[tuple[int, inv.Event]] = []
+        self.events: list[tuple[int, inv.Event]] = []
         self.commands: list[tuple[int, inv.Command]] = []
         self.number = 0
 
@@ -83,18 +83,18 @@ class DeskMachine(RuleBasedStateMachine):
                 case inv.DropAsked(tenant, person_id):
                     del self.changelog[kept.asked_key(tenant, person_id)]
                 case _:
-                    self.told.append((self.now, effect))
+                    self.events.append((self.now, effect))
 
     def handle(self, command: inv.Command) -> None:
         self.commands.append((self.now, command))
-        self.perform(self.desk.handle(command, self.programme, self.now))
+        self.perform(self.policy.handle(command, self.programme, self.now))
 
     def next_number(self) -> int:
         self.number += 1
         return self.number
 
     def made(self) -> dict[str, inv.Invitation]:
-        return {e.invitation.invitation_id: e.invitation for _, e in self.told if isinstance(e, inv.Created)}
+        return {e.invitation.invitation_id: e.invitation for _, e in self.events if isinstance(e, inv.Created)}
 
     @rule(
         person=PEOPLE,
@@ -121,11 +121,11 @@ class DeskMachine(RuleBasedStateMachine):
         text=st.sampled_from(["", "thanks"]),
         source=st.sampled_from(list(inv.Source)),
     )
-    def answer(self, data: st.DataObject, score: int, text: str, source: inv.Source) -> None:
+    def respond(self, data: st.DataObject, score: int, text: str, source: inv.Source) -> None:
         made = data.draw(st.sampled_from(list(self.made().values())[-4:]))
         number = self.next_number()
         self.handle(
-            inv.Answer(
+            inv.RecordResponse(
                 f"c{number}", TENANT, made.invitation_id, score, text, source, {"again": (0, text)} if text else {}
             )
         )
@@ -137,49 +137,51 @@ class DeskMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:
         """The log's producers may write a command twice."""
-        before = len(self.told)
+        before = len(self.events)
         command = data.draw(st.sampled_from(self.recent()))
-        self.perform(self.desk.handle(command, self.programme, self.now))
-        if isinstance(command, inv.Answer):
-            assert not [e for _, e in self.told[before:] if isinstance(e, inv.Amended)] or not self.counted_by(command)
+        self.perform(self.policy.handle(command, self.programme, self.now))
+        if isinstance(command, inv.RecordResponse):
+            assert not [e for _, e in self.events[before:] if isinstance(e, inv.Amended)] or not self.counted_by(
+                command
+            )
 
-    def counted_by(self, command: inv.Answer) -> bool:
+    def counted_by(self, command: inv.RecordResponse) -> bool:
         """Return whether a response of this command had counted before the last event."""
         return any(
             isinstance(event, inv.Counted | inv.Amended) and event.invitation.answered_by == command.command_id
-            for _, event in self.told[:-1]
+            for _, event in self.events[:-1]
         )
 
     @rule(ms=st.one_of(st.integers(1, 8 * HOUR), st.integers(1, 60 * HOUR)))
     def wait(self, ms: int) -> None:
         """Let the time pass without any advance in between: an outage, if it is long."""
         self.now += ms
-        self.perform(self.desk.advance(self.now, lambda _tenant: self.programme))
+        self.perform(self.policy.advance(self.now, lambda _tenant: self.programme))
 
     @rule(steps=st.integers(1, 40))
     def pass_time(self, steps: int) -> None:
         """Let the lane advance at arbitrary times."""
         for _ in range(steps):
-            at = self.desk.next_wakeup()
+            at = self.policy.next_wakeup()
             if at is None:
                 return
             self.now = max(self.now, at)
-            self.perform(self.desk.advance(self.now, lambda _tenant: self.programme))
+            self.perform(self.policy.advance(self.now, lambda _tenant: self.programme))
 
     @rule()
     def crash(self) -> None:
-        self.desk = self.restored()
+        self.policy = self.restored()
 
     def restored(self) -> InvitationPolicy:
-        desk = a_desk()
+        policy = a_policy()
         for key, value in self.changelog.items():
-            desk.restore(kept.decode(key, value))
-        return desk
+            policy.restore(kept.decode(key, value))
+        return policy
 
     @invariant()
-    def an_answer_is_counted_once_and_its_amendments_follow_each_other(self) -> None:
+    def a_response_is_counted_once_and_its_amendments_follow_each_other(self) -> None:
         last: dict[str, inv.Given] = {}
-        for _, event in self.told:
+        for _, event in self.events:
             if isinstance(event, inv.Counted):
                 assert event.invitation.invitation_id not in last
                 assert event.invitation.given is not None
@@ -192,18 +194,18 @@ class DeskMachine(RuleBasedStateMachine):
     @invariant()
     def an_invitation_is_made_sent_reminded_of_and_ended_at_most_once(self) -> None:
         for kind in (inv.Created, inv.Due, inv.ReminderDue, inv.Expired, inv.Withdrawn):
-            told = Counter(event.invitation.invitation_id for _, event in self.told if isinstance(event, kind))
-            assert not told or max(told.values()) == 1, kind
+            times = Counter(event.invitation.invitation_id for _, event in self.events if isinstance(event, kind))
+            assert not times or max(times.values()) == 1, kind
 
     def sent_to(self, person: str) -> list[tuple[int, inv.Invitation]]:
         return [
             (at, event.invitation)
-            for at, event in self.told
+            for at, event in self.events
             if isinstance(event, inv.Due) and event.invitation.subject.person_id == person
         ]
 
     @invariant()
-    def nobody_is_asked_within_the_gap_or_more_than_m_times_in_the_window(self) -> None:
+    def no_person_is_invited_within_the_gap_or_more_than_m_times_in_the_window(self) -> None:
         for person in ("p1", "p2"):
             sent = self.sent_to(person)
             for (earlier, _), (later, invitation) in itertools.pairwise(sent):
@@ -212,15 +214,15 @@ class DeskMachine(RuleBasedStateMachine):
                 assert sum(at - WINDOW < other <= at for other, _ in sent) <= MOST
 
     @invariant()
-    def nobody_is_written_to_at_night(self) -> None:
-        for at, event in self.told:
+    def no_invitation_is_sent_at_night(self) -> None:
+        for at, event in self.events:
             assert not isinstance(event, inv.Due | inv.ReminderDue) or not in_the_night(at)
 
     @invariant()
-    def whoever_answered_or_is_too_late_is_not_reminded(self) -> None:
+    def no_reminder_follows_a_response_or_the_expiry(self) -> None:
         over: set[str] = set()
         due: set[str] = set()
-        for at, event in self.told:
+        for at, event in self.events:
             match event:
                 case inv.Due(invitation):
                     assert invitation.invitation_id not in over
@@ -234,20 +236,20 @@ class DeskMachine(RuleBasedStateMachine):
                     pass
 
     @invariant()
-    def what_was_withdrawn_was_never_sent_and_one_conversation_waits_once(self) -> None:
-        sent = {event.invitation.invitation_id for _, event in self.told if isinstance(event, inv.Due)}
-        withdrawn = {event.invitation.invitation_id for _, event in self.told if isinstance(event, inv.Withdrawn)}
+    def a_withdrawn_invitation_was_never_sent_and_one_conversation_waits_once(self) -> None:
+        sent = {event.invitation.invitation_id for _, event in self.events if isinstance(event, inv.Due)}
+        withdrawn = {event.invitation.invitation_id for _, event in self.events if isinstance(event, inv.Withdrawn)}
         assert not sent & withdrawn
         waits = Counter(
             each.subject.conversation_id
-            for each in self.desk.kept()
+            for each in self.policy.kept()
             if isinstance(each, inv.Invitation) and each.stage is inv.Stage.WAITING
         )
         assert not waits or max(waits.values()) == 1
 
     @invariant()
     def nothing_counts_that_was_not_on_the_scale_or_in_time(self) -> None:
-        for at, event in self.told:
+        for at, event in self.events:
             if isinstance(event, inv.Counted | inv.Amended):
                 given = event.invitation.given
                 assert given is not None
@@ -259,17 +261,17 @@ class DeskMachine(RuleBasedStateMachine):
                 assert at < event.invitation.answered_at_ms + 6 * HOUR
 
     @invariant()
-    def no_answer_and_expiry_of_the_same(self) -> None:
-        counted = {e.invitation.invitation_id for _, e in self.told if isinstance(e, inv.Counted)}
-        expired = {e.invitation.invitation_id for _, e in self.told if isinstance(e, inv.Expired)}
+    def no_invitation_is_both_answered_and_expired(self) -> None:
+        counted = {e.invitation.invitation_id for _, e in self.events if isinstance(e, inv.Counted)}
+        expired = {e.invitation.invitation_id for _, e in self.events if isinstance(e, inv.Expired)}
         assert not counted & expired
 
     @invariant()
-    def a_restored_desk_is_the_live_one(self) -> None:
-        assert sorted(map(repr, self.restored().kept())) == sorted(map(repr, self.desk.kept()))
-        invitations, people = self.desk.size
+    def a_restored_policy_is_the_live_one(self) -> None:
+        assert sorted(map(repr, self.restored().kept())) == sorted(map(repr, self.policy.kept()))
+        invitations, people = self.policy.size
         assert len(self.changelog) == invitations + people
 
 
-DeskMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
-TestDesk = pytest.mark.timeout(60)(DeskMachine.TestCase)
+InvitationPolicyMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
+TestInvitationPolicy = pytest.mark.timeout(60)(InvitationPolicyMachine.TestCase)
