@@ -15,7 +15,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 
 _COUNTS: Final = ("contacts", "completed", "abandoned", "cancelled")
 _DURATIONS: Final = ("pick_up", "first_response", "response", "resolution")
-_PROMISES: Final = ("pick_up", "first_response", "next_response", "resolution")
+_TARGETS: Final = ("pick_up", "first_response", "next_response", "resolution")
 _KEPT: Final = ("kept_desired", "kept_adequate", "breached", "late", "abandoned")
 KEYS: Final = ("begins_at", "queue", "channel")
 COLUMNS: Final = (
@@ -24,7 +24,7 @@ COLUMNS: Final = (
     *(f"{name}_{part}" for name in _DURATIONS for part in ("n", "sum_ms", "mean_ms", "p50_ms", "p90_ms")),
     "repeat_known",
     "repeat_share",
-    *(f"promise_{name}_{part}" for name in _PROMISES for part in _KEPT),
+    *(f"target_{name}_{part}" for name in _TARGETS for part in _KEPT),
 )
 _SHARES: Final = frozenset(name for name in COLUMNS if name.endswith(("mean_ms", "p50_ms", "p90_ms", "share")))
 Line = Mapping[str, str | int | float | datetime | None]
@@ -49,11 +49,11 @@ def line_of(row: sla_pb2.MeasureRow) -> Line:
         found[f"{name}_p90_ms"] = times.p90_ms if some else None
     found["repeat_known"] = row.repeat_contacts.n
     found["repeat_share"] = row.repeat_contacts.value if row.repeat_contacts.n else None
-    promises = {config_pb2.TargetKind.Name(p.target)[12:].lower(): p for p in row.targets}
-    for name in _PROMISES:
-        promise = promises.get(name, sla_pb2.Attainment())
+    targets = {config_pb2.TargetKind.Name(p.target)[12:].lower(): p for p in row.targets}
+    for name in _TARGETS:
+        target = targets.get(name, sla_pb2.Attainment())
         for part in _KEPT:
-            found[f"promise_{name}_{part}"] = getattr(promise, part)
+            found[f"target_{name}_{part}"] = getattr(target, part)
     return found
 
 

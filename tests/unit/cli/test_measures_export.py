@@ -42,7 +42,7 @@ def test_a_csv_is_read_back_the_same(tmp_path: Path) -> None:
                 "" if value is None else value.isoformat() if isinstance(value, datetime) else str(value)
             )
     assert read[1]["first_response_mean_ms"] == ""
-    assert read[0]["promise_pick_up_breached"] == "2"
+    assert read[0]["target_pick_up_breached"] == "2"
     assert [path.name for path in tmp_path.iterdir()] == ["measures.csv"], "no unfinished file is left"
 
 
