@@ -1,12 +1,20 @@
 """Finds the highest possible cost of a CEL expression before the expression is ever evaluated.
 
 The library that evaluates expressions has no limit, so this module proves one: a pass over the expression gives an upper
-bound of its steps for any input within the bounds below, which `expressions` enforces on each input. A comprehension costs
-its body times the size of the collection it walks; `map` and `filter` copy their result at each step; a text or list that
-is joined grows by the sum. An expression that this pass does not understand is refused. A step is about 0.1 us on a small machine.
+bound of its steps for any input within the bounds below, which `expressions` enforces on each input. A step is about 0.1 us
+on a small machine. An expression that this pass does not understand is refused.
+
+A reference to a variable is free: the library borrows the value. These copy a value with all that it contains, so that their
+cost depends on its size:
+
+- a literal list or map copies each element that is a variable, and `.field` copies the field;
+- a comprehension copies each element that it walks, and its body is evaluated for each;
+- `map` and `filter` copy the element twice into their result, and the whole result at each step;
+- `+` copies both operands, and the result grows by the sum;
+- an operator of numbers that gets a map or a list converts it for the text of its error, and so does a map as a key;
+- a result that is not true or false is converted to Python objects.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,9 +28,22 @@ MOST_ENTRIES: Final = 64
 MOST_ENTRY_TEXT: Final = 256
 """Characters of a key or value in a map or list."""
 _MOST_STEPS: Final = 10**12
-_SCALARS: Final = frozenset(
-    ("size", "contains", "startsWith", "endsWith", "int", "uint", "double", "bool", "timestamp", "duration", "has")
-)
+_EVALUATION: Final = 20
+"""Steps that the library takes for any evaluation."""
+_PAIR: Final = 16
+"""Half steps of one pair of a map, besides its key and its value: to hash the key and to find a place."""
+_NUMBER_TEXT: Final = 400
+"""Characters of a number as a text: a double can have 309 digits before the point."""
+_HASHED: Final = 64
+"""Characters that are hashed, compared or parsed in a step."""
+_PER_STEP: Final = {
+    **dict.fromkeys(("size", "startsWith", "endsWith", "int", "uint", "double", "bool", "timestamp", "has"), _HASHED),
+    # A text that repeats itself is the worst case of the search.
+    "contains": 10,
+    # Each number in a duration is parsed by itself; the error for an invalid duration repeats the text with escapes.
+    "duration": 1,
+}
+"""Characters in a step, by the function that gives a number, a time, true or false."""
 _PARTS_OF_TIMES: Final = frozenset(
     {
         *("getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek"),
@@ -30,7 +51,6 @@ _PARTS_OF_TIMES: Final = frozenset(
     }
 )
 _TEXTS: Final = frozenset({"string", "bytes"})
-_CHOICES: Final = frozenset({"min", "max"})
 _COPYING: Final = frozenset({"map", "filter"})
 MACROS: Final = frozenset({"all", "exists", "exists_one", *_COPYING})
 _LEVELS: Final = (
@@ -40,16 +60,23 @@ _LEVELS: Final = (
     frozenset({"+", "-"}),
     frozenset({"*", "/", "%"}),
 )
+_COMPARISONS: Final = _LEVELS[2] - {"in"}
+_ARITHMETIC: Final = _LEVELS[3] | _LEVELS[4]
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How large a value can be: elements, characters, steps to walk all of it; and how large its elements can be."""
+    """How large a value can be, and how large its elements can be."""
 
     items: int = 0
+    """Elements of a list, pairs of a map."""
     chars: int = 0
+    """Characters of a text, each of up to 4 bytes."""
     total: int = 1
+    """Half steps of one copy of the value with all that it contains. To copy a number takes one."""
     inner: "Shape | None" = None
+    keyed: bool = False
+    """Whether the value can be a map."""
 
     @property
     def element(self) -> "Shape":
@@ -63,6 +90,7 @@ class Shape:
             max(self.chars, other.chars),
             max(self.total, other.total),
             self.element.either(other.element) if self.inner is not None or other.inner is not None else None,
+            self.keyed or other.keyed,
         )
 
     def joined(self, other: "Shape") -> "Shape":
@@ -74,9 +102,15 @@ class Shape:
 
 
 _SCALAR: Final = Shape()
-_ENTRY: Final = Shape(chars=MOST_ENTRY_TEXT, total=1 + MOST_ENTRY_TEXT // 32)
-GIVEN: Final = Shape(MOST_ENTRIES, MOST_TEXT, 1 + 2 * MOST_ENTRIES * _ENTRY.total, _ENTRY)
-"""A variable: a number, a text, or a map of texts."""
+
+
+def _text(chars: int) -> Shape:
+    return Shape(chars=chars, total=3 + chars // 128)
+
+
+_ENTRY: Final = _text(MOST_ENTRY_TEXT)
+GIVEN: Final = Shape(MOST_ENTRIES, MOST_TEXT, 1 + MOST_ENTRIES * (2 * _ENTRY.total + _PAIR), _ENTRY, keyed=True)
+"""A variable: a number, a text, or a list or map of texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +137,7 @@ def estimate(source: str) -> Estimate:
     value = reader.expression()
     reader.expect("end")
     # A result that is not true or false is converted to Python objects before it is discarded.
-    steps = value.cost + value.shape.total
+    steps = min(_MOST_STEPS, _EVALUATION + value.cost + _to_python(value.shape))
     return Estimate(steps, frozenset(reader.given), frozenset(reader.bound), frozenset(reader.functions))
 
 
@@ -154,7 +188,7 @@ class _Reader:
         while self._take("!") or self._take("-"):
             signs += 1
         value = self._member()
-        return _Value(value.cost + signs, value.shape, None if signs else value.text)
+        return _Value(value.cost + signs, _SCALAR) if signs else value
 
     def _member(self) -> _Value:
         value = self._primary()
@@ -162,11 +196,12 @@ class _Reader:
             if self._take("."):
                 name = self._name()
                 called = self._take("(")
-                value = self._method(name, value) if called else _Value(value.cost + 1, value.shape.element)
+                value = self._method(name, value) if called else _field(value)
             elif self._take("["):
                 key = self.expression()
                 self.expect("]")
-                value = _Value(value.cost + key.cost + 1 + key.shape.chars // 64, value.shape.element)
+                cost = value.cost + key.cost + 1 + _looked_up(key.shape, value.shape)
+                value = _Value(cost, value.shape.element)
             else:
                 return value
 
@@ -176,7 +211,7 @@ class _Reader:
         match token.kind, token.text:
             case "text", _:
                 text = text_of(token.text)
-                return _Value(1, Shape(chars=len(text), total=1 + len(text) // 32), text)
+                return _Value(1 + len(text) // _HASHED, _text(len(text)), text)
             case "number", _:
                 return _Value(1, _SCALAR)
             case "name", "true" | "false" | "null":
@@ -188,24 +223,18 @@ class _Reader:
                 self.expect(")")
                 return value
             case "sign", "[":
-                return self._collection(self._separated("]", pairs=False))
+                return _collection(self._separated("]", pairs=False))
             case "sign", "{":
-                return self._collection(self._separated("}", pairs=True))
+                return _map(self._separated("}", pairs=True))
         raise Unestimable(f"`{token.text[:20]}` not expected here")
 
     def _variable(self, name: str) -> _Value:
-        for bound, shape in reversed(self._scope):
+        # The library looks in the scope of each comprehension, from the inside to the outside.
+        for depth, (bound, shape) in enumerate(reversed(self._scope)):
             if bound == name:
-                return _Value(1, shape)
+                return _Value(1 + depth // 2, shape)
         self.given.add(name)
-        return _Value(1, GIVEN)
-
-    def _collection(self, values: list[_Value]) -> _Value:
-        inner: Shape | None = None
-        for value in values:
-            inner = value.shape if inner is None else inner.either(value.shape)
-        total = min(_MOST_STEPS, 1 + sum(value.shape.total for value in values))
-        return _Value(1 + sum(value.cost for value in values), Shape(len(values), 0, total, inner))
+        return _Value(1 + len(self._scope) // 2, GIVEN)
 
     def _separated(self, end: str, *, pairs: bool) -> list[_Value]:
         values: list[_Value] = []
@@ -232,16 +261,11 @@ class _Reader:
             if len(given) != 2 or given[1].text is None:
                 raise Unestimable("`matches` needs its pattern as a literal text")
             return _Value(cost + pattern_cost(given[1].text, given[0].shape.chars), _SCALAR)
-        if name in _SCALARS or name in _PARTS_OF_TIMES:
-            return _Value(cost + chars // 64, _SCALAR)
+        if name in _PER_STEP or name in _PARTS_OF_TIMES:
+            return _Value(cost + chars // _PER_STEP.get(name, _HASHED), _SCALAR)
         if name in _TEXTS:
-            most = max(64, chars)
-            return _Value(cost + most // 16, Shape(chars=most, total=1 + most // 32))
-        if name in _CHOICES:
-            shape = _SCALAR
-            for each in given:
-                shape = shape.either(each.shape).either(each.shape.element)
-            return _Value(cost + sum(each.shape.total for each in given), shape)
+            most = max(_NUMBER_TEXT, chars)
+            return _Value(cost + most // 32, _text(most))
         raise Unestimable(f"there is no function `{name}`")
 
     def _comprehension(self, name: str, target: _Value) -> _Value:
@@ -254,13 +278,15 @@ class _Reader:
             bodies.append(self.expression())
         self._scope.pop()
         self.expect(")")
-        times = target.shape.items
-        cost = target.cost + 5 + times * (4 + sum(body.cost for body in bodies))
+        times, element = target.shape.items, target.shape.element
+        cost = target.cost + 5 + times * (4 + _copied(element) + sum(body.cost for body in bodies))
         if name not in _COPYING:
             return _Value(min(_MOST_STEPS, cost), _SCALAR)
-        inner = target.shape.element if name == "filter" else bodies[-1].shape
+        inner = element if name == "filter" else bodies[-1].shape
         shape = Shape(times, 0, min(_MOST_STEPS, 1 + times * inner.total), inner)
-        return _Value(min(_MOST_STEPS, cost + times * times // 2), shape)
+        # Each step copies the element into a list and from there to the result, and the result twice; it has n/2 elements on average.
+        cost += times * inner.total + times * (times + 1) * inner.total // 2
+        return _Value(min(_MOST_STEPS, cost), shape)
 
     def _name(self) -> str:
         token = self._tokens[self._at]
@@ -277,18 +303,54 @@ class _Reader:
         return False
 
 
+def _field(value: _Value) -> _Value:
+    element = value.shape.element
+    return _Value(value.cost + 1 + _copied(element), element)
+
+
+def _collection(values: list[_Value], pairs: int = 0) -> _Value:
+    inner: Shape | None = None
+    for value in values:
+        inner = value.shape if inner is None else inner.either(value.shape)
+    total = min(_MOST_STEPS, 1 + sum(value.shape.total for value in values) + pairs * _PAIR)
+    shape = Shape(pairs or len(values), 0, total, inner, keyed=pairs > 0)
+    return _Value(min(_MOST_STEPS, sum(value.cost for value in values) + 1 + _copied(shape)), shape)
+
+
+def _map(values: list[_Value]) -> _Value:
+    """Return the map of keys and values in turn."""
+    made = _collection(values, pairs=len(values) // 2)
+    keys = sum(_looked_up(key.shape, made.shape) for key in values[::2])
+    return _Value(min(_MOST_STEPS, made.cost + keys), made.shape)
+
+
 def _binary(sign: str, left: _Value, right: _Value) -> _Value:
     cost = min(_MOST_STEPS, left.cost + right.cost + 1)
-    if sign == "+":
-        shape = left.shape.joined(right.shape)
-        return _Value(cost + shape.items + shape.chars // 32, shape)
+    if sign in _ARITHMETIC:
+        # Whichever is more: to join both, or to convert both for the text of the error.
+        shape = left.shape.joined(right.shape) if sign == "+" else _SCALAR
+        return _Value(cost + left.shape.total + right.shape.total, shape)
     if sign == "in":
-        return _Value(cost + right.shape.total + left.shape.chars // 64, _SCALAR)
-    return _Value(cost + _COMPARED[sign](left.shape, right.shape) if sign in _COMPARED else cost, _SCALAR)
+        compared = right.shape.items * (1 + _compared(left.shape, right.shape.element))
+        return _Value(cost + compared + _looked_up(left.shape, right.shape), _SCALAR)
+    return _Value(cost + _compared(left.shape, right.shape) if sign in _COMPARISONS else cost, _SCALAR)
 
 
-def _smaller(left: Shape, right: Shape) -> int:
-    return min(left.total, right.total)
+def _copied(shape: Shape) -> int:
+    """Return the steps of one copy."""
+    return (shape.total + 1) // 2
 
 
-_COMPARED: Final[dict[str, Callable[[Shape, Shape], int]]] = dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), _smaller)
+def _compared(left: Shape, right: Shape) -> int:
+    return _copied(left if left.total < right.total else right)
+
+
+def _looked_up(key: Shape, container: Shape) -> int:
+    """Return the steps to hash a key. The error for a key that is a map or a list contains the key, copied and converted."""
+    return key.chars // _HASHED + (key.total if key.items and container.keyed else 0)
+
+
+def _to_python(shape: Shape) -> int:
+    """Return the steps to convert a value to Python objects."""
+    elements = shape.items * (2 if shape.keyed else 1)
+    return min(_MOST_STEPS, 4 + shape.chars // 16 + (elements * _to_python(shape.element) if elements else 0))
