@@ -36,6 +36,8 @@ _NUMBER_TEXT: Final = 400
 """Characters of a number as a text: a double can have 309 digits before the point."""
 _HASHED: Final = 64
 """Characters that are hashed, compared or parsed in a step."""
+_SAID: Final = 16
+"""Characters in a step, of a text that is repeated in an error or converted to a Python object."""
 _PER_STEP: Final = {
     **dict.fromkeys(("size", "startsWith", "endsWith", "int", "uint", "double", "bool", "timestamp", "has"), _HASHED),
     # A text that repeats itself is the worst case of the search.
@@ -188,7 +190,8 @@ class _Reader:
         while self._take("!") or self._take("-"):
             signs += 1
         value = self._member()
-        return _Value(value.cost + signs, _SCALAR) if signs else value
+        # The library drops pairs of signs, so that `--x` can still be a map.
+        return _Value(value.cost + signs, _SCALAR if signs == 1 else value.shape) if signs else value
 
     def _member(self) -> _Value:
         value = self._primary()
@@ -308,18 +311,19 @@ def _field(value: _Value) -> _Value:
     return _Value(value.cost + 1 + _copied(element), element)
 
 
-def _collection(values: list[_Value], pairs: int = 0) -> _Value:
+def _collection(values: list[_Value], *, keyed: bool = False) -> _Value:
+    items = len(values) // 2 if keyed else len(values)
     inner: Shape | None = None
     for value in values:
         inner = value.shape if inner is None else inner.either(value.shape)
-    total = min(_MOST_STEPS, 1 + sum(value.shape.total for value in values) + pairs * _PAIR)
-    shape = Shape(pairs or len(values), 0, total, inner, keyed=pairs > 0)
+    total = min(_MOST_STEPS, 1 + sum(value.shape.total for value in values) + (items * _PAIR if keyed else 0))
+    shape = Shape(items, 0, total, inner, keyed)
     return _Value(min(_MOST_STEPS, sum(value.cost for value in values) + 1 + _copied(shape)), shape)
 
 
 def _map(values: list[_Value]) -> _Value:
     """Return the map of keys and values in turn."""
-    made = _collection(values, pairs=len(values) // 2)
+    made = _collection(values, keyed=True)
     keys = sum(_looked_up(key.shape, made.shape) for key in values[::2])
     return _Value(min(_MOST_STEPS, made.cost + keys), made.shape)
 
@@ -346,11 +350,11 @@ def _compared(left: Shape, right: Shape) -> int:
 
 
 def _looked_up(key: Shape, container: Shape) -> int:
-    """Return the steps to hash a key. The error for a key that is a map or a list contains the key, copied and converted."""
-    return key.chars // _HASHED + (key.total if key.items and container.keyed else 0)
+    """Return the steps to hash a key and to repeat it in an error; a key that is a map or a list is copied and converted."""
+    return key.chars // _SAID + (key.total if key.items and container.keyed else 0)
 
 
 def _to_python(shape: Shape) -> int:
     """Return the steps to convert a value to Python objects."""
     elements = shape.items * (2 if shape.keyed else 1)
-    return min(_MOST_STEPS, 4 + shape.chars // 16 + (elements * _to_python(shape.element) if elements else 0))
+    return min(_MOST_STEPS, 5 + shape.chars // _SAID + (elements * _to_python(shape.element) if elements else 0))

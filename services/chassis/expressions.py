@@ -17,7 +17,7 @@ from services.chassis.expression_tokens import Unestimable
 MAX_EXPRESSION_CHARS: Final = 4_000
 MAX_NESTING: Final = 40
 MOST_STEPS: Final = 100_000
-"""Limit for one expression; about 10 ms."""
+"""Limit for one expression; about 10 ms on a small machine."""
 MOST_STEPS_TOGETHER: Final = 400_000
 """Limit for all expressions that are evaluated for one input; about 40 ms."""
 MOST_CHARS_TOGETHER: Final = 40_000
@@ -149,9 +149,14 @@ class Together:
 
 
 def bounded(value: Any) -> Any:
-    """Return a variable's value within the sizes that estimates assume: longer texts are cut, larger maps keep their first names."""
+    """Return a variable's value within the sizes that estimates assume.
+
+    Longer texts are cut, longer lists keep their first elements, larger maps their first names.
+    """
     if isinstance(value, str):
         return value[:MOST_TEXT]
+    if isinstance(value, list | tuple):
+        return [element[:MOST_ENTRY_TEXT] for element in value[:MOST_ENTRIES]]
     if not isinstance(value, Mapping):
         return value
     names = sorted(value)[:MOST_ENTRIES] if len(value) > MOST_ENTRIES else value

@@ -11,12 +11,17 @@ from typing import Final
 from services.chassis.expression_tokens import Unestimable
 
 MOST_PATTERN: Final = 1_000
-_BASE: Final = 100
-_LETTER, _CLASS, _RANGE, _UNICODE = 2, 60, 250, 2_200
+_BASE: Final = 200
+_BOUND: Final = 300
+_LETTER, _GROUP_OPENS, _WIDE_LETTER, _CLASS, _RANGE, _NOT_RANGE, _UNICODE = 4, 90, 300, 300, 1_000, 1_400, 4_300
+_CASELESS_LETTER: Final = 85
+"""A letter in a pattern with the flag i; a wide one that has two cases takes as long as in a class."""
 _CASELESS: Final = 4
+_BOUNDARY: Final = re.compile(r"\\[bB]")
 _MOST: Final = 10**9
 _COUNT: Final = re.compile(r"\{\s*([0-9]{0,6})\s*(,?)\s*([0-9]{0,6})\s*\}")
 _FLAGS: Final = re.compile(r"\(\?([a-zA-Z-]+)[:)]")
+_SWITCH: Final = re.compile(r"\(\?[a-zA-Z-]+\)")
 _GROUP: Final = re.compile(r"\?(?:P?<[A-Za-z_][A-Za-z0-9_.\[\]]*>|[a-zA-Z-]*:)")
 _PROPERTY: Final = re.compile(r"[pP](?:\{[^{}]*\}|.)", re.DOTALL)
 
@@ -41,21 +46,30 @@ def pattern_cost(pattern: str, chars: int) -> int:
     flags = "".join(_FLAGS.findall(pattern))
     if "x" in flags:
         raise Unestimable("a pattern with the flag x is not understood")
-    weight = _weigh(pattern)
-    compiled = weight.compiled * (_CASELESS if "i" in flags else 1)
-    return _BASE + compiled + chars // 16 + chars * weight.states // 32
+    weight = _weigh(pattern, caseless="i" in flags)
+    scanned = chars // 12 + chars * weight.states // 56
+    if _BOUNDARY.search(pattern):
+        # The fast matcher has no boundaries of words outside ASCII; the slow one visits each state at each character.
+        scanned += chars * (10 + weight.states) // 4
+    return _BASE + weight.compiled + scanned
 
 
-def _weigh(pattern: str) -> _Weight:
+def _weigh(pattern: str, *, caseless: bool) -> _Weight:
     groups = [_Weight()]
     last = _Weight()
     at = 0
     while at < len(pattern):
         char = pattern[at]
         count = _COUNT.match(pattern, at)
-        if char == "(":
+        switch = _SWITCH.match(pattern, at)
+        if switch is not None:
+            at = switch.end()
+        elif char == "|":
             groups[-1].add(last)
-            groups.append(_Weight(_LETTER, 1))
+            last, at = _Weight(_LETTER, 0), at + 1
+        elif char == "(":
+            groups[-1].add(last)
+            groups.append(_Weight(_GROUP_OPENS, 1))
             last = _Weight()
             inside = _GROUP.match(pattern, at + 1)
             at = inside.end() if inside is not None else at + 1
@@ -69,24 +83,33 @@ def _weigh(pattern: str) -> _Weight:
             last = last.times(1 + max(int(count.group(1) or 0), int(count.group(3) or 0)))
             at = count.end()
         elif char in "*+?":
-            last = last.times(2) if char == "+" else last
+            last = _Weight(last.compiled, last.states * 2) if char == "+" else last
             at += 1
         else:
             groups[-1].add(last)
-            last, at = _atom(pattern, at)
+            last, at = _atom(pattern, at, caseless=caseless)
     if len(groups) != 1:
         raise Unestimable("a pattern leaves a group open")
     groups[-1].add(last)
     return groups[-1]
 
 
-def _atom(pattern: str, at: int) -> tuple[_Weight, int]:
+def _atom(pattern: str, at: int, *, caseless: bool) -> tuple[_Weight, int]:
     char = pattern[at]
     if char == "[":
-        return _class(pattern, at)
+        weight, end = _class(pattern, at)
+        return _Weight(weight.compiled * _CASELESS + _WIDE_LETTER if caseless else weight.compiled, weight.states), end
     if char == "\\":
-        return _escape(pattern, at)
-    return _Weight(_CLASS if char == "." else _LETTER, 4 if char == "." else 1), at + 1
+        weight, end = _escape(pattern, at)
+        return _Weight(weight.compiled * (_CASELESS if caseless else 1), weight.states), end
+    if char == ".":
+        return _Weight(_CLASS, 4), at + 1
+    return _Weight(_letter(char) if caseless else _LETTER, 1), at + 1
+
+
+def _letter(char: str) -> int:
+    cased = {char.lower(), char.upper(), char.casefold()} != {char}
+    return _WIDE_LETTER if cased and not char.isascii() else _CASELESS_LETTER
 
 
 def _escape(pattern: str, at: int) -> tuple[_Weight, int]:
@@ -97,8 +120,8 @@ def _escape(pattern: str, at: int) -> tuple[_Weight, int]:
     if kind in ("w", "W"):
         return _Weight(_UNICODE, 20), at + 2
     if kind and kind in "dDsS":
-        return _Weight(_RANGE, 10), at + 2
-    return _Weight(10, 1), at + 2
+        return _Weight(_RANGE if kind.islower() else _NOT_RANGE, 10), at + 2
+    return _Weight(_BOUND if kind and kind in "bB" else 10, 1), at + 2
 
 
 def _class(pattern: str, at: int) -> tuple[_Weight, int]:
@@ -122,6 +145,6 @@ def _class(pattern: str, at: int) -> tuple[_Weight, int]:
             inner, at = _escape(pattern, at)
             weight.add(inner)
         else:
-            weight.add(_Weight(_LETTER, 0) if pattern[at].isascii() else _Weight(10 * _LETTER, 1))
+            weight.add(_Weight(_LETTER, 0) if pattern[at].isascii() else _Weight(_WIDE_LETTER, 1))
             at += 1
     raise Unestimable("a class in a pattern has no end")
