@@ -28,8 +28,8 @@ MOST_ENTRIES: Final = 64
 MOST_ENTRY_TEXT: Final = 256
 """Characters of a key or value in a map or list."""
 _MOST_STEPS: Final = 10**12
-_EVALUATION: Final = 20
-"""Steps that the library takes for any evaluation."""
+_EVALUATION: Final = 100
+"""Steps that the library takes for any evaluation, and to raise an error in Python."""
 _PAIR: Final = 16
 """Half steps of one pair of a map, besides its key and its value: to hash the key and to find a place."""
 _NUMBER_TEXT: Final = 400
