@@ -26,7 +26,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.tracing import inject_metadata
 
 TokenFor = Callable[[str], str]
-"""A token for a tenant: `services.chassis.tokens.TokenSource`. With an attribute `names_tenant` that is true the token names
+"""A token for a tenant: `services.chassis.tokens.minting.TokenSource`. With an attribute `names_tenant` that is true the token names
 no tenant, and the call does, by metadata."""
 
 DEFAULT_TIMEOUT_S = 5.0
@@ -36,7 +36,7 @@ Metadata = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """How to speak TLS: whom to believe, and our own certificate where the server asks for one."""
+    """TLS of a client: the trusted authority, and our own certificate where the server asks for one."""
 
     ca_file: Path
     cert_file: Path | None = None

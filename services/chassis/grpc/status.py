@@ -1,7 +1,7 @@
-"""`ChaparError` as a gRPC status and back: the one mapping.
+"""Converts `ChaparError` to a gRPC status and back. The only mapping between the two.
 
 The details (google.rpc.Status) carry ErrorInfo (domain `chapar`, reason, metadata and our kind), BadRequest for
-violations, and RetryInfo; so the same typed error comes out on the caller's side. What another server answers, without
+violations, and RetryInfo, so the caller's side gets the same typed error. An error of another server, which has no
 details of ours, is mapped by its code.
 """
 
@@ -43,7 +43,7 @@ _KINDS: Mapping[grpc.StatusCode, ErrorKind] = MappingProxyType(
         **{code: kind for kind, code in reversed(list(CODES.items()))},
         grpc.StatusCode.OUT_OF_RANGE: ErrorKind.INVALID,
         grpc.StatusCode.UNIMPLEMENTED: ErrorKind.FAILED_PRECONDITION,
-        # A call that we cancelled ourselves, or whose connection broke: whether it happened is unknown.
+        # We cancelled the call, or its connection broke: it is unknown whether the server executed it.
         grpc.StatusCode.CANCELLED: ErrorKind.UNAVAILABLE,
         grpc.StatusCode.UNKNOWN: ErrorKind.INTERNAL,
         grpc.StatusCode.DATA_LOSS: ErrorKind.INTERNAL,
@@ -52,9 +52,9 @@ _KINDS: Mapping[grpc.StatusCode, ErrorKind] = MappingProxyType(
 
 
 def to_status(error: ChaparError) -> status_pb2.Status:
-    """The rich status. An INTERNAL error's message stays in the log."""
+    """Return the status with its details. The message of an INTERNAL error is not sent; it is in the log only."""
     internal = error.kind is ErrorKind.INTERNAL
-    text = "something broke on our side; it has been recorded" if internal else error.message[:_MAX_TEXT]
+    text = "an internal error occurred; it has been recorded" if internal else error.message[:_MAX_TEXT]
     status = status_pb2.Status(code=CODES[error.kind].value[0], message=text)
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     info.metadata.update({key: value[:_MAX_TEXT] for key, value in error.metadata.items()})
@@ -71,7 +71,7 @@ def to_status(error: ChaparError) -> status_pb2.Status:
 
 
 def from_status(code: grpc.StatusCode, message: str, details: bytes | None) -> ChaparError:
-    """The typed error that a status stands for."""
+    """Return the typed error of a status."""
     kind = _KINDS.get(code, ErrorKind.INTERNAL)
     reason, metadata = f"GRPC_{code.name}", dict[str, str]()
     violations: tuple[FieldViolation, ...] = ()
@@ -94,12 +94,12 @@ def from_status(code: grpc.StatusCode, message: str, details: bytes | None) -> C
                 retry_after_s = (retry.retry_delay.seconds * 1_000_000_000 + retry.retry_delay.nanos) / 1e9
         return ChaparError(kind, reason, message, violations=violations, metadata=metadata, retry_after_s=retry_after_s)
     except (DecodeError, ValueError):
-        # Details that are not ours or not sound; the code still tells what matters.
+        # The details are not ours or are malformed; the code still gives the kind of the error.
         return ChaparError(_KINDS.get(code, ErrorKind.INTERNAL), f"GRPC_{code.name}", message)
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> ChaparError:
-    """What a call raised, as our own error."""
+    """Convert the error that a call raised to our own."""
     details: bytes | None = None
     for key, value in error.trailing_metadata() or ():
         if key == DETAILS_KEY:

@@ -4,7 +4,7 @@ import traceback
 
 
 def shown(error: BaseException) -> str:
-    """Return for example `KeyError at translate_lanes.py:120`."""
+    """Return for example `KeyError at lanes.py:120`."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return type(error).__name__
