@@ -16,7 +16,7 @@ AREAS: Final = {
     "ingest": "channels, conversations, sending",
     "router": "the routing engine",
     "sla": "targets, forecasts, measures",
-    "feedback": "surveys, answers, scores",
+    "feedback": "surveys, responses, scores",
     "security": "hostile input, callers, tokens, secrets, audit",
     "privacy": "personal data, erasure, retention",
     "operations": "installation, rights on Kafka, alerts",
