@@ -189,7 +189,7 @@ _TABLE = (
     ),
     Topic(
         "feedback.scores.v1",
-        "dimension and partition of the answers",
+        "dimension and partition of the responses",
         "`chapar.feedback.v1.ScoreRecord`",
         "feedback analytics",
         compact=True,
