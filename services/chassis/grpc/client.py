@@ -1,11 +1,11 @@
-"""Channels to other services: every replica takes part, calls have deadlines, tokens and traces, and retry what is safe.
+"""Channels to other services: calls are spread over all replicas, have deadlines, tokens and traces, and are retried if that is safe.
 
 - `round_robin` over the addresses that the name resolves to. A replica that stops sends GOAWAY and is left out; the name
   should resolve to ready replicas only (in Kubernetes a headless Service does). Health is not on the port that is called.
-- Only UNAVAILABLE is retried by the channel, at most three times more: the call may have happened, so mutations carry an
-  idempotency key (`idempotent(key)`), the same one in each attempt.
-- The deadline is the smaller of the call's own and what is left of the call being served, less a margin for the way back.
-- Errors stay `AioRpcError` in the generated stubs; `chapar_errors()` turns them into `ChaparError`.
+- The channel retries only UNAVAILABLE, at most three times. The server may have executed the call, so mutations carry an
+  idempotency key (`idempotent(key)`), which is the same in each attempt.
+- The deadline is the smaller of the call's own and the time left of the call being served, less a margin for the response.
+- Errors stay `AioRpcError` in the generated stubs; `chapar_errors()` converts them to `ChaparError`.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ from services.chassis.metrics import Metrics
 from services.chassis.tracing import inject_metadata
 
 TokenFor = Callable[[str], str]
-"""A token for a tenant: `services.chassis.tokens.minting.TokenSource`. With an attribute `names_tenant` that is true the token names
-no tenant, and the call does, by metadata."""
+"""A token for a tenant: `services.chassis.tokens.minting.TokenSource`. If it has a true attribute `names_tenant`, the
+token names no tenant and the call's metadata does."""
 
 DEFAULT_TIMEOUT_S = 5.0
 MARGIN_S = 0.05
@@ -44,7 +44,7 @@ class ClientTls:
     server_name: str = ""
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """Reads the files. Raises INVALID TLS_FILES."""
+        """Read the files. Raises INVALID TLS_FILES."""
         try:
             return grpc.ssl_channel_credentials(
                 self.ca_file.read_bytes(),
@@ -67,9 +67,9 @@ async def grpc_channel(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     max_message_bytes: int = 4 << 20,
 ) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel for the time of the block. `target`: `host:port`, `dns:///name:port`, `ipv4:a:1,b:2`.
+    """Open a channel for the time of the block. `target`: `host:port`, `dns:///name:port`, `ipv4:a:1,b:2`.
 
-    `token` is asked with the tenant of the call being served, or with that of `for_tenant`; `timeout_s` is the deadline
+    `token` is called with the tenant of the call being served, or with that of `for_tenant`; `timeout_s` is the deadline
     of unary calls that have none of their own.
     """
     options: list[tuple[str, Any]] = [
@@ -101,7 +101,7 @@ async def grpc_channel(
 
 
 def service_config() -> dict[str, Any]:
-    """How a channel balances and retries."""
+    """Return how a channel balances and retries."""
     return {
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [
@@ -122,18 +122,18 @@ def service_config() -> dict[str, Any]:
 
 
 def idempotent(key: str) -> Metadata:
-    """Metadata of a mutation: the same key for the same intent, in each attempt."""
+    """Return the metadata of a mutation. Use the same key for the same intent, in each attempt."""
     return ((IDEMPOTENCY_KEY, key),)
 
 
 def for_tenant(tenant: str) -> Metadata:
-    """Metadata by which a service says for which tenant it calls, outside of a call. It never leaves the process."""
+    """Return metadata that names the tenant of a call which is not made while serving another call. It never leaves the process."""
     return ((_TENANT, tenant),)
 
 
 @contextlib.contextmanager
 def chapar_errors() -> Iterator[None]:
-    """Turns what a call raises into `ChaparError`."""
+    """Convert the errors that a call raises to `ChaparError`."""
     try:
         yield
     except grpc.aio.AioRpcError as error:
@@ -144,7 +144,7 @@ _TENANT = "x-chapar-tenant-of-token"
 
 
 class _Outgoing:
-    """Completes the details of a call."""
+    """Adds deadline, token and trace to calls."""
 
     def __init__(self, token: TokenFor | None, metrics: Metrics | None, timeout_s: float) -> None:
         self._token = token
@@ -174,7 +174,7 @@ class _Outgoing:
         )
 
     async def count(self, method: str | bytes, call: Any) -> None:
-        """Waits for a unary call's end and counts it; its error is for whoever awaits the call."""
+        """Wait for the end of a unary call and count it. Its error is raised to the caller, who awaits the call too."""
         if self._handled is not None:
             code = await call.code()
             self._handled.labels(method.decode() if isinstance(method, bytes) else method, code.name).inc()

@@ -2,7 +2,7 @@
 
 A message type is compiled once into checks by field; a request then costs one look at each field that is set, one pass
 over each string that is not too long, and nothing for the rest of a field that is. Lengths are compared before contents
-and before items, and a request of more than `MAX_PARTS` messages is refused, so the cost is bounded whatever is sent.
+and before items, and a request of more than `MAX_PARTS` messages is refused, so the cost is bounded for every request.
 
 Beyond the option: a number is finite, a Timestamp is a time of the years 1 to 9999, and a field that the contract does
 not know is dropped, or a caller could have any amount of bytes stored unseen.
@@ -31,7 +31,7 @@ _FLOATS: Final = frozenset({FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPT
 
 
 class _Findings:
-    """What is wrong with one request, and how much of it was looked at."""
+    """The violations found in one request, and the number of its parts that were checked."""
 
     __slots__ = ("parts", "violations")
 
@@ -57,7 +57,7 @@ class FieldLimits:
         self._compiled: dict[str, dict[str, _Check]] = {}
 
     def check(self, request: Message) -> None:
-        """Drops unknown fields. Raises INVALID INVALID_FIELD with a violation for each field that breaks its limits."""
+        """Drop unknown fields. Raises INVALID INVALID_FIELD with a violation for each field that breaks its limits."""
         request.DiscardUnknownFields()
         found = _Findings()
         self._message(request, "", found)
@@ -106,12 +106,12 @@ class FieldLimits:
 
 
 def limits_of(field: FieldDescriptor) -> limits_pb2.FieldLimits:
-    """The limits of a field; empty ones when the contract states none."""
+    """Return the limits of a field; empty ones when the contract states none."""
     return field.GetOptions().Extensions[limits_pb2.limits]
 
 
 def is_repeated(field: FieldDescriptor) -> bool:
-    """Whether it is a list or a map."""
+    """Return whether the field is a list or a map."""
     return bool(field.is_repeated)
 
 

@@ -1,19 +1,19 @@
-"""What every call that comes in passes, in this order; one interceptor, because each wraps every kind of handler anew.
+"""The steps of every incoming call, in this order. It is one interceptor, because each interceptor wraps every kind of handler again.
 
     headers:  count → authenticate → take a slot → wait for the tenant's turn
     request:  trace → certificate's name → deadline → decode → limits of its fields → audit → handler → errors to statuses → count
 
-Until a caller has proven who it is and has a slot, no byte of its request is read. A call that is refused there never
-waits for its request. The slot is given back when the call's task ends, however it ends, and before a refusal is held.
+Until a caller has proven who it is and has a slot, no byte of its request is read. A call that is refused before
+that does not wait for its request. The slot is returned when the call's task ends for any reason, and before a refusal is delayed.
 
-A refusal is a status that is set, not an exception that is raised through the handler: gRPC keeps an exception of `abort`
-beside its traceback, whose frames hold the request, and the cycle of the two lives until the collector comes by. Refused
-requests of 200 KB added up to hundreds of megabytes so. For the same reason a refusal waits only after the error is dropped.
+A refusal sets a status; it does not raise an exception through the handler. gRPC keeps an exception of `abort` with its
+traceback, whose frames refer to the request, and this cycle lives until the garbage collector runs. With it, refused requests
+of 200 KB used hundreds of megabytes. For the same reason the error is dropped before a refusal is delayed.
 
-A unary call must have a deadline: a caller that waits for ever keeps work alive that it may no longer want. Streams need
-none; agents' sessions last for hours. Handlers are coroutines or async generators, read requests by iteration, and raise
-`ChaparError`; anything else that they raise is a bug, is logged with its stack and answered with INTERNAL without a word
-of it.
+A unary call must have a deadline: otherwise a caller that never stops waiting would keep its call running. Streams need no
+deadline; agents' sessions last for hours. Handlers are coroutines or async generators, read requests by iteration, and raise
+`ChaparError`; any other exception is a bug: it is logged with its stack, and the caller gets INTERNAL without
+details.
 """
 
 from __future__ import annotations  # grpcio's types are generic in its stubs only
@@ -56,7 +56,7 @@ _STRANGERS = Who("", "")  # callers of public methods share one caller's slots
 
 @dataclass(frozen=True, slots=True)
 class _Admitted:
-    """What was found out about a call from its headers."""
+    """The caller, tenant and slot of a call, found from its headers."""
 
     caller: Caller | None
     metadata: Mapping[str, str]
@@ -65,7 +65,7 @@ class _Admitted:
 
     @property
     def tenant(self) -> str:
-        """Whose pace it goes by."""
+        """The tenant whose rate limit applies to the call."""
         return self.caller.tenant if self.caller is not None else ""
 
 
@@ -74,7 +74,7 @@ _ADMITTED: ContextVar[_Admitted] = ContextVar("chapar_admitted")
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """What remains of an error while its answer waits: the status, and for how long. Nothing of the request."""
+    """The status of a refusal and its delay. Refers to nothing of the request."""
 
     code: grpc.StatusCode
     details: str
@@ -117,7 +117,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Lets the call in, or returns a handler that refuses; a method that is not served stays UNIMPLEMENTED."""
+        """Admit the call, or return a handler that refuses it; a method that is not served stays UNIMPLEMENTED."""
         handler: Any = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None:
@@ -141,7 +141,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _changes(self, method: str, handler: Any) -> bool:
-        """Whether a method that takes one request is unary and changes something, as its audit option says."""
+        """Return whether a method that takes one request is unary and changes something, by its audit option."""
         known = self._changing.get(method)
         if known is None:
             rule = None if handler.response_streaming else audit_rule_of(method)
@@ -149,7 +149,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         return known
 
     async def _admit(self, method: str, handler: Any, headers: Iterable[tuple[str, Any]] | None) -> Caller | None:
-        """Authenticates the caller and takes a slot until the call's task ends, or raises."""
+        """Authenticate the caller and take a slot until the call's task ends. Raises ChaparError."""
         metadata = {key: value for key, value in headers or () if isinstance(value, str)}
         authorization = metadata.get("authorization")
         await self._authorizer.prepare(authorization)
@@ -174,7 +174,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         return caller
 
     def _refusing(self, method: str, error: Exception) -> grpc.RpcMethodHandler[Any, Any]:
-        """A handler that answers without reading a request; by its shape gRPC waits for none."""
+        """Return a handler that answers without reading a request; by its shape gRPC waits for none."""
 
         if isinstance(error, ChaparError):
             self._turned_away.labels(error.reason).inc()
@@ -289,7 +289,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         return _NO_SPAN
 
     def _open_call(self, method: str, context: Context, *, needs_deadline: bool) -> Call:
-        """What headers did not show. gRPC gives each call a context of its own, so nothing is reset afterwards."""
+        """Check what the headers did not show: the certificate's name and the deadline. gRPC gives each call its own context, so nothing is reset."""
         admitted = _ADMITTED.get()
         peer = typed_names(context.auth_context())
         self._authorizer.check_peer(method, peer, admitted.caller)
@@ -308,7 +308,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         return call
 
     def _known(self, method: str, error: Exception) -> ChaparError:
-        """The error as one of ours; a bug is logged with its stack."""
+        """Return the error as a `ChaparError`; any other exception is a bug and is logged with its stack."""
         if isinstance(error, asyncio.TimeoutError):
             return ChaparError(ErrorKind.DEADLINE, "TIMED_OUT", "the call took longer than it may")
         if not isinstance(error, ChaparError):
@@ -319,7 +319,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         return error
 
     async def _refusal(self, method: str, error: ChaparError, context: Context, size: int) -> _Refusal:
-        """The answer to an error. `size`: bytes of the request, which gRPC keeps until the call has ended."""
+        """Return the refusal for an error. `size`: bytes of the request, which gRPC keeps until the call has ended."""
         if isinstance(error, CallerRefused):
             await self._audited.turned_away(method, error)
         status = rpc_status.to_status(to_status(error))
@@ -327,7 +327,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         return _Refusal(CODES[error.kind], status.details, tuple(status.trailing_metadata), delay_s)
 
     async def _refuse(self, context: Context, refusal: _Refusal, size: int) -> None:
-        """Waits if the refusal has to, without the call's slot, and sets the status with which the call then ends."""
+        """Wait for the delay of the refusal, without the call's slot, then set the status with which the call ends."""
         admitted = _ADMITTED.get(None)
         if admitted is not None:
             admitted.slot.release()
@@ -350,13 +350,13 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _request(reader: RequestReader[Any], raw: bytes) -> Any:
-    """The one request of a call. Raises EXHAUSTED when its tenant has too many bytes in progress."""
+    """Return the one request of a call. Raises EXHAUSTED when its tenant has too many bytes in progress."""
     _ADMITTED.get().held.take(len(raw))
     return reader.read(raw)
 
 
 async def _answers(given: Any) -> AsyncGenerator[Any, None]:
-    """The messages of a handler; none of one that writes to its context itself, which ends when the handler does."""
+    """Yield the messages of a handler; none if it writes to its context itself: then the call ends with the handler."""
     if not hasattr(given, "__aiter__"):
         await given
         return

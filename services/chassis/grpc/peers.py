@@ -1,6 +1,6 @@
 """Names in a caller's certificate, with their types: `dns:router`, `uri:spiffe://…`, `cn:router`.
 
-A name without its type would let an e-mail address, which some authorities sign for anyone, pass for a host's name. The
+A name without its type could confuse an e-mail address, which some authorities sign for everyone, with a host's name. The
 common name counts only in a certificate without subject alternative names (RFC 9525, 6.4.4 drops it even there; older
 private authorities still issue such certificates).
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 
 def typed_names(auth_context: Mapping[str, Iterable[bytes]]) -> tuple[str, ...]:
-    """The names of a connection's peer, as gRPC's authentication context holds them."""
+    """Return the names of a connection's peer, as gRPC's authentication context holds them."""
 
     def of(key: str) -> tuple[str, ...]:
         return tuple(value.decode("utf-8", "replace") for value in auth_context.get(key) or ())

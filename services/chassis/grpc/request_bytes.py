@@ -1,4 +1,4 @@
-"""Bytes of requests in progress: a slot says nothing about how large its request is. Pure.
+"""Limits the bytes of requests in progress, because slots do not limit the size of requests. Pure.
 
 A tenant may hold as many bytes as are free, as with slots, so one tenant gets at most half and others always get some.
 """
@@ -19,7 +19,7 @@ class RequestBytes:
         self.taken = 0
 
     def take(self, tenant: str, size: int) -> None:
-        """Counts a request. Raises EXHAUSTED TOO_MANY_BYTES when the tenant holds too many."""
+        """Count a request. Raises EXHAUSTED TOO_MANY_BYTES when the tenant holds too many."""
         if self._tenants[tenant] + size > self._total - self.taken:
             raise ChaparError(
                 ErrorKind.EXHAUSTED,
@@ -32,7 +32,7 @@ class RequestBytes:
             self.taken += size
 
     def release(self, tenant: str, size: int) -> None:
-        """The request is done with."""
+        """Remove a request that has ended."""
         self.taken -= size
         self._tenants[tenant] -= size
         if self._tenants[tenant] <= 0:
@@ -40,5 +40,5 @@ class RequestBytes:
 
     @property
     def known(self) -> int:
-        """Entries in memory."""
+        """Return the number of tenants with an entry."""
         return len(self._tenants)

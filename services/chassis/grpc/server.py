@@ -59,7 +59,7 @@ async def grpc_server(
     audit: AuditTrail | None = None,
     changes: Pace = NO_LIMIT,
 ) -> AsyncIterator[GrpcServer]:
-    """Serves until the block ends, then stops with grace. Publishes the endpoints `grpc` and `health`.
+    """Serve until the block ends, then stop with a grace period. Publishes the endpoints `grpc` and `health`.
 
     `service_names`: full names, for health and reflection. `audit`: records the calls whose methods ask for it.
     `changes`: of each tenant, for unary calls that change something. Raises INVALID when it may not listen without TLS or has no
@@ -119,7 +119,7 @@ async def _serving(
 
 
 def budgets(limits: GrpcLimits) -> dict[CallKind, Budget]:
-    """The slots that the settings give."""
+    """Return the budgets of slots in the settings."""
     return {
         CallKind.CALL: Budget(limits.calls, limits.calls_per_caller),
         CallKind.WATCH: Budget(limits.watches, limits.watches_per_caller),
@@ -128,7 +128,7 @@ def budgets(limits: GrpcLimits) -> dict[CallKind, Budget]:
 
 
 class _HealthFollower:
-    """Tells gRPC health what the process's health says."""
+    """Copies the health of the process to gRPC health."""
 
     def __init__(self, service: Service[Any], servicer: health_aio.HealthServicer, names: Sequence[str]) -> None:
         self._servicer = servicer

@@ -1,7 +1,7 @@
 """Certificates of the gRPC server, exchanged without a restart.
 
-The files are looked at on each handshake; when their times have changed they are read again. A pair that can't be read
-or doesn't fit together keeps the old one in service and is logged: cert-manager writes the two files one after another.
+Each handshake checks the files' times and reads them again if they changed. If the new pair can't be read or doesn't match,
+the old one remains in use and the error is logged: cert-manager writes the two files one after another.
 """
 
 import threading
@@ -22,7 +22,7 @@ class CertificateFiles:
     def __init__(
         self, cert: Path, key: Path, ca: Path | None, on_load: Callable[[float], None] = lambda _expiry: None
     ) -> None:
-        """`on_load` gets the certificate's end, Unix time in seconds, whenever a certificate is taken."""
+        """`on_load` gets the certificate's expiry, Unix time in seconds, whenever a certificate is loaded."""
         self._paths = tuple(path for path in (cert, key, ca) if path is not None)
         self._cert, self._key, self._ca = cert, key, ca
         self._on_load = on_load
@@ -31,7 +31,7 @@ class CertificateFiles:
         self._seen: tuple[tuple[int, int, int], ...] = ()
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Server credentials that follow the files. Raises INVALID TLS_FILES when the first pair is unusable."""
+        """Return server credentials that follow the files. Raises INVALID TLS_FILES when the first pair is unusable."""
         try:
             first = self._load()
         except (OSError, ValueError) as error:

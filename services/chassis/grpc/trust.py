@@ -1,7 +1,8 @@
-"""Whom a server believes, kept up to date: keys that come by URL, and revoked tokens from `revocations.v1`.
+"""The callers that a server trusts, kept up to date: keys by URL, and revoked tokens from `revocations.v1`.
 
-The server listens only once the revocations that there were at its start have been read: a token that was taken back must not
-work for a moment after each restart. Afterwards they are followed; while the broker is away what was read stays in force.
+The server listens only after it has read the revocations that existed at its start; otherwise a revoked token would be valid
+for a moment after each restart. Later revocations are read as they come. While the broker is away, those already read remain
+in force.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ TOPIC: Final = "revocations.v1"
 
 @asynccontextmanager
 async def trusted_callers(service: Service[Any], verifier: Verifier | None = None) -> AsyncIterator[Authorizer]:
-    """The authorizer of a server, for the time of the block. Raises INVALID when a key file can't be used."""
+    """Provide the authorizer of a server for the time of the block. Raises INVALID when a key file can't be used."""
     settings: ServiceSettings = service.settings
     async with AsyncExitStack() as stack:
         if verifier is None:
@@ -67,7 +68,7 @@ async def _remote_keys(service: Service[Any], jwt: JwtSettings, stack: AsyncExit
 
 
 async def _follow(service: Service[Any], lifetimes: Lifetimes, read: asyncio.Event) -> None:
-    """Keeps the list of revoked tokens as new as the topic."""
+    """Apply every record of the topic to the list of revoked tokens."""
     poison = Poison("revocations", service.metrics)
     gauge = service.metrics.gauge("chapar_revocations").labels()
     records = tail(service.settings.kafka, TOPIC, client_id=f"{service.name}-revocations", caught_up=read.set)
@@ -78,7 +79,7 @@ async def _follow(service: Service[Any], lifetimes: Lifetimes, read: asyncio.Eve
 
 
 def take_revocation(lifetimes: Lifetimes, record: Record, now_s: float) -> None:
-    """One record of the topic. Raises InvalidRecord."""
+    """Apply one record of the topic. Raises InvalidRecord."""
     key = (record.key or b"").decode("utf-8", "replace")
     if record.value is None:
         lifetimes.revocations.remove(key)
@@ -92,7 +93,7 @@ def take_revocation(lifetimes: Lifetimes, record: Record, now_s: float) -> None:
 
 
 def revocation_of(record: RevocationRecord) -> Revocation:
-    """From the contract. Raises ValueError for one that names nothing."""
+    """Convert a revocation from the contract. Raises ValueError for one that names nothing."""
     if not (record.token_id or record.subject or record.agent_id):
         raise ValueError("a revocation names a token, a subject or an agent")
     return Revocation(

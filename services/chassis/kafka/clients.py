@@ -97,7 +97,7 @@ def group_consumer(
 
 
 def plain_reader(kafka: KafkaAccess, *, client_id: str, on_lost_position: str = "earliest") -> Any:
-    """A read_committed consumer without a group; whoever uses it assigns partitions and seeks.
+    """Create a read_committed consumer without a group; the caller assigns partitions and seeks.
 
     `on_lost_position` "none": a position that the topic does not have any more raises OffsetOutOfRangeError.
     """
