@@ -1,10 +1,10 @@
-"""The pace of a tenant, shared by its customers: one who writes too much is refused, the others are not. Pure.
+"""The rate limit of a tenant, shared by its customers: a customer who writes too much is refused, the others are not. Pure.
 
-A tenant spends `per_s` units a second on average and `burst` at once; what is beyond waits its turn, in order, up to a time
-(the generic cell rate algorithm, ITU-T I.371). Units that were spent and have not come back yet are occupied. Of what may
-be occupied, a customer may hold as much as is still free: the dynamic threshold of Choudhury and Hahne (1998). The last
-quarter is for messages of customers who hold next to nothing. Without that, one stranger's large mails refuse everyone else
-who writes to the tenant.
+A tenant spends `per_s` units a second on average and `burst` at once; messages beyond that wait in order, for a limited time
+(the generic cell rate algorithm, ITU-T I.371). Spent units that are not available again yet are occupied. Of the units that
+may be occupied, a customer may hold as many as are still free: the dynamic threshold of Choudhury and Hahne (1998). The last
+quarter is for messages of customers who hold almost none. Without it, the large mails of one stranger would cause refusals for
+all other customers of the tenant.
 """
 
 import math
@@ -41,10 +41,10 @@ class _Spent:
 
 
 class SharedPace:
-    """The paces of many tenants. Times in seconds of any monotonic clock. Keeps entries of what is occupied and no others."""
+    """The paces of many tenants. Times in seconds of any monotonic clock. Keeps an entry only for a tenant with occupied units."""
 
     def __init__(self, pace: Pace, most_wait_s: float, weights: Mapping[str, float] = _NO_WEIGHTS) -> None:
-        """A `per_s` of 0 means no limit. `weights`: tenants whose pace is so many times that of others."""
+        """A `per_s` of 0 means no limit. `weights`: by tenant, the factor by which its rate is higher than that of others."""
         self._pace = pace
         self._most_wait_s = most_wait_s
         self._weights = weights
