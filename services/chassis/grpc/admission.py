@@ -1,4 +1,4 @@
-"""Slots for calls in progress: who may begin another one. Pure: no clock, no I/O.
+"""Slots for calls in progress: decides which callers may begin another call. Pure: no clock, no I/O.
 
 There is a budget for each kind of call. A caller (one subject of one tenant) holds at most the budget's `per_caller`
 slots. A tenant may take another slot only while it holds fewer than are free: the dynamic threshold by which switches
@@ -22,7 +22,7 @@ _MODEST = 64  # who hold less than this part
 
 
 class CallKind(StrEnum):
-    """Which budget a call belongs to."""
+    """The kind of a call: it has a budget of its own."""
 
     CALL = "call"
     WATCH = "watch"
@@ -30,25 +30,25 @@ class CallKind(StrEnum):
 
     @classmethod
     def of(cls, *, request_streaming: bool, response_streaming: bool) -> "CallKind":
-        """The kind of a method, by what it streams."""
+        """Return the kind of a method, by which sides stream."""
         if request_streaming:
             return cls.SESSION
         return cls.WATCH if response_streaming else cls.CALL
 
 
 class SlotGauge(Protocol):
-    """Where slots in use are shown."""
+    """A metric of the slots in use."""
 
     def inc(self) -> None:
-        """One more."""
+        """Count one slot more."""
 
     def dec(self) -> None:
-        """One less."""
+        """Count one slot less."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Slots in all, and of one caller."""
+    """The number of slots in total, and the most of one caller."""
 
     total: int
     per_caller: int
@@ -56,14 +56,14 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Whose slots are counted together."""
+    """The caller whose slots are counted together."""
 
     tenant: str
     subject: str
 
 
 class Slots:
-    """The slots of one budget. Keeps an entry for callers that hold a slot and for no others."""
+    """The slots of one budget. Keeps entries only for callers that hold a slot."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -74,7 +74,7 @@ class Slots:
         self.taken = 0
 
     def refusal(self, who: Who) -> str:
-        """Why the caller gets no slot now; empty when there is one."""
+        """Return why the caller gets no slot now; empty when a slot is free for them."""
         if self._callers[who] >= self._budget.per_caller:
             return "CALLER"
         free = self._budget.total - self.taken
@@ -85,20 +85,20 @@ class Slots:
         return "TENANT" if held >= most else ""
 
     def take(self, who: Who) -> None:
-        """One slot more; ask `refusal` first."""
+        """Take a slot. Call `refusal` first."""
         self.taken += 1
         self._tenants[who.tenant] += 1
         self._callers[who] += 1
 
     def release(self, who: Who) -> None:
-        """One slot less."""
+        """Return a slot."""
         self.taken -= 1
         _less(self._tenants, who.tenant)
         _less(self._callers, who)
 
     @property
     def known(self) -> int:
-        """Entries in memory."""
+        """Return the number of entries in memory."""
         return len(self._tenants) + len(self._callers)
 
 
@@ -106,12 +106,12 @@ class Admission:
     """The budgets of one server."""
 
     def __init__(self, budgets: Mapping[CallKind, Budget], request_bytes: int = 64 << 20) -> None:
-        """`request_bytes`: of the requests in progress together."""
+        """`request_bytes`: the limit of all requests in progress together, in bytes."""
         self._slots = {kind: Slots(budget) for kind, budget in budgets.items()}
         self.bytes = RequestBytes(request_bytes)
 
     def enter(self, kind: CallKind, who: Who) -> None:
-        """Takes a slot. Raises EXHAUSTED TOO_MANY_{CALLS, WATCHES, SESSIONS}_OF_{CALLER, TENANT, SERVER}."""
+        """Take a slot. Raises EXHAUSTED TOO_MANY_{CALLS, WATCHES, SESSIONS}_OF_{CALLER, TENANT, SERVER}."""
         slots = self._slots[kind]
         scope = slots.refusal(who)
         if scope:
@@ -119,26 +119,26 @@ class Admission:
         slots.take(who)
 
     def leave(self, kind: CallKind, who: Who) -> None:
-        """Gives the slot back."""
+        """Return the slot."""
         self._slots[kind].release(who)
 
     def taken(self, kind: CallKind) -> int:
-        """Slots of a kind that are in use."""
+        """Return the number of slots of a kind that are in use."""
         return self._slots[kind].taken
 
 
 class HeldSlot:
-    """The slot of one call. It is given back once, by the first who releases it."""
+    """The slot of one call. The first release returns it; later ones have no effect."""
 
     def __init__(self, admission: Admission, kind: CallKind, who: Who, gauge: SlotGauge) -> None:
-        """Takes the slot, as `Admission.enter`. `gauge`: slots of the kind that are in use."""
+        """Take the slot, as `Admission.enter` does. `gauge` shows the slots of this kind that are in use."""
         admission.enter(kind, who)
         gauge.inc()
         self._admission, self._kind, self._who, self._gauge = admission, kind, who, gauge
         self._holds = True
 
     def release(self) -> None:
-        """Gives the slot back, unless that was done before."""
+        """Return the slot, unless it has been returned already."""
         if self._holds:
             self._holds = False
             self._admission.leave(self._kind, self._who)

@@ -1,7 +1,7 @@
-"""Puts the audit trail around a handler: a change is recorded before it is made, a read before the data leave.
+"""Records the calls of a handler in the audit log: a change before it is made, a read before the data leave.
 
-A stream of reads that ends by itself without an answer is recorded at its end. One that the caller leaves before any answer
-came has disclosed nothing and is not recorded.
+A stream of reads that ends by itself without an answer is recorded at its end. If the caller cancels it before
+the first answer, it has disclosed nothing and is not recorded.
 
 The interceptor calls this once the caller is admitted. Without a trail, or for a method without an audit rule, the handler
 runs as it is.
@@ -25,7 +25,7 @@ class AuditedCalls:
         self._trail = trail
 
     async def unary(self, call: Call, request: Any, work: Callable[[], Awaitable[Any]]) -> Any:
-        """The handler's response. `request` is None where the caller streams."""
+        """Return the handler's response. `request` is None where the caller streams."""
         trail, rule = self._of(call)
         if trail is None or rule is None:
             return await work()
@@ -41,7 +41,7 @@ class AuditedCalls:
         return response
 
     async def stream(self, call: Call, request: Any, answers: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-        """The handler's answers; one record for the stream: of a change before it begins, of a read before its first answer."""
+        """Yield the handler's answers. Writes one record for the stream: of a change before it begins, of a read before its first answer."""
         trail, rule = self._of(call)
         async with aclosing(answers):
             if trail is None or rule is None:
@@ -67,7 +67,7 @@ class AuditedCalls:
                 await trail.returned(call, rule, request, None)
 
     async def turned_away(self, method: str, refused: CallerRefused) -> None:
-        """An authenticated caller was refused before the request was read. Never raises."""
+        """Record that an authenticated caller was refused before the request was read. Never raises."""
         if self._trail is not None:
             await self._trail.turned_away(refused.caller, method, refused.reason)
 

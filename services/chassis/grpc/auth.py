@@ -1,10 +1,10 @@
-"""Who may call what. Default deny.
+"""Decides which callers may call which methods. Denies by default.
 
 The rule of a method is its proto option `(chapar.common.v1.auth)`, read from the descriptors. A method without the option
-is refused for everybody; so is one whose descriptor is unknown. Reflection is public where it is served; health is not
-served here but on a port of its own.
-A token that ended or was revoked is refused; a stream under it is ended (`lifetimes`). A service whose token names no tenant
-names one per call, by metadata `chapar-tenant`, where its issuer's settings let it.
+is refused for every caller, and so is a method whose descriptor is unknown. Reflection is public where it is served; health
+is served on another port.
+An expired or revoked token is refused, and its open streams end (`lifetimes`). A service whose token names no tenant
+names one per call, by metadata `chapar-tenant`, if its issuer's settings allow it.
 With mTLS, `peers` also restricts which certificates may call, by their typed names (`services.chassis.grpc.peers`): by
 full method, by service, or "*"; a method that no entry covers is refused.
 """
@@ -37,14 +37,14 @@ TENANT: Final = "chapar-tenant"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a method asks for: all of `scopes`, and one of `any_of` unless it is empty."""
+    """The scopes that a method requires: all of `scopes`, and one of `any_of` unless it is empty."""
 
     scopes: frozenset[str]
     public: bool = False
     any_of: frozenset[str] = frozenset()
 
     def missing(self, held: frozenset[str]) -> str:
-        """What a caller lacks, for people; empty when nothing."""
+        """Return a text that names the scopes which a caller lacks; empty when none."""
         if lacks := self.scopes - held:
             return f"the scope {', '.join(sorted(lacks))}"
         if self.any_of and self.any_of.isdisjoint(held):
@@ -53,9 +53,9 @@ class Rule:
 
 
 class CallerRefused(ChaparError):  # noqa: N818 - reads as what happened
-    """A caller with a valid token may not make this call; the audit log records it.
+    """Raised when a caller with a valid token may not make this call; the audit log records it.
 
-    The tenant of `caller` is the one that the call was meant for, as far as that is a name.
+    The tenant of `caller` is the requested one; it is empty if the request contains no valid name.
     """
 
     def __init__(self, caller: Caller, method: str, reason: str, message: str) -> None:
@@ -64,7 +64,7 @@ class CallerRefused(ChaparError):  # noqa: N818 - reads as what happened
 
 
 def rule_of(method: str) -> Rule | None:
-    """The rule of `/package.Service/Method`; None when there is none."""
+    """Return the rule of `/package.Service/Method`; None when it has none."""
     service, _, name = method.removeprefix("/").partition("/")
     if service in _PUBLIC_SERVICES:
         return Rule(frozenset(), public=True)
@@ -76,7 +76,7 @@ def rule_of(method: str) -> Rule | None:
 
 
 def rule_of_descriptor(descriptor: MethodDescriptor) -> Rule | None:
-    """The same by descriptor, for the test that walks every RPC. A rule that neither opens nor asks is none."""
+    """Return the rule of a method by its descriptor. A rule that is neither public nor names a scope counts as none."""
     options = descriptor.GetOptions()
     if not options.HasExtension(options_pb2.auth):
         return None
@@ -87,7 +87,7 @@ def rule_of_descriptor(descriptor: MethodDescriptor) -> Rule | None:
 
 
 class Authorizer:
-    """Decides about each call. Rules are looked up once a method."""
+    """Decides about each call. Looks the rule of each method up once."""
 
     def __init__(
         self,
@@ -101,15 +101,15 @@ class Authorizer:
         self._rules: dict[str, Rule | None] = {}
 
     async def prepare(self, authorization: str | None) -> None:
-        """Lets keys that are not known yet become known, before `authorize` decides at once."""
+        """Fetch keys that are not known yet. `authorize` itself does not wait."""
         if authorization is not None and authorization[: len(_BEARER)].lower() == _BEARER:
             await self._verifier.prepare(authorization[len(_BEARER) :].strip())
 
     def authorize(self, method: str, authorization: str | None, tenant: str | None = None) -> Caller | None:
-        """The caller, None for a public method. `tenant`: what a service names per call.
+        """Return the caller; None for a public method. `tenant`: the tenant that a service names per call.
 
-        Raises UNAUTHENTICATED or PERMISSION_DENIED. Needs nothing but the call's headers, so that it comes before
-        everything that costs memory.
+        Raises UNAUTHENTICATED or PERMISSION_DENIED. Needs only the call's headers, so it runs before every step
+        that uses memory.
         """
         rule = self._rule(method)
         if rule.public:
@@ -138,9 +138,9 @@ class Authorizer:
         return replace(caller, tenant=tenant)
 
     def check_peer(self, method: str, peer: Iterable[str], caller: Caller | None = None) -> None:
-        """Raises PERMISSION_DENIED when the caller's certificate may not call the method. `peer`: typed names.
+        """Check that the caller's certificate may call the method; raises PERMISSION_DENIED. `peer`: typed names.
 
-        `caller`: who the token says calls; None for a public method.
+        `caller`: the caller that the token names; None for a public method.
         """
         if not self._peers or method.removeprefix("/").partition("/")[0] in _PUBLIC_SERVICES:
             return
@@ -162,7 +162,7 @@ class Authorizer:
 
 
 def _meant(caller: Caller, tenant: str | None) -> Caller:
-    """The caller with the tenant that they asked for, which need not exist; without one when it is not a name."""
+    """Return the caller with the requested tenant, which need not exist; without a tenant when it is not a valid name."""
     return replace(caller, tenant=tenant if tenant is not None and _TENANT_NAME.fullmatch(tenant) else "")
 
 

@@ -1,12 +1,12 @@
-"""Streams end with the token that opened them: at its `exp` plus leeway, or within a second of its being revoked.
+"""Ends streams with the token that opened them: at its `exp` plus leeway, or within a second after it is revoked.
 
-`lifetimes.serve(…)` runs the handler of a stream in the task that serves it. When the time is up the task is cancelled, so
-that the handler closes what it holds, and the cancellation leaves as UNAUTHENTICATED TOKEN_EXPIRED or TOKEN_REVOKED, which the
-interceptor turns into the stream's status. Each request of a stream is checked as well, so that no command is obeyed after
-the end, whatever the timers do.
+`lifetimes.serve(…)` runs the handler of a stream in the task that serves it. At the end of the token the task is
+cancelled, so that the handler releases its resources. The cancellation becomes UNAUTHENTICATED TOKEN_EXPIRED or TOKEN_REVOKED,
+which the interceptor sets as the stream's status. Each request of a stream is checked too, so no command is executed after the
+end, even if a timer is late.
 
-A stream may be found in the middle of a write, which lasts until the client reads. Its handler, which waits for that, is
-closed at once: nothing more is produced and all that it held is free. The status follows what the client has still to read.
+A stream may end during a write, which lasts until the client reads. Its handler is closed at once, so it produces nothing
+more and its resources are free. The client gets the status after the messages that it has not read yet.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _LOOK_S: Final = 15.0
 
 
 class Lifetimes:
-    """Every open stream of a server, and what is revoked."""
+    """The open streams of a server, and the revocations."""
 
     def __init__(self, clock: Clock = system_clock) -> None:
         self.revocations = Revocations()
@@ -36,9 +36,9 @@ class Lifetimes:
     async def serve(
         self, caller: Caller | None, handler: Callable[[Any], Any], request: Any, *, many: bool
     ) -> AsyncGenerator[Any, None]:
-        """The messages of a streaming handler, while the caller's token counts; endless for a public method.
+        """Yield the messages of a streaming handler while the caller's token is valid; without a time limit for a public method.
 
-        `many`: whether `request` is an iterator of requests. Raises UNAUTHENTICATED when the token's time is up.
+        `many`: whether `request` is an iterator of requests. Raises UNAUTHENTICATED when the token ends.
         """
         with Lifetime(self, caller) as lifetime:
             answers = handler(lifetime.checked(request) if many else request)
@@ -52,7 +52,7 @@ class Lifetimes:
                     await lifetime.wrote()
 
     def refusal(self, caller: Caller) -> ChaparError | None:
-        """Why this caller is not served any more."""
+        """Return why this caller is no longer served; None while the token is valid."""
         if self._clock() / 1000 >= caller.expires_s:
             return refused("TOKEN_EXPIRED", EXPIRED)
         if self.revocations.covers(caller):
@@ -60,20 +60,20 @@ class Lifetimes:
         return None
 
     def revoked(self) -> None:
-        """Revocations have changed: ends the streams that they cover."""
+        """End the streams that the changed revocations cover."""
         for lifetime in list(self._open):
             lifetime.look()
 
     def seconds_left(self, caller: Caller) -> float:
-        """Seconds until a caller's token ends."""
+        """Return the seconds until a caller's token ends."""
         return caller.expires_s - self._clock() / 1000
 
     def enter(self, lifetime: "Lifetime") -> None:
-        """A stream begins."""
+        """Add a stream that begins."""
         self._open.add(lifetime)
 
     def leave(self, lifetime: "Lifetime") -> None:
-        """A stream has ended."""
+        """Remove a stream that has ended."""
         self._open.discard(lifetime)
 
 
@@ -112,7 +112,7 @@ class Lifetime:
             raise self._error from None
 
     def look(self) -> None:
-        """Ends the stream if its time is up, and otherwise comes back when it may be."""
+        """End the stream if its token has ended; otherwise schedule the next check."""
         caller, task = self._caller, self._task
         if caller is None or task is None:
             return
@@ -131,11 +131,11 @@ class Lifetime:
                 self._closing = loop.create_task(self._writing.aclose(), name="end of a stream")
 
     def writes(self, handler: AsyncGenerator[Any, None]) -> None:
-        """A message of the handler is on its way to the client."""
+        """Note that a message of the handler is being sent to the client."""
         self._writing = handler
 
     async def wrote(self) -> None:
-        """The message has been taken. Raises UNAUTHENTICATED when the stream ended meanwhile."""
+        """Note that the message has been sent. Raises UNAUTHENTICATED when the stream ended meanwhile."""
         self._writing = None
         if self._closing is not None:
             await self._closing
@@ -143,17 +143,17 @@ class Lifetime:
             raise self._error
 
     def check(self) -> None:
-        """Raises UNAUTHENTICATED when the token does not count any more."""
+        """Raise UNAUTHENTICATED when the token is no longer valid."""
         if self._caller is not None and (error := self._lifetimes.refusal(self._caller)) is not None:
             raise error
 
     def checked(self, requests: AsyncIterator[Any]) -> "CheckedRequests":
-        """The requests of a stream, each under a token that still counts."""
+        """Return the requests of a stream; each is checked for a valid token."""
         return CheckedRequests(self, requests)
 
 
 class CheckedRequests:
-    """Not a generator: reading goes on after a request that was refused, if the handler wants that."""
+    """The requests of a stream. Not a generator, so that a handler can continue to read after a refused request."""
 
     def __init__(self, lifetime: Lifetime, requests: AsyncIterator[Any]) -> None:
         self._lifetime = lifetime

@@ -1,9 +1,9 @@
-"""Refusals that wait: a caller that asks too much gets its answer later, so that repeating costs it time and us little.
+"""Delays refusals: a caller that sends too many calls gets its answers later, so that its repetitions cost little.
 
-A refusal costs most of what a call costs. A client that repeats at once what was refused would keep the event loop busy
-with refusals, and everyone else waiting; held back for a moment, each of its connections can ask only so often. A refusal
-that waits has no slot. gRPC keeps the bytes of its request until the call has ended, so those count: refusals beyond the
-most that are held, in number or in bytes, are given at once.
+A refusal costs most of what a call costs. A client that repeats a refused call at once would keep the event loop busy with
+refusals, and other callers would wait. With a delay, each of its connections can call only a few times a second. A delayed
+refusal has no slot. gRPC keeps the bytes of its request until the call has ended, so they are counted: refusals beyond the
+limit of delayed ones, in number or in bytes, are sent at once.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class RefusalHold:
         now_s: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`chance`: from 0 to 1."""
+        """`chance` returns a random number from 0 to 1."""
         self._limits = limits
         self._now_s = now_s
         self._chance = chance
@@ -37,7 +37,7 @@ class RefusalHold:
         self.held_bytes = 0
 
     def delay(self, error: ChaparError, time_left_s: float | None, size: int) -> float:
-        """Seconds for which this refusal waits; counts failed authentications. `size`: bytes of the refused request."""
+        """Return the delay of this refusal in seconds; counts failed authentications. `size`: bytes of the refused request."""
         wanted = 0.0
         if error.kind is ErrorKind.UNAUTHENTICATED:
             wanted = 0.0 if self._at_once() else self._limits.refusal_hold_s
@@ -51,7 +51,7 @@ class RefusalHold:
         return wanted if fits else 0.0
 
     async def wait(self, delay_s: float, size: int) -> None:
-        """Waits as long as `delay` said of a refusal."""
+        """Wait for the delay that `delay` returned."""
         if delay_s <= 0:
             return
         self.held += 1

@@ -1,6 +1,6 @@
-"""From bytes to a request: decoded after the caller was let in, and checked against its fields' limits.
+"""Decodes requests after the caller was admitted, and checks them against the limits of their fields.
 
-What can't be decoded is refused with a fixed text: a decoder's own words may quote what a customer wrote.
+A request that can't be decoded is refused with a fixed text, because a decoder's error may quote a customer's text.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class RequestRefused(ChaparError):  # noqa: N818 - reads as what happened
-    """A message that was decoded and breaks its limits. A stream may answer it and go on."""
+    """Raised for a decoded message that breaks its limits. A stream may answer it and continue."""
 
     def __init__(self, error: ChaparError, request: Any) -> None:
         super().__init__(error.kind, error.reason, error.message, violations=error.violations)
@@ -32,7 +32,7 @@ class RequestReader(Generic[T]):
         self._limits = limits
 
     def read(self, raw: bytes) -> T:
-        """The request. Raises INVALID REQUEST_UNREADABLE, or `RequestRefused` when it breaks its fields' limits."""
+        """Return the request. Raises INVALID REQUEST_UNREADABLE, or `RequestRefused` when it breaks its fields' limits."""
         if self._decode is None:
             return raw  # type: ignore[return-value]  # then T is bytes
         try:
@@ -50,9 +50,9 @@ class RequestReader(Generic[T]):
 
 
 class Requests(Generic[T]):
-    """The requests of a stream. Reading goes on after one that was refused, if the handler wants that.
+    """The requests of a stream. The handler can continue to read after a refused request.
 
-    The bytes of a message count as in progress until the next one is asked for, or the stream ends.
+    The bytes of a message count as in progress until the handler reads the next one, or the stream ends.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Requests(Generic[T]):
 
 
 class HeldBytes:
-    """The bytes that one call holds of its tenant's budget."""
+    """The bytes that one call uses of its tenant's budget."""
 
     def __init__(self, budget: RequestBytes, tenant: str) -> None:
         self._budget = budget
@@ -88,19 +88,19 @@ class HeldBytes:
         self._size = 0
 
     def take(self, size: int) -> None:
-        """Raises EXHAUSTED TOO_MANY_BYTES."""
+        """Add bytes to the call. Raises EXHAUSTED TOO_MANY_BYTES."""
         self._budget.take(self._tenant, size)
         self._size += size
 
     def release(self) -> None:
-        """Gives back what the call holds."""
+        """Return the bytes of the call to the budget."""
         size, self._size = self._size, 0
         if size:
             self._budget.release(self._tenant, size)
 
 
 async def with_refusals(requests: AsyncIterable[T]) -> AsyncIterator[T | RequestRefused]:
-    """The requests of a stream, and in its place the refusal of each that breaks its limits."""
+    """Yield the requests of a stream; in place of a request that breaks its limits, its refusal."""
     iterator = aiter(requests)
     while True:
         try:

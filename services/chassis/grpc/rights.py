@@ -1,4 +1,4 @@
-"""docs/rights.md: what each role may call, from the contracts' rules and the table of roles.
+"""Generates docs/rights.md: the methods that each role may call, from the contracts' rules and the table of roles.
 
 `python -m services.chassis.grpc.rights` prints it; a test compares it with the file and with a table reviewed by hand.
 """
@@ -15,7 +15,7 @@ from services.chassis.tokens.roles import SCOPES_OF, Role
 
 
 def methods() -> Iterator[MethodDescriptor]:
-    """Every RPC of Chapar, by service."""
+    """Return every RPC of Chapar, by service."""
     roots = [Path(path) for path in chapar.__path__]
     files = sorted(file.relative_to(root.parent) for root in roots for file in root.rglob("*_pb2.py"))
     modules = [import_module(".".join(file.with_suffix("").parts)) for file in files]
@@ -27,12 +27,12 @@ def methods() -> Iterator[MethodDescriptor]:
 
 
 def allowed(role: Role, rule: Rule | None) -> bool:
-    """Whether a token with a role's scopes, and no more, passes a rule."""
+    """Return whether a token with only a role's scopes satisfies a rule."""
     return rule is not None and (rule.public or not rule.missing(SCOPES_OF[role]))
 
 
 def matrix() -> Mapping[str, frozenset[Role]]:
-    """By full method name: the roles that may call it."""
+    """Return the roles that may call each method, by full method name."""
     return {
         method.full_name: frozenset(role for role in Role if allowed(role, rule_of_descriptor(method)))
         for method in methods()
@@ -40,7 +40,7 @@ def matrix() -> Mapping[str, frozenset[Role]]:
 
 
 def render_markdown() -> str:
-    """The content of docs/rights.md."""
+    """Return the content of docs/rights.md."""
     lines = [
         "# Rights",
         "",

@@ -16,9 +16,9 @@ from services.chassis.tokens.outgoing import ClientCredentials, FileToken
 async def service_tokens(
     service: Service[Any], own: ServiceTokenSettings, scopes: Iterable[str]
 ) -> AsyncIterator[TokenFor]:
-    """A source of tokens for the time of the block. Raises INVALID TOKEN_KEY when there is no way to get one.
+    """Provide a source of tokens for the time of the block. Raises INVALID TOKEN_KEY when the settings name none.
 
-    In development with a shared secret (`jwt.secret_file`) that secret signs.
+    In development with a shared secret (`jwt.secret_file`), the secret signs the tokens.
     """
     jwt = service.settings.jwt
     subject = f"service:{service.name}"
