@@ -103,7 +103,7 @@ class Engine:
             case Timer.PLACE:
                 waiting.place_due(core, core.interactions[entity])
             case Timer.REST:
-                core.stand(core.agents[entity], freed=True)
+                core.update_rank(core.agents[entity], freed=True)
             case Timer.ADAPT:
                 core.adapt(entity)
 

@@ -189,11 +189,11 @@ class PickUpTarget:
 
 @dataclass(frozen=True, slots=True)
 class QueueConfig:
-    """A queue: where interactions of one kind wait.
+    """A queue: where interactions of one type wait.
 
     `delay_ms`: interactions younger than this are not offered (a lower class gives way). `max_offers`: how many agents are asked at the
     same time. `keep_free`: interactions are offered only while more than this number of agents could take them, which keeps agents free
-    for more urgent kinds. DEADLINE and ADAPTIVE order by `pick_up_targets`; ADAPTIVE steers to `service_level_goal`. `transfer_hold_ms`: how long
+    for more urgent queues. DEADLINE and ADAPTIVE order by `pick_up_targets`; ADAPTIVE steers to `service_level_goal`. `transfer_hold_ms`: how long
     an interaction that was transferred to an agent waits for this agent alone. `match_window_ms`: interactions that enter within one such
     window of the clock are offered at its end, and are matched as a batch.
     """

@@ -19,7 +19,7 @@ from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.records import EPOCH_HEADER, Record
 from services.router.domain.engine import Engine
 from services.router.lanes.shard import EVENTS, FEED
-from services.router.replay.log import IdleRank, ShardLog
+from services.router.replay.log import LogPartition, ShardLog
 from services.router.translate.configuration import DEFAULT_POOL
 
 _FOREVER_MS: Final = 1 << 60
@@ -164,8 +164,8 @@ def _unless(originals: Iterable[Record], before: Iterable[Send]) -> list[Record]
 def align(
     sends: Sequence[Send],
     originals: Iterable[Record],
-    place: Callable[[str, int | None, bytes], IdleRank],
-    forgotten: frozenset[IdleRank] = frozenset(),
+    place: Callable[[str, int | None, bytes], LogPartition],
+    forgotten: frozenset[LogPartition] = frozenset(),
     *,
     surplus: bool = True,
 ) -> Located:
@@ -174,7 +174,7 @@ def align(
     `forgotten` are partitions whose originals may be gone: nothing is concluded from records that they lack. Without `surplus`, nothing is
     concluded from originals that are left over and name no command.
     """
-    queues: dict[IdleRank, list[Record]] = {}
+    queues: dict[LogPartition, list[Record]] = {}
     for record in originals:
         queues.setdefault((record.topic, record.partition), []).append(record)
     unknown: list[int] = []
@@ -242,7 +242,7 @@ def _differing(path: str, one: Any, other: Any) -> Iterable[tuple[str, Any, Any]
         yield path, one, other
 
 
-def _side(send: Send, at: IdleRank) -> Side:
+def _side(send: Send, at: LogPartition) -> Side:
     return Side(*at, send.key.decode(errors="replace"), decoded(send.topic, send.value))
 
 

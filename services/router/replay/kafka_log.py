@@ -18,7 +18,7 @@ from services.chassis.kafka.clients import (
     record_of,
 )
 from services.router.lanes.shard import COMMANDS, EVENTS, FEED, JOURNAL
-from services.router.replay.log import Bounds, Chunks, IdleRank, NotComparable
+from services.router.replay.log import Bounds, Chunks, LogPartition, NotComparable
 
 DEAD_LETTERS: Final = "deadletters.v1"
 TOPICS: Final = (COMMANDS, JOURNAL, EVENTS, FEED, DEAD_LETTERS)
@@ -87,8 +87,8 @@ class KafkaShardLog:
                 finally:
                     await chunks.aclose()
 
-    async def forgotten(self, from_ms: int) -> frozenset[IdleRank]:
-        found: set[IdleRank] = set()
+    async def forgotten(self, from_ms: int) -> frozenset[LogPartition]:
+        found: set[LogPartition] = set()
         async with _reader(self._kafka) as reader:
             for topic in (EVENTS, FEED):
                 tps = [self._tp(topic, partition) for partition in range(self._partitions[topic])]
@@ -100,7 +100,7 @@ class KafkaShardLog:
                 )
         return frozenset(found)
 
-    def place(self, topic: str, partition: int | None, key: bytes) -> IdleRank:
+    def place(self, topic: str, partition: int | None, key: bytes) -> LogPartition:
         """Return the place that Kafka's default partitioner chooses."""
         if partition is None:
             partition = int((murmur2(key) & 0x7FFFFFFF) % self._partitions[topic])

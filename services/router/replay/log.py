@@ -8,7 +8,7 @@ from typing import Protocol
 from services.chassis.kafka.records import Record
 
 Chunks = AsyncGenerator[list[Record], None]
-IdleRank = tuple[str, int]
+LogPartition = tuple[str, int]
 """Logical topic and partition."""
 
 
@@ -43,10 +43,10 @@ class ShardLog(Protocol):
     def effects(self, from_ms: int, to_ms: int) -> Chunks:
         """Yield events and notices of all shards, of these times and slightly more; in order within each partition."""
 
-    async def forgotten(self, from_ms: int) -> frozenset[IdleRank]:
+    async def forgotten(self, from_ms: int) -> frozenset[LogPartition]:
         """Return partitions of events and notices whose records of that time may be gone."""
 
-    def place(self, topic: str, partition: int | None, key: bytes) -> IdleRank:
+    def place(self, topic: str, partition: int | None, key: bytes) -> LogPartition:
         """Return the topic and partition to which a record belongs."""
 
 

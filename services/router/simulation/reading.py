@@ -23,7 +23,8 @@ MOST_NODES: Final = 300_000
 """A small file of aliases of aliases can expand to more than any memory holds."""
 MOST_PROBLEMS: Final = 20
 
-IdleRank = tuple[str | int, ...]
+ValuePath = tuple[str | int, ...]
+"""The keys and indexes that lead to a value in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class _Plain:
 
 
 def _problems(file: str, content: Any, plain: Any, details: list[ErrorDetails]) -> list[Problem]:
-    found: dict[tuple[IdleRank, str], Problem] = {}
+    found: dict[tuple[ValuePath, str], Problem] = {}
     for detail in details:
         place = _in_file(plain, detail["loc"])
         line = _line(content, place[:-1] if detail["type"] == "missing" else place)
@@ -110,7 +111,7 @@ def _problems(file: str, content: Any, plain: Any, details: list[ErrorDetails]) 
     return sorted(found.values(), key=lambda problem: problem.line)
 
 
-def _in_file(plain: Any, loc: tuple[str | int, ...]) -> IdleRank:
+def _in_file(plain: Any, loc: tuple[str | int, ...]) -> ValuePath:
     """Return a model's place without parts that are not keys of the file (the name of the distribution, of a member of a union)."""
     place: list[str | int] = []
     node = plain
@@ -125,7 +126,7 @@ def _in_file(plain: Any, loc: tuple[str | int, ...]) -> IdleRank:
     return tuple(place)
 
 
-def _line(content: Any, place: IdleRank) -> int:
+def _line(content: Any, place: ValuePath) -> int:
     """Return the line of a part; of the nearest enclosing part when it is not in the file itself."""
     node, line = content, 1
     for step in place:
@@ -140,7 +141,7 @@ def _line(content: Any, place: IdleRank) -> int:
     return int(line)
 
 
-def _sentence(place: IdleRank, detail: ErrorDetails) -> str:
+def _sentence(place: ValuePath, detail: ErrorDetails) -> str:
     kind, context = detail["type"], detail.get("ctx") or {}
     field = ".".join(map(str, place)) or "the scenario"
     if kind == "missing":

@@ -137,9 +137,9 @@ def _upsert(body: pb.UpsertAgent, _record: pb.RoutingCommand, envelope: _Envelop
 
 
 def _reroute(body: pb.Reroute, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
-    needs = to_selectors(body.requirements) if body.replace_requirements else None
+    requirements = to_selectors(body.requirements) if body.replace_requirements else None
     added = to_selectors(body.add_requirements)
-    return cmd.Reroute(body.interaction_id, body.queue, needs, added, body.waiting_only, **envelope)
+    return cmd.Reroute(body.interaction_id, body.queue, requirements, added, body.waiting_only, **envelope)
 
 
 def _reprioritise(body: pb.Reprioritise, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:

@@ -148,13 +148,13 @@ def _pick_up_targets(queue: str, policies: Iterable[config_pb2.SlaPolicy]) -> It
             or policy.HasField("priority_at_most")
         ):
             continue
-        promised = 0
+        target_ms = 0
         for target in policy.targets:
             if target.kind == config_pb2.TARGET_KIND_PICK_UP:
                 # A policy that gives one level means both, as in the SLA service.
-                promised = duration(target.desired_ms or target.adequate_ms, f"SLA policy {policy.name}: pick-up")
+                target_ms = duration(target.desired_ms or target.adequate_ms, f"SLA policy {policy.name}: pick-up")
                 break
-        yield PickUpTarget(promised, tuple(policy.channels), tuple(policy.tiers))
+        yield PickUpTarget(target_ms, tuple(policy.channels), tuple(policy.tiers))
 
 
 def _capacity(profile: config_pb2.CapacityProfile) -> CapacityProfile:

@@ -69,7 +69,7 @@ def test_lint_and_router_agree_who_meets_what_and_when(
     for asked in (selectors, *([selector] for selector in selectors)):
         own = to_selectors(asked)
         for age in range(5):
-            now = eligibility.needed(own, routed.rings, age)
+            now = eligibility.requirements_at(own, routed.rings, age)
             for skills in _SKILLS:
                 assert lint.meets_all(asked, rings, age, skills) == eligibility.meets_all(now, skills), (age, skills)
         assert [lint.describe(selector) for selector in asked] == [eligibility.describe(s) for s in own]

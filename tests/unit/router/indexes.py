@@ -7,54 +7,54 @@ from services.router.domain.pool.roster import AgentGroup
 
 def true(core: Core) -> None:
     """Raise AssertionError when an index is wrong."""
-    for kind in core.roster.kinds.values():
-        buckets(kind)
+    for group in core.roster.groups.values():
+        buckets(group)
     homes(core)
-    for need in core.lines._needs.values():
-        admitted(core, need)
+    for requirement_set in core.lines._requirement_sets.values():
+        admitted(core, requirement_set)
     orders(core)
     lines(core)
     teams(core)
 
 
-def buckets(kind: AgentGroup) -> None:
-    """Check that each cell has members, in order, and that the counts of cells with room, or with something to park, are right."""
-    for load, cell in kind.buckets.items():
-        assert cell.load == load
-        assert cell.members == sorted(cell.members) != []
-        assert cell.room == kind.capacity.has_room(load)
-    assert kind.free == sum(cell.room for cell in kind.buckets.values())
-    assert kind.interruptible == sum(cell.interruptible for cell in kind.buckets.values())
+def buckets(group: AgentGroup) -> None:
+    """Check that each load bucket has members, in order, and that the counts of buckets with room, or with something to park, are right."""
+    for load, bucket in group.buckets.items():
+        assert bucket.load == load
+        assert bucket.members == sorted(bucket.members) != []
+        assert bucket.room == group.capacity.has_room(load)
+    assert group.free == sum(bucket.room for bucket in group.buckets.values())
+    assert group.interruptible == sum(bucket.interruptible for bucket in group.buckets.values())
 
 
 def homes(core: Core) -> None:
-    """Check that kinds with an agent who has room, or something that may be parked, are found at home and nowhere else."""
-    kinds = core.roster.kinds.values()
-    free = {(home, kind) for kind in kinds if kind.free for home in kind.homes}
-    assert {(home, kind) for home, listed in core.roster._free.items() for kind in listed} == free
-    interruptible = {(home, kind) for kind in kinds if kind.interruptible for home in kind.homes}
-    assert {(home, kind) for home, listed in core.roster._interruptible.items() for kind in listed} == interruptible
+    """Check that agent groups with an agent who has room, or something that may be parked, are found at home and nowhere else."""
+    groups = core.roster.groups.values()
+    free = {(home, group) for group in groups if group.free for home in group.homes}
+    assert {(home, group) for home, listed in core.roster._free.items() for group in listed} == free
+    interruptible = {(home, group) for group in groups if group.interruptible for home in group.homes}
+    assert {(home, group) for home, listed in core.roster._interruptible.items() for group in listed} == interruptible
 
 
-def admitted(core: Core, need: RequirementSet) -> None:
-    """Check that a need and the kinds that meet it list each other, and that those with room or something to park are found."""
-    queue, selectors, others = need.key
-    able = [kind for kind in core.roster.kinds.values() if kind.serves(queue, selectors, others)]
-    assert set(need.kinds) == set(able)
-    assert len(need.kinds) == len(able)
-    assert {kind for kind in core.roster.kinds.values() if need in kind.needs} == set(able)
-    assert set(core.roster.having_room(need, len(able) + 1)) == {kind for kind in able if kind.free}
-    assert set(core.roster.interruptible(need)) == {kind for kind in able if kind.interruptible}
+def admitted(core: Core, requirement_set: RequirementSet) -> None:
+    """Check that a requirement set and the agent groups that meet it list each other, and that those with room or something to park are found."""
+    queue, selectors, others = requirement_set.key
+    able = [group for group in core.roster.groups.values() if group.serves(queue, selectors, others)]
+    assert set(requirement_set.groups) == set(able)
+    assert len(requirement_set.groups) == len(able)
+    assert {group for group in core.roster.groups.values() if requirement_set in group.requirement_sets} == set(able)
+    assert set(core.roster.having_room(requirement_set, len(able) + 1)) == {group for group in able if group.free}
+    assert set(core.roster.interruptible(requirement_set)) == {group for group in able if group.interruptible}
 
 
 def orders(core: Core) -> None:
     """Check that exactly the agents with room are in the orders of the whole pool."""
-    free = {agent.id: agent for agent in core.agents.values() if agent.cell is not None and agent.cell.room}
-    by_idle = [agent_state[1] for part in core.roster.by_idle() for agent_state in part]
-    assert by_idle == sorted(free, key=lambda a: (free[a].cell.busy, free[a].ranked_since, a))
-    by_load = [agent_state[1] for part in core.roster.by_load() for agent_state in part]
-    assert by_load == sorted(free, key=lambda a: (free[a].cell.ratio, free[a].ranked_since, a))
-    by_turn = [agent_state[1] for part in core.roster.by_turn() for agent_state in part]
+    free = {agent.id: agent for agent in core.agents.values() if agent.bucket is not None and agent.bucket.room}
+    by_idle = [ranked[1] for part in core.roster.by_idle() for ranked in part]
+    assert by_idle == sorted(free, key=lambda a: (free[a].bucket.busy, free[a].ranked_since, a))
+    by_load = [ranked[1] for part in core.roster.by_load() for ranked in part]
+    assert by_load == sorted(free, key=lambda a: (free[a].bucket.ratio, free[a].ranked_since, a))
+    by_turn = [ranked[1] for part in core.roster.by_turn() for ranked in part]
     assert by_turn == (sorted(free, key=lambda a: (free[a].turn, a)) if core.roster.rotates else [])
 
 
@@ -72,7 +72,7 @@ def lines(core: Core) -> None:
     assert {(agent, line) for agent, kept in core.lines.reserved.items() for line in kept} == reserved
     assert all(core.lines.reserved.values())
     for queue in core.config.by_name if core.config is not None else ():
-        here = {line for line in filled if line.need.key[0] == queue and not line.round}
+        here = {line for line in filled if line.requirement_set.key[0] == queue and not line.round}
         assert set(core.lines.of_queue(queue)) == here
         assert core.lines.anything_waits(queue) == bool(here)
 
@@ -82,17 +82,17 @@ def queue_heads(core: Core, filled: set[Line]) -> None:
     awake = {line for line in filled if not line.asleep and not line.reserved_for}
     found: set[Line] = set()
     for queue, channels in core.lines._queue_heads.items():
-        for channel, front in channels.items():
-            assert front == sorted(front)
-            for first in front:
-                line = first[-1]
-                assert (line.need.queue.name, line.channel) == (queue, channel)
-                assert first == line.first == (line.round, *line.ranks[0], line)
+        for channel, heads in channels.items():
+            assert heads == sorted(heads)
+            for entry in heads:
+                line = entry[-1]
+                assert (line.requirement_set.queue.name, line.channel) == (queue, channel)
+                assert entry == line.head == (line.round, *line.ranks[0], line)
                 found.add(line)
     assert found == awake
-    for kind in core.roster.kinds.values():
-        seen = {first[-1] for _, front in core.lines.queue_heads(kind) for first in front}
-        assert seen >= {line for line in awake if line.need in kind.needs}
+    for group in core.roster.groups.values():
+        seen = {entry[-1] for _, heads in core.lines.queue_heads(group) for entry in heads}
+        assert seen >= {line for line in awake if line.requirement_set in group.requirement_sets}
 
 
 def teams(core: Core) -> None:

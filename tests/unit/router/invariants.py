@@ -17,7 +17,7 @@ def check(core: Core) -> None:
         queue = core.queue_of(interaction)
         asked = queue is not None and 0 < len(interaction.offers) < queue.max_offers
         if interaction.stage is Stage.WAITING or asked:
-            nobody_could_take(core, interaction)
+            no_agent_could_take(core, interaction)
 
 
 def one_holder(core: Core) -> None:
@@ -104,23 +104,23 @@ def may_be_offered(core: Core, agent: Agent) -> bool:
         and session.attached
         and (not session.credits or len(agent.offers) < session.credits)
         and not agent.parked
-        and agent.kind is not None
+        and agent.group is not None
         and not rests(agent, profile_of(core, agent), core.now)
     )
 
 
 def stands_where_he_belongs(core: Core, agent: Agent) -> None:
-    """Check that the agent is in a cell exactly when they may be offered something."""
-    assert (agent.cell is not None) == (agent.kind is not None and may_be_offered(core, agent))
-    if agent.cell is not None:
-        assert (agent.ranked_since, agent.id) in agent.cell.members
-        assert agent.cell.load == agent.load
+    """Check that the agent is in a load bucket exactly when they may be offered something."""
+    assert (agent.bucket is not None) == (agent.group is not None and may_be_offered(core, agent))
+    if agent.bucket is not None:
+        assert (agent.ranked_since, agent.id) in agent.bucket.members
+        assert agent.bucket.load == agent.load
     session = core.sessions.get(agent.session_id)
     assert session is None or session.agent_id == agent.id
     assert (agent.state is AgentState.OFFLINE) == (session is None)
 
 
-def nobody_could_take(core: Core, interaction: Interaction) -> None:
+def no_agent_could_take(core: Core, interaction: Interaction) -> None:
     """Check that an interaction waits only because no agent may take it now, or because those who may are kept free."""
     config = core.config
     if config is None:

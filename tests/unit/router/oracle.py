@@ -24,7 +24,7 @@ from tests.unit.router import oracle_commands
 from tests.unit.router import oracle_matching as matching
 from tests.unit.router import oracle_moves as moves
 from tests.unit.router import oracle_rules as rules
-from tests.unit.router.oracle_state import Desk, History, Job, Person, Phase, RankedAgent
+from tests.unit.router.oracle_state import Desk, History, Job, OpenOffer, Person, Phase
 
 Decided = tuple[Any, ...]
 
@@ -108,7 +108,7 @@ class Oracle:
         """Finish a step: reservations that are over, rules of overflow, offers. Return what was decided."""
         while True:
             for job in self.waiting():
-                self.stop_waiting_for_somebody(job)
+                self.end_useless_reservation(job)
             for job in self.waiting():
                 self.overflow_by_waiting(job)
             self.serve()
@@ -194,7 +194,7 @@ class Oracle:
             return "DECLINED"
         if any(offer.agent_id == person.id for offer in job.offers):
             return "ALREADY_OFFERED"
-        if person.id in job.givers or person.id == job.holder:
+        if person.id in job.transferring_agents or person.id == job.holder:
             return "GIVER"
         if (code := self.absence(person)) or (not without_offer and (code := self.no_credit(person))):
             return code
@@ -249,9 +249,9 @@ class Oracle:
         queue, facts = self.queue(job), job.facts
         key: float = facts.arrived_at_ms
         if queue.order is Order.DEADLINE:
-            key = facts.due_at_ms or facts.arrived_at_ms + rules.promise(queue, facts)
+            key = facts.due_at_ms or facts.arrived_at_ms + rules.pick_up_target_ms(queue, facts)
         elif queue.order is Order.ADAPTIVE:
-            key = facts.arrived_at_ms + int(job.stretch * rules.promise(queue, facts))
+            key = facts.arrived_at_ms + int(job.stretch * rules.pick_up_target_ms(queue, facts))
         return len(job.offers), -rules.priority(queue, facts, self.now), key, facts.interaction_id
 
     def serve(self) -> None:
@@ -317,7 +317,7 @@ class Oracle:
         self.offers_made += 1
         person.last_offered = self.offers_made
         expires_at = self.now + self.queue(job).offer_ms
-        job.offers.append(RankedAgent(f"{job.id}#{job.offered}", person.id, expires_at))
+        job.offers.append(OpenOffer(f"{job.id}#{job.offered}", person.id, expires_at))
         self.say("offered", job.id, person.id, expires_at, job.offers[-1].offer_id)
 
     def resume(self) -> None:
@@ -331,7 +331,7 @@ class Oracle:
 
     # Events of time
 
-    def stop_waiting_for_somebody(self, job: Job) -> None:
+    def end_useless_reservation(self, job: Job) -> None:
         """End reservations: kept for an agent, then for their team, while there is an agent to wait for and the time is not over."""
         if job.kept_for:
             person = self.people[job.kept_for]

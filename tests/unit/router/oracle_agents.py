@@ -34,7 +34,7 @@ def sign_in(o: "Oracle", command: cmd.SignIn) -> str:
         person.sign_ins += 1
         wanted = wanted or AgentState.AVAILABLE
         for job in o.jobs.values():
-            job.givers.discard(person.id)
+            job.transferring_agents.discard(person.id)
     person.lost = ("", AgentState.UNSPECIFIED)
     if wanted:
         moves.set_state(o, person, wanted)

@@ -8,7 +8,7 @@ from services.router.domain import commands as cmd
 from tests.unit.router import oracle_agents as agents
 from tests.unit.router import oracle_moves as moves
 from tests.unit.router import oracle_rules as rules
-from tests.unit.router.oracle_state import Job, Phase, RankedAgent
+from tests.unit.router.oracle_state import Job, OpenOffer, Phase
 
 if TYPE_CHECKING:
     from tests.unit.router.oracle import Oracle
@@ -153,7 +153,7 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
     else:
         moves.release(o, job)
     if transferring_agent:
-        job.givers.add(transferring_agent)
+        job.transferring_agents.add(transferring_agent)
     moves.enter(o, job, queue, requirements)
     job.asking = not job.holder
     moves.relabel(job, command.labels)
@@ -161,7 +161,7 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
         job.kept_for, job.by_name = command.to_agent_id, True
         job.declined_until.pop(command.to_agent_id, None)
         job.declined_in.pop(command.to_agent_id, None)
-        job.givers.discard(command.to_agent_id)
+        job.transferring_agents.discard(command.to_agent_id)
         job.kept_until = o.now + o.queue(job).transfer_hold_ms
     if not job.holder:
         o.say("transferred", job.id, transferring_agent, queue, command.to_agent_id)
@@ -190,7 +190,7 @@ def recall(o: "Oracle", command: cmd.RecallTransfer) -> str:
         return "NOT_TRANSFERRED"
     moves.revoke(o, job, job.offers)
     job.phase, job.stopped, job.asking = Phase.HELD, o.now - job.entered, False
-    job.givers.discard(command.agent_id)
+    job.transferring_agents.discard(command.agent_id)
     moves.forget_keeping(job)
     return ""
 
@@ -274,7 +274,7 @@ def reprioritise(o: "Oracle", command: cmd.Reprioritise) -> str:
     return ""
 
 
-def agent_state(o: "Oracle", offer_id: str, agent_id: str) -> tuple[Job, RankedAgent] | str:
+def open_offer(o: "Oracle", offer_id: str, agent_id: str) -> tuple[Job, OpenOffer] | str:
     """Return an open offer of this agent."""
     for job in o.jobs.values():
         for offer in job.offers:
@@ -288,7 +288,7 @@ def agent_state(o: "Oracle", offer_id: str, agent_id: str) -> tuple[Job, RankedA
 
 def accept(o: "Oracle", command: cmd.AcceptOffer) -> str:
     """Give it to the agent; the other offers of it are revoked."""
-    found = agent_state(o, command.offer_id, command.agent_id)
+    found = open_offer(o, command.offer_id, command.agent_id)
     if isinstance(found, str):
         return found
     job, offer = found
@@ -300,7 +300,7 @@ def accept(o: "Oracle", command: cmd.AcceptOffer) -> str:
 
 def decline(o: "Oracle", command: cmd.DeclineOffer) -> str:
     """Decline: the agent is not asked again until the time they name, or until they sign in again."""
-    found = agent_state(o, command.offer_id, command.agent_id)
+    found = open_offer(o, command.offer_id, command.agent_id)
     if isinstance(found, str):
         return found
     job, offer = found

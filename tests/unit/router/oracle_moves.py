@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.router.domain.model import AgentState, OverflowRule, QueueConfig, Selector, Trigger
 from tests.unit.router import oracle_rules as rules
-from tests.unit.router.oracle_state import Job, Person, Phase, RankedAgent
+from tests.unit.router.oracle_state import Job, OpenOffer, Person, Phase
 
 if TYPE_CHECKING:
     from tests.unit.router.oracle import Oracle
@@ -47,7 +47,7 @@ def own(o: "Oracle", job: Job) -> tuple[Selector, ...]:
     return rules.carried_over(job.facts, o.queue(job), job.clock(o.now))
 
 
-def revoke(o: "Oracle", job: Job, offers: list[RankedAgent], how: str = "REVOKED") -> None:
+def revoke(o: "Oracle", job: Job, offers: list[OpenOffer], how: str = "REVOKED") -> None:
     """End offers."""
     for offer in list(offers):
         job.offers.remove(offer)
@@ -93,7 +93,7 @@ def assign(o: "Oracle", job: Job, person: Person, over_capacity: bool = False) -
     job.waited, job.phase, job.holder, job.assigned_at = waited, Phase.HELD, person.id, o.now
     person.idle_since = o.now
     forget_keeping(job)
-    job.givers.clear()
+    job.transferring_agents.clear()
     job.declined_until.pop(person.id, None)
     job.declined_in.pop(person.id, None)
     job.callback, job.asking, job.not_before = False, False, 0

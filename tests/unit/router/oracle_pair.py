@@ -34,7 +34,16 @@ _TABLE = {
         "SKILL_TOO_LOW",
         "KEPT_FOR_ANOTHER_AGENT",
     ),
-    *("DECLINED", "ALREADY_OFFERED", "GIVER", "OFFLINE", "AWAY", "NOT_RESPONDING", "CONNECTION_LOST", "NO_CREDITS"),
+    *(
+        "DECLINED",
+        "ALREADY_OFFERED",
+        "GIVER",
+        "OFFLINE",
+        "AWAY",
+        "NOT_RESPONDING",
+        "CONNECTION_LOST",
+        "NO_CREDITS",
+    ),
     *(
         "RESTING",
         "HAS_PARKED_WORK",

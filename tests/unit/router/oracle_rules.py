@@ -179,7 +179,7 @@ def misfit(profile: CapacityProfile, channels: Sequence[str], channel: str) -> s
 # Order
 
 
-def promise(queue: QueueConfig, facts: InteractionAttributes) -> int:
+def pick_up_target_ms(queue: QueueConfig, facts: InteractionAttributes) -> int:
     """Return the pick-up target of the first policy that matches; 0 when none does."""
     tier = dict(facts.labels).get("tier", "")
     for policy in queue.pick_up_targets:

@@ -17,7 +17,7 @@ class Phase(Enum):
 
 
 @dataclass
-class RankedAgent:
+class OpenOffer:
     """An open offer."""
 
     offer_id: str
@@ -38,7 +38,7 @@ class Job:
     waiting_since: int
     waited: int = 0
     stopped: int = 0
-    offers: list[RankedAgent] = field(default_factory=list)
+    offers: list[OpenOffer] = field(default_factory=list)
     offered: int = 0
     """Number of offers that were made of it."""
     holder: str = ""
@@ -51,7 +51,7 @@ class Job:
     declined_until: dict[str, int] = field(default_factory=dict)
     declined_in: dict[str, int] = field(default_factory=dict)
     """Agent to the number of the sign-in in which they declined it, or transferred it."""
-    givers: set[str] = field(default_factory=set)
+    transferring_agents: set[str] = field(default_factory=set)
     kept_for: str = ""
     kept_until: int = 0
     by_name: bool = False

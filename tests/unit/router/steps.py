@@ -216,10 +216,10 @@ class Steps:
         any_job, _ = self.pick(n, Phase.HELD, Phase.WAITING)
         transferring_agent, job = dice.of((holder, held), (holder, held), (holder, held), ("", held), ("", any_job))
         to_agent = self.agent(dice.number()) if dice.of(False, True) else ""
-        needed: tuple[Selector, ...] | None = None
+        own: tuple[Selector, ...] | None = None
         labels: tuple[tuple[str, str], ...] = ()
         if Feature.REQUIREMENTS_HANDED_ON in self.features:
             asked = requirements(dice, self.features)
-            needed, labels = dice.of(None, asked), dice.of((), (("tier", "gold"),))
+            own, labels = dice.of(None, asked), dice.of((), (("tier", "gold"),))
         queue = dice.of("", *QUEUES, "gone") if dice.one_in(5) else dice.of("", *QUEUES)
-        return cmd.TransferInteraction(transferring_agent, job, queue, to_agent, needed, labels)
+        return cmd.TransferInteraction(transferring_agent, job, queue, to_agent, own, labels)

@@ -26,7 +26,7 @@ from services.router.domain.model import (
     Selector,
     Trigger,
 )
-from tests.unit.router.world import a_capacity, needs
+from tests.unit.router.world import a_capacity, requires
 
 
 class Feature(Enum):
@@ -64,26 +64,29 @@ POOL, STEP = 160, 8
 """Number of bytes of a pool, and of a step."""
 
 PLAIN = (
-    needs("french", 3),
-    needs("french", 4),
-    needs("city", 0, Operator.EQUAL, text="qom"),
-    needs("city", 0, Operator.NOT_EQUAL, text="qom"),
-    needs("french", 3, Operator.AT_MOST),
-    needs("dynamo", 5, weight=2.0),
+    requires("french", 3),
+    requires("french", 4),
+    requires("city", 0, Operator.EQUAL, text="qom"),
+    requires("city", 0, Operator.NOT_EQUAL, text="qom"),
+    requires("french", 3, Operator.AT_MOST),
+    requires("dynamo", 5, weight=2.0),
 )
 RELAXING = (
-    needs("french", 5, expires_after_ms=6_000),
-    needs("french", 5, steps=((4_000, 4), (8_000, 2))),
-    needs("dynamo", 5, Operator.GREATER, steps=((2_000, 4),), expires_after_ms=10_000),
+    requires("french", 5, expires_after_ms=6_000),
+    requires("french", 5, steps=((4_000, 4), (8_000, 2))),
+    requires("dynamo", 5, Operator.GREATER, steps=((2_000, 4),), expires_after_ms=10_000),
 )
 GROUPED = (
-    Selector("", any_of=(needs("french", 4), needs("dynamo", 5))),
+    Selector("", any_of=(requires("french", 4), requires("dynamo", 5))),
     Selector(
-        "", all_of=(needs("french", 3), Selector("", any_of=(needs("city", 0, Operator.HAS), needs("dynamo", 5))))
+        "",
+        all_of=(requires("french", 3), Selector("", any_of=(requires("city", 0, Operator.HAS), requires("dynamo", 5)))),
     ),
-    Selector("", any_of=(needs("french", 5), needs("city", 0, Operator.IN, texts=("qom",))), expires_after_ms=4_000),
+    Selector(
+        "", any_of=(requires("french", 5), requires("city", 0, Operator.IN, texts=("qom",))), expires_after_ms=4_000
+    ),
 )
-TEAM_ONLY = (needs("team", 0, Operator.EQUAL, text="red"),)
+TEAM_ONLY = (requires("team", 0, Operator.EQUAL, text="red"),)
 RINGS = (
     Ring(2_000, lower=(("french", 3),)),
     Ring(4_000, drop=("dynamo",)),

@@ -11,13 +11,13 @@ from services.router.domain.pool.lines import WaitingLines
 from tests.unit.router.strategies import ALL, Game, games
 from tests.unit.router.test_oracle import FEW, heard, play
 from tests.unit.router.test_written import Written
-from tests.unit.router.world import START, World, a_pool, a_queue, an_agent, needs
+from tests.unit.router.world import START, World, a_pool, a_queue, an_agent, requires
 
 
 @settings(FEW, max_examples=FEW.max_examples // 3)
 @given(games(ALL))
-def test_unused_needs_may_be_removed_at_any_time(game: Game) -> None:
-    """With room for two needs instead of eight thousand, every decision is the same."""
+def test_unused_requirement_sets_may_be_removed_at_any_time(game: Game) -> None:
+    """With room for two requirement sets instead of eight thousand, every decision is the same."""
     log = play(game).log
     usual = heard(log)
     with pytest.MonkeyPatch.context() as patch:
@@ -26,32 +26,32 @@ def test_unused_needs_may_be_removed_at_any_time(game: Game) -> None:
 
 
 @pytest.mark.parametrize("kept", [1, 2, 3, 4])
-def test_interactions_kept_for_a_team_are_found_when_needs_were_just_removed(
+def test_interactions_kept_for_a_team_are_found_when_requirement_sets_were_just_removed(
     kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While it is placed, the need of the team and the general need are both looked up, and either may remove others."""
+    """While it is placed, the requirement set with the team and the one without are both looked up, and either may remove others."""
     monkeypatch.setattr(WaitingLines, "_KEPT", kept)
     queue = a_queue(sticky_team_ms=60_000)
     world = World(a_pool(an_agent("a", {"x": 1.0}, team="north"), queues=[queue], lease_ms=10**9))
     world.sign_in("a")
     world.holds("a", "busy")
-    world.enqueue("i", preferred_team="north", requirements=(needs("x"),))
+    world.enqueue("i", preferred_team="north", requirements=(requires("x"),))
     world.complete("busy")
     assert world.offered("i") == "a"
 
 
-def test_needs_above_the_limit_are_removed_unless_something_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit is a fixed number, or twice the needs for which something waits."""
+def test_requirement_sets_above_the_limit_are_removed_unless_something_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is a fixed number, or twice the requirement sets for which something waits."""
     monkeypatch.setattr(WaitingLines, "_KEPT", 4)
     world = World(a_pool(an_agent("a", {"x": 5.0}), lease_ms=10**9))
     lines = world.engine.core.lines
     for n in range(5):
-        world.enqueue(f"i{n}", requirements=(needs("x", 10 + n),))
+        world.enqueue(f"i{n}", requirements=(requires("x", 10 + n),))
     for n in range(40):
-        world.enqueue("j", requirements=(needs("y", n),))
+        world.enqueue("j", requirements=(requires("y", n),))
         world.tell(cmd.CancelInteraction("j"))
-        assert len(lines._needs) <= 11
-    assert {lines_.need.key[1] for lines_ in lines.filled} == {(needs("x", 10.0 + n),) for n in range(5)}
+        assert len(lines._requirement_sets) <= 11
+    assert {lines_.requirement_set.key[1] for lines_ in lines.filled} == {(requires("x", 10.0 + n),) for n in range(5)}
     world.sign_in("a")
     world.tell(cmd.UpsertAgent(an_agent("a", {"x": 11.0})))
     assert world.offered("i0") == "a"

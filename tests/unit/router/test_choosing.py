@@ -1,7 +1,7 @@
 """The choice among many agents: both ways to find the best one give the same answer, and the decision is remembered.
 
-`test_oracle` compares small pools with the oracle. Here so large a number of kinds of agents have room that the engine walks the orders of the
-whole pool instead of looking at each kind. A naive search through all agents must find the same.
+`test_oracle` compares small pools with the oracle. Here so many agent groups have room that the engine walks the orders of the
+whole pool instead of looking at each group. A naive search through all agents must find the same.
 """
 
 import random
@@ -17,7 +17,7 @@ from services.router.domain.model import CapacityProfile, ChannelCapacity, Choic
 from services.router.domain.pool.core import Core
 from services.router.domain.pool.eligibility import meets, score
 from services.router.domain.pool.state import Agent
-from tests.unit.router.world import World, a_capacity, a_pool, a_queue, an_agent, needs, only
+from tests.unit.router.world import World, a_capacity, a_pool, a_queue, an_agent, only, requires
 
 LONG = 10**9
 HOUR = 3_600_000
@@ -32,7 +32,7 @@ def name_of(choice: Choice) -> str:
 
 
 def a_crowd(seed: int, agents: int = MANY) -> tuple[World, random.Random]:
-    """Return a world with many agents, each a kind of their own, with different loads and idle times; a queue for each choice, and two for demand."""
+    """Return a world with many agents, each a group of their own, with different loads and idle times; a queue for each choice, two for demand."""
     dice = random.Random(seed)
     others = ("asked", "wanted")
     team = [
@@ -66,7 +66,7 @@ def busy(agent: Agent) -> bool:
 
 def demand_elsewhere(core: Core, agent: Agent, queue: str) -> float:
     """Return the demand on the agent's other queues."""
-    names = [n for n in core.histories if n != queue and agent.kind.works_for(n)]
+    names = [n for n in core.histories if n != queue and agent.group.serves_queue(n)]
     return sum(core.histories[name].demand(core.now) for name in names)
 
 
@@ -77,14 +77,14 @@ def naive(core: Core, choice: Choice, wanted: Selector, but: str = "") -> tuple[
         agent
         for agent in core.agents.values()
         if agent.id != but
-        and agent.kind.works_for(queue)
+        and agent.group.serves_queue(queue)
         and meets(wanted, agent.skills)
-        and agent.kind.capacity.fits(agent.load, "chat")
+        and agent.group.capacity.fits(agent.load, "chat")
     ]
     idle: Callable[[Agent], tuple[bool, int, str]] = lambda a: (busy(a), a.ranked_since, a.id)  # noqa: E731
     keys: dict[Choice, Callable[[Agent], tuple[object, ...]]] = {
         Choice.LONGEST_IDLE: idle,
-        Choice.LOAD_RATIO: lambda a: (a.kind.capacity.ratio(a.load), a.ranked_since, a.id),
+        Choice.LOAD_RATIO: lambda a: (a.group.capacity.ratio(a.load), a.ranked_since, a.id),
         Choice.SKILL_SCORE: lambda a: (-score((wanted,), a.skills), *idle(a)),
         Choice.ROUND_ROBIN: lambda a: (a.turn, a.id),
         Choice.ADAPTIVE: lambda a: (demand_elsewhere(core, a, queue), *idle(a)),
@@ -100,13 +100,13 @@ def test_both_ways_find_the_best_of_many(choice: Choice, agents: int, seed: int)
     world, dice = a_crowd(seed, agents)
     core = world.engine.core
     for n in range(60):
-        wanted = needs("x", dice.choice((1, 1, 2, 4)))
+        wanted = requires("x", dice.choice((1, 1, 2, 4)))
         ranked, able = naive(core, choice, wanted)
         if not ranked:
             break
         second, _ = naive(core, choice, wanted, but=ranked[0])
         offered = only(world.enqueue(f"i{n}", queue=name_of(choice), requirements=(wanted,)), fx.Offered)
-        found = [agent for agent, _ in core.interactions[f"i{n}"].decision.candidates]
+        found = [agent for agent, _ in core.interactions[f"i{n}"].rationale.candidates]
         assert found == ranked[: len(found)]
         assert len(found) >= (1 if choice is Choice.SKILL_SCORE else min(2, able))
         assert (offered.agent_id, offered.reason, offered.considered) == (ranked[0], REASONS[choice], agents)
@@ -137,15 +137,15 @@ def test_a_decision_keeps_the_best_five_with_their_measures(choice: Choice, reas
     for profile in team:
         world.sign_in(profile.agent_id)
         world.wait(1_000)
-    offered = only(world.enqueue("i", requirements=(needs("x", 2),)), fx.Offered)
-    decision = world.engine.core.interactions["i"].decision
-    assert (decision.at_ms, decision.eligible, decision.considered) == (world.now, 7, 8)
+    offered = only(world.enqueue("i", requirements=(requires("x", 2),)), fx.Offered)
+    rationale = world.engine.core.interactions["i"].rationale
+    assert (rationale.at_ms, rationale.eligible, rationale.considered) == (world.now, 7, 8)
     assert (offered.reason, offered.eligible, offered.considered) == (reason, 7, 8)
-    assert [agent for agent, _ in decision.candidates] == [f"a{n}" for n in range(5)]
+    assert [agent for agent, _ in rationale.candidates] == [f"a{n}" for n in range(5)]
     values = {"load_ratio": 0.0, "skill_score": 0.5, "turn": 0.0, "demand": 0.0}
     first = ("idle_ms", 7_000.0)
-    assert decision.candidates[0][1] == (((measure, values[measure]), first) if measure else (first,))
-    assert decision.candidates[4][1][-1] == ("idle_ms", 3_000.0)
+    assert rationale.candidates[0][1] == (((measure, values[measure]), first) if measure else (first,))
+    assert rationale.candidates[4][1][-1] == ("idle_ms", 3_000.0)
 
 
 def test_demand_of_other_queues_counts_recent_arrivals() -> None:
@@ -153,7 +153,7 @@ def test_demand_of_other_queues_counts_recent_arrivals() -> None:
     queues = [
         a_queue("q", choice=Choice.ADAPTIVE),
         a_queue("busy"),
-        a_queue("hard", requirements=(needs("x", 9),)),
+        a_queue("hard", requirements=(requires("x", 9),)),
     ]
     world = World(a_pool(an_agent("a"), queues=queues, capacity=a_capacity(9), lease_ms=LONG))
     world.sign_in("a")
@@ -163,7 +163,7 @@ def test_demand_of_other_queues_counts_recent_arrivals() -> None:
         world.enqueue(f"h{n}", queue="hard")
     world.wait(300_000)
     world.enqueue("i")
-    measures = dict(world.engine.core.interactions["i"].decision.candidates[0][1])
+    measures = dict(world.engine.core.interactions["i"].rationale.candidates[0][1])
     assert measures["demand"] == pytest.approx(1.0)
 
 
@@ -186,8 +186,8 @@ def test_a_reserved_interaction_is_offered_with_its_own_reason() -> None:
         world.wait(1_000)
     decided = world.engine.core.interactions
     world.enqueue("again", person_id="p-asked")
-    assert decided["again"].decision.candidates == (("b", (("idle_ms", 1_000.0),)),)
-    assert decided["again"].decision.at_ms == world.now
+    assert decided["again"].rationale.candidates == (("b", (("idle_ms", 1_000.0),)),)
+    assert decided["again"].rationale.at_ms == world.now
 
 
 def test_a_call_goes_to_the_agent_who_parks_least_then_to_the_longest_idle() -> None:
@@ -198,17 +198,17 @@ def test_a_call_goes_to_the_agent_who_parks_least_then_to_the_longest_idle() -> 
     world = World(a_pool(*team, capacity=profile, lease_ms=LONG))
     world.sign_in("a", "b", "c")
     for n, agent in enumerate("aacb"):
-        world.enqueue(f"m{n}", channel="mail", requirements=(needs(f"only {agent}"),))
+        world.enqueue(f"m{n}", channel="mail", requirements=(requires(f"only {agent}"),))
         world.accept(f"m{n}")
         world.wait(1_000)
     offered = only(world.enqueue("call", channel="voice"), fx.Offered)
     assert (offered.agent_id, offered.reason, offered.eligible, offered.considered) == ("c", "INTERRUPTS", 1, 3)
-    assert world.engine.core.interactions["call"].decision.candidates == (("c", (("parked", 1.0),)),)
+    assert world.engine.core.interactions["call"].rationale.candidates == (("c", (("parked", 1.0),)),)
     second = only(world.enqueue("second", channel="voice"), fx.Offered)
     assert second.agent_id == "b"
     third = only(world.enqueue("third", channel="voice"), fx.Offered)
     assert third.agent_id == "a"
-    assert world.engine.core.interactions["third"].decision.candidates == (("a", (("parked", 2.0),)),)
+    assert world.engine.core.interactions["third"].rationale.candidates == (("a", (("parked", 2.0),)),)
     world.enqueue("fourth", channel="voice")
     assert world.offered("fourth") == ""
     world.decline("second")

@@ -25,9 +25,9 @@ from services.router.domain.model import (
     Selector,
     Stage,
 )
-from services.router.domain.pool.state import NOBODY, Agent, Interaction, Offer, Session, load_profile
+from services.router.domain.pool.state import NO_AGENT, Agent, Interaction, Offer, Session, load_profile
 from services.router.translate import codec
-from tests.unit.router.world import START, needs
+from tests.unit.router.world import START, requires
 
 QUICK = settings(max_examples=30, derandomize=True, database=None)
 TEXTS = st.sampled_from(["", "a", "b", "چاپار"])
@@ -68,11 +68,11 @@ NAMES = st.lists(TEXTS, max_size=2).map(tuple)
 PAIRS = st.lists(st.tuples(TEXTS, TEXTS), max_size=2).map(tuple)
 LEVELS = st.lists(st.tuples(TEXTS, FLOATS), max_size=2).map(tuple)
 OFFERS = st.lists(filled(Offer), max_size=2).map(lambda offers: {offer.agent_id: offer for offer in offers})
-DECISIONS = st.builds(
+RATIONALES = st.builds(
     OfferRationale, NUMBERS, NUMBERS, NUMBERS, st.lists(st.tuples(TEXTS, LEVELS), max_size=2).map(tuple)
 )
-WHOEVER = st.just(NOBODY) | st.tuples(TEXTS.filter(bool), NUMBERS)
-WORKS = filled(
+WHOEVER = st.just(NO_AGENT) | st.tuples(TEXTS.filter(bool), NUMBERS)
+INTERACTIONS = filled(
     Interaction,
     ("line", "rank", "wake_at"),
     facts=filled(InteractionAttributes, requirements=SELECTORS, labels=PAIRS),
@@ -81,11 +81,11 @@ WORKS = filled(
     ended=st.dictionaries(TEXTS, WHO, max_size=2),
     overflowed=NAMES,
     announced=st.tuples(NUMBERS, NUMBERS),
-    decision=DECISIONS,
+    rationale=RATIONALES,
     transferring_agent=WHOEVER,
 )
 PROFILES = filled(AgentProfile, skills=LEVELS, queues=NAMES)
-DERIVED = ("skills", "load", "offers", "held", "parked", "kind", "cell", "place", "stood_at", "rest_at")
+DERIVED = ("skills", "load", "offers", "held", "parked", "group", "bucket", "idle_rank", "ranked_turn", "rest_at")
 QUEUES = filled(
     QueueConfig,
     requirements=SELECTORS,
@@ -123,7 +123,7 @@ def types(value: Any) -> Any:
 
 
 @QUICK
-@given(WORKS)
+@given(INTERACTIONS)
 def test_an_interaction_comes_back(interaction: Interaction) -> None:
     again = Interaction.load(through_the_codec(interaction.dump()))
     assert again == interaction
@@ -208,7 +208,7 @@ def test_an_interaction_of_version_one_is_read() -> None:
             "fa",
             "q",
             3,
-            (needs("french", 4, weight=1.0),),
+            (requires("french", 4, weight=1.0),),
             (("a", "b"),),
             START,
             "r",
@@ -226,7 +226,7 @@ def test_an_interaction_of_version_one_is_read() -> None:
         key=START,
         reason="WHY",
         decided_at=START + 4,
-        decision=OfferRationale(START, 2, 3, (("b", (("idle_ms", 5.0),)),)),
+        rationale=OfferRationale(START, 2, 3, (("b", (("idle_ms", 5.0),)),)),
     )
 
 

@@ -16,7 +16,7 @@ from services.router.domain.model import (
     Stage,
 )
 from services.router.domain.queries.explain import Explanation, explain
-from tests.unit.router.world import World, a_capacity, a_pool, a_queue, an_agent, needs
+from tests.unit.router.world import World, a_capacity, a_pool, a_queue, an_agent, requires
 
 LONG = 10**9
 
@@ -71,7 +71,7 @@ def test_not_before_its_start() -> None:
 
 def test_an_agent_of_another_queue_is_excluded_until_a_ring_adds_it() -> None:
     rings = (Ring(5_000, queues=("other",)),)
-    world = one({"queues": ("other",)}, rings=rings, requirements=(needs("x"),))
+    world = one({"queues": ("other",)}, rings=rings, requirements=(requires("x"),))
     world.enqueue("i")
     assert left_out(world) == [("QUEUE_NOT_SERVED", "q", 1, ["a"])]
     assert said(world).smallest_change == "a is given this queue, and 1 more"
@@ -86,8 +86,8 @@ def test_an_agent_of_another_queue_is_excluded_until_a_ring_adds_it() -> None:
 @pytest.mark.parametrize(
     ("selector", "reason", "detail", "change"),
     [
-        (needs("persian", 6), "SKILL_TOO_LOW", "persian >= 6", "the requirement is lowered to what a has"),
-        (needs("french", 6), "SKILL_MISSING", "french >= 6", "a gets the skill"),
+        (requires("persian", 6), "SKILL_TOO_LOW", "persian >= 6", "the requirement is lowered to what a has"),
+        (requires("french", 6), "SKILL_MISSING", "french >= 6", "a gets the skill"),
         (Selector("city", text="qom"), "SKILL_TOO_LOW", "city >= qom", "the requirement is lowered to what a has"),
         (Selector("persia", text="qom"), "SKILL_MISSING", "persia >= qom", "a gets the skill"),
     ],
@@ -227,7 +227,7 @@ def test_agents_kept_free_are_excluded() -> None:
 def test_agents_are_counted_by_their_first_reason_with_three_examples() -> None:
     """Equal counts are ordered by code. The smallest change is that of the agent with the fewest reasons, then the easiest, then the smallest id."""
     agents = [an_agent(f"a{n}") for n in range(5)] + [an_agent("b", {"x": 1}), an_agent("c", {"x": 1}), an_agent("d")]
-    world = World(a_pool(*agents, queues=[a_queue(requirements=(needs("x"),))], lease_ms=LONG))
+    world = World(a_pool(*agents, queues=[a_queue(requirements=(requires("x"),))], lease_ms=LONG))
     world.sign_in("a0", "b", "c", "d")
     world.tell(cmd.SetAgentState("b", AgentState.AWAY))
     world.tell(cmd.SetAgentState("c", AgentState.OFFLINE))
@@ -286,7 +286,7 @@ def test_an_offer_shows_its_candidates_and_the_lead_of_the_first() -> None:
     world.wait(2_000)
     world.sign_in("a")
     world.wait(1_000)
-    world.enqueue("i", requirements=(needs("s", 3),))
+    world.enqueue("i", requirements=(requires("s", 3),))
     found = said(world)
     assert (found.state, found.agent_id, found.reason, found.considered) == ("offered", "a", "BEST_SKILL_SCORE", 2)
     assert [(agent, [name for name, _ in measures]) for agent, measures in found.candidates] == [

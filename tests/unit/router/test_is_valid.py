@@ -19,7 +19,7 @@ from services.router.domain.model import (
     Selector,
     Trigger,
 )
-from tests.unit.router.world import a_queue, needs
+from tests.unit.router.world import a_queue, requires
 
 LONGEST = 366 * 86_400_000
 GOOD = PoolConfig(1, queues=(a_queue(),), profiles=(CapacityProfile(),))
@@ -52,7 +52,7 @@ def a_rule(**changes: Any) -> tuple[OverflowRule, ...]:
         with_queue(ageing_per_minute=float(LONGEST), service_level_goal=0.0),
         with_queue(overflow=a_rule(threshold=0.0)),
         with_queue(overflow=a_rule(threshold=float(LONGEST))),
-        with_queue(requirements=(needs("x", -1e300),)),
+        with_queue(requirements=(requires("x", -1e300),)),
         with_queue(rings=(Ring(0, lower=(("x", -5.0),)),)),
     ],
 )
@@ -110,7 +110,7 @@ def test_times_and_counts_of_a_queue_are_not_negative_and_at_most_a_year(name: s
     ]
 
 
-def test_times_of_rings_and_promises_have_the_same_bounds() -> None:
+def test_times_of_rings_and_targets_have_the_same_bounds() -> None:
     values = (-1, 0, LONGEST, LONGEST + 1)
     assert [is_valid(with_queue(rings=(Ring(1), Ring(ms)))) for ms in values] == [False, True, True, False]
     assert [is_valid(with_queue(pick_up_targets=(PickUpTarget(1), PickUpTarget(ms)))) for ms in values] == [
@@ -124,18 +124,18 @@ def test_times_of_rings_and_promises_have_the_same_bounds() -> None:
 @pytest.mark.parametrize(
     "selector",
     [
-        needs("x", nan),
-        needs("x", inf),
-        needs("x", expires_after_ms=-1),
-        needs("x", steps=((0, 1.0), (-1, 1.0))),
-        needs("x", steps=((0, 1.0), (1, nan))),
-        Selector("", any_of=(needs("y"), needs("x", nan))),
-        Selector("", all_of=(needs("y"), Selector("", any_of=(needs("x", expires_after_ms=-1),)))),
+        requires("x", nan),
+        requires("x", inf),
+        requires("x", expires_after_ms=-1),
+        requires("x", steps=((0, 1.0), (-1, 1.0))),
+        requires("x", steps=((0, 1.0), (1, nan))),
+        Selector("", any_of=(requires("y"), requires("x", nan))),
+        Selector("", all_of=(requires("y"), Selector("", any_of=(requires("x", expires_after_ms=-1),)))),
     ],
 )
 def test_requirements_of_queues_and_of_overflow_rules_are_looked_at_to_the_bottom(selector: Selector) -> None:
-    assert is_valid(with_queue(requirements=(needs("x"), needs("x", steps=((0, 1.0),)))))
-    assert not is_valid(with_queue(requirements=(needs("x"), selector)))
+    assert is_valid(with_queue(requirements=(requires("x"), requires("x", steps=((0, 1.0),)))))
+    assert not is_valid(with_queue(requirements=(requires("x"), selector)))
     assert not is_valid(with_queue(overflow=a_rule(requirements=(selector,))))
 
 

@@ -32,20 +32,20 @@ from services.router.domain.model import (
 from services.router.translate import codec
 from tests.unit.router.indexes import true
 from tests.unit.router.invariants import check
-from tests.unit.router.world import GATEWAY, START, a_queue, an_agent, needs
+from tests.unit.router.world import GATEWAY, START, a_queue, an_agent, requires
 
 AGENTS = ("a", "b", "c", "d")
 LEASE, GRACE = 20_000, 15_000
 
 OVERFLOW = (
     OverflowRule("long", Trigger.LENGTH, 3, queue="w", set_priority=4),
-    OverflowRule("late", Trigger.WAIT, 12_000, queue="s", requirements=(needs("french"),)),
+    OverflowRule("late", Trigger.WAIT, 12_000, queue="s", requirements=(requires("french"),)),
     OverflowRule("end", Trigger.WAIT, 60_000, cancel=True),
 )
 RINGS = (Ring(4_000, lower=(("persian", 2.0),)), Ring(9_000, drop=("persian",), queues=("q",)))
 QUEUES = (
     a_queue("q", sticky_ms=8_000, ageing_per_minute=2.0, overflow=OVERFLOW, sticky_team_ms=5_000),
-    a_queue("w", wrap_up_ms=4_000, choice=Choice.LOAD_RATIO, requirements=(needs("persian", 3),), rings=RINGS),
+    a_queue("w", wrap_up_ms=4_000, choice=Choice.LOAD_RATIO, requirements=(requires("persian", 3),), rings=RINGS),
     a_queue("s", choice=Choice.SKILL_SCORE, priority=2, max_offers=2, transfer_hold_ms=7_000, match_window_ms=3_000),
     a_queue(
         "d",
@@ -133,7 +133,7 @@ class Routing(RuleBasedStateMachine):
 
     def pick(self, data: Any, *stages: Stage) -> str:
         """Return an open interaction in one of these stages, or an unknown one."""
-        names = sorted(w.id for w in self.engine.core.interactions.values() if not stages or w.stage in stages)
+        names = sorted(each.id for each in self.engine.core.interactions.values() if not stages or each.stage in stages)
         return str(data.draw(st.sampled_from(names))) if names else "unknown"
 
     # Possible events
@@ -170,12 +170,12 @@ class Routing(RuleBasedStateMachine):
         preferred: str,
     ) -> None:
         """Queue a new interaction."""
-        needed = (needs("french", 3, expires_after_ms=6_000 if expires else 0),) if french else ()
+        requirements = (requires("french", 3, expires_after_ms=6_000 if expires else 0),) if french else ()
         arrived = 0 if age is None else self.now - age
         name = self.id()
         self.open.add(name)
         facts = InteractionAttributes(
-            name, f"c-{name}", f"p{person}", "", channel, "", "", queue, priority, needed, (), arrived
+            name, f"c-{name}", f"p{person}", "", channel, "", "", queue, priority, requirements, (), arrived
         )
         facts = replace(facts, start_at_ms=self.now + start if start else 0, preferred_agent=preferred)
         self.tell(cmd.Enqueue(facts, command_id=self.id()))
@@ -327,7 +327,7 @@ class Routing(RuleBasedStateMachine):
         assert collect(self.shadow, self.now) == []
 
     @invariant()
-    def promises_hold(self) -> None:
+    def invariants_hold(self) -> None:
         """Check the rules after every step."""
         check(self.engine.core)
         check(self.shadow.core)

@@ -25,7 +25,7 @@ from services.router.domain.queries.explain import explain
 from services.router.translate import codec
 from tests.unit.router.oracle_pair import Pair
 from tests.unit.router.strategies import Dice
-from tests.unit.router.world import GATEWAY, START, World, a_capacity, a_pool, a_queue, all_of, an_agent, needs
+from tests.unit.router.world import GATEWAY, START, World, a_capacity, a_pool, a_queue, all_of, an_agent, requires
 
 LONG = 10**9
 WINDOW = 1_000
@@ -91,7 +91,7 @@ def test_rules_on_entering_are_asked_when_the_window_ends() -> None:
     rule = OverflowRule("long", Trigger.LENGTH, 1, "w")
     world = a_world(
         *(an_agent(f"a{n}") for n in range(8)),
-        queues=[scoring(overflow=(rule,)), a_queue("w", requirements=(needs("x"),))],
+        queues=[scoring(overflow=(rule,)), a_queue("w", requirements=(requires("x"),))],
     )
     effects = [effect for n in range(10) for effect in world.enqueue(f"i{n}")]
     assert not all_of(effects, fx.Overflowed)
@@ -110,8 +110,8 @@ def test_rules_on_entering_are_asked_when_the_window_ends() -> None:
 def test_the_total_is_the_largest_not_each_in_turn() -> None:
     """The first interaction would suit agent b best, but only b can take the second."""
     world = a_world(an_agent("a", {"x": 2}), an_agent("b", {"x": 3, "y": 1}))
-    world.enqueue("first", requirements=(needs("x", 1),))
-    world.enqueue("second", requirements=(needs("y", 1),))
+    world.enqueue("first", requirements=(requires("x", 1),))
+    world.enqueue("second", requirements=(requires("y", 1),))
     world.wait(WINDOW)
     assert (world.offered("first"), world.offered("second")) == ("a", "b")
 
@@ -119,8 +119,8 @@ def test_the_total_is_the_largest_not_each_in_turn() -> None:
 def test_the_first_gives_way_where_the_others_gain_more_than_it_loses() -> None:
     """Each interaction could be assigned to either of the two agents."""
     world = a_world(an_agent("a", {"x": 2, "y": 1}), an_agent("b", {"x": 3, "y": 4}))
-    world.enqueue("first", requirements=(needs("x", 1),))
-    world.enqueue("second", requirements=(needs("y", 1),))
+    world.enqueue("first", requirements=(requires("x", 1),))
+    world.enqueue("second", requirements=(requires("y", 1),))
     world.wait(WINDOW)
     assert (world.offered("first"), world.offered("second")) == ("a", "b")
 
@@ -128,8 +128,8 @@ def test_the_first_gives_way_where_the_others_gain_more_than_it_loses() -> None:
 def test_urgency_alone_decides_which_interactions_are_served() -> None:
     """Two interactions need the only agent: the more urgent one gets the agent, though the other would score more."""
     world = a_world(an_agent("a", {"x": 9, "y": 1}))
-    world.enqueue("scores", requirements=(needs("x", 1),))
-    world.enqueue("urgent", requirements=(needs("y", 1),), priority=1)
+    world.enqueue("scores", requirements=(requires("x", 1),))
+    world.enqueue("urgent", requirements=(requires("y", 1),), priority=1)
     world.wait(WINDOW)
     assert (world.offered("urgent"), world.offered("scores")) == ("a", "")
 
@@ -148,7 +148,7 @@ def test_the_first_keeps_its_preference_when_another_must_give_way() -> None:
     world = a_world(an_agent("a", {"x": 1}), an_agent("b"), an_agent("c"))
     world.enqueue("i1")
     world.enqueue("i2")
-    world.enqueue("i3", requirements=(needs("x", operator=Operator.HAS),))
+    world.enqueue("i3", requirements=(requires("x", operator=Operator.HAS),))
     world.wait(WINDOW)
     assert [world.offered(name) for name in ("i1", "i2", "i3")] == ["b", "c", "a"]
 
@@ -166,7 +166,7 @@ def test_an_interaction_without_a_place_does_not_hide_those_behind_it() -> None:
     world.wait(WINDOW)
     world.decline("first")
     world.wait(3_500)
-    world.enqueue("urgent", priority=1, requirements=(needs("y"),))
+    world.enqueue("urgent", priority=1, requirements=(requires("y"),))
     world.enqueue("second")
     world.wait(500)
     assert [world.offered(name) for name in ("urgent", "first", "second")] == ["b", "", "a"]
@@ -175,7 +175,7 @@ def test_an_interaction_without_a_place_does_not_hide_those_behind_it() -> None:
 def test_an_agent_with_room_for_several_gets_several_where_that_scores_more() -> None:
     world = a_world(an_agent("a", {"x": 9}), an_agent("b", {"x": 1}), capacity=a_capacity(2))
     for name in ("i1", "i2", "i3"):
-        world.enqueue(name, requirements=(needs("x", 1),))
+        world.enqueue(name, requirements=(requires("x", 1),))
     world.wait(WINDOW)
     assert [world.offered(name) for name in ("i1", "i2", "i3")] == ["a", "a", "b"]
 
@@ -187,8 +187,8 @@ def test_a_desk_that_can_show_one_offer_gets_one() -> None:
         )
     )
     world.sign_in("a", "b", credits=1)
-    world.enqueue("i1", requirements=(needs("x", 1),))
-    world.enqueue("i2", requirements=(needs("x", 1),))
+    world.enqueue("i1", requirements=(requires("x", 1),))
+    world.enqueue("i2", requirements=(requires("x", 1),))
     world.wait(WINDOW)
     assert [world.offered(name) for name in ("i1", "i2")] == ["a", "b"]
 
@@ -202,8 +202,8 @@ def test_agents_who_become_free_together_are_matched_without_a_window() -> None:
         world.accept(name)
     for name in ("h1", "h2"):
         world.complete(name)
-    world.enqueue("first", requirements=(needs("x", 1),))
-    world.enqueue("second", requirements=(needs("y", 1),))
+    world.enqueue("first", requirements=(requires("x", 1),))
+    world.enqueue("second", requirements=(requires("y", 1),))
     world.wait(5_000)
     assert (world.offered("first"), world.offered("second")) == ("a", "b")
 
@@ -212,7 +212,7 @@ def test_another_queues_work_takes_its_turn_between() -> None:
     """More urgent interactions are matched first, then the other queue's gets the agent it prefers of those left, then the rest are matched."""
     queues = [scoring(), a_queue("w", match_window_ms=WINDOW, priority=1)]
     world = a_world(an_agent("a", {"x": 1}), an_agent("b", {"x": 9}), queues=queues)
-    world.enqueue("scores", requirements=(needs("x", 1),))
+    world.enqueue("scores", requirements=(requires("x", 1),))
     world.enqueue("other", queue="w")
     world.wait(WINDOW)
     assert (world.offered("other"), world.offered("scores")) == ("a", "b")
@@ -222,11 +222,11 @@ def test_agents_who_could_park_something_come_after_those_with_room() -> None:
     """One is matched with the idle agent; for the other an agent parks their mail."""
     voice = ChannelCapacity("voice", 1, exclusive=True, interrupts=("mail",))
     world = a_world(an_agent("a", {"x": 9}), an_agent("b", {"x": 1}), capacity=CapacityProfile("", 1, (voice,)))
-    world.enqueue("mail", channel="mail", requirements=(needs("x", 5),))
+    world.enqueue("mail", channel="mail", requirements=(requires("x", 5),))
     world.wait(WINDOW)
     world.accept("mail")
     for name in ("i1", "i2"):
-        world.enqueue(name, channel="voice", requirements=(needs("x", 1),))
+        world.enqueue(name, channel="voice", requirements=(requires("x", 1),))
     world.wait(WINDOW)
     assert (world.offered("i1"), world.offered("i2")) == ("b", "a")
     assert world.engine.core.interactions["mail"].parked
@@ -237,18 +237,18 @@ def test_a_burst_above_the_limit_is_split_by_urgency() -> None:
     count = 100
     world = a_world(*(an_agent(f"a{n:03}", {"x": float(n + 1)}) for n in range(count)))
     for n in range(count):
-        world.enqueue(f"i{n:03}", requirements=(needs("x", 1),))
+        world.enqueue(f"i{n:03}", requirements=(requires("x", 1),))
     world.wait(WINDOW)
     interactions = world.engine.core.interactions
     assert sorted(world.offered(name) for name in interactions) == sorted(world.engine.core.agents)
-    sizes = [interactions[f"i{n:03}"].decision.matched + 1 for n in range(count)]
+    sizes = [interactions[f"i{n:03}"].rationale.matched + 1 for n in range(count)]
     assert sizes == [MOST_TOGETHER] * MOST_TOGETHER + [count - MOST_TOGETHER] * (count - MOST_TOGETHER)
 
 
 def test_explain_shows_the_batch_and_an_agent_who_alone_would_have_suited_better() -> None:
     world = a_world(an_agent("a", {"x": 2}), an_agent("b", {"x": 3, "y": 1}))
-    world.enqueue("first", requirements=(needs("x", 1),))
-    world.enqueue("second", requirements=(needs("y", 1),))
+    world.enqueue("first", requirements=(requires("x", 1),))
+    world.enqueue("second", requirements=(requires("y", 1),))
     effects = world.wait(WINDOW)
     assert {offered.reason for offered in all_of(effects, fx.Offered)} == {"BEST_TOTAL_SCORE"}
     found = explain(world.engine, "first")
@@ -264,8 +264,8 @@ def test_explain_shows_the_batch_and_an_agent_who_alone_would_have_suited_better
 
 def test_a_batch_is_explained_the_same_after_a_restore() -> None:
     world = a_world(an_agent("a", {"x": 2}), an_agent("b", {"x": 3, "y": 1}))
-    world.enqueue("first", requirements=(needs("x", 1),))
-    world.enqueue("second", requirements=(needs("y", 1),))
+    world.enqueue("first", requirements=(requires("x", 1),))
+    world.enqueue("second", requirements=(requires("y", 1),))
     world.wait(WINDOW)
     restorer = Restorer()
     for (kind, name), value in collect(world.engine, world.now):
@@ -322,7 +322,7 @@ def burst(numbers: bytes) -> Pair:
     for n, agent in enumerate(agents):
         pair.tell(cmd.SignIn(agent.agent_id, f"s{n}", credits=dice.of(0, 0, 1), reply_to=GATEWAY))
         pair.wait(dice.of(0, 100))
-    asked = (needs("x", 1), needs("x", 2), needs("y", 1), needs("x", 4), needs("y", 3))
+    asked = (requires("x", 1), requires("x", 2), requires("y", 1), requires("x", 4), requires("y", 3))
     for name in ("i", "j"):
         for n in range(dice.of(4, 5, 6, 8)):
             wanted = tuple({s.attribute: s for s in (dice.of(*asked), dice.of(*asked))}.values())
@@ -363,7 +363,7 @@ def test_the_order_of_commands_within_a_burst_decides_nothing() -> None:
         )
         world.sign_in("a1", "a2", "a3")
         for name in names:
-            world.enqueue(name, requirements=(needs("x", int(name[1])),))
+            world.enqueue(name, requirements=(requires("x", int(name[1])),))
         world.wait(WINDOW)
         offered.append({name: world.offered(name) for name in sorted(names)})
     assert offered[0] == offered[1] == {"i1": "a1", "i2": "a2", "i3": "a3"}

@@ -14,11 +14,14 @@ def remembered(world: World) -> int:
     core = world.engine.core
     roster = core.roster
     return (
-        len(roster.kinds)
+        len(roster.groups)
         + len(roster._by_queue)
         + len(roster._anywhere)
         + len(core.teams)
-        + sum(len(need.kinds) + len(need._scores) for need in core.lines._needs.values())
+        + sum(
+            len(requirement_set.groups) + len(requirement_set._scores)
+            for requirement_set in core.lines._requirement_sets.values()
+        )
     )
 
 
@@ -45,7 +48,7 @@ def test_profiles_that_change_again_and_again_cost_no_memory(field: str, signed_
 
 
 def test_an_agent_who_changes_back_gets_offers_again() -> None:
-    """No decision changes when a kind of agents is removed and found again."""
+    """No decision changes when an agent group is removed and found again."""
     world = World(a_pool(an_agent("a")))
     for number in range(3):
         world.ask(cmd.UpsertAgent(an_agent("a", queues=(f"other-{number}",))))

@@ -13,7 +13,7 @@ from services.router.domain.model import (
     Trigger,
 )
 from services.router.domain.queries.explain import explain
-from tests.unit.router.world import World, a_capacity, a_pool, a_queue, all_of, an_agent, at_once, needs, only
+from tests.unit.router.world import World, a_capacity, a_pool, a_queue, all_of, an_agent, at_once, only, requires
 
 SECOND = 1_000
 LONG = 10**9
@@ -23,14 +23,14 @@ LONG = 10**9
 
 
 def test_an_or_group_is_met_by_either_member_and_counts_as_its_best_one() -> None:
-    either = Selector("", any_of=(needs("french", 4), needs("german", 4)))
+    either = Selector("", any_of=(requires("french", 4), requires("german", 4)))
     world = World(a_pool(an_agent("a", {"german": 5}), an_agent("b", {"french": 3}), queues=[a_queue()]))
     world.sign_in("b", "a")
     assert at_once(world, "i", requirements=(either,)) == "a"
 
 
 def test_a_nested_and_group_requires_all_members() -> None:
-    both = Selector("", any_of=(Selector("", all_of=(needs("french"), needs("sales"))), needs("vip")))
+    both = Selector("", any_of=(Selector("", all_of=(requires("french"), requires("sales"))), requires("vip")))
     world = World(a_pool(an_agent("a", {"french": 5}), an_agent("b", {"vip": 1}), queues=[a_queue()]))
     world.sign_in("a", "b")
     assert at_once(world, "i", requirements=(both,)) == "b"
@@ -48,7 +48,7 @@ def test_a_requirement_is_lowered_in_steps_at_their_times() -> None:
 
 def test_rings_drop_lower_and_widen() -> None:
     rings = (Ring(10_000, lower=(("french", 3.0),)), Ring(20_000, drop=("french",)), Ring(30_000, queues=("other",)))
-    queues = [a_queue(rings=rings, requirements=(needs("french", 5),)), a_queue("other")]
+    queues = [a_queue(rings=rings, requirements=(requires("french", 5),)), a_queue("other")]
     agents = (
         an_agent("lower", {"french": 3}, queues=("q",)),
         an_agent("none", queues=("q",)),
@@ -70,7 +70,9 @@ def test_relaxed_requirements_stay_relaxed_in_the_next_queue() -> None:
     queues = [a_queue(), a_queue("next")]
     world = World(a_pool(an_agent("a", queues=("next",)), queues=queues))
     world.sign_in("a")
-    world.enqueue("i", requirements=(needs("french", expires_after_ms=10_000), needs("sales", expires_after_ms=15_000)))
+    world.enqueue(
+        "i", requirements=(requires("french", expires_after_ms=10_000), requires("sales", expires_after_ms=15_000))
+    )
     world.wait(12_000)
     world.tell(cmd.Reroute("i", queue="next"))
     world.wait(2_999)
@@ -108,10 +110,10 @@ def test_a_deadline_set_later_moves_it_forward() -> None:
 
 
 def test_adaptive_queues_tighten_targets_of_later_arrivals_when_they_miss_their_goal() -> None:
-    promise = (PickUpTarget(100_000),)
+    targets = (PickUpTarget(100_000),)
     queues = [
-        a_queue("late", order=Order.ADAPTIVE, pick_up_targets=promise, service_level_ms=1, service_level_goal=0.9),
-        a_queue("calm", order=Order.ADAPTIVE, pick_up_targets=promise, service_level_ms=10**6, service_level_goal=0.9),
+        a_queue("late", order=Order.ADAPTIVE, pick_up_targets=targets, service_level_ms=1, service_level_goal=0.9),
+        a_queue("calm", order=Order.ADAPTIVE, pick_up_targets=targets, service_level_ms=10**6, service_level_goal=0.9),
     ]
     world = World(a_pool(an_agent("a"), queues=queues))
     world.enqueue("old", queue="calm")
@@ -210,14 +212,14 @@ def test_a_preferred_agent_goes_before_the_last_one() -> None:
 
 
 def test_rules_on_length_apply_to_interactions_not_offered_at_once() -> None:
-    rule = OverflowRule("long", Trigger.LENGTH, 2, queue="backup", set_priority=10, requirements=(needs("x"),))
+    rule = OverflowRule("long", Trigger.LENGTH, 2, queue="backup", set_priority=10, requirements=(requires("x"),))
     world = World(a_pool(an_agent("a", queues=("q",)), queues=[a_queue(overflow=(rule,)), a_queue("backup")]))
     world.sign_in("a")
     assert at_once(world, "0") == "a"
     for n in (1, 2):
         assert not all_of(world.enqueue(str(n)), fx.Overflowed)
     moved = only(world.enqueue("3"), fx.Overflowed)
-    assert (moved.facts.queue, moved.facts.priority, moved.facts.requirements) == ("backup", 10, (needs("x"),))
+    assert (moved.facts.queue, moved.facts.priority, moved.facts.requirements) == ("backup", 10, (requires("x"),))
     assert (moved.from_queue, moved.rule, moved.reason) == ("q", "long", "LENGTH")
 
 

@@ -16,7 +16,7 @@ from services.router.domain.model import (
     Trigger,
 )
 from services.router.domain.queries.explain import explain
-from tests.unit.router.world import World, a_pool, a_queue, all_of, an_agent, at_once, needs, only
+from tests.unit.router.world import World, a_pool, a_queue, all_of, an_agent, at_once, only, requires
 
 SECOND = 1_000
 LONG = 10**9
@@ -108,7 +108,7 @@ def test_an_agent_picks_from_the_queue_under_the_same_conditions() -> None:
     world = World(a_pool(an_agent("a"), an_agent("b", {"french": 1})))
     world.sign_in("a", "b")
     world.tell(cmd.SetAgentState("b", AgentState.AWAY))
-    world.enqueue("i", requirements=(needs("french"),))
+    world.enqueue("i", requirements=(requires("french"),))
     assert world.ask(cmd.AssignInteraction("i", "a", picked=True)) == "SKILL_MISSING"
     assert world.ask(cmd.AssignInteraction("i", "b", picked=True)) == "AWAY"
     world.tell(cmd.SetAgentState("b", AgentState.AVAILABLE))
@@ -229,7 +229,7 @@ def test_a_command_for_an_earlier_state_is_refused() -> None:
 def test_an_explanation_shows_the_lead_of_the_chosen_agent() -> None:
     world = World(a_pool(an_agent("a", {"s": 9}), an_agent("b", {"s": 6}), queues=[a_queue(choice=Choice.SKILL_SCORE)]))
     world.sign_in("b", "a")
-    world.enqueue("i", requirements=(needs("s", 3),))
+    world.enqueue("i", requirements=(requires("s", 3),))
     said = explain(world.engine, "i")
     assert said is not None
     assert "ahead of b by skill_score" in said.summary
@@ -238,7 +238,7 @@ def test_an_explanation_shows_the_lead_of_the_chosen_agent() -> None:
 def test_an_explanation_of_a_waiting_interaction_names_the_smallest_change() -> None:
     world = World(a_pool(an_agent("a", {"french": 2}), an_agent("b")))
     world.sign_in("a", "b")
-    world.enqueue("i", requirements=(needs("french", 3),))
+    world.enqueue("i", requirements=(requires("french", 3),))
     said = explain(world.engine, "i")
     assert said is not None
     assert [(x.reason, x.detail) for x in said.excluded] == [

@@ -17,7 +17,7 @@ from services.router.domain.model import (
     Stage,
     Trigger,
 )
-from tests.unit.router.world import GATEWAY, World, a_capacity, a_pool, a_queue, all_of, an_agent, needs, only
+from tests.unit.router.world import GATEWAY, World, a_capacity, a_pool, a_queue, all_of, an_agent, only, requires
 
 LONG = 10**9
 YEAR = 366 * 86_400_000
@@ -362,7 +362,7 @@ def test_an_interaction_is_never_refused_for_its_queue() -> None:
 
 def test_requirements_of_a_reroute_take_the_place_of_its_own_and_none_keep_them() -> None:
     world = World(a_pool(queues=[a_queue(), a_queue("other")]))
-    world.enqueue("i", requirements=(needs("x"),))
-    assert only(world.tell(cmd.Reroute("i", "other")), fx.Queued).facts.requirements == (needs("x"),)
-    assert only(world.tell(cmd.Reroute("i", "", (needs("y"),))), fx.Queued).facts.requirements == (needs("y"),)
+    world.enqueue("i", requirements=(requires("x"),))
+    assert only(world.tell(cmd.Reroute("i", "other")), fx.Queued).facts.requirements == (requires("x"),)
+    assert only(world.tell(cmd.Reroute("i", "", (requires("y"),))), fx.Queued).facts.requirements == (requires("y"),)
     assert only(world.tell(cmd.Reroute("i", "", ())), fx.Queued).facts.requirements == ()

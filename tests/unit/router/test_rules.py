@@ -13,9 +13,9 @@ from tests.unit.router.world import (
     a_queue,
     all_of,
     an_agent,
-    needs,
     notices,
     only,
+    requires,
 )
 
 FOREVER = 10**9
@@ -60,7 +60,7 @@ def test_a_removed_queue_passes_its_interactions_to_the_first(world: World) -> N
 
 def test_more_capacity_or_another_skill_serves_waiting_interactions_at_once(world: World) -> None:
     """Activation and UpsertAgent are followed by offers."""
-    world.enqueue("job", requirements=(needs("persian", 5),))
+    world.enqueue("job", requirements=(requires("persian", 5),))
     assert world.offered("job") == ""
     world.tell(cmd.UpsertAgent(an_agent("a", {"persian": 7})))
     assert world.offered("job") == "a"
@@ -123,23 +123,23 @@ def test_going_away_revokes_offers_and_offers_them_to_others(world: World) -> No
 @pytest.mark.parametrize(
     ("selector", "yes"),
     [
-        (needs("persian", 5), True),
-        (needs("persian", 6), False),
-        (needs("persian", 5, Operator.EQUAL), True),
-        (needs("persian", 5, Operator.NOT_EQUAL), False),
-        (needs("french", 5, Operator.NOT_EQUAL), True),
-        (needs("persian", 5, Operator.LESS), False),
-        (needs("persian", 5, Operator.AT_MOST), True),
-        (needs("persian", 4, Operator.GREATER), True),
-        (needs("persian", 5, Operator.GREATER), False),
-        (needs("persian", 0, Operator.HAS), True),
-        (needs("city", 0, Operator.HAS), True),
-        (needs("french", 0, Operator.HAS), False),
-        (needs("city", 0, Operator.IN, texts=("qom", "tehran")), True),
-        (needs("city", 0, Operator.IN, texts=("qom",)), False),
-        (needs("city", 0, Operator.EQUAL, text="tehran"), True),
-        (needs("city", 0, Operator.NOT_EQUAL, text="tehran"), False),
-        (needs("persian", 5, Operator.UNSPECIFIED), True),
+        (requires("persian", 5), True),
+        (requires("persian", 6), False),
+        (requires("persian", 5, Operator.EQUAL), True),
+        (requires("persian", 5, Operator.NOT_EQUAL), False),
+        (requires("french", 5, Operator.NOT_EQUAL), True),
+        (requires("persian", 5, Operator.LESS), False),
+        (requires("persian", 5, Operator.AT_MOST), True),
+        (requires("persian", 4, Operator.GREATER), True),
+        (requires("persian", 5, Operator.GREATER), False),
+        (requires("persian", 0, Operator.HAS), True),
+        (requires("city", 0, Operator.HAS), True),
+        (requires("french", 0, Operator.HAS), False),
+        (requires("city", 0, Operator.IN, texts=("qom", "tehran")), True),
+        (requires("city", 0, Operator.IN, texts=("qom",)), False),
+        (requires("city", 0, Operator.EQUAL, text="tehran"), True),
+        (requires("city", 0, Operator.NOT_EQUAL, text="tehran"), False),
+        (requires("persian", 5, Operator.UNSPECIFIED), True),
     ],
 )
 def test_selectors(selector: Selector, yes: bool) -> None:

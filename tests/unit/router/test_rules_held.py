@@ -3,7 +3,7 @@
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.model import Stage
-from tests.unit.router.world import World, a_pool, a_queue, all_of, an_agent, needs, notices, only
+from tests.unit.router.world import World, a_pool, a_queue, all_of, an_agent, notices, only, requires
 
 FOREVER = 10**9
 
@@ -119,7 +119,7 @@ def test_waiting_time_adds_up_over_queues_and_holders(world: World) -> None:
 def test_rerouting_changes_queue_and_requirements(world: World) -> None:
     """A held interaction can be rerouted too: it leaves the agent."""
     world.holds("a", "i")
-    effects = world.tell(cmd.Reroute("i", "other", (needs("persian", 5),)))
+    effects = world.tell(cmd.Reroute("i", "other", (requires("persian", 5),)))
     assert only(effects, fx.Queued).facts.queue == "other"
     assert not world.offered("i")
     assert world.ask(cmd.Reroute("i", "nowhere")) == "UNKNOWN_QUEUE"
@@ -128,11 +128,11 @@ def test_rerouting_changes_queue_and_requirements(world: World) -> None:
 
 def test_rerouting_may_add_requirements(world: World) -> None:
     """They are added once, however often the command is repeated; without a queue in the command the queue stays."""
-    world.enqueue("i", requirements=(needs("persian", 5),))
-    added = (needs("senior", 1), needs("persian", 5))
+    world.enqueue("i", requirements=(requires("persian", 5),))
+    added = (requires("senior", 1), requires("persian", 5))
     for _ in range(2):
         assert world.ask(cmd.Reroute("i", added=added)) == ""
-    assert all_of(world.log, fx.Queued)[-1].facts.requirements == (needs("persian", 5), needs("senior", 1))
+    assert all_of(world.log, fx.Queued)[-1].facts.requirements == (requires("persian", 5), requires("senior", 1))
 
 
 def test_a_command_for_waiting_interactions_ignores_held_ones(world: World) -> None:

@@ -5,7 +5,7 @@ import pytest
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.model import AgentState, Choice, Operator
-from tests.unit.router.world import World, a_capacity, a_pool, a_queue, all_of, an_agent, needs, only
+from tests.unit.router.world import World, a_capacity, a_pool, a_queue, all_of, an_agent, only, requires
 
 
 def test_load_ratio_ranks_by_share_of_capacity_then_by_longest_idle() -> None:
@@ -30,7 +30,7 @@ def test_load_ratio_ranks_by_share_of_capacity_then_by_longest_idle() -> None:
 
 
 def _ranked(world: World, interaction_id: str) -> tuple[tuple[str, tuple[tuple[str, float], ...]], ...]:
-    return world.engine.core.interactions[interaction_id].decision.candidates
+    return world.engine.core.interactions[interaction_id].rationale.candidates
 
 
 def test_skill_score_prefers_the_agent_who_exceeds_the_requirements_most() -> None:
@@ -44,9 +44,9 @@ def test_skill_score_prefers_the_agent_who_exceeds_the_requirements_most() -> No
     world = World(a_pool(*agents, queues=[a_queue(choice=Choice.SKILL_SCORE)]))
     world.sign_in("G", "I", "H")
     job = (
-        needs("language", 0, Operator.EQUAL, text="french"),
-        needs("sales", 10),
-        needs("cost", 10, Operator.AT_MOST),
+        requires("language", 0, Operator.EQUAL, text="french"),
+        requires("sales", 10),
+        requires("cost", 10, Operator.AT_MOST),
     )
     world.enqueue("job", requirements=job)
     ranked = {agent: dict(measures)["skill_score"] for agent, measures in _ranked(world, "job")}
@@ -59,8 +59,8 @@ def test_a_selector_that_expires_widens_the_choice_without_any_new_event() -> No
     world = World(a_pool(an_agent("a", {"french": 3, "dynamodb": 5})))
     world.sign_in("a")
     world.engine.core.sessions["s-a"].lease_until = world.now + 3_600_000
-    needed = (needs("french", 4, expires_after_ms=30_000), needs("french", 3), needs("dynamodb", 5))
-    world.enqueue("job", requirements=needed)
+    requirements = (requires("french", 4, expires_after_ms=30_000), requires("french", 3), requires("dynamodb", 5))
+    world.enqueue("job", requirements=requirements)
     world.wait(29_999)
     assert world.offered("job") == ""
     world.wait(1)

@@ -3,19 +3,19 @@
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.model import AgentState, OfferEnd, OverflowRule, Trigger
-from tests.unit.router.world import World, a_capacity, a_pool, a_queue, all_of, an_agent, needs, notices, only
+from tests.unit.router.world import World, a_capacity, a_pool, a_queue, all_of, an_agent, notices, only, requires
 
 SECOND = 1_000
 LONG = 10**9
 
 
 def test_5_job_eleven_lands_in_the_backup_queue_with_priority_and_one_more_selector() -> None:
-    rule = OverflowRule("full", Trigger.LENGTH, 10, queue="backup", set_priority=10, requirements=(needs("x", 2),))
+    rule = OverflowRule("full", Trigger.LENGTH, 10, queue="backup", set_priority=10, requirements=(requires("x", 2),))
     world = World(a_pool(queues=[a_queue(overflow=(rule,)), a_queue("backup")]))
     for n in range(10):
-        assert not all_of(world.enqueue(f"i{n}", requirements=(needs("own"),)), fx.Overflowed)
-    moved = only(world.enqueue("i10", requirements=(needs("own"),)), fx.Overflowed).facts
-    assert (moved.queue, moved.priority, moved.requirements) == ("backup", 10, (needs("own"), needs("x", 2)))
+        assert not all_of(world.enqueue(f"i{n}", requirements=(requires("own"),)), fx.Overflowed)
+    moved = only(world.enqueue("i10", requirements=(requires("own"),)), fx.Overflowed).facts
+    assert (moved.queue, moved.priority, moved.requirements) == ("backup", 10, (requires("own"), requires("x", 2)))
 
 
 def test_5_a_wait_of_thirty_seconds_moves_to_the_fallback_queue() -> None:

@@ -257,9 +257,9 @@ def test_a_desks_transfers_and_picks_become_complete_commands() -> None:
         command = pb.RoutingCommand(command_id="k", actor_kind=types_pb2.ACTOR_KIND_AGENT)
         to_routing(request, "a", "s", "reply", command)
         heard.append(to_command(command))
-    needs = (Selector("x", Operator.AT_LEAST, 4.0),)
+    requires = (Selector("x", Operator.AT_LEAST, 4.0),)
     assert heard == [
-        cmd.TransferInteraction("a", "i", "q", "", needs, (("order", "17"),), True, command_id="k"),
+        cmd.TransferInteraction("a", "i", "q", "", requires, (("order", "17"),), True, command_id="k"),
         cmd.RecallTransfer("a", "i", command_id="k"),
         cmd.AssignInteraction("i", "a", False, True, command_id="k"),
     ]

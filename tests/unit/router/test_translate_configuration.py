@@ -103,7 +103,7 @@ def test_missing_fields_have_the_domains_defaults() -> None:
     assert (pool.lease_ms, pool.grace_ms) == (model.LEASE_MS, model.GRACE_MS)
 
 
-def test_pick_up_is_promised_by_the_sla_policies_of_a_queue_in_their_order() -> None:
+def test_pick_up_targets_come_from_the_sla_policies_of_a_queue_in_their_order() -> None:
     """Policies for any queue or for this one apply; one level in a policy means both; a policy without a pick-up target hides later ones.
 
     A policy with conditions that the router does not evaluate is ignored.

@@ -8,14 +8,14 @@ from services.router.domain import commands as cmd
 from services.router.domain.model import AgentState, CapacityProfile, ChannelCapacity
 from services.router.domain.queries import views
 from services.router.domain.queries.views import EstimateNow, QueueNow
-from tests.unit.router.world import START, World, a_capacity, a_pool, a_queue, an_agent, needs
+from tests.unit.router.world import START, World, a_capacity, a_pool, a_queue, an_agent, requires
 
 LONG = 10**9
 
 
 def a_floor() -> World:
     """Return a world with two queues. In `q` one is held, one is offered, three wait. `b` serves only `q` and is away, `c` has never signed in."""
-    queues = [a_queue("q", service_level_ms=3_000, ageing_per_minute=1.0), a_queue("p", requirements=(needs("x"),))]
+    queues = [a_queue("q", service_level_ms=3_000, ageing_per_minute=1.0), a_queue("p", requirements=(requires("x"),))]
     agents = (an_agent("a"), an_agent("b", queues=("q", "gone")), an_agent("c", queues=("p",)))
     world = World(a_pool(*agents, queues=queues, capacity=a_capacity(2), lease_ms=LONG))
     world.sign_in("a")
@@ -86,7 +86,7 @@ def test_the_reason_for_waiting_is_one_code() -> None:
         a_queue("q"),
         a_queue("d", delay_ms=1_000),
         a_queue("k", sticky_ms=60_000),
-        a_queue("s", requirements=(needs("x"),)),
+        a_queue("s", requirements=(requires("x"),)),
     ]
     world = World(a_pool(an_agent("a"), an_agent("b"), queues=queues, lease_ms=LONG))
     world.sign_in("a")
@@ -151,7 +151,7 @@ def test_the_announced_wait_is_the_whole_wait_and_is_compared_with_the_assignmen
 def test_an_agent_of_another_queue_or_without_skills_or_channels_is_not_free() -> None:
     profile = CapacityProfile("", 1, (ChannelCapacity("voice", 1), ChannelCapacity("mail", 0)), 0)
     agents = (an_agent("a", queues=("q",)), an_agent("b", {"x": 1}, queues=("s",)))
-    queues = [a_queue("q"), a_queue("s", requirements=(needs("x", 2),)), a_queue("t")]
+    queues = [a_queue("q"), a_queue("s", requirements=(requires("x", 2),)), a_queue("t")]
     world = World(a_pool(*agents, queues=queues, capacity=profile, lease_ms=LONG))
     world.sign_in("a", "b")
     methods = [views.estimate(world.engine, queue).method for queue in "qst"]

@@ -92,7 +92,12 @@ def without_leases(entries: dict[Entity, Any]) -> dict[Entity, Any]:
 def derived(core: Core) -> dict[str, Any]:
     """Return the state that is not written, because it follows from the rest."""
     interactions = {
-        interaction.id: (interaction.line.key, interaction.line.need.key, interaction.rank, interaction.wake_at)
+        interaction.id: (
+            interaction.line.key,
+            interaction.line.requirement_set.key,
+            interaction.rank,
+            interaction.wake_at,
+        )
         if interaction.line is not None
         else interaction.wake_at
         for interaction in core.interactions.values()
@@ -100,8 +105,8 @@ def derived(core: Core) -> dict[str, Any]:
     agents = {
         agent.id: (
             *(agent.load, set(agent.offers), set(agent.held), set(agent.parked)),
-            *(agent.skills, agent.kind.key, agent.cell is not None, agent.rest_at),
-            agent.place if agent.cell is not None else None,
+            *(agent.skills, agent.group.key, agent.bucket is not None, agent.rest_at),
+            agent.idle_rank if agent.bucket is not None else None,
         )
         for agent in core.agents.values()
     }
@@ -112,9 +117,10 @@ def derived(core: Core) -> dict[str, Any]:
         "teams": {team: set(members) for team, members in core.teams.items() if members},
         "turns": core.turns,
         "demand": core.watches_demand,
-        "lines": {(line.need.key, line.key): sorted(line.interactions) for line in core.lines.filled},
+        "lines": {(line.requirement_set.key, line.key): sorted(line.interactions) for line in core.lines.filled},
         "reserved": {
-            agent: {(line.need.key, line.key) for line in lines} for agent, lines in core.lines.reserved.items()
+            agent: {(line.requirement_set.key, line.key) for line in lines}
+            for agent, lines in core.lines.reserved.items()
         },
         "queues": {name: core.lines.waiting(name) for name in core.config.by_name} if core.config is not None else {},
         "wake": core.timers.next(),

@@ -25,7 +25,7 @@ START = 1_700_000_000_000
 GATEWAY = cmd.ReplyTo("gateway", 0)
 
 
-def needs(attribute: str, number: float = 1, operator: Operator = Operator.AT_LEAST, **more: Any) -> Selector:
+def requires(attribute: str, number: float = 1, operator: Operator = Operator.AT_LEAST, **more: Any) -> Selector:
     """Return a requirement."""
     return Selector(attribute, operator, number, **more)
 

@@ -1,7 +1,7 @@
 """Choose the best agent for a waiting interaction, by its queue's choice.
 
-There are two ways to the same answer. When few kinds of agents have room, the first agents of each of their cells are compared. When many kinds
-have room, the pool-wide order is walked from its front instead: the more agents could take the interaction, the sooner one is found.
+There are two ways to the same answer. When few agent groups have room, the first agents of each of their load buckets are compared. When many
+groups have room, the pool-wide order is walked from its beginning instead: the more agents could take the interaction, the sooner one is found.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -47,13 +47,13 @@ class Pick:
     """The result: an agent, or whether other interactions of the line could still be served. `parked`: what the agent parks for it."""
 
     agent: Agent | None
-    decision: fx.OfferRationale | None = None
+    rationale: fx.OfferRationale | None = None
     reason: str = ""
     parked: tuple[Interaction, ...] = ()
     only_passed_over: bool = False
 
 
-NOBODY: Final = Pick(None)
+NO_PICK: Final = Pick(None)
 _PASSED_OVER: Final = Pick(None, only_passed_over=True)
 
 
@@ -76,16 +76,20 @@ class Room:
 
 def room_for(core: Core, line: Line, interaction: Interaction, among: list[Agent] | None) -> Room:
     """Return the openings for an interaction of a queue that chooses by skill score, when no agent parks anything."""
-    need, channel = line.need, line.channel
+    requirement_set, channel = line.requirement_set, line.channel
     passed = _passed_over(core, interaction)
-    free = core.roster.having_room(need, _FEW + 1) if among is None else []
+    free = core.roster.having_room(requirement_set, _FEW + 1) if among is None else []
     if among is not None:
-        able = [a for a in among if a.cell is not None and need in a.kind.needs and a.id not in passed]
-        fits = [a for a in able if a.kind.capacity.fits(a.load, channel)]
-        keys = [_key(core, need, Choice.SKILL_SCORE, a) for a in fits]
+        able = [
+            a
+            for a in among
+            if a.bucket is not None and requirement_set in a.group.requirement_sets and a.id not in passed
+        ]
+        fits = [a for a in able if a.group.capacity.fits(a.load, channel)]
+        keys = [_key(core, requirement_set, Choice.SKILL_SCORE, a) for a in fits]
         eligible = len(keys)
     elif len(free) <= _FEW:
-        keys, eligible = _from_cells(core, line, free, passed, MOST_TOGETHER)
+        keys, eligible = _from_buckets(core, line, free, passed, MOST_TOGETHER)
     else:
         keys, eligible = _by_score(core, line, passed, MOST_TOGETHER)
     openings: list[Opening] = []
@@ -93,7 +97,7 @@ def room_for(core: Core, line: Line, interaction: Interaction, among: list[Agent
         agent = core.agents[agent_id]
         credits_ = core.sessions[agent.session_id].credits
         most = min(MOST_TOGETHER, credits_ - len(agent.offers)) if credits_ else MOST_TOGETHER
-        count = agent.kind.capacity.room(agent.load, channel, most)
+        count = agent.group.capacity.room(agent.load, channel, most)
         openings += [(measure, busy or nth > 0, since, agent_id, nth) for nth in range(count)]
     openings.sort()
     return Room(openings[:MOST_TOGETHER], eligible, bool(passed))
@@ -105,14 +109,14 @@ def together(core: Core, room: Room, mine: int, matched: int, total: float) -> P
     others = [opening for opening in room.openings if opening[4] == 0 and opening[3] != got[3]]
     ranked = [opening[:4] for opening in (got, *others[: _SHOWN - 1])]
     pick = _picked(core, Choice.SKILL_SCORE, ranked, room.eligible)
-    if not matched or pick.decision is None:
+    if not matched or pick.rationale is None:
         return pick
-    return replace(pick, reason="BEST_TOTAL_SCORE", decision=replace(pick.decision, matched=matched, total=total))
+    return replace(pick, reason="BEST_TOTAL_SCORE", rationale=replace(pick.rationale, matched=matched, total=total))
 
 
 def interrupts(core: Core, line: Line, interaction: Interaction, among: list[Agent] | None) -> bool:
     """Whether an agent could take it by parking something for it."""
-    return _softest(core, line, _passed_over(core, interaction), among) is not None
+    return _least_parked(core, line, _passed_over(core, interaction), among) is not None
 
 
 def find(core: Core, line: Line, interaction: Interaction, among: list[Agent] | None) -> Pick:
@@ -122,15 +126,15 @@ def find(core: Core, line: Line, interaction: Interaction, among: list[Agent] | 
     """
     if line.reserved_for:
         return _find_reserved(core, line, interaction)
-    need, channel, choice = line.need, line.channel, line.queue.choice
-    free = core.roster.having_room(need, _FEW + 1) if among is None else []
-    if among is None and not free and not core.roster.interruptible(need):
-        return NOBODY
+    requirement_set, channel, choice = line.requirement_set, line.channel, line.queue.choice
+    free = core.roster.having_room(requirement_set, _FEW + 1) if among is None else []
+    if among is None and not free and not core.roster.interruptible(requirement_set):
+        return NO_PICK
     passed = _passed_over(core, interaction)
     if among is not None:
-        able = [a for a in among if a.cell is not None and need in a.kind.needs]
-        fits = [a for a in able if a.kind.capacity.fits(a.load, channel)]
-        keys = [_key(core, need, choice, a) for a in fits if a.id not in passed]
+        able = [a for a in among if a.bucket is not None and requirement_set in a.group.requirement_sets]
+        fits = [a for a in able if a.group.capacity.fits(a.load, channel)]
+        keys = [_key(core, requirement_set, choice, a) for a in fits if a.id not in passed]
         eligible = len(keys)
     else:
         keys, eligible = _candidates(core, line, free, passed)
@@ -138,46 +142,46 @@ def find(core: Core, line: Line, interaction: Interaction, among: list[Agent] | 
         return _picked(core, choice, nsmallest(_SHOWN, keys), eligible)
     if keys:
         return _kept_free(passed)
-    interruptible = _softest(core, line, passed, among)
+    interruptible = _least_parked(core, line, passed, among)
     if interruptible is not None:
         if line.queue.keep_free and not _more_than(core, line, passed, line.queue.keep_free):
             return _kept_free(passed)
         return _interrupting(core, *interruptible)
-    return _PASSED_OVER if any(_could(core, need, channel, agent_id) for agent_id in passed) else NOBODY
+    return _PASSED_OVER if any(_could(core, requirement_set, channel, agent_id) for agent_id in passed) else NO_PICK
 
 
 def _kept_free(passed: frozenset[str]) -> Pick:
     """Return the pick when all agents who could take it are kept free.
 
-    An agent who was passed over for this one may be one of those who could take the next in the line.
+    An agent who was passed over for this interaction may be able to take the next one in the line.
     """
-    return _PASSED_OVER if passed else NOBODY
+    return _PASSED_OVER if passed else NO_PICK
 
 
 def consider(core: Core, line: Line, interaction: Interaction, agent: Agent) -> Pick:
-    """Do what `find` does when only this agent, whose kind meets the line's need, could take it."""
-    if _anybody_passed(interaction) and core.passes_over(interaction, agent):
-        return _PASSED_OVER if _could(core, line.need, line.channel, agent.profile.agent_id) else NOBODY
-    if agent.kind.capacity.fits(agent.load, line.channel):
-        key = _key(core, line.need, line.queue.choice, agent)
+    """Do what `find` does when only this agent, whose group meets the line's requirements, could take it."""
+    if _may_pass_over(interaction) and core.passes_over(interaction, agent):
+        return _PASSED_OVER if _could(core, line.requirement_set, line.channel, agent.profile.agent_id) else NO_PICK
+    if agent.group.capacity.fits(agent.load, line.channel):
+        key = _key(core, line.requirement_set, line.queue.choice, agent)
         return _picked(core, line.queue.choice, [key], 1)
     parked = plan(core, agent, line.channel)
-    return NOBODY if parked is None else _interrupting(core, agent, parked)
+    return NO_PICK if parked is None else _interrupting(core, agent, parked)
 
 
 def _interrupting(core: Core, agent: Agent, parked: list[Interaction]) -> Pick:
-    decision = fx.OfferRationale(
+    rationale = fx.OfferRationale(
         core.now, 1, len(core.agents), ((agent.profile.agent_id, (("parked", float(len(parked))),)),)
     )
-    return Pick(agent, decision, "INTERRUPTS", tuple(parked))
+    return Pick(agent, rationale, "INTERRUPTS", tuple(parked))
 
 
-def _anybody_passed(interaction: Interaction) -> bool:
+def _may_pass_over(interaction: Interaction) -> bool:
     return bool(interaction.declined or interaction.offers or interaction.agent_id or interaction.transferring_agent[0])
 
 
 def _passed_over(core: Core, interaction: Interaction) -> frozenset[str]:
-    if not _anybody_passed(interaction):
+    if not _may_pass_over(interaction):
         return frozenset()
     asked = (*interaction.declined, *interaction.offers, interaction.agent_id, interaction.transferring_agent[0])
     known = (core.agents.get(agent_id) for agent_id in asked)
@@ -186,40 +190,40 @@ def _passed_over(core: Core, interaction: Interaction) -> frozenset[str]:
     )
 
 
-def _could(core: Core, need: RequirementSet, channel: str, agent_id: str) -> bool:
+def _could(core: Core, requirement_set: RequirementSet, channel: str, agent_id: str) -> bool:
     """Whether an agent who was passed over could take other interactions of the line."""
     agent = core.agents[agent_id]
-    if agent.cell is None or need not in agent.kind.needs:
+    if agent.bucket is None or requirement_set not in agent.group.requirement_sets:
         return False
-    return agent.kind.capacity.fits(agent.load, channel) or plan(core, agent, channel) is not None
+    return agent.group.capacity.fits(agent.load, channel) or plan(core, agent, channel) is not None
 
 
 def _find_reserved(core: Core, line: Line, interaction: Interaction) -> Pick:
     agent = core.agents.get(line.reserved_for)
-    if agent is None or agent.cell is None or core.passes_over(interaction, agent):
-        return _PASSED_OVER if agent is not None and agent.cell is not None else NOBODY
+    if agent is None or agent.bucket is None or core.passes_over(interaction, agent):
+        return _PASSED_OVER if agent is not None and agent.bucket is not None else NO_PICK
     parked: list[Interaction] = []
-    if not agent.kind.capacity.fits(agent.load, line.channel):
+    if not agent.group.capacity.fits(agent.load, line.channel):
         found = plan(core, agent, line.channel)
         if found is None:
-            return NOBODY
+            return NO_PICK
         parked = found
     idle = float(core.now - agent.ranked_since)
-    decision = fx.OfferRationale(core.now, 1, 1, ((agent.profile.agent_id, (("idle_ms", idle),)),))
+    rationale = fx.OfferRationale(core.now, 1, 1, ((agent.profile.agent_id, (("idle_ms", idle),)),))
     preferred = "PREFERRED_AGENT" if interaction.facts.preferred_agent == agent.profile.agent_id else "LAST_AGENT"
-    return Pick(agent, decision, "TRANSFERRED_TO_AGENT" if line.forced else preferred, tuple(parked))
+    return Pick(agent, rationale, "TRANSFERRED_TO_AGENT" if line.forced else preferred, tuple(parked))
 
 
 # Agents with room
 
 
 def _candidates(core: Core, line: Line, free: list[AgentGroup], passed: frozenset[str]) -> tuple[list[Key], int]:
-    """Return the best few agents by the queue's choice, and how many could take it: exact when few kinds have room, else a lower bound."""
-    need, channel, choice = line.need, line.channel, line.queue.choice
+    """Return the best few agents by the queue's choice, and how many could take it: exact when few agent groups have room, else a lower bound."""
+    requirement_set, channel, choice = line.requirement_set, line.channel, line.queue.choice
     if len(free) <= _FEW:
-        ready = sum(len(cell.members) for _, cell in fitting(free, channel)) if choice is Choice.ROUND_ROBIN else 0
+        ready = sum(len(bucket.members) for _, bucket in fitting(free, channel)) if choice is Choice.ROUND_ROBIN else 0
         if ready <= _FEW:
-            return _from_cells(core, line, free, passed, _SHOWN if len(free) <= _SHOWN else 1)
+            return _from_buckets(core, line, free, passed, _SHOWN if len(free) <= _SHOWN else 1)
     if choice is Choice.SKILL_SCORE:
         return _by_score(core, line, passed, 1)
     order, most = core.roster.by_idle(), _SHOWN_OF_MANY
@@ -229,80 +233,91 @@ def _candidates(core: Core, line: Line, free: list[AgentGroup], passed: frozense
         order = core.roster.by_turn()
     elif choice is Choice.ADAPTIVE:
         most = _FEW
-    found = first_fitting(order, need, channel, passed, most)
-    return [_key(core, need, choice, agent) for agent in found], max(len(found), len(free) if found else 0)
+    found = first_fitting(order, requirement_set, channel, passed, most)
+    return [_key(core, requirement_set, choice, agent) for agent in found], max(len(found), len(free) if found else 0)
 
 
-def _from_cells(
-    core: Core, line: Line, kinds: Collection[AgentGroup], passed: frozenset[str], shown: int
+def _from_buckets(
+    core: Core, line: Line, groups: Collection[AgentGroup], passed: frozenset[str], shown: int
 ) -> tuple[list[Key], int]:
-    """Return the first `shown` agents of each cell, and how many agents there are in all."""
-    need, channel, choice, agents = line.need, line.channel, line.queue.choice, core.agents
+    """Return the first `shown` agents of each load bucket, and how many agents there are in all."""
+    requirement_set, channel, choice, agents = line.requirement_set, line.channel, line.queue.choice, core.agents
     measured = choice not in (Choice.LONGEST_IDLE, Choice.UNSPECIFIED)
     keys: list[Key] = []
     eligible = 0
-    for kind in kinds:
-        capacity = kind.capacity
-        for cell in kind.buckets.values():
-            if not capacity.fits(cell.load, channel):
+    for group in groups:
+        capacity = group.capacity
+        for bucket in group.buckets.values():
+            if not capacity.fits(bucket.load, channel):
                 continue
-            members = cell.members
+            members = bucket.members
             if passed:
-                members = [place for place in members if place[1] not in passed]
+                members = [idle_rank for idle_rank in members if idle_rank[1] not in passed]
             eligible += len(members)
             if choice is Choice.ROUND_ROBIN:
-                keys += [_key(core, need, choice, agents[agent_id]) for _, agent_id in members]
+                keys += [_key(core, requirement_set, choice, agents[agent_id]) for _, agent_id in members]
                 continue
-            measure = _measure(core, need, choice, kind, cell) if measured else 0.0
-            busy = cell.busy and choice is not Choice.LOAD_RATIO
+            measure = _measure(core, requirement_set, choice, group, bucket) if measured else 0.0
+            busy = bucket.busy and choice is not Choice.LOAD_RATIO
             keys += [(measure, busy, since, agent_id) for since, agent_id in members[:shown]]
     return keys, eligible
 
 
 def _by_score(core: Core, line: Line, passed: frozenset[str], most: int) -> tuple[list[Key], int]:
-    """Return agents of kinds in falling score, until there are `most`, and a lower bound of how many could take it."""
-    need, channel = line.need, line.channel
+    """Return agents of groups in falling score, until there are `most`, and a lower bound of how many could take it."""
+    requirement_set, channel = line.requirement_set, line.channel
     found = list[Key]()
-    for _, group in need.by_score():
-        if len(group) <= _FEW:
-            able = [kind for kind in group if kind.free]
-            found += _from_cells(core, line, able, passed, max(most, _SHOWN if len(able) <= _SHOWN else 1))[0]
+    for _, equal in requirement_set.by_score():
+        if len(equal) <= _FEW:
+            able = [group for group in equal if group.free]
+            found += _from_buckets(core, line, able, passed, max(most, _SHOWN if len(able) <= _SHOWN else 1))[0]
         else:
-            walked = first_fitting(core.roster.by_idle(), need, channel, passed, max(most, _SHOWN_OF_MANY), group)
-            found += [_key(core, need, Choice.SKILL_SCORE, agent) for agent in walked]
+            walked = first_fitting(
+                core.roster.by_idle(), requirement_set, channel, passed, max(most, _SHOWN_OF_MANY), equal
+            )
+            found += [_key(core, requirement_set, Choice.SKILL_SCORE, agent) for agent in walked]
         if len(found) >= most:
             break
     return found, max(len(found), _FEW) if found else 0
 
 
-def _measure(core: Core, need: RequirementSet, choice: Choice, kind: AgentGroup, cell: LoadBucket) -> float:
+def _measure(
+    core: Core, requirement_set: RequirementSet, choice: Choice, group: AgentGroup, bucket: LoadBucket
+) -> float:
     match choice:
         case Choice.LOAD_RATIO:
-            return cell.ratio
+            return bucket.ratio
         case Choice.SKILL_SCORE:
-            return -need.score_of(kind)
+            return -requirement_set.score_of(group)
         case Choice.ADAPTIVE:
-            return _demand(core, need, kind)
+            return _demand(core, requirement_set, group)
         case _:
             return 0.0
 
 
-def _key(core: Core, need: RequirementSet, choice: Choice, agent: Agent) -> Key:
+def _key(core: Core, requirement_set: RequirementSet, choice: Choice, agent: Agent) -> Key:
     if choice is Choice.ROUND_ROBIN:
         return (float(agent.turn), False, 0, agent.profile.agent_id)
-    cell: LoadBucket = agent.cell
-    busy = cell.busy and choice is not Choice.LOAD_RATIO
-    return (_measure(core, need, choice, agent.kind, cell), busy, agent.ranked_since, agent.profile.agent_id)
+    bucket: LoadBucket = agent.bucket
+    busy = bucket.busy and choice is not Choice.LOAD_RATIO
+    return (
+        _measure(core, requirement_set, choice, agent.group, bucket),
+        busy,
+        agent.ranked_since,
+        agent.profile.agent_id,
+    )
 
 
-def _demand(core: Core, need: RequirementSet, kind: AgentGroup) -> float:
+def _demand(core: Core, requirement_set: RequirementSet, group: AgentGroup) -> float:
     """Return the recent demand on the other queues of an agent."""
     assert core.config is not None
-    if kind.able is None:
-        queues = [queue for queue in core.config.queues if kind.serves(queue.name, queue.requirements)]
-        kind.able = tuple(queue.name for queue in queues)
+    if group.able is None:
+        queues = [queue for queue in core.config.queues if group.serves(queue.name, queue.requirements)]
+        group.able = tuple(queue.name for queue in queues)
     known = core.histories
-    return sum(known[name].demand(core.now) for name in kind.able if name != need.queue.name and name in known)
+    return sum(
+        known[name].demand(core.now) for name in group.able if name != requirement_set.queue.name and name in known
+    )
 
 
 def _picked(core: Core, choice: Choice, ranked: list[Key], eligible: int) -> Pick:
@@ -318,56 +333,60 @@ def _picked(core: Core, choice: Choice, ranked: list[Key], eligible: int) -> Pic
 # Agents who would have to park something
 
 
-def _soft_places(
+def _interruptible_ranks(
     core: Core, line: Line, passed: frozenset[str], among: list[Agent] | None
 ) -> Iterator[tuple[AgentGroup, Iterable[IdleRank]]]:
-    need = line.need
+    requirement_set = line.requirement_set
     if among is not None:
         for agent in among:
-            if agent.cell is not None and need in agent.kind.needs and agent.profile.agent_id not in passed:
-                yield agent.kind, (agent.place,)
+            if (
+                agent.bucket is not None
+                and requirement_set in agent.group.requirement_sets
+                and agent.profile.agent_id not in passed
+            ):
+                yield agent.group, (agent.idle_rank,)
         return
-    for kind in core.roster.interruptible(need):
-        if kind.capacity.interrupts(line.channel):
-            for cell in kind.buckets.values():
-                if cell.interruptible:
-                    yield kind, (place for place in cell.members if place[1] not in passed)
+    for group in core.roster.interruptible(requirement_set):
+        if group.capacity.interrupts(line.channel):
+            for bucket in group.buckets.values():
+                if bucket.interruptible:
+                    yield group, (idle_rank for idle_rank in bucket.members if idle_rank[1] not in passed)
 
 
-def _softest(
+def _least_parked(
     core: Core, line: Line, passed: frozenset[str], among: list[Agent] | None
 ) -> tuple[Agent, list[Interaction]] | None:
     """Return the agent who would park least, and among equals is idle longest, with what they would park."""
     best: tuple[int, int, str] | None = None
-    for _, places in _soft_places(core, line, passed, among):
-        for since, agent_id in places:
+    for _, idle_ranks in _interruptible_ranks(core, line, passed, among):
+        for since, agent_id in idle_ranks:
             parked = plan(core, core.agents[agent_id], line.channel)
             if parked is not None:
                 key = (len(parked), since, agent_id)
                 best = key if best is None else min(best, key)
                 if len(parked) == 1:
-                    break  # members of a cell are ordered by idle time: no later one is better
+                    break  # members of a bucket are ordered by idle time: no later one is better
     if best is None:
         return None
     agent = core.agents[best[2]]
     return agent, plan(core, agent, line.channel) or []
 
 
-# Protection of more urgent kinds
+# Agents kept free for more urgent queues
 
 
 def _more_than(core: Core, line: Line, passed: frozenset[str], count: int) -> bool:
     """Whether more than `count` agents could take it."""
-    need, channel, found = line.need, line.channel, 0
-    free = core.roster.having_room(need, len(need.kinds))
-    for kind in dict.fromkeys((*free, *core.roster.interruptible(need))):
-        for cell in kind.buckets.values():
-            if kind.capacity.fits(cell.load, channel):
-                found += sum(1 for _, agent_id in cell.members if agent_id not in passed)
-            elif cell.interruptible:
+    requirement_set, channel, found = line.requirement_set, line.channel, 0
+    free = core.roster.having_room(requirement_set, len(requirement_set.groups))
+    for group in dict.fromkeys((*free, *core.roster.interruptible(requirement_set))):
+        for bucket in group.buckets.values():
+            if group.capacity.fits(bucket.load, channel):
+                found += sum(1 for _, agent_id in bucket.members if agent_id not in passed)
+            elif bucket.interruptible:
                 found += sum(
                     1
-                    for _, agent_id in cell.members
+                    for _, agent_id in bucket.members
                     if agent_id not in passed and plan(core, core.agents[agent_id], channel) is not None
                 )
             if found > count:

@@ -1,6 +1,6 @@
 """The matching loop: called after every command and timer, with the waiting lines that changed and the agents that gained capacity.
 
-Before the change, no interaction waited that could have been served. So only two kinds of lines need a look: lines that changed (`stirred`),
+Before the change, no interaction waited that could have been served. Only two sets of lines must be checked: lines that changed (`stirred`),
 and lines that a freed agent can serve; for the latter, only the freed agents can take the head. The heads of these lines are taken in order
 of urgency over all lines. Each head is offered to the best agent of the pool, not to the agent who happened to become free. Interactions of
 queues that choose by skill score are matched as a batch.
@@ -62,7 +62,7 @@ class _Heads:
         heappush(self._heap, head)
 
     def moved_up(self, line: Line, by: int) -> None:
-        """Move a head forward: `by` interactions before its place have left the line, so the same interaction is nearer to the front."""
+        """Move a head forward: `by` interactions before its place have left the line, so the same interaction is nearer to the head."""
         if line in self._at:
             self.add(line, self._at.pop(line)[2] - by)
 
@@ -99,7 +99,7 @@ def _matchable(line: Line) -> bool:
 
 def _several(core: Core, line: Line) -> bool:
     """Whether more than one interaction of a line can be matched now."""
-    return len(line.ranks) > 1 and _matchable(line) and bool(core.roster.having_room(line.need, 1))
+    return len(line.ranks) > 1 and _matchable(line) and bool(core.roster.having_room(line.requirement_set, 1))
 
 
 def _serve(core: Core, agent: Agent) -> None:
@@ -121,8 +121,8 @@ def _serve(core: Core, agent: Agent) -> None:
         index = passed.get(line, 0)
         interaction = line.at(index)
         pick = consider(core, line, interaction, agent)
-        if pick.agent is not None and pick.decision is not None:
-            offer(core, interaction, agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
+        if pick.agent is not None and pick.rationale is not None:
+            offer(core, interaction, agent, pick.reason, pick.rationale, line.queue.offer_ms, pick.parked)
         else:
             passed[line] = index + 1 if pick.only_passed_over else len(line.ranks)
 
@@ -136,16 +136,16 @@ def _most_urgent(core: Core, agent: Agent, passed: Mapping[Line, int]) -> Line |
     best: tuple[int, int, int, str] | None = None
     found: Line | None = None
     could: dict[str, bool] = {}
-    kind: AgentGroup = agent.kind
-    for channel, front in core.lines.queue_heads(kind):
+    group: AgentGroup = agent.group
+    for channel, heads in core.lines.queue_heads(group):
         fits = could.get(channel)
         if fits is None:
             fits = could[channel] = _could_take(agent, channel)
         if not fits:
             continue
-        for first in front:
-            line = first[4]
-            if line.need not in kind.needs:
+        for entry in heads:
+            line = entry[4]
+            if line.requirement_set not in group.requirement_sets:
                 continue
             index = passed.get(line, 0) if passed else 0
             if index < len(line.ranks):
@@ -154,7 +154,7 @@ def _most_urgent(core: Core, agent: Agent, passed: Mapping[Line, int]) -> Line |
                 if best is None or head < best:
                     best, found = head, line
             if not index:
-                break  # lines behind this one in the front are served later
+                break  # lines behind this one are served later
     return found
 
 
@@ -164,8 +164,8 @@ def _offer_line(core: Core, line: Line) -> None:
     while index < len(line.ranks):
         interaction = line.at(index)
         pick = find(core, line, interaction, None)
-        if pick.agent is not None and pick.decision is not None:
-            offer(core, interaction, pick.agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
+        if pick.agent is not None and pick.rationale is not None:
+            offer(core, interaction, pick.agent, pick.reason, pick.rationale, line.queue.offer_ms, pick.parked)
         elif pick.only_passed_over:
             index += 1
         else:
@@ -182,7 +182,7 @@ def _match(core: Core) -> None:
     heads, batch = _Heads(core.now, (*wide, *narrow)), Batch()
     while (head := heads.pop()) is not None or batch.entries:
         if head is None:
-            batch = _give(core, batch, heads, wide)
+            batch = _offer_batch(core, batch, heads, wide)
             continue
         line, index = head
         among = None
@@ -203,15 +203,15 @@ def _match(core: Core) -> None:
                     heads.add(line, index + 1)
                 continue
         pick = find(core, line, interaction, among)
-        if pick.agent is None or pick.decision is None:
+        if pick.agent is None or pick.rationale is None:
             if pick.only_passed_over:
                 heads.add(line, index + 1)
         elif batch.entries:
             # Its turn comes after those before it, and it takes what they leave.
             heads.add(line, index)
-            batch = _give(core, batch, heads, wide)
+            batch = _offer_batch(core, batch, heads, wide)
         else:
-            offer(core, interaction, pick.agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
+            offer(core, interaction, pick.agent, pick.reason, pick.rationale, line.queue.offer_ms, pick.parked)
             if interaction.line is not None:
                 wide.add(interaction.line)
                 heads.add(interaction.line)
@@ -219,15 +219,15 @@ def _match(core: Core) -> None:
     core.stirred.clear()
 
 
-def _give(core: Core, batch: Batch, heads: _Heads, wide: set[Line]) -> Batch:
+def _offer_batch(core: Core, batch: Batch, heads: _Heads, wide: set[Line]) -> Batch:
     """Offer the matched interactions, in the order of service, and return an empty batch."""
-    given = batch.matched()
-    total = -sum(entry.room.openings[mine][0] for entry, mine in zip(batch.entries, given, strict=True))
-    for entry, mine in zip(batch.entries, given, strict=True):
-        pick = together(core, entry.room, mine, len(given) - 1, round(total, 9))
+    chosen = batch.matched()
+    total = -sum(entry.room.openings[mine][0] for entry, mine in zip(batch.entries, chosen, strict=True))
+    for entry, mine in zip(batch.entries, chosen, strict=True):
+        pick = together(core, entry.room, mine, len(chosen) - 1, round(total, 9))
         assert pick.agent is not None
-        assert pick.decision is not None
-        offer(core, entry.interaction, pick.agent, pick.reason, pick.decision, entry.line.queue.offer_ms, ())
+        assert pick.rationale is not None
+        offer(core, entry.interaction, pick.agent, pick.reason, pick.rationale, entry.line.queue.offer_ms, ())
         if entry.interaction.line is not None:
             wide.add(entry.interaction.line)
             heads.add(entry.interaction.line)
@@ -237,18 +237,18 @@ def _give(core: Core, batch: Batch, heads: _Heads, wide: set[Line]) -> Batch:
 
 
 def _has_room(agent: Agent) -> bool:
-    cell: LoadBucket | None = agent.cell
-    return cell is not None and (cell.room or cell.interruptible)
+    bucket: LoadBucket | None = agent.bucket
+    return bucket is not None and (bucket.room or bucket.interruptible)
 
 
 def _could_take(agent: Agent, channel: str) -> bool:
     """Whether an agent is ready and has room for a channel, or can make room by parking something."""
-    cell: LoadBucket | None = agent.cell
-    if cell is None:
+    bucket: LoadBucket | None = agent.bucket
+    if bucket is None:
         return False
-    kind: AgentGroup = agent.kind
-    fits = kind.capacity.fits(agent.load, channel)
-    return fits or (cell.interruptible and bool(kind.capacity.interrupts(channel)))
+    group: AgentGroup = agent.group
+    fits = group.capacity.fits(agent.load, channel)
+    return fits or (bucket.interruptible and bool(group.capacity.interrupts(channel)))
 
 
 def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Line, list[Agent]]:
@@ -261,13 +261,13 @@ def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Lin
         for line in core.lines.reserved.get(agent.profile.agent_id, ()):
             if not line.asleep:
                 wide.add(line)
-        kind: AgentGroup = agent.kind
-        for channel, front in core.lines.queue_heads(kind):
+        group: AgentGroup = agent.group
+        for channel, heads in core.lines.queue_heads(group):
             if not _could_take(agent, channel):
                 continue
-            for first in front:
-                line = first[4]
-                if line in wide or line.need not in kind.needs:
+            for entry in heads:
+                line = entry[4]
+                if line in wide or line.requirement_set not in group.requirement_sets:
                     continue
                 if line.queue.keep_free:
                     wide.add(line)

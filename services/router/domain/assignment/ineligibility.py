@@ -41,7 +41,7 @@ def ineligibility(
     """Yield every reason why this agent cannot take this interaction now."""
     yield from of_the_time(core, interaction, queue)
     others = served_too(queue.rings, core.now - interaction.enqueued_at)
-    if not interaction.handed_on and not agent.kind.works_for(queue.name, others):
+    if not interaction.handed_on and not agent.group.serves_queue(queue.name, others):
         yield IneligibilityReason("QUEUE_NOT_SERVED", queue.name)
     for selector in requirements_now(queue, interaction, core.now):
         if not meets(selector, agent.skills):
@@ -58,10 +58,10 @@ def ineligibility(
         )
     if agent.id in interaction.offers:
         yield IneligibilityReason("ALREADY_OFFERED")
-    if core.gives(interaction, agent):
+    if core.is_transferring(interaction, agent):
         yield IneligibilityReason("GIVER")
     yield from _of_presence(core, agent)
-    refusal = agent.kind.capacity.refusal(agent.load, interaction.facts.channel)
+    refusal = agent.group.capacity.refusal(agent.load, interaction.facts.channel)
     if refusal and plan(core, agent, interaction.facts.channel) is None:
         yield IneligibilityReason(refusal, interaction.facts.channel)
 
@@ -76,7 +76,7 @@ def _of_presence(core: Core, agent: Agent) -> Iterator[IneligibilityReason]:
         yield IneligibilityReason("CONNECTION_LOST")
     elif session.credits and len(agent.offers) >= session.credits:
         yield IneligibilityReason("NO_CREDITS", f"{session.credits}")
-    if occupancy.rests(agent, agent.kind.capacity.profile, core.now):
+    if occupancy.rests(agent, agent.group.capacity.profile, core.now):
         yield IneligibilityReason("RESTING")
     if agent.parked:
         yield IneligibilityReason("HAS_PARKED_WORK")

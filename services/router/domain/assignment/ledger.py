@@ -18,7 +18,7 @@ def offer(
     interaction: Interaction,
     agent: Agent,
     reason: str,
-    decision: fx.OfferRationale,
+    rationale: fx.OfferRationale,
     offer_ms: int,
     parked: Iterable[Interaction],
 ) -> None:
@@ -31,14 +31,14 @@ def offer(
         f"{interaction.facts.interaction_id}.{epoch}", agent.profile.agent_id, core.now, core.now + offer_ms, reason
     )
     interaction.offers[agent.profile.agent_id] = made
-    interaction.decision = decision
+    interaction.rationale = rationale
     agent.offers[interaction.facts.interaction_id] = None
     core.charge(agent, interaction.facts.channel, 1)
     if core.roster.rotates:
         core.turns += 1
         agent.turn = core.turns
         core.dirty["a", agent.profile.agent_id] = None
-    core.stand(agent)
+    core.update_rank(agent)
     core.timers.arm(made.expires_at, Timer.OFFER, made.offer_id)
     core.effects.append(
         fx.Offered(
@@ -48,8 +48,8 @@ def offer(
             agent.profile.agent_id,
             made.offer_id,
             made.expires_at,
-            decision.eligible,
-            decision.considered,
+            rationale.eligible,
+            rationale.considered,
         )
     )
     core.tell(agent, offer_notice(interaction, made))
@@ -66,7 +66,7 @@ def end_offer(core: Core, interaction: Interaction, agent_id: str, end: OfferEnd
     if end is not OfferEnd.DECLINED:
         core.tell(agent, fx.RevokedNotice(ended.offer_id, reason))
     resume(core, agent)
-    core.stand(agent, freed=True)
+    core.update_rank(agent, freed=True)
     return agent
 
 
@@ -128,7 +128,7 @@ def hold(
     core.dirty["a", agent.profile.agent_id] = None
     # A desk with few credits can show the next offer now, and an assignment may be interrupted where an offer may not.
     shows_more = bool(offer_id) and core.sessions[agent.session_id].credits > 0
-    core.stand(agent, freed=shows_more or agent.kind.capacity.interrupting)
+    core.update_rank(agent, freed=shows_more or agent.group.capacity.interrupting)
     epoch = core.event_number(interaction, reason)
     core.effects.append(
         fx.Assigned(
@@ -174,7 +174,7 @@ def release(core: Core, interaction: Interaction, reason: str) -> Agent:
     core.dirty["a", agent.profile.agent_id] = None
     core.tell(agent, fx.EndedNotice(interaction.facts.interaction_id, reason))
     resume(core, agent)
-    core.stand(agent, freed=True)
+    core.update_rank(agent, freed=True)
     return agent
 
 
@@ -185,10 +185,10 @@ def drop(core: Core, interaction: Interaction) -> None:
     core.dirty["i", interaction.facts.interaction_id] = None
 
 
-def offer_notice(interaction: Interaction, agent_state: Offer) -> fx.OfferNotice:
+def offer_notice(interaction: Interaction, open_offer: Offer) -> fx.OfferNotice:
     """Return the notice of an offer as the agent's desk sees it."""
     return fx.OfferNotice(
-        interaction.facts, agent_state.offer_id, agent_state.expires_at, agent_state.offered_at, agent_state.reason
+        interaction.facts, open_offer.offer_id, open_offer.expires_at, open_offer.offered_at, open_offer.reason
     )
 
 

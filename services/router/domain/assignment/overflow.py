@@ -28,7 +28,7 @@ def ask(core: Core) -> None:
     if not waiting:
         core.asking.clear()
         return
-    interaction = min(waiting, key=lambda w: w.line.urgency(w.line.index(w), core.now))
+    interaction = min(waiting, key=lambda each: each.line.urgency(each.line.index(each), core.now))
     del core.asking[interaction.id]
     queue = core.queue_of(interaction)
     assert queue is not None  # an interaction in a line has a queue

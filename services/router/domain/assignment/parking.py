@@ -12,14 +12,16 @@ from services.router.domain.pool.state import Agent, Interaction
 
 def plan(core: Core, agent: Agent, channel: str) -> list[Interaction] | None:
     """Return what an agent would have to park for one interaction of a channel, newest first; None when parking makes no room."""
-    capacity = agent.kind.capacity
+    capacity = agent.group.capacity
     may = capacity.interrupts(channel)
     if not may:
         return None
     held = [core.interactions[i] for i in agent.held]
-    interruptible = [w for w in held if w.stage is Stage.ASSIGNED and not w.parked and w.facts.channel in may]
+    interruptible = [
+        each for each in held if each.stage is Stage.ASSIGNED and not each.parked and each.facts.channel in may
+    ]
     load, chosen = agent.load, []
-    for interaction in sorted(interruptible, key=lambda w: (w.assigned_at, w.id), reverse=True):
+    for interaction in sorted(interruptible, key=lambda each: (each.assigned_at, each.id), reverse=True):
         load = plus(load, interaction.facts.channel, -1)
         chosen.append(interaction)
         if capacity.fits(load, channel):
@@ -42,8 +44,10 @@ def resume(core: Core, agent: Agent) -> None:
     """Resume the agent's parked interactions that fit again, oldest first. An agent who is leaving resumes nothing."""
     if agent.state is AgentState.OFFLINE:
         return
-    for interaction in sorted((core.interactions[i] for i in agent.parked), key=lambda w: (w.assigned_at, w.id)):
-        if not agent.kind.capacity.fits(agent.load, interaction.facts.channel):
+    for interaction in sorted(
+        (core.interactions[i] for i in agent.parked), key=lambda each: (each.assigned_at, each.id)
+    ):
+        if not agent.group.capacity.fits(agent.load, interaction.facts.channel):
             continue
         interaction.parked = False
         del agent.parked[interaction.id]

@@ -4,7 +4,7 @@ from services.router.domain import effects as fx
 from services.router.domain.model import Operator, QueueConfig, Selector, Stage, Trigger
 from services.router.domain.pool.capacity import EMPTY
 from services.router.domain.pool.core import Core
-from services.router.domain.pool.eligibility import needed, served_too
+from services.router.domain.pool.eligibility import requirements_at, served_too
 from services.router.domain.pool.state import Agent, Interaction
 from services.router.domain.pool.timers import Timer
 
@@ -21,8 +21,8 @@ def requirements_now(queue: QueueConfig, interaction: Interaction, now: int) -> 
 
 def _without_preference(queue: QueueConfig, interaction: Interaction, now: int) -> tuple[Selector, ...]:
     own = interaction.facts.requirements
-    wanted = queue.requirements + own if own else queue.requirements
-    return needed(wanted, queue.rings, now - interaction.enqueued_at)
+    required = queue.requirements + own if own else queue.requirements
+    return requirements_at(required, queue.rings, now - interaction.enqueued_at)
 
 
 def due_at(queue: QueueConfig, interaction: Interaction) -> int:
@@ -65,11 +65,15 @@ def place(core: Core, interaction: Interaction) -> None:
     age = now - interaction.enqueued_at
     change = 0
     if not interaction.handed_on:
-        need, change = core.lines.relaxation_schedule(queue, facts.requirements).at(age, core.lines, core.roster)
+        requirement_set, change = core.lines.relaxation_schedule(queue, facts.requirements).at(
+            age, core.lines, core.roster
+        )
     if interaction.handed_on or interaction.team_until:
-        # Computed last: a new need may remove another one in which nothing waits yet.
+        # Computed last: a new requirement set may remove another one in which nothing waits yet.
         others = () if interaction.handed_on else served_too(queue.rings, age)
-        need = core.lines.need((queue.name, requirements_now(queue, interaction, now), others), queue, core.roster)
+        requirement_set = core.lines.requirement_set(
+            (queue.name, requirements_now(queue, interaction, now), others), queue, core.roster
+        )
     asleep = due_at(queue, interaction) > now
     if interaction.unasked and matched_at(queue, interaction) <= now:
         interaction.unasked = False
@@ -77,7 +81,7 @@ def place(core: Core, interaction: Interaction) -> None:
         core.dirty["i", facts.interaction_id] = None
     line = core.lines.add(
         interaction,
-        need,
+        requirement_set,
         (facts.channel, interaction.reserved_for, interaction.handed_on, len(interaction.offers), asleep),
     )
     if not asleep:
@@ -125,17 +129,17 @@ def _waits_for(core: Core, queue: QueueConfig, interaction: Interaction, agent: 
     """Whether it makes sense to wait for an agent: they have a session, though they may be busy, and would be asked."""
     if (
         not core.at_desk(agent)
-        or agent.kind is None
+        or agent.group is None
         or core.declines(interaction, agent)
-        or core.gives(interaction, agent)
+        or core.is_transferring(interaction, agent)
     ):
         return False
-    if not agent.kind.capacity.fits(EMPTY, interaction.facts.channel):
+    if not agent.group.capacity.fits(EMPTY, interaction.facts.channel):
         return False
     if not asks_skills:
         return True
     others = served_too(queue.rings, core.now - interaction.enqueued_at)
-    return bool(agent.kind.serves(queue.name, _without_preference(queue, interaction, core.now), others))
+    return bool(agent.group.serves(queue.name, _without_preference(queue, interaction, core.now), others))
 
 
 def end_reservation(interaction: Interaction) -> None:
@@ -265,7 +269,7 @@ def look_again(core: Core, agent: Agent) -> None:
     lines = list(core.lines.reserved.get(agent.id, ()))
     team = agent.profile.team
     if team:
-        lines += [line for line in core.lines.filled if line.need.team == team]
+        lines += [line for line in core.lines.filled if line.requirement_set.team == team]
     for line in lines:
         for interaction in [line.at(i) for i in range(len(line.ranks))]:
             leave_line(core, interaction)

@@ -36,7 +36,7 @@ def activate(core: Core, command: cmd.ActivateConfiguration) -> str:
         agent = core.agents[agent_id]
         if agent.parked:
             resume(core, agent)
-            core.stand(agent, freed=True)
+            core.update_rank(agent, freed=True)
     resettle(core)
     return ""
 
@@ -63,7 +63,7 @@ def rebuild(core: Core) -> None:
     core.teams.clear()
     core.turns = max((agent.turn for agent in core.agents.values()), default=0)
     for agent in core.agents.values():
-        agent.cell, agent.kind = None, None
+        agent.bucket, agent.group = None, None
         agent.load, agent.rest_at = EMPTY, 0
         agent.offers, agent.held, agent.parked = {}, {}, {}
     kept = [core.interactions[interaction_id] for interaction_id in sorted(core.interactions)]
@@ -83,8 +83,8 @@ def rebuild(core: Core) -> None:
                 agent.load = plus(agent.load, channel, 1)
     if config is not None:
         for agent_id in sorted(core.agents):
-            core.assign_kind(core.agents[agent_id])
-            core.stand(core.agents[agent_id], freed=True)
+            core.assign_group(core.agents[agent_id])
+            core.update_rank(core.agents[agent_id], freed=True)
         for queue in config.queues:
             core.watch_level(queue)
     for interaction in kept:
@@ -106,10 +106,10 @@ def is_valid(config: PoolConfig) -> bool:
     for agent in config.agents:
         if not agent.agent_id or not all(isfinite(value) for _, value in agent.skills):
             return False
-    return all(_sound_queue(queue) for queue in config.queues)
+    return all(_is_valid_queue(queue) for queue in config.queues)
 
 
-def _sound_queue(queue: QueueConfig) -> bool:
+def _is_valid_queue(queue: QueueConfig) -> bool:
     times = (
         queue.offer_ms,
         queue.wrap_up_ms,
@@ -122,27 +122,27 @@ def _sound_queue(queue: QueueConfig) -> bool:
         queue.keep_free,
         queue.max_offers,
         *(ring.after_ms for ring in queue.rings),
-        *(promise.target_ms for promise in queue.pick_up_targets),
+        *(target.target_ms for target in queue.pick_up_targets),
     )
     numbers = (queue.ageing_per_minute, queue.service_level_goal, *(rule.threshold for rule in queue.overflow))
-    wanted = [*queue.requirements, *(s for rule in queue.overflow for s in rule.requirements)]
+    selectors = [*queue.requirements, *(s for rule in queue.overflow for s in rule.requirements)]
     return (
         bool(queue.name)
         and queue.offer_ms > 0
         and all(0 <= ms <= _LONGEST_MS for ms in times)
         and all(isfinite(number) and 0 <= number <= _LONGEST_MS for number in numbers)
         and all(isfinite(number) for ring in queue.rings for _, number in ring.lower)
-        and all(_sound_selector(s) for s in wanted)
+        and all(_is_valid_selector(s) for s in selectors)
     )
 
 
 _LONGEST_MS = 366 * 86_400_000
 
 
-def _sound_selector(s: Selector) -> bool:
+def _is_valid_selector(s: Selector) -> bool:
     return (
         isfinite(s.number)
         and s.expires_after_ms >= 0
         and all(after_ms >= 0 and isfinite(number) for after_ms, number in s.steps)
-        and all(_sound_selector(member) for member in (*s.any_of, *s.all_of))
+        and all(_is_valid_selector(member) for member in (*s.any_of, *s.all_of))
     )

@@ -20,9 +20,9 @@ def set_state(core: Core, agent: Agent, state: AgentState, reason: str) -> None:
     core.dirty["a", agent.id] = None
     if state is AgentState.AVAILABLE:
         agent.ranked_since = core.now
-        core.stand(agent, freed=True)
+        core.update_rank(agent, freed=True)
     else:
-        core.stand(agent)
+        core.update_rank(agent)
         revoke_offers(core, agent, reason)
         look_again(core, agent)
     used, total = core.used_total(agent)

@@ -47,7 +47,7 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
             core.tell(agent, fx.SessionEndedNotice("SESSION_REPLACED"))
         reason = "SESSION_RESUMED" if resumed else "SESSION_REPLACED"
         _forget(core, agent, before)
-        core.stand(agent)
+        core.update_rank(agent)
         taken = take_back(core, agent, reason)
     lease = core.now + _config(core).lease_ms
     session = Session(command.session_id, agent.id, command.reply_to, max(0, command.credits), lease)
@@ -67,7 +67,7 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
     agent.lost = ("", 0)
     if wanted and wanted is not agent.state:
         set_state(core, agent, wanted, "SESSION_RESUMED" if resumed else "SIGNED_IN")
-    core.stand(agent, freed=True)
+    core.update_rank(agent, freed=True)
     for interaction in taken:  # after the agent has a session again, so that interactions kept for them stay kept
         place(core, interaction)
     core.tell(agent, snapshot_notice(core, agent))
@@ -92,7 +92,7 @@ def close(core: Core, command: cmd.CloseSession) -> str:
     elif session.attached:
         session.attached = False
         core.dirty["s", session.session_id] = None
-        core.stand(agent)
+        core.update_rank(agent)
         revoke_offers(core, agent, "CONNECTION_LOST")
         look_again(core, agent)
     return ""
@@ -104,7 +104,7 @@ def _sign_out(core: Core, agent: Agent, session: Session, reason: str) -> None:
     _forget(core, agent, session)
     agent.grace_until = 0
     core.dirty["a", agent.id] = None
-    core.stand(agent)
+    core.update_rank(agent)
     requeue_held(core, agent, reason)
 
 
@@ -143,7 +143,7 @@ def _lose(core: Core, session: Session) -> None:
     core.tell(agent, fx.SessionEndedNotice("LEASE_EXPIRED"))
     agent.lost = (session.session_id, int(agent.state))
     _forget(core, agent, session)
-    core.stand(agent)
+    core.update_rank(agent)
     revoke_offers(core, agent, "LEASE_EXPIRED")
     set_state(core, agent, AgentState.OFFLINE, "LEASE_EXPIRED")
     core.dirty["a", agent.id] = None
@@ -166,7 +166,7 @@ def grant_credits(core: Core, command: cmd.GrantCredits) -> str:
         return UNKNOWN_SESSION
     session.credits = max(0, command.credits)
     core.dirty["s", session.session_id] = None
-    core.stand(core.agents[session.agent_id], freed=True)
+    core.update_rank(core.agents[session.agent_id], freed=True)
     return ""
 
 
@@ -202,7 +202,7 @@ def upsert_agent(core: Core, command: cmd.UpsertAgent) -> str:
         return TOO_MANY_AGENTS
     agent = core.adopt_profile(command.profile)
     resume(core, agent)
-    core.stand(agent, freed=True)
+    core.update_rank(agent, freed=True)
     look_again(core, agent)
     return ""
 

@@ -115,7 +115,7 @@ def _refuse_target(core: Core, interaction: Interaction, target: Agent | None) -
         return "SAME_AGENT"
     if not core.at_desk(target):
         return "AGENT_NOT_AVAILABLE"
-    if target.kind.capacity.refusal((), interaction.facts.channel):
+    if target.group.capacity.refusal((), interaction.facts.channel):
         return "CHANNEL_NOT_SERVED"
     return ""
 
@@ -144,15 +144,15 @@ def reroute(core: Core, command: cmd.Reroute) -> str:
         return UNKNOWN_QUEUE
     if command.waiting_only and interaction.agent_id:
         return NOT_WAITING
-    transferring_agent = detach(core, interaction, "REROUTED")
+    holder = detach(core, interaction, "REROUTED")
     queue = command.queue or interaction.facts.queue
     _rewrite(core, interaction, queue, command.requirements)
     more = tuple(selector for selector in command.added if selector not in interaction.facts.requirements)
     if more:
         core.refit(interaction, requirements=interaction.facts.requirements + more)
-    if transferring_agent:
+    if holder:
         epoch = core.event_number(interaction, "REROUTED")
-        core.effects.append(fx.Transferred(interaction.facts, epoch, "REROUTED", transferring_agent, queue, ""))
+        core.effects.append(fx.Transferred(interaction.facts, epoch, "REROUTED", holder, queue, ""))
     else:
         changed(core, interaction, "REROUTED")
     waiting.end_reservation(interaction)
@@ -160,7 +160,7 @@ def reroute(core: Core, command: cmd.Reroute) -> str:
     if interaction.stage is Stage.SCHEDULED:
         waiting.watch_schedule(core, interaction)
         return ""
-    if transferring_agent:
+    if holder:
         waiting.wait_again(core, interaction)
     interaction.enqueued_at = core.now
     waiting.enter(core, interaction, "REROUTED", again=True)
@@ -203,7 +203,7 @@ def assign(core: Core, command: cmd.AssignInteraction) -> str:
         for c in ineligibility(core, agent, interaction, queue)
         if not only_of_the_desk(c.code) and c.code not in _OF_CAPACITY
     ]
-    full = "" if mine else agent.kind.capacity.refusal(agent.load, interaction.facts.channel)
+    full = "" if mine else agent.group.capacity.refusal(agent.load, interaction.facts.channel)
     aside = plan(core, agent, interaction.facts.channel) if full else None
     if full and aside is None:
         refusals.append(full)

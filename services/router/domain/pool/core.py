@@ -1,9 +1,9 @@
 """The state of one pool, and the primitives on agents that all decisions are made of.
 
-Every primitive keeps the ledger, lines, cells and timers consistent, notes what must be written to the changelog, and emits its events. Code
-that changes something which could let a waiting interaction be served marks it (`stirred`: waiting lines that changed; `freed`: agents that
-gained capacity). `dispatch.run` then restores the rule that no interaction waits while it could be served. The primitives on interactions are
-in `waiting` and `ledger`.
+Every primitive keeps the ledger, waiting lines, load buckets and timers consistent, notes what must be written to the changelog, and emits
+its events. Code that changes something which could let a waiting interaction be served marks it (`stirred`: waiting lines that changed;
+`freed`: agents that gained capacity). `dispatch.run` then restores the rule that no interaction waits while it could be served. The
+primitives on interactions are in `waiting` and `ledger`.
 """
 
 from dataclasses import replace
@@ -140,7 +140,7 @@ class Core:
         if queue.order not in (Order.DEADLINE, Order.ADAPTIVE):
             return facts.arrived_at_ms
         tier = next((value for name, value in facts.labels if name == "tier"), "")
-        promise = next(
+        target_ms = next(
             (
                 p.target_ms
                 for p in queue.pick_up_targets
@@ -149,8 +149,8 @@ class Core:
             0,
         )
         if queue.order is Order.ADAPTIVE:
-            promise = round(promise * interaction.stretch)
-        return facts.arrived_at_ms + promise
+            target_ms = round(target_ms * interaction.stretch)
+        return facts.arrived_at_ms + target_ms
 
     def count(self, queue: str) -> list[int]:
         """Return the tally of a queue."""
@@ -161,7 +161,7 @@ class Core:
 
     def refit(self, interaction: Interaction, **fields: object) -> None:
         """Replace attributes of an interaction that is in no line."""
-        interaction.facts = replace(interaction.facts, **fields)  # type: ignore[arg-type]  # names and types are those of Facts
+        interaction.facts = replace(interaction.facts, **fields)  # type: ignore[arg-type]  # names and types are those of InteractionAttributes
         self.dirty["i", interaction.facts.interaction_id] = None
 
     # Agents
@@ -171,33 +171,33 @@ class Core:
         agent = self.agents.get(profile.agent_id)
         if agent is None:
             agent = self.agents[profile.agent_id] = Agent(profile)
-        elif agent.profile == profile and agent.kind is not None:
+        elif agent.profile == profile and agent.group is not None:
             return agent
         self.roster.leave(agent)
         self.leave_team(agent)
         agent.profile = profile
-        self.assign_kind(agent)
+        self.assign_group(agent)
         self.dirty["a", agent.profile.agent_id] = None
-        self.stand(agent, freed=True)
+        self.update_rank(agent, freed=True)
         return agent
 
-    def assign_kind(self, agent: Agent) -> None:
-        """Find the agent's kind, and what a new kind can serve."""
+    def assign_group(self, agent: Agent) -> None:
+        """Find the agent's group, and the requirement sets that a new group meets."""
         assert self.config is not None
-        before: AgentGroup | None = agent.kind
-        agent.kind, new = self.roster.kind_for(agent, self.config.profile(agent.profile.capacity_profile))
-        agent.skills = agent.kind.skills
+        before: AgentGroup | None = agent.group
+        agent.group, new = self.roster.group_for(agent, self.config.profile(agent.profile.capacity_profile))
+        agent.skills = agent.group.skills
         if agent.profile.team:
             self.teams.setdefault(agent.profile.team, {})[agent.profile.agent_id] = None
         if new:
-            self.lines.admit(agent.kind)
-        agent.kind.agents += 1
+            self.lines.admit(agent.group)
+        agent.group.agents += 1
         if before is not None:
             before.agents -= 1
             if not before.agents:
                 self.roster.forget(before)
-                for need in before.needs:
-                    need.dismiss(before)
+                for requirement_set in before.requirement_sets:
+                    requirement_set.dismiss(before)
 
     def leave_team(self, agent: Agent) -> None:
         """Take the agent out of their team before their profile changes."""
@@ -216,24 +216,24 @@ class Core:
 
     def offerable(self, agent: Agent) -> bool:
         """Whether the agent may be offered something, apart from capacity."""
-        if not self.at_desk(agent) or agent.parked or agent.kind is None:
+        if not self.at_desk(agent) or agent.parked or agent.group is None:
             return False
         credits_ = self.sessions[agent.session_id].credits
         if credits_ and len(agent.offers) >= credits_:
             return False
-        kind: AgentGroup = agent.kind
-        profile = kind.capacity.profile
+        group: AgentGroup = agent.group
+        profile = group.capacity.profile
         return not (profile.occupancy_limit and occupancy.rests(agent, profile, self.now))
 
-    def stand(self, agent: Agent, *, freed: bool = False) -> None:
-        """Put the agent at their place in the roster; `freed` when they may be able to take more than before."""
-        kind: AgentGroup | None = agent.kind
-        if kind is None:
+    def update_rank(self, agent: Agent, *, freed: bool = False) -> None:
+        """Rank the agent in the roster, or remove them when they may not be offered anything; `freed`: they may be able to take more than before."""
+        group: AgentGroup | None = agent.group
+        if group is None:
             return
-        if kind.capacity.profile.occupancy_limit:
+        if group.capacity.profile.occupancy_limit:
             self._watch_rest(agent)
         if self.offerable(agent):
-            self.roster.stand(agent)
+            self.roster.enter(agent)
             if freed:
                 self.freed[agent.profile.agent_id] = None
         else:
@@ -241,23 +241,23 @@ class Core:
 
     def _watch_rest(self, agent: Agent) -> None:
         before = agent.rest_at
-        agent.rest_at = occupancy.next_change(agent, agent.kind.capacity.profile, self.now)
+        agent.rest_at = occupancy.next_change(agent, agent.group.capacity.profile, self.now)
         if agent.rest_at and agent.rest_at != before:
             self.timers.arm(agent.rest_at, Timer.REST, agent.profile.agent_id)
 
     def charge(self, agent: Agent, channel: str, by: int) -> None:
-        """Add an interaction of a channel to the ledger, or take it out. The caller puts the agent at their place again."""
-        kind: AgentGroup | None = agent.kind
-        if kind is not None and kind.capacity.profile.occupancy_limit:
-            occupancy.settle(agent, kind.capacity.profile, bool(agent.load), self.now)
+        """Add an interaction of a channel to the ledger, or take it out. The caller ranks the agent again."""
+        group: AgentGroup | None = agent.group
+        if group is not None and group.capacity.profile.occupancy_limit:
+            occupancy.settle(agent, group.capacity.profile, bool(agent.load), self.now)
             self.dirty["a", agent.profile.agent_id] = None
         agent.load = plus(agent.load, channel, by)
 
     def used_total(self, agent: Agent) -> tuple[int, int]:
         """Return the weight in use, and the capacity."""
-        if agent.kind is None:
+        if agent.group is None:
             return (0, 0)
-        return agent.kind.capacity.used(agent.load), agent.kind.capacity.total
+        return agent.group.capacity.used(agent.load), agent.group.capacity.total
 
     def arm_leases(self, session_ids: tuple[str, ...], until: int) -> None:
         """Watch leases that all end at the same time."""
@@ -278,9 +278,13 @@ class Core:
     def passes_over(self, interaction: Interaction, agent: Agent) -> bool:
         """Whether this agent is not asked about this interaction: they declined it, have its offer, or are transferring it."""
         agent_id = agent.profile.agent_id
-        return agent_id in interaction.offers or self.gives(interaction, agent) or self.declines(interaction, agent)
+        return (
+            agent_id in interaction.offers
+            or self.is_transferring(interaction, agent)
+            or self.declines(interaction, agent)
+        )
 
-    def gives(self, interaction: Interaction, agent: Agent) -> bool:
+    def is_transferring(self, interaction: Interaction, agent: Agent) -> bool:
         """Whether this agent is transferring the interaction, or did so and no other agent has held it since."""
         agent_id = agent.profile.agent_id
         return agent_id == interaction.agent_id or interaction.transferring_agent == (agent_id, agent.sign_in)

@@ -75,7 +75,7 @@ def meets(selector: Selector, skills: Skills) -> bool:
 def sorted_out(selectors: Iterable[Selector]) -> tuple[list[tuple[str, float]], list[Selector]]:
     """Split selectors into those that require at least a number of a skill, as pairs, and all others.
 
-    This makes it fast to compare a new need with every kind of agents.
+    This makes it fast to compare a new requirement set with every agent group.
     """
     least: list[tuple[str, float]] = []
     rest: list[Selector] = []
@@ -89,7 +89,7 @@ def sorted_out(selectors: Iterable[Selector]) -> tuple[list[tuple[str, float]], 
 
 def meets_all(selectors: Iterable[Selector], skills: Skills) -> bool:
     """Whether skills meet all selectors."""
-    for selector in selectors:  # noqa: SIM110 - checked for every kind of agents and every new need, and `all` takes twice as long
+    for selector in selectors:  # noqa: SIM110 - checked for every agent group and new requirement set, and `all` takes twice as long
         if not meets(selector, skills):
             return False
     return True
@@ -168,11 +168,11 @@ def _widened(s: Selector, by: _Widening) -> Selector | None:
     return s
 
 
-def needed(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: int) -> tuple[Selector, ...]:
-    """Return what an interaction that entered its queue `age_ms` ago still requires of an agent.
+def requirements_at(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: int) -> tuple[Selector, ...]:
+    """Return the requirements of an interaction that entered its queue `age_ms` ago.
 
-    Selectors that expired or were dropped are left out, and relaxed ones have their present numbers. Times are stripped, so that equal needs
-    are equal.
+    Selectors that expired or were dropped are left out, and relaxed ones have their present numbers. Times are stripped, so that sets
+    of equal requirements are equal.
     """
     widening = _widening(rings, age_ms) if rings else None
     found = []

@@ -1,9 +1,9 @@
 """Waiting interactions, kept in lines.
 
-A *need* (a requirement set) is a queue with the requirements that apply now, and the kinds of agents who meet them. A *line* holds the waiting
-interactions of one need, channel, and agent for whom they are kept; so the answer to "which agents could take it" is the same for a whole
-line. Interactions that have open offers and may have more are in lines of their own, behind all others. Interactions that are not due for an
-offer yet are in lines that sleep, where only their place counts.
+A *requirement set* is a queue with the requirements that apply now, and the agent groups that meet them. A *line* holds the waiting
+interactions of one requirement set, channel, and agent for whom they are reserved; so the answer to "which agents could take it" is the
+same for a whole line. Interactions that have open offers and may have more are in lines of their own, behind all others. Interactions that
+are not due for an offer yet are in lines that are asleep, where only their place counts.
 
 Within a line the order never changes: with priority growing by r a minute, P + r(now - arrived) orders as P - r * arrived does. Between lines
 the heads are compared by their priority now. All numbers are whole, so rounding never decides.
@@ -15,15 +15,22 @@ from math import inf
 from typing import Final
 
 from services.router.domain.model import QueueConfig, Selector
-from services.router.domain.pool.eligibility import change_times, meets_all, needed, score, served_too, sorted_out
+from services.router.domain.pool.eligibility import (
+    change_times,
+    meets_all,
+    requirements_at,
+    score,
+    served_too,
+    sorted_out,
+)
 from services.router.domain.pool.roster import AgentGroup, Roster
 from services.router.domain.pool.state import Interaction
 
 Rank = tuple[int, int, str]
 RequirementSetKey = tuple[str, tuple[Selector, ...], tuple[str, ...]]
-"""Queue, requirements, other queues whose agents may take it too."""
+"""Queue, requirements, other queues whose agents may take the interaction too."""
 LineKey = tuple[str, str, bool, int, bool]
-"""Channel, agent for whom it is kept, whether it was transferred to them by name, number of open offers, asleep."""
+"""Channel, agent for whom the line is reserved, whether it was transferred to them by name, number of open offers, asleep."""
 
 MICRO: Final = 1_000_000
 _MINUTE_MS: Final = 60_000
@@ -34,7 +41,7 @@ UNIT: Final = MICRO * _MINUTE_MS
 class RequirementSet:
     """A queue, the requirements that apply now, and the agents who meet them."""
 
-    __slots__ = ("_groups", "_scores", "key", "kinds", "lines", "queue", "selectors", "team")
+    __slots__ = ("_by_score", "_scores", "groups", "key", "lines", "queue", "selectors", "team")
 
     def __init__(self, key: RequirementSetKey, queue: QueueConfig) -> None:
         self.key = key
@@ -43,38 +50,38 @@ class RequirementSet:
         last = self.selectors[-1] if self.selectors else None
         self.team = last.text if last is not None and last.attribute == "team" else ""
         """The preferred team: its requirement is the last one."""
-        self.kinds: list[AgentGroup] = []
+        self.groups: list[AgentGroup] = []
         self.lines: dict[LineKey, Line] = {}
         self._scores: dict[AgentGroup, float] = {}
-        self._groups: list[tuple[float, dict[AgentGroup, None]]] | None = None
+        self._by_score: list[tuple[float, dict[AgentGroup, None]]] | None = None
 
-    def admit(self, kind: AgentGroup) -> None:
-        """Add a kind of agents who meet the requirements."""
-        self.kinds.append(kind)
-        kind.needs[self] = None
-        self._groups = None
+    def admit(self, group: AgentGroup) -> None:
+        """Add an agent group that meets the requirements."""
+        self.groups.append(group)
+        group.requirement_sets[self] = None
+        self._by_score = None
 
-    def dismiss(self, kind: AgentGroup) -> None:
-        """Remove a kind that has no agents any more."""
-        self.kinds.remove(kind)
-        self._scores.pop(kind, None)
-        self._groups = None
+    def dismiss(self, group: AgentGroup) -> None:
+        """Remove an agent group that has no agents any more."""
+        self.groups.remove(group)
+        self._scores.pop(group, None)
+        self._by_score = None
 
-    def score_of(self, kind: AgentGroup) -> float:
-        """Return how well agents of a kind exceed the requirements, to nine places: totals of equal pairs are then equal."""
-        found = self._scores.get(kind)
+    def score_of(self, group: AgentGroup) -> float:
+        """Return how well agents of a group exceed the requirements, to nine places: totals of equal pairs are then equal."""
+        found = self._scores.get(group)
         if found is None:
-            found = self._scores[kind] = round(score(self.selectors, kind.skills), 9)
+            found = self._scores[group] = round(score(self.selectors, group.skills), 9)
         return found
 
     def by_score(self) -> list[tuple[float, dict[AgentGroup, None]]]:
-        """Return the kinds grouped by equal skill score, best score first."""
-        if self._groups is None:
+        """Return the agent groups by equal skill score, best score first."""
+        if self._by_score is None:
             groups: dict[float, dict[AgentGroup, None]] = {}
-            for kind in self.kinds:
-                groups.setdefault(self.score_of(kind), {})[kind] = None
-            self._groups = sorted(groups.items(), key=lambda group: -group[0])
-        return self._groups
+            for group in self.groups:
+                groups.setdefault(self.score_of(group), {})[group] = None
+            self._by_score = sorted(groups.items(), key=lambda group: -group[0])
+        return self._by_score
 
 
 class Line:
@@ -84,28 +91,28 @@ class Line:
         "asleep",
         "base",
         "channel",
-        "first",
         "forced",
         "growth",
+        "head",
         "interactions",
         "key",
-        "need",
         "queue",
         "ranks",
+        "requirement_set",
         "reserved_for",
         "round",
     )
 
-    def __init__(self, key: LineKey, need: RequirementSet) -> None:
+    def __init__(self, key: LineKey, requirement_set: RequirementSet) -> None:
         self.key = key
-        self.need = need
-        self.queue = need.queue
-        self.growth = round(need.queue.ageing_per_minute * MICRO)
-        self.base = need.queue.priority * UNIT
+        self.requirement_set = requirement_set
+        self.queue = requirement_set.queue
+        self.growth = round(requirement_set.queue.ageing_per_minute * MICRO)
+        self.base = requirement_set.queue.priority * UNIT
         self.channel, self.reserved_for, self.forced, self.round, self.asleep = key
         self.ranks: list[Rank] = []
-        self.first: LineHead | None = None
-        """The line's entry in its front."""
+        self.head: LineHead | None = None
+        """The line's entry in its queue heads."""
         self.interactions: dict[str, Interaction] = {}
 
     def add(self, interaction: Interaction) -> None:
@@ -143,42 +150,42 @@ class Line:
 LineHead = tuple[int, int, int, str, Line]
 """The head of a line: number of open offers, rank, and the line. Among heads of one queue the least is served first."""
 QueueHeads = list[LineHead]
-"""Heads of the lines of one queue and channel in which something waits for any agent who meets the need, in order."""
+"""Heads of the lines of one queue and channel in which something waits for any agent who meets the requirements, in order."""
 
 
 class RelaxationSchedule:
-    """The needs, from one relaxation to the next, of interactions in one queue with certain requirements of their own."""
+    """The requirement sets, from one relaxation to the next, of interactions in one queue with certain requirements of their own."""
 
-    __slots__ = ("_needs", "_own", "_queue", "_times")
+    __slots__ = ("_own", "_queue", "_requirement_sets", "_times")
 
     def __init__(self, queue: QueueConfig, own: tuple[Selector, ...]) -> None:
         self._queue = queue
         self._own = queue.requirements + own
         self._times = change_times(self._own, queue.rings)
-        self._needs: list[RequirementSet | None] = [None] * (len(self._times) + 1)
+        self._requirement_sets: list[RequirementSet | None] = [None] * (len(self._times) + 1)
 
     def at(self, age_ms: int, lines: "WaitingLines", roster: Roster) -> tuple[RequirementSet, int]:
-        """Return the need at an age in the queue, and the age at which it changes next; 0 when it will not change."""
+        """Return the requirement set at an age in the queue, and the age at which it changes next; 0 when it will not change."""
         phase = bisect_right(self._times, age_ms)
-        need = self._needs[phase]
-        if need is None:
+        requirement_set = self._requirement_sets[phase]
+        if requirement_set is None:
             rings = self._queue.rings
-            key = (self._queue.name, needed(self._own, rings, age_ms), served_too(rings, age_ms))
-            need = self._needs[phase] = lines.need(key, self._queue, roster)
-        return need, self._times[phase] if phase < len(self._times) else 0
+            key = (self._queue.name, requirements_at(self._own, rings, age_ms), served_too(rings, age_ms))
+            requirement_set = self._requirement_sets[phase] = lines.requirement_set(key, self._queue, roster)
+        return requirement_set, self._times[phase] if phase < len(self._times) else 0
 
 
 class WaitingLines:
-    """All needs and lines of a pool."""
+    """All requirement sets and waiting lines of a pool."""
 
     __slots__ = (
-        "_lent",
-        "_needs",
+        "_extra_queues",
         "_open",
         "_prune_at",
         "_queue_heads",
         "_queues",
         "_relaxation_schedules",
+        "_requirement_sets",
         "_widened",
         "filled",
         "reserved",
@@ -187,13 +194,13 @@ class WaitingLines:
     _KEPT = 8192
 
     def __init__(self) -> None:
-        self._needs: dict[RequirementSetKey, RequirementSet] = {}
+        self._requirement_sets: dict[RequirementSetKey, RequirementSet] = {}
         self._queues: dict[str, dict[RequirementSetKey, RequirementSet]] = {}
         self._widened: set[str] = set()
-        """Queues with a need that admits agents of other queues."""
+        """Queues with a requirement set that admits agents of other queues."""
         self._queue_heads: dict[str, dict[str, QueueHeads]] = {}
         """Queue heads by queue and channel."""
-        self._lent: dict[str, dict[str, None]] = {}
+        self._extra_queues: dict[str, dict[str, None]] = {}
         """For each queue, the other queues whose interactions its agents may take."""
         self._prune_at = self._KEPT
         self._relaxation_schedules: dict[tuple[str, tuple[Selector, ...]], RelaxationSchedule] = {}
@@ -202,132 +209,134 @@ class WaitingLines:
         self.filled: dict[Line, None] = {}
         """Lines in which something waits."""
         self.reserved: dict[str, dict[Line, None]] = {}
-        """Lines that are not empty and are kept for one agent, by agent."""
+        """Lines that are not empty and are reserved for one agent, by agent."""
 
     def relaxation_schedule(self, queue: QueueConfig, own: tuple[Selector, ...]) -> RelaxationSchedule:
-        """Return the needs over time of interactions of a queue with these requirements of their own."""
+        """Return the requirement sets over time of interactions of a queue with these requirements of their own."""
         key = (queue.name, own)
         found = self._relaxation_schedules.get(key)
         if found is None:
             found = self._relaxation_schedules[key] = RelaxationSchedule(queue, own)
         return found
 
-    def need(self, key: RequirementSetKey, queue: QueueConfig, roster: Roster) -> RequirementSet:
-        """Return the need of a key, with the kinds that meet it."""
-        found = self._needs.get(key)
+    def requirement_set(self, key: RequirementSetKey, queue: QueueConfig, roster: Roster) -> RequirementSet:
+        """Return the requirement set of a key, with the agent groups that meet it."""
+        found = self._requirement_sets.get(key)
         if found is None:
-            if len(self._needs) >= self._prune_at:
+            if len(self._requirement_sets) >= self._prune_at:
                 self._prune()
-            found = self._needs[key] = RequirementSet(key, queue)
+            found = self._requirement_sets[key] = RequirementSet(key, queue)
             self._queues.setdefault(key[0], {})[key] = found
             name, selectors, others = key
             if others:
                 self._widened.add(name)
                 for other in others:
-                    self._lent.setdefault(other, {})[name] = None
+                    self._extra_queues.setdefault(other, {})[name] = None
             least, rest = sorted_out(selectors)
-            for kind in roster.working_for(name, others):
-                skills = kind.skills
+            for group in roster.serving(name, others):
+                skills = group.skills
                 for skill, number in least:
                     if skills.get(skill, -inf) < number:
                         break
                 else:
                     if not rest or meets_all(rest, skills):
-                        found.admit(kind)
+                        found.admit(group)
         return found
 
-    def admit(self, kind: AgentGroup) -> None:
-        """Add a new kind of agents to every need that it meets."""
-        for name, needs in self._queues.items():
-            if kind.queues and name not in kind.queues and name not in self._widened:
+    def admit(self, group: AgentGroup) -> None:
+        """Add a new agent group to every requirement set that it meets."""
+        for name, requirement_sets in self._queues.items():
+            if group.queues and name not in group.queues and name not in self._widened:
                 continue
-            for need in needs.values():
-                _, selectors, others = need.key
-                if kind.serves(name, selectors, others):
-                    need.admit(kind)
+            for requirement_set in requirement_sets.values():
+                _, selectors, others = requirement_set.key
+                if group.serves(name, selectors, others):
+                    requirement_set.admit(group)
 
-    def add(self, interaction: Interaction, need: RequirementSet, key: LineKey) -> Line:
-        """Add an interaction to the line of a need and a key."""
-        line = need.lines.get(key)
+    def add(self, interaction: Interaction, requirement_set: RequirementSet, key: LineKey) -> Line:
+        """Add an interaction to the line of a requirement set and a key."""
+        line = requirement_set.lines.get(key)
         if line is None:
-            line = need.lines[key] = Line(key, need)
+            line = requirement_set.lines[key] = Line(key, requirement_set)
         if not line.ranks:
             self.filled[line] = None
             if not line.round:
-                self._open.setdefault(need.key[0], {})[line] = None
+                self._open.setdefault(requirement_set.key[0], {})[line] = None
             if line.reserved_for:
                 self.reserved.setdefault(line.reserved_for, {})[line] = None
         line.add(interaction)
         if line.ranks[0] == interaction.rank:
-            self._to_front(line)
+            self._update_head(line)
         return line
 
     def remove(self, interaction: Interaction) -> None:
-        """Remove an interaction from its line. An empty line that was kept for one agent is deleted."""
+        """Remove an interaction from its line. An empty line that was reserved for one agent is deleted."""
         line: Line = interaction.line
-        first = line.ranks[0] == interaction.rank
+        was_head = line.ranks[0] == interaction.rank
         line.remove(interaction)
-        if first:
-            self._to_front(line)
+        if was_head:
+            self._update_head(line)
         if line.ranks:
             return
         del self.filled[line]
         if not line.round:
-            del self._open[line.need.key[0]][line]
+            del self._open[line.requirement_set.key[0]][line]
         if line.reserved_for:
-            del line.need.lines[line.key]
+            del line.requirement_set.lines[line.key]
             kept = self.reserved[line.reserved_for]
             del kept[line]
             if not kept:
                 del self.reserved[line.reserved_for]
 
-    def _to_front(self, line: Line) -> None:
-        """Update the line's entry in its front: its head has changed, or it is empty."""
+    def _update_head(self, line: Line) -> None:
+        """Update the line's entry in its queue heads: its first interaction has changed, or it is empty."""
         if line.asleep or line.reserved_for:
             return
-        channels = self._queue_heads.setdefault(line.need.key[0], {})
-        front = channels.get(line.channel)
-        if front is None:
-            front = channels[line.channel] = []
-        if line.first is not None:
-            del front[bisect_left(front, line.first)]
-            line.first = None
+        channels = self._queue_heads.setdefault(line.requirement_set.key[0], {})
+        heads = channels.get(line.channel)
+        if heads is None:
+            heads = channels[line.channel] = []
+        if line.head is not None:
+            del heads[bisect_left(heads, line.head)]
+            line.head = None
         if line.ranks:
-            line.first = (line.round, *line.ranks[0], line)
-            insort(front, line.first)
+            line.head = (line.round, *line.ranks[0], line)
+            insort(heads, line.head)
 
-    def queue_heads(self, kind: AgentGroup) -> list[tuple[str, QueueHeads]]:
-        """Return the fronts, with their channels, that contain everything agents of a kind may take.
+    def queue_heads(self, group: AgentGroup) -> list[tuple[str, QueueHeads]]:
+        """Return the queue heads, with their channels, that contain everything agents of a group may take.
 
-        The fronts also contain lines whose needs these agents do not meet.
+        They also contain lines whose requirements these agents do not meet.
         """
-        if not kind.queues:
-            return [front for channels in self._queue_heads.values() for front in channels.items()]
-        queues: Iterable[str] = kind.homes
-        if self._lent:
-            queues = dict.fromkeys([*kind.homes, *(name for home in kind.homes for name in self._lent.get(home, ()))])
-        return [front for name in queues if name in self._queue_heads for front in self._queue_heads[name].items()]
+        if not group.queues:
+            return [heads for channels in self._queue_heads.values() for heads in channels.items()]
+        queues: Iterable[str] = group.homes
+        if self._extra_queues:
+            queues = dict.fromkeys(
+                [*group.homes, *(name for home in group.homes for name in self._extra_queues.get(home, ()))]
+            )
+        return [heads for name in queues if name in self._queue_heads for heads in self._queue_heads[name].items()]
 
     def _prune(self) -> None:
-        for key, need in list(self._needs.items()):
-            if any(line.ranks for line in need.lines.values()):
+        for key, requirement_set in list(self._requirement_sets.items()):
+            if any(line.ranks for line in requirement_set.lines.values()):
                 continue
-            del self._needs[key]
+            del self._requirement_sets[key]
             del self._queues[key[0]][key]
-            for kind in need.kinds:
-                del kind.needs[need]
+            for group in requirement_set.groups:
+                del group.requirement_sets[requirement_set]
         self._relaxation_schedules.clear()
-        self._prune_at = max(self._KEPT, 2 * len(self._needs))
+        self._prune_at = max(self._KEPT, 2 * len(self._requirement_sets))
 
     def clear(self) -> None:
         """Remove everything, because the configuration has changed."""
-        self._needs.clear()
+        self._requirement_sets.clear()
         self._queues.clear()
         self._widened.clear()
         self._relaxation_schedules.clear()
         self._open.clear()
         self._queue_heads.clear()
-        self._lent.clear()
+        self._extra_queues.clear()
         self.filled.clear()
         self.reserved.clear()
 

@@ -1,9 +1,9 @@
 """The roster: finds the agents who could take an interaction without looking at every agent.
 
-Agents with the same skills, queues, team and capacity profile are one *kind* (an agent group). Agents of one kind with the same load are one
-*cell* (a load bucket), ordered by how long they have been idle. All agents of a cell fit the same interactions, and only their order differs; so
-choosing an agent looks at cells, not at agents. Only agents who may be offered something are in a cell. Agents with room are also in the
-pool-wide orders. When very many agents are free, walking these orders from the front is shorter than looking at all kinds.
+Agents with the same skills, queues, team and capacity profile are one *agent group*. Agents of one group with the same load are one *load
+bucket*, ordered by how long they have been idle. All agents of a bucket can take the same interactions, and only their order differs; so
+choosing an agent looks at buckets, not at agents. Only agents who may be offered something are in a bucket. Agents with room are also in the
+pool-wide orders. When very many agents are free, walking these orders from the beginning is shorter than looking at all groups.
 """
 
 from bisect import bisect_left, insort
@@ -29,7 +29,7 @@ RankedAgent = tuple[int, str, Agent]
 
 
 class LoadBucket:
-    """Agents of one kind with the same load, longest idle first."""
+    """Agents of one group with the same load, longest idle first."""
 
     __slots__ = ("busy", "interruptible", "load", "members", "ratio", "room")
 
@@ -54,8 +54,8 @@ class AgentGroup:
         "homes",
         "interruptible",
         "key",
-        "needs",
         "queues",
+        "requirement_sets",
         "skills",
     )
 
@@ -69,32 +69,32 @@ class AgentGroup:
         """Queues that they serve, or one empty name for all queues: the keys under which they are found."""
         self.capacity = capacity
         self.agents = 0
-        """Number of agents of this kind, at their desks or not."""
+        """Number of agents of this group, at their desks or not."""
         self.buckets: dict[Load, LoadBucket] = {}
         self.free = 0
-        """Number of cells with room."""
+        """Number of load buckets with room."""
         self.interruptible = 0
-        """Number of cells in which something may be parked."""
+        """Number of load buckets in which something may be parked."""
         self.able: tuple[str, ...] | None = None
         """Queues whose own requirements they meet; computed on first use."""
-        self.needs: dict[RequirementSet, None] = {}
+        self.requirement_sets: dict[RequirementSet, None] = {}
         """The requirement sets that these agents meet."""
 
-    def works_for(self, queue: str, others: Iterable[str] = ()) -> bool:
+    def serves_queue(self, queue: str, others: Iterable[str] = ()) -> bool:
         """Whether these agents serve a queue, or one of `others`."""
         return not self.queues or queue in self.queues or not self.queues.isdisjoint(others)
 
     def serves(self, queue: str, selectors: Iterable[Selector], others: Iterable[str] = ()) -> bool:
         """Whether these agents serve a queue and meet requirements."""
-        return self.works_for(queue, others) and meets_all(selectors, self.skills)
+        return self.serves_queue(queue, others) and meets_all(selectors, self.skills)
 
 
-Group = dict[AgentGroup, None]
-"""A set of kinds."""
+AgentGroups = dict[AgentGroup, None]
+"""A set of agent groups, in the order in which they were added."""
 
 
 class Roster:
-    """All kinds of agents, and the place of each agent."""
+    """All agent groups, and the rank of each agent."""
 
     __slots__ = (
         "_anywhere",
@@ -104,27 +104,27 @@ class Roster:
         "_free",
         "_interruptible",
         "_turns",
-        "kinds",
+        "groups",
         "rotates",
     )
 
     def __init__(self) -> None:
-        self.kinds: dict[AgentGroupKey, AgentGroup] = {}
+        self.groups: dict[AgentGroupKey, AgentGroup] = {}
         self._by_queue: dict[str, list[AgentGroup]] = {}
         self._anywhere: list[AgentGroup] = []
         self._capacities: dict[CapacityProfile, Capacity] = {}
         self._by_ratio: dict[tuple[float, bool], SortedList[RankedAgent]] = {}
         self._turns: SortedList[RankedAgent] = SortedList()
         self._free: dict[str, dict[AgentGroup, None]] = {}
-        """Kinds with at least one agent who has room, by home."""
+        """Agent groups with at least one agent who has room, by home."""
         self._interruptible: dict[str, dict[AgentGroup, None]] = {}
-        """Kinds with at least one agent who holds something that may be parked, by home."""
+        """Agent groups with at least one agent who holds something that may be parked, by home."""
         self.rotates = False
         """Whether any queue chooses by round robin, in which case the order of turns is kept."""
 
     def clear(self, *, rotates: bool) -> None:
         """Remove everything, because capacity profiles have changed."""
-        self.kinds.clear()
+        self.groups.clear()
         self._by_queue.clear()
         self._anywhere.clear()
         self._capacities.clear()
@@ -134,115 +134,119 @@ class Roster:
         self._interruptible.clear()
         self.rotates = rotates
 
-    def kind_for(self, agent: Agent, profile: CapacityProfile) -> tuple[AgentGroup, bool]:
-        """Return the agent's kind, and whether it is new."""
+    def group_for(self, agent: Agent, profile: CapacityProfile) -> tuple[AgentGroup, bool]:
+        """Return the agent's group, and whether it is new."""
         key = (agent.profile.skills, agent.profile.queues, profile.name, agent.profile.team)
-        kind = self.kinds.get(key)
-        if kind is not None:
-            return kind, False
+        group = self.groups.get(key)
+        if group is not None:
+            return group, False
         capacity = self._capacities.get(profile)
         if capacity is None:
             capacity = self._capacities[profile] = Capacity(profile)
-        kind = self.kinds[key] = AgentGroup(key, capacity)
-        for queue in kind.queues:
-            self._by_queue.setdefault(queue, []).append(kind)
-        if not kind.queues:
-            self._anywhere.append(kind)
-        return kind, True
+        group = self.groups[key] = AgentGroup(key, capacity)
+        for queue in group.queues:
+            self._by_queue.setdefault(queue, []).append(group)
+        if not group.queues:
+            self._anywhere.append(group)
+        return group, True
 
-    def forget(self, kind: AgentGroup) -> None:
-        """Remove a kind without agents: profiles that change again and again must not leave their kinds behind."""
-        del self.kinds[kind.key]
-        for queue in kind.queues:
+    def forget(self, group: AgentGroup) -> None:
+        """Remove an agent group without agents: profiles that change again and again must not leave their groups behind."""
+        del self.groups[group.key]
+        for queue in group.queues:
             listed = self._by_queue[queue]
-            listed.remove(kind)
+            listed.remove(group)
             if not listed:
                 del self._by_queue[queue]
-        if not kind.queues:
-            self._anywhere.remove(kind)
+        if not group.queues:
+            self._anywhere.remove(group)
 
-    def working_for(self, queue: str, others: Sequence[str]) -> Iterable[AgentGroup]:
-        """Return the kinds that serve a queue or one of `others`, each once."""
+    def serving(self, queue: str, others: Sequence[str]) -> Iterable[AgentGroup]:
+        """Return the agent groups that serve a queue or one of `others`, each once."""
         listed: Iterable[AgentGroup] = self._by_queue.get(queue, ())
         if others:
-            listed = dict.fromkeys(kind for name in (queue, *others) for kind in self._by_queue.get(name, ()))
+            listed = dict.fromkeys(group for name in (queue, *others) for group in self._by_queue.get(name, ()))
         return (*listed, *self._anywhere)
 
     def leave(self, agent: Agent) -> None:
-        """Take the agent out of their cell."""
-        cell: LoadBucket | None = agent.cell
-        if cell is None:
+        """Take the agent out of their load bucket."""
+        bucket: LoadBucket | None = agent.bucket
+        if bucket is None:
             return
-        kind: AgentGroup = agent.kind
-        del cell.members[bisect_left(cell.members, agent.place)]
-        if cell.room:
-            self._by_ratio[cell.ratio, cell.busy].remove((*agent.place, agent))
+        group: AgentGroup = agent.group
+        del bucket.members[bisect_left(bucket.members, agent.idle_rank)]
+        if bucket.room:
+            self._by_ratio[bucket.ratio, bucket.busy].remove((*agent.idle_rank, agent))
             if self.rotates:
-                self._turns.remove((agent.stood_at, agent.place[1], agent))
-        if not cell.members:
-            del kind.buckets[cell.load]
-            if cell.room:
-                kind.free -= 1
-                if not kind.free:
-                    for home in kind.homes:
-                        del self._free[home][kind]
-            if cell.interruptible:
-                kind.interruptible -= 1
-                if not kind.interruptible:
-                    for home in kind.homes:
-                        del self._interruptible[home][kind]
-        agent.cell = None
+                self._turns.remove((agent.ranked_turn, agent.idle_rank[1], agent))
+        if not bucket.members:
+            del group.buckets[bucket.load]
+            if bucket.room:
+                group.free -= 1
+                if not group.free:
+                    for home in group.homes:
+                        del self._free[home][group]
+            if bucket.interruptible:
+                group.interruptible -= 1
+                if not group.interruptible:
+                    for home in group.homes:
+                        del self._interruptible[home][group]
+        agent.bucket = None
 
-    def stand(self, agent: Agent) -> None:
-        """Put the agent into the cell and the place of their load and idle time."""
-        cell: LoadBucket | None = agent.cell
-        place = (agent.ranked_since, agent.profile.agent_id)
-        if cell is not None:
-            if cell.load == agent.load and agent.place == place and agent.stood_at == agent.turn:
+    def enter(self, agent: Agent) -> None:
+        """Put the agent into the bucket of their load, ranked by their idle time."""
+        bucket: LoadBucket | None = agent.bucket
+        idle_rank = (agent.ranked_since, agent.profile.agent_id)
+        if bucket is not None:
+            if bucket.load == agent.load and agent.idle_rank == idle_rank and agent.ranked_turn == agent.turn:
                 return
             self.leave(agent)
-        kind: AgentGroup = agent.kind
-        cell = kind.buckets.get(agent.load)
-        if cell is None:
-            cell = kind.buckets[agent.load] = LoadBucket(agent.load, kind.capacity)
-            if cell.room:
-                kind.free += 1
-                if kind.free == 1:
-                    for home in kind.homes:
-                        self._free.setdefault(home, {})[kind] = None
-            if cell.interruptible:
-                kind.interruptible += 1
-                if kind.interruptible == 1:
-                    for home in kind.homes:
-                        self._interruptible.setdefault(home, {})[kind] = None
-        insort(cell.members, place)
-        if cell.room:
-            order = self._by_ratio.get((cell.ratio, cell.busy))
+        group: AgentGroup = agent.group
+        bucket = group.buckets.get(agent.load)
+        if bucket is None:
+            bucket = group.buckets[agent.load] = LoadBucket(agent.load, group.capacity)
+            if bucket.room:
+                group.free += 1
+                if group.free == 1:
+                    for home in group.homes:
+                        self._free.setdefault(home, {})[group] = None
+            if bucket.interruptible:
+                group.interruptible += 1
+                if group.interruptible == 1:
+                    for home in group.homes:
+                        self._interruptible.setdefault(home, {})[group] = None
+        insort(bucket.members, idle_rank)
+        if bucket.room:
+            order = self._by_ratio.get((bucket.ratio, bucket.busy))
             if order is None:
-                order = self._by_ratio[cell.ratio, cell.busy] = SortedList()
-            order.add((*place, agent))
+                order = self._by_ratio[bucket.ratio, bucket.busy] = SortedList()
+            order.add((*idle_rank, agent))
             if self.rotates:
-                self._turns.add((agent.turn, place[1], agent))
-        agent.cell, agent.place, agent.stood_at = cell, place, agent.turn
+                self._turns.add((agent.turn, idle_rank[1], agent))
+        agent.bucket, agent.idle_rank, agent.ranked_turn = bucket, idle_rank, agent.turn
 
-    # Kinds with room
+    # Agent groups with room
 
-    def having_room(self, need: "RequirementSet", most: int) -> list[AgentGroup]:
-        """Return the kinds that meet a requirement set and have an agent with room, at most `most` of them."""
-        listed = _met(self._free, need)
-        if len(need.kinds) < len(listed):
-            listed = need.kinds
+    def having_room(self, requirement_set: "RequirementSet", most: int) -> list[AgentGroup]:
+        """Return the agent groups that meet a requirement set and have an agent with room, at most `most` of them."""
+        listed = _met(self._free, requirement_set)
+        if len(requirement_set.groups) < len(listed):
+            listed = requirement_set.groups
         found: list[AgentGroup] = []
-        for kind in listed:
-            if kind.free and need in kind.needs:
-                found.append(kind)
+        for group in listed:
+            if group.free and requirement_set in group.requirement_sets:
+                found.append(group)
                 if len(found) == most:
                     break
         return found
 
-    def interruptible(self, need: "RequirementSet") -> list[AgentGroup]:
-        """Return the kinds that meet a requirement set and have an agent who holds something that may be parked."""
-        return [kind for kind in _met(self._interruptible, need) if need in kind.needs] if self._interruptible else []
+    def interruptible(self, requirement_set: "RequirementSet") -> list[AgentGroup]:
+        """Return the agent groups that meet a requirement set and have an agent who holds something that may be parked."""
+        return (
+            [group for group in _met(self._interruptible, requirement_set) if requirement_set in group.requirement_sets]
+            if self._interruptible
+            else []
+        )
 
     # All agents with room, in order
 
@@ -261,13 +265,13 @@ class Roster:
         yield self._turns
 
 
-def _met(by_home: dict[str, dict[AgentGroup, None]], need: "RequirementSet") -> Collection[AgentGroup]:
-    """Return the kinds at home in a queue of a requirement set. They may or may not meet its requirements."""
-    own, anywhere = by_home.get(need.queue.name, {}), by_home.get("", {})
-    others = need.key[2]
+def _met(by_home: dict[str, dict[AgentGroup, None]], requirement_set: "RequirementSet") -> Collection[AgentGroup]:
+    """Return the agent groups at home in a queue of a requirement set. They may or may not meet its requirements."""
+    own, anywhere = by_home.get(requirement_set.queue.name, {}), by_home.get("", {})
+    others = requirement_set.key[2]
     if not others:
         return own if not anywhere else anywhere if not own else (*own, *anywhere)
-    return dict.fromkeys(kind for home in (need.queue.name, *others, "") for kind in by_home.get(home, ()))
+    return dict.fromkeys(group for home in (requirement_set.queue.name, *others, "") for group in by_home.get(home, ()))
 
 
 def _merged(orders: list[SortedList[RankedAgent]]) -> Iterator[Iterable[RankedAgent]]:
@@ -277,30 +281,33 @@ def _merged(orders: list[SortedList[RankedAgent]]) -> Iterator[Iterable[RankedAg
         yield merge(*orders)
 
 
-def fitting(kinds: Iterable[AgentGroup], channel: str) -> Iterator[tuple[AgentGroup, LoadBucket]]:
-    """Yield the cells whose agents have room for one more interaction of a channel."""
-    for kind in kinds:
-        fits = kind.capacity.fits
-        for cell in kind.buckets.values():
-            if fits(cell.load, channel):
-                yield kind, cell
+def fitting(groups: Iterable[AgentGroup], channel: str) -> Iterator[tuple[AgentGroup, LoadBucket]]:
+    """Yield the load buckets whose agents have room for one more interaction of a channel."""
+    for group in groups:
+        fits = group.capacity.fits
+        for bucket in group.buckets.values():
+            if fits(bucket.load, channel):
+                yield group, bucket
 
 
 def first_fitting(
     order: Iterable[Iterable[RankedAgent]],
-    need: "RequirementSet",
+    requirement_set: "RequirementSet",
     channel: str,
     passed: Container[str],
     most: int,
-    of: Group | None = None,
+    of: AgentGroups | None = None,
 ) -> list[Agent]:
-    """Return the first agents of an order who meet a requirement set (and are in the group `of`), fit, and are not in `passed`; at most `most`."""
+    """Return the first agents of an order who meet a requirement set, have room for the channel, and are not in `passed`; at most `most`.
+
+    With `of`, only agents of these groups.
+    """
     found: list[Agent] = []
     for part in order:
         for _, agent_id, agent in part:
-            kind = agent.kind
-            meets = need in kind.needs if of is None else kind in of
-            if meets and kind.capacity.fits(agent.load, channel) and agent_id not in passed:
+            group = agent.group
+            meets = requirement_set in group.requirement_sets if of is None else group in of
+            if meets and group.capacity.fits(agent.load, channel) and agent_id not in passed:
                 found.append(agent)
                 if len(found) == most:
                     return found

@@ -23,11 +23,11 @@ from services.router.domain.pool.selector_state import dump_selectors, load_sele
 _STAGES: Final = {stage.value: stage for stage in Stage}
 _AGENT_STATES: Final = {state.value: state for state in AgentState}
 
-NOBODY: Final = ("", 0)
+NO_AGENT: Final = ("", 0)
 """No transferring agent."""
 
-UNDECIDED = OfferRationale()
-"""The decision of an interaction that was never offered."""
+NEVER_OFFERED = OfferRationale()
+"""The rationale of an interaction that was never offered."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Interaction:
     replied: bool = False
     parked: bool = False
     declined: dict[str, int] = field(default_factory=dict)
-    transferring_agent: tuple[str, int] = NOBODY
+    transferring_agent: tuple[str, int] = NO_AGENT
     """The transferring agent and the number of their sign-in: they are not asked until another agent has held the interaction."""
     reserved_for: str = ""
     reserved_until: int = 0
@@ -87,7 +87,7 @@ class Interaction:
     """The newest offers that ended: agent, and how it ended (OfferEnd; 0 means accepted)."""
     reason: str = ""
     decided_at: int = 0
-    decision: OfferRationale = UNDECIDED
+    rationale: OfferRationale = NEVER_OFFERED
     unasked: bool = False
     """Whether the rules on entering its queue are still to be asked, when its match window ends."""
     # Derived, not dumped.
@@ -112,7 +112,7 @@ class Interaction:
 
     def dump(self) -> tuple[Any, ...]:
         """Return the interaction as plain tuples."""
-        decision = self.decision
+        rationale = self.rationale
         return (
             dump_facts(self.facts),
             int(self.stage),
@@ -141,8 +141,8 @@ class Interaction:
             [(offer_id, agent_id, how) for offer_id, (agent_id, how) in self.ended.items()],
             self.reason,
             self.decided_at,
-            (decision.at_ms, decision.eligible, decision.considered, decision.candidates)
-            + ((decision.matched, decision.total) if decision.matched else ()),
+            (rationale.at_ms, rationale.eligible, rationale.considered, rationale.candidates)
+            + ((rationale.matched, rationale.total) if rationale.matched else ()),
             self.unasked,
         )
 
@@ -172,7 +172,7 @@ class Interaction:
             raw[10],
             raw[11],
             dict(raw[12]),
-            (transferring_agent[0], transferring_agent[1]) if transferring_agent[0] else NOBODY,
+            (transferring_agent[0], transferring_agent[1]) if transferring_agent[0] else NO_AGENT,
             raw[14],
             raw[15],
             raw[16],
@@ -220,10 +220,10 @@ class Agent:
     held: dict[str, None] = field(default_factory=dict)
     """Interactions that the agent holds or wraps up, including those of warm transfers and parked ones."""
     parked: dict[str, None] = field(default_factory=dict)
-    kind: Any = None
-    cell: Any = None
-    place: tuple[int, str] = (0, "")
-    stood_at: int = 0
+    group: Any = None
+    bucket: Any = None
+    idle_rank: tuple[int, str] = (0, "")
+    ranked_turn: int = 0
     """The agent's `turn` when they took their place."""
     rest_at: int = 0
 

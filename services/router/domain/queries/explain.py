@@ -71,9 +71,9 @@ def explain(engine: Engine, interaction_id: str) -> Explanation | None:
         holder,
         interaction.reason,
         _summary(core, interaction, holder, excluded),
-        len(core.agents) if waits else interaction.decision.considered,
+        len(core.agents) if waits else interaction.rationale.considered,
         tuple(excluded),
-        () if waits else interaction.decision.candidates,
+        () if waits else interaction.rationale.candidates,
         _smallest_change(core, changes) if waits else "",
         position,
         interaction.decided_at,
@@ -99,7 +99,7 @@ def _left_out(
         excluded.count += 1
         if len(excluded.examples) < _EXAMPLES:
             excluded.examples.append(agent_id)
-        hardest = max(found, key=lambda cause: _EASE.get(cause.code, len(_EASE)))
+        hardest = max(found, key=lambda reason: _EASE.get(reason.code, len(_EASE)))
         changes.append((len(found), hardest.code, agent_id))
     return sorted(left_out.values(), key=lambda c: (-c.count, c.reason, c.detail)), changes
 
@@ -128,7 +128,7 @@ _CHANGES: Final = {
     "CHANNEL_NOT_SERVED": "{agent} is given this channel",
     "GIVER": "an agent other than {agent} becomes free",
 }
-_EASE: Final = {code: place for place, code in enumerate(_CHANGES)}
+_EASE: Final = {code: rank for rank, code in enumerate(_CHANGES)}
 
 
 def _smallest_change(core: Core, changes: list[tuple[int, str, str]]) -> str:
@@ -143,23 +143,23 @@ def _smallest_change(core: Core, changes: list[tuple[int, str, str]]) -> str:
 
 def _margin(interaction: Interaction) -> str:
     """Say by how much the chosen agent was ahead of the next, or what the interaction was matched with."""
-    if interaction.decision.matched:
-        return _together(interaction.decision)
-    if len(interaction.decision.candidates) < 2:
+    if interaction.rationale.matched:
+        return _together(interaction.rationale)
+    if len(interaction.rationale.candidates) < 2:
         return ""
-    (_, mine), (other, theirs) = interaction.decision.candidates[:2]
+    (_, mine), (other, theirs) = interaction.rationale.candidates[:2]
     for (name, value), (_, beaten) in zip(mine, theirs, strict=False):
         if value != beaten:
             return f", ahead of {other} by {name} ({value:g} against {beaten:g})"
     return f", level with {other} and first by id"
 
 
-def _together(decision: OfferRationale) -> str:
+def _together(rationale: OfferRationale) -> str:
     """Say that it was matched in a batch: the scores of the pair and of the batch, and which agent alone would have suited it better."""
-    others = f"{decision.matched} other{'s' if decision.matched > 1 else ''}"
-    _, mine = decision.candidates[0]
-    found = f", matched together with {others} for the largest total skill score ({decision.total:g}, of which this {mine[0][1]:g})"
-    for other, theirs in decision.candidates[1:]:
+    others = f"{rationale.matched} other{'s' if rationale.matched > 1 else ''}"
+    _, mine = rationale.candidates[0]
+    found = f", matched together with {others} for the largest total skill score ({rationale.total:g}, of which this {mine[0][1]:g})"
+    for other, theirs in rationale.candidates[1:]:
         if theirs[0][1] > mine[0][1]:
             return f"{found}; {other} ({theirs[0][1]:g}) alone would have suited it better"
     return found
@@ -169,13 +169,13 @@ def _summary(core: Core, interaction: Interaction, holder: str, excluded: list[E
     match interaction.stage:
         case Stage.OFFERED:
             asked = ", ".join(interaction.offers)
-            could = f"{interaction.decision.eligible} of {interaction.decision.considered} agents could take it"
+            could = f"{interaction.rationale.eligible} of {interaction.rationale.considered} agents could take it"
             return f"Offered to {asked}: {could}{_margin(interaction)}."
         case Stage.SCHEDULED:
             return f"Scheduled: it is queued {(interaction.not_before - core.now) / 1000:.0f} s from now."
         case Stage.ASSIGNED:
             aside = ", parked for something more urgent" if interaction.parked else ""
-            return f"Held by {holder}{aside}, chosen from {interaction.decision.eligible} who could take it{_margin(interaction)}."
+            return f"Held by {holder}{aside}, chosen from {interaction.rationale.eligible} who could take it{_margin(interaction)}."
         case Stage.WRAP_UP:
             return f"Completed; {holder} is wrapping up."
     if core.config is None:
@@ -184,5 +184,5 @@ def _summary(core: Core, interaction: Interaction, holder: str, excluded: list[E
         return "Waits: the pool has no agents."
     if interaction.reserved_for:
         return f"Waits for {interaction.reserved_for}."
-    ineligibility = ", ".join(f"{c.count} {c.reason}{f' ({c.detail})' if c.detail else ''}" for c in excluded[:4])
-    return f"Waits: none of {len(core.agents)} agents can take it now ({ineligibility})."
+    reasons = ", ".join(f"{c.count} {c.reason}{f' ({c.detail})' if c.detail else ''}" for c in excluded[:4])
+    return f"Waits: none of {len(core.agents)} agents can take it now ({reasons})."

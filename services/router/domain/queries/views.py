@@ -106,10 +106,10 @@ def _serving(core: Core) -> dict[str, tuple[int, int]]:
     assert core.config is not None
     counts = {queue.name: [0, 0] for queue in core.config.queues}
     for agent in core.agents.values():
-        if not agent.session_id or agent.kind is None:
+        if not agent.session_id or agent.group is None:
             continue
-        room = agent.cell is not None and agent.kind.capacity.used(agent.load) < agent.kind.capacity.total
-        for name in agent.kind.queues or counts:
+        room = agent.bucket is not None and agent.group.capacity.used(agent.load) < agent.group.capacity.total
+        for name in agent.group.queues or counts:
             if name in counts:
                 counts[name][0] += 1
                 counts[name][1] += room
@@ -121,19 +121,19 @@ def estimate(engine: Engine, queue: str) -> EstimateNow:
     core = engine.core
     ahead = core.lines.waiting(queue)
     history = core.histories.get(queue)
-    if not ahead and _somebody_free(core, queue):
+    if not ahead and _agent_is_free(core, queue):
         return EstimateNow(0, 0, 1, "AGENT_FREE", history.n if history is not None else 0)
     if history is None or not history.n:
         return EstimateNow(-1, -1, ahead + 1, "NO_HISTORY", 0)
     return EstimateNow(*history.prospect_ms(ahead + 1), ahead + 1, "DRAIN_AND_PATIENCE", history.n)
 
 
-def _somebody_free(core: Core, queue: str) -> bool:
+def _agent_is_free(core: Core, queue: str) -> bool:
     config = core.config.by_name.get(queue) if core.config is not None else None
     if config is None:
         return False
-    able = [kind for kind in core.roster.working_for(queue, ()) if kind.serves(queue, config.requirements)]
-    channels = {c.channel for kind in able for c in kind.capacity.profile.channels} or {""}
+    able = [group for group in core.roster.serving(queue, ()) if group.serves(queue, config.requirements)]
+    channels = {c.channel for group in able for c in group.capacity.profile.channels} or {""}
     return any(next(fitting(able, channel), None) is not None for channel in channels)
 
 
@@ -147,8 +147,10 @@ def waiting(engine: Engine, queue: str, now: int) -> Iterator[WaitingNow]:
             interaction.facts, position, interaction.enqueued_at, -urgency[0] / UNIT, waiting_reason(interaction)
         )
     if core.config is None:
-        rest = sorted(core.interactions.values(), key=lambda w: (-w.facts.priority, w.facts.arrived_at_ms, w.id))
-        for position, interaction in enumerate((w for w in rest if not queue or w.facts.queue == queue), 1):
+        rest = sorted(
+            core.interactions.values(), key=lambda each: (-each.facts.priority, each.facts.arrived_at_ms, each.id)
+        )
+        for position, interaction in enumerate((each for each in rest if not queue or each.facts.queue == queue), 1):
             yield WaitingNow(
                 interaction.facts,
                 position,
@@ -172,7 +174,7 @@ def waiting_reason(interaction: Interaction) -> str:
         return "MATCH_WINDOW" if line.queue.match_window_ms and not line.queue.delay_ms else "DELAYED"
     if line.reserved_for:
         return "KEPT_FOR_AGENT"
-    return "NO_ELIGIBLE_AGENT_AVAILABLE" if line.need.kinds else "NO_AGENT_WITH_SKILLS"
+    return "NO_ELIGIBLE_AGENT_AVAILABLE" if line.requirement_set.groups else "NO_AGENT_WITH_SKILLS"
 
 
 def agent(engine: Engine, agent_id: str) -> AgentNow | None:
@@ -199,7 +201,9 @@ def gauges(engine: Engine, now: int) -> tuple[dict[str, tuple[int, int]], dict[s
     for queue in core.config.queues if core.config is not None else ():
         # The heads are not enough: the most urgent need not be the oldest.
         found_in = core.lines.of_queue(queue.name)
-        oldest = min((w.facts.arrived_at_ms for line in found_in for w in line.interactions.values()), default=now)
+        oldest = min(
+            (each.facts.arrived_at_ms for line in found_in for each in line.interactions.values()), default=now
+        )
         lines[queue.name] = (core.lines.waiting(queue.name), now - oldest)
     states: dict[str, int] = {}
     used = total = 0

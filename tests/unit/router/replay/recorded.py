@@ -18,7 +18,7 @@ from services.router.domain.pool.core import Core
 from services.router.domain.pool.state import Interaction
 from services.router.lanes.shard import COMMANDS, EVENTS, JOURNAL, ShardProcessor
 from services.router.lanes.shard_metrics import ShardMetrics
-from services.router.replay.log import Bounds, IdleRank
+from services.router.replay.log import Bounds, LogPartition
 from services.router.replay.run import ShardReport, replay
 from services.router.replay.state import ShardState
 from services.router.replay.window import Window
@@ -33,8 +33,8 @@ EVERYTHING = Window()
 
 def a_configuration(version: int = 1, offer_ms: int = 10_000) -> config_pb2.TenantConfiguration:
     """Return three queues and four agents, with everything that depends on time: wrap-up, rings, overflow, several offers, interrupts, occupancy."""
-    needs = types_pb2.Selector(attribute="persian", operator=types_pb2.SELECTOR_OPERATOR_AT_LEAST, number=3)
-    needs.expires_after_ms = 6_000
+    selector = types_pb2.Selector(attribute="persian", operator=types_pb2.SELECTOR_OPERATOR_AT_LEAST, number=3)
+    selector.expires_after_ms = 6_000
     french = types_pb2.Selector(attribute="french", operator=types_pb2.SELECTOR_OPERATOR_AT_LEAST, number=9)
     chat = config_pb2.ChannelCapacity(channel="chat", weight=1)
     mail = config_pb2.ChannelCapacity(channel="mail", weight=2)
@@ -51,7 +51,7 @@ def a_configuration(version: int = 1, offer_ms: int = 10_000) -> config_pb2.Tena
                 name="w",
                 offer_timeout_ms=offer_ms,
                 wrap_up_ms=4_000,
-                requirements=[needs],
+                requirements=[selector],
                 choice=config_pb2.AGENT_CHOICE_LOAD_RATIO,
             ),
             config_pb2.Queue(
@@ -103,7 +103,7 @@ class MemoryLog:
     effects_: list[Record]
     letters: list[Record] = field(default_factory=list)
     journal_begin: int = 0
-    lost: frozenset[IdleRank] = frozenset()
+    lost: frozenset[LogPartition] = frozenset()
 
     async def bounds(self) -> Bounds:
         first = self.commands_[0].offset if self.commands_ else 0
@@ -121,10 +121,10 @@ class MemoryLog:
     def effects(self, from_ms: int, to_ms: int) -> AsyncGenerator[list[Record], None]:
         return _chunks(r for r in self.effects_ if from_ms <= r.timestamp_ms <= to_ms)
 
-    async def forgotten(self, from_ms: int) -> frozenset[IdleRank]:
+    async def forgotten(self, from_ms: int) -> frozenset[LogPartition]:
         return self.lost
 
-    def place(self, topic: str, partition: int | None, key: bytes) -> IdleRank:
+    def place(self, topic: str, partition: int | None, key: bytes) -> LogPartition:
         return _place(topic, partition, key)
 
     def journaled(self, number: int) -> pb.JournalRecord:
@@ -160,7 +160,7 @@ async def _chunks(records: Iterable[Record]) -> AsyncGenerator[list[Record], Non
         yield piece
 
 
-def _place(topic: str, partition: int | None, key: bytes) -> IdleRank:
+def _place(topic: str, partition: int | None, key: bytes) -> LogPartition:
     count = EVENT_PARTITIONS if topic == EVENTS else FEED_PARTITIONS
     return topic, int((murmur2(key) & 0x7FFFFFFF) % count) if partition is None else partition
 
@@ -261,7 +261,7 @@ class Recorded:
         journal: list[Record] = []
         effects: list[Record] = []
         batch: list[Record] = []
-        ends: dict[IdleRank, int] = {}
+        ends: dict[LogPartition, int] = {}
         for send in self.lane.sent:
             if send.verdict:
                 continue

@@ -33,7 +33,7 @@ def a_life() -> Recorded:
     for _ in range(3):
         shard.enqueue()
         shard.wait(100)
-        (interaction,) = [w for w in shard.interactions() if w.offers]
+        (interaction,) = [each for each in shard.interactions() if each.offers]
         (offer,) = interaction.offers.values()
         shard.tell(accept_offer=pb.AcceptOffer(agent_id=offer.agent_id, offer_id=offer.offer_id))
         shard.wait(100)

@@ -196,9 +196,9 @@ def test_a_policy_in_yaml_is_for_the_other_command(tmp_path: Path, capsys: pytes
 def test_workers_give_the_same_results_as_one_process(tmp_path: Path) -> None:
     """Observations are the same from workers and from one process; an error in a worker is raised here."""
     arrivals = tmp_path / "a.csv"
-    needs = '"[{""attribute"": ""x"", ""operator"": ""less"", ""number"": 3}]"'
+    requirements = '"[{""attribute"": ""x"", ""operator"": ""less"", ""number"": 3}]"'
     arrivals.write_text(
-        f"time,type,queue,handling,requirements\n5s,calls,q,3m,\n9s,more,q,2m,{needs}\n", encoding="utf-8"
+        f"time,type,queue,handling,requirements\n5s,calls,q,3m,\n9s,more,q,2m,{requirements}\n", encoding="utf-8"
     )
     types = {"calls": calls(queue="q")}
     scenario = a_scenario(

@@ -84,7 +84,7 @@ def test_groups_become_the_engines_configuration() -> None:
 
 def test_requirements_in_the_engines_words() -> None:
     """All parts of a selector are converted."""
-    needs = [
+    required = [
         {
             "attribute": "persian",
             "operator": "greater",
@@ -95,7 +95,7 @@ def test_requirements_in_the_engines_words() -> None:
         },
         {"any_of": [{"attribute": "lang", "operator": "in", "texts": ["fa", "en"]}, {"attribute": "x"}]},
     ]
-    facts = make(a_scenario(types={"calls": calls(requirements=needs)})).kinds[0].facts("i", "c")
+    facts = make(a_scenario(types={"calls": calls(requirements=required)})).kinds[0].facts("i", "c")
     assert facts.requirements == (
         Selector("persian", Operator.GREATER, 3, expires_after_ms=30_000, weight=2, steps=((10_000, 1.0),)),
         Selector("", any_of=(Selector("lang", Operator.IN, texts=("fa", "en")), Selector("x"))),
