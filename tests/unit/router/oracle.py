@@ -195,7 +195,7 @@ class Oracle:
         if any(offer.agent_id == person.id for offer in job.offers):
             return "ALREADY_OFFERED"
         if person.id in job.transferring_agents or person.id == job.holder:
-            return "GIVER"
+            return "TRANSFERRING_AGENT"
         if (code := self.absence(person)) or (not without_offer and (code := self.no_credit(person))):
             return code
         if self.rests(person):

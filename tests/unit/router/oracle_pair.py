@@ -37,7 +37,7 @@ _TABLE = {
     *(
         "DECLINED",
         "ALREADY_OFFERED",
-        "GIVER",
+        "TRANSFERRING_AGENT",
         "OFFLINE",
         "AWAY",
         "NOT_RESPONDING",

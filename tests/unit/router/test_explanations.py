@@ -130,7 +130,7 @@ def test_the_transferring_agent_is_excluded() -> None:
     world = one()
     world.holds("a", "i")
     world.tell(cmd.TransferInteraction("a", "i"))
-    assert left_out(world) == [("GIVER", "", 1, ["a"])]
+    assert left_out(world) == [("TRANSFERRING_AGENT", "", 1, ["a"])]
     assert said(world).smallest_change == "an agent other than a becomes free"
 
 

@@ -59,7 +59,7 @@ def ineligibility(
     if agent.id in interaction.offers:
         yield IneligibilityReason("ALREADY_OFFERED")
     if core.is_transferring(interaction, agent):
-        yield IneligibilityReason("GIVER")
+        yield IneligibilityReason("TRANSFERRING_AGENT")
     yield from _of_presence(core, agent)
     refusal = agent.group.capacity.refusal(agent.load, interaction.facts.channel)
     if refusal and plan(core, agent, interaction.facts.channel) is None:

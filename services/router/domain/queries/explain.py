@@ -126,7 +126,7 @@ _CHANGES: Final = {
     "SKILL_MISSING": "{agent} gets the skill",
     "QUEUE_NOT_SERVED": "{agent} is given this queue",
     "CHANNEL_NOT_SERVED": "{agent} is given this channel",
-    "GIVER": "an agent other than {agent} becomes free",
+    "TRANSFERRING_AGENT": "an agent other than {agent} becomes free",
 }
 _EASE: Final = {code: rank for rank, code in enumerate(_CHANGES)}
 
