@@ -26,7 +26,7 @@ def test_unused_requirement_sets_may_be_removed_at_any_time(game: Game) -> None:
 
 
 @pytest.mark.parametrize("kept", [1, 2, 3, 4])
-def test_interactions_kept_for_a_team_are_found_when_requirement_sets_were_just_removed(
+def test_interactions_reserved_for_a_team_are_found_when_requirement_sets_were_just_removed(
     kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it is placed, the requirement set with the team and the one without are both looked up, and either may remove others."""

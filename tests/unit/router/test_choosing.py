@@ -1,7 +1,7 @@
 """The choice among many agents: both ways to find the best one give the same answer, and the decision is remembered.
 
-`test_oracle` compares small pools with the oracle. Here so many agent groups have room that the engine walks the orders of the
-whole pool instead of looking at each group. A naive search through all agents must find the same.
+`test_oracle` compares small pools with the oracle. Here more than 64 agent groups have room, so the engine walks the orders of
+the whole pool instead of looking at each group. A naive search through all agents must find the same.
 """
 
 import random

@@ -62,7 +62,7 @@ class _Heads:
         heappush(self._heap, head)
 
     def moved_up(self, line: Line, by: int) -> None:
-        """Move a head forward: `by` interactions before its place have left the line, so the same interaction is nearer to the head."""
+        """Move a head forward: `by` interactions before its place have left the line, so the same interaction has a lower place."""
         if line in self._at:
             self.add(line, self._at.pop(line)[2] - by)
 

@@ -52,7 +52,7 @@ def offer(
             rationale.considered,
         )
     )
-    core.tell(agent, offer_notice(interaction, made))
+    core.notify(agent, offer_notice(interaction, made))
     place(core, interaction)
 
 
@@ -64,7 +64,7 @@ def end_offer(core: Core, interaction: Interaction, agent_id: str, end: OfferEnd
     epoch = core.event_number(interaction, reason)
     core.effects.append(fx.OfferEnded(interaction.facts, epoch, reason, agent.profile.agent_id, ended.offer_id, end))
     if end is not OfferEnd.DECLINED:
-        core.tell(agent, fx.RevokedNotice(ended.offer_id, reason))
+        core.notify(agent, fx.RevokedNotice(ended.offer_id, reason))
     resume(core, agent)
     core.update_rank(agent, freed=True)
     return agent
@@ -142,7 +142,7 @@ def hold(
             over_capacity=over,
         )
     )
-    core.tell(agent, assignment_notice(interaction))
+    core.notify(agent, assignment_notice(interaction))
     if not warm:
         tally = core.count(interaction.facts.queue)
         in_time = queue is not None and interaction.waited <= queue.service_level_ms
@@ -172,7 +172,7 @@ def release(core: Core, interaction: Interaction, reason: str) -> Agent:
     interaction.agent_id, interaction.assigned_at, interaction.wrap_until = "", 0, 0
     interaction.announced = (-1, -1)
     core.dirty["a", agent.profile.agent_id] = None
-    core.tell(agent, fx.EndedNotice(interaction.facts.interaction_id, reason))
+    core.notify(agent, fx.EndedNotice(interaction.facts.interaction_id, reason))
     resume(core, agent)
     core.update_rank(agent, freed=True)
     return agent

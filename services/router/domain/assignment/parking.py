@@ -37,7 +37,7 @@ def park(core: Core, interaction: Interaction, by: Interaction) -> None:
     core.charge(agent, interaction.facts.channel, -1)
     epoch = core.event_number(interaction, "INTERRUPTED")
     core.effects.append(fx.Parked(interaction.facts, epoch, "INTERRUPTED", agent.id, by.id))
-    core.tell(agent, assignment_notice(interaction))
+    core.notify(agent, assignment_notice(interaction))
 
 
 def resume(core: Core, agent: Agent) -> None:
@@ -54,7 +54,7 @@ def resume(core: Core, agent: Agent) -> None:
         core.charge(agent, interaction.facts.channel, 1)
         epoch = core.event_number(interaction, "RESUMED")
         core.effects.append(fx.Resumed(interaction.facts, epoch, "RESUMED", agent.id))
-        core.tell(agent, assignment_notice(interaction))
+        core.notify(agent, assignment_notice(interaction))
 
 
 def assignment_notice(interaction: Interaction) -> fx.AssignmentNotice:

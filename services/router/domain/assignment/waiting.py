@@ -143,7 +143,7 @@ def _waits_for(core: Core, queue: QueueConfig, interaction: Interaction, agent: 
 
 
 def end_reservation(interaction: Interaction) -> None:
-    """End the reservation: the interaction is kept for no agent."""
+    """End the reservation: any eligible agent may get the interaction."""
     interaction.reserved_for, interaction.reserved_until, interaction.handed_on = "", 0, False
 
 
@@ -188,9 +188,9 @@ def come_back(core: Core, interaction: Interaction, reason: str, *, again: bool 
     place(core, interaction)
     epoch = core.event_number(interaction, reason)
     # `dispatch.announce` fills in the position and the estimate before the effects leave the engine.
-    untold = fx.Queued(interaction.facts, epoch, reason, 0, -1, again)
-    core.entered.append((interaction, untold))
-    core.effects.append(untold)
+    queued = fx.Queued(interaction.facts, epoch, reason, 0, -1, again)
+    core.entered.append((interaction, queued))
+    core.effects.append(queued)
 
 
 def prefer(core: Core, interaction: Interaction) -> None:
@@ -265,7 +265,7 @@ def change(core: Core, interaction: Interaction, **fields: object) -> None:
 
 
 def look_again(core: Core, agent: Agent) -> None:
-    """Release what is kept for this agent, or their team, if there is no reason any more to wait for them."""
+    """End reservations for this agent, or their team, if there is no reason any more to wait for them."""
     lines = list(core.lines.reserved.get(agent.id, ()))
     team = agent.profile.team
     if team:

@@ -9,7 +9,7 @@ from services.router.domain.pool.state import Agent, Interaction
 
 
 def set_state(core: Core, agent: Agent, state: AgentState, reason: str) -> None:
-    """Change an agent's state, and report it. Leaving AVAILABLE revokes the agent's offers and releases what was kept for them."""
+    """Change an agent's state, and report it. Leaving AVAILABLE revokes the agent's offers and ends reservations for them."""
     before = agent.state
     if before is state:
         return
@@ -27,7 +27,7 @@ def set_state(core: Core, agent: Agent, state: AgentState, reason: str) -> None:
         look_again(core, agent)
     used, total = core.used_total(agent)
     core.effects.append(fx.AgentStateChanged(agent.id, agent.epoch, reason, before, state, used, total))
-    core.tell(agent, fx.StateNotice(before, state, used, total))
+    core.notify(agent, fx.StateNotice(before, state, used, total))
 
 
 def revoke_offers(core: Core, agent: Agent, reason: str) -> None:

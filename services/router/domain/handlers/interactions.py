@@ -97,7 +97,7 @@ def _customer_acted(core: Core, interaction: Interaction, message_id: str, reaso
     core.effects.append(fx.CustomerActed(interaction.facts, epoch, reason, message_id))
     holder = core.agents.get(interaction.agent_id)
     if holder is not None:
-        core.tell(holder, fx.CustomerNotice(interaction.facts.interaction_id, message_id, not message_id))
+        core.notify(holder, fx.CustomerNotice(interaction.facts.interaction_id, message_id, not message_id))
 
 
 def customer_left(core: Core, command: cmd.CustomerLeft) -> str:
@@ -217,7 +217,7 @@ def complete(core: Core, command: cmd.CompleteInteraction) -> str:
     if until:
         interaction.stage, interaction.wrap_until = Stage.WRAP_UP, until
         core.timers.arm(until, Timer.WRAP_UP, interaction.facts.interaction_id)
-        core.tell(core.agents[command.agent_id], assignment_notice(interaction))
+        core.notify(core.agents[command.agent_id], assignment_notice(interaction))
     else:
         release(core, interaction, "COMPLETED")
         drop(core, interaction)

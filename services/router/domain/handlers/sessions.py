@@ -44,7 +44,7 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
     resumed = before is not None and before.session_id == command.resumes
     if before is not None:
         if not resumed:
-            core.tell(agent, fx.SessionEndedNotice("SESSION_REPLACED"))
+            core.notify(agent, fx.SessionEndedNotice("SESSION_REPLACED"))
         reason = "SESSION_RESUMED" if resumed else "SESSION_REPLACED"
         _forget(core, agent, before)
         core.update_rank(agent)
@@ -68,9 +68,11 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
     if wanted and wanted is not agent.state:
         set_state(core, agent, wanted, "SESSION_RESUMED" if resumed else "SIGNED_IN")
     core.update_rank(agent, freed=True)
-    for interaction in taken:  # after the agent has a session again, so that interactions kept for them stay kept
+    for (
+        interaction
+    ) in taken:  # after the agent has a session again, so that interactions reserved for them stay reserved
         place(core, interaction)
-    core.tell(agent, snapshot_notice(core, agent))
+    core.notify(agent, snapshot_notice(core, agent))
     return ""
 
 
@@ -100,7 +102,7 @@ def close(core: Core, command: cmd.CloseSession) -> str:
 
 def _sign_out(core: Core, agent: Agent, session: Session, reason: str) -> None:
     set_state(core, agent, AgentState.OFFLINE, reason)
-    core.tell(agent, fx.SessionEndedNotice(reason))
+    core.notify(agent, fx.SessionEndedNotice(reason))
     _forget(core, agent, session)
     agent.grace_until = 0
     core.dirty["a", agent.id] = None
@@ -140,7 +142,7 @@ def leases_due(core: Core, due: int) -> None:
 
 def _lose(core: Core, session: Session) -> None:
     agent = core.agents[session.agent_id]
-    core.tell(agent, fx.SessionEndedNotice("LEASE_EXPIRED"))
+    core.notify(agent, fx.SessionEndedNotice("LEASE_EXPIRED"))
     agent.lost = (session.session_id, int(agent.state))
     _forget(core, agent, session)
     core.update_rank(agent)

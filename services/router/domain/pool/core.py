@@ -100,7 +100,7 @@ class Core:
         self.dirty["i", interaction.facts.interaction_id] = None
         return interaction.epoch
 
-    def tell(self, agent: Agent, notice: fx.Notice) -> None:
+    def notify(self, agent: Agent, notice: fx.Notice) -> None:
         """Send a notice to an agent's desk, if the agent has a session."""
         session = self.sessions.get(agent.session_id)
         if session is not None:
