@@ -360,6 +360,16 @@ def test_an_interaction_is_never_refused_for_its_queue() -> None:
     assert world.engine.core.interactions["i"].stage is Stage.WAITING
 
 
+def test_a_scheduled_interaction_starts_in_time_when_its_queue_no_longer_exists() -> None:
+    """A configuration that removes the queue moves it to the first queue, and keeps its time."""
+    world = World(a_pool(an_agent("a"), queues=[a_queue(), a_queue("old")]))
+    world.enqueue("i", queue="old", start_at_ms=world.now + 60_000)
+    world.tell(cmd.ActivateConfiguration(PoolConfig(2, queues=(a_queue(),))))
+    assert world.wait(59_999) == []
+    queued = only(world.wait(1), fx.Queued)
+    assert (queued.reason, queued.facts.queue) == ("SCHEDULE_DUE", "q")
+
+
 def test_requirements_of_a_reroute_take_the_place_of_its_own_and_none_keep_them() -> None:
     world = World(a_pool(queues=[a_queue(), a_queue("other")]))
     world.enqueue("i", requirements=(requires("x"),))

@@ -264,3 +264,5 @@ def resettle(core: Core) -> None:
             settle_queue(core, interaction)
             if interaction.stage in (Stage.WAITING, Stage.OFFERED):
                 waiting.place(core, interaction)
+            elif interaction.stage is Stage.SCHEDULED:
+                waiting.watch_schedule(core, interaction)
