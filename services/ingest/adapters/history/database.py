@@ -23,6 +23,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 VARIABLE: Final = "DATABASE_URL"
 _LOCK: Final = 0x6368_6170_6172  # "chapar": an advisory lock is a number in one database
 _BUSY_MS: Final = 10_000
+_INTERRUPT_AGAIN_S: Final = 0.2
 _CHECKPOINT_TRIES: Final = 20
 _CHECKPOINT_AGAIN_S: Final = 0.1
 _ASK_AGAIN_S: Final = 1.0
@@ -108,6 +109,40 @@ class Database:
             if not busy:
                 return
             await asyncio.sleep(_CHECKPOINT_AGAIN_S)
+
+    @asynccontextmanager
+    async def within(self, connection: AsyncConnection, seconds: float) -> AsyncIterator[None]:
+        """Bound the time of the block's statements. Raises TimeoutError; the connection must be given up then.
+
+        SQLite is interrupted rather than cancelled. A connection that is closed in the middle of a statement stays open,
+        with its lock, until its cursors are collected: until then nobody can write.
+        """
+        if self.postgres:
+            async with asyncio.timeout(seconds):
+                yield
+            return
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        interrupted = False
+
+        async def interrupt() -> None:
+            nonlocal interrupted
+            await asyncio.sleep(seconds)
+            interrupted = True
+            while True:  # one that comes between two statements has no effect
+                await driver.interrupt()
+                await asyncio.sleep(_INTERRUPT_AGAIN_S)
+
+        interrupting = asyncio.create_task(interrupt())
+        try:
+            yield
+        except OperationalError as error:
+            if interrupted:
+                raise TimeoutError(f"the database took longer than {seconds:g} s") from error
+            raise
+        finally:
+            interrupting.cancel()
+            await asyncio.wait({interrupting})
 
     @asynccontextmanager
     async def folder(self) -> AsyncIterator[AsyncConnection]:

@@ -162,7 +162,7 @@ class Projection:
         try:
             if len(records) == 1 and self._slow.get(self._at(records[0]), 0) >= _TRIES:
                 raise _TooSlow
-            async with asyncio.timeout(self._patience_s):
+            async with self._database.within(connection, self._patience_s):
                 repeated = await store.write(connection, [found for _, found in facts], before, after, emptied)
         except TimeoutError:
             # The connection is lost, with its work. From now on write one by one, until the slow record is found.
@@ -178,7 +178,7 @@ class Projection:
             if len(records) == 1:
                 self._refuse(records[0], "TOO_SLOW" if isinstance(error, _TooSlow) else "REFUSED_BY_DATABASE")
                 # if even this takes too long, the record is not the cause
-                async with asyncio.timeout(self._patience_s):
+                async with self._database.within(connection, self._patience_s):
                     await store.write(connection, (), before, after)
                 self._next.update(after)
                 self._slow.pop(self._at(records[0]), None)
