@@ -45,10 +45,10 @@ from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, InboundPu
 from services.ingest.adapters.edges.smtp_in import SmtpLimits, smtp_server
 from services.ingest.adapters.edges.telegram_in import TelegramChannel
 from services.ingest.adapters.edges.tenant_quota import QuotaSettings, ways_in
-from services.ingest.adapters.edges.webchat_gate import GateLimits
+from services.ingest.adapters.edges.webchat_gate import GateLimits, WebchatLimits
 from services.ingest.adapters.edges.webchat_history import NoChatHistory
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
-from services.ingest.adapters.edges.webchat_in import Webchat, WebchatLimits
+from services.ingest.adapters.edges.webchat_in import Webchat
 from services.ingest.adapters.edges.webhook_in import WebhookChannel
 from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
 from services.ingest.adapters.history.mapping import TOPICS as HISTORY_TOPICS

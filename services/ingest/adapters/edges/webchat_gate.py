@@ -24,6 +24,18 @@ class GateLimits:
     per_visitor: int
 
 
+@dataclass(frozen=True, slots=True)
+class WebchatLimits:
+    """Limits per socket, per address, and for all sockets. Times in seconds."""
+
+    sockets: int
+    gate: GateLimits
+    idle_s: float
+    rate: Rate
+    token_s: float
+    origins: tuple[str, ...]
+
+
 class Turned(Exception):  # noqa: N818 - the name reads as what happened
     """The socket is refused, with a reason."""
 

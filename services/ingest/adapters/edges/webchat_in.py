@@ -15,7 +15,6 @@ same id. Close codes: 4401 not proven, 4403 origin, 4404 account, 4408 idle, 442
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,9 +27,9 @@ from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.edges.ingress_limiter import IngressLimiter
 from services.ingest.adapters.edges.required_secrets import require_secret
-from services.ingest.adapters.edges.webchat_gate import Entry, Gate, GateLimits, Turned
+from services.ingest.adapters.edges.webchat_gate import Entry, Gate, Turned, WebchatLimits
 from services.ingest.adapters.edges.webchat_hub import CHANNEL, WebchatHub
-from services.ingest.domain.limits import Bucket, Rate
+from services.ingest.domain.limits import Bucket
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.normalise.proof import identifier_hash
 from services.ingest.domain.normalise.webchat import (
@@ -58,18 +57,6 @@ _SHOWN_MOST = 200
 _STRIKES = 20
 _FOR_ALL = 0.8
 """The share of all sockets that new visitors may use."""
-
-
-@dataclass(frozen=True, slots=True)
-class WebchatLimits:
-    """Limits per socket, per address, and for all sockets. Times in seconds."""
-
-    sockets: int
-    gate: GateLimits
-    idle_s: float
-    rate: Rate
-    token_s: float
-    origins: tuple[str, ...]
 
 
 class _Over(Exception):  # noqa: N818 - the name reads as what happened
