@@ -293,8 +293,9 @@ def test_no_expression_costs_more_than_its_estimate(source: str) -> None:
     assert _seconds(program) < MOST_TIMES * _step() * (steps_of(source) + 200)
 
 
-MOST_TIMES = 2
-"""The share of a measurement that is noise: other processes use the caches too."""
+MOST_TIMES = 4
+"""Room for noise: other processes use the caches too, and some patterns cost 1.2 times their estimate. A kind of work that
+the estimate does not count costs tens of times more."""
 KNOWN = f"{ones(400)}.map(x, x).size() == 1"
 
 
