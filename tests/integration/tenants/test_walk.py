@@ -19,6 +19,7 @@ from chapar.feedback.v1 import feedback_pb2 as fb
 from chapar.ingest.v1 import ingest_pb2 as ing
 from chapar.ingest.v1 import records_pb2 as ing_records
 from chapar.router.v1 import router_pb2 as rt
+from chapar.sla.v1 import sla_pb2
 from services.chassis.grpc.status import from_rpc_error
 from tests.integration.tenants.ids import Ids, computed, invented
 from tests.integration.tenants.quiescence import quiet
@@ -69,6 +70,7 @@ async def plant(stand: Stand, tenant: str, native_id: str) -> Ids:
     async def known() -> Any:
         await stand.call(tenant, f"{INGEST}GetInteraction", ing.GetInteractionRequest(interaction_id=ids.interaction))
         await stand.call(tenant, f"{PERSON}GetPerson", ing.GetPersonRequest(person_id=ids.person))
+        await stand.call(tenant, f"{SLA}GetDeadlines", sla_pb2.GetDeadlinesRequest(interaction_id=ids.interaction))
         return await stand.call(
             tenant, f"{ROUTING}Explain", rt.ExplainRequest(pool=POOL, interaction_id=ids.interaction)
         )
