@@ -20,7 +20,9 @@ def identity(pid: int) -> str | None:
             boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:
             return None
-        return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
+        # The first thread of a killed process may be a zombie while others still end: until the last one (the 20th field counts
+        # them) its ports are taken.
+        return None if fields[0] in "ZX" and int(fields[17]) <= 1 else f"{boot}/{fields[19]}"
     shown = subprocess.run(  # noqa: S603 - macOS and the BSDs
         ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.split(maxsplit=1)
