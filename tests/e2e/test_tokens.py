@@ -225,7 +225,8 @@ async def _first_of(call: Any, *, client_streaming: bool) -> None:
     reading = asyncio.ensure_future(call.read())
     done, _ = await asyncio.wait({reading}, timeout=2)
     if done:
-        reading.result()
+        if reading.result() is grpc.aio.EOF:
+            await call._raise_for_status()  # a read that begins after the end returns EOF, whatever the status
     else:
         call.cancel()
         with suppress(asyncio.CancelledError):
