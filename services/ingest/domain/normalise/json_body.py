@@ -100,6 +100,9 @@ def shaped(value: Any, shape: type[T], at: str = "") -> "T | Refusal":
         return Refusal("INVALID_FIELD", field, text[:1].lower() + text[1:])
     except RecursionError:
         return _too_deep()
+    except UnicodeEncodeError:
+        # A key with a lone surrogate: msgspec compares keys as UTF-8.
+        return unstorable(value, at) or Refusal("INVALID_FIELD", at.lstrip("."), "holds a lone surrogate")
 
 
 def may_be_unstorable(raw: bytes) -> bool:

@@ -1,7 +1,8 @@
 """Any input gives messages or typed refusals, never an exception, and never text that can't be stored."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -181,3 +182,40 @@ def test_any_text_has_a_language(text: str) -> None:
     """Or "und"; never an exception."""
     assert detect(text)
     assert detect(text, "fa")
+
+
+CORPUS = Path(__file__).resolve().parents[3] / "fuzz/corpus/documents"
+LONE = "profile\ud83e"
+"""A key as long as a real one, with a lone surrogate: JSON can write it, UTF-8 cannot."""
+
+
+def with_lone_key(value: Any) -> Iterator[Any]:
+    """Yield the document once for each of its objects, with the key added to that object."""
+    if isinstance(value, dict):
+        yield {**value, LONE: {}}
+        for key, child in value.items():
+            yield from ({**value, key: other} for other in with_lone_key(child))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from ([*value[:index], other, *value[index + 1 :]] for other in with_lone_key(child))
+
+
+@pytest.mark.parametrize("name", ["telegram", "whatsapp", "webhook", "say"])
+def test_a_lone_surrogate_in_any_key_is_an_answer_or_a_refusal(name: str) -> None:
+    """The key is in each object of a real document in turn."""
+    documents = list(with_lone_key(json.loads((CORPUS / name).read_bytes())))
+    assert documents
+    for document in documents:
+        raw = json.dumps(document).encode()
+        for parse in PARSERS:
+            assert isinstance(parse(raw), Parsed)
+        parse_frame(raw)
+
+
+def test_a_contact_card_with_a_lone_surrogate_loses_no_message() -> None:
+    """The card is left out; the messages of the same notification are taken."""
+    document = json.loads((CORPUS / "whatsapp").read_bytes())
+    plain = parse_notification(json.dumps(document).encode())
+    document["entry"][0]["changes"][0]["value"]["contacts"][0][LONE] = {}
+    odd = parse_notification(json.dumps(document).encode())
+    assert [message.text for message in odd.messages] == [message.text for message in plain.messages] != []
