@@ -15,14 +15,14 @@ _MOST_KEYS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Rate:
     """`per_s` units a second and `burst` at once, of a key of weight 1. A `per_s` of 0 means no limit."""
 
     per_s: float
     burst: float
 
 
-NO_LIMIT: Final = Pace(0.0, 1.0)
+NO_LIMIT: Final = Rate(0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Turn:
 class Pacer:
     """The rates of many keys. Times are in seconds of any monotonic clock."""
 
-    def __init__(self, pace: Pace, weights: Mapping[str, float] = _NO_WEIGHTS, most_keys: int = _MOST_KEYS) -> None:
+    def __init__(self, pace: Rate, weights: Mapping[str, float] = _NO_WEIGHTS, most_keys: int = _MOST_KEYS) -> None:
         """`weights`: for each key, the factor by which its rate exceeds that of other keys."""
         self._pace = pace
         self._weights = weights

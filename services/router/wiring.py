@@ -19,7 +19,7 @@ from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
-from services.chassis.pacing import Pace
+from services.chassis.pacing import Rate
 from services.chassis.privacy.settings import keyring
 from services.router.adapters.agent_service import AgentService
 from services.router.adapters.command_bus import COMMANDS, CommandBus
@@ -110,7 +110,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
                 ),
                 _SERVICES,
                 audit=audit,
-                changes=Pace(settings.tenant_changes_per_s, settings.tenant_changes_burst),
+                changes=Rate(settings.tenant_changes_per_s, settings.tenant_changes_burst),
             )
         )
         service.on_drain(gateway.drain)

@@ -29,7 +29,7 @@ from services.chassis.grpc.trust import trusted_callers
 from services.chassis.grpc_settings import GrpcLimits
 from services.chassis.http import bind
 from services.chassis.lifecycle import Service
-from services.chassis.pacing import NO_LIMIT, Pace
+from services.chassis.pacing import NO_LIMIT, Rate
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import Verifier
 
@@ -57,7 +57,7 @@ async def grpc_server(
     *,
     verifier: Verifier | None = None,
     audit: AuditTrail | None = None,
-    changes: Pace = NO_LIMIT,
+    changes: Rate = NO_LIMIT,
 ) -> AsyncIterator[GrpcServer]:
     """Serve until the block ends, then stop with a grace period. Publishes the endpoints `grpc` and `health`.
 
@@ -80,7 +80,7 @@ async def _serving(
     service_names: Sequence[str],
     authorizer: Authorizer,
     audit: AuditTrail | None,
-    changes: Pace,
+    changes: Rate,
 ) -> AsyncIterator[GrpcServer]:
     settings: ServiceSettings = service.settings
     limits = settings.grpc_limits

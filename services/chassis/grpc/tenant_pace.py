@@ -13,7 +13,7 @@ from typing import Final
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc_settings import GrpcLimits
-from services.chassis.pacing import NO_LIMIT, Pace, Pacer
+from services.chassis.pacing import NO_LIMIT, Pacer, Rate
 
 _TOO_MANY_CALLS: Final = "this tenant sends more calls than a replica serves for one tenant: send fewer, or later"
 
@@ -22,11 +22,11 @@ class TenantPace:
     """The rates of one server's tenants."""
 
     def __init__(
-        self, limits: GrpcLimits, changes: Pace = NO_LIMIT, now_s: Callable[[], float] = time.monotonic
+        self, limits: GrpcLimits, changes: Rate = NO_LIMIT, now_s: Callable[[], float] = time.monotonic
     ) -> None:
         """`changes`: the rate of unary calls that change something; messages of a stream do not count in it."""
-        self._calls = Pacer(Pace(limits.tenant_calls_per_s, limits.tenant_burst))
-        self._messages = Pacer(Pace(limits.tenant_messages_per_s, limits.tenant_messages_burst))
+        self._calls = Pacer(Rate(limits.tenant_calls_per_s, limits.tenant_burst))
+        self._messages = Pacer(Rate(limits.tenant_messages_per_s, limits.tenant_messages_burst))
         self._changes = Pacer(changes)
         self._most_wait_s = limits.tenant_wait_s
         self._now_s = now_s
@@ -51,7 +51,8 @@ class TenantPace:
         """Wait for the turn of a stream's next message, without a time limit."""
         while True:
             turn = self._messages.take(tenant, 1, self._now_s(), self._most_wait_s)
-            await asyncio.sleep(min(turn.wait_s, self._most_wait_s)) if turn.wait_s > 0 else None
+            if turn.wait_s > 0:
+                await asyncio.sleep(min(turn.wait_s, self._most_wait_s))
             if not turn.refused:
                 return
 

@@ -5,16 +5,9 @@ dropped key starts with a full bucket: this allows a few extra events and never 
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from math import ceil
 
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """`per_s` events a second on average, `burst` at once. A rate of 0 means no limit."""
-
-    per_s: float
-    burst: float
+from services.chassis.pacing import Rate
 
 
 class Bucket:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from services.chassis.pacing import Pace, Turn
+from services.chassis.pacing import Rate, Turn
 
 _NO_WEIGHTS: Mapping[str, float] = MappingProxyType({})
 _RESERVED: Final = 4  # this part is for modest customers
@@ -43,7 +43,7 @@ class _Spent:
 class SharedPace:
     """The paces of many tenants. Times in seconds of any monotonic clock. Keeps an entry only for a tenant with occupied units."""
 
-    def __init__(self, pace: Pace, most_wait_s: float, weights: Mapping[str, float] = _NO_WEIGHTS) -> None:
+    def __init__(self, pace: Rate, most_wait_s: float, weights: Mapping[str, float] = _NO_WEIGHTS) -> None:
         """A `per_s` of 0 means no limit. `weights`: by tenant, the factor by which its rate is higher than that of others."""
         self._pace = pace
         self._most_wait_s = most_wait_s

@@ -20,7 +20,7 @@ from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
-from services.chassis.pacing import Pace
+from services.chassis.pacing import Rate
 from services.chassis.privacy.settings import keyring
 from services.chassis.questions import LaneQuestions
 from services.chassis.secrets import SecretReferences
@@ -52,7 +52,6 @@ from services.ingest.adapters.edges.webchat_in import Webchat
 from services.ingest.adapters.edges.webhook_in import WebhookChannel
 from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
 from services.ingest.adapters.history.mapping import TOPICS as HISTORY_TOPICS
-from services.ingest.domain.limits import Rate
 from services.ingest.settings import IngestSettings
 from services.ingest.translate.erasure import OUTCOMES
 from services.ingest.wiring.history import history
@@ -101,7 +100,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             Rate(settings.failed_auth_rate, settings.failed_auth_burst),
         )
         quota = QuotaSettings(
-            Pace(settings.tenant_rate, settings.tenant_burst), settings.tenant_wait_s, settings.tenant_weights
+            Rate(settings.tenant_rate, settings.tenant_burst), settings.tenant_wait_s, settings.tenant_weights
         )
         ways = ways_in(InboundPublisher(producer, keys), quota)
         ingress_limiter = IngressLimiter(ways.customers, limits, service.clock, service.metrics)

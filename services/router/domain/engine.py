@@ -11,10 +11,10 @@ from services.router.domain import commands as cmd
 from services.router.domain.assignment import dispatch, waiting
 from services.router.domain.effects import Effect, Result
 from services.router.domain.handlers import activation, interactions, offers, sessions, transfers
-from services.router.domain.pool.core import Core
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.timers import Timer
 
-_HANDLERS: Final[dict[type[cmd.Command], tuple[str, Callable[[Core, Any], str]]]] = {
+_HANDLERS: Final[dict[type[cmd.Command], tuple[str, Callable[[PoolState, Any], str]]]] = {
     cmd.Enqueue: ("enqueue", interactions.enqueue),
     cmd.UpdateInteraction: ("update_interaction", interactions.update),
     cmd.CustomerMessaged: ("customer_messaged", interactions.customer_messaged),
@@ -47,7 +47,7 @@ class Engine:
     __slots__ = ("core",)
 
     def __init__(self) -> None:
-        self.core = Core()
+        self.core = PoolState()
 
     def handle(self, command: cmd.Command, now: int) -> list[Effect]:
         """Decide one command at `now`, milliseconds, which never decreases."""
@@ -113,7 +113,7 @@ class Engine:
         return effects
 
 
-def _stale(core: Core, command: cmd.Command) -> str:
+def _stale(core: PoolState, command: cmd.Command) -> str:
     """Return the reason to refuse a command that expects another number of events; empty when it may run."""
     if not command.expected_epoch:
         return ""

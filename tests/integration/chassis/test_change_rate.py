@@ -17,14 +17,14 @@ from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.status import from_rpc_error
 from services.chassis.grpc_settings import GrpcLimits
 from services.chassis.lifecycle import Service, serving
-from services.chassis.pacing import Pace
+from services.chassis.pacing import Rate
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import mint
 from tests.integration.chassis.conftest import SECRET, bearer, dev_settings
 
 NAME = "chapar.router.v1.AgentDirectoryService"
 BURST, WAITING = 3, 2
-PACE = Pace(per_s=2, burst=BURST)
+PACE = Rate(per_s=2, burst=BURST)
 
 
 class Directory(router_pb2_grpc.AgentDirectoryServiceServicer):

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis.pacing import Pace, Pacer
+from services.chassis.pacing import Pacer, Rate
 
-PACE = Pace(per_s=10, burst=5)
+PACE = Rate(per_s=10, burst=5)
 
 
 def test_a_burst_passes_and_later_units_wait_for_their_turn() -> None:
@@ -48,7 +48,7 @@ def test_a_tenant_may_have_more_weight_than_others() -> None:
 
 def test_no_limit_uses_no_memory() -> None:
     """This is a rate of 0."""
-    pacer = Pacer(Pace(0, 1))
+    pacer = Pacer(Rate(0, 1))
     assert all(pacer.take(f"t{n}", 1, 0.0, 0.0).wait_s == 0 for n in range(100))
     assert pacer.known == 0
 

@@ -5,7 +5,7 @@ import pytest
 from services.chassis.errors import ChaparError
 from services.chassis.grpc.tenant_pace import TenantPace
 from services.chassis.grpc_settings import GrpcLimits
-from services.chassis.pacing import Pace
+from services.chassis.pacing import Rate
 
 LIMITS = GrpcLimits(
     tenant_calls_per_s=10, tenant_burst=5, tenant_messages_per_s=10, tenant_messages_burst=50, tenant_wait_s=0
@@ -24,7 +24,7 @@ async def passed(pace: TenantPace, kind: str, tenant: str = "acme") -> tuple[int
 
 async def test_each_kind_has_its_own_pace() -> None:
     """Agents who connect again after a roll-out are many, so streams have room where calls have little."""
-    pace = TenantPace(LIMITS, Pace(per_s=1, burst=2), lambda: 100.0)
+    pace = TenantPace(LIMITS, Rate(per_s=1, burst=2), lambda: 100.0)
     assert await passed(pace, "change") == (3, "TENANT_CHANGE_RATE")
     assert await passed(pace, "call") == (6 - 3, "TENANT_CALL_RATE")
     assert await passed(pace, "session") == (51, "TENANT_CALL_RATE")

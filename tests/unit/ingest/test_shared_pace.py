@@ -5,10 +5,10 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis.pacing import Pace
+from services.chassis.pacing import Rate
 from services.ingest.domain.shared_pace import SharedPace
 
-PACE = Pace(per_s=20, burst=40)
+PACE = Rate(per_s=20, burst=40)
 WAIT_S = 2.0
 CAPACITY = 40 + 20 * WAIT_S + 1
 LARGE = CAPACITY / 4 + 1

@@ -1,11 +1,11 @@
 """The engine's indexes must contain what a slow search finds. A wrong index may decide correctly for long, only slower; so it is checked too."""
 
-from services.router.domain.pool.core import Core
 from services.router.domain.pool.lines import Line, RequirementSet
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.roster import AgentGroup
 
 
-def true(core: Core) -> None:
+def true(core: PoolState) -> None:
     """Raise AssertionError when an index is wrong."""
     for group in core.roster.groups.values():
         buckets(group)
@@ -27,7 +27,7 @@ def buckets(group: AgentGroup) -> None:
     assert group.interruptible == sum(bucket.interruptible for bucket in group.buckets.values())
 
 
-def homes(core: Core) -> None:
+def homes(core: PoolState) -> None:
     """Check that agent groups with an agent who has room, or something that may be parked, are found at home and nowhere else."""
     groups = core.roster.groups.values()
     free = {(home, group) for group in groups if group.free for home in group.homes}
@@ -36,7 +36,7 @@ def homes(core: Core) -> None:
     assert {(home, group) for home, listed in core.roster._interruptible.items() for group in listed} == interruptible
 
 
-def admitted(core: Core, requirement_set: RequirementSet) -> None:
+def admitted(core: PoolState, requirement_set: RequirementSet) -> None:
     """Check that a requirement set and the agent groups that meet it list each other, and that those with room or something to park are found."""
     queue, selectors, others = requirement_set.key
     able = [group for group in core.roster.groups.values() if group.serves(queue, selectors, others)]
@@ -47,7 +47,7 @@ def admitted(core: Core, requirement_set: RequirementSet) -> None:
     assert set(core.roster.interruptible(requirement_set)) == {group for group in able if group.interruptible}
 
 
-def orders(core: Core) -> None:
+def orders(core: PoolState) -> None:
     """Check that exactly the agents with room are in the orders of the whole pool."""
     free = {agent.id: agent for agent in core.agents.values() if agent.bucket is not None and agent.bucket.room}
     by_idle = [ranked[1] for part in core.roster.by_idle() for ranked in part]
@@ -58,7 +58,7 @@ def orders(core: Core) -> None:
     assert by_turn == (sorted(free, key=lambda a: (free[a].turn, a)) if core.roster.rotates else [])
 
 
-def lines(core: Core) -> None:
+def lines(core: PoolState) -> None:
     """Check that lines in which something waits are in their lookups, and that each waiting interaction is in one of them, in order."""
     filled: set[Line] = {interaction.line for interaction in core.interactions.values() if interaction.line is not None}
     assert set(core.lines.filled) == filled
@@ -77,7 +77,7 @@ def lines(core: Core) -> None:
         assert core.lines.anything_waits(queue) == bool(here)
 
 
-def queue_heads(core: Core, filled: set[Line]) -> None:
+def queue_heads(core: PoolState, filled: set[Line]) -> None:
     """Check the heads of the lines, by queue and channel, in the order of service; and that agents find those that they may take."""
     awake = {line for line in filled if not line.asleep and not line.reserved_for}
     found: set[Line] = set()
@@ -95,7 +95,7 @@ def queue_heads(core: Core, filled: set[Line]) -> None:
         assert seen >= {line for line in awake if line.requirement_set in group.requirement_sets}
 
 
-def teams(core: Core) -> None:
+def teams(core: PoolState) -> None:
     """Check the agents by team."""
     if core.config is not None:
         found = {(team, agent) for team, members in core.teams.items() for agent in members}

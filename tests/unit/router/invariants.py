@@ -2,12 +2,12 @@
 
 from services.router.domain.assignment.ineligibility import ineligibility
 from services.router.domain.model import AgentState, CapacityProfile, Stage
-from services.router.domain.pool.core import Core
 from services.router.domain.pool.occupancy import rests
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 
 
-def check(core: Core) -> None:
+def check(core: PoolState) -> None:
     """Raise AssertionError when a rule is broken."""
     one_holder(core)
     for agent in core.agents.values():
@@ -20,7 +20,7 @@ def check(core: Core) -> None:
             no_agent_could_take(core, interaction)
 
 
-def one_holder(core: Core) -> None:
+def one_holder(core: PoolState) -> None:
     """Check that each interaction is in one stage, with one agent at most, and within the limit of offers; and that these agents list it."""
     for interaction in core.interactions.values():
         offered = {a.id for a in core.agents.values() if interaction.id in a.offers}
@@ -48,7 +48,7 @@ def one_holder(core: Core) -> None:
         assert set(agent.offers) | set(agent.held) <= set(core.interactions)
 
 
-def holdings(core: Core, agent: Agent) -> dict[str, int]:
+def holdings(core: PoolState, agent: Agent) -> dict[str, int]:
     """Return how many interactions of each channel an agent has, offered and held; parked ones take no capacity."""
     counts: dict[str, int] = {}
     for interaction in core.interactions.values():
@@ -58,7 +58,7 @@ def holdings(core: Core, agent: Agent) -> dict[str, int]:
     return counts
 
 
-def profile_of(core: Core, agent: Agent) -> CapacityProfile:
+def profile_of(core: PoolState, agent: Agent) -> CapacityProfile:
     """Return the capacity profile that applies."""
     assert core.config is not None
     return core.config.profile(agent.profile.capacity_profile)
@@ -82,7 +82,7 @@ def allowed(profile: CapacityProfile, counts: dict[str, int]) -> bool:
     return all(weight(profile, channel) > 0 for channel in counts)
 
 
-def within_capacity(core: Core, agent: Agent) -> None:
+def within_capacity(core: PoolState, agent: Agent) -> None:
     """Check that the agent is never over capacity, and that the ledger is right."""
     counts = holdings(core, agent)
     assert dict(agent.load) == counts
@@ -90,12 +90,12 @@ def within_capacity(core: Core, agent: Agent) -> None:
         assert allowed(profile_of(core, agent), counts), f"{agent.id} holds {counts}"
 
 
-def forced(core: Core, agent: Agent) -> bool:
+def forced(core: PoolState, agent: Agent) -> bool:
     """Whether a supervisor has exceeded the agent's limits, or a new configuration has lowered them below what the agent has."""
     return any(core.interactions[i].reason == "FORCED" for i in agent.held)
 
 
-def may_be_offered(core: Core, agent: Agent) -> bool:
+def may_be_offered(core: PoolState, agent: Agent) -> bool:
     """Whether the agent is available, has a session, has a credit left, has nothing parked, and does not rest."""
     session = core.sessions.get(agent.session_id)
     return (
@@ -109,7 +109,7 @@ def may_be_offered(core: Core, agent: Agent) -> bool:
     )
 
 
-def stands_where_he_belongs(core: Core, agent: Agent) -> None:
+def stands_where_he_belongs(core: PoolState, agent: Agent) -> None:
     """Check that the agent is in a load bucket exactly when they may be offered something."""
     assert (agent.bucket is not None) == (agent.group is not None and may_be_offered(core, agent))
     if agent.bucket is not None:
@@ -120,7 +120,7 @@ def stands_where_he_belongs(core: Core, agent: Agent) -> None:
     assert (agent.state is AgentState.OFFLINE) == (session is None)
 
 
-def no_agent_could_take(core: Core, interaction: Interaction) -> None:
+def no_agent_could_take(core: PoolState, interaction: Interaction) -> None:
     """Check that an interaction waits only because no agent may take it now, or because those who may are kept free."""
     config = core.config
     if config is None:

@@ -14,8 +14,8 @@ from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.assignment.choosing import REASONS
 from services.router.domain.model import CapacityProfile, ChannelCapacity, Choice, Selector
-from services.router.domain.pool.core import Core
 from services.router.domain.pool.eligibility import meets, score
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent
 from tests.unit.router.world import World, a_capacity, a_pool, a_queue, an_agent, only, requires
 
@@ -64,13 +64,13 @@ def busy(agent: Agent) -> bool:
     return bool(agent.load)
 
 
-def demand_elsewhere(core: Core, agent: Agent, queue: str) -> float:
+def demand_elsewhere(core: PoolState, agent: Agent, queue: str) -> float:
     """Return the demand on the agent's other queues."""
     names = [n for n in core.histories if n != queue and agent.group.serves_queue(n)]
     return sum(core.histories[name].demand(core.now) for name in names)
 
 
-def naive(core: Core, choice: Choice, wanted: Selector, but: str = "") -> tuple[list[str], int]:
+def naive(core: PoolState, choice: Choice, wanted: Selector, but: str = "") -> tuple[list[str], int]:
     """Return all agents who could take it, best first, from a search through all agents; and their number."""
     queue = name_of(choice)
     able = [

@@ -13,7 +13,7 @@ from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.changelog.snapshot import Restorer, collect
 from services.router.domain.engine import Engine
-from services.router.domain.pool.core import Core, Entity
+from services.router.domain.pool.pool_state import Entity, PoolState
 from services.router.translate import codec
 from tests.unit.router.indexes import true
 from tests.unit.router.strategies import ALL, Game, games
@@ -89,7 +89,7 @@ def without_leases(entries: dict[Entity, Any]) -> dict[Entity, Any]:
     }
 
 
-def derived(core: Core) -> dict[str, Any]:
+def derived(core: PoolState) -> dict[str, Any]:
     """Return the state that is not written, because it follows from the rest."""
     interactions = {
         interaction.id: (

@@ -14,8 +14,9 @@ from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.http import peer_key
 from services.chassis.metrics import Metrics
+from services.chassis.pacing import Rate
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, too_large
-from services.ingest.domain.limits import Limiter, Rate
+from services.ingest.domain.limits import Limiter
 from services.ingest.domain.normalise.message import IncomingMessage
 from services.ingest.ports import Account, Publisher
 from services.ingest.translate.edges import inbound_record

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.pacing import Pace
+from services.chassis.pacing import Rate
 from services.ingest.adapters.edges.turns import TooManyWaiting, Turns
 from services.ingest.domain.shared_pace import SharedPace
 from services.ingest.ports import Publisher
@@ -30,7 +30,7 @@ _MOST_WAITING = 256
 class QuotaSettings:
     """`pace`: units per second for a tenant of weight 1. `wait_s`: how long a message may wait for its turn."""
 
-    pace: Pace
+    pace: Rate
     wait_s: float = 2.0
     weights: Mapping[str, float] = field(default_factory=dict)
     on_the_way: int = _ON_THE_WAY

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from services.ingest.domain.limits import Limiter, Rate
+from services.chassis.pacing import Rate
+from services.ingest.domain.limits import Limiter
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,14 @@ from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.keys import tenant_key
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
+from services.chassis.pacing import Rate
 from services.chassis.privacy.sealing import Keys, bare, seal
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
 from services.ingest.adapters.out.client import ChannelClient, Part
 from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.channel_rules import ChannelRules, account_rate, channel_rules, parts_of
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Finished, Outcome
-from services.ingest.domain.limits import Limiter, Moments, Rate
+from services.ingest.domain.limits import Limiter, Moments
 from services.ingest.domain.messages import Route
 from services.ingest.domain.policy import Policies
 from services.ingest.domain.retry_classes import PartResult

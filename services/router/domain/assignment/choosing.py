@@ -12,8 +12,8 @@ from typing import Final
 from services.router.domain import effects as fx
 from services.router.domain.assignment.parking import plan
 from services.router.domain.model import Choice
-from services.router.domain.pool.core import Core
 from services.router.domain.pool.lines import Line, RequirementSet
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.roster import AgentGroup, IdleRank, LoadBucket, first_fitting, fitting
 from services.router.domain.pool.state import Agent, Interaction
 
@@ -74,7 +74,7 @@ class Room:
     passed: bool
 
 
-def room_for(core: Core, line: Line, interaction: Interaction, among: list[Agent] | None) -> Room:
+def room_for(core: PoolState, line: Line, interaction: Interaction, among: list[Agent] | None) -> Room:
     """Return the openings for an interaction of a queue that chooses by skill score, when no agent parks anything."""
     requirement_set, channel = line.requirement_set, line.channel
     passed = _passed_over(core, interaction)
@@ -103,7 +103,7 @@ def room_for(core: Core, line: Line, interaction: Interaction, among: list[Agent
     return Room(openings[:MOST_TOGETHER], eligible, bool(passed))
 
 
-def together(core: Core, room: Room, mine: int, matched: int, total: float) -> Pick:
+def together(core: PoolState, room: Room, mine: int, matched: int, total: float) -> Pick:
     """Return the pick for an opening that was matched in a batch. Other agents who could have taken it follow as candidates."""
     got = room.openings[mine]
     others = [opening for opening in room.openings if opening[4] == 0 and opening[3] != got[3]]
@@ -114,12 +114,12 @@ def together(core: Core, room: Room, mine: int, matched: int, total: float) -> P
     return replace(pick, reason="BEST_TOTAL_SCORE", rationale=replace(pick.rationale, matched=matched, total=total))
 
 
-def interrupts(core: Core, line: Line, interaction: Interaction, among: list[Agent] | None) -> bool:
+def interrupts(core: PoolState, line: Line, interaction: Interaction, among: list[Agent] | None) -> bool:
     """Whether an agent could take it by parking something for it."""
     return _least_parked(core, line, _passed_over(core, interaction), among) is not None
 
 
-def find(core: Core, line: Line, interaction: Interaction, among: list[Agent] | None) -> Pick:
+def find(core: PoolState, line: Line, interaction: Interaction, among: list[Agent] | None) -> Pick:
     """Find the best agent for an interaction that waits in a line.
 
     `among` lists the freed agents, when no other agent could have taken it before.
@@ -158,7 +158,7 @@ def _kept_free(passed: frozenset[str]) -> Pick:
     return _PASSED_OVER if passed else NO_PICK
 
 
-def consider(core: Core, line: Line, interaction: Interaction, agent: Agent) -> Pick:
+def consider(core: PoolState, line: Line, interaction: Interaction, agent: Agent) -> Pick:
     """Do what `find` does when only this agent, whose group meets the line's requirements, could take it."""
     if _may_pass_over(interaction) and core.passes_over(interaction, agent):
         return _PASSED_OVER if _could(core, line.requirement_set, line.channel, agent.profile.agent_id) else NO_PICK
@@ -169,7 +169,7 @@ def consider(core: Core, line: Line, interaction: Interaction, agent: Agent) -> 
     return NO_PICK if parked is None else _interrupting(core, agent, parked)
 
 
-def _interrupting(core: Core, agent: Agent, parked: list[Interaction]) -> Pick:
+def _interrupting(core: PoolState, agent: Agent, parked: list[Interaction]) -> Pick:
     rationale = fx.OfferRationale(
         core.now, 1, len(core.agents), ((agent.profile.agent_id, (("parked", float(len(parked))),)),)
     )
@@ -180,7 +180,7 @@ def _may_pass_over(interaction: Interaction) -> bool:
     return bool(interaction.declined or interaction.offers or interaction.agent_id or interaction.transferring_agent[0])
 
 
-def _passed_over(core: Core, interaction: Interaction) -> frozenset[str]:
+def _passed_over(core: PoolState, interaction: Interaction) -> frozenset[str]:
     if not _may_pass_over(interaction):
         return frozenset()
     asked = (*interaction.declined, *interaction.offers, interaction.agent_id, interaction.transferring_agent[0])
@@ -190,7 +190,7 @@ def _passed_over(core: Core, interaction: Interaction) -> frozenset[str]:
     )
 
 
-def _could(core: Core, requirement_set: RequirementSet, channel: str, agent_id: str) -> bool:
+def _could(core: PoolState, requirement_set: RequirementSet, channel: str, agent_id: str) -> bool:
     """Whether an agent who was passed over could take other interactions of the line."""
     agent = core.agents[agent_id]
     if agent.bucket is None or requirement_set not in agent.group.requirement_sets:
@@ -198,7 +198,7 @@ def _could(core: Core, requirement_set: RequirementSet, channel: str, agent_id: 
     return agent.group.capacity.fits(agent.load, channel) or plan(core, agent, channel) is not None
 
 
-def _find_reserved(core: Core, line: Line, interaction: Interaction) -> Pick:
+def _find_reserved(core: PoolState, line: Line, interaction: Interaction) -> Pick:
     agent = core.agents.get(line.reserved_for)
     if agent is None or agent.bucket is None or core.passes_over(interaction, agent):
         return _PASSED_OVER if agent is not None and agent.bucket is not None else NO_PICK
@@ -217,7 +217,7 @@ def _find_reserved(core: Core, line: Line, interaction: Interaction) -> Pick:
 # Agents with room
 
 
-def _candidates(core: Core, line: Line, free: list[AgentGroup], passed: frozenset[str]) -> tuple[list[Key], int]:
+def _candidates(core: PoolState, line: Line, free: list[AgentGroup], passed: frozenset[str]) -> tuple[list[Key], int]:
     """Return the best few agents by the queue's choice, and how many could take it: exact when few agent groups have room, else a lower bound."""
     requirement_set, channel, choice = line.requirement_set, line.channel, line.queue.choice
     if len(free) <= _FEW:
@@ -238,7 +238,7 @@ def _candidates(core: Core, line: Line, free: list[AgentGroup], passed: frozense
 
 
 def _from_buckets(
-    core: Core, line: Line, groups: Collection[AgentGroup], passed: frozenset[str], shown: int
+    core: PoolState, line: Line, groups: Collection[AgentGroup], passed: frozenset[str], shown: int
 ) -> tuple[list[Key], int]:
     """Return the first `shown` agents of each load bucket, and how many agents there are in all."""
     requirement_set, channel, choice, agents = line.requirement_set, line.channel, line.queue.choice, core.agents
@@ -263,7 +263,7 @@ def _from_buckets(
     return keys, eligible
 
 
-def _by_score(core: Core, line: Line, passed: frozenset[str], most: int) -> tuple[list[Key], int]:
+def _by_score(core: PoolState, line: Line, passed: frozenset[str], most: int) -> tuple[list[Key], int]:
     """Return agents of groups in falling score, until there are `most`, and a lower bound of how many could take it."""
     requirement_set, channel = line.requirement_set, line.channel
     found = list[Key]()
@@ -282,7 +282,7 @@ def _by_score(core: Core, line: Line, passed: frozenset[str], most: int) -> tupl
 
 
 def _measure(
-    core: Core, requirement_set: RequirementSet, choice: Choice, group: AgentGroup, bucket: LoadBucket
+    core: PoolState, requirement_set: RequirementSet, choice: Choice, group: AgentGroup, bucket: LoadBucket
 ) -> float:
     match choice:
         case Choice.LOAD_RATIO:
@@ -295,7 +295,7 @@ def _measure(
             return 0.0
 
 
-def _key(core: Core, requirement_set: RequirementSet, choice: Choice, agent: Agent) -> Key:
+def _key(core: PoolState, requirement_set: RequirementSet, choice: Choice, agent: Agent) -> Key:
     if choice is Choice.ROUND_ROBIN:
         return (float(agent.turn), False, 0, agent.profile.agent_id)
     bucket: LoadBucket = agent.bucket
@@ -308,7 +308,7 @@ def _key(core: Core, requirement_set: RequirementSet, choice: Choice, agent: Age
     )
 
 
-def _demand(core: Core, requirement_set: RequirementSet, group: AgentGroup) -> float:
+def _demand(core: PoolState, requirement_set: RequirementSet, group: AgentGroup) -> float:
     """Return the recent demand on the other queues of an agent."""
     assert core.config is not None
     if group.able is None:
@@ -320,7 +320,7 @@ def _demand(core: Core, requirement_set: RequirementSet, group: AgentGroup) -> f
     )
 
 
-def _picked(core: Core, choice: Choice, ranked: list[Key], eligible: int) -> Pick:
+def _picked(core: PoolState, choice: Choice, ranked: list[Key], eligible: int) -> Pick:
     agent = core.agents[ranked[0][3]]
     name = _MEASURES.get(choice, "")
     candidates = []
@@ -334,7 +334,7 @@ def _picked(core: Core, choice: Choice, ranked: list[Key], eligible: int) -> Pic
 
 
 def _interruptible_ranks(
-    core: Core, line: Line, passed: frozenset[str], among: list[Agent] | None
+    core: PoolState, line: Line, passed: frozenset[str], among: list[Agent] | None
 ) -> Iterator[tuple[AgentGroup, Iterable[IdleRank]]]:
     requirement_set = line.requirement_set
     if among is not None:
@@ -354,7 +354,7 @@ def _interruptible_ranks(
 
 
 def _least_parked(
-    core: Core, line: Line, passed: frozenset[str], among: list[Agent] | None
+    core: PoolState, line: Line, passed: frozenset[str], among: list[Agent] | None
 ) -> tuple[Agent, list[Interaction]] | None:
     """Return the agent who would park least, and among equals is idle longest, with what they would park."""
     best: tuple[int, int, str] | None = None
@@ -375,7 +375,7 @@ def _least_parked(
 # Agents kept free for more urgent queues
 
 
-def _more_than(core: Core, line: Line, passed: frozenset[str], count: int) -> bool:
+def _more_than(core: PoolState, line: Line, passed: frozenset[str], count: int) -> bool:
     """Whether more than `count` agents could take it."""
     requirement_set, channel, found = line.requirement_set, line.channel, 0
     free = core.roster.having_room(requirement_set, len(requirement_set.groups))

@@ -15,13 +15,13 @@ from services.router.domain.assignment.choosing import consider, find, interrupt
 from services.router.domain.assignment.ledger import offer
 from services.router.domain.assignment.matching import Batch
 from services.router.domain.model import Choice, Stage
-from services.router.domain.pool.core import Core
 from services.router.domain.pool.lines import Line, Rank
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.roster import AgentGroup, LoadBucket
 from services.router.domain.pool.state import Agent, Interaction
 
 
-def run(core: Core) -> None:
+def run(core: PoolState) -> None:
     """Offer everything that can be offered, then apply the rules to what could not be offered."""
     while True:
         if core.overdue:
@@ -82,7 +82,7 @@ class _Heads:
         self._heap.clear()
 
 
-def _offer_all(core: Core) -> None:
+def _offer_all(core: PoolState) -> None:
     """Offer what can be offered. The two usual cases have a fast path: one agent gained capacity, or one line changed."""
     if not core.stirred and len(core.freed) == 1:
         _serve(core, core.agents[core.freed.popitem()[0]])
@@ -97,12 +97,12 @@ def _matchable(line: Line) -> bool:
     return line.queue.choice is Choice.SKILL_SCORE and not line.reserved_for and not line.queue.keep_free
 
 
-def _several(core: Core, line: Line) -> bool:
+def _several(core: PoolState, line: Line) -> bool:
     """Whether more than one interaction of a line can be matched now."""
     return len(line.ranks) > 1 and _matchable(line) and bool(core.roster.having_room(line.requirement_set, 1))
 
 
-def _serve(core: Core, agent: Agent) -> None:
+def _serve(core: PoolState, agent: Agent) -> None:
     """Serve one agent who gained capacity when nothing else has changed: offer them the most urgent interactions until they are full."""
     passed: dict[Line, int] = {}
     while _has_room(agent):
@@ -127,7 +127,7 @@ def _serve(core: Core, agent: Agent) -> None:
             passed[line] = index + 1 if pick.only_passed_over else len(line.ranks)
 
 
-def _most_urgent(core: Core, agent: Agent, passed: Mapping[Line, int]) -> Line | None:
+def _most_urgent(core: PoolState, agent: Agent, passed: Mapping[Line, int]) -> Line | None:
     """Return the line with the most urgent next interaction among the lines that an agent may serve.
 
     `passed`: for each line, how many of its first interactions the agent may not take.
@@ -158,7 +158,7 @@ def _most_urgent(core: Core, agent: Agent, passed: Mapping[Line, int]) -> Line |
     return found
 
 
-def _offer_line(core: Core, line: Line) -> None:
+def _offer_line(core: PoolState, line: Line) -> None:
     """Serve one line that changed, when no agent gained capacity."""
     index = 0
     while index < len(line.ranks):
@@ -172,7 +172,7 @@ def _offer_line(core: Core, line: Line) -> None:
             return
 
 
-def _match(core: Core) -> None:
+def _match(core: PoolState) -> None:
     """Serve several agents and several lines: the general case."""
     wide = {line for line in core.stirred if line.ranks}
     freed = [agent for agent_id in core.freed if _has_room(agent := core.agents[agent_id])]
@@ -219,7 +219,7 @@ def _match(core: Core) -> None:
     core.stirred.clear()
 
 
-def _offer_batch(core: Core, batch: Batch, heads: _Heads, wide: set[Line]) -> Batch:
+def _offer_batch(core: PoolState, batch: Batch, heads: _Heads, wide: set[Line]) -> Batch:
     """Offer the matched interactions, in the order of service, and return an empty batch."""
     chosen = batch.matched()
     total = -sum(entry.room.openings[mine][0] for entry, mine in zip(batch.entries, chosen, strict=True))
@@ -251,7 +251,7 @@ def _could_take(agent: Agent, channel: str) -> bool:
     return fits or (bucket.interruptible and bool(group.capacity.interrupts(channel)))
 
 
-def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Line, list[Agent]]:
+def _lines_of_freed(core: PoolState, freed: list[Agent], wide: set[Line]) -> dict[Line, list[Agent]]:
     """Return the lines that freed agents may serve, each with these agents.
 
     Lines for which it also counts which other agents are free are added to `wide` instead.
@@ -276,7 +276,7 @@ def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Lin
     return narrow
 
 
-def announce(core: Core) -> None:
+def announce(core: PoolState) -> None:
     """Fill in the announcement of each interaction that entered a queue: its position now, and its estimated wait."""
     entered, core.entered = core.entered, []
     for interaction, queued in entered:
@@ -287,7 +287,7 @@ def announce(core: Core) -> None:
         queued.position, queued.estimated_wait_ms, queued.estimated_p90_ms = position, p50, p90
 
 
-def _prospect(core: Core, interaction: Interaction, queue: str) -> tuple[int, int, int]:
+def _prospect(core: PoolState, interaction: Interaction, queue: str) -> tuple[int, int, int]:
     """Return the position from 1, and the P50 and P90 of its wait, milliseconds; 0 and -1 when unknown."""
     if interaction.stage is Stage.OFFERED:
         return 1, 0, 0

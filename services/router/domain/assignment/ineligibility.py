@@ -10,8 +10,8 @@ from services.router.domain.assignment.parking import plan
 from services.router.domain.assignment.waiting import due_at, matched_at, requirements_now
 from services.router.domain.model import AgentState, QueueConfig, Stage
 from services.router.domain.pool import occupancy
-from services.router.domain.pool.core import Core
 from services.router.domain.pool.eligibility import describe, meets, served_too
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 
 
@@ -23,7 +23,7 @@ class IneligibilityReason:
     detail: str = ""
 
 
-def of_the_time(core: Core, interaction: Interaction, queue: QueueConfig) -> Iterator[IneligibilityReason]:
+def of_the_time(core: PoolState, interaction: Interaction, queue: QueueConfig) -> Iterator[IneligibilityReason]:
     """Yield the reasons that hold for every agent: it is too early."""
     if interaction.stage is Stage.SCHEDULED:
         yield IneligibilityReason("SCHEDULED", f"{(interaction.not_before - core.now) / 1000:.0f} s from now")
@@ -36,7 +36,7 @@ def of_the_time(core: Core, interaction: Interaction, queue: QueueConfig) -> Ite
 
 
 def ineligibility(
-    core: Core, agent: Agent, interaction: Interaction, queue: QueueConfig
+    core: PoolState, agent: Agent, interaction: Interaction, queue: QueueConfig
 ) -> Iterator[IneligibilityReason]:
     """Yield every reason why this agent cannot take this interaction now."""
     yield from of_the_time(core, interaction, queue)
@@ -66,7 +66,7 @@ def ineligibility(
         yield IneligibilityReason(refusal, interaction.facts.channel)
 
 
-def _of_presence(core: Core, agent: Agent) -> Iterator[IneligibilityReason]:
+def _of_presence(core: PoolState, agent: Agent) -> Iterator[IneligibilityReason]:
     session = core.sessions.get(agent.session_id)
     if session is None:
         yield IneligibilityReason("OFFLINE")

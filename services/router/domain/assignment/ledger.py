@@ -6,7 +6,7 @@ from services.router.domain import effects as fx
 from services.router.domain.assignment.parking import assignment_notice, park, resume
 from services.router.domain.assignment.waiting import end_reservation, leave_line, place
 from services.router.domain.model import OfferEnd, Stage
-from services.router.domain.pool.core import Core
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import ACCEPTED, Agent, Interaction, Offer
 from services.router.domain.pool.timers import Timer
 
@@ -14,7 +14,7 @@ _ENDED_KEPT = 8
 
 
 def offer(
-    core: Core,
+    core: PoolState,
     interaction: Interaction,
     agent: Agent,
     reason: str,
@@ -56,7 +56,7 @@ def offer(
     place(core, interaction)
 
 
-def end_offer(core: Core, interaction: Interaction, agent_id: str, end: OfferEnd, reason: str) -> Agent:
+def end_offer(core: PoolState, interaction: Interaction, agent_id: str, end: OfferEnd, reason: str) -> Agent:
     """End an offer without an assignment. The caller says where the interaction goes."""
     ended = _take_offer(core, interaction, agent_id, int(end))
     agent = core.agents[agent_id]
@@ -70,7 +70,7 @@ def end_offer(core: Core, interaction: Interaction, agent_id: str, end: OfferEnd
     return agent
 
 
-def _take_offer(core: Core, interaction: Interaction, agent_id: str, how: int) -> Offer:
+def _take_offer(core: PoolState, interaction: Interaction, agent_id: str, how: int) -> Offer:
     taken = interaction.offers.pop(agent_id)
     del core.agents[agent_id].offers[interaction.facts.interaction_id]
     if len(interaction.ended) >= _ENDED_KEPT:
@@ -79,14 +79,14 @@ def _take_offer(core: Core, interaction: Interaction, agent_id: str, how: int) -
     return taken
 
 
-def withdraw(core: Core, interaction: Interaction, reason: str) -> None:
+def withdraw(core: PoolState, interaction: Interaction, reason: str) -> None:
     """Take an interaction out of its line, and revoke its offers."""
     leave_line(core, interaction)
     for agent_id in list(interaction.offers):
         end_offer(core, interaction, agent_id, OfferEnd.REVOKED, reason)
 
 
-def accepted(core: Core, interaction: Interaction, agent: Agent) -> None:
+def accepted(core: PoolState, interaction: Interaction, agent: Agent) -> None:
     """Assign to the agent what is offered to them; the offers to other agents are revoked."""
     leave_line(core, interaction)
     taken = _take_offer(core, interaction, agent.profile.agent_id, int(ACCEPTED))
@@ -94,7 +94,7 @@ def accepted(core: Core, interaction: Interaction, agent: Agent) -> None:
 
 
 def hold(
-    core: Core, interaction: Interaction, agent: Agent, reason: str, offer_id: str = "", *, over: bool = False
+    core: PoolState, interaction: Interaction, agent: Agent, reason: str, offer_id: str = "", *, over: bool = False
 ) -> None:
     """Assign an interaction to the agent; the transferring agent of a warm transfer, and agents who have its offer, lose it."""
     queue = core.queue_of(interaction)
@@ -156,7 +156,7 @@ def hold(
             core.watch_level(queue)
 
 
-def release(core: Core, interaction: Interaction, reason: str) -> Agent:
+def release(core: PoolState, interaction: Interaction, reason: str) -> Agent:
     """Take an interaction from its holder. The caller says where it goes. Its queue's clock did not run while the agent held it."""
     agent = core.agents[interaction.agent_id]
     if interaction.stage is Stage.ASSIGNED:
@@ -178,7 +178,7 @@ def release(core: Core, interaction: Interaction, reason: str) -> Agent:
     return agent
 
 
-def drop(core: Core, interaction: Interaction) -> None:
+def drop(core: PoolState, interaction: Interaction) -> None:
     """Remove an interaction that is closed and that no agent holds."""
     leave_line(core, interaction)
     del core.interactions[interaction.facts.interaction_id]
@@ -192,7 +192,7 @@ def offer_notice(interaction: Interaction, open_offer: Offer) -> fx.OfferNotice:
     )
 
 
-def snapshot_notice(core: Core, agent: Agent) -> fx.SnapshotNotice:
+def snapshot_notice(core: PoolState, agent: Agent) -> fx.SnapshotNotice:
     """Return the notice of everything that an agent has: offers and assignments."""
     used, total = core.used_total(agent)
     offered = [core.interactions[i] for i in sorted(agent.offers)]

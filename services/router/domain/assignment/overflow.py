@@ -8,14 +8,14 @@ from typing import Final
 from services.router.domain import effects as fx
 from services.router.domain.assignment.waiting import end_reservation, enter, leave_line, place
 from services.router.domain.model import OverflowRule, QueueConfig, Stage, Trigger
-from services.router.domain.pool.core import Core
 from services.router.domain.pool.eligibility import carried_over
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Interaction
 
 _MOST_URGENT: Final = 1_000_000
 
 
-def ask(core: Core) -> None:
+def ask(core: PoolState) -> None:
     """Apply the rules on entering to the most urgent interaction that entered a queue and found no free agent.
 
     What a rule changes is offered before the next interaction is checked.
@@ -43,7 +43,7 @@ def _just_waits(interaction: Interaction) -> bool:
     return interaction.stage is Stage.WAITING and interaction.line is not None and not interaction.agent_id
 
 
-def apply_due(core: Core) -> None:
+def apply_due(core: PoolState) -> None:
     """Apply the rules on waiting that are due, in the order of their times."""
     while core.overdue:
         interaction_id = next(iter(core.overdue))
@@ -63,7 +63,7 @@ def _fired(queue: QueueConfig, rule: OverflowRule, interaction: Interaction) -> 
     return f"{queue.name}/{rule.name}" in interaction.overflowed
 
 
-def _holds(core: Core, queue: QueueConfig, rule: OverflowRule, interaction: Interaction) -> bool:
+def _holds(core: PoolState, queue: QueueConfig, rule: OverflowRule, interaction: Interaction) -> bool:
     match rule.trigger:
         case Trigger.LENGTH:
             return core.lines.waiting(queue.name) > rule.threshold
@@ -77,7 +77,7 @@ def _holds(core: Core, queue: QueueConfig, rule: OverflowRule, interaction: Inte
             return False
 
 
-def _apply(core: Core, interaction: Interaction, queue: QueueConfig, rule: OverflowRule) -> bool:
+def _apply(core: PoolState, interaction: Interaction, queue: QueueConfig, rule: OverflowRule) -> bool:
     """Do what the rule says; return True when the interaction is no longer in this queue."""
     assert core.config is not None
     interaction.overflowed = (*interaction.overflowed, f"{queue.name}/{rule.name}")

@@ -6,11 +6,11 @@ The engine parks them with their agent, outside the agent's load, and resumes th
 from services.router.domain import effects as fx
 from services.router.domain.model import AgentState, Stage
 from services.router.domain.pool.capacity import plus
-from services.router.domain.pool.core import Core
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 
 
-def plan(core: Core, agent: Agent, channel: str) -> list[Interaction] | None:
+def plan(core: PoolState, agent: Agent, channel: str) -> list[Interaction] | None:
     """Return what an agent would have to park for one interaction of a channel, newest first; None when parking makes no room."""
     capacity = agent.group.capacity
     may = capacity.interrupts(channel)
@@ -29,7 +29,7 @@ def plan(core: Core, agent: Agent, channel: str) -> list[Interaction] | None:
     return None
 
 
-def park(core: Core, interaction: Interaction, by: Interaction) -> None:
+def park(core: PoolState, interaction: Interaction, by: Interaction) -> None:
     """Park an interaction; its agent still holds it."""
     agent = core.agents[interaction.agent_id]
     interaction.parked = True
@@ -40,7 +40,7 @@ def park(core: Core, interaction: Interaction, by: Interaction) -> None:
     core.notify(agent, assignment_notice(interaction))
 
 
-def resume(core: Core, agent: Agent) -> None:
+def resume(core: PoolState, agent: Agent) -> None:
     """Resume the agent's parked interactions that fit again, oldest first. An agent who is leaving resumes nothing."""
     if agent.state is AgentState.OFFLINE:
         return

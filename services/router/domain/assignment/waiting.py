@@ -3,8 +3,8 @@
 from services.router.domain import effects as fx
 from services.router.domain.model import Operator, QueueConfig, Selector, Stage, Trigger
 from services.router.domain.pool.capacity import EMPTY
-from services.router.domain.pool.core import Core
 from services.router.domain.pool.eligibility import requirements_at, served_too
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 from services.router.domain.pool.timers import Timer
 
@@ -43,7 +43,7 @@ def matched_at(queue: QueueConfig, interaction: Interaction) -> int:
     return (interaction.enqueued_at // window + 1) * window if window and not interaction.handed_on else 0
 
 
-def place(core: Core, interaction: Interaction) -> None:
+def place(core: PoolState, interaction: Interaction) -> None:
     """Put an interaction into the line where it belongs now, unless the greatest number of agents is being asked already.
 
     Its timer is set to the time at which it will belong to another line.
@@ -105,7 +105,7 @@ def place(core: Core, interaction: Interaction) -> None:
         core.timers.arm(interaction.wake_at, Timer.PLACE, facts.interaction_id)
 
 
-def _overflow_times(core: Core, queue: QueueConfig, interaction: Interaction) -> list[int]:
+def _overflow_times(core: PoolState, queue: QueueConfig, interaction: Interaction) -> list[int]:
     """Return when rules on waiting will be due; an interaction with a rule that is due already is noted for `overflow`."""
     times = []
     for rule in queue.overflow:
@@ -118,14 +118,16 @@ def _overflow_times(core: Core, queue: QueueConfig, interaction: Interaction) ->
     return times
 
 
-def _still_kept(core: Core, queue: QueueConfig, interaction: Interaction) -> bool:
+def _still_kept(core: PoolState, queue: QueueConfig, interaction: Interaction) -> bool:
     agent = core.agents.get(interaction.reserved_for)
     if agent is None or interaction.reserved_until <= core.now:
         return False
     return _waits_for(core, queue, interaction, agent, asks_skills=not interaction.handed_on)
 
 
-def _waits_for(core: Core, queue: QueueConfig, interaction: Interaction, agent: Agent, *, asks_skills: bool) -> bool:
+def _waits_for(
+    core: PoolState, queue: QueueConfig, interaction: Interaction, agent: Agent, *, asks_skills: bool
+) -> bool:
     """Whether it makes sense to wait for an agent: they have a session, though they may be busy, and would be asked."""
     if (
         not core.at_desk(agent)
@@ -147,7 +149,7 @@ def end_reservation(interaction: Interaction) -> None:
     interaction.reserved_for, interaction.reserved_until, interaction.handed_on = "", 0, False
 
 
-def _prefer_team(core: Core, queue: QueueConfig, interaction: Interaction, since: int) -> None:
+def _prefer_team(core: PoolState, queue: QueueConfig, interaction: Interaction, since: int) -> None:
     """Start the team's time when the agent's time ends, or end it: when it is over, or no agent of the team is there to wait for."""
     team = interaction.facts.preferred_team
     started = interaction.team_until or since + queue.sticky_team_ms
@@ -161,14 +163,14 @@ def _prefer_team(core: Core, queue: QueueConfig, interaction: Interaction, since
     core.refit(interaction, preferred_team="")
 
 
-def leave_line(core: Core, interaction: Interaction) -> None:
+def leave_line(core: PoolState, interaction: Interaction) -> None:
     """Take an interaction out of its line, if it is in one."""
     if interaction.line is not None:
         core.lines.remove(interaction)
     interaction.wake_at = 0
 
 
-def enter(core: Core, interaction: Interaction, reason: str, *, again: bool) -> None:
+def enter(core: PoolState, interaction: Interaction, reason: str, *, again: bool) -> None:
     """Queue an interaction that was not in this queue before: it gets its key, counts as demand, and rules on entering are asked."""
     queue = core.queue_of(interaction)
     if queue is not None:
@@ -183,7 +185,7 @@ def enter(core: Core, interaction: Interaction, reason: str, *, again: bool) -> 
     come_back(core, interaction, reason, again=again)
 
 
-def come_back(core: Core, interaction: Interaction, reason: str, *, again: bool = True) -> None:
+def come_back(core: PoolState, interaction: Interaction, reason: str, *, again: bool = True) -> None:
     """Queue an interaction and announce it. Position and estimate are filled in when it is known whether an agent was free."""
     place(core, interaction)
     epoch = core.event_number(interaction, reason)
@@ -193,7 +195,7 @@ def come_back(core: Core, interaction: Interaction, reason: str, *, again: bool 
     core.effects.append(queued)
 
 
-def prefer(core: Core, interaction: Interaction) -> None:
+def prefer(core: PoolState, interaction: Interaction) -> None:
     """Keep it for the agent it asks for, or the person's last agent, and then for their team."""
     queue = core.queue_of(interaction)
     if queue is None:
@@ -207,7 +209,7 @@ def prefer(core: Core, interaction: Interaction) -> None:
         core.refit(interaction, preferred_team=core.agents[last].profile.team)
 
 
-def schedule(core: Core, interaction: Interaction, at_ms: int, reason: str) -> None:
+def schedule(core: PoolState, interaction: Interaction, at_ms: int, reason: str) -> None:
     """Schedule an interaction: nothing happens to it before a time, and neither its waiting time nor its queue's clock runs until then."""
     interaction.waited = interaction.waited_ms(core.now)
     interaction.waiting_since = core.now
@@ -222,13 +224,13 @@ def schedule(core: Core, interaction: Interaction, at_ms: int, reason: str) -> N
     core.effects.append(fx.Scheduled(interaction.facts, epoch, reason, at_ms))
 
 
-def watch_schedule(core: Core, interaction: Interaction) -> None:
+def watch_schedule(core: PoolState, interaction: Interaction) -> None:
     """Set the timer of a scheduled interaction."""
     interaction.wake_at = interaction.not_before
     core.timers.arm(interaction.wake_at, Timer.PLACE, interaction.facts.interaction_id)
 
 
-def place_due(core: Core, interaction: Interaction) -> None:
+def place_due(core: PoolState, interaction: Interaction) -> None:
     """Handle the timer of a waiting or scheduled interaction: it belongs to another line now, or begins to wait."""
     if interaction.stage is Stage.SCHEDULED:
         interaction.not_before = 0
@@ -244,14 +246,14 @@ def place_due(core: Core, interaction: Interaction) -> None:
     place(core, interaction)
 
 
-def wait_again(core: Core, interaction: Interaction) -> None:
+def wait_again(core: PoolState, interaction: Interaction) -> None:
     """Queue an interaction again: selectors expire from now on. The time that it has waited so far is kept."""
     interaction.waited = interaction.waited_ms(core.now)
     interaction.waiting_since = core.now
     interaction.enqueued_at = core.now
 
 
-def change(core: Core, interaction: Interaction, **fields: object) -> None:
+def change(core: PoolState, interaction: Interaction, **fields: object) -> None:
     """Replace attributes; a waiting interaction is put where it belongs now."""
     in_line = interaction.line is not None
     if in_line:
@@ -264,7 +266,7 @@ def change(core: Core, interaction: Interaction, **fields: object) -> None:
         place(core, interaction)
 
 
-def look_again(core: Core, agent: Agent) -> None:
+def look_again(core: PoolState, agent: Agent) -> None:
     """End reservations for this agent, or their team, if there is no reason any more to wait for them."""
     lines = list(core.lines.reserved.get(agent.id, ()))
     team = agent.profile.team

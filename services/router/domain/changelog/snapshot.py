@@ -11,9 +11,9 @@ from services.router.domain.changelog.config_state import dump_config, load_conf
 from services.router.domain.engine import Engine
 from services.router.domain.handlers.activation import rebuild
 from services.router.domain.model import Stage
-from services.router.domain.pool.core import Core, Entity
 from services.router.domain.pool.dedup import Chunk
 from services.router.domain.pool.history import History
+from services.router.domain.pool.pool_state import Entity, PoolState
 from services.router.domain.pool.state import Agent, Interaction, Session
 from services.router.domain.pool.timers import Timer
 
@@ -31,7 +31,7 @@ def changes(engine: Engine, now: int) -> Iterator[Change]:
     return _each(core, dirty, *core.dedup.collect(now))
 
 
-def _each(core: Core, dirty: Iterable[Entity], new: Iterable[Chunk], gone: Iterable[int]) -> Iterator[Change]:
+def _each(core: PoolState, dirty: Iterable[Entity], new: Iterable[Chunk], gone: Iterable[int]) -> Iterator[Change]:
     for entity in dirty:
         yield entity, _dump(core, entity)
     for number, at, entries in new:
@@ -45,7 +45,7 @@ def collect(engine: Engine, now: int) -> list[Change]:
     return list(changes(engine, now))
 
 
-def _dump(core: Core, entity: Entity) -> Any:
+def _dump(core: PoolState, entity: Entity) -> Any:
     kind, name = entity
     match kind:
         case "i":
@@ -73,7 +73,7 @@ class Restorer:
     """Takes entities in the order of their last writes, then rebuilds the engine."""
 
     def __init__(self) -> None:
-        self._core = Core()
+        self._core = PoolState()
         self._chunks: list[tuple[int, int, Any]] = []
         self._leases: list[tuple[int, Any]] = []
 

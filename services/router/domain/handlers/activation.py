@@ -9,11 +9,11 @@ from services.router.domain.assignment.parking import resume
 from services.router.domain.handlers.transfers import resettle
 from services.router.domain.model import Choice, PoolConfig, QueueConfig, Selector, Stage
 from services.router.domain.pool.capacity import EMPTY, plus
-from services.router.domain.pool.core import Core
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent
 
 
-def activate(core: Core, command: cmd.ActivateConfiguration) -> str:
+def activate(core: PoolState, command: cmd.ActivateConfiguration) -> str:
     """Put another configuration into force. Agents that it names are added or changed; others stay."""
     # Agents are entities of their own: inside the configuration they would outgrow a record of the changelog.
     config, team = replace(command.config, agents=()), command.config.agents
@@ -41,7 +41,7 @@ def activate(core: Core, command: cmd.ActivateConfiguration) -> str:
     return ""
 
 
-def _reorder(core: Core, before: PoolConfig | None) -> None:
+def _reorder(core: PoolState, before: PoolConfig | None) -> None:
     """Give new keys to interactions that wait in a queue whose order has changed."""
     assert core.config is not None
     for interaction in core.interactions.values():
@@ -54,7 +54,7 @@ def _reorder(core: Core, before: PoolConfig | None) -> None:
             core.dirty["i", interaction.id] = None
 
 
-def rebuild(core: Core) -> None:
+def rebuild(core: PoolState) -> None:
     """Derive everything that is derived from configuration, interactions, agents and sessions."""
     config = core.config
     core.lines.clear()

@@ -4,11 +4,11 @@ from services.router.domain import effects as fx
 from services.router.domain.assignment.ledger import end_offer
 from services.router.domain.assignment.waiting import leave_line, look_again, place
 from services.router.domain.model import AgentState, OfferEnd
-from services.router.domain.pool.core import Core
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 
 
-def set_state(core: Core, agent: Agent, state: AgentState, reason: str) -> None:
+def set_state(core: PoolState, agent: Agent, state: AgentState, reason: str) -> None:
     """Change an agent's state, and report it. Leaving AVAILABLE revokes the agent's offers and ends reservations for them."""
     before = agent.state
     if before is state:
@@ -30,13 +30,13 @@ def set_state(core: Core, agent: Agent, state: AgentState, reason: str) -> None:
     core.notify(agent, fx.StateNotice(before, state, used, total))
 
 
-def revoke_offers(core: Core, agent: Agent, reason: str) -> None:
+def revoke_offers(core: PoolState, agent: Agent, reason: str) -> None:
     """Revoke everything that is offered to the agent. The interactions wait again at their old places."""
     for interaction in take_back(core, agent, reason):
         place(core, interaction)
 
 
-def take_back(core: Core, agent: Agent, reason: str) -> list[Interaction]:
+def take_back(core: PoolState, agent: Agent, reason: str) -> list[Interaction]:
     """Revoke everything that is offered to the agent, and return it. The caller places the interactions."""
     taken = [core.interactions[interaction_id] for interaction_id in sorted(agent.offers)]
     for interaction in taken:

@@ -10,7 +10,7 @@ from services.router.domain.assignment.ledger import drop, release, withdraw
 from services.router.domain.assignment.parking import assignment_notice
 from services.router.domain.assignment.waiting import enter, schedule
 from services.router.domain.model import Stage
-from services.router.domain.pool.core import Core
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Interaction
 from services.router.domain.pool.timers import Timer
 
@@ -26,7 +26,7 @@ MOST_URGENT: Final = 1_000_000  # escalations add up; the contract's number is 3
 LONGEST_SCHEDULE_MS: Final = 366 * 86_400_000
 
 
-def enqueue(core: Core, command: cmd.Enqueue) -> str:
+def enqueue(core: PoolState, command: cmd.Enqueue) -> str:
     """Queue a new interaction. It is never refused for its queue: an unknown queue is replaced by the pool's first."""
     facts, now = command.facts, core.now
     if facts.interaction_id in core.interactions:
@@ -55,7 +55,7 @@ def enqueue(core: Core, command: cmd.Enqueue) -> str:
     return ""
 
 
-def settle_queue(core: Core, interaction: Interaction) -> str:
+def settle_queue(core: PoolState, interaction: Interaction) -> str:
     """Move an interaction of an unknown queue to the pool's first queue; return a reason when that happened."""
     config = core.config
     if config is None or not config.queues or interaction.facts.queue in config.by_name:
@@ -64,7 +64,7 @@ def settle_queue(core: Core, interaction: Interaction) -> str:
     return UNKNOWN_QUEUE
 
 
-def update(core: Core, command: cmd.UpdateInteraction) -> str:
+def update(core: PoolState, command: cmd.UpdateInteraction) -> str:
     """Set labels of an interaction."""
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
@@ -75,13 +75,13 @@ def update(core: Core, command: cmd.UpdateInteraction) -> str:
     return ""
 
 
-def changed(core: Core, interaction: Interaction, reason: str) -> None:
+def changed(core: PoolState, interaction: Interaction, reason: str) -> None:
     """Emit the event that an interaction has changed."""
     epoch = core.event_number(interaction, reason)
     core.effects.append(fx.Changed(interaction.facts, epoch, reason))
 
 
-def customer_messaged(core: Core, command: cmd.CustomerMessaged) -> str:
+def customer_messaged(core: PoolState, command: cmd.CustomerMessaged) -> str:
     """Record that the customer wrote again, and notify the holder."""
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
@@ -92,7 +92,7 @@ def customer_messaged(core: Core, command: cmd.CustomerMessaged) -> str:
     return ""
 
 
-def _customer_acted(core: Core, interaction: Interaction, message_id: str, reason: str) -> None:
+def _customer_acted(core: PoolState, interaction: Interaction, message_id: str, reason: str) -> None:
     epoch = core.event_number(interaction, reason)
     core.effects.append(fx.CustomerActed(interaction.facts, epoch, reason, message_id))
     holder = core.agents.get(interaction.agent_id)
@@ -100,7 +100,7 @@ def _customer_acted(core: Core, interaction: Interaction, message_id: str, reaso
         core.notify(holder, fx.CustomerNotice(interaction.facts.interaction_id, message_id, not message_id))
 
 
-def customer_left(core: Core, command: cmd.CustomerLeft) -> str:
+def customer_left(core: PoolState, command: cmd.CustomerLeft) -> str:
     """Record that the customer left: a waiting interaction is abandoned; the holder of an assigned one is notified."""
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
@@ -123,7 +123,7 @@ def customer_left(core: Core, command: cmd.CustomerLeft) -> str:
     return ""
 
 
-def _count_abandoned(core: Core, queue: str, waited: int) -> None:
+def _count_abandoned(core: PoolState, queue: str, waited: int) -> None:
     core.count(queue)[2] += 1
     history = core.history(queue)
     begins = not history.adapts_at
@@ -133,7 +133,7 @@ def _count_abandoned(core: Core, queue: str, waited: int) -> None:
         core.watch_level(known)
 
 
-def request_callback(core: Core, command: cmd.RequestCallback) -> str:
+def request_callback(core: PoolState, command: cmd.RequestCallback) -> str:
     """Schedule a callback: the customer hangs up and keeps their place, or gets it back at a time."""
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
@@ -154,7 +154,7 @@ def request_callback(core: Core, command: cmd.RequestCallback) -> str:
     return ""
 
 
-def cancel(core: Core, command: cmd.CancelInteraction) -> str:
+def cancel(core: PoolState, command: cmd.CancelInteraction) -> str:
     """Cancel an interaction by order of another system, at any stage."""
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
@@ -169,13 +169,13 @@ def cancel(core: Core, command: cmd.CancelInteraction) -> str:
     return ""
 
 
-def detach(core: Core, interaction: Interaction, reason: str) -> str:
+def detach(core: PoolState, interaction: Interaction, reason: str) -> str:
     """Take an interaction away from its line, its offers and its holder; return the holder."""
     withdraw(core, interaction, reason)
     return release(core, interaction, reason).id if interaction.agent_id else ""
 
 
-def held_by(core: Core, interaction_id: str, agent_id: str) -> Interaction | str:
+def held_by(core: PoolState, interaction_id: str, agent_id: str) -> Interaction | str:
     """Return the interaction if the agent holds it, or is transferring it warm; otherwise the reason code."""
     interaction = core.interactions.get(interaction_id)
     if interaction is None:
@@ -187,7 +187,7 @@ def held_by(core: Core, interaction_id: str, agent_id: str) -> Interaction | str
     return interaction if interaction.agent_id == agent_id else NOT_YOURS
 
 
-def record_reply(core: Core, command: cmd.RecordReply) -> str:
+def record_reply(core: PoolState, command: cmd.RecordReply) -> str:
     """Record that the holder replied; the text itself takes another way."""
     interaction = held_by(core, command.interaction_id, command.agent_id)
     if isinstance(interaction, str):
@@ -198,7 +198,7 @@ def record_reply(core: Core, command: cmd.RecordReply) -> str:
     return ""
 
 
-def complete(core: Core, command: cmd.CompleteInteraction) -> str:
+def complete(core: PoolState, command: cmd.CompleteInteraction) -> str:
     """Complete an interaction by its holder. Wrap-up, if the queue has one, takes their capacity until it ends."""
     interaction = held_by(core, command.interaction_id, command.agent_id)
     if isinstance(interaction, str):
@@ -224,7 +224,7 @@ def complete(core: Core, command: cmd.CompleteInteraction) -> str:
     return ""
 
 
-def _remember_agent(core: Core, interaction: Interaction) -> None:
+def _remember_agent(core: PoolState, interaction: Interaction) -> None:
     person = interaction.facts.person_id
     if (
         not person
@@ -241,7 +241,7 @@ def _remember_agent(core: Core, interaction: Interaction) -> None:
     core.dirty["p", person] = None
 
 
-def end_wrap_up(core: Core, command: cmd.EndWrapUp) -> str:
+def end_wrap_up(core: PoolState, command: cmd.EndWrapUp) -> str:
     """End wrap-up early, by the agent."""
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
@@ -254,7 +254,7 @@ def end_wrap_up(core: Core, command: cmd.EndWrapUp) -> str:
     return ""
 
 
-def finish_wrap_up(core: Core, interaction: Interaction, reason: str) -> None:
+def finish_wrap_up(core: PoolState, interaction: Interaction, reason: str) -> None:
     """End wrap-up, and close the interaction."""
     agent_id = interaction.agent_id
     epoch = core.event_number(interaction, reason)

@@ -6,7 +6,7 @@ from services.router.domain.assignment.waiting import leave_line, place
 from services.router.domain.handlers.agent_state import set_state
 from services.router.domain.handlers.interactions import NOT_YOURS
 from services.router.domain.model import AgentState, OfferEnd
-from services.router.domain.pool.core import Core
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import ACCEPTED, Interaction
 
 UNKNOWN_OFFER = "UNKNOWN_OFFER"
@@ -19,7 +19,7 @@ _ENDED = {
 }
 
 
-def _standing(core: Core, offer_id: str, agent_id: str) -> Interaction | str:
+def _standing(core: PoolState, offer_id: str, agent_id: str) -> Interaction | str:
     """Return the interaction of an offer, if the offer is open and belongs to the agent; otherwise the reason code."""
     interaction = core.interactions.get(offer_id.rpartition(".")[0])
     if interaction is None:
@@ -33,7 +33,7 @@ def _standing(core: Core, offer_id: str, agent_id: str) -> Interaction | str:
     return _ENDED[OfferEnd(how)] if whose == agent_id else NOT_YOURS
 
 
-def accept(core: Core, command: cmd.AcceptOffer) -> str:
+def accept(core: PoolState, command: cmd.AcceptOffer) -> str:
     """Accept an offer: from now on the agent holds the interaction."""
     interaction = _standing(core, command.offer_id, command.agent_id)
     if isinstance(interaction, str):
@@ -42,7 +42,7 @@ def accept(core: Core, command: cmd.AcceptOffer) -> str:
     return ""
 
 
-def decline(core: Core, command: cmd.DeclineOffer) -> str:
+def decline(core: PoolState, command: cmd.DeclineOffer) -> str:
     """Decline an offer: the agent is not asked again until their retry time, or until they sign in again."""
     interaction = _standing(core, command.offer_id, command.agent_id)
     if isinstance(interaction, str):
@@ -55,7 +55,7 @@ def decline(core: Core, command: cmd.DeclineOffer) -> str:
     return ""
 
 
-def expired(core: Core, interaction: Interaction, offer_id: str) -> None:
+def expired(core: PoolState, interaction: Interaction, offer_id: str) -> None:
     """End an offer that was not answered: the interaction keeps its place, and the agent gets nothing until they become available again."""
     agent_id = next(offer.agent_id for offer in interaction.offers.values() if offer.offer_id == offer_id)
     agent = end_offer(core, interaction, agent_id, OfferEnd.EXPIRED, "NO_ANSWER")

@@ -13,7 +13,7 @@ from services.router.domain.handlers.agent_state import revoke_offers, set_state
 from services.router.domain.handlers.interactions import UNKNOWN_AGENT
 from services.router.domain.handlers.transfers import requeue_held
 from services.router.domain.model import AgentState, PoolConfig
-from services.router.domain.pool.core import Core
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction, Session
 from services.router.domain.pool.timers import Timer
 
@@ -25,12 +25,12 @@ TOO_MANY_AGENTS = "TOO_MANY_AGENTS"
 MOST_AGENTS = 50_000  # in one pool: its writer decides about all of them
 
 
-def _config(core: Core) -> PoolConfig:
+def _config(core: PoolState) -> PoolConfig:
     assert core.config is not None  # there are no agents before a configuration
     return core.config
 
 
-def sign_in(core: Core, command: cmd.SignIn) -> str:
+def sign_in(core: PoolState, command: cmd.SignIn) -> str:
     """Open a session, new or resumed."""
     if core.config is None:
         return NO_CONFIGURATION
@@ -76,14 +76,14 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
     return ""
 
 
-def _forget(core: Core, agent: Agent, session: Session) -> None:
+def _forget(core: PoolState, agent: Agent, session: Session) -> None:
     del core.sessions[session.session_id]
     core.dirty["s", session.session_id] = None
     if agent.session_id == session.session_id:
         agent.session_id = ""
 
 
-def close(core: Core, command: cmd.CloseSession) -> str:
+def close(core: PoolState, command: cmd.CloseSession) -> str:
     """Close a session: the agent signed out, or the connection was lost and only the lease still holds the session."""
     session = core.sessions.get(command.session_id)
     if session is None or session.agent_id != command.agent_id:
@@ -100,7 +100,7 @@ def close(core: Core, command: cmd.CloseSession) -> str:
     return ""
 
 
-def _sign_out(core: Core, agent: Agent, session: Session, reason: str) -> None:
+def _sign_out(core: PoolState, agent: Agent, session: Session, reason: str) -> None:
     set_state(core, agent, AgentState.OFFLINE, reason)
     core.notify(agent, fx.SessionEndedNotice(reason))
     _forget(core, agent, session)
@@ -110,7 +110,7 @@ def _sign_out(core: Core, agent: Agent, session: Session, reason: str) -> None:
     requeue_held(core, agent, reason)
 
 
-def renew(core: Core, command: cmd.RenewLeases) -> str:
+def renew(core: PoolState, command: cmd.RenewLeases) -> str:
     """Renew the leases of sessions that are alive at a gateway."""
     until = core.now + _config(core).lease_ms if core.config is not None else core.now
     sessions = core.sessions
@@ -127,7 +127,7 @@ def renew(core: Core, command: cmd.RenewLeases) -> str:
     return ""
 
 
-def leases_due(core: Core, due: int) -> None:
+def leases_due(core: PoolState, due: int) -> None:
     """Handle the leases that were to end at a time: each was renewed since, or its session is lost."""
     sessions, ended = core.sessions, set[str]()
     for group in core.leases.pop(due):
@@ -140,7 +140,7 @@ def leases_due(core: Core, due: int) -> None:
         _lose(core, sessions[session_id])
 
 
-def _lose(core: Core, session: Session) -> None:
+def _lose(core: PoolState, session: Session) -> None:
     agent = core.agents[session.agent_id]
     core.notify(agent, fx.SessionEndedNotice("LEASE_EXPIRED"))
     agent.lost = (session.session_id, int(agent.state))
@@ -154,14 +154,14 @@ def _lose(core: Core, session: Session) -> None:
         core.timers.arm(agent.grace_until, Timer.GRACE, agent.id)
 
 
-def grace_due(core: Core, agent: Agent) -> None:
+def grace_due(core: PoolState, agent: Agent) -> None:
     """End the grace period: the agent did not come back."""
     agent.grace_until = 0
     core.dirty["a", agent.id] = None
     requeue_held(core, agent, "AGENT_LOST")
 
 
-def grant_credits(core: Core, command: cmd.GrantCredits) -> str:
+def grant_credits(core: PoolState, command: cmd.GrantCredits) -> str:
     """Set how many offers the desk can show."""
     session = core.sessions.get(command.session_id)
     if session is None or session.agent_id != command.agent_id:
@@ -172,7 +172,7 @@ def grant_credits(core: Core, command: cmd.GrantCredits) -> str:
     return ""
 
 
-def set_agent_state(core: Core, command: cmd.SetAgentState) -> str:
+def set_agent_state(core: PoolState, command: cmd.SetAgentState) -> str:
     """Set an agent's state, by the agent or by a supervisor."""
     agent = core.agents.get(command.agent_id)
     if agent is None:
@@ -194,7 +194,7 @@ def set_agent_state(core: Core, command: cmd.SetAgentState) -> str:
     return ""
 
 
-def upsert_agent(core: Core, command: cmd.UpsertAgent) -> str:
+def upsert_agent(core: PoolState, command: cmd.UpsertAgent) -> str:
     """Add or change an agent."""
     if core.config is None:
         return NO_CONFIGURATION
@@ -209,7 +209,7 @@ def upsert_agent(core: Core, command: cmd.UpsertAgent) -> str:
     return ""
 
 
-def taken_over(core: Core) -> None:
+def taken_over(core: PoolState) -> None:
     """Extend all leases, grace periods and offers after the shard got another owner.
 
     While it had none, no session could renew its lease, no agent could come back, and no offer could be answered: all get the time again.

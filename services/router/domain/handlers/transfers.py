@@ -19,21 +19,21 @@ from services.router.domain.handlers.interactions import (
     settle_queue,
 )
 from services.router.domain.model import QueueConfig, Selector, Stage
-from services.router.domain.pool.core import Core
 from services.router.domain.pool.eligibility import carried_over
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 
 NOT_WAITING = "NOT_WAITING"
 
 
-def _open(core: Core, interaction_id: str) -> Interaction | str:
+def _open(core: PoolState, interaction_id: str) -> Interaction | str:
     interaction = core.interactions.get(interaction_id)
     if interaction is None:
         return UNKNOWN_INTERACTION
     return INTERACTION_COMPLETED if interaction.stage is Stage.WRAP_UP else interaction
 
 
-def transfer(core: Core, command: cmd.TransferInteraction) -> str:
+def transfer(core: PoolState, command: cmd.TransferInteraction) -> str:
     """Transfer an interaction. The transferring agent is not asked again; in a warm transfer they hold it until another agent has accepted."""
     interaction = _open(core, command.interaction_id)
     if isinstance(interaction, str):
@@ -88,7 +88,7 @@ def transfer(core: Core, command: cmd.TransferInteraction) -> str:
 
 
 def _rewrite(
-    core: Core,
+    core: PoolState,
     interaction: Interaction,
     queue: str,
     requirements: tuple[Selector, ...] | None,
@@ -108,7 +108,7 @@ def _rewrite(
     )
 
 
-def _refuse_target(core: Core, interaction: Interaction, target: Agent | None) -> str:
+def _refuse_target(core: PoolState, interaction: Interaction, target: Agent | None) -> str:
     if target is None:
         return UNKNOWN_AGENT
     if target.id == interaction.agent_id:
@@ -120,7 +120,7 @@ def _refuse_target(core: Core, interaction: Interaction, target: Agent | None) -
     return ""
 
 
-def recall(core: Core, command: cmd.RecallTransfer) -> str:
+def recall(core: PoolState, command: cmd.RecallTransfer) -> str:
     """Take back a warm transfer, by the transferring agent."""
     interaction = held_by(core, command.interaction_id, command.agent_id)
     if isinstance(interaction, str):
@@ -135,7 +135,7 @@ def recall(core: Core, command: cmd.RecallTransfer) -> str:
     return ""
 
 
-def reroute(core: Core, command: cmd.Reroute) -> str:
+def reroute(core: PoolState, command: cmd.Reroute) -> str:
     """Move an interaction, waiting or assigned, by a supervisor."""
     interaction = _open(core, command.interaction_id)
     if isinstance(interaction, str):
@@ -167,7 +167,7 @@ def reroute(core: Core, command: cmd.Reroute) -> str:
     return ""
 
 
-def reprioritise(core: Core, command: cmd.Reprioritise) -> str:
+def reprioritise(core: PoolState, command: cmd.Reprioritise) -> str:
     """Raise or lower the priority, or set the time until which it is to be picked up."""
     interaction = _open(core, command.interaction_id)
     if isinstance(interaction, str):
@@ -179,7 +179,7 @@ def reprioritise(core: Core, command: cmd.Reprioritise) -> str:
     return ""
 
 
-def assign(core: Core, command: cmd.AssignInteraction) -> str:
+def assign(core: PoolState, command: cmd.AssignInteraction) -> str:
     """Assign a waiting interaction to an agent without an offer.
 
     Unless forced, the agent must be able to take it; that they declined it before does not count.
@@ -219,7 +219,7 @@ def assign(core: Core, command: cmd.AssignInteraction) -> str:
     return ""
 
 
-def _kept_free(core: Core, interaction: Interaction, queue: QueueConfig, picker: Agent) -> bool:
+def _kept_free(core: PoolState, interaction: Interaction, queue: QueueConfig, picker: Agent) -> bool:
     """Whether all agents who could take it are kept free for more urgent queues."""
     if not queue.keep_free or interaction.reserved_for:
         return False
@@ -231,7 +231,7 @@ def _kept_free(core: Core, interaction: Interaction, queue: QueueConfig, picker:
 _OF_CAPACITY = frozenset({"NO_CAPACITY", "CHANNEL_FULL", "EXCLUSIVE_CHANNEL", "CHANNEL_NOT_SERVED"})
 
 
-def requeue_held(core: Core, agent: Agent, reason: str) -> None:
+def requeue_held(core: PoolState, agent: Agent, reason: str) -> None:
     """Route again, with its old age, what a lost agent holds. Their wrap-ups end; what they were transferring warm goes on without them."""
     for interaction_id in sorted(agent.held):
         interaction = core.interactions[interaction_id]
@@ -249,7 +249,7 @@ def requeue_held(core: Core, agent: Agent, reason: str) -> None:
         changed(core, interaction, reason)
 
 
-def resettle(core: Core) -> None:
+def resettle(core: PoolState) -> None:
     """Move interactions that wait in a queue that no longer exists to the pool's first queue, after a configuration change."""
     for interaction_id in sorted(core.interactions):
         interaction = core.interactions[interaction_id]

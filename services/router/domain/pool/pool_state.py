@@ -25,7 +25,7 @@ Entity = tuple[str, str]
 _PLACED = (Stage.WAITING, Stage.OFFERED, Stage.SCHEDULED)
 
 
-class Core:
+class PoolState:
     """The state of one pool."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from services.router.domain.assignment.ineligibility import IneligibilityReason,
 from services.router.domain.effects import OfferRationale
 from services.router.domain.engine import Engine
 from services.router.domain.model import InteractionAttributes, QueueConfig, Stage
-from services.router.domain.pool.core import Core
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Interaction
 
 _EXAMPLES: Final = 3
@@ -81,7 +81,7 @@ def explain(engine: Engine, interaction_id: str) -> Explanation | None:
 
 
 def _left_out(
-    core: Core, interaction: Interaction, queue: QueueConfig, holder: str
+    core: PoolState, interaction: Interaction, queue: QueueConfig, holder: str
 ) -> tuple[list[Excluded], list[tuple[int, str, str]]]:
     """Return the agents grouped by the first reason that excludes them, and for each agent: the number of reasons, the hardest one, their id."""
     left_out: dict[IneligibilityReason, Excluded] = {}
@@ -131,7 +131,7 @@ _CHANGES: Final = {
 _EASE: Final = {code: rank for rank, code in enumerate(_CHANGES)}
 
 
-def _smallest_change(core: Core, changes: list[tuple[int, str, str]]) -> str:
+def _smallest_change(core: PoolState, changes: list[tuple[int, str, str]]) -> str:
     if core.config is None:
         return "a configuration is activated"
     if not changes:
@@ -165,7 +165,7 @@ def _together(rationale: OfferRationale) -> str:
     return found
 
 
-def _summary(core: Core, interaction: Interaction, holder: str, excluded: list[Excluded]) -> str:
+def _summary(core: PoolState, interaction: Interaction, holder: str, excluded: list[Excluded]) -> str:
     match interaction.stage:
         case Stage.OFFERED:
             asked = ", ".join(interaction.offers)

@@ -8,8 +8,8 @@ from services.router.domain.assignment.ledger import snapshot_notice
 from services.router.domain.effects import SnapshotNotice
 from services.router.domain.engine import Engine
 from services.router.domain.model import AgentProfile, AgentState, InteractionAttributes, Stage
-from services.router.domain.pool.core import Core
 from services.router.domain.pool.lines import UNIT, Line, Rank
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.roster import fitting
 from services.router.domain.pool.state import Agent, Interaction
 
@@ -101,7 +101,7 @@ def queues(engine: Engine, now: int) -> list[QueueNow]:
     return found
 
 
-def _serving(core: Core) -> dict[str, tuple[int, int]]:
+def _serving(core: PoolState) -> dict[str, tuple[int, int]]:
     """Return for each queue the number of signed-in agents who serve it, and the number of those with room for some channel."""
     assert core.config is not None
     counts = {queue.name: [0, 0] for queue in core.config.queues}
@@ -128,7 +128,7 @@ def estimate(engine: Engine, queue: str) -> EstimateNow:
     return EstimateNow(*history.prospect_ms(ahead + 1), ahead + 1, "DRAIN_AND_PATIENCE", history.n)
 
 
-def _agent_is_free(core: Core, queue: str) -> bool:
+def _agent_is_free(core: PoolState, queue: str) -> bool:
     config = core.config.by_name.get(queue) if core.config is not None else None
     if config is None:
         return False
@@ -189,7 +189,7 @@ def agents(engine: Engine, after: str, size: int) -> list[AgentNow]:
     return [_agent_now(engine.core, engine.core.agents[agent_id]) for agent_id in known[:size]]
 
 
-def _agent_now(core: Core, found: Agent) -> AgentNow:
+def _agent_now(core: PoolState, found: Agent) -> AgentNow:
     idle = found.state is AgentState.AVAILABLE and not found.load
     return AgentNow(found.profile, snapshot_notice(core, found), found.state_since, found.ranked_since if idle else 0)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.ingest.domain.limits import Limiter, Rate
+from services.chassis.pacing import Rate
+from services.ingest.domain.limits import Limiter
 from services.ingest.domain.normalise.language import detect
 from services.ingest.domain.normalise.message import MessageKind
 from services.ingest.domain.normalise.telegram import parse_update

@@ -9,7 +9,7 @@ import pytest
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.pacing import Pace
+from services.chassis.pacing import Rate
 from services.ingest.adapters.edges.tenant_quota import (
     UNIT_BYTES,
     FairPublisher,
@@ -49,8 +49,8 @@ def record(tenant: str, text: str = "") -> tuple[str, records_pb2.InboundRecord]
     return f"customer-{next(_customers)}", records_pb2.InboundRecord(tenant=tenant, message=message)
 
 
-def publisher(log: SlowLog, pace: Pace | None = None, *, wait_s: float = 2, on_the_way: int = 2) -> FairPublisher:
-    settings = QuotaSettings(pace or Pace(0, 1), wait_s=wait_s, on_the_way=on_the_way)
+def publisher(log: SlowLog, pace: Rate | None = None, *, wait_s: float = 2, on_the_way: int = 2) -> FairPublisher:
+    settings = QuotaSettings(pace or Rate(0, 1), wait_s=wait_s, on_the_way=on_the_way)
     return FairPublisher(log, TenantQuota(settings))
 
 
@@ -108,7 +108,7 @@ async def test_cancelled_callers_give_back_their_places() -> None:
 async def test_beyond_the_wait_a_tenant_is_refused_and_others_are_not() -> None:
     """With a time after which it may try again."""
     log = SlowLog()
-    fair = publisher(log, Pace(per_s=10, burst=3), wait_s=0.0)
+    fair = publisher(log, Rate(per_s=10, burst=3), wait_s=0.0)
     tasks = await begun(fair, "flood", 10)
     refused = [task.exception() for task in tasks if task.done()]
     assert len(refused) >= 6
@@ -124,7 +124,7 @@ async def test_beyond_the_wait_a_tenant_is_refused_and_others_are_not() -> None:
 async def test_a_large_message_costs_as_much_as_many_small_ones() -> None:
     """Bytes are shared too."""
     log = SlowLog()
-    fair = publisher(log, Pace(per_s=1, burst=31), wait_s=0.0, on_the_way=100)
+    fair = publisher(log, Rate(per_s=1, burst=31), wait_s=0.0, on_the_way=100)
     large = [asyncio.create_task(fair.publish([record("acme", "x" * (40 * UNIT_BYTES))]))]
     small = [*await begun(fair, "acme", 40), *await begun(fair, "other", 40)]
     let_in = [sum(not task.done() for task in tasks) for tasks in (small[:40], small[40:])]
@@ -145,7 +145,7 @@ async def test_too_many_that_wait_are_refused() -> None:
 async def test_customers_and_callers_of_a_tenant_do_not_use_up_each_others_quota(flooded: str, other: str) -> None:
     """Many sends refuse no customer, a flood of customers refuses no agent, and erasures are always accepted."""
     log = SlowLog()
-    ways = ways_in(log, QuotaSettings(Pace(per_s=1, burst=3), wait_s=0.0, on_the_way=100))
+    ways = ways_in(log, QuotaSettings(Rate(per_s=1, burst=3), wait_s=0.0, on_the_way=100))
     flood = await begun(getattr(ways, flooded), "acme", 20)
     assert sum(task.done() for task in flood) >= 16
     rest = [*await begun(getattr(ways, other), "acme", 3), *await begun(ways.erasures, "acme", 100)]

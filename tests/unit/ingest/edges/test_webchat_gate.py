@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.chassis.pacing import Rate
 from services.ingest.adapters.edges.webchat_gate import Entry, Gate, GateLimits, Turned
-from services.ingest.domain.limits import Rate
 
 LIMITS = GateLimits(sockets=3, newcomers=Rate(0.001, 2), per_visitor=2)
 

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.domain.limits import Bucket, Moments, Rate
+from services.chassis.pacing import Rate
+from services.ingest.domain.limits import Bucket, Moments
 
 NOW = 1_700_000_000_000
 

@@ -14,7 +14,7 @@ from services.chassis.kafka.contract import LaneContext
 from services.chassis.kafka.records import Record
 from services.chassis.metrics import Metrics
 from services.router.domain.model import Stage
-from services.router.domain.pool.core import Core
+from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Interaction
 from services.router.lanes.shard import COMMANDS, EVENTS, JOURNAL, ShardProcessor
 from services.router.lanes.shard_metrics import ShardMetrics
@@ -186,7 +186,7 @@ class Recorded:
         self.cut()
 
     @property
-    def core(self) -> Core:
+    def core(self) -> PoolState:
         """The present state of the pool."""
         processor = self.lane.processor
         assert isinstance(processor, ShardProcessor)
