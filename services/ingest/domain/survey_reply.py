@@ -53,6 +53,7 @@ _TEN: Final = "\U0001f51f"
 
 _MOST_LINES: Final = 200
 _MOST_LINE_CHARS: Final = 300
+_MOST_LOOKED_AT: Final = _MOST_LINES * _MOST_LINE_CHARS
 # The text before quoted mail, or at the end of the written text: attributions in two languages (mail programs break
 # long ones), rules, signatures.
 _ATTRIBUTION: Final = re.compile(r"\s*(On\b.*\bwrote:|در (تاریخ )?.*نوشت(ه است)?:)\s*$", re.DOTALL)
@@ -64,7 +65,7 @@ def beside_quote(text: str) -> str:
 
     Only used to look for a score: the whole text is kept.
     """
-    lines = [line[:_MOST_LINE_CHARS] for line in text.splitlines()[:_MOST_LINES]]
+    lines = [line[:_MOST_LINE_CHARS] for line in text[:_MOST_LOOKED_AT].splitlines()[:_MOST_LINES]]
     above = _until_quote(lines)
     if above:
         return above

@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from services.ingest.domain.normalise.json_body import parse_json, shaped, unstorable
+from services.ingest.domain.normalise.json_body import may_be_unstorable, parse_json, shaped, unstorable
 from services.ingest.domain.normalise.message import IncomingMessage, MessageKind, Refusal
 from services.ingest.domain.normalise.proof import keyed_hash, same
 from services.ingest.domain.normalise.text import clean_name
@@ -84,7 +84,7 @@ def parse_frame(raw: bytes) -> Frame | Refusal:
     value = parse_json(raw)
     if isinstance(value, Refusal):
         return value
-    refusal = unstorable(value)
+    refusal = unstorable(value) if may_be_unstorable(raw) else None
     if refusal is not None:
         return refusal
     frame: Frame | Refusal = shaped(value, Frame)  # type: ignore[arg-type]  # msgspec takes unions, its stubs say classes
