@@ -68,8 +68,8 @@ class Running:
             for channel in found.values():
                 await channel.close()
 
-    async def call(self, channels: dict[str, Any], method: MethodDescriptor, request: Any, token: str) -> Any:
-        """Make one call by descriptor. Returns the open call for a stream, the response otherwise."""
+    async def call(self, channels: dict[str, Any], method: MethodDescriptor, request: Any | None, token: str) -> Any:
+        """Make one call by descriptor. Returns the open call for a stream, the response otherwise. None: the stream sends nothing."""
         area = method.full_name.split(".")[1]
         service = {"audit": "ingest"}.get(area, area)  # served by ingest, next to the history that it reads
         kind = ("stream" if method.client_streaming else "unary", "stream" if method.server_streaming else "unary")
@@ -84,7 +84,7 @@ class Running:
             return await call(request, metadata=metadata, timeout=10)
         if method.client_streaming:
             opened = call(metadata=metadata)
-            with suppress(asyncio.InvalidStateError):  # refused before it could write: reading gives the reason
+            if request is not None:
                 await opened.write(request)
             return opened
         return call(request, metadata=metadata)
@@ -215,19 +215,17 @@ async def _reason(
 ) -> str:
     """Return the reason of a refusal, or "" for a call that is served. A stream that says nothing for `patience_s` is served."""
     try:
-        call = await running.call(channels, method, request, token)
+        # A write to a stream that was just refused ends it with a status of the client's own (grpc.aio), so none is sent.
+        call = await running.call(channels, method, None if method.client_streaming else request, token)
         if method.client_streaming or method.server_streaming:
-            await _first_of(call, client_streaming=method.client_streaming, patience_s=patience_s)
+            await _first_of(call, patience_s)
     except grpc.aio.AioRpcError as error:
         return from_rpc_error(error).reason or str(error)
     return ""
 
 
-async def _first_of(call: Any, *, client_streaming: bool, patience_s: float) -> None:
+async def _first_of(call: Any, patience_s: float) -> None:
     """Read the first message of a stream; raise its refusal. A stream that is served may send nothing; then it is closed."""
-    if client_streaming:
-        with suppress(asyncio.InvalidStateError):  # it has ended: reading gives the reason
-            await call.done_writing()
     reading = asyncio.ensure_future(call.read())
     done, _ = await asyncio.wait({reading}, timeout=patience_s)
     if done:
