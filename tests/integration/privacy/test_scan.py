@@ -36,6 +36,17 @@ def test_each_form_is_found_in_the_middle_of_a_file(tmp_path: Path, written: byt
     assert not scan(tmp_path, {"other": "زهره 7f32 p"})
 
 
+@pytest.mark.parametrize("place", [0, 4090, 1 << 20, (1 << 20) + 4090])
+def test_holes_hide_nothing(tmp_path: Path, place: int) -> None:
+    """A needle between holes, or across the end of what was written, is found."""
+    with (tmp_path / "sparse").open("wb") as file:
+        file.seek(place)
+        file.write(NEEDLE.encode("utf-16-le"))
+        file.truncate(8 << 20)
+    assert set(scan(tmp_path, {"it": NEEDLE})["it"]) == {"sparse"}
+    assert not scan(tmp_path, {"other": "زهره 7f32 p"})
+
+
 @given(before=st.binary(max_size=9), after=st.binary(max_size=9))
 def test_base64_is_found_beside_any_other_bytes(before: bytes, after: bytes) -> None:
     coded = base64.b64encode(before + NEEDLE.encode() + after)
