@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -134,47 +134,68 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, within: flo
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("name", list(SERVICES))
-async def test_a_service_waits_for_kafka_and_outlives_its_absence(
-    broker: Broker, prefix: str, tmp_path: Path, name: str
-) -> None:
+async def test_the_services_wait_for_kafka_and_outlive_its_absence(broker: Broker, prefix: str, tmp_path: Path) -> None:
     """Kafka is unreachable at the start, then runs without topics, then has all topics, then fails without traffic, then returns."""
     kafka = broker.settings(prefix)
     broker.kill()
     async with AsyncExitStack() as stack:
-        service = await stack.enter_async_context(started(name, kafka, tmp_path))
+        services = [await stack.enter_async_context(started(name, kafka, _folder(tmp_path, name))) for name in SERVICES]
 
-        async def says(words: str) -> bool:
-            reason = await service.reason()
-            return reason is not None and words in reason
+        async def all_say(words: str, within: float = 60) -> None:
+            await _each(services, f"says {words}", lambda reason: reason is not None and words in reason, within)
 
-        async def ready() -> bool:
-            return await service.reason() is None
+        async def all_ready() -> None:
+            await _each(services, "is ready", lambda reason: reason is None)
 
-        await until(lambda: says(f"waiting for Kafka at {kafka.bootstrap_servers}"), "waits for Kafka")
-        assert (await service.get("/healthz")).status_code == 200
-        assert (await service.get("/startupz")).status_code == 503
+        await all_say(f"waiting for Kafka at {kafka.bootstrap_servers}")
+        assert await _codes(services, "/healthz") == {200}
+        assert await _codes(services, "/startupz") == {503}
 
         await broker.start()
-        await until(lambda: says("waiting for topics"), "waits for its topics")
-        assert (await service.get("/healthz")).status_code == 200
+        await all_say("waiting for topics")
+        assert await _codes(services, "/healthz") == {200}
 
         await cluster_topics.apply(kafka)
         async with DurableProducer(kafka, client_id="operator") as producer:
             tenant = config_pb2.TenantConfiguration(tenant="acme", time_zone="UTC")
             await producer.publish("config.v1", b"acme", tenant.SerializeToString(), timeout=30)
-            await until(ready, f"ready: {(await service.get('/readyz')).text}")
-        assert (await service.get("/startupz")).status_code == 200
+            await all_ready()
+        assert await _codes(services, "/startupz") == {200}
 
         broker.kill()
-        await until(lambda: says("waiting for Kafka"), "not ready without traffic, in half a minute", 30)
-        assert (await service.get("/healthz")).status_code == 200
-        metrics = (await service.get("/metrics")).text
-        assert "chapar_kafka_reachable 0.0" in metrics
-        assert "chapar_ready 0.0" in metrics
+        await all_say("waiting for Kafka", within=30)  # nothing is sent or asked meanwhile
+        assert await _codes(services, "/healthz") == {200}
+        for service in services:
+            metrics = (await service.get("/metrics")).text
+            assert "chapar_kafka_reachable 0.0" in metrics, service.name
+            assert "chapar_ready 0.0" in metrics, service.name
 
         await broker.start()
-        await until(ready, "ready again")
+        await all_ready()
+
+
+def _folder(within: Path, name: str) -> Path:
+    folder = within / name
+    folder.mkdir()
+    return folder
+
+
+async def _codes(services: Sequence[Started], path: str) -> set[int]:
+    return {(await service.get(path)).status_code for service in services}
+
+
+async def _each(services: Sequence[Started], what: str, good: Callable[[str | None], bool], within: float = 60) -> None:
+    """Wait until each service gives a good reason for not being ready."""
+
+    async def one(service: Started) -> None:
+        async def done() -> bool:
+            return good(await service.reason())
+
+        await until(done, f"{service.name} {what}", within)
+
+    async with asyncio.TaskGroup() as tasks:
+        for service in services:
+            tasks.create_task(one(service))
 
 
 @pytest.mark.timeout(120)
