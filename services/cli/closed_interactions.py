@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chapar.ingest.v1 import ingest_pb2
-from services.cli.output import duration
+from services.chassis.durations import duration
 
 ENDED: Final = frozenset({"completed", "abandoned", "cancelled"})
 _ROUTER: Final = "router"

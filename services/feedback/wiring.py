@@ -31,8 +31,6 @@ from services.chassis.privacy.settings import keyring
 from services.chassis.questions import LaneQuestions
 from services.chassis.secrets import SecretReferences
 from services.chassis.tokens import MIN_SECRET_BYTES, read_secret
-from services.chassis.webhook_retries import Webhooks
-from services.chassis.webhooks import webhook_client
 from services.feedback.adapters import readers, webhook_responses
 from services.feedback.adapters.analytics_faust import run_analytics
 from services.feedback.adapters.api_grpc import SERVICE, FeedbackServicer
@@ -49,6 +47,8 @@ from services.feedback.adapters.subjects_grpc import GrpcSubjects
 from services.feedback.adapters.views import ResponsesView
 from services.feedback.lanes import relay, survey
 from services.feedback.settings import FeedbackSettings
+from services.webhooks.delivery import webhook_client
+from services.webhooks.retries import Webhooks
 
 NAME: Final = "feedback"
 VERDICT_KINDS: Final = {

@@ -30,8 +30,9 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.secrets import SecretReferences
-from services.chassis.webhook_retries import Webhooks
-from services.chassis.webhooks import Endpoint, webhook_client
+from services.policy.model.sla import TenantPolicies
+from services.policy.model.webhooks import Endpoint
+from services.policy.reading.sla import decode_policies
 from services.sla.adapters.broadcast import Broadcast
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.escalation import GROUP, Escalation
@@ -45,7 +46,8 @@ from services.sla.adapters.telemetry import Telemetry
 from services.sla.domain.measures import DAY_MS
 from services.sla.lanes.deadlines import COMMANDS, EVENTS, SPEC, factory
 from services.sla.settings import SlaSettings
-from services.sla.translate.configuration import TenantPolicies, decode_policies
+from services.webhooks.delivery import webhook_client
+from services.webhooks.retries import Webhooks
 
 NAME: Final = "sla"
 GRPC_NAME: Final = "chapar.sla.v1.SlaService"
@@ -69,7 +71,7 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
     failed = service.metrics.counter("chapar_sla_conditions_failed_total").labels()
     configuration = ConfigReader(
         kafka,
-        decode_policies(calendar_of, lambda _policy: failed.inc()),
+        decode_policies(lambda _policy: failed.inc()),
         on_change=lambda *_: known.set(),
         metrics=service.metrics,
     )

@@ -15,7 +15,7 @@ from docs.generate.contract import ROOT, START, Key, Section, read_contract
 from docs.generate.settings import groups
 from docs.generate.variables import VARIABLES
 from services.cli.config.files import Finding, load, parse_duration_ms, schema
-from services.cli.config.lint.checks import lint
+from services.cli.config.lint import lint
 
 PAGE = ROOT / "docs/configuration.md"
 WRITER = YAML(typ="rt")

@@ -24,7 +24,7 @@ REACHES: Mapping[str, frozenset[str]] = {
 }
 """The destinations of each service, besides DNS, Kafka and the collector of traces, which every pod reaches."""
 EVIDENCE: Mapping[str, str] = {
-    r"services\.chassis\.webhook_retries": "webhooks",
+    r"services\.webhooks\.retries": "webhooks",
     r"services\.ingest\.adapters\.out\.http|import aiosmtplib": "providers",
     r"sqlalchemy": "database",
     r"grpc_channel\(": "grpc",

@@ -10,10 +10,12 @@ import random
 import statistics
 import time
 
-from services.sla.adapters.business_calendar import OpenYears, year_of
-from services.sla.domain.calendar import CalendarSpec, OpenHours, OpeningHours
+from services.policy.model.calendars import CalendarSpec, OpenHours
+from services.policy.model.sla import Target, TargetPlan
+from services.policy.reading.open_years import OpenYears
+from services.sla.adapters.business_calendar import year_of
+from services.sla.domain.calendar import OpeningHours
 from services.sla.domain.deadlines import State, decide, start
-from services.sla.domain.policy import Target, TargetPlan
 from tests.bench.figures import tell
 
 GOAL_US = 20

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from services.policy.model.sla import Policy, Target
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.engine import Engine as Routing
@@ -28,7 +29,6 @@ from services.sla.domain.engine import Engine
 from services.sla.domain.facts import RoutingFact, RoutingFactKind
 from services.sla.domain.forecasting import Forecasting
 from services.sla.domain.interaction import TrackedInteraction
-from services.sla.domain.policy import Policy, Target
 from services.sla.domain.prediction import Features, Model
 
 CALL_CENTRE: Final = Path("deploy/config/scenarios/call-centre.yaml")

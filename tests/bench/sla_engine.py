@@ -28,12 +28,12 @@ from typing import BinaryIO, Final
 from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as router
 from services.chassis.kafka.lane import LaneContext, Record
+from services.policy.model.sla import PolicyList
+from services.policy.reading.sla import policies_of
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.facts import Occurrence
-from services.sla.domain.policy_changes import PolicyList
 from services.sla.lanes.deadlines import DeadlineProcessor, factory
 from services.sla.ports import OnCommitted
-from services.sla.translate.configuration import policies_of
 from services.sla.wiring import LINGER_S, MOST_RECORDS
 from tests.bench.figures import tell
 
@@ -63,7 +63,7 @@ def promises() -> Mapping[str, PolicyList]:
     document = config_pb2.TenantConfiguration(
         tenant="acme", version=1, time_zone="Asia/Tehran", calendars=[calendar], sla_policies=[policy]
     )
-    return {"acme": policies_of(document, caching_calendars())}
+    return {"acme": policies_of(document)}
 
 
 class Outbox:

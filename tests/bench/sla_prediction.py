@@ -17,8 +17,8 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+from services.policy.model.sla import Plan, Policy, Target, TargetPlan
 from services.router.simulation.scenario import Scenario
-from services.sla.domain.policy import Plan, Policy, Target, TargetPlan
 from tests.bench.figures import NO_GOAL, tell
 from tests.bench.sla_days import Forecast, Lane, a_day, callers, chats, spread
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.cli.config.files import load
-from services.cli.config.lint.checks import lint
+from services.cli.config.lint import lint
 from tests.hostile.registry import ENTRIES, Entry
 
 CORPUS: Final = Path(__file__).parent / "corpus"

@@ -14,6 +14,8 @@ WALKED: Final = (
     "services/chassis/http/*.py",
     "services/chassis/tokens/*.py",
     "services/chassis/privacy/*.py",
+    "services/policy/**/*.py",
+    "services/webhooks/*.py",
     "services/ingest/domain/**/*.py",
     "services/ingest/adapters/**/*.py",
     "services/ingest/translate/*.py",
@@ -49,7 +51,8 @@ _MODULES: Final = {
     _CONFIGURED: (
         "feedback.adapters.configuration feedback.adapters.dates feedback.adapters.page_texts feedback.domain.quiet"
         " feedback.domain.survey ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
-        " ingest.domain.policy ingest.domain.rules router.translate.configuration sla.adapters.periods sla.translate.configuration"
+        " ingest.domain.policy ingest.domain.rules router.translate.configuration sla.adapters.periods"
+        " policy.findings policy.lint policy.reading"
     ),
     _ID: (
         "ingest.domain.flights"
@@ -95,7 +98,7 @@ _MODULES: Final = {
 }
 _FUNCTIONS: Final = {
     _OURS: (
-        "ingest.adapters.edges.mail_worker.send chassis.webhook_retries.Webhooks.tell"
+        "ingest.adapters.edges.mail_worker.send webhooks.retries.Webhooks.tell"
         " chassis.cursors.encode_cursor chassis.errors.invalid chassis.grpc.auth.Authorizer.check_peer"
         " chassis.grpc.auth.Rule.missing chassis.grpc.auth.rule_of chassis.http.proxies.networks_of chassis.keys.tenant_key"
         " chassis.logs.configure_logging chassis.logs.get_logger chassis.tokens.verifier.Verifier.from_secret"
@@ -124,7 +127,7 @@ _FUNCTIONS: Final = {
     ),
     _CALLS: (
         "chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"
-        " chassis.tokens.verifier.Verifier.prepare chassis.webhooks.attempt feedback.adapters.page_form.Form.answer"
+        " chassis.tokens.verifier.Verifier.prepare webhooks.delivery.attempt feedback.adapters.page_form.Form.answer"
         " feedback.adapters.page_form.Form.missing feedback.adapters.page_form.Form.shown feedback.adapters.handlers.ResponseIntake.submit"
         " ingest.adapters.edges.grpc_submit.Submitter.submit ingest.adapters.edges.smtp_data.Collector.refuse"
         " ingest.adapters.out.http.post_json ingest.domain.normalise.webchat.visitor ingest.domain.retry_classes.smtp"

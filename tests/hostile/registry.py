@@ -22,8 +22,6 @@ from services.chassis import (
     text,
     tokens,
     tracing,
-    webhook_keys,
-    webhooks,
 )
 from services.chassis.errors import ChaparError
 from services.chassis.expression_tokens import Unestimable, text_of
@@ -67,10 +65,12 @@ from services.ingest.domain.rules import RuleInput
 from services.ingest.ports import Account
 from services.ingest.translate.lanes import IntakeState
 from services.ingest.translate.sender import SenderState
+from services.policy.model import webhook_keys
 from services.router.adapters import paging
 from services.router.translate import codec, desk
 from services.sla.translate import analytics_state, state
 from services.sla.translate import views as sla_views
+from services.webhooks import delivery
 
 Feed = Callable[[Any], object]
 Read = Callable[[str], object]
@@ -320,10 +320,10 @@ ENTRIES: Final = (
     Entry(_named("services.ingest.adapters.edges.webchat_in", "origin_allowed"),
           _all(lambda given: webchat_in.origin_allowed({"origin": given, "host": given}, ("https://a.example",))),
           most=_MEGABYTE // 4),
-    Entry(_named("services.chassis.webhook_keys", "key_of", "problem_of_secret"),
+    Entry(_named("services.policy.model.webhook_keys", "key_of", "problem_of_secret"),
           _all(webhook_keys.key_of, webhook_keys.problem_of_secret), most=_MEGABYTE // 4),
-    Entry(_named("services.chassis.webhooks", "signature"),
-          _all(lambda given: webhooks.signature(b"k", "msg_1", "1", given.encode("utf-8", "replace"))), most=_MEGABYTE // 4),
+    Entry(_named("services.webhooks.delivery", "signature"),
+          _all(lambda given: delivery.signature(b"k", "msg_1", "1", given.encode("utf-8", "replace"))), most=_MEGABYTE // 4),
     # addresses of callers and of tenants' destinations
     Entry(_named("services.chassis.http.proxies", "TrustedProxies.client", "address_in", "peer_key"),
           _all(address_in, peer_key, lambda given: _PROXIES.client("10.0.0.1", [given, given])), most=_MEGABYTE // 16),

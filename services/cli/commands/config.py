@@ -14,7 +14,7 @@ from services.cli.actor import Actor, actor_or_user
 from services.cli.commands.options import Json
 from services.cli.config import publishing
 from services.cli.config.files import Document, load, schema
-from services.cli.config.lint.checks import lint
+from services.cli.config.lint import lint
 from services.cli.connection import execute, kafka_of
 from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, table

@@ -11,13 +11,14 @@ from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
 from services.chassis.clock import system_clock
+from services.chassis.durations import duration
 from services.chassis.ids import random_id
 from services.cli.commands.options import Epoch, Json, Limit, Pool
 from services.cli.config.files import parse_duration_ms
-from services.cli.config.requirements import parse_requirement
 from services.cli.connection import channel_to, execute
 from services.cli.local.workspace import Workspace
-from services.cli.output import as_data, console, duration, emit_json, moment, table
+from services.cli.output import as_data, console, emit_json, moment, table
+from services.policy.lint.requirements import parse_requirement
 
 app = typer.Typer(no_args_is_help=True, help="Interactions and conversations.")
 

@@ -10,10 +10,11 @@ from rich.live import Live
 from rich.table import Table
 
 from chapar.router.v1 import router_pb2, router_pb2_grpc
+from services.chassis.durations import duration
 from services.cli.commands.options import Json, Pool
 from services.cli.connection import channel_to, execute
 from services.cli.local.workspace import Workspace
-from services.cli.output import as_data, console, duration, emit_json, emit_line, table
+from services.cli.output import as_data, console, emit_json, emit_line, table
 
 COLUMNS = (
     "queue",

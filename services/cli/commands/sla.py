@@ -11,11 +11,12 @@ import typer
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
+from services.chassis.durations import duration
 from services.cli.commands import sla_measures
 from services.cli.commands.options import Json, Limit
 from services.cli.connection import channel_to, execute
 from services.cli.local.workspace import Workspace
-from services.cli.output import as_data, console, duration, emit_json, emit_line, moment, table
+from services.cli.output import as_data, console, emit_json, emit_line, moment, table
 
 app = typer.Typer(no_args_is_help=True, help="SLA targets, deadlines and measures.")
 app.command("measures")(sla_measures.measures)

@@ -15,13 +15,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
+from services.chassis.durations import duration
 from services.chassis.errors import ChaparError, ErrorKind
 from services.cli.commands.options import Json
 from services.cli.connection import channel_to, execute
 from services.cli.local.workspace import Workspace
 from services.cli.measures_export import require_writer, write
 from services.cli.moments import parse_moment, shown
-from services.cli.output import as_data, console, duration, emit_json, table
+from services.cli.output import as_data, console, emit_json, table
 
 _PAGE = 500
 

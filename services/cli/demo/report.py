@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chapar.feedback.v1 import feedback_pb2
+from services.chassis.durations import duration
 from services.cli.demo.ledger import TERMINAL, Audit, InteractionFacts, Ledger
-from services.cli.output import console, duration, table
+from services.cli.output import console, table
 
 SERVICE_LEVEL_MS = 20_000
 

@@ -18,7 +18,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka_settings import KafkaSettings
 from services.cli.config import publishing
 from services.cli.config.files import Document, load
-from services.cli.config.lint.checks import lint
+from services.cli.config.lint import lint
 from services.cli.local import development_limits
 from services.cli.local.broker.embedded import EmbeddedBroker
 from services.cli.local.broker.errors import BrokerError

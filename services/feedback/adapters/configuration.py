@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from chapar.config.v1 import config_pb2 as config
-from services.chassis.webhooks import Endpoint, endpoints_of
 from services.feedback.domain.counting import Counting
 from services.feedback.domain.survey import Programme, primary
 from services.feedback.translate.counting import counting
 from services.feedback.translate.programme import programme
+from services.policy.findings import Findings
+from services.policy.model.webhooks import Endpoint
+from services.policy.reading.webhooks import read_webhooks
 
 _INVITATION: Final = "survey_invitation"
 _REMINDER: Final = "survey_reminder"
@@ -43,12 +45,15 @@ def decode(_key: str, raw: bytes) -> TenantSurveys:
     """Decode a configuration for `ConfigReader`. Raises ValueError."""
     tenant = config.TenantConfiguration.FromString(raw)
     texts = {template.name: dict(template.texts) for template in reversed(tenant.templates)}
+    findings = Findings()
+    webhooks = read_webhooks(tenant, findings)
+    findings.refuse_errors()
     return TenantSurveys(
         programme(tenant),
         texts.get(_INVITATION, {}),
         texts.get(_REMINDER, {}),
         counting(tenant),
-        endpoints_of(tenant.webhooks),
+        webhooks,
     )
 
 

@@ -16,7 +16,6 @@ from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import DataKey, Keys, is_erased
-from services.chassis.webhook_retries import Webhooks
 from services.feedback.adapters import webhook_responses
 from services.feedback.adapters.configuration import ConfiguredProgrammes
 from services.feedback.adapters.handlers import Dispatcher, due
@@ -25,6 +24,7 @@ from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import ResponsesView
 from services.feedback.translate.records import Untranslatable, opened_record, parse_record, unsealed
 from services.feedback.translate.scores import PROGRESS, parse_score, parse_score_key
+from services.webhooks.retries import Webhooks
 
 Batch = Callable[[list[Record]], Awaitable[None]]
 _DAY_MS = 86_400_000

@@ -14,9 +14,9 @@ from chapar.common.v1.webhook_pb2 import WebhookNotice
 from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.ids import derive
-from services.chassis.webhooks import Endpoint
 from services.feedback.domain.counting import Counting
 from services.feedback.translate.counting import counted_response
+from services.policy.model.webhooks import Endpoint
 
 TOPIC: Final = "feedback.webhooks.v1"
 ANSWERED: Final = "feedback.answered"

@@ -2,7 +2,7 @@
 in force.
 
 `chapar config lint` finds the same faults before a configuration is applied, and more
-(services/cli/config/lint/surveys.py).
+(services/policy/lint/surveys.py).
 """
 
 import re

@@ -10,12 +10,11 @@ from chapar.config.v1 import config_pb2
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.clock import Clock
 from services.chassis.errors import invalid
+from services.policy.model.sla import Target, TenantPolicies
 from services.sla.adapters import periods
 from services.sla.adapters.read_model import ReadModel
 from services.sla.domain.measures import DAY_MS, WHOLE_DAY
-from services.sla.domain.policy import Target
 from services.sla.domain.report import Asked, Group, backlog, kept, measured
-from services.sla.translate.configuration import TenantPolicies
 from services.sla.translate.measure_views import attainment, backlog_row, key, measure_row, service_level_response
 from services.sla.translate.views import group_cursor_of, group_of, timestamp
 

@@ -2,7 +2,7 @@
 events.
 
 It reads sla.events.v1 in a consumer group of its own, at least once; a notice has its event's id, so that a receiver
-can drop a repetition. `services.chassis.webhook_retries` repeats attempts, and decides what becomes of notices that no
+can drop a repetition. `services.webhooks.retries` repeats attempts, and decides what becomes of notices that no
 receiver takes. Events older than a day are not sent: otherwise a new group would begin with last month.
 """
 
@@ -19,8 +19,8 @@ from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.clock import Clock
 from services.chassis.kafka.records import Record
 from services.chassis.logs import get_logger
-from services.chassis.webhook_retries import Webhooks
-from services.chassis.webhooks import Endpoint
+from services.policy.model.webhooks import Endpoint
+from services.webhooks.retries import Webhooks
 
 GROUP: Final = "sla-notices"
 TOPIC: Final = "sla.webhooks.v1"

@@ -12,13 +12,13 @@ from itertools import islice
 from typing import Final
 
 from services.chassis.kafka.records import Record
+from services.policy.model.sla import Plan, Target
 from services.sla.adapters.analytics_model import AnalyticsModel
 from services.sla.domain.book import CalendarOf
 from services.sla.domain.calendar import BusinessTime, RoundTheClock
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.measures import Tally, TallyKey
-from services.sla.domain.policy import Plan, Target
 from services.sla.translate import state
 
 Place = tuple[int, str, int, int]

@@ -7,10 +7,10 @@ from typing import Final
 from services.chassis.clock import Clock
 from services.chassis.kafka.lane import Processor
 from services.chassis.metrics import Metrics
+from services.policy.model.sla import Target
 from services.sla.domain.analytics import Noted
 from services.sla.domain.facts import Occurrence, OccurrenceKind
 from services.sla.domain.forecasting import Forecasting
-from services.sla.domain.policy import Target
 from services.sla.lanes.deadlines import DeadlineProcessor
 
 _PERIOD_S: Final = 1.0

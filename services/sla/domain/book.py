@@ -15,11 +15,12 @@ from sys import intern
 from typing import Final
 from weakref import WeakValueDictionary
 
-from services.sla.domain.calendar import BusinessTime, CalendarSpec, RoundTheClock
+from services.policy.model.calendars import CalendarSpec
+from services.policy.model.sla import Plan, Subject, Target, TargetPlan
+from services.sla.domain.calendar import BusinessTime, RoundTheClock
 from services.sla.domain.deadlines import Deadline
 from services.sla.domain.interaction import Changes, TrackedInteraction
 from services.sla.domain.measures import DAY_MS, SLOT_MS, Tally, TallyKey, roll_up
-from services.sla.domain.policy import Plan, Subject, Target, TargetPlan
 
 KEPT_DAYS: Final = 31
 MOST_TALLIES: Final = 50_000

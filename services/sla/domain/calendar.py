@@ -6,12 +6,11 @@ they go back, the repeated hour is open twice if it is open at all.
 
 A calendar gets its open intervals (UTC, milliseconds) year by year from a source that is a pure function of the year.
 It keeps them in three sorted arrays, so `add` and `elapsed` are binary searches. Zones and holidays belong to the
-source (`adapters/business_calendar.py`), because reading them is I/O.
+source (`services/policy/reading/open_years.py`), because reading them is I/O.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 NEVER_MS: Final = 253_370_764_800_000
@@ -21,40 +20,6 @@ _YEAR_MS: Final = 365 * 86_400_000
 
 YearSource = Callable[[int], Sequence[tuple[int, int]]]
 """Returns the open intervals [from, to) of one UTC year: sorted, disjoint, clipped to the year."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenHours:
-    """One open interval of a weekday. `weekday` 0 is Monday; minutes count from local midnight; `to_minute` 1440 is
-    the end of the day."""
-
-    weekday: int
-    from_minute: int
-    to_minute: int
-
-
-@dataclass(frozen=True, slots=True)
-class ExceptionalHours:
-    """One open interval of a date (ISO 8601), which replaces the hours of its weekday."""
-
-    date: str
-    from_minute: int
-    to_minute: int
-
-
-@dataclass(frozen=True, slots=True)
-class CalendarSpec:
-    """A business calendar as an operator configured it, in full. It is kept with each deadline, so that it never
-    changes while the deadline runs. Dates are ISO 8601."""
-
-    zone: str
-    hours: tuple[OpenHours, ...]
-    holidays_country: str = ""
-    closed_dates: tuple[str, ...] = ()
-    open_dates: tuple[str, ...] = ()
-    exceptions: tuple[ExceptionalHours, ...] = ()
-    more_countries: tuple[str, ...] = ()
-    """In addition to `holidays_country`; a part of a country is written `DE-BY`."""
 
 
 class BusinessTime(Protocol):

@@ -16,8 +16,8 @@ a breached deadline that is fulfilled late is only counted (`late`).
 from dataclasses import dataclass
 from enum import IntEnum
 
+from services.policy.model.sla import Level, Milestone, Target, TargetPlan
 from services.sla.domain.calendar import BusinessTime
-from services.sla.domain.policy import Level, Milestone, Target, TargetPlan
 
 
 class State(IntEnum):

@@ -11,6 +11,7 @@
 
 from collections.abc import Iterable
 
+from services.policy.model.sla import Level, Plan, Policy, Subject, Target, choose
 from services.sla.domain import deadlines as dl
 from services.sla.domain.book import Book
 from services.sla.domain.deadlines import Deadline, State
@@ -18,7 +19,6 @@ from services.sla.domain.facts import OPENING, Occurrence, OccurrenceKind, Routi
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.judgement import Judgement
 from services.sla.domain.occurrences import occurrence
-from services.sla.domain.policy import Level, Plan, Policy, Subject, Target, choose
 
 
 class Engine:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from services.sla.domain.policy import Action, Level, Target
+from services.policy.model.sla import Action, Level, Target
 
 
 class RoutingFactKind(Enum):

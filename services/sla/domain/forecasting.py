@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from typing import Final
 
+from services.policy.model.sla import Level, Target, TargetPlan
 from services.sla.domain.book import Book
 from services.sla.domain.calendar import BusinessTime
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.facts import Occurrence, OccurrenceKind
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.lines import LineKey, ResponseLines
-from services.sla.domain.policy import Level, Target, TargetPlan
 from services.sla.domain.prediction import Features, Model, Moment, Pulse, features, packed, unpacked
 from services.sla.domain.story import Sample, Story
 

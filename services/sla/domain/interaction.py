@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from services.policy.model.sla import NOTHING_KNOWN, Subject, Target
 from services.sla.domain.deadlines import Deadline
 from services.sla.domain.measures import TallyKey
-from services.sla.domain.policy import NOTHING_KNOWN, Subject, Target
 
 
 @dataclass(slots=True)

@@ -10,13 +10,13 @@
 
 from typing import Final, assert_never
 
+from services.policy.model.sla import Level, Target
 from services.sla.domain import deadlines as dl
 from services.sla.domain.book import Book
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.facts import Occurrence, OccurrenceKind, RoutingFact, RoutingFactKind
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.occurrences import occurrence
-from services.sla.domain.policy import Level, Target
 
 KEPT_NEXT_RESPONSES: Final = 8
 """Number of instances of next response that stay readable; a long conversation has hundreds."""

@@ -15,9 +15,9 @@ from typing import Final
 
 from sortedcontainers import SortedList
 
+from services.policy.model.sla import Target
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.interaction import TrackedInteraction
-from services.sla.domain.policy import Target
 
 LineKey = tuple[str, str, str, Target]
 """Tenant, queue, channel, and PICK_UP or NEXT_RESPONSE."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Final
 
-from services.sla.domain.policy import Target
+from services.policy.model.sla import Target
 
 Z_95: Final = 1.959963984540054
 DAY_MS: Final = 86_400_000

@@ -1,9 +1,9 @@
 """How an occurrence is built from its interaction, deadline and milestone."""
 
+from services.policy.model.sla import Action, Level, Milestone
 from services.sla.domain.deadlines import Deadline
 from services.sla.domain.facts import Occurrence, OccurrenceKind
 from services.sla.domain.interaction import TrackedInteraction
-from services.sla.domain.policy import Action, Level, Milestone
 
 
 def occurrence(

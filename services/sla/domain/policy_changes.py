@@ -11,24 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.policy.model.sla import NOTHING_KNOWN, Level, Plan, PolicyList, Subject, choose
 from services.sla.domain import deadlines as dl
 from services.sla.domain.book import Book
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.facts import Occurrence, OccurrenceKind
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.occurrences import occurrence
-from services.sla.domain.policy import NOTHING_KNOWN, Level, Plan, Policy, Subject, choose
 
 _A_CHANGE: Final = 9
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyList:
-    """A tenant's policies, in the order in which they are tried, and the version of the configuration that they come
-    from."""
-
-    version: int
-    policies: tuple[Policy, ...]
 
 
 @dataclass(slots=True)

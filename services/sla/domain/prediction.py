@@ -25,7 +25,7 @@ from math import erfc, exp, log, log2, sqrt
 from struct import Struct
 from typing import Final, NamedTuple
 
-from services.sla.domain.policy import Target
+from services.policy.model.sla import Target
 
 STEPS: Final = 16
 """Number of parts into which the time allowed is cut for the history."""

@@ -8,9 +8,9 @@ which their noon lies.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from services.policy.model.sla import Target
 from services.sla.domain.flow import Contact, Flow, FlowKey, repeats
 from services.sla.domain.measures import DAY_MS, SLOT_MS, WHOLE_DAY, Tally, TallyKey
-from services.sla.domain.policy import Target
 from services.sla.domain.story import Story
 
 Group = tuple[int, str, str]

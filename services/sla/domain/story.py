@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.sla.domain.policy import Target
+from services.policy.model.sla import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,14 @@ from typing import Final
 
 from services.chassis.kafka.lane import LaneContext, LaneSpec, Outbox, Processor, ProcessorFactory, Record
 from services.chassis.keys import tenant_key
+from services.policy.model.sla import Plan, PolicyList
 from services.sla.domain.analytics import WEEK_MS, Analytics, Noted
 from services.sla.domain.book import Book, CalendarOf
 from services.sla.domain.calendar import NEVER_MS
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Occurrence
 from services.sla.domain.interaction import TrackedInteraction
-from services.sla.domain.policy import Plan
-from services.sla.domain.policy_changes import PolicyChanges, PolicyList
+from services.sla.domain.policy_changes import PolicyChanges
 from services.sla.domain.watermark import Watermark
 from services.sla.ports import OnCommitted
 from services.sla.translate import analytics_state, state

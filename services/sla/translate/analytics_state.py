@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
+from services.policy.model.sla import Target
 from services.sla.domain.analytics import Analytics
 from services.sla.domain.flow import Contact, Flow, FlowKey
 from services.sla.domain.forecasting import ModelKey
 from services.sla.domain.lines import LineKey
-from services.sla.domain.policy import Target
 from services.sla.domain.prediction import Model, Pulse
 from services.sla.domain.story import Story
 

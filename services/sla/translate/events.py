@@ -11,9 +11,9 @@ from chapar.router.v1 import records_pb2 as router
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.ids import derive
 from services.chassis.kafka.records import InvalidRecord, Record
+from services.policy.model.sla import Level, Target
 from services.sla.domain.deadlines import State
 from services.sla.domain.facts import OPENING, Occurrence, OccurrenceKind, RoutingFact, RoutingFactKind
-from services.sla.domain.policy import Level, Target
 
 _KINDS: Final = {
     "queued": RoutingFactKind.QUEUED,

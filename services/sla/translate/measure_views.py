@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from chapar.common.v1 import types_pb2
 from chapar.sla.v1 import sla_pb2 as sla
+from services.policy.model.sla import Target
 from services.sla.domain.flow import Times
 from services.sla.domain.measures import Share, Tally, service_level, wilson
-from services.sla.domain.policy import Target
 from services.sla.domain.report import AGES_MS, Backlog, Group, Row
 from services.sla.translate.events import TARGETS
 from services.sla.translate.views import timestamp

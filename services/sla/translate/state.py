@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
+from services.policy.model.sla import Plan, Target
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.measures import WHOLE_DAY, Tally, TallyKey
-from services.sla.domain.policy import Plan, Target
 
 _INTERACTION, _PLAN, _TALLY, _VERSION = b"w/", b"p/", b"t/", b"v/"
 _encode: Final = msgspec.msgpack.Encoder().encode

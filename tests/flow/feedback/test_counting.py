@@ -12,7 +12,6 @@ from chapar.router.v1 import records_pb2 as router
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.outbox import Send
 from services.chassis.metrics import Metrics
-from services.chassis.webhooks import Endpoint
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.adapters.recoveries import RecoveryDispatcher
 from services.feedback.adapters.webhook_responses import notices
@@ -20,6 +19,7 @@ from services.feedback.lanes.relay import relay_factory
 from services.feedback.lanes.survey import survey_factory
 from services.feedback.ports import Recovery
 from services.feedback.translate.counting import counting
+from services.policy.model.webhooks import Endpoint
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.flow.feedback.test_survey_lane import a_completed_event, a_response

@@ -15,8 +15,6 @@ from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.records import Record
 from services.chassis.metrics import Metrics
 from services.chassis.secrets import SecretReferences
-from services.chassis.webhook_retries import Patience, Webhooks
-from services.chassis.webhooks import Endpoint, webhook_client
 from services.cli.local.providers import HttpProvider
 from services.feedback.adapters import readers, webhook_responses
 from services.feedback.adapters.command_log import KafkaCommandLog
@@ -24,7 +22,10 @@ from services.feedback.adapters.configuration import ConfiguredProgrammes, Tenan
 from services.feedback.domain.survey import Question, SurveyKind
 from services.feedback.lanes.survey import survey_factory
 from services.ingest.adapters.edges.publisher import InboundPublisher
+from services.policy.model.webhooks import Endpoint
 from services.router.adapters.command_bus import CommandBus
+from services.webhooks.delivery import webhook_client
+from services.webhooks.retries import Patience, Webhooks
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.flow.feedback.test_survey_lane import a_completed_event, relayed
@@ -208,7 +209,7 @@ async def ingest_lanes(keys: MemoryKeys) -> Written:
 
 WRITERS: Mapping[str, Callable[[MemoryKeys], Awaitable[Written]]] = MappingProxyType(
     {
-        "services.chassis.webhook_retries": notices_that_wait,
+        "services.webhooks.retries": notices_that_wait,
         "services.feedback.adapters.command_log": commands_of_answers,
         "services.feedback.lanes.survey": records_of_answers,
         "services.ingest.adapters.edges.publisher": messages_of_customers,

@@ -11,13 +11,13 @@ from chapar.config.v1 import config_pb2 as config
 from chapar.router.v1 import records_pb2 as router
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.kafka.records import Record
+from services.policy.model.sla import Target
+from services.policy.reading.sla import policies_of
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.read_model import FIRST, ReadModel
 from services.sla.domain import forecasting
 from services.sla.domain.flow import together
-from services.sla.domain.policy import Target
 from services.sla.lanes.deadlines import DeadlineProcessor
-from services.sla.translate.configuration import policies_of
 from tests.flow.sla.test_lane import MINUTE, SECOND, Flow
 
 
@@ -28,7 +28,7 @@ def asking(probability: float, priority: int) -> Flow:
     target.predict.probability, target.predict.add_priority = probability, priority
     policy = config.SlaPolicy(name="p", targets=[target])
     document = config.TenantConfiguration(tenant="acme", version=1, sla_policies=[policy])
-    f.policies = {"acme": policies_of(document, caching_calendars())}
+    f.policies = {"acme": policies_of(document)}
     return f
 
 
@@ -202,7 +202,7 @@ def _every_target() -> Any:
         target.predict.probability = 0.3
     policy = config.SlaPolicy(name="p", targets=targets, pause_while_customer_awaited=True)
     document = config.TenantConfiguration(tenant="acme", version=1, sla_policies=[policy])
-    return replace(policies_of(document, caching_calendars()))
+    return replace(policies_of(document))
 
 
 def _model(f: Flow) -> ReadModel:

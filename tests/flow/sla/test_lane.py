@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from chapar.config.v1 import config_pb2 as config
 from chapar.router.v1 import records_pb2 as router
 from chapar.sla.v1 import sla_pb2 as sla
+from services.policy.model.sla import TenantPolicies
+from services.policy.reading.sla import policies_of
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.facts import Occurrence
 from services.sla.lanes.deadlines import COMMANDS, EVENTS, DeadlineProcessor, factory
-from services.sla.translate.configuration import TenantPolicies, policies_of
 from tests.fakes.lane import FakeLane
 
 SECOND = 1_000
@@ -45,7 +46,7 @@ class Flow:
         policy = config.SlaPolicy(name=f"v{version}", targets=targets, pause_while_customer_awaited=True)
         policy.applies_to_open = policy.orders_queue = open_too
         document = config.TenantConfiguration(tenant="acme", version=version, sla_policies=[policy])
-        return policies_of(document, caching_calendars())
+        return policies_of(document)
 
     def record(self, interaction: str = "i1", occurred_at_ms: int = 0, **event: object) -> bytes:
         epoch = self._epochs[interaction] = self._epochs.get(interaction, 0) + 1

@@ -12,10 +12,10 @@ import pytest
 from services.chassis.destinations import DEVELOPMENT
 from services.chassis.outgoing import CallLimits, Outgoing
 from services.chassis.pinned import pinned_client
-from services.chassis.webhooks import TAKEN, attempt, webhook_client
 from services.ingest.adapters.out.http import Answer, post_json, provider_client
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.retry_classes import PartResult
+from services.webhooks.delivery import TAKEN, attempt, webhook_client
 
 GOOD = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"

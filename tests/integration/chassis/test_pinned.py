@@ -12,10 +12,10 @@ import pytest
 
 from services.chassis.destinations import PUBLIC, Destinations, destinations
 from services.chassis.pinned import Refused, connected_socket, pinned_client
-from services.chassis.webhooks import attempt, webhook_client
 from services.ingest.adapters.out.http import post_json, provider_client
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.retry_classes import PartResult
+from services.webhooks.delivery import attempt, webhook_client
 from tests.fixtures.certificates import certificate
 
 HERE = destinations(["127.0.0.0/8"], development=False)

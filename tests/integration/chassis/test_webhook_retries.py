@@ -25,9 +25,10 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.secrets import SecretReferences
-from services.chassis.webhook_retries import DEAD_LETTERS, Patience, Webhooks
-from services.chassis.webhooks import Endpoint, webhook_client
 from services.cli.commands.deadletters import _put_back
+from services.policy.model.webhooks import Endpoint
+from services.webhooks.delivery import webhook_client
+from services.webhooks.retries import DEAD_LETTERS, Patience, Webhooks
 from tests.contract.lane.real import eventually, read_all
 from tests.fakes.privacy import MemoryKeys, a_keyring
 from tests.fixtures.broker import KafkaUnderTest

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from chapar.config.v1 import config_pb2
 from services.cli.config.files import Document
-from services.cli.config.lint.checks import lint
+from services.cli.config.lint import lint
 from services.router.domain.handlers.activation import is_valid
 from services.router.translate.configuration import to_pool
 

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from chapar.config.v1 import config_pb2
 from services.cli.config.files import Document, load, parse_duration_ms, schema
-from services.cli.config.lint.checks import lint
+from services.cli.config.lint import lint
 
 EXAMPLE = Path(__file__).parents[3] / "deploy" / "config" / "demo.yaml"
 GOOD = """\

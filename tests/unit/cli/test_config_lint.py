@@ -6,7 +6,7 @@ import pytest
 
 from services.chassis.destinations import destinations
 from services.cli.config.files import Document, load
-from services.cli.config.lint.checks import lint
+from services.cli.config.lint import lint
 
 SOUND = """\
 tenant: shop

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.config.files import Document, load
-from services.cli.config.lint.checks import lint
+from services.cli.config.lint import lint
 
 SOUND = """\
 tenant: shop

@@ -5,13 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from services.chassis.errors import ChaparError
 from services.cli.config.files import Document, load
-from services.cli.config.lint import sla
-from services.cli.config.lint.checks import lint
-from services.sla.adapters.business_calendar import caching_calendars
-from services.sla.translate import configuration
-from services.sla.translate.configuration import policies_of
+from services.cli.config.lint import lint
+from services.policy.findings import ConfigurationRefused
+from services.policy.reading.sla import policies_of
 
 SOUND = """\
 tenant: shop
@@ -85,7 +82,7 @@ def test_a_valid_configuration_gives_no_finding_and_is_accepted(tmp_path: Path) 
     """The configuration uses everything that can be configured."""
     document = checked(tmp_path, SOUND)
     assert [str(f) for f in document.findings] == []
-    assert len(policies_of(document.configuration, caching_calendars()).policies) == 2
+    assert len(policies_of(document.configuration).policies) == 2
 
 
 ERRORS = {
@@ -142,8 +139,8 @@ def test_each_error_has_its_code_and_is_refused_by_the_service(tmp_path: Path, c
     found = [f for f in document.findings if f.code == code]
     assert found, f"only {[f.code for f in document.findings]}"
     assert all(len(f.message) > 20 and f.severity == "error" for f in found)
-    with pytest.raises(ChaparError):
-        policies_of(document.configuration, caching_calendars())
+    with pytest.raises(ConfigurationRefused):
+        policies_of(document.configuration)
 
 
 @pytest.mark.parametrize(("code", "old", "new"), WARNINGS.values(), ids=WARNINGS)
@@ -151,7 +148,7 @@ def test_the_service_accepts_what_is_only_a_warning(tmp_path: Path, code: str, o
     """Only lint reports it."""
     document = checked(tmp_path, edited(old, new))
     assert code in {f.code for f in document.findings}, [f.code for f in document.findings]
-    policies_of(document.configuration, caching_calendars())
+    policies_of(document.configuration)
 
 
 def test_a_finding_names_its_line(tmp_path: Path) -> None:
@@ -180,7 +177,3 @@ def test_a_policy_that_is_never_chosen(tmp_path: Path, first: str, second: str, 
     head = SOUND[: SOUND.index("sla_policies:")]
     document = checked(tmp_path, f"{head}sla_policies: [{one}, {two}]\n")
     assert ("SHADOWED_POLICY" in {f.code for f in document.findings}) is shadowed
-
-
-def test_lint_and_service_know_the_same_variables() -> None:
-    assert set(sla.VARIABLES) == set(configuration.VARIABLES)

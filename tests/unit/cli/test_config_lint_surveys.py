@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.config.files import Document, load
-from services.cli.config.lint.checks import lint
+from services.cli.config.lint import lint
 from services.feedback.adapters.configuration import decode
 from services.feedback.translate.records import Untranslatable
 

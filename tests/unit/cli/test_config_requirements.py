@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
-from services.cli.config import requirements as lint
+from services.policy.lint import requirements as lint
 from services.router.domain.pool import eligibility
 from services.router.translate.configuration import to_pool
 from services.router.translate.selectors import to_selectors

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.chassis.webhook_keys import problem_of_secret
 from services.cli.local.kept_secrets import WEBHOOK_SECRET, complete_env, complete_json
+from services.policy.model.webhook_keys import problem_of_secret
 
 Complete = Callable[[Path], dict[str, str]]
 OLD = {"CHAPAR_DEMO_WEBCHAT_SECRET": "from before a rename", "CHAPAR_SECRET_DEMO__EMAIL_SECRET": "kept=as it is"}

@@ -21,9 +21,9 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.sealing import DataKey
 from services.chassis.secrets import SecretReferences
-from services.chassis.webhook_retries import Patience, Webhooks
-from services.chassis.webhooks import webhook_client
 from services.feedback.adapters import readers
+from services.webhooks.delivery import webhook_client
+from services.webhooks.retries import Patience, Webhooks
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.unit.poison.generator import NOW

@@ -8,13 +8,13 @@ from chapar.router.v1 import records_pb2 as router_pb2
 from chapar.sla.v1 import sla_pb2
 from services.chassis.kafka.records import Record
 from services.chassis.metrics import Metrics
+from services.policy.reading.sla import decode_policies
 from services.sla.adapters.broadcast import Broadcast
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.escalation import Escalation
 from services.sla.adapters.notices import Notices
 from services.sla.adapters.read_model import ReadModel
 from services.sla.lanes.deadlines import factory as sla_factory
-from services.sla.translate.configuration import decode_policies
 from tests.flow.sla.test_lane import Flow
 from tests.unit.poison.generator import NOW
 from tests.unit.poison.reader import (
@@ -100,6 +100,6 @@ SLA_READERS: tuple[Reader, ...] = (
         "config.v1",
         config_pb2.TenantConfiguration,
         "sla/wiring.py",
-        lambda: configuration_reader(decode_policies(caching_calendars(), lambda _policy: None)),
+        lambda: configuration_reader(decode_policies(lambda _policy: None)),
     ),
 )

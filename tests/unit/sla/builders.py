@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+from services.policy.model.calendars import CalendarSpec
+from services.policy.model.sla import Plan, Policy, PolicyList, Target, TargetPlan
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.book import Book, CalendarOf
-from services.sla.domain.calendar import CalendarSpec
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Occurrence, RoutingFact, RoutingFactKind
 from services.sla.domain.interaction import TrackedInteraction
-from services.sla.domain.policy import Plan, Policy, Target, TargetPlan
-from services.sla.domain.policy_changes import PolicyChanges, PolicyList
+from services.sla.domain.policy_changes import PolicyChanges
 from services.sla.translate import state
 
 T0 = 1_700_000_000_000

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import holidays
 
-from services.sla.domain.calendar import CalendarSpec
+from services.policy.model.calendars import CalendarSpec
 
 
 class WallClock:

@@ -2,8 +2,8 @@
 
 import msgspec
 
+from services.policy.model.sla import Plan, Target
 from services.sla.domain.measures import WHOLE_DAY, Tally, TallyKey, roll_up
-from services.sla.domain.policy import Plan, Target
 from services.sla.domain.story import Sample, Story
 from services.sla.translate import analytics_state, state
 from tests.unit.sla.builders import T0, a_target

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from services.sla.adapters.business_calendar import OpenYears, year_of
-from services.sla.domain.calendar import CalendarSpec, ExceptionalHours, OpenHours, OpeningHours
+from services.policy.model.calendars import CalendarSpec, ExceptionalHours, OpenHours
+from services.policy.reading.open_years import OpenYears
+from services.sla.adapters.business_calendar import year_of
+from services.sla.domain.calendar import OpeningHours
 from tests.unit.sla.oracle import WallClock, in_zone
 
 CASES: Final = 100_000

@@ -1,7 +1,7 @@
 """Events that pause a clock, events that do not, and events that reopen a closed interaction."""
 
+from services.policy.model.sla import Target
 from services.sla.domain.facts import RoutingFactKind
-from services.sla.domain.policy import Target
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target, all_targets
 
 QUEUED, ASSIGNED, REPLIED = RoutingFactKind.QUEUED, RoutingFactKind.ASSIGNED, RoutingFactKind.AGENT_REPLIED

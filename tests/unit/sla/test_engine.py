@@ -1,10 +1,10 @@
 """When targets are set, when they are kept, and when they are breached."""
 
-from services.sla.domain.calendar import CalendarSpec, OpenHours
+from services.policy.model.calendars import CalendarSpec, OpenHours
+from services.policy.model.sla import Level, Target
 from services.sla.domain.deadlines import State
 from services.sla.domain.facts import OccurrenceKind, RoutingFactKind
 from services.sla.domain.measures import TallyKey
-from services.sla.domain.policy import Level, Target
 from tests.unit.sla.builders import FORGET_AFTER, MINUTE, T0, Watched, a_policy, a_target
 from tests.unit.sla.oracle import in_zone
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from services.policy.model.sla import Action, Escalation, Level, Point, Target, TargetPlan
 from services.sla.domain.facts import OccurrenceKind, RoutingFactKind
-from services.sla.domain.policy import Action, Escalation, Level, Point, Target, TargetPlan
 from services.sla.translate.events import event_of
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from services.sla.domain.calendar import CalendarSpec, OpenHours, RoundTheClock
+from services.policy.model.calendars import CalendarSpec, OpenHours
+from services.policy.model.sla import Target
+from services.sla.domain.calendar import RoundTheClock
 from services.sla.domain.facts import Occurrence, OccurrenceKind, RoutingFactKind
-from services.sla.domain.policy import Target
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, all_targets, calendars, short
 
 OFFICE = CalendarSpec("Asia/Tehran", tuple(OpenHours(day, 8 * 60, 16 * 60) for day in (5, 6, 0, 1, 2)))

@@ -8,7 +8,7 @@ from chapar.common.v1.webhook_pb2 import WebhookNotice
 from chapar.config.v1 import config_pb2
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.kafka.records import Record
-from services.chassis.webhooks import Endpoint
+from services.policy.model.webhooks import Endpoint
 from services.sla.adapters.notices import Notices
 from tests.unit.sla.builders import T0
 

@@ -1,10 +1,10 @@
 """Open interactions under a new configuration: they change only if the policy asks for it, count from their own
 start, and no milestone fires twice."""
 
-from services.sla.domain.calendar import CalendarSpec, OpenHours
+from services.policy.model.calendars import CalendarSpec, OpenHours
+from services.policy.model.sla import Action, Escalation, Level, Point, Target, TargetPlan
 from services.sla.domain.deadlines import State
 from services.sla.domain.facts import OccurrenceKind, RoutingFactKind
-from services.sla.domain.policy import Action, Escalation, Level, Point, Target, TargetPlan
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target
 
 QUEUED, ASSIGNED, REPLIED, MESSAGED = (

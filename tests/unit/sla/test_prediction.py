@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.sla.domain.policy import Target
+from services.policy.model.sla import Target
 from services.sla.domain.prediction import FEATURES, Features, Model, Moment, Pulse, announced_share, features
 
 DAY = 86_400_000
@@ -167,7 +167,7 @@ def test_old_observations_fade_and_weights_stay_finite() -> None:
 
 _ELSEWHERE = """
 from tests.unit.sla.test_prediction import a_moment, learned
-from services.sla.domain.policy import Target
+from services.policy.model.sla import Target
 from services.sla.domain.prediction import Pulse, features
 pulse = Pulse()
 for at in range(200):

@@ -1,10 +1,10 @@
 """The read model of SlaService, followed from the changelog."""
 
 from services.chassis.kafka.records import Record
+from services.policy.model.sla import Target
 from services.sla.adapters.read_model import FIRST, ReadModel
 from services.sla.domain.facts import RoutingFactKind
 from services.sla.domain.measures import Tally, TallyKey
-from services.sla.domain.policy import Target
 from services.sla.translate import state
 from services.sla.translate.views import cursor_of, deadline_view, place_of
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target, calendars

@@ -2,10 +2,10 @@
 
 import msgspec
 
+from services.policy.model.sla import NOTHING_KNOWN, SCHEDULE_PAUSES, Plan
 from services.sla.domain.deadlines import State
 from services.sla.domain.facts import RoutingFactKind
 from services.sla.domain.interaction import TrackedInteraction
-from services.sla.domain.policy import NOTHING_KNOWN, SCHEDULE_PAUSES, Plan
 from services.sla.translate import state
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target
 

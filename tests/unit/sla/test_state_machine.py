@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from services.policy.model.sla import Action, Escalation, Level, Point, Policy, Target, TargetPlan
 from services.sla.domain.deadlines import State
 from services.sla.domain.facts import Occurrence, OccurrenceKind, RoutingFactKind
-from services.sla.domain.policy import Action, Escalation, Level, Point, Policy, Target, TargetPlan
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy
 
 NAMES = st.sampled_from(["i1", "i2", "i3"])

@@ -5,10 +5,10 @@ from dataclasses import replace
 from services.chassis.clock import ManualClock
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
+from services.policy.model.sla import Target
 from services.sla.adapters.telemetry import Telemetry
 from services.sla.domain.analytics import Analytics
 from services.sla.domain.facts import OccurrenceKind, RoutingFactKind
-from services.sla.domain.policy import Target
 from services.sla.domain.watermark import Watermark
 from services.sla.lanes.deadlines import DeadlineProcessor
 from services.sla.settings import SlaSettings

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.webhook_keys import problem_of_secret
 from services.ingest.adapters.edges.required_secrets import require_secret
 from services.ingest.domain.normalise.message import Parsed
 from services.ingest.domain.normalise.proof import Unproven, standard_webhook, standard_webhook_form
 from services.ingest.domain.normalise.webhook import parse_call
 from services.ingest.ports import Account, Secrets
+from services.policy.model.webhook_keys import problem_of_secret
 
 
 class WebhookChannel:

@@ -7,8 +7,6 @@ An account without `reply_url` has its replies only in the conversation, which t
 import msgspec
 
 from services.chassis.outgoing import Outgoing
-from services.chassis.webhook_keys import key_of
-from services.chassis.webhooks import signature
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
 from services.ingest.adapters.out.client import Part
 from services.ingest.adapters.out.http import Answer, post_json
@@ -16,6 +14,8 @@ from services.ingest.domain import retry_classes
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.messages import Route
 from services.ingest.domain.retry_classes import PartResult
+from services.policy.model.webhook_keys import key_of
+from services.webhooks.delivery import signature
 
 
 class WebhookClient:

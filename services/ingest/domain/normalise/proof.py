@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.chassis.webhook_keys import key_of
+from services.policy.model.webhook_keys import key_of
 
 WEBHOOK_TOLERANCE_S = 300
 _MAX_HEADER = 4096
@@ -84,7 +84,7 @@ def standard_webhook(
     """Check Standard Webhooks 1.0: `v1,<base64>` over `id.timestamp.body`, any of several signatures by any of our
     secrets.
 
-    There are several secrets during a rotation. A secret that is not a key (`services.chassis.webhook_keys`) proves
+    There are several secrets during a rotation. A secret that is not a key (`services.policy.model.webhook_keys`) proves
     nothing.
     """
     malformed = standard_webhook_form(message_id, timestamp, signatures, now_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from chapar.config.v1 import config_pb2
-from services.cli.config.files import Document
+from services.policy.lint.review import Review
 
 _SCALES: Final = {
     config_pb2.SURVEY_KIND_CSAT: range(1, 6),
@@ -16,32 +16,32 @@ _WEEKDAYS: Final = ("sat", "sun", "mon", "tue", "wed", "thu", "fri")
 _LONGEST_WINDOW_MS: Final = 90 * 86_400_000
 
 
-def counting(document: Document) -> None:
-    """Check counting, recoveries and categories; add findings to the document."""
-    c = document.configuration
+def counting(review: Review) -> None:
+    """Check counting, recoveries and categories; add findings to the review."""
+    c = review.configuration
     if c.week_begins and c.week_begins not in _WEEKDAYS:
-        document.find("WEEKDAY", f"`week_begins` must be one of {', '.join(_WEEKDAYS)}", "week_begins")
+        review.find("WEEKDAY", f"`week_begins` must be one of {', '.join(_WEEKDAYS)}", "week_begins")
     if c.least_responses < 0:
-        document.find("LEAST_ANSWERS", "`least_responses` can't be negative", "least_responses")
+        review.find("LEAST_ANSWERS", "`least_responses` can't be negative", "least_responses")
     if c.first_contact_window_ms > _LONGEST_WINDOW_MS:
-        document.find(
+        review.find(
             "FIRST_CONTACT_WINDOW",
             "`first_contact_window` is longer than 90 days: two contacts so far apart are hardly about the same matter",
             "first_contact_window_ms",
             severity="warning",
         )
-    _recoveries(document)
-    _categories(document)
+    _recoveries(review)
+    _categories(review)
 
 
-def _recoveries(document: Document) -> None:
-    c = document.configuration
+def _recoveries(review: Review) -> None:
+    c = review.configuration
     queues, surveys = {queue.name for queue in c.queues}, {survey.name: survey for survey in c.surveys}
     served = {name for agent in c.agents for name in agent.queues}
     seen: set[str] = set()
     for i, rule in enumerate(c.recoveries):
         if not rule.name or rule.name in seen:
-            document.find(
+            review.find(
                 "DUPLICATE",
                 f"each entry of `recoveries` needs a name that no other entry has, not `{rule.name}`",
                 "recoveries",
@@ -56,11 +56,11 @@ def _recoveries(document: Document) -> None:
             if name not in known:
                 what = "survey" if field == "surveys" else "queue"
                 listed = ", ".join(sorted(known)) or "none"
-                document.find(
+                review.find(
                     f"UNKNOWN_{what.upper()}", f"there is no {what} `{name}` (known: {listed})", "recoveries", i, field
                 )
         if served and rule.queue in queues and rule.queue not in served and all(a.queues for a in c.agents):
-            document.find(
+            review.find(
                 "RECOVERY_UNSERVED", f"no agent serves `{rule.queue}`, to which `{rule.name}` sends customers",
                 "recoveries", i, "queue", severity="warning",
             )  # fmt: skip
@@ -71,26 +71,26 @@ def _recoveries(document: Document) -> None:
         )
         scales = [_SCALES[kind] for kind in kinds if kind in _SCALES]
         if rule.kind and rule.kind not in _SCALES:
-            document.find("RECOVERY_KIND", "free text has no score that could be too low", "recoveries", i, "kind")
+            review.find("RECOVERY_KIND", "free text has no score that could be too low", "recoveries", i, "kind")
         elif scales and all(rule.at_most < scale[0] or rule.at_most >= scale[-1] for scale in scales):
-            document.find(
+            review.find(
                 "RECOVERY_THRESHOLD",
                 f"`{rule.name}`: at_most {rule.at_most} matches {'no' if rule.at_most < scales[0][0] else 'every'} answer",
                 "recoveries", i, "at_most", severity="warning",
             )  # fmt: skip
 
 
-def _categories(document: Document) -> None:
-    c = document.configuration
+def _categories(review: Review) -> None:
+    c = review.configuration
     webhooks = {webhook.name for webhook in c.webhooks}
     for i, rule in enumerate(c.categories):
         if not rule.name:
-            document.find("NAMELESS", "this entry of `categories` has no name", "categories", i)
+            review.find("NAMELESS", "this entry of `categories` has no name", "categories", i)
         if not any(any(sign.isalnum() for sign in word) for words in rule.words.values() for word in words.any):
-            document.find("CATEGORY_EMPTY", f"`{rule.name}` has no word that could be found", "categories", i, "words")
+            review.find("CATEGORY_EMPTY", f"`{rule.name}` has no word that could be found", "categories", i, "words")
         for name in rule.webhooks:
             if name not in webhooks:
                 listed = ", ".join(sorted(webhooks)) or "none"
-                document.find(
+                review.find(
                     "UNKNOWN_WEBHOOK", f"there is no webhook `{name}` (known: {listed})", "categories", i, "webhooks"
                 )

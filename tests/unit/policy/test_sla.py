@@ -8,12 +8,11 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from chapar.config.v1 import config_pb2 as pb
-from services.chassis.errors import ChaparError
 from services.cli.config.files import load
-from services.sla.adapters.business_calendar import caching_calendars
-from services.sla.domain.policy import Level, Plan, Subject, Target, choose
-from services.sla.domain.policy_changes import PolicyList
-from services.sla.translate.configuration import calendar_spec, decode_policies, policies_of
+from services.policy.findings import ConfigurationRefused, Findings
+from services.policy.model.sla import Level, Plan, PolicyList, Subject, Target, choose
+from services.policy.reading.calendars import read_calendars
+from services.policy.reading.sla import decode_policies, policies_of
 
 
 def a_configuration() -> pb.TenantConfiguration:
@@ -48,7 +47,7 @@ def a_configuration() -> pb.TenantConfiguration:
 
 
 def configured(configuration: pb.TenantConfiguration) -> PolicyList:
-    return policies_of(configuration, caching_calendars())
+    return policies_of(configuration)
 
 
 def plan_for(found: PolicyList, **subject: Any) -> Plan | None:
@@ -106,56 +105,73 @@ def _range(c: pb.TenantConfiguration, least: int, most: int) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda c: setattr(c.sla_policies[0], "calendar", "nights"), "policy gold: there is no calendar 'nights'"),
-        (lambda c: c.calendars[0].ClearField("hours"), "calendar office: the calendar is never open"),
+        (lambda c: setattr(c.sla_policies[0], "calendar", "nights"), "there is no calendar `nights` .known: office"),
+        (lambda c: c.calendars[0].ClearField("hours"), "calendar `office` is never open"),
         (lambda c: setattr(c.calendars[0], "time_zone", "Asia/Teheran"), "Asia/Teheran"),
-        (lambda c: _set_hours(c, "25:00"), "'25:00' is not a time of day"),
-        (lambda c: _set_hours(c, "16:00"), "begin before they end"),
-        (lambda c: c.calendars[0].hours[0].days.append("someday"), "'someday' is not a weekday"),
-        (lambda c: c.calendars[0].closed_dates.append("tomorrow"), "'tomorrow' is not a date"),
-        (lambda c: setattr(c.sla_policies[0].targets[0], "desired_ms", 500_000), "0 < desired <= adequate"),
-        (lambda c: setattr(c.sla_policies[0].targets[0], "desired_ms", -1), "0 < desired <= adequate"),
-        (lambda c: c.sla_policies[1].targets[0].ClearField("adequate_ms"), "policy rest, RESOLUTION"),
-        (lambda c: setattr(c.sla_policies[1].targets[0], "adequate_ms", 1 << 60), "10 years"),
-        (lambda c: c.sla_policies[0].targets[0].warn_at.append(1.5), "between 0 and 1"),
-        (lambda c: c.sla_policies[0].targets[0].warn_at.append(float("nan")), "between 0 and 1"),
-        (lambda c: setattr(c.sla_policies[0].targets[0], "kind", 99), "has no kind"),
-        (lambda c: c.sla_policies[0].targets.append(c.sla_policies[0].targets[0]), "given twice"),
+        (lambda c: _set_hours(c, "25:00"), "must be times such as 08:30"),
+        (lambda c: _set_hours(c, "16:00"), "16:00 to 16:00 is empty"),
+        (lambda c: c.calendars[0].hours[0].days.append("someday"), "`days` must be some of"),
+        (lambda c: c.calendars[0].closed_dates.append("tomorrow"), "`tomorrow` is not a date"),
+        (
+            lambda c: setattr(c.sla_policies[0].targets[0], "desired_ms", 500_000),
+            "`desired` of pick_up of policy `gold` .* is later than",
+        ),
+        (
+            lambda c: setattr(c.sla_policies[0].targets[0], "desired_ms", -1),
+            "pick_up of policy `gold`: .* must be longer than zero",
+        ),
+        (
+            lambda c: c.sla_policies[1].targets[0].ClearField("adequate_ms"),
+            "resolution of policy `rest`: .* must be longer than zero",
+        ),
+        (lambda c: setattr(c.sla_policies[1].targets[0], "adequate_ms", 1 << 60), "longer than ten years"),
+        (lambda c: c.sla_policies[0].targets[0].warn_at.append(1.5), "lie between 0 and 1"),
+        (lambda c: c.sla_policies[0].targets[0].warn_at.append(float("nan")), "lie between 0 and 1"),
+        (lambda c: setattr(c.sla_policies[0].targets[0], "kind", 99), "needs a `kind`"),
+        (lambda c: c.sla_policies[0].targets.append(c.sla_policies[0].targets[0]), "two targets of one kind"),
         (
             lambda c: c.sla_policies[0].targets[0].warn_before_ms.append(120_000),
-            "not between the start and the adequate",
+            "must lie between its start and `adequate`",
         ),
-        (lambda c: _also(c, pb.TARGET_KIND_FIRST_RESPONSE, 60_000), "PICK_UP is due later than FIRST_RESPONSE"),
-        (lambda c: _also(c, pb.TARGET_KIND_RESOLUTION, 60_000), "PICK_UP is due later than RESOLUTION"),
-        (lambda c: _escalate(c, at=1, warning=3, add_priority=1), "names warning 3, but there are 2 warnings"),
-        (lambda c: _escalate(c, add_priority=1), "does not say when"),
-        (lambda c: _escalate(c, at=3), "does nothing"),
-        (lambda c: _escalate(c, at=3, queue="rescue"), "there is no queue 'rescue'"),
-        (lambda c: _escalate(c, at=3, webhook="duty"), "there is no webhook 'duty'"),
+        (
+            lambda c: _also(c, pb.TARGET_KIND_FIRST_RESPONSE, 60_000),
+            "pick_up within .* first_response, which comes later",
+        ),
+        (lambda c: _also(c, pb.TARGET_KIND_RESOLUTION, 60_000), "pick_up within .* resolution, which comes later"),
+        (lambda c: _escalate(c, at=1, warning=3, add_priority=1), "escalated at warning 3, but has 2"),
+        (lambda c: _escalate(c, add_priority=1), "needs `at`"),
+        (lambda c: _escalate(c, at=3), "has no action"),
+        (lambda c: _escalate(c, at=3, queue="rescue"), "there is no queue `rescue`"),
+        (lambda c: _escalate(c, at=3, webhook="duty"), "there is no webhook `duty`"),
         (
             lambda c: c.webhooks.add(name="crm", secrets={"other": "env:X"}),
-            "webhook 'crm': it has secrets of unknown names",
+            "webhook `crm`: it has secrets of unknown names",
         ),
         (lambda c: _range(c, 5, 4), "no priority is at least 5 and at most 4"),
-        (lambda c: c.calendars[0].exceptions.add(date="2026-13-01", to="10:00"), "'' is not a time of day"),
-        (lambda c: c.calendars[0].holidays_countries.append("DE-XX"), "holidays of 'DE-XX' are not known"),
+        (lambda c: c.calendars[0].exceptions.add(date="2026-13-01", to="10:00"), "must be times such as 08:30"),
+        (lambda c: c.calendars[0].holidays_countries.append("DE-XX"), "`DE` has no part `XX`"),
     ],
 )
 def test_an_invalid_part_is_named_in_the_error(spoil: Callable[[pb.TenantConfiguration], object], says: str) -> None:
     configuration = a_configuration()
     spoil(configuration)
-    with pytest.raises(ChaparError, match=says) as refused:
+    with pytest.raises(ConfigurationRefused, match=says):
         configured(configuration)
-    assert refused.value.reason == "SLA_CONFIGURATION"
 
 
 def test_bytes_that_are_not_a_configuration_are_refused() -> None:
     with pytest.raises(DecodeError):
-        decode_policies(caching_calendars())("acme", b"\xff\xff\xff")
+        decode_policies()("acme", b"\xff\xff\xff")
 
 
 def test_a_calendar_without_a_zone_has_the_tenants() -> None:
-    assert calendar_spec(a_configuration().calendars[0], "Asia/Tehran").zone == "Asia/Tehran"
+    """And one with a zone has its own."""
+    zones = [calendar.zone for calendar in read_calendars(a_configuration(), Findings()).values()]
+    assert zones == ["Asia/Tehran"]
+    configuration = a_configuration()
+    configuration.calendars[0].time_zone = "Europe/Berlin"
+    zones = [calendar.zone for calendar in read_calendars(configuration, Findings()).values()]
+    assert zones == ["Europe/Berlin"]
 
 
 def test_the_example_configuration_is_usable() -> None:

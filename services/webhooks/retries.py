@@ -33,8 +33,9 @@ from services.chassis.outgoing import Outgoing
 from services.chassis.privacy.lanes import AwaitedKeys, when_ready
 from services.chassis.privacy.sealing import DataKey, Unsealable, is_erased, seal, unseal
 from services.chassis.secrets import SecretReferences
-from services.chassis.webhook_keys import key_of
-from services.chassis.webhooks import GONE, TAKEN, Endpoint, attempt
+from services.policy.model.webhook_keys import key_of
+from services.policy.model.webhooks import Endpoint
+from services.webhooks.delivery import GONE, TAKEN, attempt
 
 DEAD_LETTERS: Final = "deadletters.v1"
 _AT_ONCE: Final = 8

@@ -11,9 +11,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from services.chassis.destinations import Destinations, problem_of_host, problem_of_url
-from services.chassis.secrets import SecretReferences
-from services.chassis.webhook_keys import problem_of_secret
-from services.cli.config.files import Document
+from services.policy.lint.review import Review
+from services.policy.model.webhook_keys import problem_of_secret
 
 URL_SETTINGS: Final = frozenset({"base_url", "reply_url"})
 KEYS: Final = frozenset({"signing_secret", "signing_secret_previous"})
@@ -21,23 +20,23 @@ _MAIL: Final = ("smtp", "smtps", "smtp+starttls")
 _REFERENCES: Final = ("env:", "file:")
 
 
-def where_to(document: Document) -> None:
-    """Check all destinations; add findings to the document."""
-    for index, account in enumerate(document.configuration.channels):
+def where_to(review: Review) -> None:
+    """Check all destinations; add findings to the review."""
+    for index, account in enumerate(review.configuration.channels):
         named = f"{account.channel}/{account.account}"
         for setting, value in account.settings.items():
             if value.startswith(_REFERENCES):
                 continue
-            problem = _of_setting(setting, value, document.rules)
+            problem = _of_setting(setting, value, review.destinations)
             if problem:
-                document.find(
+                review.find(
                     "DESTINATION", f"`{setting}` of `{named}`: {problem}", "channels", index, "settings", setting
                 )
-    for reference, path in _keys(document):
-        secret = SecretReferences(lambda: 0).read(document.configuration.tenant, reference)
+    for reference, path in _keys(review):
+        secret = review.secret_of(reference)
         problem = problem_of_secret(secret) if secret else ""
         if problem:
-            document.find("SECRET_UNUSABLE", f"the value of `{reference}` {problem}", *path)
+            review.find("SECRET_UNUSABLE", f"the value of `{reference}` {problem}", *path)
 
 
 def _of_setting(setting: str, value: str, rules: Destinations) -> str:
@@ -55,11 +54,11 @@ def _of_setting(setting: str, value: str, rules: Destinations) -> str:
     return problem_of_host(host, rules)
 
 
-def _keys(document: Document) -> Iterator[tuple[str, tuple[str | int, ...]]]:
-    for index, webhook in enumerate(document.configuration.webhooks):
+def _keys(review: Review) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    for index, webhook in enumerate(review.configuration.webhooks):
         for name, reference in webhook.secrets.items():
             yield reference, ("webhooks", index, "secrets", name)
-    for index, account in enumerate(document.configuration.channels):
+    for index, account in enumerate(review.configuration.channels):
         for name, reference in account.secrets.items():
             if account.channel == "webhook" and name in KEYS:
                 yield reference, ("channels", index, "secrets", name)

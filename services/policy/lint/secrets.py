@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from services.chassis.secrets import reference_problem
-from services.cli.config.files import Document
+from services.policy.lint.review import Review
 
 
-def find_reference(document: Document, what: str, reference: str, *place: str | int) -> None:
+def find_reference(review: Review, what: str, reference: str, *place: str | int) -> None:
     """Add a finding for a reference that no service would read."""
-    problem = reference_problem(document.configuration.tenant, reference)
+    problem = reference_problem(review.configuration.tenant, reference)
     if problem:
         code = "SECRET_OUTSIDE" if reference.startswith(("env:", "file:")) else "SECRET_IN_CLEAR"
-        document.find(code, f"{what} {problem}", *place)
+        review.find(code, f"{what} {problem}", *place)

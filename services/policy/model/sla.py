@@ -2,15 +2,16 @@
 
 The first policy that matches is chosen, once: when the interaction is first queued or scheduled. The choice is frozen
 as a `Plan` (with targets and calendar) and kept with the interaction, so a later configuration changes nothing for it,
-unless that configuration asks for it (`policy_changes.py`).
+unless that configuration asks for it (`services/sla/domain/policy_changes.py`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from services.sla.domain.calendar import CalendarSpec
+from services.policy.model.calendars import CalendarSpec
+from services.policy.model.webhooks import Endpoint
 
 
 class Target(IntEnum):
@@ -259,6 +260,25 @@ class Policy:
             and (self.priority_at_most is None or subject.priority <= self.priority_at_most)
             and (self.condition is None or self.condition(subject))
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyList:
+    """A tenant's policies, in the order in which they are tried, and the version of the configuration that they come
+    from."""
+
+    version: int
+    policies: tuple[Policy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPolicies(PolicyList):
+    """One tenant's policies, and the webhooks to notify, by name."""
+
+    webhooks: Mapping[str, Endpoint]
+    time_zone: str = "UTC"
+    """Zone in which hours and days of measures begin."""
+    language: str = ""
 
 
 def _is_variety(language: str, of: str) -> bool:

@@ -11,20 +11,19 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from services.chassis.expressions import ExpressionRefused, Together, TooCostly, UnknownVariable
-from services.cli.config.files import Document
-from services.cli.config.lint.calendars import calendars, zone
-from services.cli.config.lint.capacity import capacity, numbers
-from services.cli.config.lint.counting import counting
-from services.cli.config.lint.destinations import where_to
-from services.cli.config.lint.mail import mail_proof_problem
-from services.cli.config.lint.prediction import predictions
-from services.cli.config.lint.queues import overflow, pools, promises, reach, staff, starvation
-from services.cli.config.lint.relaxation import relaxation, requirements
-from services.cli.config.lint.secrets import find_reference
-from services.cli.config.lint.sla import policies
-from services.cli.config.lint.surveys import surveys
-from services.cli.config.lint.webhooks import webhooks
-from services.cli.config.requirements import TEAM, members, selectors
+from services.policy.lint.calendars import calendars
+from services.policy.lint.capacity import capacity, numbers
+from services.policy.lint.counting import counting
+from services.policy.lint.destinations import where_to
+from services.policy.lint.mail import mail_proof_problem
+from services.policy.lint.queues import overflow, pools, promises, reach, staff, starvation
+from services.policy.lint.relaxation import relaxation, requirements
+from services.policy.lint.requirements import TEAM, members, selectors
+from services.policy.lint.review import Review
+from services.policy.lint.secrets import find_reference
+from services.policy.lint.sla import policies
+from services.policy.lint.surveys import surveys
+from services.policy.lint.webhooks import webhooks
 
 CHANNELS = frozenset({"webchat", "telegram", "bale", "whatsapp", "webhook", "email", "sms", "voice", "grpc"})
 RULE_VARIABLES = frozenset({"channel", "account", "language", "text", "text_length", "person", "labels", "public"})
@@ -37,26 +36,24 @@ PLACEHOLDERS = {
 _TENANT = re.compile(r"[a-z0-9-]{1,40}")
 
 
-def lint(document: Document) -> None:
-    """Check the whole configuration; add findings to the document."""
+def lint(review: Review) -> None:
+    """Check the whole configuration; add findings to the review."""
     for check in _CHECKS:
-        check(document)
+        check(review)
 
 
-def _tenant(document: Document) -> None:
-    c = document.configuration
+def _tenant(review: Review) -> None:
+    c = review.configuration
     if not _TENANT.fullmatch(c.tenant):
-        document.find("TENANT_NAME", "`tenant` must be 1 to 40 of a-z, 0-9 and -", "tenant")
-    if c.time_zone:
-        zone(document, c.time_zone, "time_zone")
+        review.find("TENANT_NAME", "`tenant` must be 1 to 40 of a-z, 0-9 and -", "tenant")
     if not c.pools:
-        document.find("NO_POOL", "at least one pool is needed: `pools: [{name: default}]`", "pools")
+        review.find("NO_POOL", "at least one pool is needed: `pools: [{name: default}]`", "pools")
     if not c.queues:
-        document.find("NO_QUEUE", "at least one queue is needed, or nothing can be routed", "queues")
+        review.find("NO_QUEUE", "at least one queue is needed, or nothing can be routed", "queues")
 
 
-def _unique_names(document: Document) -> None:
-    c = document.configuration
+def _unique_names(review: Review) -> None:
+    c = review.configuration
     kinds: dict[str, Iterable[str]] = {
         "pools": (p.name for p in c.pools),
         "skills": (s.name for s in c.skills),
@@ -75,62 +72,55 @@ def _unique_names(document: Document) -> None:
         seen: set[str] = set()
         for index, name in enumerate(names):
             if not name or name.startswith("/"):
-                document.find("NAMELESS", f"this entry of `{kind}` has no name", kind, index)
+                review.find("NAMELESS", f"this entry of `{kind}` has no name", kind, index)
             elif name in seen:
-                document.find("DUPLICATE", f"`{name}` appears twice in `{kind}`", kind, index)
+                review.find("DUPLICATE", f"`{name}` appears twice in `{kind}`", kind, index)
             seen.add(name)
 
 
-def _references(document: Document) -> None:
-    c = document.configuration
+def _references(review: Review) -> None:
+    c = review.configuration
     pools, queues = {p.name for p in c.pools}, {q.name for q in c.queues}
     profiles = {p.name for p in c.capacity_profiles}
     # `language=french` is a label; the configuration declares either the label or `language`.
     skills = {s.name for s in c.skills} | {s.name.partition("=")[0] for s in c.skills}
-    known_calendars = {k.name for k in c.calendars}
 
-    def known(name: str, names: set[str], what: str, *path: str | int) -> None:
-        if name and name not in names:
-            listed = ", ".join(sorted(names)) or "none"
-            document.find(
-                f"UNKNOWN_{what.upper().replace(' ', '_')}", f"there is no {what} `{name}` (known: {listed})", *path
-            )
+    known = review.findings.find_unknown
 
     def skill(name: str, *path: str | int) -> None:
         if name.partition("=")[0] not in skills:
-            known(name, skills, "skill", *path)
+            known("skill", name, skills, *path)
 
     for wanted, _, path in selectors(c):
         for selector, where in ((wanted, path), *((member, here) for member, here, _ in members(wanted, path))):
             if selector.attribute != TEAM:
                 skill(selector.attribute, *where, "attribute")
     for i, queue in enumerate(c.queues):
-        known(queue.pool, pools, "pool", "queues", i, "pool")
+        known("pool", queue.pool, pools, "queues", i, "pool")
         if not queue.pool:
-            document.find("NO_POOL", f"queue `{queue.name}` names no pool", "queues", i)
+            review.find("NO_POOL", f"queue `{queue.name}` names no pool", "queues", i)
         for j, overflow_rule in enumerate(queue.overflow):
-            known(overflow_rule.queue, queues, "queue", "queues", i, "overflow", j, "queue")
+            known("queue", overflow_rule.queue, queues, "queues", i, "overflow", j, "queue")
         for j, ring in enumerate(queue.rings):
             for name in ring.queues:
-                known(name, queues, "queue", "queues", i, "rings", j, "queues")
+                known("queue", name, queues, "queues", i, "rings", j, "queues")
             for name in (*ring.drop, *ring.lower):
                 if name != TEAM:
                     skill(name, "queues", i, "rings", j)
     for i, agent in enumerate(c.agents):
-        known(agent.pool, pools, "pool", "agents", i, "pool")
-        known(agent.capacity_profile, profiles, "capacity profile", "agents", i, "capacity_profile")
+        known("pool", agent.pool, pools, "agents", i, "pool")
+        known("capacity profile", agent.capacity_profile, profiles, "agents", i, "capacity_profile")
         for name in agent.skills:
             skill(name, "agents", i, "skills", name)
         for name in agent.queues:
-            known(name, queues, "queue", "agents", i, "queues")
+            known("queue", name, queues, "agents", i, "queues")
     for i, rule in enumerate(c.rules):
-        known(rule.queue, queues, "queue", "rules", i, "queue")
+        known("queue", rule.queue, queues, "rules", i, "queue")
         if not rule.queue:
-            document.find("NO_QUEUE", f"rule `{rule.name}` names no queue", "rules", i)
+            review.find("NO_QUEUE", f"rule `{rule.name}` names no queue", "rules", i)
     for i, policy in enumerate(c.sla_policies):
-        known(policy.calendar, known_calendars, "calendar", "sla_policies", i, "calendar")
         for name in policy.queues:
-            known(name, queues, "queue", "sla_policies", i, "queues")
+            known("queue", name, queues, "sla_policies", i, "queues")
         for j, target in enumerate(policy.targets):
             for k, escalation in enumerate(target.escalations):
                 for at, selector in enumerate(escalation.requirements):
@@ -140,17 +130,17 @@ def _references(document: Document) -> None:
                             skill(one.attribute, *where, "attribute")
     for i, survey in enumerate(c.surveys):
         for name in survey.queues:
-            known(name, queues, "queue", "surveys", i, "queues")
+            known("queue", name, queues, "surveys", i, "queues")
 
 
-def _rules(document: Document) -> None:
-    c = document.configuration
+def _rules(review: Review) -> None:
+    c = review.configuration
     together = Together()
     for i, rule in enumerate(c.rules):
         if not rule.when:
             if i + 1 < len(c.rules):
                 later = c.rules[i + 1].name
-                document.find(
+                review.find(
                     "UNREACHABLE_RULE",
                     f"`{rule.name}` always matches, so `{later}` is never evaluated",
                     "rules",
@@ -161,20 +151,20 @@ def _rules(document: Document) -> None:
         try:
             together.add(rule.when, RULE_VARIABLES)
         except TooCostly as error:
-            document.find("COSTLY_EXPRESSION", f"`when` of rule `{rule.name}` {error}", "rules", i, "when")
+            review.find("COSTLY_EXPRESSION", f"`when` of rule `{rule.name}` {error}", "rules", i, "when")
         except UnknownVariable as error:
-            document.find("UNKNOWN_VARIABLE", f"rule `{rule.name}` {error}", "rules", i, "when")
+            review.find("UNKNOWN_VARIABLE", f"rule `{rule.name}` {error}", "rules", i, "when")
         except ExpressionRefused as error:
             reason = next((line for line in str(error).splitlines() if "ERROR" in line), str(error))
-            document.find(
+            review.find(
                 "BAD_EXPRESSION", f"`when` of rule `{rule.name}` is not valid CEL: {reason}", "rules", i, "when"
             )
 
 
-def _channels(document: Document) -> None:
-    for i, account in enumerate(document.configuration.channels):
+def _channels(review: Review) -> None:
+    for i, account in enumerate(review.configuration.channels):
         if account.channel not in CHANNELS:
-            document.find(
+            review.find(
                 "UNKNOWN_CHANNEL",
                 f"`{account.channel}` is not one of {', '.join(sorted(CHANNELS))}",
                 "channels",
@@ -182,25 +172,25 @@ def _channels(document: Document) -> None:
                 "channel",
             )
         for name, reference in account.secrets.items():
-            find_reference(document, f"secret `{name}`", reference, "channels", i, "secrets", name)
+            find_reference(review, f"secret `{name}`", reference, "channels", i, "secrets", name)
         if problem := mail_proof_problem(account):
-            document.find("MAIL_PROOF", f"`{account.account}`: {problem}", "channels", i, "settings")
+            review.find("MAIL_PROOF", f"`{account.account}`: {problem}", "channels", i, "settings")
         for name, value in account.settings.items():
             if value.startswith(("env:", "file:")):
-                find_reference(document, f"setting `{name}`", value, "channels", i, "settings", name)
+                find_reference(review, f"setting `{name}`", value, "channels", i, "settings", name)
 
 
-def _templates(document: Document) -> None:
-    for i, template in enumerate(document.configuration.templates):
+def _templates(review: Review) -> None:
+    for i, template in enumerate(review.configuration.templates):
         allowed = PLACEHOLDERS.get(template.name)
         for language, text in template.texts.items():
             unknown = set(re.findall(r"{(\w*)}", text)) - (allowed or set())
             if allowed is not None and unknown:
                 message = f"template `{template.name}` has no value for {', '.join(sorted(unknown))}"
-                document.find("UNKNOWN_PLACEHOLDER", message, "templates", i, "texts", language)
+                review.find("UNKNOWN_PLACEHOLDER", message, "templates", i, "texts", language)
 
 
-_CHECKS: tuple[Callable[[Document], None], ...] = (
+_CHECKS: tuple[Callable[[Review], None], ...] = (
     _tenant,
     _unique_names,
     _references,
@@ -216,7 +206,6 @@ _CHECKS: tuple[Callable[[Document], None], ...] = (
     partial(capacity, channels=CHANNELS),
     partial(policies, channels=CHANNELS),
     promises,
-    predictions,
     calendars,
     _channels,
     partial(surveys, channels=CHANNELS),

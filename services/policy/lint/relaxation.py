@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
-from services.cli.config.files import Document
-from services.cli.config.requirements import (
-    Path_,
+from services.chassis.durations import duration
+from services.policy.findings import Path
+from services.policy.lint.requirements import (
     describe,
     is_group,
     is_lowerable,
@@ -19,66 +19,64 @@ from services.cli.config.requirements import (
     skills_of,
     team_of,
 )
-from services.cli.output import duration
+from services.policy.lint.review import Review
 
 DEEPEST = 3
 """The most levels of nested groups that the router accepts."""
 _RAISABLE = (types_pb2.SELECTOR_OPERATOR_LESS, types_pb2.SELECTOR_OPERATOR_AT_MOST)
 
 
-def requirements(document: Document) -> None:
+def requirements(review: Review) -> None:
     """Check for requirements that compare nothing, groups nested too deeply, and times that have no effect."""
-    for selector, _, path in selectors(document.configuration):
-        _form(document, selector, path)
+    for selector, _, path in selectors(review.configuration):
+        _form(review, selector, path)
         for member, where, depth in members(selector, path):
-            _form(document, member, where)
-            _rising(document, member, where)
+            _form(review, member, where)
+            _rising(review, member, where)
             if depth == DEEPEST and is_group(member):
-                document.find(
-                    "TOO_DEEP", f"groups may have at most {DEEPEST} levels; nest this one less deeply", *where
-                )
+                review.find("TOO_DEEP", f"groups may have at most {DEEPEST} levels; nest this one less deeply", *where)
             if member.expires_after_ms or member.steps:
                 message = f"times inside a group have no effect; give the group an `expires_after`, or take {describe(member)} out of it"
-                document.find("TIME_IN_GROUP", message, *where, severity="warning")
+                review.find("TIME_IN_GROUP", message, *where, severity="warning")
 
 
-def relaxation(document: Document) -> None:
+def relaxation(review: Review) -> None:
     """Check for steps, expiry times and rings that have no effect."""
-    c = document.configuration
+    c = review.configuration
     for selector, queue, path in selectors(c):
-        for message in _steps(document, selector, path):
-            _never(document, message, *path, "steps")
+        for message in _steps(review, selector, path):
+            _never(review, message, *path, "steps")
         if queue is None or not (selector.expires_after_ms or selector.steps):
             continue
         team = team_of(c, queue)
         if team and all(meets(selector, skills_of(agent)) for agent in team):
             message = f"every agent who serves `{queue.name}` meets {describe(selector)} anyway: remove its times, or ask for more"
-            _never(document, message, *path)
+            _never(review, message, *path)
     for i, queue in enumerate(c.queues):
-        _rings(document, queue, i)
+        _rings(review, queue, i)
 
 
-def _form(document: Document, selector: types_pb2.Selector, path: Path_) -> None:
+def _form(review: Review, selector: types_pb2.Selector, path: Path) -> None:
     if sum((bool(selector.attribute), bool(selector.any_of), bool(selector.all_of))) != 1:
         message = "a requirement needs exactly one of `attribute`, `any_of` and `all_of`"
-        document.find("BAD_REQUIREMENT", message, *path)
+        review.find("BAD_REQUIREMENT", message, *path)
     elif selector.operator == types_pb2.SELECTOR_OPERATOR_IN and not selector.texts:
-        document.find(
+        review.find(
             "BAD_REQUIREMENT", f"`{selector.attribute}` in an empty list never matches: give `texts: [...]`", *path
         )
 
 
-def _rising(document: Document, selector: types_pb2.Selector, path: Path_) -> bool:
+def _rising(review: Review, selector: types_pb2.Selector, path: Path) -> bool:
     times = (0, *(step.after_ms for step in selector.steps))
     if any(later <= earlier for earlier, later in pairwise(times)):
-        document.find("STEPS_OUT_OF_ORDER", "each step needs an `after` later than the step before it", *path, "steps")
+        review.find("STEPS_OUT_OF_ORDER", "each step needs an `after` later than the step before it", *path, "steps")
         return False
     return True
 
 
-def _steps(document: Document, selector: types_pb2.Selector, path: Path_) -> Iterator[str]:
+def _steps(review: Review, selector: types_pb2.Selector, path: Path) -> Iterator[str]:
     steps = selector.steps
-    if not steps or not _rising(document, selector, path):
+    if not steps or not _rising(review, selector, path):
         return
     raisable = not is_group(selector) and not selector.text and selector.operator in _RAISABLE
     if not is_lowerable(selector) and not raisable:
@@ -93,8 +91,8 @@ def _steps(document: Document, selector: types_pb2.Selector, path: Path_) -> Ite
             yield f"{describe(selector)} expires before its step after {duration(step.after_ms)}"
 
 
-def _rings(document: Document, queue: config_pb2.Queue, i: int) -> None:
-    c = document.configuration
+def _rings(review: Review, queue: config_pb2.Queue, i: int) -> None:
+    c = review.configuration
     asked = [s for s, where, _ in selectors(c) if where is not None and where.name == queue.name]
     known = _Widened(c, queue, asked)
     last = 0
@@ -102,15 +100,15 @@ def _rings(document: Document, queue: config_pb2.Queue, i: int) -> None:
         here = ("queues", i, "rings", j)
         if ring.after_ms < last:
             message = f"the ring after {duration(ring.after_ms)} follows the ring after {duration(last)}: sort them by `after`"
-            document.find("RINGS_OUT_OF_ORDER", message, *here)
+            review.find("RINGS_OUT_OF_ORDER", message, *here)
         last = max(last, ring.after_ms)
         if not ring.after_ms:
             message = "this ring applies from the beginning: give it an `after`, or write it into the queue"
-            document.find("RING_AT_ONCE", message, *here, severity="warning")
+            review.find("RING_AT_ONCE", message, *here, severity="warning")
         if not (ring.drop or ring.lower or ring.queues):
-            _never(document, "this ring widens nothing: give it `drop`, `lower` or `queues`", *here)
+            _never(review, "this ring widens nothing: give it `drop`, `lower` or `queues`", *here)
         for message in known.useless(ring):
-            _never(document, f"the ring after {duration(ring.after_ms)} {message}", *here)
+            _never(review, f"the ring after {duration(ring.after_ms)} {message}", *here)
 
 
 class _Widened:
@@ -163,5 +161,5 @@ class _Widened:
         return {agent.agent_id for agent in team_of(self._c, other)} <= own
 
 
-def _never(document: Document, message: str, *path: str | int) -> None:
-    document.find("NEVER_WIDENS", message, *path, severity="warning")
+def _never(review: Review, message: str, *path: str | int) -> None:
+    review.find("NEVER_WIDENS", message, *path, severity="warning")

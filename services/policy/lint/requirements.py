@@ -13,13 +13,14 @@ from typing import Final
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
+from services.policy.findings import Path
 
 DEFAULT_POOL: Final = "default"
 TEAM: Final = "team"
 """The attribute of the label that names an agent's team."""
 
 Skills = Mapping[str, float]
-Path_ = tuple[str | int, ...]
+
 
 _SYMBOLS: Final = {
     types_pb2.SELECTOR_OPERATOR_EQUAL: "=",
@@ -46,7 +47,7 @@ class Demand:
     queue: config_pb2.Queue
     requirements: tuple[types_pb2.Selector, ...]
     what: str
-    path: Path_
+    path: Path
 
 
 def is_group(selector: types_pb2.Selector) -> bool:
@@ -226,7 +227,7 @@ def demands(c: config_pb2.TenantConfiguration) -> Iterator[Demand]:
                 yield Demand(led_to, wanted, what, ("queues", i, "overflow", j))
 
 
-def selectors(c: config_pb2.TenantConfiguration) -> Iterator[tuple[types_pb2.Selector, config_pb2.Queue | None, Path_]]:
+def selectors(c: config_pb2.TenantConfiguration) -> Iterator[tuple[types_pb2.Selector, config_pb2.Queue | None, Path]]:
     """Yield every requirement that is not a member of a group, the queue in which it applies, and its path in the file."""
     queues = {queue.name: queue for queue in c.queues}
     for i, queue in enumerate(c.queues):
@@ -241,9 +242,7 @@ def selectors(c: config_pb2.TenantConfiguration) -> Iterator[tuple[types_pb2.Sel
             yield selector, queues.get(rule.queue), ("rules", i, "requirements", j)
 
 
-def members(
-    selector: types_pb2.Selector, path: Path_, depth: int = 1
-) -> Iterator[tuple[types_pb2.Selector, Path_, int]]:
+def members(selector: types_pb2.Selector, path: Path, depth: int = 1) -> Iterator[tuple[types_pb2.Selector, Path, int]]:
     """Yield every member of a group, with its path and its depth (the number of groups around it)."""
     for key in ("any_of", "all_of"):
         for index, member in enumerate(getattr(selector, key)):

@@ -10,8 +10,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from chapar.config.v1 import config_pb2
-from services.cli.config.files import Document
-from services.cli.config.requirements import Path_
+from services.policy.findings import Path
+from services.policy.lint.review import Review
 
 _DAY_MS: Final = 86_400_000
 LONGEST_WINDOW_MS: Final = 60_000
@@ -31,103 +31,103 @@ _RANGES: Final[dict[tuple[str, str], tuple[float, float]]] = {
 }
 
 
-def numbers(document: Document) -> None:
+def numbers(review: Review) -> None:
     """Check for infinity and NaN, durations that are negative or too long, and values out of range."""
-    for descriptor, value in document.configuration.ListFields():
+    for descriptor, value in review.configuration.ListFields():
         if descriptor.message_type is not None and descriptor.is_repeated:
             days = 366 if descriptor.name in _ROUTED else 3660
             for index, part in enumerate(value):
-                _walk(document, part, (descriptor.name, index), days)
+                _walk(review, part, (descriptor.name, index), days)
 
 
-def _walk(document: Document, message: Message, path: Path_, days: int) -> None:
+def _walk(review: Review, message: Message, path: Path, days: int) -> None:
     owner: Any = message.DESCRIPTOR
     for descriptor, value in message.ListFields():
         here = (*path, descriptor.name)
         if descriptor.message_type is not None and descriptor.message_type.GetOptions().map_entry:
             for key, item in value.items():
-                _number(document, owner.name, descriptor, item, (*here, key), days)
+                _number(review, owner.name, descriptor, item, (*here, key), days)
         elif descriptor.is_repeated:
             for index, item in enumerate(value):
                 if isinstance(item, Message):
-                    _walk(document, item, (*here, index), days)
+                    _walk(review, item, (*here, index), days)
                 else:
-                    _number(document, owner.name, descriptor, item, (*here, index), days)
+                    _number(review, owner.name, descriptor, item, (*here, index), days)
         else:
-            _number(document, owner.name, descriptor, value, here, days)
+            _number(review, owner.name, descriptor, value, here, days)
 
 
-def _number(document: Document, owner: str, descriptor: FieldDescriptor, value: Any, path: Path_, days: int) -> None:
+def _number(review: Review, owner: str, descriptor: FieldDescriptor, value: Any, path: Path, days: int) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return
     name = descriptor.name
     if not isfinite(value):
-        document.find("OUT_OF_RANGE", f"`{name}` is {value}: give a number", *path)
+        review.find("OUT_OF_RANGE", f"`{name}` is {value}: give a number", *path)
     elif name == "match_window_ms":
         if not 0 <= value <= LONGEST_WINDOW_MS:
-            document.find("OUT_OF_RANGE", f"`match_window` is {value:,} ms: it must be from 0 to 60s", *path)
+            review.find("OUT_OF_RANGE", f"`match_window` is {value:,} ms: it must be from 0 to 60s", *path)
     elif name.endswith("_ms"):
         if not 0 <= value <= days * _DAY_MS:
             message = f"`{name.removesuffix('_ms')}` is {value:,} ms: it must be from 0 to {days} days"
-            document.find("OUT_OF_RANGE", message, *path)
+            review.find("OUT_OF_RANGE", message, *path)
     elif (owner, name) == ("CapacityProfile", "occupancy_limit"):
         if not 0 < value < 1:
-            document.find(
+            review.find(
                 "OUT_OF_RANGE", f"`{name}` is {value:g}: it must be a share between 0 and 1, such as 0.85", *path
             )
     elif (owner, name) in _RANGES:
         least, most = _RANGES[owner, name]
         if not least <= value <= most:
             bounds = f"at least {least:g}" if most == inf else f"from {least:,} to {most:,}"
-            document.find("OUT_OF_RANGE", f"`{name}` is {value:g}: it must be {bounds}", *path)
+            review.find("OUT_OF_RANGE", f"`{name}` is {value:g}: it must be {bounds}", *path)
 
 
-def capacity(document: Document, channels: Set[str]) -> None:
+def capacity(review: Review, channels: Set[str]) -> None:
     """Check for profiles without capacity, and for channels that no agent could ever serve. `channels`: all channels that exist."""
-    for i, profile in enumerate(document.configuration.capacity_profiles):
-        here: Path_ = ("capacity_profiles", i)
+    for i, profile in enumerate(review.configuration.capacity_profiles):
+        here: Path = ("capacity_profiles", i)
         if profile.total <= 0:
             message = f"profile `{profile.name}` has no capacity: `total` must be positive"
-            document.find("NO_CAPACITY", message, *here)
+            review.find("NO_CAPACITY", message, *here)
         if profile.default_weight > profile.total > 0:
             message = f"a channel that is not listed weighs {profile.default_weight} of {profile.total}: set a smaller `default_weight`, or 0"
-            document.find("IMPOSSIBLE_CHANNEL", message, *here, "default_weight")
+            review.find("IMPOSSIBLE_CHANNEL", message, *here, "default_weight")
         if profile.occupancy_window_ms and not profile.occupancy_limit:
             message = "`occupancy_window` has no effect without an `occupancy_limit`"
-            document.find("WINDOW_WITHOUT_LIMIT", message, *here, severity="warning")
+            review.find("WINDOW_WITHOUT_LIMIT", message, *here, severity="warning")
         seen: set[str] = set()
         for j, channel in enumerate(profile.channels):
             if channel.channel in seen:
-                document.find("DUPLICATE", f"`{channel.channel}` appears twice in this profile", *here, "channels", j)
+                review.find("DUPLICATE", f"`{channel.channel}` appears twice in this profile", *here, "channels", j)
             seen.add(channel.channel)
-            _channel(document, profile, channel, channels, (*here, "channels", j))
-    _not_served(document)
+            _channel(review, profile, channel, channels, (*here, "channels", j))
+    _not_served(review)
 
 
 def _channel(
-    document: Document,
+    review: Review,
     profile: config_pb2.CapacityProfile,
     channel: config_pb2.ChannelCapacity,
     channels: Set[str],
-    path: Path_,
+    path: Path,
 ) -> None:
     name = channel.channel
     if name not in channels:
         message = f"`{name}` is not one of {', '.join(sorted(channels))}"
-        document.find("UNKNOWN_CHANNEL", message, *path, "channel")
+        review.find("UNKNOWN_CHANNEL", message, *path, "channel")
     if channel.weight <= 0 or channel.weight > profile.total:
         message = f"one {name} weighs {channel.weight} of {profile.total}: no agent can ever take it"
-        document.find("IMPOSSIBLE_CHANNEL", message, *path)
+        review.find("IMPOSSIBLE_CHANNEL", message, *path)
     for other in channel.interrupts:
         if other not in channels:
             message = f"`{other}`, which {name} interrupts, is not one of {', '.join(sorted(channels))}"
-            document.find("UNKNOWN_CHANNEL", message, *path, "interrupts")
+            review.find("UNKNOWN_CHANNEL", message, *path, "interrupts")
         elif other == name:
             message = f"a new {name} would park the previous one: remove `{name}` from its `interrupts`"
-            document.find("POINTLESS_INTERRUPT", message, *path, "interrupts", severity="warning")
+            review.find("POINTLESS_INTERRUPT", message, *path, "interrupts", severity="warning")
         elif not _takes(profile, other):
             message = f"{name} interrupts {other}, but no agent with profile `{profile.name}` can take any: remove it, or give {other} a weight"
-            document.find("POINTLESS_INTERRUPT", message, *path, "interrupts", severity="warning")
+            review.find("POINTLESS_INTERRUPT", message, *path, "interrupts", severity="warning")
 
 
 def _takes(profile: config_pb2.CapacityProfile, channel: str) -> bool:
@@ -136,8 +136,8 @@ def _takes(profile: config_pb2.CapacityProfile, channel: str) -> bool:
     return 0 < weight <= profile.total
 
 
-def _not_served(document: Document) -> None:
-    c = document.configuration
+def _not_served(review: Review) -> None:
+    c = review.configuration
     profiles = {profile.name: profile for profile in c.capacity_profiles}
     if not profiles:
         return
@@ -151,7 +151,7 @@ def _not_served(document: Document) -> None:
         seen.add(channel)
         if not any(_takes(profile, channel) for profile in profiles.values()):
             message = f"no capacity profile takes {channel}, so its interactions wait for ever: give it a weight, or a `default_weight`"
-            document.find("CHANNEL_NOT_SERVED", message, "channels", i)
+            review.find("CHANNEL_NOT_SERVED", message, "channels", i)
         elif not any(_takes(profile, channel) for profile in worn):
             message = f"no configured agent's capacity profile takes {channel}, so its interactions wait"
-            document.find("CHANNEL_NOT_SERVED", message, "channels", i, severity="warning")
+            review.find("CHANNEL_NOT_SERVED", message, "channels", i, severity="warning")

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from chapar.config.v1 import config_pb2
-from services.cli.config.files import Document
-from services.cli.config.requirements import Path_, able, ages, demands, describe, meets, pool_of, skills_of, team_of
-from services.cli.output import duration
+from services.chassis.durations import duration
+from services.policy.findings import Path
+from services.policy.lint.requirements import able, ages, demands, describe, meets, pool_of, skills_of, team_of
+from services.policy.lint.review import Review
 
 _SERVICE_LEVEL_MS: Final = 20_000
 _LAST: Final = 2**62
@@ -22,9 +23,9 @@ _AT_ONCE: Final = (
 _TIMED: Final = (config_pb2.OVERFLOW_TRIGGER_WAIT, config_pb2.OVERFLOW_TRIGGER_ESTIMATE)
 
 
-def reach(document: Document) -> None:
+def reach(review: Review) -> None:
     """Check for queues to which no rule, no overflow and no escalation leads."""
-    c = document.configuration
+    c = review.configuration
     if not c.rules:
         return
     reached: list[str] = []
@@ -43,19 +44,19 @@ def reach(document: Document) -> None:
     for i, queue in enumerate(c.queues):
         if queue.name not in reached:
             message = f"no rule and no overflow leads to queue `{queue.name}`: only transfers and supervisors reach it"
-            document.find("UNREACHABLE_QUEUE", message, "queues", i, severity="warning")
+            review.find("UNREACHABLE_QUEUE", message, "queues", i, severity="warning")
 
 
-def pools(document: Document) -> None:
+def pools(review: Review) -> None:
     """Check for names that refer to another pool: each pool is routed separately."""
-    c = document.configuration
+    c = review.configuration
     queues = {queue.name: queue for queue in c.queues}
 
     def same(part: config_pb2.Queue | config_pb2.AgentProfile, what: str, name: str, *path: str | int) -> None:
         other = queues.get(name)
         if other is not None and pool_of(other) != pool_of(part):
             message = f"{what} is in pool `{pool_of(part)}`, queue `{name}` in `{pool_of(other)}`: name a queue of the same pool"
-            document.find("OTHER_POOL", message, *path)
+            review.find("OTHER_POOL", message, *path)
 
     for i, agent in enumerate(c.agents):
         for name in agent.queues:
@@ -68,9 +69,9 @@ def pools(document: Document) -> None:
                 same(queue, f"queue `{queue.name}`", name, "queues", i, "rings", j, "queues")
 
 
-def staff(document: Document) -> None:
+def staff(review: Review) -> None:
     """Check for interactions that no agent can take, or only after some time; and for `keep_free` as large as the team."""
-    c = document.configuration
+    c = review.configuration
     if not c.agents:
         return
     hopeless: set[str] = set()
@@ -88,22 +89,22 @@ def staff(document: Document) -> None:
             )
             why = f": no agent has {missing}" if team and missing else ": no agent serves it" if not team else ""
             message = f"no configured agent can ever meet the requirements of {demand.what}{why}; ask for less, relax it, or give an agent the skills"
-            document.find("NOBODY_CAN_MEET", message, *demand.path, severity="warning")
+            review.find("NOBODY_CAN_MEET", message, *demand.path, severity="warning")
         elif first:
             message = f"no agent meets the requirements of {demand.what} before {duration(first)} have passed: ask for less, or relax it sooner"
-            document.find("ONLY_AFTER", message, *demand.path, severity="warning")
+            review.find("ONLY_AFTER", message, *demand.path, severity="warning")
     for i, queue in enumerate(c.queues):
         team = team_of(c, queue, _LAST)
         if queue.keep_free >= len(team) > 0:
             message = f"`keep_free` of queue `{queue.name}` is {queue.keep_free}, and {len(team)} agents serve it: nothing would ever be offered"
-            document.find("KEEPS_ALL_FREE", message, "queues", i, "keep_free", severity="warning")
-        _window(document, queue, i)
+            review.find("KEEPS_ALL_FREE", message, "queues", i, "keep_free", severity="warning")
+        _window(review, queue, i)
         if queue.sticky_team_ms and not any(agent.team for agent in team):
             message = f"queue `{queue.name}` holds interactions for a team, but none of its agents has a `team`"
-            document.find("NO_TEAM", message, "queues", i, "sticky_team_ms", severity="warning")
+            review.find("NO_TEAM", message, "queues", i, "sticky_team_ms", severity="warning")
 
 
-def _window(document: Document, queue: config_pb2.Queue, i: int) -> None:
+def _window(review: Review, queue: config_pb2.Queue, i: int) -> None:
     """Check for a match window that has no effect."""
     if not queue.match_window_ms:
         return
@@ -114,50 +115,50 @@ def _window(document: Document, queue: config_pb2.Queue, i: int) -> None:
         lost = "a queue with `keep_free` is not matched as a batch"
     if lost:
         message = f"queue `{queue.name}` waits {duration(queue.match_window_ms)} for a batch without effect: {lost}"
-        document.find("POINTLESS_WINDOW", message, "queues", i, "match_window_ms", severity="warning")
+        review.find("POINTLESS_WINDOW", message, "queues", i, "match_window_ms", severity="warning")
 
 
-def overflow(document: Document) -> None:
+def overflow(review: Review) -> None:
     """Check for overflow rules that cannot fire, have no effect, or lead in a circle."""
-    for i, queue in enumerate(document.configuration.queues):
+    for i, queue in enumerate(review.configuration.queues):
         names: set[str] = set()
         for j, rule in enumerate(queue.overflow):
-            here: Path_ = ("queues", i, "overflow", j)
+            here: Path = ("queues", i, "overflow", j)
             if not rule.name:
-                document.find("NAMELESS", f"this overflow rule of queue `{queue.name}` has no name", *here)
+                review.find("NAMELESS", f"this overflow rule of queue `{queue.name}` has no name", *here)
             elif rule.name in names:
-                document.find("DUPLICATE", f"overflow `{rule.name}` appears twice in queue `{queue.name}`", *here)
+                review.find("DUPLICATE", f"overflow `{rule.name}` appears twice in queue `{queue.name}`", *here)
             names.add(rule.name)
-            _threshold(document, rule, here)
+            _threshold(review, rule, here)
             acts = bool(rule.queue or rule.HasField("set_priority") or rule.add_priority or rule.requirements)
             if not (acts or rule.replace_requirements or rule.cancel):
                 message = (
                     f"overflow `{rule.name}` changes nothing: give it a queue, a priority, requirements or `cancel`"
                 )
-                document.find("NO_ACTION", message, *here, severity="warning")
+                review.find("NO_ACTION", message, *here, severity="warning")
             if rule.cancel and acts:
                 message = f"overflow `{rule.name}` cancels: its other fields have no effect"
-                document.find("NO_ACTION", message, *here, severity="warning")
-    _loops(document)
+                review.find("NO_ACTION", message, *here, severity="warning")
+    _loops(review)
 
 
-def _threshold(document: Document, rule: config_pb2.OverflowRule, path: Path_) -> None:
+def _threshold(review: Review, rule: config_pb2.OverflowRule, path: Path) -> None:
     where = (*path, "threshold")
     if rule.when == config_pb2.OVERFLOW_TRIGGER_UNSPECIFIED:
         message = f"overflow `{rule.name}` needs `when`: length, wait, estimate or service_level"
-        document.find("NO_TRIGGER", message, *path)
+        review.find("NO_TRIGGER", message, *path)
     elif rule.when in _TIMED:
         if not rule.threshold_ms:
-            document.find("THRESHOLD", f"overflow `{rule.name}` needs a time such as `threshold: 60s`", *where)
+            review.find("THRESHOLD", f"overflow `{rule.name}` needs a time such as `threshold: 60s`", *where)
     elif rule.threshold_ms:
-        document.find("THRESHOLD", f"`threshold` of overflow `{rule.name}` is a number, not a time", *where)
+        review.find("THRESHOLD", f"`threshold` of overflow `{rule.name}` is a number, not a time", *where)
     elif rule.when == config_pb2.OVERFLOW_TRIGGER_SERVICE_LEVEL and not 0 < rule.threshold <= 1:
         message = f"`threshold` of overflow `{rule.name}` is a share above 0 and up to 1, such as 0.5"
-        document.find("THRESHOLD", message, *where)
+        review.find("THRESHOLD", message, *where)
 
 
-def _loops(document: Document) -> None:
-    c = document.configuration
+def _loops(review: Review) -> None:
+    c = review.configuration
     edges = {q.name: [o.queue for o in q.overflow if o.queue and not o.cancel] for q in c.queues}
     told: set[frozenset[str]] = set()
     for i, queue in enumerate(c.queues):
@@ -172,7 +173,7 @@ def _loops(document: Document) -> None:
             message = (
                 f"overflow `{rule.name}` moves interactions in a circle, {circle}: change or remove one of these rules"
             )
-            document.find("OVERFLOW_LOOP", message, "queues", i, "overflow", j, "queue")
+            review.find("OVERFLOW_LOOP", message, "queues", i, "overflow", j, "queue")
 
 
 def _way(edges: dict[str, list[str]], start: str, goal: str) -> list[str] | None:
@@ -189,9 +190,9 @@ def _way(edges: dict[str, list[str]], start: str, goal: str) -> list[str] | None
     return None
 
 
-def starvation(document: Document) -> None:
+def starvation(review: Review) -> None:
     """Check for interactions that others, with higher priority and the same agents, may overtake for ever."""
-    c = document.configuration
+    c = review.configuration
     teams = {queue.name: {agent.agent_id for agent in team_of(c, queue, _LAST)} for queue in c.queues}
     for i, queue in enumerate(c.queues):
         if queue.ageing_per_minute:
@@ -211,7 +212,7 @@ def starvation(document: Document) -> None:
                 f"an interaction in queue `{queue.name}` may wait for ever: {who} {urgent}. "
                 "Give both `ageing_per_minute`, or equal priorities"
             )
-            document.find("MAY_STARVE", message, "queues", i, severity="warning")
+            review.find("MAY_STARVE", message, "queues", i, severity="warning")
             break
 
 
@@ -230,32 +231,27 @@ def _own_priorities(c: config_pb2.TenantConfiguration, queue: config_pb2.Queue, 
     return found
 
 
-def promises(document: Document) -> None:
+def promises(review: Review) -> None:
     """Check for orders by deadline without a deadline, and for delays that alone breach a target."""
-    c = document.configuration
+    c = review.configuration
     for i, policy in enumerate(c.sla_policies):
-        kinds = [target.kind for target in policy.targets]
-        for j, kind in enumerate(kinds):
-            if kind in kinds[:j]:
-                message = f"policy `{policy.name}` has two targets of one kind: keep one"
-                document.find("DUPLICATE", message, "sla_policies", i, "targets", j)
         for j, target in enumerate(policy.targets):
             if (
                 target.kind == config_pb2.TARGET_KIND_PICK_UP
                 and (target.desired_ms or target.adequate_ms) > _LONGEST_MS
             ):
                 message = f"policy `{policy.name}` sets a pick-up target longer than 366 days"
-                document.find("OUT_OF_RANGE", message, "sla_policies", i, "targets", j)
+                review.find("OUT_OF_RANGE", message, "sla_policies", i, "targets", j)
     for i, queue in enumerate(c.queues):
         found = sorted(_pick_ups(c, queue))
         if queue.order in (config_pb2.QUEUE_ORDER_DEADLINE, config_pb2.QUEUE_ORDER_ADAPTIVE) and not found:
             message = f"queue `{queue.name}` orders by deadline, but no SLA policy for it has a pick-up target: give one a `pick_up` target"
-            document.find("NO_PROMISE", message, "queues", i, "order", severity="warning")
+            review.find("NO_PROMISE", message, "queues", i, "order", severity="warning")
         if found:
-            _contradictions(document, queue, i, found)
+            _contradictions(review, queue, i, found)
 
 
-def _contradictions(document: Document, queue: config_pb2.Queue, i: int, found: list[tuple[int, str]]) -> None:
+def _contradictions(review: Review, queue: config_pb2.Queue, i: int, found: list[tuple[int, str]]) -> None:
     shortest, policy = found[0]
     level = queue.service_level_ms or _SERVICE_LEVEL_MS
     if level > found[-1][0]:
@@ -264,7 +260,7 @@ def _contradictions(document: Document, queue: config_pb2.Queue, i: int, found: 
             f"queue `{queue.name}` counts interactions answered within {duration(level)}{which} as in time, "
             f"but the target of `{found[-1][1]}` is {duration(found[-1][0])}: lower `service_level`"
         )
-        document.find("SERVICE_LEVEL_ABOVE_PROMISE", message, "queues", i, "service_level_ms", severity="warning")
+        review.find("SERVICE_LEVEL_ABOVE_PROMISE", message, "queues", i, "service_level_ms", severity="warning")
     held = (
         (queue.delay_ms, "DELAY_BREAKS_PROMISE", "delay_ms", "`delay`"),
         (queue.match_window_ms, "WINDOW_BREAKS_PROMISE", "match_window_ms", "`match_window`"),
@@ -276,7 +272,7 @@ def _contradictions(document: Document, queue: config_pb2.Queue, i: int, found: 
                 f"{what} of queue `{queue.name}` is {duration(ms)}, but `{policy}` has a pick-up target of {duration(shortest)}: "
                 "shorten it, or name other queues in the policy"
             )
-            document.find(code, message, "queues", i, key, severity="warning")
+            review.find(code, message, "queues", i, key, severity="warning")
 
 
 def _pick_ups(c: config_pb2.TenantConfiguration, queue: config_pb2.Queue) -> Iterator[tuple[int, str]]:

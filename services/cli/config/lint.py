@@ -1,0 +1,26 @@
+"""Lint of a configuration file: the findings of `services.policy.lint`, with their lines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+
+from services.chassis.secrets import SecretReferences
+from services.cli.config.files import Document
+from services.policy.lint import checks
+from services.policy.lint.review import Review
+
+
+def lint(document: Document) -> None:
+    """Check the whole configuration; add findings to the document. Reads secrets from this machine's variables only."""
+    configuration = document.configuration
+    review = Review(
+        configuration,
+        datetime.now(UTC).date().isoformat(),
+        document.lines.keys(),
+        document.rules,
+        partial(SecretReferences(lambda: 0).read, configuration.tenant),
+    )
+    checks.lint(review)
+    for finding in review.findings.found:
+        document.find(finding.code, finding.message, *finding.path, severity=finding.severity)

@@ -1,0 +1,31 @@
+"""Checks calendars for dates that contradict each other, and for calendars that will not be open again."""
+
+from __future__ import annotations
+
+from chapar.config.v1 import config_pb2
+from services.policy.findings import Path
+from services.policy.lint.review import Review
+from services.policy.reading.calendars import dates_of, read_calendars
+
+
+def calendars(review: Review) -> None:
+    """Check all calendars; add findings to the review."""
+    read_calendars(review.configuration, review.findings)
+    for i, calendar in enumerate(review.configuration.calendars):
+        _contradictions(review, calendar, ("calendars", i))
+        _past(review, calendar, ("calendars", i))
+
+
+def _contradictions(review: Review, calendar: config_pb2.Calendar, here: Path) -> None:
+    closed = set(calendar.closed_dates)
+    for key, j, text in dates_of(calendar):
+        if key != "closed_dates" and text in closed:
+            message = f"{text} is also in `closed_dates` of calendar `{calendar.name}`, so it is closed: remove it from one of them"
+            review.find("CONTRADICTING_DATES", message, *here, key, j, severity="warning")
+
+
+def _past(review: Review, calendar: config_pb2.Calendar, here: Path) -> None:
+    last = max({exception.date for exception in calendar.exceptions} - {*calendar.closed_dates}, default="")
+    if not calendar.hours and last and last < review.today:
+        message = f"calendar `{calendar.name}` is never open again: it has no `hours` of the week, and its last date is {last}"
+        review.find("NEVER_OPEN", message, *here, severity="warning")
