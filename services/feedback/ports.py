@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chapar.feedback.v1 import feedback_pb2 as pb
-from services.feedback.domain.counting import Counting
-from services.feedback.domain.survey import Programme, SurveyKind
+from services.policy.model.counting import Counting
+from services.policy.model.surveys import Programme, SurveyKind
 
 
 class Subjects(Protocol):

@@ -42,11 +42,11 @@ from services.chassis.lifecycle import serving
 from services.chassis.tokens import JwtSettings, mint
 from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
 from services.feedback.domain.scores import Dimension, ScoreCounts
-from services.feedback.domain.survey import SurveyKind
 from services.feedback.ports import Ticket
 from services.feedback.settings import FeedbackSettings
 from services.feedback.translate.scores import score_key, score_record
 from services.feedback.wiring import NAME, build
+from services.policy.model.surveys import SurveyKind
 from tests.bench.figures import tell
 from tests.bench.stand import Cpu, a_broker, percentile
 from tests.integration.feedback.conftest import TENANT, a_configuration, topics_of

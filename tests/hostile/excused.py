@@ -49,10 +49,10 @@ _MODULES: Final = {
         " router.translate.numbers"
     ),
     _CONFIGURED: (
-        "feedback.adapters.configuration feedback.adapters.dates feedback.adapters.page_texts feedback.domain.quiet"
-        " feedback.domain.survey ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
+        "feedback.adapters.configuration feedback.adapters.dates feedback.adapters.page_texts"
+        " ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
         " ingest.domain.policy ingest.domain.rules router.translate.configuration sla.adapters.periods"
-        " policy.findings policy.lint policy.reading"
+        " policy.findings policy.lint policy.model.quiet_hours policy.model.surveys policy.reading"
     ),
     _ID: (
         "ingest.domain.flights"

@@ -39,7 +39,6 @@ from services.chassis.tokens.keys import keys_of_set
 from services.feedback.adapters import handlers, page_form
 from services.feedback.adapters.links import SignedLinks
 from services.feedback.domain import categories, comments
-from services.feedback.domain.survey import SurveyKind
 from services.feedback.translate import kept
 from services.ingest.adapters.edges import grpc_checks, grpc_submit, webchat_in
 from services.ingest.adapters.edges.mail_authentication import organisations
@@ -66,6 +65,8 @@ from services.ingest.ports import Account
 from services.ingest.translate.lanes import IntakeState
 from services.ingest.translate.sender import SenderState
 from services.policy.model import webhook_keys
+from services.policy.model.categories import category_rule, text_key
+from services.policy.model.surveys import SurveyKind
 from services.router.adapters import paging
 from services.router.translate import codec, desk
 from services.sla.translate import analytics_state, state
@@ -283,10 +284,11 @@ ENTRIES: Final = (
           _all(survey_reply.beside_quote, lambda given: survey_reply.parse_score(survey_reply.beside_quote(given), "csat"),
                    lambda given: survey_reply.parse_score(given[:40], "nps"))),
     Entry(_named("services.feedback.domain.comments", "clean_comment"), _all(comments.clean_comment)),
-    Entry(_named("services.feedback.domain.categories", "text_key", "classify", "rule"),
-          _all(categories.text_key, lambda given: categories.classify((given, given)),
-                   lambda given: categories.classify((given,), (categories.rule("r", ("price.", "قیمت"), ("no",)),)),
-                   _refusing(lambda given: categories.rule("r", (given,)), ValueError))),
+    Entry((*_named("services.feedback.domain.categories", "classify"),
+           *_named("services.policy.model.categories", "text_key", "category_rule", "words_pattern")),
+          _all(text_key, lambda given: categories.classify((given, given)),
+                   lambda given: categories.classify((given,), (category_rule("r", ("price.", "قیمت"), ("no",)),)),
+                   _refusing(lambda given: category_rule("r", (given,)), ValueError))),
     Entry(_named("services.feedback.adapters.page_form", "read_score", "read_view"), _all(_form)),
     Entry(_named("services.feedback.adapters.handlers", "check"),
           _all(_refusing(lambda given: handlers.check(SurveyKind.TEXT, 0, given, "score", "text"), ChaparError))),

@@ -15,10 +15,9 @@ from services.feedback.adapters import scores_api
 from services.feedback.adapters.handlers import ResponseIntake, read_responses
 from services.feedback.adapters.scores_view import ScoresView
 from services.feedback.adapters.views import ListedResponse, ResponsesView, Wanted
-from services.feedback.domain.comments import MAX_COMMENT_CHARS
-from services.feedback.domain.survey import Survey, SurveyKind
 from services.feedback.ports import CommandLog, Links, Programmes, Subjects
 from services.feedback.translate.records import Untranslatable, subject
+from services.policy.model.surveys import MAX_COMMENT_CHARS, Survey, SurveyKind
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeedbackService"].full_name
 _KEY_CHARS: Final = 200

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from chapar.config.v1 import config_pb2 as config
-from services.feedback.domain.counting import Counting
-from services.feedback.domain.survey import Programme, primary
-from services.feedback.translate.counting import counting
-from services.feedback.translate.programme import programme
 from services.policy.findings import Findings
+from services.policy.model.counting import Counting
+from services.policy.model.surveys import Programme, primary
 from services.policy.model.webhooks import Endpoint
+from services.policy.reading.counting import read_counting
+from services.policy.reading.surveys import read_surveys
 from services.policy.reading.webhooks import read_webhooks
 
 _INVITATION: Final = "survey_invitation"
@@ -42,19 +42,19 @@ class TenantSurveys:
 
 
 def decode(_key: str, raw: bytes) -> TenantSurveys:
-    """Decode a configuration for `ConfigReader`. Raises ValueError."""
+    """Decode a configuration for `ConfigReader`. Raises ConfigurationRefused, and protobuf's DecodeError."""
     tenant = config.TenantConfiguration.FromString(raw)
     texts = {template.name: dict(template.texts) for template in reversed(tenant.templates)}
     findings = Findings()
-    webhooks = read_webhooks(tenant, findings)
-    findings.refuse_errors()
-    return TenantSurveys(
-        programme(tenant),
+    surveys = TenantSurveys(
+        read_surveys(tenant, findings),
         texts.get(_INVITATION, {}),
         texts.get(_REMINDER, {}),
-        counting(tenant),
-        webhooks,
+        read_counting(tenant, findings),
+        read_webhooks(tenant, findings),
     )
+    findings.refuse_errors()
+    return surveys
 
 
 class ConfiguredProgrammes:

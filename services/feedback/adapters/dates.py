@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from services.chassis.jalali import JalaliDay
-from services.feedback.domain.survey import primary
+from services.policy.model.surveys import primary
 
 PERSIAN_DIGITS: Final = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 _MONTHS: Final = (

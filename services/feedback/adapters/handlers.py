@@ -12,10 +12,10 @@ from services.chassis.ids import derive
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.chassis.questions import LaneQuestions
-from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
-from services.feedback.domain.survey import MOST_QUESTIONS, SCALES, Programme, Survey, SurveyKind
+from services.feedback.domain.comments import clean_comment
 from services.feedback.ports import CommandLog, InvitationSender, Links, OutgoingInvitation, Programmes, Ticket
-from services.feedback.translate.records import kind, kind_message
+from services.policy.model.surveys import MAX_COMMENT_CHARS, MOST_QUESTIONS, SCALES, Programme, Survey, SurveyKind
+from services.policy.reading.surveys import kind, kind_message
 
 QUIET_GRACE_MS: Final = 5 * 60_000
 """An invitation that was due within this time before the quiet hours is still sent."""

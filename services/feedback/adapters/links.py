@@ -13,8 +13,8 @@ import jwt
 from jwt.exceptions import PyJWTError
 
 from services.chassis.clock import Clock
-from services.feedback.domain.survey import SurveyKind
 from services.feedback.ports import Ticket
+from services.policy.model.surveys import SurveyKind
 
 AUDIENCE: Final = "chapar.survey"
 MAX_TOKEN_CHARS: Final = 2048

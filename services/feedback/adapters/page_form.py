@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.feedback.adapters.page_texts import Texts
-from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
-from services.feedback.domain.survey import SCALES, Programme, Survey, SurveyKind, generic_question
+from services.feedback.domain.comments import clean_comment
 from services.feedback.ports import Ticket
+from services.policy.model.surveys import MAX_COMMENT_CHARS, SCALES, Programme, Survey, SurveyKind, generic_question
 
 BASE_BYTES: Final = 64 << 10
 TEXT_BYTES: Final = 24 << 10

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.feedback.adapters.dates import PERSIAN_DIGITS
-from services.feedback.domain.survey import SurveyKind, primary
+from services.policy.model.surveys import SurveyKind, primary
 
 _HOUR_MS: Final = 3_600_000
 

@@ -31,9 +31,8 @@ from services.feedback.adapters.dates import shown
 from services.feedback.adapters.handlers import ResponseIntake
 from services.feedback.adapters.page_form import Form, read_view
 from services.feedback.adapters.page_texts import EN, FA, Texts, texts_for
-from services.feedback.domain.comments import MAX_COMMENT_CHARS
-from services.feedback.domain.survey import MOST_QUESTIONS
 from services.feedback.ports import Links, Programmes, Ticket
+from services.policy.model.surveys import MAX_COMMENT_CHARS, MOST_QUESTIONS
 
 _MAX_FIELDS: Final = 4 + MOST_QUESTIONS
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})

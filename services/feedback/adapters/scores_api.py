@@ -11,13 +11,13 @@ from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.errors import ChaparError, ErrorKind, invalid
 from services.feedback.adapters.scores_view import Asked, ScoresView
 from services.feedback.domain import trends, windows
-from services.feedback.domain.counting import Counting
 from services.feedback.domain.estimates import Estimate, measures, response_rate
 from services.feedback.domain.scores import GROUPS, Dimension, ScoreCounts
-from services.feedback.domain.survey import SCALES, SurveyKind
 from services.feedback.domain.windows import Window
-from services.feedback.translate.records import kind
 from services.feedback.translate.scores import dimension_message, estimate_into
+from services.policy.model.counting import Counting
+from services.policy.model.surveys import SCALES, SurveyKind
+from services.policy.reading.surveys import kind
 
 PAGE_DEFAULT: Final = 50
 PAGE_MOST: Final = 500

@@ -14,8 +14,8 @@ from services.chassis.metrics import Metrics
 from services.feedback.domain import windows
 from services.feedback.domain.estimates import measures, response_rate
 from services.feedback.domain.scores import Dimension, ScoreCounts, total
-from services.feedback.domain.survey import SurveyKind
 from services.feedback.domain.windows import Window
+from services.policy.model.surveys import SurveyKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Final
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.cursors import decode_cursor, encode_cursor
 from services.chassis.errors import ChaparError, ErrorKind
-from services.feedback.translate.records import kind
+from services.policy.reading.surveys import kind
 
 _WATCH_BUFFER: Final = 1000
 

@@ -14,8 +14,8 @@ from chapar.common.v1.webhook_pb2 import WebhookNotice
 from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.ids import derive
-from services.feedback.domain.counting import Counting
 from services.feedback.translate.counting import counted_response
+from services.policy.model.counting import Counting
 from services.policy.model.webhooks import Endpoint
 
 TOPIC: Final = "feedback.webhooks.v1"

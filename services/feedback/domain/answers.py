@@ -12,7 +12,7 @@
 from dataclasses import replace
 
 from services.feedback.domain.invitations import Given, Invitation, RecordResponse, RefusalReason, Response, Source
-from services.feedback.domain.survey import SCALES, SurveyKind
+from services.policy.model.surveys import SCALES, SurveyKind
 
 
 def weigh(invitation: Invitation, response: RecordResponse) -> Given | RefusalReason:

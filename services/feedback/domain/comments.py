@@ -7,9 +7,8 @@ joiner, which Persian and emoji need.
 """
 
 import re
-from typing import Final
 
-MAX_COMMENT_CHARS: Final = 4000
+from services.policy.model.surveys import MAX_COMMENT_CHARS
 
 _LINE_BREAKS = re.compile("\r\n?|[\u0085\u2028\u2029]")
 _UNWANTED = re.compile(

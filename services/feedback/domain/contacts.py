@@ -15,9 +15,8 @@ import heapq
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.feedback.domain.survey import Subject
+from services.policy.model.surveys import Subject
 
-DEFAULT_WINDOW_MS: Final = 7 * 24 * 3_600_000
 RECOVERY_LABEL: Final = "recovery"
 _REMEMBERED: Final = 8
 

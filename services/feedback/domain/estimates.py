@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from services.feedback.domain.survey import SCALES, SurveyKind
+from services.policy.model.surveys import SCALES, SurveyKind
 
 Z95: Final = 1.959963984540054
 

@@ -49,7 +49,7 @@ from services.feedback.domain.invitations import (
     Withdrawn,
 )
 from services.feedback.domain.people import Asked, Sending
-from services.feedback.domain.survey import Programme, Subject, Survey
+from services.policy.model.surveys import Programme, Subject, Survey
 
 ProgrammeOf = Callable[[str], Programme]
 """Returns a tenant's programme as it is configured now."""

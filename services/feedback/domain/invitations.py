@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from services.feedback.domain.people import Asked
-from services.feedback.domain.survey import Question, Subject, SurveyKind
+from services.policy.model.surveys import Question, Subject, SurveyKind
 
 GRACE_MS: Final = 7 * 24 * 3_600_000
 MOST_REVISIONS: Final = 20

@@ -11,10 +11,8 @@ later is not created. Reminders do not count. Times are milliseconds since the e
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
 
-MOST_SENDINGS: Final = 64
-"""Most sendings remembered of a person, the newest; no window allows more."""
+from services.policy.model.surveys import MOST_SENDINGS
 
 
 class Fatigue(StrEnum):

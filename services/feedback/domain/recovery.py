@@ -9,22 +9,8 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.feedback.domain.survey import SurveyKind
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A tenant's rule. Empty sets match everything; `kind` None is the survey's first question. `requirements` are
-    opaque here."""
-
-    name: str
-    at_most: int
-    queue: str
-    surveys: frozenset[str] = frozenset()
-    queues: frozenset[str] = frozenset()
-    kind: SurveyKind | None = None
-    priority: int = 0
-    requirements: tuple[bytes, ...] = ()
+from services.policy.model.counting import RecoveryRule
+from services.policy.model.surveys import SurveyKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +33,7 @@ class Opened:
     reported: bool = False
 
 
-def matching(rules: Sequence[Rule], judged: Judgement) -> tuple[Rule, int] | None:
+def matching(rules: Sequence[RecoveryRule], judged: Judgement) -> tuple[RecoveryRule, int] | None:
     """Return the first rule that matches, and the score that it used; None if no rule matches."""
     for rule in rules:
         if (rule.surveys and judged.survey not in rule.surveys) or (rule.queues and judged.queue not in rule.queues):
@@ -71,8 +57,8 @@ class Recoveries:
         self._keep(opened)
 
     def decide(
-        self, invitation_id: str, rules: Sequence[Rule], judged: Judgement, forget_at_ms: int
-    ) -> tuple[Rule, int, Opened] | None:
+        self, invitation_id: str, rules: Sequence[RecoveryRule], judged: Judgement, forget_at_ms: int
+    ) -> tuple[RecoveryRule, int, Opened] | None:
         """Decide after a response was counted or amended. Returns the rule, the score and the entry to keep; None if
         there is nothing to open."""
         if invitation_id in self._opened:

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.feedback.domain import windows
-from services.feedback.domain.survey import SurveyKind, primary
+from services.policy.model.surveys import SurveyKind, primary
 
 _EMPTY: Mapping[int, int] = MappingProxyType({})
 GROUPS: Final = ("all", "channel", "queue", "agent", "skill", "tier", "language", "category")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.feedback.domain.estimates import Z95, Estimate, measures, t95, wilson
-from services.feedback.domain.survey import SurveyKind
+from services.policy.model.surveys import SurveyKind
 
 LEVEL: Final = 0.05
 ASSUMES: Final = (

@@ -18,8 +18,6 @@ HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 _WEEK: Final = "/P7D"
 ALL_TIME: Final = ""
-WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_SATURDAY_ZONES: Final = frozenset({"Asia/Tehran", "Iran", "Asia/Kabul"})
 
 
 class Window(StrEnum):
@@ -125,14 +123,6 @@ def leaves_ms(name: str) -> int | None:
         return None if kept is None else bounds_ms(name, UTC)[0] + kept
     except ValueError:
         return None
-
-
-def first_weekday(configured: str, zone: str) -> int:
-    """Return the first day of the week, 0 for Monday: as configured, else Saturday in Iran and Afghanistan, else
-    Monday. Raises ValueError."""
-    if configured:
-        return WEEKDAYS.index(configured)
-    return WEEKDAYS.index("sat") if zone in _SATURDAY_ZONES else 0
 
 
 def _midnight(of: date, zone: tzinfo) -> int:

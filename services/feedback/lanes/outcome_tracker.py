@@ -16,10 +16,10 @@ from services.chassis.kafka.lane import InvalidRecord, Outbox
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
 from services.feedback.domain.contacts import ContactEffect, Contacts, DropThread, KeepThread, Settled, Thread
-from services.feedback.domain.counting import Counting
 from services.feedback.domain.recovery import Opened, Recoveries
 from services.feedback.translate import counting as translate
 from services.feedback.translate.records import Untranslatable, headers
+from services.policy.model.counting import Counting
 
 OUTPUT: Final = "feedback.responses.v1"
 REMEMBERED_MS: Final = 90 * 86_400_000

@@ -1,74 +1,13 @@
-"""Conversion of configuration, commands and responses to the input of counting, and of its decisions to records."""
-
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+"""Conversion of commands and responses to the input of counting, and of its decisions to records."""
 
 from chapar.common.v1 import types_pb2
-from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
-from services.feedback.domain import categories, recovery, windows
-from services.feedback.domain.contacts import DEFAULT_WINDOW_MS, Contact, Settled
-from services.feedback.domain.counting import LEAST_RESPONSES, Counting
-from services.feedback.domain.survey import SCALES
-from services.feedback.translate.records import Untranslatable, kind, parse, subject, subject_message
-
-
-def counting(tenant: config.TenantConfiguration) -> Counting:
-    """Return a tenant's counting configuration. Raises Untranslatable for invalid values and names the field."""
-    try:
-        zone = ZoneInfo(tenant.time_zone or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise Untranslatable("time_zone is not an IANA zone") from error
-    try:
-        begins = windows.first_weekday(tenant.week_begins, tenant.time_zone)
-    except ValueError as error:
-        raise Untranslatable("week_begins is not a day of the week") from error
-    if tenant.least_responses < 0 or tenant.first_contact_window_ms < 0:
-        raise Untranslatable("least_responses and first_contact_window must not be negative")
-    return Counting(
-        zone=zone,
-        week_begins=begins,
-        least_responses=tenant.least_responses or LEAST_RESPONSES,
-        first_contact_window_ms=tenant.first_contact_window_ms or DEFAULT_WINDOW_MS,
-        recoveries=tuple(_recovery(rule) for rule in tenant.recoveries),
-        categories=tuple(_category(rule) for rule in tenant.categories),
-        routes=_routes(tenant),
-    )
-
-
-def _recovery(rule: config.RecoveryRule) -> recovery.Rule:
-    found = kind(rule.kind)
-    if found is None and rule.kind != config.SURVEY_KIND_UNSPECIFIED:
-        raise Untranslatable(f"recovery {rule.name}: its kind has no score")
-    if not rule.queue:
-        raise Untranslatable(f"recovery {rule.name} must name a queue")
-    return recovery.Rule(
-        name=rule.name,
-        at_most=rule.at_most,
-        queue=rule.queue,
-        surveys=frozenset(rule.surveys),
-        queues=frozenset(rule.queues),
-        kind=found,
-        priority=rule.priority,
-        requirements=tuple(each.SerializeToString(deterministic=True) for each in rule.requirements),
-    )
-
-
-def _category(rule: config.CategoryRule) -> categories.Rule:
-    try:
-        return categories.rule(
-            rule.name,
-            (word for language in sorted(rule.words) for word in rule.words[language].any),
-            (word for language in sorted(rule.words) for word in rule.words[language].none),
-        )
-    except ValueError as error:
-        raise Untranslatable(str(error)) from error
-
-
-def _routes(tenant: config.TenantConfiguration) -> dict[str, frozenset[str]]:
-    routes: dict[str, set[str]] = {}
-    for rule in tenant.categories:
-        routes.setdefault(rule.name, set()).update(rule.webhooks)
-    return {name: frozenset(hooks) for name, hooks in routes.items() if hooks}
+from services.feedback.domain import recovery, windows
+from services.feedback.domain.contacts import Contact, Settled
+from services.feedback.translate.records import Untranslatable, parse, subject, subject_message
+from services.policy.model.counting import Counting, RecoveryRule
+from services.policy.model.surveys import SCALES
+from services.policy.reading.surveys import kind
 
 
 def command(raw: bytes | None) -> pb.FeedbackCommand | None:
@@ -128,7 +67,7 @@ def judgement(response: pb.ResponseCounted) -> recovery.Judgement:
 
 
 def recovery_due(
-    rule: recovery.Rule, score: int, response: pb.ResponseCounted, of: pb.FeedbackRecord, event_id: str
+    rule: RecoveryRule, score: int, response: pb.ResponseCounted, of: pb.FeedbackRecord, event_id: str
 ) -> pb.FeedbackRecord:
     """Return the record of a recovery that is to be opened."""
     record = pb.FeedbackRecord(

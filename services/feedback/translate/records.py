@@ -5,38 +5,18 @@ Commands and records of the survey lane: `translate_survey`; the configured surv
 `translate_counting` and `translate_scores`.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 from google.protobuf.message import DecodeError, Message
 
-from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.kafka.records import Record
 from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
-from services.feedback.domain.survey import Subject, SurveyKind
+from services.policy.model.surveys import Subject
 
 MAX_RECORD_BYTES: Final = 256 << 10
 LATEST_MS: Final = 4_102_444_800_000 * 8
 """Year 3010: the sum of two such times is still a date."""
-
-_KIND_OF: Final[Mapping[int, SurveyKind]] = MappingProxyType(
-    {
-        config.SURVEY_KIND_CSAT: SurveyKind.CSAT,
-        config.SURVEY_KIND_NPS: SurveyKind.NPS,
-        config.SURVEY_KIND_CES: SurveyKind.CES,
-        config.SURVEY_KIND_TEXT: SurveyKind.TEXT,
-    }
-)
-_KIND_TO: Final[Mapping[SurveyKind, "config.SurveyKind.ValueType"]] = MappingProxyType(
-    {
-        SurveyKind.CSAT: config.SURVEY_KIND_CSAT,
-        SurveyKind.NPS: config.SURVEY_KIND_NPS,
-        SurveyKind.CES: config.SURVEY_KIND_CES,
-        SurveyKind.TEXT: config.SURVEY_KIND_TEXT,
-    }
-)
 
 
 class Untranslatable(ValueError):  # noqa: N818 - a verdict about the input
@@ -141,13 +121,3 @@ def subject_message(about: Subject) -> pb.Subject:
         config_version=about.config_version,
         skills=about.skills,
     )
-
-
-def kind(value: int) -> SurveyKind | None:
-    """Return a survey's kind; None for unspecified and unknown kinds."""
-    return _KIND_OF.get(value)
-
-
-def kind_message(value: SurveyKind) -> "config.SurveyKind.ValueType":
-    """Return a kind as the contract's number."""
-    return _KIND_TO[value]

@@ -13,8 +13,9 @@ from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.feedback.domain.estimates import Estimate
 from services.feedback.domain.scores import Dimension, Observation, ScoreCounts, Tally, groups_of
-from services.feedback.domain.survey import SCALES, SurveyKind
-from services.feedback.translate.records import Untranslatable, kind, kind_message
+from services.feedback.translate.records import Untranslatable
+from services.policy.model.surveys import SCALES, SurveyKind
+from services.policy.reading.surveys import kind, kind_message
 
 PROGRESS: Final = Dimension("", SurveyKind.CSAT, "progress")
 _CONTACTS: Final = "contacts."

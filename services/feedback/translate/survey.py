@@ -7,8 +7,9 @@ from typing import Final, assert_never
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.comments import clean_comment
-from services.feedback.domain.survey import MOST_QUESTIONS
-from services.feedback.translate.records import Untranslatable, kind_message, parse, subject, subject_message
+from services.feedback.translate.records import Untranslatable, parse, subject, subject_message
+from services.policy.model.surveys import MOST_QUESTIONS
+from services.policy.reading.surveys import kind_message
 
 _SOURCE_OF: Final[Mapping[int, inv.Source]] = MappingProxyType(
     {

@@ -1,28 +1,21 @@
-"""Checks how feedback is counted and recovered: rules that refer to nothing, thresholds off the scale, words that find nothing."""
+"""Checks how feedback is counted and recovered: rules that refer to nothing, and thresholds off the scale."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from chapar.config.v1 import config_pb2
 from services.policy.lint.review import Review
+from services.policy.model.surveys import SCALES
+from services.policy.reading.counting import read_counting
+from services.policy.reading.surveys import kind
 
-_SCALES: Final = {
-    config_pb2.SURVEY_KIND_CSAT: range(1, 6),
-    config_pb2.SURVEY_KIND_NPS: range(11),
-    config_pb2.SURVEY_KIND_CES: range(1, 8),
-}
-_WEEKDAYS: Final = ("sat", "sun", "mon", "tue", "wed", "thu", "fri")
 _LONGEST_WINDOW_MS: Final = 90 * 86_400_000
 
 
 def counting(review: Review) -> None:
     """Check counting, recoveries and categories; add findings to the review."""
     c = review.configuration
-    if c.week_begins and c.week_begins not in _WEEKDAYS:
-        review.find("WEEKDAY", f"`week_begins` must be one of {', '.join(_WEEKDAYS)}", "week_begins")
-    if c.least_responses < 0:
-        review.find("LEAST_ANSWERS", "`least_responses` can't be negative", "least_responses")
+    read_counting(c, review.findings)
     if c.first_contact_window_ms > _LONGEST_WINDOW_MS:
         review.find(
             "FIRST_CONTACT_WINDOW",
@@ -48,17 +41,11 @@ def _recoveries(review: Review) -> None:
                 i,
             )
         seen.add(rule.name)
-        for name, known, field in (
-            *((name, queues, "queues") for name in rule.queues),
-            *((name, set(surveys), "surveys") for name in rule.surveys),
-            (rule.queue, queues, "queue"),
-        ):
-            if name not in known:
-                what = "survey" if field == "surveys" else "queue"
-                listed = ", ".join(sorted(known)) or "none"
-                review.find(
-                    f"UNKNOWN_{what.upper()}", f"there is no {what} `{name}` (known: {listed})", "recoveries", i, field
-                )
+        for name in rule.queues:
+            review.findings.find_unknown("queue", name, queues, "recoveries", i, "queues")
+        for name in rule.surveys:
+            review.findings.find_unknown("survey", name, surveys, "recoveries", i, "surveys")
+        review.findings.find_unknown("queue", rule.queue, queues, "recoveries", i, "queue")
         if served and rule.queue in queues and rule.queue not in served and all(a.queues for a in c.agents):
             review.find(
                 "RECOVERY_UNSERVED", f"no agent serves `{rule.queue}`, to which `{rule.name}` sends customers",
@@ -69,10 +56,8 @@ def _recoveries(review: Review) -> None:
             if rule.kind
             else [s.kind for s in surveys.values() if not rule.surveys or s.name in rule.surveys]
         )
-        scales = [_SCALES[kind] for kind in kinds if kind in _SCALES]
-        if rule.kind and rule.kind not in _SCALES:
-            review.find("RECOVERY_KIND", "free text has no score that could be too low", "recoveries", i, "kind")
-        elif scales and all(rule.at_most < scale[0] or rule.at_most >= scale[-1] for scale in scales):
+        scales = [SCALES[scored] for scored in map(kind, kinds) if scored is not None and scored in SCALES]
+        if scales and all(rule.at_most < scale[0] or rule.at_most >= scale[-1] for scale in scales):
             review.find(
                 "RECOVERY_THRESHOLD",
                 f"`{rule.name}`: at_most {rule.at_most} matches {'no' if rule.at_most < scales[0][0] else 'every'} answer",
@@ -86,11 +71,5 @@ def _categories(review: Review) -> None:
     for i, rule in enumerate(c.categories):
         if not rule.name:
             review.find("NAMELESS", "this entry of `categories` has no name", "categories", i)
-        if not any(any(sign.isalnum() for sign in word) for words in rule.words.values() for word in words.any):
-            review.find("CATEGORY_EMPTY", f"`{rule.name}` has no word that could be found", "categories", i, "words")
         for name in rule.webhooks:
-            if name not in webhooks:
-                listed = ", ".join(sorted(webhooks)) or "none"
-                review.find(
-                    "UNKNOWN_WEBHOOK", f"there is no webhook `{name}` (known: {listed})", "categories", i, "webhooks"
-                )
+            review.findings.find_unknown("webhook", name, webhooks, "categories", i, "webhooks")

@@ -18,8 +18,9 @@ from services.feedback.adapters.webhook_responses import notices
 from services.feedback.lanes.relay import relay_factory
 from services.feedback.lanes.survey import survey_factory
 from services.feedback.ports import Recovery
-from services.feedback.translate.counting import counting
+from services.policy.findings import Findings
 from services.policy.model.webhooks import Endpoint
+from services.policy.reading.counting import read_counting
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.flow.feedback.test_survey_lane import a_completed_event, a_response
@@ -42,7 +43,7 @@ def a_tenant(**fields: Any) -> config.TenantConfiguration:
 
 
 def a_lane(metrics: Metrics | None = None, **fields: Any) -> FakeLane:
-    known = TenantSurveys(a_programme(), counting=counting(a_tenant(**fields)))
+    known = TenantSurveys(a_programme(), counting=read_counting(a_tenant(**fields), Findings()))
     return FakeLane(survey_factory(ConfiguredProgrammes({TENANT: known}.get), metrics or Metrics(), KEYS), now_ms=NOW)
 
 
@@ -262,7 +263,7 @@ def test_a_webhook_gets_subscribed_events_and_categories_that_name_it_without_te
     """The notice has ids, scores and categories; the customer's text only if the webhook subscribes to it; a
     repetition has the same id."""
     rules = [config.CategoryRule(name="delivery", words={"fa": config.CategoryWords(any=["پیک"])}, webhooks=["shop"])]
-    how = counting(a_tenant(categories=rules))
+    how = read_counting(a_tenant(categories=rules), Findings())
     (record,) = records_of(answered(a_lane(categories=rules), 1, "پیک نیامد"), "answered")
     hooks = {
         "all": Endpoint("all", "https://a.example", (), frozenset({"feedback.answered"})),

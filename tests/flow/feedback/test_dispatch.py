@@ -9,8 +9,8 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.adapters.handlers import Dispatcher
 from services.feedback.adapters.links import SignedLinks, link_key
-from services.feedback.domain.quiet import Quiet
 from services.feedback.ports import OutgoingInvitation
+from services.policy.model.quiet_hours import Quiet
 from tests.flow.feedback.test_pages import Log
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
 

@@ -22,8 +22,8 @@ from services.feedback.adapters.handlers import ResponseIntake
 from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
 from services.feedback.adapters.page_form import BASE_BYTES
 from services.feedback.adapters.pages import Pages
-from services.feedback.domain.survey import SurveyKind
 from services.feedback.ports import Ticket
+from services.policy.model.surveys import SurveyKind
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
 
 QUESTIONS = {"fa": "چقدر راضی بودید؟ <b>", "en": "How satisfied were you? <b>"}

@@ -10,11 +10,11 @@ from chapar.router.v1 import records_pb2 as router
 from services.chassis.kafka.outbox import Send
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
-from services.feedback.domain.categories import rule
-from services.feedback.domain.counting import Counting
-from services.feedback.domain.survey import Question, Survey, SurveyKind
 from services.feedback.lanes.relay import relay_factory
 from services.feedback.lanes.survey import survey_factory
+from services.policy.model.categories import category_rule
+from services.policy.model.counting import Counting
+from services.policy.model.surveys import Question, Survey, SurveyKind
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
@@ -200,7 +200,7 @@ def test_an_amendment_reports_both_responses_with_categories_and_separate_ids(me
     """The event has the response that counts now and the one that counted before, both under the time of the
     invitation; each revision is a separate event."""
     programme = a_programme(a_survey(more=(Question("why", SurveyKind.TEXT, optional=True),)))
-    counting = Counting(categories=(rule("speed", ["slow"]), rule("queueing", ["queue"])))
+    counting = Counting(categories=(category_rule("speed", ["slow"]), category_rule("queueing", ["queue"])))
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(programme, counting=counting)}.get)
     lane = FakeLane(survey_factory(programmes, metrics, KEYS), now_ms=NOW)
     made = records_of(lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1"))[0].invited

@@ -19,9 +19,9 @@ from services.cli.local.providers import HttpProvider
 from services.feedback.adapters import readers, webhook_responses
 from services.feedback.adapters.command_log import KafkaCommandLog
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
-from services.feedback.domain.survey import Question, SurveyKind
 from services.feedback.lanes.survey import survey_factory
 from services.ingest.adapters.edges.publisher import InboundPublisher
+from services.policy.model.surveys import Question, SurveyKind
 from services.policy.model.webhooks import Endpoint
 from services.router.adapters.command_bus import CommandBus
 from services.webhooks.delivery import webhook_client

@@ -26,8 +26,8 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.keys import tenant_key
 from services.feedback.adapters import analytics_faust
 from services.feedback.domain.scores import Dimension, ScoreCounts, total
-from services.feedback.domain.survey import SurveyKind
 from services.feedback.translate.scores import PROGRESS, parse_score
+from services.policy.model.surveys import SurveyKind
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[3]

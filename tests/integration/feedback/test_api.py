@@ -23,8 +23,8 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.tokens import mint
 from services.feedback.adapters.links import SignedLinks, link_key
-from services.feedback.domain.survey import SurveyKind
 from services.feedback.ports import Ticket
+from services.policy.model.surveys import SurveyKind
 from tests.fakes.privacy import a_keyring
 from tests.integration.feedback.conftest import (
     SCOPES,

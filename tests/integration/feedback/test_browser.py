@@ -21,7 +21,7 @@ from services.feedback.adapters.configuration import ConfiguredProgrammes, Tenan
 from services.feedback.adapters.handlers import ResponseIntake
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.pages import Pages
-from services.feedback.domain.survey import Question, SurveyKind
+from services.policy.model.surveys import Question, SurveyKind
 from tests.flow.feedback.test_pages import Log, a_ticket
 from tests.unit.feedback.builders import NOW, TENANT, a_programme, a_survey
 

@@ -7,7 +7,7 @@ import pytest
 from services.cli.config.files import Document, load
 from services.cli.config.lint import lint
 from services.feedback.adapters.configuration import decode
-from services.feedback.translate.records import Untranslatable
+from services.policy.findings import ConfigurationRefused
 
 SOUND = """\
 tenant: shop
@@ -122,7 +122,7 @@ def test_a_mistake_is_reported_on_its_line_and_the_service_refuses_it(
     assert line in text.splitlines()[found[0].line - 1]
     raw = document.configuration.SerializeToString()
     if refused:
-        with pytest.raises(Untranslatable, match=r"rest|gold by mail"):
+        with pytest.raises(ConfigurationRefused, match=r"rest|gold by mail"):
             decode("shop", raw)
     else:
         decode("shop", raw)

@@ -5,7 +5,7 @@ from typing import Any
 from services.chassis.ids import derive
 from services.feedback.domain.invitation_policy import InvitationPolicy, ProgrammeOf
 from services.feedback.domain.invitations import Consider, Effect, Event, Invite
-from services.feedback.domain.survey import Programme, Subject, Survey, SurveyKind
+from services.policy.model.surveys import Programme, Subject, Survey, SurveyKind
 
 NOW = 1_700_000_000_000
 HOUR = 3_600_000

@@ -7,7 +7,7 @@ import pytest
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.domain.invitations import MOST_REVISIONS, RefusalReason, Response, Source
-from services.feedback.domain.survey import Programme, Question, SurveyKind
+from services.policy.model.surveys import Programme, Question, SurveyKind
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_policy, a_programme, a_survey, considered, events_of
 from tests.unit.feedback.test_invitations import made_by, refusal
 

@@ -9,10 +9,10 @@ import pytest
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.domain.invitations import Effect, SkipReason
-from services.feedback.domain.people import MOST_SENDINGS, Asked
-from services.feedback.domain.quiet import Quiet
-from services.feedback.domain.survey import Programme
+from services.feedback.domain.people import Asked
 from services.feedback.translate import kept
+from services.policy.model.quiet_hours import Quiet
+from services.policy.model.surveys import MOST_SENDINGS, Programme
 from tests.unit.feedback.builders import (
     HOUR,
     NOW,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.feedback.domain.categories import classify, rule, text_key
+from services.feedback.domain.categories import classify
+from services.policy.model.categories import category_rule, text_key
 
 C, R, P, H = "complaint", "request", "praise", "how-to"
 SAMPLE: tuple[tuple[str, set[str]], ...] = (
@@ -96,15 +97,15 @@ def test_spellings_of_one_word_have_one_key(one: str, other: str) -> None:
 
 def test_words_match_at_their_beginning_or_as_whole_words() -> None:
     """«بد» with the full stop is not found in «بدون»; without it, it matches every word that begins with it."""
-    assert classify(["بدون تو"], [rule("x", ["بد."])]) == ()
-    assert classify(["خیلی بد بود"], [rule("x", ["بد."])]) == ("x",)
-    assert classify(["complaints"], [rule("x", ["complain"])]) == ("x",)
-    assert classify(["discomplain"], [rule("x", ["complain"])]) == ()
+    assert classify(["بدون تو"], [category_rule("x", ["بد."])]) == ()
+    assert classify(["خیلی بد بود"], [category_rule("x", ["بد."])]) == ("x",)
+    assert classify(["complaints"], [category_rule("x", ["complain"])]) == ("x",)
+    assert classify(["discomplain"], [category_rule("x", ["complain"])]) == ()
 
 
 def test_a_tenants_rule_does_not_match_if_one_of_its_none_is_found() -> None:
     """And the built-in words are not used then."""
-    rules = [rule("refund", ["refund", "بازگشت وجه"], ["no refund needed"])]
+    rules = [category_rule("refund", ["refund", "بازگشت وجه"], ["no refund needed"])]
     assert classify(["I want a refund"], rules) == ("refund",)
     assert classify(["No refund needed, thanks"], rules) == ()
     assert classify(["بازگشت وجه می‌خواهم"], rules) == ("refund",)
@@ -113,7 +114,7 @@ def test_a_tenants_rule_does_not_match_if_one_of_its_none_is_found() -> None:
 def test_a_rule_without_words_is_refused() -> None:
     """Punctuation marks are not words."""
     with pytest.raises(ValueError, match="must have words"):
-        rule("x", ["!", " "])
+        category_rule("x", ["!", " "])
 
 
 @settings(max_examples=80)

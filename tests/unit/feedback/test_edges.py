@@ -13,11 +13,12 @@ from services.chassis.clock import ManualClock
 from services.feedback.adapters.configuration import ConfiguredProgrammes, decode
 from services.feedback.adapters.handlers import filled
 from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
-from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
-from services.feedback.domain.survey import SurveyKind
+from services.feedback.domain.comments import clean_comment
 from services.feedback.ports import Ticket
 from services.feedback.translate.records import Untranslatable
 from services.feedback.translate.survey import parse_command, read_command
+from services.policy.findings import ConfigurationRefused
+from services.policy.model.surveys import MAX_COMMENT_CHARS, SurveyKind
 from tests.unit.feedback.builders import HOUR, NOW, TENANT
 
 KEY = link_key(b"s" * 40)
@@ -156,7 +157,7 @@ def test_a_configuration_is_read_with_its_defaults() -> None:
 @pytest.mark.parametrize("fields", [{"sampling": 1.5}, {"kind": 0}, {"delay_ms": -1}])
 def test_an_invalid_configuration_is_refused(fields: dict[str, object]) -> None:
     """The reader then keeps the running one."""
-    with pytest.raises(Untranslatable):
+    with pytest.raises(ConfigurationRefused):
         decode(TENANT, a_tenant(**fields).SerializeToString())
 
 
@@ -164,7 +165,7 @@ def test_a_zone_that_does_not_exist_is_refused() -> None:
     """Days could not be calculated."""
     tenant = a_tenant()
     tenant.time_zone = "Asia/Atlantis"
-    with pytest.raises(Untranslatable, match="time_zone"):
+    with pytest.raises(ConfigurationRefused, match="`Asia/Atlantis` is not a time zone"):
         decode(TENANT, tenant.SerializeToString())
 
 

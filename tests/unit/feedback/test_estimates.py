@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.feedback.domain.estimates import mean_score, measures, net_score, response_rate, t95, wilson
-from services.feedback.domain.survey import SCALES, SurveyKind
+from services.policy.model.surveys import SCALES, SurveyKind
 
 
 def test_seven_of_twenty_have_the_wilson_lower_bound_of_the_literature() -> None:

@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.invitation_policy import InvitationPolicy
-from services.feedback.domain.quiet import Quiet
-from services.feedback.domain.survey import Question, SurveyKind
 from services.feedback.translate import kept
+from services.policy.model.quiet_hours import Quiet
+from services.policy.model.surveys import Question, SurveyKind
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_policy, a_programme, a_subject, a_survey
 
 GAP, SHORT_GAP, WINDOW, MOST = 10 * HOUR, 4 * HOUR, 40 * HOUR, 2

@@ -6,7 +6,7 @@ import pytest
 
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.invitations import Effect, RefusalReason, SkipReason
-from services.feedback.domain.survey import SurveyKind
+from services.policy.model.surveys import SurveyKind
 from tests.unit.feedback.builders import (
     HOUR,
     NOW,

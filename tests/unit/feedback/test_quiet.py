@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.feedback.domain.quiet import Quiet, minute_of_day
+from services.policy.model.quiet_hours import Quiet, minute_of_day
 
 MINUTE = 60_000
 # Days on which clocks are changed, by an hour or by half of one, in spring and in autumn; and an ordinary one in

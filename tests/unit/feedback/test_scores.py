@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from services.feedback.domain import scores
 from services.feedback.domain.scores import Dimension, Observation, ScoreCounts, ScoreTable, Tally, groups_of, total
-from services.feedback.domain.survey import SurveyKind
 from services.feedback.domain.windows import DAY_MS, HOUR_MS
 from services.feedback.translate.scores import (
     PROGRESS,
@@ -19,6 +18,7 @@ from services.feedback.translate.scores import (
     score_key,
     score_record,
 )
+from services.policy.model.surveys import SurveyKind
 from tests.unit.feedback.builders import NOW, TENANT
 
 SCORES = st.lists(st.one_of(st.none(), st.integers(1, 5)), max_size=30)

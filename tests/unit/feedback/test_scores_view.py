@@ -13,9 +13,9 @@ from services.chassis.metrics import Metrics
 from services.feedback.adapters.scores_api import changes, scores
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import ResponsesView, Wanted
-from services.feedback.domain.counting import Counting
 from services.feedback.domain.scores import Dimension, ScoreCounts
-from services.feedback.domain.survey import SurveyKind
+from services.policy.model.counting import Counting
+from services.policy.model.surveys import SurveyKind
 from tests.unit.feedback.builders import NOW, TENANT
 
 TEHRAN = Counting(zone=ZoneInfo("Asia/Tehran"), week_begins=5)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.feedback.domain.survey import SCALES, SurveyKind
 from services.feedback.domain.trends import changes, holm, net_difference, student_p, two_proportions, welch
+from services.policy.model.surveys import SCALES, SurveyKind
 
 
 def test_the_difference_of_two_shares_has_newcombes_interval() -> None:

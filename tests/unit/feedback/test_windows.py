@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from services.feedback.domain import windows
 from services.feedback.domain.windows import Window
+from services.policy.findings import Findings
+from services.policy.reading.counting import first_weekday
 
 TEHRAN = ZoneInfo("Asia/Tehran")
 SATURDAY, MONDAY = 5, 0
@@ -43,10 +45,12 @@ def test_a_week_begins_on_the_tenants_first_day(day: str, begins: int, week: str
 
 def test_the_first_day_is_configured_or_follows_the_zone() -> None:
     """Saturday in Iran and Afghanistan, Monday elsewhere; a word that is not a day is refused."""
-    assert windows.first_weekday("", "Asia/Tehran") == windows.first_weekday("sat", "Europe/Berlin") == SATURDAY
-    assert windows.first_weekday("", "Europe/Berlin") == MONDAY
-    with pytest.raises(ValueError, match="not in tuple"):
-        windows.first_weekday("someday", "")
+    findings = Findings()
+    assert first_weekday("", "Asia/Tehran", findings) == first_weekday("sat", "Europe/Berlin", findings) == SATURDAY
+    assert first_weekday("", "Europe/Berlin", findings) == MONDAY
+    assert findings.found == ()
+    first_weekday("someday", "", findings)
+    assert [finding.code for finding in findings.errors] == ["WEEKDAY"]
 
 
 def test_a_day_of_25_hours_has_25() -> None:

@@ -13,11 +13,15 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from services.feedback.domain.quiet import Quiet
+from services.policy.model.quiet_hours import Quiet
 
 DEFAULT_EXPIRES_AFTER_MS: Final = 72 * 3_600_000
 MOST_QUESTIONS: Final = 10
 """Most questions after the first."""
+MOST_SENDINGS: Final = 64
+"""Most invitations of one person that are remembered, and so the largest `most_in_window`."""
+MAX_COMMENT_CHARS: Final = 4000
+"""Longest free text of a response."""
 _SAMPLE_SPACE: Final = 1 << 64
 _NO = frozenset({"", "0", "false", "no"})
 _NEVER_ASKED: Final = ("spam", "auto_submitted")

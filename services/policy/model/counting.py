@@ -1,0 +1,39 @@
+"""A tenant's configuration of counting and recoveries, besides its surveys."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import Final
+
+from services.policy.model.categories import CategoryRule
+from services.policy.model.surveys import SurveyKind
+
+LEAST_RESPONSES: Final = 5
+FIRST_CONTACT_WINDOW_MS: Final = 7 * 24 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryRule:
+    """A tenant's rule. Empty sets match everything; `kind` None is the survey's first question. `requirements` are
+    opaque here."""
+
+    name: str
+    at_most: int
+    queue: str
+    surveys: frozenset[str] = frozenset()
+    queues: frozenset[str] = frozenset()
+    kind: SurveyKind | None = None
+    priority: int = 0
+    requirements: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """`week_begins`: 0 for Monday to 6 for Sunday. `routes`: webhooks that are notified of responses in a category."""
+
+    zone: tzinfo = UTC
+    week_begins: int = 0
+    least_responses: int = LEAST_RESPONSES
+    first_contact_window_ms: int = FIRST_CONTACT_WINDOW_MS
+    recoveries: tuple[RecoveryRule, ...] = ()
+    categories: tuple[CategoryRule, ...] = ()
+    routes: dict[str, frozenset[str]] = field(default_factory=dict)
