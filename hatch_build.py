@@ -1,4 +1,5 @@
-"""Compiles the routing engine's domain to C by mypyc, for the wheel and beside the sources. Why, and why only that: docs/decisions/0033.
+"""Compiles the routing engine's domain, and the types of policy that it uses, to C by mypyc, for the wheel and beside the sources.
+Why, and why only that: docs/decisions/0033.
 
     HATCH_BUILD_HOOK_ENABLE_CUSTOM=true uv build --wheel    the wheel, compiled; without the variable it is pure
     python hatch_build.py                                   build/compiled, for tests and benches: `make compiled`
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent
 DOMAIN = Path("services/router/domain")
+TYPES = tuple(
+    Path("services/policy/model") / name for name in ("eligibility.py", "interning.py", "routing.py", "validity.py")
+)
+"""The types of policy that the domain reads at each decision: left as Python, each access from compiled code would be a slow one."""
 COMPILED = Path("build/compiled")
 GROUP = "chapar_router_domain"
 """Names the shared object that holds the code of all modules, at the top level; each module's own is a few lines that point to it."""
@@ -83,7 +88,7 @@ def _compile(target: Path) -> None:
 
 
 def _sources() -> list[Path]:
-    return sorted(path.relative_to(ROOT) for path in (ROOT / DOMAIN).rglob("*.py"))
+    return sorted([*TYPES, *(path.relative_to(ROOT) for path in (ROOT / DOMAIN).rglob("*.py"))])
 
 
 def build_beside(target: Path = ROOT / COMPILED) -> Path:
@@ -99,8 +104,8 @@ def build_beside(target: Path = ROOT / COMPILED) -> Path:
         for source in _sources():
             shutil.copy(ROOT / source, target / source)
         mark.write_text(wanted)
-    # A package has one place, so what else the domain's parents hold must be there too: links, which cannot be old.
-    for package in DOMAIN.parents[:-1]:
+    # A package has one place, so what else the parents of compiled modules hold must be there too: links, which cannot be old.
+    for package in {parent for source in _sources() for parent in source.parents[:-1]}:
         for path in (ROOT / package).iterdir():
             link = target / package / path.name
             if path.name != "__pycache__" and not link.exists():

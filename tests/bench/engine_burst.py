@@ -17,20 +17,20 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from services.router.domain import commands as cmd
-from services.router.domain import effects as fx
-from services.router.domain.engine import Engine
-from services.router.domain.model import (
+from services.policy.model.eligibility import meets_all, score
+from services.policy.model.routing import (
     AgentProfile,
     CapacityProfile,
     Choice,
-    InteractionAttributes,
     Operator,
     PoolConfig,
     QueueConfig,
     Selector,
 )
-from services.router.domain.pool.eligibility import meets_all, score
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.engine import Engine
+from services.router.domain.model import InteractionAttributes
 from tests.bench.engine_pool import START, gateway_of
 
 Scores = npt.NDArray[np.float64]

@@ -4,8 +4,9 @@ proficiencies, renewed leases."""
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from services.policy.model.routing import AgentProfile
 from services.router.domain import commands as cmd
-from services.router.domain.model import AgentProfile, AgentState
+from services.router.domain.model import AgentState
 from tests.bench.engine_agenda import Agenda, Habits
 from tests.bench.engine_pool import FEW_CREDITS, gateway_of
 

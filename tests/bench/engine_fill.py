@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+from services.policy.model.routing import AgentProfile
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.changelog.snapshot import collect
 from services.router.domain.engine import Engine
-from services.router.domain.model import AgentProfile, InteractionAttributes
+from services.router.domain.model import InteractionAttributes
 from tests.bench.engine_pool import FEW_CREDITS, START, Plan, capacity_of, facts_of, gateway_of, room
 
 SIGN_INS_MS: Final = 14_000

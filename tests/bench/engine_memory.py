@@ -21,10 +21,10 @@ from typing import Any, Final
 
 from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as pb
+from services.policy.model.routing import AgentProfile
 from services.router.domain import commands as cmd
 from services.router.domain.changelog.snapshot import collect
 from services.router.domain.engine import Engine
-from services.router.domain.model import AgentProfile
 from services.router.translate.commands import decode, to_command
 from services.router.translate.effects import from_facts
 from tests.bench.engine_pool import START, Plan, Size, facts_of

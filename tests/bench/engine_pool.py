@@ -13,19 +13,19 @@ from itertools import accumulate
 from random import Random
 from typing import Final
 
-from services.router.domain.commands import ReplyTo
-from services.router.domain.model import (
+from services.policy.model.eligibility import meets_all
+from services.policy.model.routing import (
     AgentProfile,
     CapacityProfile,
     ChannelCapacity,
     Choice,
-    InteractionAttributes,
     Operator,
     PoolConfig,
     QueueConfig,
     Selector,
 )
-from services.router.domain.pool.eligibility import meets_all
+from services.router.domain.commands import ReplyTo
+from services.router.domain.model import InteractionAttributes
 
 START: Final = 1_700_000_000_000
 VOICE, CHAT, TELEGRAM, EMAIL = "voice", "chat", "telegram", "email"

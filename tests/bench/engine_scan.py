@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from typing import Final
 
+from services.policy.model.eligibility import meets_all, score
+from services.policy.model.routing import Choice, PoolConfig
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import AgentState, Choice, InteractionAttributes, PoolConfig
-from services.router.domain.pool.eligibility import meets_all, score
+from services.router.domain.model import AgentState, InteractionAttributes
 from tests.bench.engine_pool import room
 from tests.bench.engine_scan_commands import carry_out
 from tests.bench.engine_scan_state import (

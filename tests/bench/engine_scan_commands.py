@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from services.policy.model.eligibility import carried_over
 from services.router.domain import commands as cmd
 from services.router.domain.model import AgentState
-from services.router.domain.pool.eligibility import carried_over
 from tests.bench.engine_scan_state import WRAP_UP, Job
 
 if TYPE_CHECKING:

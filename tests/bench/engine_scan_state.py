@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from services.router.domain.model import AgentProfile, AgentState, InteractionAttributes
+from services.policy.model.routing import AgentProfile
+from services.router.domain.model import AgentState, InteractionAttributes
 from tests.bench.engine_pool import capacity_of
 
 WAITING, OFFERED, HELD, WRAP_UP = range(4)

@@ -46,13 +46,12 @@ _MODULES: Final = {
         " chassis.privacy.settings chassis.secrets chassis.settings chassis.tokens.minting chassis.tokens.refusals"
         " chassis.tokens.roles chassis.tokens.settings chassis.topics feedback.adapters.analytics_faust"
         " ingest.adapters.edges.required_secrets ingest.adapters.history.database router.adapters.outcomes router.adapters.partitions"
-        " router.translate.numbers"
     ),
     _CONFIGURED: (
         "feedback.adapters.configuration feedback.adapters.dates feedback.adapters.page_texts"
         " ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
-        " ingest.domain.policy ingest.domain.rules router.translate.configuration sla.adapters.periods"
-        " policy.findings policy.lint policy.model.quiet_hours policy.model.surveys policy.reading"
+        " ingest.domain.policy ingest.domain.rules sla.adapters.periods"
+        " policy.findings policy.lint policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
     ),
     _ID: (
         "ingest.domain.flights"

@@ -18,7 +18,7 @@ from services.cli.config.files import parse_duration_ms
 from services.cli.connection import channel_to, execute
 from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, moment, table
-from services.policy.lint.requirements import parse_requirement
+from services.policy.reading.requirement_text import parse_requirement
 
 app = typer.Typer(no_args_is_help=True, help="Interactions and conversations.")
 

@@ -12,10 +12,9 @@ from google.protobuf.message import Message
 from chapar.config.v1 import config_pb2
 from services.policy.findings import Path
 from services.policy.lint.review import Review
+from services.policy.reading.routing import LONGEST_WINDOW_MS, MOST_OFFERS
 
 _DAY_MS: Final = 86_400_000
-LONGEST_WINDOW_MS: Final = 60_000
-"""The longest `match_window` that the router accepts."""
 _ROUTED: Final = frozenset({"pools", "queues", "agents", "capacity_profiles", "rules"})
 """The parts that the router reads: it accepts durations up to 366 days. Elsewhere the limit is ten years."""
 
@@ -23,7 +22,7 @@ _RANGES: Final[dict[tuple[str, str], tuple[float, float]]] = {
     ("Selector", "weight"): (0, inf),
     ("Queue", "ageing_per_minute"): (0, 1_000_000),
     ("Queue", "service_level_goal"): (0, 1),
-    ("Queue", "max_offers"): (0, 10),
+    ("Queue", "max_offers"): (0, MOST_OFFERS),
     ("Queue", "keep_free"): (0, 1_000_000),
     ("OverflowRule", "threshold"): (0, 1_000_000),
     ("CapacityProfile", "default_weight"): (0, inf),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from services.chassis.expressions import ExpressionRefused, Together, TooCostly, UnknownVariable
+from services.policy.findings import Findings
 from services.policy.lint.calendars import calendars
 from services.policy.lint.capacity import capacity, numbers
 from services.policy.lint.counting import counting
@@ -24,6 +25,8 @@ from services.policy.lint.secrets import find_reference
 from services.policy.lint.sla import policies
 from services.policy.lint.surveys import surveys
 from services.policy.lint.webhooks import webhooks
+from services.policy.model.validity import is_valid
+from services.policy.reading.routing import DEFAULT_POOL, read_pool
 
 CHANNELS = frozenset({"webchat", "telegram", "bale", "whatsapp", "webhook", "email", "sms", "voice", "grpc"})
 RULE_VARIABLES = frozenset({"channel", "account", "language", "text", "text_length", "person", "labels", "public"})
@@ -190,6 +193,20 @@ def _templates(review: Review) -> None:
                 review.find("UNKNOWN_PLACEHOLDER", message, "templates", i, "texts", language)
 
 
+def _routing(review: Review) -> None:
+    """Ask the reader of the router: what the checks before this one did not find would be refused there."""
+    c = review.configuration
+    for pool in {pool.name: None for pool in c.pools}:
+        findings = Findings()
+        made = read_pool(c, pool or DEFAULT_POOL, findings)
+        known = {finding.path[:2] for finding in review.findings.errors}
+        for finding in findings.errors:
+            if finding.path not in known:
+                review.find(finding.code, finding.message, *finding.path)
+        if not review.findings.errors and not is_valid(made):
+            review.find("ROUTING", f"the engine can't decide for pool `{pool}`: a number is out of range", "pools")
+
+
 _CHECKS: tuple[Callable[[Review], None], ...] = (
     _tenant,
     _unique_names,
@@ -213,4 +230,5 @@ _CHECKS: tuple[Callable[[Review], None], ...] = (
     webhooks,
     where_to,
     counting,
+    _routing,
 )

@@ -8,8 +8,9 @@ from typing import Final
 from chapar.config.v1 import config_pb2
 from services.chassis.durations import duration
 from services.policy.findings import Path
-from services.policy.lint.requirements import able, ages, demands, describe, meets, pool_of, skills_of, team_of
+from services.policy.lint.requirements import able, ages, demands, pool_of, skills_of, team_of
 from services.policy.lint.review import Review
+from services.policy.model.eligibility import describe, meets
 
 _SERVICE_LEVEL_MS: Final = 20_000
 _LAST: Final = 2**62
@@ -78,7 +79,7 @@ def staff(review: Review) -> None:
     for demand in demands(c):
         if demand.queue.name in hopeless:
             continue  # reported once, for the queue itself
-        times = ages(demand.requirements, demand.queue.rings)
+        times = ages(demand)
         first = next((age for age in times if able(c, demand, age)), None)
         if first is None:
             if demand.path == ("queues", demand.path[1]):

@@ -13,16 +13,14 @@ from services.policy.lint.requirements import (
     describe,
     is_group,
     is_lowerable,
-    meets,
     members,
+    met_by_all,
     selectors,
-    skills_of,
     team_of,
 )
 from services.policy.lint.review import Review
+from services.policy.reading.selectors import DEEPEST
 
-DEEPEST = 3
-"""The most levels of nested groups that the router accepts."""
 _RAISABLE = (types_pb2.SELECTOR_OPERATOR_LESS, types_pb2.SELECTOR_OPERATOR_AT_MOST)
 
 
@@ -49,7 +47,7 @@ def relaxation(review: Review) -> None:
         if queue is None or not (selector.expires_after_ms or selector.steps):
             continue
         team = team_of(c, queue)
-        if team and all(meets(selector, skills_of(agent)) for agent in team):
+        if team and met_by_all(selector, team):
             message = f"every agent who serves `{queue.name}` meets {describe(selector)} anyway: remove its times, or ask for more"
             _never(review, message, *path)
     for i, queue in enumerate(c.queues):

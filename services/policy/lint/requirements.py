@@ -1,43 +1,26 @@
-"""Which agents could take which interactions by the configuration: requirements against skills, with relaxation over time.
+"""The interactions that a configuration creates, the agents who could take them, and every requirement with its place.
 
-The rules are those of the router (docs/routing-policies.md, "Which agents are eligible"). The command line does not import a service, so
-the rules are implemented again here; a test compares them with the router's own for any requirement and any agent.
+Whether an agent meets a requirement is decided by `services.policy.model.eligibility`, as in the engine.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 from services.policy.findings import Path
+from services.policy.model import eligibility
+from services.policy.model.eligibility import Skills
+from services.policy.model.routing import Ring, Selector
+from services.policy.reading.routing import DEFAULT_POOL, to_ring
+from services.policy.reading.selectors import to_selectors
 
-DEFAULT_POOL: Final = "default"
 TEAM: Final = "team"
 """The attribute of the label that names an agent's team."""
-
-Skills = Mapping[str, float]
-
-
-_SYMBOLS: Final = {
-    types_pb2.SELECTOR_OPERATOR_EQUAL: "=",
-    types_pb2.SELECTOR_OPERATOR_NOT_EQUAL: "!=",
-    types_pb2.SELECTOR_OPERATOR_LESS: "<",
-    types_pb2.SELECTOR_OPERATOR_AT_MOST: "<=",
-    types_pb2.SELECTOR_OPERATOR_GREATER: ">",
-}
-_SPOKEN: Final = re.compile(
-    r"(?:has (?P<has>\S+)|(?P<name>[^\s<>=!]+)\s*(?:(?P<sign>>=|<=|!=|=|<|>)\s*(?P<right>[^\s<>=!].*)|in\s*\((?P<among>.+)\)))"
-)
-LOWERABLE: Final = (
-    types_pb2.SELECTOR_OPERATOR_UNSPECIFIED,
-    types_pb2.SELECTOR_OPERATOR_AT_LEAST,
-    types_pb2.SELECTOR_OPERATOR_GREATER,
-)
-"""Comparisons that become easier when the number decreases."""
+_LOWERABLE: Final = frozenset(map(int, eligibility.LOWERABLE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +28,8 @@ class Demand:
     """Interactions that the configuration creates: their queue, their requirements, and the part of the file that defines them."""
 
     queue: config_pb2.Queue
-    requirements: tuple[types_pb2.Selector, ...]
+    rings: tuple[Ring, ...]
+    requirements: tuple[Selector, ...]
     what: str
     path: Path
 
@@ -57,125 +41,31 @@ def is_group(selector: types_pb2.Selector) -> bool:
 
 def is_lowerable(selector: types_pb2.Selector) -> bool:
     """Return whether a smaller number makes the requirement easier."""
-    return not is_group(selector) and not selector.text and selector.operator in LOWERABLE
+    return not is_group(selector) and not selector.text and selector.operator in _LOWERABLE
+
+
+def typed(selector: types_pb2.Selector) -> Selector | None:
+    """Return a requirement as the engine sees it; None if it cannot be used, which is reported elsewhere."""
+    try:
+        (found,) = to_selectors([selector])
+    except ValueError:
+        return None
+    return found
 
 
 def describe(selector: types_pb2.Selector) -> str:
     """Format a requirement for people: `persian >= 5`."""
-    if selector.any_of:
-        return f"({' or '.join(map(describe, selector.any_of))})"
-    if selector.all_of:
-        return f"({' and '.join(map(describe, selector.all_of))})"
-    if selector.operator == types_pb2.SELECTOR_OPERATOR_HAS:
-        return f"has {selector.attribute}"
-    if selector.operator == types_pb2.SELECTOR_OPERATOR_IN:
-        return f"{selector.attribute} in ({', '.join(selector.texts)})"
-    return f"{selector.attribute} {_SYMBOLS.get(selector.operator, '>=')} {selector.text or f'{selector.number:g}'}"
+    found = typed(selector)
+    return eligibility.describe(found) if found is not None else "this requirement"
 
 
-def parse_requirement(text: str) -> types_pb2.Selector:
-    """Parse a requirement such as `persian >= 5`, `city = qom`, `city in (qom, tehran)` or `has vip`. Raises ValueError for other text."""
-    found = _SPOKEN.fullmatch(text.strip())
-    if found is None:
-        raise ValueError(
-            f"{text!r} is not a requirement such as 'persian >= 5', 'city = qom', 'city in (qom, ray)' or 'has vip'"
-        )
-    if found["has"]:
-        return types_pb2.Selector(attribute=found["has"], operator=types_pb2.SELECTOR_OPERATOR_HAS)
-    made = types_pb2.Selector(attribute=found["name"])
-    if found["among"]:
-        made.operator = types_pb2.SELECTOR_OPERATOR_IN
-        made.texts.extend(part.strip() for part in found["among"].split(","))
-        return made
-    signs = {sign: operator for operator, sign in _SYMBOLS.items()} | {">=": types_pb2.SELECTOR_OPERATOR_AT_LEAST}
-    made.operator = signs[found["sign"]]
-    try:
-        made.number = float(found["right"])
-    except ValueError:
-        made.text = found["right"]
-    return made
+def met_by_all(selector: types_pb2.Selector, team: Iterable[config_pb2.AgentProfile]) -> bool:
+    """Return whether every agent meets a requirement as it is written, before its times."""
+    found = typed(selector)
+    return found is not None and all(eligibility.meets(found, skills_of(agent)) for agent in team)
 
 
-@dataclass(frozen=True, slots=True)
-class Ease:
-    """The relaxation by the open rings: attributes that are dropped, and numbers that are enough."""
-
-    dropped: frozenset[str] = frozenset()
-    lowered: Mapping[str, float] = field(default_factory=dict)
-
-
-_AS_WRITTEN: Final = Ease()
-
-
-def eased(rings: Iterable[config_pb2.Ring], age_ms: int) -> Ease:
-    """Combine the rings that are open `age_ms` after an interaction entered the queue."""
-    dropped: set[str] = set()
-    lowered: dict[str, float] = {}
-    for ring in rings:
-        if ring.after_ms <= age_ms:
-            dropped.update(ring.drop)
-            for name, number in ring.lower.items():
-                lowered[name] = min(number, lowered.get(name, number))
-    return Ease(frozenset(dropped), lowered)
-
-
-def meets(selector: types_pb2.Selector, skills: Skills, ease: Ease = _AS_WRITTEN, number: float | None = None) -> bool:
-    """Return whether skills satisfy one selector; `number` replaces the selector's own. A skill that the agent lacks satisfies only `!=`. Every
-    agent satisfies a dropped attribute, also inside a group."""
-    if selector.any_of:
-        return any(meets(member, skills, ease) for member in selector.any_of)
-    if selector.all_of:
-        return all(meets(member, skills, ease) for member in selector.all_of)
-    operator, attribute = selector.operator, selector.attribute
-    if attribute in ease.dropped:
-        return True
-    if operator == types_pb2.SELECTOR_OPERATOR_HAS:
-        return attribute in skills or any(name.startswith(f"{attribute}=") for name in skills)
-    if operator == types_pb2.SELECTOR_OPERATOR_IN:
-        return any(f"{attribute}={text}" in skills for text in selector.texts)
-    differs = operator == types_pb2.SELECTOR_OPERATOR_NOT_EQUAL
-    if selector.text:
-        return (f"{attribute}={selector.text}" in skills) != differs
-    value = skills.get(attribute)
-    if value is None:
-        return differs
-    wanted = selector.number if number is None else number
-    if operator == types_pb2.SELECTOR_OPERATOR_EQUAL:
-        return value == wanted
-    if differs:
-        return value != wanted
-    if operator == types_pb2.SELECTOR_OPERATOR_LESS:
-        return value < wanted
-    if operator == types_pb2.SELECTOR_OPERATOR_AT_MOST:
-        return value <= wanted
-    wanted = min(wanted, ease.lowered.get(attribute, wanted))
-    return value > wanted if operator == types_pb2.SELECTOR_OPERATOR_GREATER else value >= wanted
-
-
-def meets_all(
-    selectors: Iterable[types_pb2.Selector], rings: Iterable[config_pb2.Ring], age_ms: int, skills: Skills
-) -> bool:
-    """Return whether skills satisfy all selectors, relaxed as they are `age_ms` after an interaction entered a queue with these rings."""
-    ease = eased(rings, age_ms)
-    for selector in selectors:
-        if selector.expires_after_ms and age_ms >= selector.expires_after_ms:
-            continue
-        number = next((s.number for s in reversed(selector.steps) if s.after_ms <= age_ms), selector.number)
-        if not meets(selector, skills, ease, number):
-            return False
-    return True
-
-
-def ages(selectors: Iterable[types_pb2.Selector], rings: Iterable[config_pb2.Ring]) -> list[int]:
-    """Return 0 and the ages at which a requirement relaxes, milliseconds, in order."""
-    times = {0, *(ring.after_ms for ring in rings)}
-    for selector in selectors:
-        times.update(step.after_ms for step in selector.steps)
-        times.add(selector.expires_after_ms)
-    return sorted(times)
-
-
-def skills_of(agent: config_pb2.AgentProfile) -> dict[str, float]:
+def skills_of(agent: config_pb2.AgentProfile) -> Skills:
     """Return an agent's skills and labels, including the team."""
     skills = dict(agent.skills)
     if agent.team:
@@ -202,29 +92,49 @@ def team_of(
 
 def able(c: config_pb2.TenantConfiguration, demand: Demand, age_ms: int) -> list[str]:
     """Return the ids of the agents who are eligible `age_ms` after the interaction entered its queue."""
-    rings = demand.queue.rings
+    now = eligibility.requirements_at(demand.requirements, demand.rings, age_ms)
     return [
-        agent.agent_id
-        for agent in team_of(c, demand.queue, age_ms)
-        if meets_all(demand.requirements, rings, age_ms, skills_of(agent))
+        agent.agent_id for agent in team_of(c, demand.queue, age_ms) if eligibility.meets_all(now, skills_of(agent))
     ]
 
 
+def ages(demand: Demand) -> list[int]:
+    """Return 0 and the ages at which a requirement relaxes, milliseconds, in order."""
+    return [0, *eligibility.change_times(demand.requirements, demand.rings)]
+
+
 def demands(c: config_pb2.TenantConfiguration) -> Iterator[Demand]:
-    """Yield each queue by itself, each rule with its queue, and each overflow rule with the queue that it leads to."""
+    """Yield each queue by itself, each rule with its queue, and each overflow rule with the queue that it leads to.
+
+    Those with a requirement or a ring that cannot be used are left out: that is reported elsewhere.
+    """
+    for queue, requirements, what, path in _asked(c):
+        try:
+            rings = tuple(to_ring(ring, what) for ring in queue.rings)
+            yield Demand(queue, rings, to_selectors(requirements), what, path)
+        except ValueError:
+            continue
+
+
+def _asked(
+    c: config_pb2.TenantConfiguration,
+) -> Iterator[tuple[config_pb2.Queue, tuple[types_pb2.Selector, ...], str, Path]]:
     queues = {queue.name: queue for queue in c.queues}
     for i, queue in enumerate(c.queues):
-        yield Demand(queue, tuple(queue.requirements), f"queue `{queue.name}`", ("queues", i))
+        yield queue, tuple(queue.requirements), f"queue `{queue.name}`", ("queues", i)
     for i, rule in enumerate(c.rules):
         if (led_to := queues.get(rule.queue)) is not None and rule.requirements:
-            wanted = (*led_to.requirements, *rule.requirements)
-            yield Demand(led_to, wanted, f"rule `{rule.name}`", ("rules", i))
+            yield led_to, (*led_to.requirements, *rule.requirements), f"rule `{rule.name}`", ("rules", i)
     for i, queue in enumerate(c.queues):
         for j, overflow in enumerate(queue.overflow):
             if (led_to := queues.get(overflow.queue or queue.name)) is not None and overflow.requirements:
                 wanted = (*led_to.requirements, *overflow.requirements)
-                what = f"overflow `{overflow.name}` of queue `{queue.name}`"
-                yield Demand(led_to, wanted, what, ("queues", i, "overflow", j))
+                yield (
+                    led_to,
+                    wanted,
+                    f"overflow `{overflow.name}` of queue `{queue.name}`",
+                    ("queues", i, "overflow", j),
+                )
 
 
 def selectors(c: config_pb2.TenantConfiguration) -> Iterator[tuple[types_pb2.Selector, config_pb2.Queue | None, Path]]:

@@ -9,13 +9,13 @@ from chapar.router.v1 import router_pb2 as api
 from chapar.router.v1 import router_pb2_grpc
 from services.chassis.current_call import current_tenant
 from services.chassis.errors import invalid
+from services.policy.reading.routing import DEFAULT_POOL
 from services.router.adapters.mutations import Mutations
 from services.router.adapters.outcomes import refusal
 from services.router.adapters.paging import after_agent, agent_of, size_of
 from services.router.domain.engine import Engine
 from services.router.domain.queries import views
 from services.router.lanes.shards import Shards
-from services.router.translate.configuration import DEFAULT_POOL
 from services.router.translate.views import from_agent
 
 R = TypeVar("R")

@@ -1,7 +1,7 @@
 """Names of pools in requests."""
 
 from services.chassis.errors import invalid
-from services.router.translate.configuration import DEFAULT_POOL
+from services.policy.reading.routing import DEFAULT_POOL
 
 
 def pool_named(name: str, field: str) -> str:

@@ -15,6 +15,7 @@ from chapar.router.v1 import router_pb2_grpc
 from services.chassis.clock import Clock
 from services.chassis.current_call import current_tenant
 from services.chassis.errors import invalid
+from services.policy.reading.routing import DEFAULT_POOL
 from services.router.adapters.boards import Boards
 from services.router.adapters.mutations import Mutations
 from services.router.adapters.outcomes import refusal
@@ -23,7 +24,6 @@ from services.router.domain.engine import Engine
 from services.router.domain.queries import views
 from services.router.domain.queries.explain import explain
 from services.router.lanes.shards import Shards
-from services.router.translate.configuration import DEFAULT_POOL
 from services.router.translate.views import from_estimate, from_explanation, from_queue, from_waiting
 
 _LEAST_INTERVAL_MS: Final = 200

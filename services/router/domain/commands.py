@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from services.router.domain.model import AgentProfile, AgentState, InteractionAttributes, PoolConfig, Selector
+from services.policy.model.routing import AgentProfile, PoolConfig, Selector
+from services.router.domain.model import AgentState, InteractionAttributes
 
 
 @dataclass(frozen=True, slots=True)

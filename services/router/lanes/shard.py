@@ -11,13 +11,13 @@ from chapar.router.v1 import records_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Record
 from services.chassis.keys import tenant_key
+from services.policy.reading.routing import DEFAULT_POOL
 from services.router.domain import effects as fx
 from services.router.domain.changelog.snapshot import Restorer, changes
 from services.router.domain.engine import Engine
 from services.router.lanes.shard_metrics import ShardMetrics, Tally
 from services.router.translate import codec
 from services.router.translate.commands import decode, to_command
-from services.router.translate.configuration import DEFAULT_POOL
 from services.router.translate.effects import FILL, FactsCache, from_agent_state, from_desk, from_result
 
 EVENTS: Final = "routing.events.v1"

@@ -17,10 +17,10 @@ from google.protobuf.message import DecodeError, Message
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.records import EPOCH_HEADER, Record
+from services.policy.reading.routing import DEFAULT_POOL
 from services.router.domain.engine import Engine
 from services.router.lanes.shard import EVENTS, FEED
 from services.router.replay.log import LogPartition, ShardLog
-from services.router.translate.configuration import DEFAULT_POOL
 
 _FOREVER_MS: Final = 1 << 60
 _TYPES: Final[Mapping[str, type[Message]]] = {EVENTS: pb.RoutingEvent, FEED: pb.FeedRecord}

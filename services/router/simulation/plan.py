@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from services.router.domain.model import (
+from services.policy.model.routing import (
     AgentProfile,
     CapacityProfile,
     Choice,
-    InteractionAttributes,
     Operator,
     PoolConfig,
     QueueConfig,
     Selector,
 )
+from services.router.domain.model import InteractionAttributes
 from services.router.simulation import scenario as sc
 from services.router.simulation.distributions import LONGEST_MS
 from services.router.simulation.reading import Problem, ScenarioError

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from chapar.config.v1 import config_pb2
-from services.router.domain.model import PoolConfig
-from services.router.translate.configuration import to_pool
+from services.policy.model.routing import PoolConfig
+from services.policy.reading.routing import to_pool
 
 
 @dataclass(frozen=True, slots=True)

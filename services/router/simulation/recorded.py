@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from services.router.domain.model import Operator, Selector
+from services.policy.model.routing import Operator, Selector
 from services.router.simulation import scenario as sc
 from services.router.simulation.distributions import Vector, milliseconds
 from services.router.simulation.reading import Problem, ScenarioError

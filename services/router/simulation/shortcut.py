@@ -13,16 +13,16 @@ from __future__ import annotations
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
-from services.router.domain.model import (
+from services.policy.model.routing import (
     GRACE_MS,
     LEASE_MS,
     AgentProfile,
     CapacityProfile,
     Choice,
-    InteractionAttributes,
     PoolConfig,
     QueueConfig,
 )
+from services.router.domain.model import InteractionAttributes
 from services.router.simulation.customers import Customers
 from services.router.simulation.log import ABANDONED, ANSWERED, BLOCKED, UNSERVED, Log
 from services.router.simulation.plan import FOREVER, Plan

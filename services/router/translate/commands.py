@@ -11,12 +11,12 @@ from google.protobuf.message import DecodeError
 
 from chapar.common.v1 import types_pb2
 from chapar.router.v1 import records_pb2 as pb
+from services.policy.model import interning
+from services.policy.reading.numbers import duration, instant
+from services.policy.reading.routing import DEFAULT_POOL, to_pool, to_profile
+from services.policy.reading.selectors import to_selectors
 from services.router.domain import commands as cmd
 from services.router.domain.model import AgentState, InteractionAttributes
-from services.router.domain.pool import interning
-from services.router.translate.configuration import DEFAULT_POOL, to_pool, to_profile
-from services.router.translate.numbers import duration, instant
-from services.router.translate.selectors import to_selectors
 
 _MAX_ID: Final = 200
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, Final, assert_never
 
 from chapar.router.v1 import records_pb2 as pb
+from services.policy.reading.selectors import from_selector
 from services.router.domain import effects as fx
 from services.router.domain.model import InteractionAttributes
-from services.router.translate.selectors import from_selector
 
 _KEPT = 20_000
 

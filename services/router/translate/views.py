@@ -3,7 +3,7 @@
 from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
-from services.router.domain.model import AgentProfile
+from services.policy.model.routing import AgentProfile
 from services.router.domain.queries.explain import Explanation
 from services.router.domain.queries.views import AgentNow, EstimateNow, QueueNow, WaitingNow
 from services.router.translate.effects import FactsCache, from_facts, from_snapshot

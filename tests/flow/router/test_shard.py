@@ -7,10 +7,10 @@ from chapar.router.v1 import records_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.kafka.contract import LaneContext
 from services.chassis.metrics import Metrics
+from services.policy.reading.numbers import LATEST_MS, LONGEST_MS
 from services.router.adapters.outcomes import refusal
 from services.router.lanes.shard import EVENTS, FEED, JOURNAL, ShardProcessor
 from services.router.lanes.shard_metrics import ShardMetrics
-from services.router.translate.numbers import LATEST_MS, LONGEST_MS
 from tests.fakes.lane import FakeLane
 
 REPLY_TO = pb.ReplyTo(gateway_id="g", feed_partition=3)

@@ -7,9 +7,10 @@ from itertools import product
 
 import pytest
 
+from services.policy.model.routing import CapacityProfile, Choice
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import CapacityProfile, Choice, OfferEnd
+from services.router.domain.model import OfferEnd
 from services.router.domain.pool.capacity import Capacity
 from tests.bench.engine_life import Where
 from tests.bench.engine_pool import PROFILES, Plan, Size, room

@@ -1,7 +1,8 @@
 """Rules that must hold after every step, checked in a slow and obvious way, without the engine's indexes."""
 
+from services.policy.model.routing import CapacityProfile
 from services.router.domain.assignment.ineligibility import ineligibility
-from services.router.domain.model import AgentState, CapacityProfile, Stage
+from services.router.domain.model import AgentState, Stage
 from services.router.domain.pool.occupancy import rests
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction

@@ -8,17 +8,9 @@ from fractions import Fraction
 from math import floor
 from typing import Any
 
+from services.policy.model.routing import CapacityProfile, Choice, Order, OverflowRule, PoolConfig, QueueConfig, Trigger
 from services.router.domain import commands as cmd
-from services.router.domain.model import (
-    AgentState,
-    CapacityProfile,
-    Choice,
-    Order,
-    OverflowRule,
-    PoolConfig,
-    QueueConfig,
-    Trigger,
-)
+from services.router.domain.model import AgentState
 from tests.unit.router import oracle_agents as agents
 from tests.unit.router import oracle_commands
 from tests.unit.router import oracle_matching as matching

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from services.router.domain.model import Choice, Operator, Selector
+from services.policy.model.routing import Choice, Operator, Selector
 from tests.unit.router import oracle_rules as rules
 from tests.unit.router.oracle_state import Job, Person
 

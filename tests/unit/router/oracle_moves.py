@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from services.router.domain.model import AgentState, OverflowRule, QueueConfig, Selector, Trigger
+from services.policy.model.routing import OverflowRule, QueueConfig, Selector, Trigger
+from services.router.domain.model import AgentState
 from tests.unit.router import oracle_rules as rules
 from tests.unit.router.oracle_state import Job, OpenOffer, Person, Phase
 

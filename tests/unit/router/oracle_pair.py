@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
+from services.policy.model.routing import PoolConfig
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.engine import Engine
-from services.router.domain.model import PoolConfig, Stage
+from services.router.domain.model import Stage
 from tests.unit.router.oracle import Decided, Oracle
 from tests.unit.router.oracle_state import Phase
 from tests.unit.router.world import START

@@ -8,16 +8,16 @@ from dataclasses import replace
 from fractions import Fraction
 from math import exp
 
-from services.router.domain.model import (
+from services.policy.model.routing import (
     AgentProfile,
     CapacityProfile,
     ChannelCapacity,
-    InteractionAttributes,
     Operator,
     QueueConfig,
     Ring,
     Selector,
 )
+from services.router.domain.model import InteractionAttributes
 
 FLOORS = (Operator.UNSPECIFIED, Operator.AT_LEAST, Operator.GREATER)
 CEILINGS = (Operator.LESS, Operator.AT_MOST)

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from math import exp
 
-from services.router.domain.model import AgentProfile, AgentState, InteractionAttributes
+from services.policy.model.routing import AgentProfile
+from services.router.domain.model import AgentState, InteractionAttributes
 
 
 class Phase(Enum):

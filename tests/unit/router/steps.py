@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from services.policy.model.routing import Selector
 from services.router.domain import commands as cmd
-from services.router.domain.model import AgentState, InteractionAttributes, Selector
+from services.router.domain.model import AgentState, InteractionAttributes
 from tests.unit.router.oracle import Oracle
 from tests.unit.router.oracle_state import Phase
 from tests.unit.router.strategies import QUEUES, Dice, Feature, requirements

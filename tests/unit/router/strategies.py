@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from services.router.domain.model import (
+from services.policy.model.routing import (
     AgentProfile,
     CapacityProfile,
     ChannelCapacity,

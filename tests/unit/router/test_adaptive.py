@@ -4,9 +4,9 @@ from math import exp
 
 import pytest
 
+from services.policy.model.routing import Order, PickUpTarget
 from services.router.domain import commands as cmd
 from services.router.domain.changelog.snapshot import Restorer, collect
-from services.router.domain.model import Order, PickUpTarget
 from services.router.translate import codec
 from tests.unit.router.world import World, a_pool, a_queue, an_agent
 

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given, settings
 
+from services.policy.model.interning import name, whole
 from services.router.domain import commands as cmd
 from services.router.domain.assignment import ledger
 from services.router.domain.handlers import interactions
-from services.router.domain.pool.interning import name, whole
 from services.router.domain.pool.lines import WaitingLines
 from tests.unit.router.strategies import ALL, Game, games
 from tests.unit.router.test_oracle import FEW, heard, play

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from services.policy.model.routing import Order, PickUpTarget, PoolConfig
 from services.router.domain import commands as cmd
-from services.router.domain.model import Order, PickUpTarget, PoolConfig
 from tests.unit.router.test_written import Written, memory, without_leases
 from tests.unit.router.world import World, a_pool, a_queue, an_agent
 

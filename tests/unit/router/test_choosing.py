@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import pytest
 
+from services.policy.model.eligibility import meets, score
+from services.policy.model.routing import CapacityProfile, ChannelCapacity, Choice, Selector
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.assignment.choosing import REASONS
-from services.router.domain.model import CapacityProfile, ChannelCapacity, Choice, Selector
-from services.router.domain.pool.eligibility import meets, score
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent
 from tests.unit.router.world import World, a_capacity, a_pool, a_queue, an_agent, only, requires

@@ -7,24 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.router.domain.changelog.config_state import dump_config, load_config
-from services.router.domain.changelog.snapshot import Restorer
-from services.router.domain.commands import ReplyTo
-from services.router.domain.effects import OfferRationale
-from services.router.domain.model import (
+from services.policy.model.routing import (
     AgentProfile,
-    AgentState,
     CapacityProfile,
     ChannelCapacity,
-    InteractionAttributes,
     OverflowRule,
     PickUpTarget,
     PoolConfig,
     QueueConfig,
     Ring,
     Selector,
-    Stage,
 )
+from services.router.domain.changelog.config_state import dump_config, load_config
+from services.router.domain.changelog.snapshot import Restorer
+from services.router.domain.commands import ReplyTo
+from services.router.domain.effects import OfferRationale
+from services.router.domain.model import AgentState, InteractionAttributes, Stage
 from services.router.domain.pool.state import NO_AGENT, Agent, Interaction, Offer, Session, load_profile
 from services.router.translate import codec
 from tests.unit.router.world import START, requires

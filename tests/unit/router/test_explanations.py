@@ -4,17 +4,9 @@ from typing import Any
 
 import pytest
 
+from services.policy.model.routing import CapacityProfile, ChannelCapacity, Choice, PoolConfig, Ring, Selector
 from services.router.domain import commands as cmd
-from services.router.domain.model import (
-    AgentState,
-    CapacityProfile,
-    ChannelCapacity,
-    Choice,
-    PoolConfig,
-    Ring,
-    Selector,
-    Stage,
-)
+from services.router.domain.model import AgentState, Stage
 from services.router.domain.queries.explain import Explanation, explain
 from tests.unit.router.world import World, a_capacity, a_pool, a_queue, an_agent, requires
 

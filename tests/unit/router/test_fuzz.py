@@ -7,12 +7,13 @@ from typing import Any, get_type_hints
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.policy.model.routing import AgentProfile, Operator, PoolConfig, Selector
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.changelog.snapshot import collect
 from services.router.domain.commands import ReplyTo
 from services.router.domain.engine import _HANDLERS, Engine
-from services.router.domain.model import AgentProfile, AgentState, InteractionAttributes, Operator, PoolConfig, Selector
+from services.router.domain.model import AgentState, InteractionAttributes
 from tests.unit.router.world import GATEWAY, START, World, a_pool, a_queue, an_agent, only
 
 NAMES = st.sampled_from(

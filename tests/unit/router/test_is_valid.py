@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.router.domain.handlers.activation import is_valid
-from services.router.domain.model import (
+from services.policy.model.routing import (
     AgentProfile,
     CapacityProfile,
     ChannelCapacity,
@@ -19,6 +18,7 @@ from services.router.domain.model import (
     Selector,
     Trigger,
 )
+from services.policy.model.validity import is_valid
 from tests.unit.router.world import a_queue, requires
 
 LONGEST = 366 * 86_400_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.router.domain.model import AgentProfile, CapacityProfile, ChannelCapacity, PoolConfig
+from services.policy.model.routing import AgentProfile, CapacityProfile, ChannelCapacity, PoolConfig
 from services.router.domain.pool.capacity import EMPTY, Capacity, Load, plus
 from services.router.domain.pool.occupancy import next_change, rests, settle
 from services.router.domain.pool.state import Agent

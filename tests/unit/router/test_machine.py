@@ -11,24 +11,22 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.router.domain import commands as cmd
-from services.router.domain import effects as fx
-from services.router.domain.changelog.snapshot import Restorer, collect
-from services.router.domain.engine import Engine
-from services.router.domain.model import (
-    AgentState,
+from services.policy.model.routing import (
     CapacityProfile,
     ChannelCapacity,
     Choice,
-    InteractionAttributes,
     Order,
     OverflowRule,
     PickUpTarget,
     PoolConfig,
     Ring,
-    Stage,
     Trigger,
 )
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.changelog.snapshot import Restorer, collect
+from services.router.domain.engine import Engine
+from services.router.domain.model import AgentState, InteractionAttributes, Stage
 from services.router.translate import codec
 from tests.unit.router.indexes import true
 from tests.unit.router.invariants import check

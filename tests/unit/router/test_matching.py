@@ -6,21 +6,14 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.policy.model.routing import CapacityProfile, ChannelCapacity, Choice, Operator, OverflowRule, Trigger
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.assignment.choosing import MOST_TOGETHER
 from services.router.domain.assignment.matching import least_total
 from services.router.domain.changelog.snapshot import Restorer, collect
 from services.router.domain.engine import Engine
-from services.router.domain.model import (
-    CapacityProfile,
-    ChannelCapacity,
-    Choice,
-    InteractionAttributes,
-    Operator,
-    OverflowRule,
-    Trigger,
-)
+from services.router.domain.model import InteractionAttributes
 from services.router.domain.queries.explain import explain
 from services.router.translate import codec
 from tests.unit.router.oracle_pair import Pair

@@ -4,21 +4,11 @@ import re
 
 import pytest
 
+from services.policy.model.routing import Choice, Operator, Order, OverflowRule, QueueConfig, Selector, Trigger
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.engine import _HANDLERS, kinds
-from services.router.domain.model import (
-    AgentState,
-    Choice,
-    OfferEnd,
-    Operator,
-    Order,
-    OverflowRule,
-    QueueConfig,
-    Selector,
-    Stage,
-    Trigger,
-)
+from services.router.domain.model import AgentState, OfferEnd, Stage
 from services.router.domain.pool import dedup as dedup_module
 from services.router.domain.pool.dedup import Dedup
 from services.router.domain.pool.timers import Timer, Timers

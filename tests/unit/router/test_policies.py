@@ -1,17 +1,9 @@
 """Examples of docs/routing-policies.md: requirements, order, choice, preferred agents and overflow. One test for each rule."""
 
+from services.policy.model.routing import Choice, Order, OverflowRule, PickUpTarget, Ring, Selector, Trigger
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import (
-    AgentState,
-    Choice,
-    Order,
-    OverflowRule,
-    PickUpTarget,
-    Ring,
-    Selector,
-    Trigger,
-)
+from services.router.domain.model import AgentState
 from services.router.domain.queries.explain import explain
 from tests.unit.router.world import World, a_capacity, a_pool, a_queue, all_of, an_agent, at_once, only, requires
 

@@ -4,17 +4,10 @@ from typing import Any
 
 import pytest
 
+from services.policy.model.routing import CapacityProfile, ChannelCapacity, Choice, OverflowRule, Ring, Trigger
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import (
-    AgentState,
-    CapacityProfile,
-    ChannelCapacity,
-    Choice,
-    OverflowRule,
-    Ring,
-    Trigger,
-)
+from services.router.domain.model import AgentState
 from services.router.domain.queries.explain import explain
 from tests.unit.router.world import World, a_pool, a_queue, all_of, an_agent, at_once, only, requires
 

@@ -5,18 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from services.router.domain import commands as cmd
-from services.router.domain import effects as fx
-from services.router.domain.model import (
-    AgentState,
+from services.policy.model.routing import (
     CapacityProfile,
     ChannelCapacity,
     OverflowRule,
     PoolConfig,
     QueueConfig,
-    Stage,
     Trigger,
 )
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.model import AgentState, Stage
 from tests.unit.router.world import GATEWAY, World, a_capacity, a_pool, a_queue, all_of, an_agent, only, requires
 
 LONG = 10**9

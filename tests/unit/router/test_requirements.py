@@ -4,8 +4,7 @@ from math import inf, nan
 
 import pytest
 
-from services.router.domain.model import Operator, Ring, Selector
-from services.router.domain.pool.eligibility import (
+from services.policy.model.eligibility import (
     carried_over,
     change_times,
     describe,
@@ -15,6 +14,7 @@ from services.router.domain.pool.eligibility import (
     score,
     served_too,
 )
+from services.policy.model.routing import Operator, Ring, Selector
 from tests.unit.router.world import requires
 
 QOM = requires("city", 0, Operator.EQUAL, text="qom")

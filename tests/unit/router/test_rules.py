@@ -2,9 +2,10 @@
 
 import pytest
 
+from services.policy.model.routing import Operator, PoolConfig, Selector
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import AgentState, InteractionAttributes, OfferEnd, Operator, PoolConfig, Selector
+from services.router.domain.model import AgentState, InteractionAttributes, OfferEnd
 from tests.unit.router.world import (
     GATEWAY,
     World,

@@ -2,9 +2,10 @@
 
 import pytest
 
+from services.policy.model.routing import Choice, Operator
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import AgentState, Choice, Operator
+from services.router.domain.model import AgentState
 from tests.unit.router.world import World, a_capacity, a_pool, a_queue, all_of, an_agent, only, requires
 
 

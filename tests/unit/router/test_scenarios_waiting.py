@@ -1,8 +1,9 @@
 """Scenarios 5, 6, 8 and 9 of the routing reference, and problems known from other systems that must be impossible here."""
 
+from services.policy.model.routing import OverflowRule, Trigger
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import AgentState, OfferEnd, OverflowRule, Trigger
+from services.router.domain.model import AgentState, OfferEnd
 from tests.unit.router.world import World, a_capacity, a_pool, a_queue, all_of, an_agent, notices, only, requires
 
 SECOND = 1_000

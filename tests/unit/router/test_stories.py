@@ -1,7 +1,8 @@
 """Whole stories, word for word: every event with its reason and number, every notice to a desk, in their order."""
 
+from services.policy.model.routing import CapacityProfile, ChannelCapacity, OverflowRule, PoolConfig, Trigger
 from services.router.domain import commands as cmd
-from services.router.domain.model import AgentState, CapacityProfile, ChannelCapacity, OverflowRule, PoolConfig, Trigger
+from services.router.domain.model import AgentState
 from tests.unit.router.told import told
 from tests.unit.router.world import World, a_capacity, a_pool, a_queue, an_agent
 

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from chapar.common.v1 import types_pb2
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
+from services.policy.model.routing import AgentProfile, Operator, Selector
+from services.policy.reading.numbers import LATEST_MS, LONGEST_MS
+from services.policy.reading.selectors import DEEPEST, from_selector, to_selectors
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import AgentProfile, InteractionAttributes, Operator, Selector
+from services.router.domain.model import InteractionAttributes
 from services.router.translate.commands import to_command, to_facts
 from services.router.translate.desk import KINDS, to_routing
 from services.router.translate.effects import FILL, FactsCache, from_assignment, from_facts
-from services.router.translate.numbers import LATEST_MS, LONGEST_MS
-from services.router.translate.selectors import DEEPEST, from_selector, to_selectors
 from services.router.translate.views import from_profile
 
 _DURATIONS = st.integers(0, LONGEST_MS)

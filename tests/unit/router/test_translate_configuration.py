@@ -6,8 +6,9 @@ import pytest
 from google.protobuf.json_format import ParseDict
 
 from chapar.config.v1 import config_pb2
-from services.router.domain import model
-from services.router.domain.model import (
+from services.policy.model.routing import (
+    GRACE_MS,
+    LEASE_MS,
     AgentProfile,
     CapacityProfile,
     ChannelCapacity,
@@ -22,8 +23,8 @@ from services.router.domain.model import (
     Selector,
     Trigger,
 )
-from services.router.translate.configuration import LONGEST_WINDOW_MS, MOST_OFFERS, to_pool
-from services.router.translate.numbers import LONGEST_MS
+from services.policy.reading.numbers import LONGEST_MS
+from services.policy.reading.routing import LONGEST_WINDOW_MS, MOST_OFFERS, to_pool
 
 
 def _tenant(**queue: Any) -> config_pb2.TenantConfiguration:
@@ -100,7 +101,7 @@ def test_missing_fields_have_the_domains_defaults() -> None:
     pool = to_pool(config, "default")
     assert pool.queues == (QueueConfig("q"),)
     assert pool.profiles == (CapacityProfile("p", 1, (), 0),)
-    assert (pool.lease_ms, pool.grace_ms) == (model.LEASE_MS, model.GRACE_MS)
+    assert (pool.lease_ms, pool.grace_ms) == (LEASE_MS, GRACE_MS)
 
 
 def test_pick_up_targets_come_from_the_sla_policies_of_a_queue_in_their_order() -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from services.policy.model.routing import CapacityProfile, ChannelCapacity
 from services.router.domain import commands as cmd
-from services.router.domain.model import AgentState, CapacityProfile, ChannelCapacity
+from services.router.domain.model import AgentState
 from services.router.domain.queries import views
 from services.router.domain.queries.views import EstimateNow, QueueNow
 from tests.unit.router.world import START, World, a_capacity, a_pool, a_queue, an_agent, requires

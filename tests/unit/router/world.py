@@ -4,21 +4,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from services.router.domain import commands as cmd
-from services.router.domain import effects as fx
-from services.router.domain.engine import Engine
-from services.router.domain.model import (
+from services.policy.model.routing import (
     AgentProfile,
-    AgentState,
     CapacityProfile,
     ChannelCapacity,
     Choice,
-    InteractionAttributes,
     Operator,
     PoolConfig,
     QueueConfig,
     Selector,
 )
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.engine import Engine
+from services.router.domain.model import AgentState, InteractionAttributes
 
 E = TypeVar("E")
 START = 1_700_000_000_000

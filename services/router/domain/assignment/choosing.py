@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from heapq import nsmallest
 from typing import Final
 
+from services.policy.model.routing import Choice
 from services.router.domain import effects as fx
 from services.router.domain.assignment.parking import plan
-from services.router.domain.model import Choice
 from services.router.domain.pool.lines import Line, RequirementSet
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.roster import AgentGroup, IdleRank, LoadBucket, first_fitting, fitting

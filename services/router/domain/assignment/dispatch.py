@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
 
+from services.policy.model.routing import Choice
 from services.router.domain.assignment import overflow
 from services.router.domain.assignment.choosing import consider, find, interrupts, room_for, together
 from services.router.domain.assignment.ledger import offer
 from services.router.domain.assignment.matching import Batch
-from services.router.domain.model import Choice, Stage
+from services.router.domain.model import Stage
 from services.router.domain.pool.lines import Line, Rank
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.roster import AgentGroup, LoadBucket

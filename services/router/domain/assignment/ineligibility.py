@@ -6,11 +6,12 @@ This is the slow and complete check, for refusals and explanations.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.policy.model.eligibility import describe, meets, served_too
+from services.policy.model.routing import QueueConfig
 from services.router.domain.assignment.parking import plan
 from services.router.domain.assignment.waiting import due_at, matched_at, requirements_now
-from services.router.domain.model import AgentState, QueueConfig, Stage
+from services.router.domain.model import AgentState, Stage
 from services.router.domain.pool import occupancy
-from services.router.domain.pool.eligibility import describe, meets, served_too
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 

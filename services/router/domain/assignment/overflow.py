@@ -5,10 +5,11 @@ Each rule fires at most once for an interaction, so every chain of rules ends.
 
 from typing import Final
 
+from services.policy.model.eligibility import carried_over
+from services.policy.model.routing import OverflowRule, QueueConfig, Trigger
 from services.router.domain import effects as fx
 from services.router.domain.assignment.waiting import end_reservation, enter, leave_line, place
-from services.router.domain.model import OverflowRule, QueueConfig, Stage, Trigger
-from services.router.domain.pool.eligibility import carried_over
+from services.router.domain.model import Stage
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Interaction
 

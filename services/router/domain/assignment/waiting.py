@@ -1,9 +1,10 @@
 """The place of a waiting interaction: in the line where it belongs now, until the time at which it will belong to another line."""
 
+from services.policy.model.eligibility import requirements_at, served_too
+from services.policy.model.routing import Operator, QueueConfig, Selector, Trigger
 from services.router.domain import effects as fx
-from services.router.domain.model import Operator, QueueConfig, Selector, Stage, Trigger
+from services.router.domain.model import Stage
 from services.router.domain.pool.capacity import EMPTY
-from services.router.domain.pool.eligibility import requirements_at, served_too
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 from services.router.domain.pool.timers import Timer

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.router.domain.model import (
+from services.policy.model.routing import (
     CapacityProfile,
     ChannelCapacity,
     Choice,

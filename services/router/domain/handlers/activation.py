@@ -1,13 +1,14 @@
 """Put a configuration into force, and derive everything from it, in the same way as after a restore."""
 
 from dataclasses import replace
-from math import isfinite
 
+from services.policy.model.routing import Choice, PoolConfig
+from services.policy.model.validity import is_valid
 from services.router.domain import commands as cmd
 from services.router.domain.assignment import waiting
 from services.router.domain.assignment.parking import resume
 from services.router.domain.handlers.transfers import resettle
-from services.router.domain.model import Choice, PoolConfig, QueueConfig, Selector, Stage
+from services.router.domain.model import Stage
 from services.router.domain.pool.capacity import EMPTY, plus
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent
@@ -92,57 +93,3 @@ def rebuild(core: PoolState) -> None:
             waiting.place(core, interaction)
         elif interaction.stage is Stage.SCHEDULED:
             waiting.watch_schedule(core, interaction)
-
-
-def is_valid(config: PoolConfig) -> bool:
-    """Whether the engine can decide by a configuration: its numbers are numbers, and within bounds."""
-    if config.lease_ms <= 0 or config.grace_ms < 0 or len(config.by_name) != len(config.queues):
-        return False
-    for profile in config.profiles:
-        weights = [profile.total, profile.default_weight, *(c.weight for c in profile.channels)]
-        weights += [c.maximum for c in profile.channels]
-        if min(weights) < 0 or not 0 <= profile.occupancy_limit < 1 or profile.occupancy_window_ms < 0:
-            return False
-    for agent in config.agents:
-        if not agent.agent_id or not all(isfinite(value) for _, value in agent.skills):
-            return False
-    return all(_is_valid_queue(queue) for queue in config.queues)
-
-
-def _is_valid_queue(queue: QueueConfig) -> bool:
-    times = (
-        queue.offer_ms,
-        queue.wrap_up_ms,
-        queue.sticky_ms,
-        queue.sticky_team_ms,
-        queue.service_level_ms,
-        queue.delay_ms,
-        queue.transfer_hold_ms,
-        queue.match_window_ms,
-        queue.keep_free,
-        queue.max_offers,
-        *(ring.after_ms for ring in queue.rings),
-        *(target.target_ms for target in queue.pick_up_targets),
-    )
-    numbers = (queue.ageing_per_minute, queue.service_level_goal, *(rule.threshold for rule in queue.overflow))
-    selectors = [*queue.requirements, *(s for rule in queue.overflow for s in rule.requirements)]
-    return (
-        bool(queue.name)
-        and queue.offer_ms > 0
-        and all(0 <= ms <= _LONGEST_MS for ms in times)
-        and all(isfinite(number) and 0 <= number <= _LONGEST_MS for number in numbers)
-        and all(isfinite(number) for ring in queue.rings for _, number in ring.lower)
-        and all(_is_valid_selector(s) for s in selectors)
-    )
-
-
-_LONGEST_MS = 366 * 86_400_000
-
-
-def _is_valid_selector(s: Selector) -> bool:
-    return (
-        isfinite(s.number)
-        and s.expires_after_ms >= 0
-        and all(after_ms >= 0 and isfinite(number) for after_ms, number in s.steps)
-        and all(_is_valid_selector(member) for member in (*s.any_of, *s.all_of))
-    )

@@ -4,6 +4,7 @@ A session lives as long as its gateway renews its lease. The offers of a lost se
 for the pool's grace period and is then routed again. A second session of an agent replaces the first.
 """
 
+from services.policy.model.routing import PoolConfig
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.assignment.ledger import snapshot_notice
@@ -12,7 +13,7 @@ from services.router.domain.assignment.waiting import look_again, place
 from services.router.domain.handlers.agent_state import revoke_offers, set_state, take_back
 from services.router.domain.handlers.interactions import UNKNOWN_AGENT
 from services.router.domain.handlers.transfers import requeue_held
-from services.router.domain.model import AgentState, PoolConfig
+from services.router.domain.model import AgentState
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction, Session
 from services.router.domain.pool.timers import Timer

@@ -1,5 +1,7 @@
 """Transfers, by agents and supervisors: to a queue, to requirements, to an agent. Each returns a reason code, empty when it was carried out."""
 
+from services.policy.model.eligibility import carried_over
+from services.policy.model.routing import QueueConfig, Selector
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.assignment import waiting
@@ -18,8 +20,7 @@ from services.router.domain.handlers.interactions import (
     held_by,
     settle_queue,
 )
-from services.router.domain.model import QueueConfig, Selector, Stage
-from services.router.domain.pool.eligibility import carried_over
+from services.router.domain.model import Stage
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 

@@ -6,7 +6,7 @@ computed once for each load and cached.
 
 from functools import lru_cache
 
-from services.router.domain.model import CapacityProfile, ChannelCapacity
+from services.policy.model.routing import CapacityProfile, ChannelCapacity
 
 Load = tuple[tuple[str, int], ...]
 EMPTY: Load = ()

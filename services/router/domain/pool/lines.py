@@ -14,15 +14,8 @@ from collections.abc import Iterable, Iterator
 from math import inf
 from typing import Final
 
-from services.router.domain.model import QueueConfig, Selector
-from services.router.domain.pool.eligibility import (
-    change_times,
-    meets_all,
-    requirements_at,
-    score,
-    served_too,
-    sorted_out,
-)
+from services.policy.model.eligibility import change_times, meets_all, requirements_at, score, served_too, sorted_out
+from services.policy.model.routing import QueueConfig, Selector
 from services.router.domain.pool.roster import AgentGroup, Roster
 from services.router.domain.pool.state import Interaction
 

@@ -6,7 +6,7 @@ milliseconds an agent is busy at most limit * t + (1 - limit) * window, plus wha
 
 from math import ceil, floor
 
-from services.router.domain.model import CapacityProfile
+from services.policy.model.routing import CapacityProfile
 from services.router.domain.pool.state import Agent
 
 

@@ -8,8 +8,9 @@ primitives on interactions are in `waiting` and `ledger`.
 
 from dataclasses import replace
 
+from services.policy.model.routing import AgentProfile, Choice, Order, PoolConfig, QueueConfig
 from services.router.domain import effects as fx
-from services.router.domain.model import AgentProfile, AgentState, Choice, Order, PoolConfig, QueueConfig, Stage
+from services.router.domain.model import AgentState, Stage
 from services.router.domain.pool import occupancy
 from services.router.domain.pool.capacity import plus
 from services.router.domain.pool.dedup import Dedup

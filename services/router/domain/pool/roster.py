@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from sortedcontainers import SortedList
 
-from services.router.domain.model import CapacityProfile, Selector
+from services.policy.model.eligibility import meets_all
+from services.policy.model.routing import CapacityProfile, Selector
 from services.router.domain.pool.capacity import Capacity, Load
-from services.router.domain.pool.eligibility import meets_all
 from services.router.domain.pool.state import Agent
 
 if TYPE_CHECKING:

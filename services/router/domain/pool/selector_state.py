@@ -3,8 +3,8 @@
 from functools import lru_cache
 from typing import Any, Final
 
-from services.router.domain.model import Operator, Selector
-from services.router.domain.pool.interning import name
+from services.policy.model.interning import name
+from services.policy.model.routing import Operator, Selector
 
 _OPERATORS: Final = {operator.value: operator for operator in Operator}
 

@@ -6,18 +6,12 @@
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from services.policy.model.interning import name, whole
+from services.policy.model.routing import TRANSFER_HOLD_MS, AgentProfile
 from services.router.domain.commands import ReplyTo
 from services.router.domain.effects import OfferRationale
-from services.router.domain.model import (
-    TRANSFER_HOLD_MS,
-    AgentProfile,
-    AgentState,
-    InteractionAttributes,
-    OfferEnd,
-    Stage,
-)
+from services.router.domain.model import AgentState, InteractionAttributes, OfferEnd, Stage
 from services.router.domain.pool.capacity import EMPTY, Load
-from services.router.domain.pool.interning import name, whole
 from services.router.domain.pool.selector_state import dump_selectors, load_selectors
 
 _STAGES: Final = {stage.value: stage for stage in Stage}

@@ -7,10 +7,11 @@ For an interaction that is offered or assigned, the candidates and counts are th
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.policy.model.routing import QueueConfig
 from services.router.domain.assignment.ineligibility import IneligibilityReason, ineligibility
 from services.router.domain.effects import OfferRationale
 from services.router.domain.engine import Engine
-from services.router.domain.model import InteractionAttributes, QueueConfig, Stage
+from services.router.domain.model import InteractionAttributes, Stage
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Interaction
 

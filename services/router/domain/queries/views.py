@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import merge
 
+from services.policy.model.routing import AgentProfile
 from services.router.domain.assignment.ledger import snapshot_notice
 from services.router.domain.effects import SnapshotNotice
 from services.router.domain.engine import Engine
-from services.router.domain.model import AgentProfile, AgentState, InteractionAttributes, Stage
+from services.router.domain.model import AgentState, InteractionAttributes, Stage
 from services.router.domain.pool.lines import UNIT, Line, Rank
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.roster import fitting

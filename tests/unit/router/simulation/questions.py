@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.router.domain.model import PoolConfig
+from services.policy.model.routing import PoolConfig
 from services.router.simulation.customers import Customers
 from services.router.simulation.floor import Floor
 from services.router.simulation.log import Log

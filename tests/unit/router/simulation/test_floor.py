@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.router.domain.model import (
+from services.policy.model.routing import (
     CapacityProfile,
     ChannelCapacity,
     OverflowRule,

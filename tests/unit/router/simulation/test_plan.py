@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.router.domain.model import (
+from services.policy.model.routing import (
     AgentProfile,
     CapacityProfile,
     Choice,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.router.domain.model import Operator, Selector
+from services.policy.model.routing import Operator, Selector
 from services.router.simulation import recorded
 from services.router.simulation.customers import draw
 from services.router.simulation.plan import make

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.router.domain.model import AgentProfile, CapacityProfile, Choice, PoolConfig, QueueConfig
+from services.policy.model.routing import AgentProfile, CapacityProfile, Choice, PoolConfig, QueueConfig
 from services.router.simulation import replications, shortcut
 from services.router.simulation.customers import Customers, draw
 from services.router.simulation.floor import Floor

@@ -1,16 +1,18 @@
-"""Convert `TenantConfiguration` to the configuration of one pool's engine.
+"""The configuration of one pool's engine from a tenant's configuration.
 
-`chapar config lint` has checked it before it was applied. If it is invalid nevertheless, this module raises `ValueError`, and the pool keeps its
-present configuration.
+Each queue, agent and capacity profile is converted by itself, so that lint reports all that cannot be used. The router refuses a
+configuration with such a part, and the pool keeps its present one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from itertools import pairwise
 from typing import Final, TypeVar
 
 from chapar.config.v1 import config_pb2
-from services.router.domain.model import (
+from services.policy.findings import Findings
+from services.policy.model import interning
+from services.policy.model.routing import (
     GRACE_MS,
     LEASE_MS,
     OCCUPANCY_WINDOW_MS,
@@ -30,27 +32,61 @@ from services.router.domain.model import (
     Ring,
     Trigger,
 )
-from services.router.domain.pool import interning
-from services.router.translate.numbers import count, duration, finite, positive, share
-from services.router.translate.selectors import to_selectors
+from services.policy.reading.numbers import count, duration, finite, positive, share
+from services.policy.reading.selectors import to_selectors
 
 DEFAULT_POOL: Final = "default"
 MOST_OFFERS: Final = 10
 LONGEST_WINDOW_MS: Final = 60_000
 _TIMED: Final = (Trigger.WAIT, Trigger.ESTIMATE)
 E = TypeVar("E", bound=IntEnum)
+P = TypeVar("P")
+T = TypeVar("T")
 
 
 def to_pool(config: config_pb2.TenantConfiguration, pool: str) -> PoolConfig:
-    """Return the part of a tenant's configuration that applies to one pool. Raises ValueError that names what is wrong."""
-    own = next((p for p in config.pools if (p.name or DEFAULT_POOL) == pool), None)
+    """Return the part of a tenant's configuration that applies to one pool. Raises ConfigurationRefused."""
+    findings = Findings()
+    made = read_pool(config, pool, findings)
+    findings.refuse_errors()
+    return made
+
+
+def read_pool(config: config_pb2.TenantConfiguration, pool: str, findings: Findings) -> PoolConfig:
+    """Return the part of a tenant's configuration that applies to one pool. What cannot be used is reported and left out."""
+
+    def converted(
+        field: str, parts: Iterable[P], convert: Callable[[P], T], *, everywhere: bool = False
+    ) -> tuple[T, ...]:
+        found: list[T] = []
+        for index, part in enumerate(parts):
+            if not everywhere and (getattr(part, "pool", "") or DEFAULT_POOL) != pool:
+                continue
+            try:
+                found.append(convert(part))
+            except ValueError as error:
+                findings.find("ROUTING", str(error), field, index)
+        return tuple(found)
+
+    leases = converted("pools", config.pools, lambda own: _leases(own, pool), everywhere=True)
+    lease_ms, grace_ms = next((lease for lease in leases if lease is not None), (LEASE_MS, GRACE_MS))
     return PoolConfig(
         config.version,
-        duration(own.session_lease_ms if own is not None else 0, "session_lease") or LEASE_MS,
-        duration(own.assignment_grace_ms if own is not None else 0, "assignment_grace") or GRACE_MS,
-        tuple(_queue(q, config.sla_policies) for q in config.queues if (q.pool or DEFAULT_POOL) == pool),
-        tuple(to_profile(agent) for agent in config.agents if (agent.pool or DEFAULT_POOL) == pool),
-        tuple(_capacity(profile) for profile in config.capacity_profiles),
+        lease_ms,
+        grace_ms,
+        converted("queues", config.queues, lambda queue: _queue(queue, config.sla_policies)),
+        converted("agents", config.agents, to_profile),
+        converted("capacity_profiles", config.capacity_profiles, _capacity, everywhere=True),
+    )
+
+
+def _leases(own: config_pb2.Pool, pool: str) -> tuple[int, int] | None:
+    """Return lease and grace of a pool; None for another pool."""
+    if (own.name or DEFAULT_POOL) != pool:
+        return None
+    return (
+        duration(own.session_lease_ms, "session_lease") or LEASE_MS,
+        duration(own.assignment_grace_ms, "assignment_grace") or GRACE_MS,
     )
 
 
@@ -76,7 +112,7 @@ def to_profile(agent: config_pb2.AgentProfile) -> AgentProfile:
 
 def _queue(q: config_pb2.Queue, policies: Iterable[config_pb2.SlaPolicy]) -> QueueConfig:
     what = f"queue {q.name}"
-    rings = tuple(_ring(ring, what) for ring in q.rings)
+    rings = tuple(to_ring(ring, what) for ring in q.rings)
     if any(later.after_ms < earlier.after_ms for earlier, later in pairwise(rings)):
         raise ValueError(f"{what}: rings must follow each other in time")
     return QueueConfig(
@@ -103,7 +139,8 @@ def _queue(q: config_pb2.Queue, policies: Iterable[config_pb2.SlaPolicy]) -> Que
     )
 
 
-def _ring(ring: config_pb2.Ring, what: str) -> Ring:
+def to_ring(ring: config_pb2.Ring, what: str) -> Ring:
+    """Return a ring. Raises ValueError for a number that cannot be used; `what` names its queue."""
     lower = tuple(sorted((name, finite(number, f"{what}: lower {name}")) for name, number in ring.lower.items()))
     return Ring(duration(ring.after_ms, what), tuple(ring.drop), lower, tuple(ring.queues))
 

@@ -1,4 +1,4 @@
-"""The router accepts every configuration that lint accepts: an error is reported to its author, never as a dead letter."""
+"""Lint asks the reader and the engine of the router: an error is reported to its author, never as a dead letter."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +10,8 @@ from google.protobuf.message import Message
 from chapar.config.v1 import config_pb2
 from services.cli.config.files import Document
 from services.cli.config.lint import lint
-from services.router.domain.handlers.activation import is_valid
-from services.router.translate.configuration import to_pool
+from services.policy.model.validity import is_valid
+from services.policy.reading.routing import to_pool
 
 _YEAR_MS = 366 * 86_400_000
 _NASTY: dict[int, tuple[Any, ...]] = {
@@ -128,3 +128,21 @@ def test_the_complete_configuration_is_valid() -> None:
     lint(document)
     assert [str(finding) for finding in document.findings if finding.severity == "error"] == []
     assert is_valid(to_pool(document.configuration, "default"))
+
+
+def test_what_only_the_reader_of_the_router_refuses_is_an_error_of_lint() -> None:
+    """An operator of a newer contract: no check of lint knows it. The finding is at the queue; a part with another error has no second one."""
+    configuration = a_configuration()
+    selector: Any = configuration.queues[0].requirements[0]
+    selector.operator = 99
+    document = Document("t.yaml", configuration)
+    lint(document)
+    found = [finding for finding in document.findings if finding.severity == "error"]
+    assert [(finding.code, finding.message) for finding in found] == [
+        ("ROUTING", "requirement x: operator 99 is not known")
+    ]
+    selector.operator = 0
+    selector.weight = -1
+    document = Document("t.yaml", configuration)
+    lint(document)
+    assert [finding.code for finding in document.findings if finding.severity == "error"] == ["OUT_OF_RANGE"]

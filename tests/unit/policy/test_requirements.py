@@ -1,18 +1,18 @@
-"""Lint and the router agree on eligible agents: two implementations of one rule, compared for any requirement and any agent."""
+"""Requirements: as they are typed, and who could meet them by the configuration."""
 
 from itertools import product
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import ParseDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
-from services.policy.lint import requirements as lint
-from services.router.domain.pool import eligibility
-from services.router.translate.configuration import to_pool
-from services.router.translate.selectors import to_selectors
+from services.policy.lint.requirements import able, ages, demands, describe
+from services.policy.model.eligibility import meets_all, requirements_at
+from services.policy.reading.requirement_text import parse_requirement
 
 _NAMES = st.sampled_from(["x", "x", "x", "y"])
 _TEXTS = st.sampled_from(["a", "b"])
@@ -58,23 +58,6 @@ _SKILLS = [
 """Agents of every kind that could make a difference."""
 
 
-@settings(max_examples=100)
-@given(_SELECTORS, _RINGS)
-def test_lint_and_router_agree_who_meets_what_and_when(
-    selectors: list[types_pb2.Selector], rings: list[config_pb2.Ring]
-) -> None:
-    """The cases cover expiry, steps, rings and groups; each selector alone, and all together."""
-    queue = config_pb2.Queue(name="q", requirements=selectors, rings=rings)
-    (routed,) = to_pool(config_pb2.TenantConfiguration(queues=[queue]), "default").queues
-    for asked in (selectors, *([selector] for selector in selectors)):
-        own = to_selectors(asked)
-        for age in range(5):
-            now = eligibility.requirements_at(own, routed.rings, age)
-            for skills in _SKILLS:
-                assert lint.meets_all(asked, rings, age, skills) == eligibility.meets_all(now, skills), (age, skills)
-        assert [lint.describe(selector) for selector in asked] == [eligibility.describe(s) for s in own]
-
-
 @pytest.mark.parametrize(
     ("text", "selector"),
     [
@@ -90,23 +73,60 @@ def test_lint_and_router_agree_who_meets_what_and_when(
 )
 def test_requirements_can_be_typed_as_they_are_shown(text: str, selector: dict[str, Any]) -> None:
     """`--require` accepts the form that `explain` prints."""
-    made = lint.parse_requirement(text)
+    made = parse_requirement(text)
     assert made == types_pb2.Selector(**selector)
-    assert lint.describe(made).replace(" ", "") == text.replace(" ", "")
+    assert describe(made).replace(" ", "") == text.replace(" ", "")
 
 
 @pytest.mark.parametrize("text", ["", "persian", ">= 5", "persian >=", "has", "a b >= 5", "persian => 5"])
 def test_the_error_for_other_text_shows_what_a_requirement_looks_like(text: str) -> None:
     """The message has examples."""
     with pytest.raises(ValueError, match="such as"):
-        lint.parse_requirement(text)
+        parse_requirement(text)
 
 
 @settings(max_examples=20)
 @given(_SELECTORS, _RINGS)
 def test_between_two_ages_nothing_changes(selectors: list[types_pb2.Selector], rings: list[config_pb2.Ring]) -> None:
-    """Checking these ages is therefore enough."""
-    known = lint.ages(selectors, rings)
-    for age, skills in product(range(5), _SKILLS):
+    """Lint checks these ages only, and that is enough. The cases cover expiry, steps, rings and groups."""
+    queue = config_pb2.Queue(name="q", requirements=selectors, rings=rings)
+    (demand,) = demands(config_pb2.TenantConfiguration(queues=[queue]))
+    known = ages(demand)
+    for age in range(5):
         last = max(at for at in known if at <= age)
-        assert lint.meets_all(selectors, rings, age, skills) == lint.meets_all(selectors, rings, last, skills)
+        now, then = (requirements_at(demand.requirements, demand.rings, at) for at in (age, last))
+        for skills in _SKILLS:
+            assert meets_all(now, skills) == meets_all(then, skills)
+
+
+def test_lint_asks_the_engine_who_can_take_what() -> None:
+    """The agents of the queue whose skills meet the requirement, as relaxed after some time."""
+    configuration = ParseDict(
+        {
+            "queues": [
+                {
+                    "name": "q",
+                    "requirements": [
+                        {"attribute": "x", "number": 5},
+                        {"attribute": "team", "operator": 1, "text": "red"},
+                    ],
+                    "rings": [{"afterMs": 10, "lower": {"x": 2}}, {"afterMs": 20, "queues": ["r"]}],
+                },
+                {"name": "r"},
+            ],
+            "agents": [
+                {"agentId": "strong", "skills": {"x": 5}, "team": "red", "queues": ["q"]},
+                {"agentId": "weak", "skills": {"x": 2}, "team": "red", "queues": ["q"]},
+                {"agentId": "blue", "skills": {"x": 9}, "team": "blue", "queues": ["q"]},
+                {"agentId": "other queue", "skills": {"x": 9}, "team": "red", "queues": ["r"]},
+            ],
+        },
+        config_pb2.TenantConfiguration(),
+    )
+    demand = next(demands(configuration))
+    assert ages(demand) == [0, 10, 20]
+    assert [able(configuration, demand, age) for age in ages(demand)] == [
+        ["strong"],
+        ["strong", "weak"],
+        ["strong", "weak", "other queue"],
+    ]

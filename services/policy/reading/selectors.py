@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from chapar.common.v1 import types_pb2
-from services.router.domain.model import Operator, Selector
-from services.router.translate.numbers import duration, finite, positive
+from services.policy.model.routing import Operator, Selector
+from services.policy.reading.numbers import duration, finite, positive
 
 DEEPEST: Final = 3
 """The greatest depth of nested groups."""

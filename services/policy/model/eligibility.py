@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import exp, isfinite
 
-from services.router.domain.model import Operator, Ring, Selector
+from services.policy.model.routing import Operator, Ring, Selector
 
 Skills = Mapping[str, float]
 
-_SYMBOLS = {
+SYMBOLS = {
     Operator.UNSPECIFIED: ">=",
     Operator.EQUAL: "=",
     Operator.NOT_EQUAL: "!=",
@@ -18,7 +18,8 @@ _SYMBOLS = {
     Operator.AT_LEAST: ">=",
 }
 
-_LOWERABLE = (Operator.UNSPECIFIED, Operator.AT_LEAST, Operator.GREATER)
+LOWERABLE = (Operator.UNSPECIFIED, Operator.AT_LEAST, Operator.GREATER)
+"""Comparisons that become easier when the number decreases."""
 
 
 def describe(selector: Selector) -> str:
@@ -32,7 +33,7 @@ def describe(selector: Selector) -> str:
     if selector.operator is Operator.IN:
         return f"{selector.attribute} in ({', '.join(selector.texts)})"
     right = selector.text or f"{selector.number:g}"
-    return f"{selector.attribute} {_SYMBOLS[selector.operator]} {right}"
+    return f"{selector.attribute} {SYMBOLS[selector.operator]} {right}"
 
 
 def meets(selector: Selector, skills: Skills) -> bool:
@@ -161,7 +162,7 @@ def _widened(s: Selector, by: _Widening) -> Selector | None:
         return replace(s, all_of=left) if left else None
     if s.attribute in by.dropped:
         return None
-    if s.operator in _LOWERABLE and not s.text:
+    if s.operator in LOWERABLE and not s.text:
         number = by.lowered.get(s.attribute, s.number)
         if number < s.number:
             return replace(s, number=number)
