@@ -50,8 +50,8 @@ _MODULES: Final = {
     _CONFIGURED: (
         "feedback.adapters.configuration feedback.adapters.dates feedback.adapters.page_texts"
         " ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
-        " ingest.domain.policy ingest.domain.rules sla.adapters.periods"
-        " policy.findings policy.lint policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
+        " ingest.domain.rules sla.adapters.periods"
+        " policy.findings policy.lint policy.model.intake policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
     ),
     _ID: (
         "ingest.domain.flights"

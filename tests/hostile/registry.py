@@ -45,7 +45,6 @@ from services.ingest.adapters.edges.mail_authentication import organisations
 from services.ingest.adapters.edges.smtp_data import Collector
 from services.ingest.adapters.history import cursor, story
 from services.ingest.adapters.history import text as folding
-from services.ingest.adapters.rules_cel import CelConditions
 from services.ingest.domain import channel_rules, reply_token, survey_reply
 from services.ingest.domain.normalise import json_body, language, proof, telegram, webchat, webhook, whatsapp
 from services.ingest.domain.normalise import text as names
@@ -60,13 +59,14 @@ from services.ingest.domain.normalise.mail import (
     signatures,
     trusted_results,
 )
-from services.ingest.domain.rules import RuleInput
 from services.ingest.ports import Account
 from services.ingest.translate.lanes import IntakeState
 from services.ingest.translate.sender import SenderState
 from services.policy.model import webhook_keys
 from services.policy.model.categories import category_rule, text_key
+from services.policy.model.rules import RuleInput
 from services.policy.model.surveys import SurveyKind
+from services.policy.reading.rule_conditions import CelConditions
 from services.router.adapters import paging
 from services.router.translate import codec, desk
 from services.sla.translate import analytics_state, state

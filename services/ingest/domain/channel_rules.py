@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from services.ingest.domain.policy import DAY_MS, HOUR_MS, AccountPolicy
+from services.policy.model.intake import DAY_MS, HOUR_MS, AccountPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

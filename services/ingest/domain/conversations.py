@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from services.ingest.domain.messages import NO_WISHES, FollowUp, Identity, Route, Wishes
-from services.ingest.domain.policy import DAY_MS
-from services.ingest.domain.rules import RuleInput
+from services.policy.model.intake import DAY_MS
+from services.policy.model.rules import RuleInput
 
 UNTAKEN_MOST = 20
 UNTAKEN_TEXT_CHARS = 500

@@ -10,8 +10,8 @@ from services.ingest.domain import effects
 from services.ingest.domain.conversations import Conversation, Customer, OpenInteraction
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.messages import Derive
-from services.ingest.domain.policy import DAY_MS, TenantPolicy
 from services.ingest.domain.rules import choose
+from services.policy.model.intake import DAY_MS, TenantPolicy
 
 MAX_HOPS: Final = 3
 

@@ -8,7 +8,7 @@ from enum import Enum, IntEnum
 from typing import Final
 
 from services.ingest.domain.messages import Route, SendRequest
-from services.ingest.domain.policy import DAY_MS
+from services.policy.model.intake import DAY_MS
 
 NOT_ATTEMPTED: Final = "NOT_ATTEMPTED"
 """Reason of an attempt that was handed over and never started. Such an attempt does not count."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.ingest.domain.messages import NO_WISHES, Identity, Message, Route, SendRequest, Wishes
-from services.ingest.domain.rules import Requirement
+from services.policy.model.rules import Requirement
 
 
 @dataclass(frozen=True, slots=True)

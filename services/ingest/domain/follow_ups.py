@@ -15,8 +15,8 @@ from services.ingest.domain.conversations import Conversation, Customer, Opening
 from services.ingest.domain.decisions import IntakeDecision, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.messages import FollowUp
-from services.ingest.domain.policy import TenantPolicy
 from services.ingest.domain.rules import travelling
+from services.policy.model.intake import TenantPolicy
 
 MOST_WAITING: Final = 8
 REASON: Final = "FOLLOW_UP"

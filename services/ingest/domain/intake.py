@@ -26,9 +26,9 @@ from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.interaction_closing import Aftermath
 from services.ingest.domain.lifetime import Lifetime
 from services.ingest.domain.messages import Check, Derive, Erasure, FollowUp, Link, Message, Notice, SendRequest
-from services.ingest.domain.policy import TenantPolicy
 from services.ingest.domain.reply_routes import lasting_route, next_route
 from services.ingest.domain.survey_reply import beside_quote, parse_score
+from services.policy.model.intake import TenantPolicy
 
 Event = Message | SendRequest | Check | Notice | Link | Erasure | FollowUp
 

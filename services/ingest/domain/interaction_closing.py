@@ -10,7 +10,7 @@ from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refus
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.messages import Check, Notice, NoticeKind, Purpose, SendRequest
-from services.ingest.domain.policy import TenantPolicy
+from services.policy.model.intake import TenantPolicy
 
 
 class Aftermath:

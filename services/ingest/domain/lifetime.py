@@ -7,7 +7,7 @@ from services.ingest.domain.conversations import Customer
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.messages import Erasure, Link
-from services.ingest.domain.policy import TenantPolicy
+from services.policy.model.intake import TenantPolicy
 
 
 class Lifetime:

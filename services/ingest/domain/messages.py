@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 from services.ingest.domain.origin import UNPROVEN, Origin, OriginProof
-from services.ingest.domain.rules import Requirement
+from services.policy.model.rules import Requirement
 
 
 class Derive(Protocol):

@@ -35,7 +35,6 @@ from services.ingest.domain.conversations import Customer
 from services.ingest.domain.decisions import MAX_HOPS, IntakeDecision, IntakeLimits, Refused
 from services.ingest.domain.intake import Intake
 from services.ingest.domain.messages import Erasure, Message
-from services.ingest.domain.policy import Policies, TenantPolicy
 from services.ingest.domain.seen import SeenIds
 from services.ingest.lanes.inbound_records import (
     decoded,
@@ -50,6 +49,7 @@ from services.ingest.lanes.intake_outputs import IntakeOutputs, there
 from services.ingest.lanes.timers import Timers
 from services.ingest.translate import lanes as translate
 from services.ingest.translate.keys import is_about_unknown
+from services.policy.model.intake import Policies, TenantPolicy
 
 SPEC: Final = LaneSpec("ingest-intake", "inbound.v1", "ingest-intake.state.v1", "ingest-intake")
 _RETRY_UNCONFIGURED_MS: Final = 5_000

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from chapar.config.v1 import config_pb2
-from services.ingest.domain.policy import TenantPolicy
-from services.ingest.domain.rules import Condition
-from services.ingest.translate.configuration import tenant_policy
+from services.policy.model.intake import TenantPolicy
+from services.policy.model.rules import Condition
+from services.policy.reading.intake import tenant_policy
 
 Configurations = Callable[[], Mapping[str, config_pb2.TenantConfiguration]]
 """Returns the active configurations by tenant; `ConfigReader.values` in a lambda. Returned values are never modified."""

@@ -33,8 +33,8 @@ from services.ingest.domain.messages import (
 )
 from services.ingest.domain.origin import UNPROVEN
 from services.ingest.domain.seen import Chunk
-from services.ingest.translate.configuration import requirements, selectors
 from services.ingest.translate.origin import origin, origin_record
+from services.policy.reading.intake import requirements, selectors
 
 CUSTOMER_STATE: Final = b"c/"
 SEEN_STATE: Final = b"s/"

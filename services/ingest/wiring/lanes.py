@@ -19,13 +19,13 @@ from services.ingest.adapters.out.telegram import TelegramClient
 from services.ingest.adapters.out.webhook_out import WebhookClient
 from services.ingest.adapters.out.whatsapp import WhatsAppClient
 from services.ingest.adapters.out.worker import AttemptWorker
-from services.ingest.adapters.rules_cel import CelConditions
 from services.ingest.lanes.intake import intake_lane
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_lane
 from services.ingest.lanes.sender import sender_lane
 from services.ingest.ports import Secrets
 from services.ingest.settings import IngestSettings
+from services.policy.reading.rule_conditions import CelConditions
 
 _WATCH_S = 0.2
 

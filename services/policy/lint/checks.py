@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from services.chassis.expressions import ExpressionRefused, Together, TooCostly, UnknownVariable
+from services.chassis.expressions import Together
 from services.policy.findings import Findings
 from services.policy.lint.calendars import calendars
 from services.policy.lint.capacity import capacity, numbers
@@ -25,11 +25,12 @@ from services.policy.lint.secrets import find_reference
 from services.policy.lint.sla import policies
 from services.policy.lint.surveys import surveys
 from services.policy.lint.webhooks import webhooks
+from services.policy.model.channels import CHANNELS
 from services.policy.model.validity import is_valid
+from services.policy.reading.conditions import check_condition
 from services.policy.reading.routing import DEFAULT_POOL, read_pool
+from services.policy.reading.rule_conditions import VARIABLES
 
-CHANNELS = frozenset({"webchat", "telegram", "bale", "whatsapp", "webhook", "email", "sms", "voice", "grpc"})
-RULE_VARIABLES = frozenset({"channel", "account", "language", "text", "text_length", "person", "labels", "public"})
 PLACEHOLDERS = {
     "acknowledgement": {"minutes", "position"},
     "survey_invitation": {"question", "link", "until"},
@@ -151,17 +152,8 @@ def _rules(review: Review) -> None:
                     severity="warning",
                 )
             continue
-        try:
-            together.add(rule.when, RULE_VARIABLES)
-        except TooCostly as error:
-            review.find("COSTLY_EXPRESSION", f"`when` of rule `{rule.name}` {error}", "rules", i, "when")
-        except UnknownVariable as error:
-            review.find("UNKNOWN_VARIABLE", f"rule `{rule.name}` {error}", "rules", i, "when")
-        except ExpressionRefused as error:
-            reason = next((line for line in str(error).splitlines() if "ERROR" in line), str(error))
-            review.find(
-                "BAD_EXPRESSION", f"`when` of rule `{rule.name}` is not valid CEL: {reason}", "rules", i, "when"
-            )
+        what = f"rule `{rule.name}`"
+        check_condition(review.findings, together, rule.when, VARIABLES, what, "rules", i, "when")
 
 
 def _channels(review: Review) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from chapar.config.v1 import config_pb2
-from services.chassis.privacy.labels import OWN_LABELS
 from services.policy.findings import Path
 from services.policy.lint.review import Review
+from services.policy.model.labels import OWN_LABELS
 from services.policy.reading.sla import levels, name_of, read_policies
 
 _LABEL: Final = re.compile(r"""labels(?:\.|\[\s*["'])([A-Za-z_][\w-]*)""")

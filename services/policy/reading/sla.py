@@ -6,6 +6,7 @@ A configuration in which a part cannot be used is refused as a whole, and the ru
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final
 
 from chapar.config.v1 import config_pb2 as pb
@@ -31,7 +32,17 @@ from services.policy.reading.conditions import check_condition
 from services.policy.reading.webhooks import read_webhooks
 
 MOST_PRIORITY: Final = 1_000_000
-VARIABLES: Final = ("channel", "labels", "language", "priority", "queue", "tier")
+_VALUES: Final[Mapping[str, Callable[[Subject], Any]]] = MappingProxyType(
+    {
+        "channel": lambda subject: subject.channel,
+        "labels": lambda subject: dict(subject.labels),
+        "language": lambda subject: subject.language,
+        "priority": lambda subject: subject.priority,
+        "queue": lambda subject: subject.queue,
+        "tier": lambda subject: subject.tier,
+    }
+)
+VARIABLES: Final = tuple(_VALUES)
 """Variables that the condition of a policy may use."""
 _MOST_MS: Final = 10 * 366 * 86_400_000
 _MOST_WARNINGS: Final = 10
@@ -117,14 +128,7 @@ def _condition(policy: pb.SlaPolicy, expressions: Expressions[Subject], failed: 
 
 
 def _variables(subject: Subject) -> dict[str, Any]:
-    return {
-        "channel": subject.channel,
-        "labels": dict(subject.labels),
-        "language": subject.language,
-        "priority": subject.priority,
-        "queue": subject.queue,
-        "tier": subject.tier,
-    }
+    return {name: value(subject) for name, value in _VALUES.items()}
 
 
 class _Reader:

@@ -16,7 +16,6 @@ from services.chassis.ids import derive
 from services.chassis.kafka.outbox import Send
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
-from services.ingest.adapters.rules_cel import CelConditions
 from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.decisions import IntakeLimits
 from services.ingest.domain.deliveries import Finished, Outcome, SenderLimits
@@ -26,6 +25,7 @@ from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_factory
 from services.ingest.lanes.sender import sender_factory
 from services.ingest.translate.sender import finished_record
+from services.policy.reading.rule_conditions import CelConditions
 from tests.fakes.lane import Failure, FakeLane
 from tests.fakes.privacy import MemoryKeys
 

@@ -18,12 +18,12 @@ from services.ingest.adapters.edges.erasure import Outcomes
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
 from services.ingest.adapters.history.mapping import fact
 from services.ingest.adapters.history.story import Unreadable
-from services.ingest.adapters.rules_cel import CelConditions
 from services.ingest.lanes.intake import intake_factory
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_factory
 from services.ingest.lanes.sender import sender_factory
 from services.ingest.wiring import _decode as decode_accounts
+from services.policy.reading.rule_conditions import CelConditions
 from tests.flow.ingest.world import RecordingAttempts, a_configuration
 from tests.unit.poison.reader import AnyKey, LaneReader, Reader, Take, a_poison, configuration_reader, guarded
 

@@ -1,7 +1,7 @@
 """An account with its settings and secrets resolved, as the providers' clients use it."""
 
-from services.ingest.domain.policy import AccountPolicy
 from services.ingest.ports import Account, Secrets
+from services.policy.model.intake import AccountPolicy
 
 
 class Unconfigured(Exception):  # noqa: N818 - the name reads as what happened

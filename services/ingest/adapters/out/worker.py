@@ -31,10 +31,10 @@ from services.ingest.domain.channel_rules import ChannelRules, account_rate, cha
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Finished, Outcome
 from services.ingest.domain.limits import Limiter, Moments
 from services.ingest.domain.messages import Route
-from services.ingest.domain.policy import Policies
 from services.ingest.domain.retry_classes import PartResult
 from services.ingest.ports import Secrets
 from services.ingest.translate.sender import finished_record
+from services.policy.model.intake import Policies
 
 OUTBOUND: Final = "outbound.v1"
 _REPUBLISH_S: Final = 0.5

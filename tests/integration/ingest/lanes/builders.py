@@ -10,7 +10,7 @@ from services.ingest.adapters.edges.accounts import AccountSecrets
 from services.ingest.adapters.out.account import SendingAccount
 from services.ingest.adapters.out.client import Part
 from services.ingest.domain.messages import Identity, Purpose, Route
-from services.ingest.domain.policy import AccountPolicy
+from services.policy.model.intake import AccountPolicy
 
 TENANT = "acme"
 SECRETS = {

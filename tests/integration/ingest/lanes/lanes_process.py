@@ -27,12 +27,12 @@ from services.ingest.adapters.out.telegram import TelegramClient
 from services.ingest.adapters.out.webhook_out import WebhookClient
 from services.ingest.adapters.out.whatsapp import WhatsAppClient
 from services.ingest.adapters.out.worker import AttemptWorker
-from services.ingest.adapters.rules_cel import CelConditions
 from services.ingest.domain.deliveries import SenderLimits
 from services.ingest.lanes.intake import intake_lane
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_lane
 from services.ingest.lanes.sender import sender_lane
+from services.policy.reading.rule_conditions import CelConditions
 from tests.fakes.privacy import a_keyring
 from tests.fixtures.broker import plain_settings
 from tests.integration.ingest.lanes.builders import VARIABLES

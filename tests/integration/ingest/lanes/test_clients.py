@@ -27,7 +27,7 @@ from services.ingest.adapters.out.whatsapp import WhatsAppClient
 from services.ingest.domain import reply_token
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.messages import Purpose
-from services.ingest.domain.policy import AccountPolicy
+from services.policy.model.intake import AccountPolicy
 from tests.integration.ingest.lanes.builders import SECRETS, VARIABLES, a_part, accounts, an_account
 
 

@@ -25,8 +25,8 @@ from services.ingest.adapters.out.worker import AttemptWorker
 from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Delivery, Status
 from services.ingest.domain.messages import Identity, Route, SendRequest
-from services.ingest.domain.policy import AccountPolicy, TenantPolicy
-from services.ingest.domain.rules import RuleInput, Verdict
+from services.policy.model.intake import AccountPolicy, TenantPolicy
+from services.policy.model.rules import RuleInput, Verdict
 from tests.fakes.privacy import MemoryKeys
 from tests.integration.ingest.lanes.builders import TENANT, VARIABLES, accounts
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from services.chassis.ids import derive
 from services.ingest.domain.messages import Identity, Message, Route, SendRequest
-from services.ingest.domain.policy import AccountPolicy, TenantPolicy
-from services.ingest.domain.rules import RuleInput, Verdict
+from services.policy.model.intake import AccountPolicy, TenantPolicy
+from services.policy.model.rules import RuleInput, Verdict
 
 TENANT = "acme"
 NOW = 1_700_000_000_000

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from services.chassis.expressions import ExpressionRefused, compile_expression
-from services.ingest.adapters.rules_cel import CelConditions
-from services.ingest.domain.rules import RuleInput, Verdict
+from services.policy.model.rules import RuleInput, Verdict
+from services.policy.reading.rule_conditions import CelConditions
 
 GIVEN = RuleInput(
     channel="telegram",

@@ -9,11 +9,12 @@ from services.ingest.domain.account_breaker import AccountBreaker
 from services.ingest.domain.acknowledgement import acknowledgement
 from services.ingest.domain.channel_rules import ChannelRules, parts_of
 from services.ingest.domain.deliveries import Outcome, SenderLimits
-from services.ingest.domain.policy import DAY_MS
 from services.ingest.domain.retry_classes import telegram, whatsapp
-from services.ingest.domain.rules import Rule, RuleInput, choose
+from services.ingest.domain.rules import choose
 from services.ingest.domain.seen import CHUNK_IDS, Chunk, SeenIds
 from services.ingest.domain.sending import backoff_ms
+from services.policy.model.intake import DAY_MS
+from services.policy.model.rules import Rule, RuleInput
 from tests.unit.ingest.lanes.builders import NOW, never
 
 GIVEN = RuleInput(

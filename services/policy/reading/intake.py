@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
-from services.ingest.domain.policy import DAY_MS, HOUR_MS, AccountPolicy, TenantPolicy
-from services.ingest.domain.rules import Condition, Requirement, Rule
+from services.policy.model.intake import DAY_MS, HOUR_MS, AccountPolicy, TenantPolicy
+from services.policy.model.rules import Condition, Requirement, Rule
 
 
 def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Condition) -> TenantPolicy:

@@ -5,17 +5,32 @@ The core limits the text's length; `services.chassis.expressions` bounds the res
 raises, or does not give true or false is FAILED, never an exception: the core evaluates the next rule.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from services.chassis.expressions import Expressions
-from services.ingest.domain.rules import RuleInput, Verdict
+from services.policy.model.rules import RuleInput, Verdict
 
+_VALUES: Final[Mapping[str, Callable[[RuleInput], Any]]] = MappingProxyType(
+    {
+        "channel": lambda given: given.channel,
+        "account": lambda given: given.account,
+        "language": lambda given: given.language,
+        "text": lambda given: given.text,
+        "text_length": lambda given: given.text_length,
+        "person": lambda given: dict(given.person),
+        "labels": lambda given: dict(given.labels),
+        "public": lambda given: given.public,
+    }
+)
+VARIABLES: Final = tuple(_VALUES)
+"""Variables that the condition of a rule may use."""
 _VERDICTS: Final = {True: Verdict.HOLDS, False: Verdict.DOES_NOT_HOLD, None: Verdict.FAILED}
 
 
 class CelConditions:
-    """The conditions of one version, by their source text. Implements `domain.rules.Condition`."""
+    """The conditions of one version, by their source text. Implements `services.policy.model.rules.Condition`."""
 
     def __init__(self, sources: Iterable[str]) -> None:
         self._expressions = Expressions(sources, _variables)
@@ -30,13 +45,4 @@ class CelConditions:
 
 
 def _variables(given: RuleInput) -> dict[str, Any]:
-    return {
-        "channel": given.channel,
-        "account": given.account,
-        "language": given.language,
-        "text": given.text,
-        "text_length": given.text_length,
-        "person": dict(given.person),
-        "labels": dict(given.labels),
-        "public": given.public,
-    }
+    return {name: value(given) for name, value in _VALUES.items()}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.ingest.domain.rules import Condition, Rule
+from services.policy.model.rules import Condition, Rule
 
 DAY_MS: Final = 86_400_000
 HOUR_MS: Final = 3_600_000
