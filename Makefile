@@ -82,7 +82,7 @@ protos: .venv/.ready ## generate code from the contracts
 
 docs: .venv/.ready ## generate the reference tables and the schema from the code
 	$(BIN)/python -m services.chassis.topics > docs/topics.md
-	$(BIN)/python -m services.chassis.metrics > docs/metrics.md
+	$(BIN)/python -m docs.generate.metrics > docs/metrics.md
 	$(BIN)/python -m services.chassis.grpc.rights > docs/rights.md
 	$(BIN)/python -m docs.generate.licences > docs/licences.md
 	$(BIN)/python -m docs.generate.decisions > docs/decisions/README.md

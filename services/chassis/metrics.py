@@ -1,26 +1,24 @@
-"""Metrics of one process: an injected registry, names from the catalogue only, label children cached.
+"""Metrics of one process: an injected registry, declared names only, label children cached.
 
-`labels()` costs 3 us and a cached child 0.9 us, so `Metrics` keeps children by label values. A name or a label that the
-catalogue does not know raises: a misspelt metric must not become a silent series. Nothing here is a global variable.
+`labels()` costs 3 us and a cached child 0.9 us, so `Metrics` keeps children by label values. A name or a label that
+was not declared raises: a misspelt metric must not become a silent series. Nothing here is a global variable.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from services.chassis.metrics_catalogue import CATALOGUE, LABELS, MetricKind, MetricSpec
+from services.chassis.metrics_catalogue import CHASSIS_METRICS, LABELS, MetricKind, MetricSpec
 
 __all__ = [
-    "CATALOGUE",
     "CONTENT_TYPE",
     "LABELS",
     "MetricSpec",
     "Metrics",
     "PrometheusLaneMetrics",
     "UnknownMetric",
-    "render_markdown",
 ]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -29,7 +27,7 @@ _T = TypeVar("_T", Counter, Gauge, Histogram)
 
 
 class UnknownMetric(KeyError):  # noqa: N818 - reads as what happened
-    """A name, a kind or a set of labels that the catalogue does not contain."""
+    """A name, a kind or a set of labels that was not declared."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -44,7 +42,7 @@ class Family(Generic[_T]):
         self._children: dict[tuple[str, ...], _T] = {}
 
     def labels(self, *values: str, **named: str) -> _T:
-        """Return the child with these label values, in the catalogue's order or by name."""
+        """Return the child with these label values, in the declared order or by name."""
         if named:
             if values or set(named) != set(self._names):
                 raise UnknownMetric(f"{self._metric._name} has the labels {self._names}, not {tuple(named)}")
@@ -66,25 +64,33 @@ class Family(Generic[_T]):
 
 
 class Metrics:
-    """The metrics of one process."""
+    """The metrics of one process: those of the chassis, and those that its service declares."""
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+    def __init__(self, declared: Iterable[MetricSpec] = (), registry: CollectorRegistry | None = None) -> None:
         # `_created` series double a scrape and are never used; the library has a process-wide switch only.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left this one function unannotated
         self.registry = registry if registry is not None else CollectorRegistry(auto_describe=True)
-        self._specs: Mapping[str, MetricSpec] = {spec.name: spec for spec in CATALOGUE}
+        self._specs: dict[str, MetricSpec] = {}
         self._families: dict[str, Family[Any]] = {}
+        self.declare(CHASSIS_METRICS)
+        self.declare(declared)
+
+    def declare(self, specs: Iterable[MetricSpec]) -> None:
+        """Add metrics that the process will have. Raises ValueError for a name that is declared in another way."""
+        for spec in specs:
+            if self._specs.setdefault(spec.name, spec) != spec:
+                raise ValueError(f"{spec.name} is declared in two ways")
 
     def counter(self, name: str) -> Family[Counter]:
-        """Return a counter of the catalogue."""
+        """Return a declared counter."""
         return self._family(name, "counter")
 
     def gauge(self, name: str) -> Family[Gauge]:
-        """Return a gauge of the catalogue."""
+        """Return a declared gauge."""
         return self._family(name, "gauge")
 
     def histogram(self, name: str) -> Family[Histogram]:
-        """Return a histogram of the catalogue."""
+        """Return a declared histogram."""
         return self._family(name, "histogram")
 
     def render(self) -> bytes:
@@ -103,7 +109,7 @@ class Metrics:
         family = self._families.get(name)
         spec = self._specs.get(name)
         if spec is None:
-            raise UnknownMetric(f"no metric is called {name}: add it to services/chassis/metrics_catalogue.py")
+            raise UnknownMetric(f"no metric is called {name}: declare it in the metrics.py of its service")
         if spec.kind != kind:
             raise UnknownMetric(f"{name} is a {spec.kind}, not a {kind}")
         if family is None:
@@ -202,21 +208,3 @@ class PrometheusLaneMetrics:
     def dead_letter(self, lane: str, partition: int, reason: str) -> None:
         """Count an input that became a dead letter."""
         self._dead_letters.labels(lane, reason).inc()
-
-
-def render_markdown() -> str:
-    """Return the content of docs/metrics.md."""
-    lines = [
-        "# Metrics",
-        "",
-        "Generated from `services/chassis/metrics_catalogue.py` by `python -m services.chassis.metrics`; a test compares.",
-        "",
-        "| name | kind | labels | meaning |",
-        "|---|---|---|---|",
-    ]
-    lines += [f"| `{s.name}` | {s.kind} | {', '.join(s.labels)} | {s.help} |" for s in CATALOGUE]
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(render_markdown(), end="")

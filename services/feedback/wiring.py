@@ -46,7 +46,9 @@ from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.subjects_grpc import GrpcSubjects
 from services.feedback.adapters.views import ResponsesView
 from services.feedback.lanes import relay, survey
+from services.feedback.metrics import METRICS
 from services.feedback.settings import FeedbackSettings
+from services.webhooks import metrics as webhooks
 from services.webhooks.delivery import webhook_client
 from services.webhooks.retries import Webhooks
 
@@ -70,6 +72,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
     """Start everything inside the context, and close everything in reverse order after it."""
     settings = service.settings
     kafka, clock, roles = settings.kafka, service.clock, settings.roles
+    service.metrics.declare((*METRICS, *webhooks.METRICS))
     async with AsyncExitStack() as stack:
         presence = await stack.enter_async_context(kafka_presence(service, topics(roles)))
         await presence.first()

@@ -33,6 +33,7 @@ from services.router.adapters.routing_service import RoutingService
 from services.router.lanes.shard import SPEC, ShardProcessor
 from services.router.lanes.shard_metrics import ShardMetrics
 from services.router.lanes.shards import Shards
+from services.router.metrics import METRICS
 from services.router.settings import RouterSettings
 
 _WATCH_S = 0.1
@@ -57,6 +58,7 @@ _SERVICES = tuple(router_pb2.DESCRIPTOR.services_by_name[name].full_name for nam
 async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
     """Start the router; leaving the context closes everything in reverse order."""
     settings, kafka, metrics = service.settings, service.settings.kafka, service.metrics
+    metrics.declare(METRICS)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         feed_ready = service.health.component("gateway feed")

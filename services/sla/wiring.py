@@ -45,7 +45,9 @@ from services.sla.adapters.read_model import ReadModel
 from services.sla.adapters.telemetry import Telemetry
 from services.sla.domain.measures import DAY_MS
 from services.sla.lanes.deadlines import COMMANDS, EVENTS, SPEC, factory
+from services.sla.metrics import METRICS
 from services.sla.settings import SlaSettings
+from services.webhooks import metrics as webhooks
 from services.webhooks.delivery import webhook_client
 from services.webhooks.retries import Webhooks
 
@@ -66,6 +68,7 @@ second's worth of records."""
 async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
     """Start everything inside the context, and close everything in reverse order after it."""
     settings, kafka = service.settings, service.settings.kafka
+    service.metrics.declare((*METRICS, *webhooks.METRICS))
     calendar_of = caching_calendars()
     known = asyncio.Event()
     failed = service.metrics.counter("chapar_sla_conditions_failed_total").labels()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.chassis.metrics_catalogue import CATALOGUE
+from docs.generate.metrics import CATALOGUE
 from tests.architecture.deployed import CHART, DEPLOY, yaml_documents
 
 RULES = DEPLOY / "prometheus/rules/chapar.yaml"

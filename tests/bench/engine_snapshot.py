@@ -18,6 +18,7 @@ from services.chassis.metrics import Metrics
 from services.router.domain.engine import Engine
 from services.router.lanes.shard import COMMANDS, ShardProcessor
 from services.router.lanes.shard_metrics import ShardMetrics
+from services.router.metrics import METRICS
 from services.router.translate import codec
 
 _WHERE: Final = ("acme", "default")
@@ -36,7 +37,7 @@ class RoundTrip:
 
 
 def _processor() -> ShardProcessor:
-    return ShardProcessor(LaneContext(0, 1), _FEED_PARTITIONS, ShardMetrics(Metrics()))
+    return ShardProcessor(LaneContext(0, 1), _FEED_PARTITIONS, ShardMetrics(Metrics(METRICS)))
 
 
 def _outbox() -> BatchOutbox:

@@ -24,6 +24,7 @@ from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.metrics import Metrics
 from services.router.lanes.shard import FEED, ShardProcessor
 from services.router.lanes.shard_metrics import ShardMetrics
+from services.router.metrics import METRICS
 from tests.bench.figures import tell
 
 BATCH = 200
@@ -104,7 +105,7 @@ class Life:
 
 def processor_run(interactions: int, agents: int, skills: int) -> tuple[float, float]:
     """Return commands, and life cycles, a second of the whole processor."""
-    processor = ShardProcessor(LaneContext(0, 1), 8, ShardMetrics(Metrics()))
+    processor = ShardProcessor(LaneContext(0, 1), 8, ShardMetrics(Metrics(METRICS)))
     life, now, offset = Life(agents, skills), 1_700_000_000_000, 0
 
     def tell(commands: list[pb.RoutingCommand]) -> float:

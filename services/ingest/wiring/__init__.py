@@ -52,6 +52,7 @@ from services.ingest.adapters.edges.webchat_in import Webchat
 from services.ingest.adapters.edges.webhook_in import WebhookChannel
 from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
 from services.ingest.adapters.history.mapping import TOPICS as HISTORY_TOPICS
+from services.ingest.metrics import METRICS
 from services.ingest.settings import IngestSettings
 from services.ingest.translate.erasure import OUTCOMES
 from services.ingest.wiring.history import history
@@ -62,6 +63,7 @@ from services.ingest.wiring.lanes import lanes
 async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
     """Start ingest; on exit everything is closed in reverse order."""
     settings, kafka = service.settings, service.settings.kafka
+    service.metrics.declare(METRICS)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
 

@@ -12,6 +12,7 @@ from services.chassis.metrics import Metrics
 from services.router.domain.engine import Engine
 from services.router.lanes.shard import JOURNAL, SPEC, ShardProcessor
 from services.router.lanes.shard_metrics import ShardMetrics
+from services.router.metrics import METRICS
 from services.router.replay.log import NotComparable
 from services.router.replay.state import ShardState
 from services.router.translate.effects import FactsCache
@@ -56,7 +57,7 @@ class Fold:
     def __init__(self, state: ShardState, feed_partitions: int, skipped: Iterable[int]) -> None:
         self.state = state
         self._feed_partitions = feed_partitions
-        self._metrics = ShardMetrics(Metrics())
+        self._metrics = ShardMetrics(Metrics(METRICS))
         # The lane retries a bug of the live engine because another attempt may succeed; here one attempt shows all.
         tuning = LaneTuning(attempts=1, step_over=False, skip=frozenset((state.shard, offset) for offset in skipped))
         self._batches = BatchRunner(SPEC, state.shard, tuning, NO_METRICS, _no_dead_letter)

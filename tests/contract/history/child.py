@@ -10,6 +10,7 @@ import sys
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.history.database import Database, database_url
 from services.ingest.adapters.history.projection import Projection
+from services.ingest.metrics import METRICS
 from tests.fakes.privacy import MemoryKeys
 from tests.fixtures.broker import plain_settings
 
@@ -20,7 +21,7 @@ async def main(bootstrap: str, prefix: str, url: str) -> None:
         projection = Projection(
             plain_settings(bootstrap, prefix),
             database,
-            Metrics(),
+            Metrics(METRICS),
             client_id="history-child",
             keys=MemoryKeys(),
             caught_up=lambda: print("caught up", flush=True),

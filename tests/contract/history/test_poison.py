@@ -17,6 +17,7 @@ from services.chassis.metrics import Metrics
 from services.ingest.adapters.history import store, tables
 from services.ingest.adapters.history.database import Database, database_url
 from services.ingest.adapters.history.projection import Projection
+from services.ingest.metrics import METRICS
 from tests.fakes.privacy import MemoryKeys
 from tests.unit.poison.generator import NOW, Generator
 
@@ -62,7 +63,7 @@ def said(offset: int, words: str) -> Record:
 
 async def test_no_record_of_any_topic_stops_the_projection(database: Database) -> None:
     """Plausible, impossible and broken records in batches: positions move past all of them, and most are written."""
-    metrics, generator = Metrics(), Generator(3, odd=0.05)
+    metrics, generator = Metrics(METRICS), Generator(3, odd=0.05)
     folding = projection(database, metrics)
     async with database.folder() as connection:
         folding._next = await store.positions(connection, [(f"t.{topic}", 0) for topic, _ in SCHEMAS])
@@ -77,7 +78,7 @@ async def test_no_record_of_any_topic_stops_the_projection(database: Database) -
 
 async def test_a_record_that_takes_too_long_is_stepped_over(database: Database) -> None:
     """Three tries, each on a new connection; then the record is refused, and the other records of its batch are written."""
-    metrics = Metrics()
+    metrics = Metrics(METRICS)
     folding = projection(database, metrics, patience_s=0.3)
     batch = [said(0, "before"), said(1, "slow"), said(2, "after")]
     async with database.folder() as connection, connection.begin():

@@ -9,6 +9,7 @@ from services.ingest.adapters.history.database import Database
 from services.ingest.adapters.history.mapping import fact
 from services.ingest.adapters.history.retention import BATCH, DAY_MS, Retention
 from services.ingest.domain.reach import Reach
+from services.ingest.metrics import METRICS
 from tests.contract.history.records import T0, Life, as_records, whole_life
 from tests.contract.history.tables_as_data import everything
 from tests.contract.history.test_audit import a_record, write
@@ -17,11 +18,11 @@ from tests.fakes.privacy import MemoryKeys
 
 
 def a_retention(database: Database, days: int, now_ms: int, metrics: Metrics | None = None) -> Retention:
-    return Retention(database, days, 1, lambda: now_ms, metrics or Metrics())
+    return Retention(database, days, 1, lambda: now_ms, metrics or Metrics(METRICS))
 
 
 async def test_old_conversations_leave_with_everything_and_young_ones_stay(database: Database) -> None:
-    young, old, metrics = Life("young", at=T0 + 10 * DAY_MS), whole_life("old"), Metrics()
+    young, old, metrics = Life("young", at=T0 + 10 * DAY_MS), whole_life("old"), Metrics(METRICS)
     young.opened()
     young.said("hello")
     await fold(database, as_records(young.log))
@@ -74,8 +75,8 @@ async def test_records_of_an_erased_person_are_rows_without_anything_personal(da
 async def test_audit_records_have_a_retention_of_their_own(database: Database) -> None:
     """Deleting a conversation deletes no audit record; an old audit record is deleted by its own retention."""
     await write(database, [a_record(0, targets=[("person", "p"), ("conversation", "c")])])
-    young = Retention(database, 1, 10, lambda: T0 + 5 * DAY_MS, Metrics())
+    young = Retention(database, 1, 10, lambda: T0 + 5 * DAY_MS, Metrics(METRICS))
     assert await young.once() == 0
-    old = Retention(database, 0, 10, lambda: T0 + 11 * DAY_MS, Metrics())
+    old = Retention(database, 0, 10, lambda: T0 + 11 * DAY_MS, Metrics(METRICS))
     assert await old.once() == 2
     assert (await everything(database, positions=False))["audit"] == []

@@ -13,6 +13,7 @@ from services.chassis.metrics import Metrics
 from services.ingest.adapters.history.database import Database, database_url
 from services.ingest.adapters.history.history import History
 from services.ingest.adapters.history.mapping import TOPICS
+from services.ingest.metrics import METRICS
 from tests.fakes.privacy import MemoryKeys
 
 WAIT_S = 60.0
@@ -86,7 +87,7 @@ async def running(
     kafka: KafkaSettings, url: str, *, batch: int = 500, ready_after_s: float = 60, keys: MemoryKeys | None = None
 ) -> AsyncIterator[Running]:
     """Yield a running history for the time of the block."""
-    metrics, health = Metrics(), Health()
+    metrics, health = Metrics(METRICS), Health()
     database = Database(database_url(url, {}, "", ""))
     history = History(
         kafka,

@@ -17,6 +17,7 @@ from services.feedback.adapters.recoveries import RecoveryDispatcher
 from services.feedback.adapters.webhook_responses import notices
 from services.feedback.lanes.relay import relay_factory
 from services.feedback.lanes.survey import survey_factory
+from services.feedback.metrics import METRICS
 from services.feedback.ports import Recovery
 from services.policy.findings import Findings
 from services.policy.model.webhooks import Endpoint
@@ -44,7 +45,9 @@ def a_tenant(**fields: Any) -> config.TenantConfiguration:
 
 def a_lane(metrics: Metrics | None = None, **fields: Any) -> FakeLane:
     known = TenantSurveys(a_programme(), counting=read_counting(a_tenant(**fields), Findings()))
-    return FakeLane(survey_factory(ConfiguredProgrammes({TENANT: known}.get), metrics or Metrics(), KEYS), now_ms=NOW)
+    return FakeLane(
+        survey_factory(ConfiguredProgrammes({TENANT: known}.get), metrics or Metrics(METRICS), KEYS), now_ms=NOW
+    )
 
 
 def records_of(sent: list[Send], which: str) -> list[pb.FeedbackRecord]:
@@ -94,7 +97,7 @@ def test_without_another_contact_the_first_one_was_resolved_by_its_agent() -> No
 
 def test_another_contact_on_the_topic_means_not_resolved_and_is_not_a_first_contact() -> None:
     """The second contact settles the first at once; the third contact and the end of the window report nothing more."""
-    metrics = Metrics()
+    metrics = Metrics(METRICS)
     lane = a_lane(metrics)
     lane.handle(relayed(a_queued_event(1)), key=KEY)
     (record,) = records_of(lane.handle(relayed(a_queued_event(2, NOW + DAY)), key=KEY), "settled")

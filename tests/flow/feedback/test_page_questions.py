@@ -13,6 +13,7 @@ from services.feedback.adapters.handlers import ResponseIntake
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.page_form import BASE_BYTES, TEXT_BYTES
 from services.feedback.adapters.pages import Pages
+from services.feedback.metrics import METRICS
 from services.policy.model.surveys import Question, SurveyKind
 from tests.flow.feedback.test_pages import Log, a_ticket
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
@@ -40,7 +41,7 @@ def visit(log: Log, links: SignedLinks) -> Visit:
     def browser(**survey: Any) -> httpx.AsyncClient:
         options = {"questions": {"fa": "راضی بودید؟", "en": "Satisfied?"}, "more": MORE, **survey}
         programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme(a_survey(**options)))}.get)
-        metrics = Metrics()
+        metrics = Metrics(METRICS)
         app = Pages(programmes, links, ResponseIntake(log, lambda: NOW, metrics), metrics).app()
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pages")
 

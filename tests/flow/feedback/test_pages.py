@@ -22,6 +22,7 @@ from services.feedback.adapters.handlers import ResponseIntake
 from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
 from services.feedback.adapters.page_form import BASE_BYTES
 from services.feedback.adapters.pages import Pages
+from services.feedback.metrics import METRICS
 from services.feedback.ports import Ticket
 from services.policy.model.surveys import SurveyKind
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
@@ -59,7 +60,7 @@ def links(clock: ManualClock) -> SignedLinks:
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics()
+    return Metrics(METRICS)
 
 
 @pytest.fixture
@@ -224,7 +225,7 @@ async def test_forged_expired_and_foreign_links_and_unknown_paths_look_the_same(
 def test_any_changed_link_is_not_found(data: st.DataObject) -> None:
     """Letters changed, parts cut, swapped and doubled, claims of another kind or tenant under a wrong key: all get
     the 404 of a page that does not exist."""
-    log, metrics = Log(), Metrics()
+    log, metrics = Log(), Metrics(METRICS)
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme()), "other": TenantSurveys(a_programme())}.get)
     links = SignedLinks(link_key(b"s" * 40), "", lambda: NOW)
     app = Pages(programmes, links, ResponseIntake(log, lambda: NOW, metrics), metrics).app()

@@ -12,6 +12,7 @@ from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.lanes.relay import relay_factory
 from services.feedback.lanes.survey import survey_factory
+from services.feedback.metrics import METRICS
 from services.policy.model.categories import category_rule
 from services.policy.model.counting import Counting
 from services.policy.model.surveys import Question, Survey, SurveyKind
@@ -77,7 +78,7 @@ def a_response(invitation_id: str, score: int = 5, command_id: str = "a1", perso
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics()
+    return Metrics(METRICS)
 
 
 def test_a_completed_interaction_is_relayed_under_its_person_with_a_frozen_subject() -> None:
@@ -245,7 +246,7 @@ def test_a_crash_anywhere_changes_no_outcome(metrics: Metrics) -> None:
     """The delay survives, the response counts once, and event ids are those of the uninterrupted run."""
 
     def run(crashing: bool) -> list[tuple[str, str | None]]:
-        lane = a_survey_lane(Metrics(), a_survey(delay_ms=HOUR, first_response_counts=True))
+        lane = a_survey_lane(Metrics(METRICS), a_survey(delay_ms=HOUR, first_response_counts=True))
         command = lane.record(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
         lane.batch(command, fail="before_commit" if crashing else None)
         if crashing:

@@ -24,6 +24,7 @@ from services.ingest.lanes.intake import intake_factory
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_factory
 from services.ingest.lanes.sender import sender_factory
+from services.ingest.metrics import METRICS
 from services.ingest.translate.sender import finished_record
 from services.policy.reading.rule_conditions import CelConditions
 from tests.fakes.lane import Failure, FakeLane
@@ -157,7 +158,7 @@ class World:
         sender_limits: SenderLimits | None = None,
     ) -> None:
         self.configuration = configuration if configuration is not None else a_configuration()
-        self.metrics = Metrics(CollectorRegistry(auto_describe=True))
+        self.metrics = Metrics(METRICS, CollectorRegistry(auto_describe=True))
         self.attempts = RecordingAttempts()
         self.keys = MemoryKeys()
         self.tenants: dict[str, config_pb2.TenantConfiguration] = {}

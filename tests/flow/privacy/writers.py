@@ -10,6 +10,7 @@ from types import MappingProxyType
 from chapar.feedback.v1 import feedback_pb2 as feedback
 from chapar.ingest.v1 import records_pb2 as ingest
 from chapar.router.v1 import records_pb2 as router
+from docs.generate.metrics import CATALOGUE
 from services.chassis.destinations import DEVELOPMENT
 from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.records import Record
@@ -84,7 +85,7 @@ async def commands_of_answers(keys: MemoryKeys) -> Written:
 
 def a_survey_lane(keys: MemoryKeys, programmes: ConfiguredProgrammes) -> tuple[FakeLane, str]:
     """A survey lane that has invited one customer; and the invitation."""
-    lane = FakeLane(survey_factory(programmes, Metrics(), keys), now_ms=NOW)
+    lane = FakeLane(survey_factory(programmes, Metrics(CATALOGUE), keys), now_ms=NOW)
     lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
     records = [feedback.FeedbackRecord.FromString(each.value) for each in lane.sent_to("feedback.responses.v1")]
     return lane, next(each.invited.invitation_id for each in records if each.HasField("invited"))
@@ -147,7 +148,7 @@ async def notices_that_wait(keys: MemoryKeys) -> Written:
                 client,
                 written,  # type: ignore[arg-type]  # stands for the producer
                 lambda: NOW,
-                Metrics(),
+                Metrics(CATALOGUE),
                 Patience(delay_ms=0, give_up_ms=give_up_ms),
                 keys,
             )

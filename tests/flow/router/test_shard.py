@@ -11,6 +11,7 @@ from services.policy.reading.numbers import LATEST_MS, LONGEST_MS
 from services.router.adapters.outcomes import refusal
 from services.router.lanes.shard import EVENTS, FEED, JOURNAL, ShardProcessor
 from services.router.lanes.shard_metrics import ShardMetrics
+from services.router.metrics import METRICS
 from tests.fakes.lane import FakeLane
 
 REPLY_TO = pb.ReplyTo(gateway_id="g", feed_partition=3)
@@ -20,7 +21,7 @@ class Shard:
     """A lane with the router's processor, and methods to send commands to it."""
 
     def __init__(self) -> None:
-        self.metrics = Metrics()
+        self.metrics = Metrics(METRICS)
         counters = ShardMetrics(self.metrics)
 
         def factory(context: LaneContext) -> ShardProcessor:

@@ -28,6 +28,7 @@ from services.chassis.secrets import SecretReferences
 from services.cli.commands.deadletters import _put_back
 from services.policy.model.webhooks import Endpoint
 from services.webhooks.delivery import webhook_client
+from services.webhooks.metrics import METRICS
 from services.webhooks.retries import DEAD_LETTERS, Patience, Webhooks
 from tests.contract.lane.real import eventually, read_all
 from tests.fakes.privacy import MemoryKeys, a_keyring
@@ -70,7 +71,7 @@ async def telling(
 ) -> AsyncIterator[tuple[Webhooks, Receiver, Metrics]]:
     """Run a receiver with a path for each webhook, and a service that notifies it and tries again."""
     await apply(settings)
-    receiver, metrics = Receiver(), Metrics()
+    receiver, metrics = Receiver(), Metrics(METRICS)
     app = Starlette(routes=[Route("/{path}", receiver.hook, methods=["POST"])])
 
     def endpoint(_tenant: str, name: str) -> Endpoint | None:

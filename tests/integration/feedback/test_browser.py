@@ -21,6 +21,7 @@ from services.feedback.adapters.configuration import ConfiguredProgrammes, Tenan
 from services.feedback.adapters.handlers import ResponseIntake
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.pages import Pages
+from services.feedback.metrics import METRICS
 from services.policy.model.surveys import Question, SurveyKind
 from tests.flow.feedback.test_pages import Log, a_ticket
 from tests.unit.feedback.builders import NOW, TENANT, a_programme, a_survey
@@ -53,7 +54,7 @@ class Site:
 @pytest.fixture
 def site() -> Iterator[Site]:
     """Serve the page from a thread of its own, because the browser's driver blocks."""
-    log, metrics = Log(), Metrics()
+    log, metrics = Log(), Metrics(METRICS)
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme(SURVEY))}.get)
     key = link_key(b"s" * 40)
     pages = Pages(programmes, SignedLinks(key, "", lambda: NOW), ResponseIntake(log, lambda: NOW, metrics), metrics)

@@ -26,6 +26,7 @@ from services.chassis.metrics import Metrics
 from services.cli.topic_reader import read_all
 from services.router.lanes.shard import COMMANDS, EVENTS, FEED, JOURNAL, SPEC, ShardProcessor
 from services.router.lanes.shard_metrics import ShardMetrics
+from services.router.metrics import METRICS
 from tests.fixtures.broker import KafkaUnderTest
 from tests.integration.router.stand import POOL, TENANT, Bench, a_bench
 
@@ -54,7 +55,7 @@ def a_configuration() -> config_pb2.TenantConfiguration:
 @asynccontextmanager
 async def an_owner(kafka: KafkaSettings, name: str) -> AsyncIterator[None]:
     """Own both shards until the block ends; then stop at once, whatever is being done."""
-    metrics = ShardMetrics(Metrics())
+    metrics = ShardMetrics(Metrics(METRICS))
 
     def factory(context: LaneContext) -> ShardProcessor:
         return ShardProcessor(context, PARTITIONS[FEED], metrics)

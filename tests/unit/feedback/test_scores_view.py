@@ -14,6 +14,7 @@ from services.feedback.adapters.scores_api import changes, scores
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import ResponsesView, Wanted
 from services.feedback.domain.scores import Dimension, ScoreCounts
+from services.feedback.metrics import METRICS
 from services.policy.model.counting import Counting
 from services.policy.model.surveys import SurveyKind
 from tests.unit.feedback.builders import NOW, TENANT
@@ -163,7 +164,7 @@ def test_a_trend_over_too_many_values_is_refused(monkeypatch: pytest.MonkeyPatch
 
 def test_gauges_show_the_newest_day_only() -> None:
     """A change of an older day does not overwrite today's figures."""
-    metrics = Metrics()
+    metrics = Metrics(METRICS)
     gauges, view = FeedbackGauges(metrics), ScoresView()
     for dimension, counts in (csat("q", "2026-03-21"), csat("q", "2026-03-20", good=1, bad=9), csat("q", "")):
         view.take(dimension, 0, counts)

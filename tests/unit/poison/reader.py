@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from docs.generate.metrics import CATALOGUE
 from services.chassis.config_reader import ConfigReader
 from services.chassis.destinations import DEVELOPMENT
 from services.chassis.kafka.consumer import NotNow
@@ -112,14 +113,14 @@ class SilentLog:
 
 
 def a_poison() -> Poison:
-    return Poison("fuzz", Metrics())
+    return Poison("fuzz", Metrics(CATALOGUE))
 
 
 class StrictPoison(Poison):
     """A guard that does not catch bugs."""
 
     def __init__(self) -> None:
-        super().__init__("fuzz", Metrics())
+        super().__init__("fuzz", Metrics(CATALOGUE))
 
     def guard(self, record: Record, take: Take) -> bool:
         guarded(take)(record)
@@ -134,7 +135,7 @@ def webhooks(topic: str) -> Webhooks:
         webhook_client(DEVELOPMENT),  # not entered: no endpoint is configured, so nothing is called
         SilentLog(),  # type: ignore[arg-type]  # a fake
         lambda: NOW,
-        Metrics(),
+        Metrics(CATALOGUE),
         Patience(delay_ms=0),
     )
 

@@ -19,6 +19,7 @@ from services.feedback.adapters.views import ResponsesView
 from services.feedback.domain.scores import ScoreTable
 from services.feedback.lanes.relay import relay_factory as feedback_relay_factory
 from services.feedback.lanes.survey import survey_factory
+from services.feedback.metrics import METRICS
 from services.feedback.ports import OutgoingInvitation, Recovery
 from tests.unit.feedback.builders import a_programme
 from tests.unit.poison.generator import NOW
@@ -60,7 +61,7 @@ def _dispatcher() -> Take:
         lambda: NOW,
         lambda at_ms, programme, language: shown(at_ms, programme.zone, language),
     )
-    return batch(readers.invitations(dispatcher, AnyKey(), a_poison(), Metrics()))
+    return batch(readers.invitations(dispatcher, AnyKey(), a_poison(), Metrics(METRICS)))
 
 
 def _analytics() -> Take:
@@ -78,7 +79,7 @@ def _restore_scores() -> Take:
 
 
 def _scores_view() -> Take:
-    view, gauges, poison = ScoresView(), FeedbackGauges(Metrics()), StrictPoison()
+    view, gauges, poison = ScoresView(), FeedbackGauges(Metrics(METRICS)), StrictPoison()
     return lambda record: readers.take_score(view, gauges, poison, record)
 
 
@@ -100,7 +101,7 @@ FEEDBACK_READERS: tuple[Reader, ...] = (
         "feedback.commands.v1",
         feedback_pb2.FeedbackCommand,
         "feedback/lanes/survey.py",
-        lambda: LaneReader(survey_factory(_programmes(), Metrics(), AnyKey()), "feedback.commands.v1"),
+        lambda: LaneReader(survey_factory(_programmes(), Metrics(METRICS), AnyKey()), "feedback.commands.v1"),
     ),
     Reader(
         "feedback dispatcher", "feedback.responses.v1", feedback_pb2.FeedbackRecord, "feedback/wiring.py", _dispatcher
@@ -110,7 +111,7 @@ FEEDBACK_READERS: tuple[Reader, ...] = (
         "feedback.responses.v1",
         feedback_pb2.FeedbackRecord,
         "feedback/wiring.py",
-        lambda: batch(readers.recoveries(RecoveryDispatcher(_Ingest(), SilentLog(), lambda: NOW), Metrics())),  # type: ignore[arg-type]  # fakes
+        lambda: batch(readers.recoveries(RecoveryDispatcher(_Ingest(), SilentLog(), lambda: NOW), Metrics(METRICS))),  # type: ignore[arg-type]  # fakes
     ),
     Reader(
         "feedback webhooks",

@@ -22,6 +22,7 @@ from services.ingest.lanes.intake import intake_factory
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_factory
 from services.ingest.lanes.sender import sender_factory
+from services.ingest.metrics import METRICS
 from services.ingest.wiring import _decode as decode_accounts
 from services.policy.reading.rule_conditions import CelConditions
 from tests.flow.ingest.world import RecordingAttempts, a_configuration
@@ -38,7 +39,7 @@ class _Forgetful(RecordingAttempts):
 def _intake() -> Take:
     tenants = {name: a_configuration(tenant=name) for name in ("acme", "parsa")}
     policies = CompiledPolicies(lambda: tenants, CelConditions)
-    return LaneReader(intake_factory(policies, Metrics(), AnyKey()), "inbound.v1")
+    return LaneReader(intake_factory(policies, Metrics(METRICS), AnyKey()), "inbound.v1")
 
 
 def _policies() -> Take:
@@ -93,7 +94,7 @@ INGEST_READERS: tuple[Reader, ...] = (
         "outbound.v1",
         ingest_pb2.OutboundRecord,
         "ingest/lanes/sender.py",
-        lambda: LaneReader(sender_factory(_Forgetful(), Metrics(), AnyKey()), "outbound.v1"),
+        lambda: LaneReader(sender_factory(_Forgetful(), Metrics(METRICS), AnyKey()), "outbound.v1"),
     ),
     Reader(
         "ingest web chat",

@@ -9,12 +9,13 @@ from services.router.adapters.feed import take as take_feed
 from services.router.adapters.gateway import Gateway
 from services.router.lanes.shard import ShardProcessor
 from services.router.lanes.shard_metrics import ShardMetrics
+from services.router.metrics import METRICS
 from tests.unit.poison.generator import NOW
 from tests.unit.poison.reader import AnyKey, LaneReader, Reader, SilentLog, Take, guarded
 
 
 def _router() -> Take:
-    counters = ShardMetrics(Metrics())
+    counters = ShardMetrics(Metrics(METRICS))
 
     def make(context: LaneContext) -> ShardProcessor:
         return ShardProcessor(context, 8, counters)
@@ -32,7 +33,7 @@ def _router() -> Take:
 
 def _feed() -> Take:
     bus = CommandBus(SilentLog(), AnyKey(), "acme", 0, lambda: NOW)  # type: ignore[arg-type]  # a fake
-    gateway = Gateway(bus, Metrics())
+    gateway = Gateway(bus, Metrics(METRICS))
 
     def deliver(record: router_pb2.FeedRecord) -> None:
         if record.result.command_id:

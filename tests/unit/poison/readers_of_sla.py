@@ -15,6 +15,7 @@ from services.sla.adapters.escalation import Escalation
 from services.sla.adapters.notices import Notices
 from services.sla.adapters.read_model import ReadModel
 from services.sla.lanes.deadlines import factory as sla_factory
+from services.sla.metrics import METRICS
 from tests.flow.sla.test_lane import Flow
 from tests.unit.poison.generator import NOW
 from tests.unit.poison.reader import (
@@ -79,7 +80,7 @@ SLA_READERS: tuple[Reader, ...] = (
         "sla.events.v1",
         sla_pb2.SlaEvent,
         "sla/wiring.py",
-        lambda: batch(Escalation(_Router(), Metrics()).handle),  # type: ignore[arg-type]  # a fake
+        lambda: batch(Escalation(_Router(), Metrics(METRICS)).handle),  # type: ignore[arg-type]  # a fake
     ),
     Reader(
         "sla notices",

@@ -6,13 +6,14 @@ from services.chassis.metrics import Metrics
 from services.router.domain import effects as fx
 from services.router.domain.model import InteractionAttributes
 from services.router.lanes.shard_metrics import ShardMetrics, Tally
+from services.router.metrics import METRICS
 
 FACTS = InteractionAttributes("i", "c", channel="voice", queue="q")
 
 
 def counted(*effects: fx.Effect) -> Metrics:
     """Return the metrics after a batch with these effects."""
-    tally, metrics = Tally(), Metrics()
+    tally, metrics = Tally(), Metrics(METRICS)
     for effect in effects:
         tally.note(effect)
     ShardMetrics(metrics).add(tally)

@@ -11,6 +11,7 @@ from services.chassis.errors import ChaparError
 from services.chassis.kafka.poison import Poison
 from services.chassis.metrics import Metrics
 from services.sla.adapters.broadcast import Broadcast
+from services.sla.metrics import METRICS
 
 
 def everything(_event: sla.SlaEvent) -> bool:
@@ -24,7 +25,7 @@ async def collect(events: AsyncIterator[sla.SlaEvent], seen: list[sla.SlaEvent])
 
 async def test_a_slow_watcher_gets_an_error_and_the_others_continue() -> None:
     """1,000 events may wait; with the next one, the slow watcher gets the waiting events and then its error."""
-    broadcast = Broadcast(Poison("watchers", Metrics()))
+    broadcast = Broadcast(Poison("watchers", Metrics(METRICS)))
     async with aclosing(broadcast.watch(everything)) as slow, aclosing(broadcast.watch(everything)) as quick:
         waiting = asyncio.ensure_future(anext(slow)), asyncio.ensure_future(anext(quick))
         await asyncio.sleep(0)
@@ -42,7 +43,7 @@ async def test_a_slow_watcher_gets_an_error_and_the_others_continue() -> None:
 
 
 async def test_a_replica_that_stops_ends_the_streams_of_its_watchers() -> None:
-    broadcast = Broadcast(Poison("watchers", Metrics()))
+    broadcast = Broadcast(Poison("watchers", Metrics(METRICS)))
     async with aclosing(broadcast.watch(everything)) as events:
         waiting = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0)

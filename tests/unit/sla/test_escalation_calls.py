@@ -9,6 +9,7 @@ from services.chassis.kafka.consumer import NotNow
 from services.chassis.kafka.records import Record
 from services.chassis.metrics import Metrics
 from services.sla.adapters.escalation import Escalation
+from services.sla.metrics import METRICS
 
 
 class Router:
@@ -43,7 +44,7 @@ async def test_a_fault_of_this_service_loses_no_escalation(code: grpc.StatusCode
     """A rotated key or a missing right is for an operator to correct: the escalation comes again, and is then
     settled."""
     router = Router(code, None)
-    escalation = Escalation(router, Metrics())  # type: ignore[arg-type]  # a fake with the one method
+    escalation = Escalation(router, Metrics(METRICS))  # type: ignore[arg-type]  # a fake with the one method
     with pytest.raises(NotNow):
         await escalation.handle([a_warning()])
     await escalation.handle([a_warning()])
@@ -54,7 +55,7 @@ async def test_a_fault_of_this_service_loses_no_escalation(code: grpc.StatusCode
 async def test_a_final_refusal_is_counted_and_skipped() -> None:
     """The interaction was closed meanwhile: another attempt would change nothing."""
     router = Router(grpc.StatusCode.NOT_FOUND)
-    metrics = Metrics()
+    metrics = Metrics(METRICS)
     escalation = Escalation(router, metrics)  # type: ignore[arg-type]  # a fake with the one method
     await escalation.handle([a_warning()])
     await escalation.handle([a_warning()])

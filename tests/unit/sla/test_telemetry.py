@@ -11,6 +11,7 @@ from services.sla.domain.analytics import Analytics
 from services.sla.domain.facts import OccurrenceKind, RoutingFactKind
 from services.sla.domain.watermark import Watermark
 from services.sla.lanes.deadlines import DeadlineProcessor
+from services.sla.metrics import METRICS
 from services.sla.settings import SlaSettings
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_fact
 
@@ -18,7 +19,7 @@ from tests.unit.sla.builders import MINUTE, T0, Watched, a_fact
 def test_committed_occurrences_are_counted_and_held_deadlines_are_shown() -> None:
     """Armed, warned, breached, kept, by target and queue; lateness of milestones that the clock decided; open
     deadlines and overdue timers."""
-    metrics, clock = Metrics(), ManualClock(T0)
+    metrics, clock = Metrics(METRICS), ManualClock(T0)
     telemetry = Telemetry(metrics, clock)
     watched = Watched()
     processor = DeadlineProcessor(watched.book, Watermark(), dict, telemetry.committed)
@@ -45,7 +46,7 @@ def test_committed_occurrences_are_counted_and_held_deadlines_are_shown() -> Non
 def test_forecasts_and_durations_are_shown() -> None:
     """The number of forecast deadlines, the number likely to be breached, and the quality of forecasts beside their
     base rate; durations by queue and channel."""
-    metrics = Metrics()
+    metrics = Metrics(METRICS)
     telemetry = Telemetry(metrics, ManualClock(T0))
     watched = Watched()
     processor = DeadlineProcessor(watched.book, Watermark(), dict, telemetry.committed, measured=telemetry.measured)

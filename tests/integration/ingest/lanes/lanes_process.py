@@ -32,6 +32,7 @@ from services.ingest.lanes.intake import intake_lane
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_lane
 from services.ingest.lanes.sender import sender_lane
+from services.ingest.metrics import METRICS
 from services.policy.reading.rule_conditions import CelConditions
 from tests.fakes.privacy import a_keyring
 from tests.fixtures.broker import plain_settings
@@ -45,7 +46,7 @@ async def main(bootstrap: str, prefix: str, configuration: config_pb2.TenantConf
     """Run until SIGTERM."""
     kafka = plain_settings(bootstrap, prefix)
     policies = CompiledPolicies(lambda: {configuration.tenant: configuration}, CelConditions)
-    metrics = Metrics(CollectorRegistry(auto_describe=True))
+    metrics = Metrics(METRICS, CollectorRegistry(auto_describe=True))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with AsyncExitStack() as stack:

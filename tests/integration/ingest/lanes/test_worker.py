@@ -25,6 +25,7 @@ from services.ingest.adapters.out.worker import AttemptWorker
 from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Delivery, Status
 from services.ingest.domain.messages import Identity, Route, SendRequest
+from services.ingest.metrics import METRICS
 from services.policy.model.intake import AccountPolicy, TenantPolicy
 from services.policy.model.rules import RuleInput, Verdict
 from tests.fakes.privacy import MemoryKeys
@@ -88,7 +89,7 @@ async def a_worker(
             lambda: {TENANT: policy, OTHER: replace(policy, tenant=OTHER)},
             AccountSecrets(SecretReferences(system_clock, env=VARIABLES)),
             log.publish,
-            Metrics(CollectorRegistry(auto_describe=True)),
+            Metrics(METRICS, CollectorRegistry(auto_describe=True)),
             log.keys,
             clock=system_clock,
             concurrency=concurrency,

@@ -12,11 +12,12 @@ from services.chassis.kafka.records import Record
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.edges import webchat_hub
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
+from services.ingest.metrics import METRICS
 from tests.fakes.privacy import MemoryKeys
 
 
 def a_hub() -> WebchatHub:
-    return WebchatHub(MemoryKeys(), Poison("test", Metrics()))
+    return WebchatHub(MemoryKeys(), Poison("test", Metrics(METRICS)))
 
 
 def a_message(number: int, *, tenant: str = "acme", identity: str = "i", conversation: str = "c") -> Record:

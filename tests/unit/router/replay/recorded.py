@@ -18,6 +18,7 @@ from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Interaction
 from services.router.lanes.shard import COMMANDS, EVENTS, JOURNAL, ShardProcessor
 from services.router.lanes.shard_metrics import ShardMetrics
+from services.router.metrics import METRICS
 from services.router.replay.log import Bounds, LogPartition
 from services.router.replay.run import ShardReport, replay
 from services.router.replay.state import ShardState
@@ -169,7 +170,7 @@ class Recorded:
     """A lane with the router's processor. Commands wait in `pending` until a batch is cut."""
 
     def __init__(self, offer_ms: int = 10_000) -> None:
-        counters = ShardMetrics(Metrics())
+        counters = ShardMetrics(Metrics(METRICS))
 
         def factory(context: LaneContext) -> ShardProcessor:
             return ShardProcessor(context, FEED_PARTITIONS, counters)

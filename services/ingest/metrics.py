@@ -1,0 +1,32 @@
+"""The metrics of ingest."""
+
+from typing import Final
+
+from services.chassis.metrics_catalogue import LONG_SECONDS, counter, gauge, histogram
+
+METRICS: Final = (
+    counter("chapar_edge_requests_total", "channel code reason", "Requests at an edge, by the response's status code."),
+    counter("chapar_edge_refused_total", "channel reason", "Requests refused for their signature, form or size."),
+    counter("chapar_edge_published_total", "channel", "Messages that the broker has acknowledged."),
+    histogram("chapar_edge_publish_seconds", "channel", "Time from the raw bytes to the broker's acknowledgement."),
+    gauge("chapar_edge_connections", "channel", "Open web chat and SMTP connections."),
+    counter("chapar_intake_messages_total", "channel", "Customer messages accepted."),
+    counter("chapar_intake_duplicates_total", "channel", "Messages that had been accepted before."),
+    counter("chapar_intake_interactions_opened_total", "channel queue", "Interactions opened, by the queue chosen."),
+    counter("chapar_intake_unroutable_total", "channel reason", "Messages for which no routing rule chose a queue."),
+    gauge("chapar_intake_open_interactions", "", "Open interactions in memory."),
+    counter("chapar_sender_attempts_total", "channel outcome", "Attempts to send, by outcome."),
+    counter("chapar_sender_retries_total", "channel reason", "Attempts that will be repeated."),
+    counter(
+        "chapar_sender_unknown_total", "channel", "Sends with an unknown outcome; they are not repeated automatically."
+    ),
+    counter("chapar_sender_dead_letters_total", "channel reason", "Sends given up."),
+    histogram("chapar_sender_seconds", "channel", "Time until a provider's response.", LONG_SECONDS),
+    gauge(
+        "chapar_sender_waiting", "channel", "Attempts that were passed to a channel's client and have no outcome yet."
+    ),
+    gauge("chapar_history_lag_records", "topic", "Records that the history projection has not yet written."),
+    counter("chapar_history_records_total", "topic outcome", "Records projected: written, repeated or refused."),
+    counter("chapar_history_retired_rows_total", "table", "Rows of history deleted because of their age."),
+    counter("chapar_history_erased_rows_total", "table", "Rows of history emptied because their person was erased."),
+)
