@@ -40,8 +40,10 @@ def test_a_service_declares_its_metrics_when_it_is_built(package: str) -> None:
     """Its wiring does so, before anything that counts is made."""
     wiring = ROOT / "services" / package / "wiring"
     source = (wiring / "__init__.py" if wiring.is_dir() else wiring.with_suffix(".py")).read_text(encoding="utf-8")
-    begun = source.index("async def build(")
-    assert 0 < source.index("metrics.declare(", begun) < source.index("await", begun)
+    body = source.partition("async def build(")[2]
+    declared = re.search(r"^ {4}(service\.)?metrics\.declare\(", body, re.MULTILINE)
+    assert declared is not None
+    assert declared.start() < body.index("await")
     assert ("webhooks.METRICS" in source) == ("webhooks" in USES.get(package, ()))
 
 
