@@ -42,7 +42,8 @@ _MODULES: Final = {
     _OURS: (
         "chassis.audit_rules chassis.cluster_topics chassis.config_reader chassis.destinations chassis.endpoints"
         " chassis.grpc.client chassis.grpc.server chassis.grpc.service_tokens chassis.health chassis.http.server"
-        " chassis.kafka.clients chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.pinned chassis.outgoing"
+        " chassis.kafka.clients chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.metrics_catalogue"
+        " chassis.pinned chassis.outgoing"
         " chassis.privacy.settings chassis.secrets chassis.settings chassis.tokens.minting chassis.tokens.refusals"
         " chassis.tokens.roles chassis.tokens.settings chassis.topics feedback.adapters.analytics_faust"
         " ingest.adapters.edges.required_secrets ingest.adapters.history.database router.adapters.outcomes router.adapters.partitions"

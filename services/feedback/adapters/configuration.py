@@ -9,19 +9,18 @@ from chapar.config.v1 import config_pb2 as config
 from services.policy.findings import Findings
 from services.policy.model.counting import Counting
 from services.policy.model.surveys import Programme, primary
+from services.policy.model.templates import SURVEY_INVITATION, SURVEY_REMINDER
 from services.policy.model.webhooks import Endpoint
 from services.policy.reading.counting import read_counting
 from services.policy.reading.surveys import read_surveys
 from services.policy.reading.webhooks import read_webhooks
 
-_INVITATION: Final = "survey_invitation"
-_REMINDER: Final = "survey_reminder"
 _GENERIC: Final[Mapping[str, Mapping[str, str]]] = {
-    _INVITATION: {
+    SURVEY_INVITATION: {
         "fa": "{question}\nبرای پاسخ این پیوند را باز کنید: {link}",
         "en": "{question}\nTo answer, open this link: {link}",
     },
-    _REMINDER: {
+    SURVEY_REMINDER: {
         "fa": "یادآوری: {question}\nتا {until} می‌توانید پاسخ دهید: {link}",
         "en": "A reminder: {question}\nYou can answer until {until}: {link}",
     },
@@ -48,8 +47,8 @@ def decode(_key: str, raw: bytes) -> TenantSurveys:
     findings = Findings()
     surveys = TenantSurveys(
         read_surveys(tenant, findings),
-        texts.get(_INVITATION, {}),
-        texts.get(_REMINDER, {}),
+        texts.get(SURVEY_INVITATION, {}),
+        texts.get(SURVEY_REMINDER, {}),
         read_counting(tenant, findings),
         read_webhooks(tenant, findings),
     )
@@ -90,5 +89,5 @@ class ConfiguredProgrammes:
         for wanted in (language, primary(language), found.programme.default_language):
             if wanted in texts:
                 return texts[wanted]
-        generic = _GENERIC[_REMINDER if reminder else _INVITATION]
+        generic = _GENERIC[SURVEY_REMINDER if reminder else SURVEY_INVITATION]
         return generic.get(primary(language), generic["en"])

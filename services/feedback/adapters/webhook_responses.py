@@ -16,12 +16,9 @@ from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.ids import derive
 from services.feedback.translate.counting import counted_response
 from services.policy.model.counting import Counting
-from services.policy.model.webhooks import Endpoint
+from services.policy.model.webhooks import Endpoint, WebhookEvent
 
 TOPIC: Final = "feedback.webhooks.v1"
-ANSWERED: Final = "feedback.answered"
-RECOVERY: Final = "feedback.recovery"
-TEXT: Final = "feedback.answered.text"
 
 
 def notices(record: pb.FeedbackRecord, webhooks: Mapping[str, Endpoint], how: Counting) -> list[WebhookNotice]:
@@ -30,16 +27,23 @@ def notices(record: pb.FeedbackRecord, webhooks: Mapping[str, Endpoint], how: Co
     if response is not None:
         named = frozenset[str]().union(*(how.routes.get(category, frozenset()) for category in response.categories))
         return [
-            _notice(record, hook, ANSWERED, _answered(response, record, texts=TEXT in endpoint.events))
+            _notice(
+                record,
+                hook,
+                WebhookEvent.ANSWERED,
+                _answered(response, record, texts=WebhookEvent.ANSWERED_TEXT in endpoint.events),
+            )
             for hook, endpoint in sorted(webhooks.items())
-            if ANSWERED in endpoint.events or TEXT in endpoint.events or hook in named
+            if WebhookEvent.ANSWERED in endpoint.events
+            or WebhookEvent.ANSWERED_TEXT in endpoint.events
+            or hook in named
         ]
     if record.WhichOneof("record") in ("recovery_due", "recovery_opened"):
         document = _recovered(record)
         return [
-            _notice(record, hook, RECOVERY, document)
+            _notice(record, hook, WebhookEvent.RECOVERY, document)
             for hook, endpoint in sorted(webhooks.items())
-            if RECOVERY in endpoint.events
+            if WebhookEvent.RECOVERY in endpoint.events
         ]
     return []
 

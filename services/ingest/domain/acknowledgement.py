@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-ACKNOWLEDGEMENT: Final = "acknowledgement"
-WITHOUT_WAIT: Final = "acknowledgement_without_wait"
-"""Used when the wait cannot be estimated."""
+from services.policy.model.templates import ACKNOWLEDGEMENT, WITHOUT_WAIT
 
 _MINUTE_MS: Final = 60_000
 _PERSIAN: Final = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")

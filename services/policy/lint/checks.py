@@ -26,16 +26,11 @@ from services.policy.lint.sla import policies
 from services.policy.lint.surveys import surveys
 from services.policy.lint.webhooks import webhooks
 from services.policy.model.channels import CHANNELS
+from services.policy.model.templates import PLACEHOLDERS
 from services.policy.model.validity import is_valid
 from services.policy.reading.conditions import check_condition
 from services.policy.reading.routing import DEFAULT_POOL, read_pool
 from services.policy.reading.rule_conditions import VARIABLES
-
-PLACEHOLDERS = {
-    "acknowledgement": {"minutes", "position"},
-    "survey_invitation": {"question", "link", "until"},
-    "survey_reminder": {"question", "link", "until"},
-}
 
 _TENANT = re.compile(r"[a-z0-9-]{1,40}")
 
@@ -179,7 +174,7 @@ def _templates(review: Review) -> None:
     for i, template in enumerate(review.configuration.templates):
         allowed = PLACEHOLDERS.get(template.name)
         for language, text in template.texts.items():
-            unknown = set(re.findall(r"{(\w*)}", text)) - (allowed or set())
+            unknown = set(re.findall(r"{(\w*)}", text)) - (allowed or frozenset())
             if allowed is not None and unknown:
                 message = f"template `{template.name}` has no value for {', '.join(sorted(unknown))}"
                 review.find("UNKNOWN_PLACEHOLDER", message, "templates", i, "texts", language)

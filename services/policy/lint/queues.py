@@ -11,10 +11,10 @@ from services.policy.findings import Path
 from services.policy.lint.requirements import able, ages, demands, pool_of, skills_of, team_of
 from services.policy.lint.review import Review
 from services.policy.model.eligibility import describe, meets
+from services.policy.model.routing import SERVICE_LEVEL_MS
+from services.policy.reading.numbers import LONGEST_MS
 
-_SERVICE_LEVEL_MS: Final = 20_000
 _LAST: Final = 2**62
-_LONGEST_MS: Final = 366 * 86_400_000
 _AT_ONCE: Final = (
     config_pb2.OVERFLOW_TRIGGER_LENGTH,
     config_pb2.OVERFLOW_TRIGGER_ESTIMATE,
@@ -237,10 +237,7 @@ def promises(review: Review) -> None:
     c = review.configuration
     for i, policy in enumerate(c.sla_policies):
         for j, target in enumerate(policy.targets):
-            if (
-                target.kind == config_pb2.TARGET_KIND_PICK_UP
-                and (target.desired_ms or target.adequate_ms) > _LONGEST_MS
-            ):
+            if target.kind == config_pb2.TARGET_KIND_PICK_UP and (target.desired_ms or target.adequate_ms) > LONGEST_MS:
                 message = f"policy `{policy.name}` sets a pick-up target longer than 366 days"
                 review.find("OUT_OF_RANGE", message, "sla_policies", i, "targets", j)
     for i, queue in enumerate(c.queues):
@@ -254,7 +251,7 @@ def promises(review: Review) -> None:
 
 def _contradictions(review: Review, queue: config_pb2.Queue, i: int, found: list[tuple[int, str]]) -> None:
     shortest, policy = found[0]
-    level = queue.service_level_ms or _SERVICE_LEVEL_MS
+    level = queue.service_level_ms or SERVICE_LEVEL_MS
     if level > found[-1][0]:
         which = "" if queue.service_level_ms else " by default"
         message = (

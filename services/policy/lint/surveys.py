@@ -11,9 +11,10 @@ from typing import Final
 from chapar.config.v1 import config_pb2
 from services.policy.lint.review import Review
 from services.policy.model.surveys import primary
+from services.policy.model.templates import SURVEY_INVITATION, SURVEY_REMINDER
 from services.policy.reading.surveys import expiry_ms, read_surveys
 
-_TEXTS: Final = {"survey_invitation", "survey_reminder"}
+_TEXTS: Final = frozenset({SURVEY_INVITATION, SURVEY_REMINDER})
 
 
 def surveys(review: Review, channels: Collection[str]) -> None:

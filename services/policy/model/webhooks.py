@@ -1,6 +1,19 @@
 """Receivers of webhooks as operators configure them."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class WebhookEvent(StrEnum):
+    """Events to which a receiver can subscribe."""
+
+    ANSWERED = "feedback.answered"
+    ANSWERED_TEXT = "feedback.answered.text"
+    """The same, with the customer's text."""
+    RECOVERY = "feedback.recovery"
+    WARNED = "sla.warned"
+    BREACHED = "sla.breached"
+    ESCALATED = "sla.escalated"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,16 +19,16 @@ from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.clock import Clock
 from services.chassis.kafka.records import Record
 from services.chassis.logs import get_logger
-from services.policy.model.webhooks import Endpoint
+from services.policy.model.webhooks import Endpoint, WebhookEvent
 from services.webhooks.retries import Webhooks
 
 GROUP: Final = "sla-notices"
 TOPIC: Final = "sla.webhooks.v1"
 _OLD_MS: Final = 86_400_000
 _TYPES: Final = {
-    sla.SLA_EVENT_KIND_WARNED: "sla.warned",
-    sla.SLA_EVENT_KIND_BREACHED: "sla.breached",
-    sla.SLA_EVENT_KIND_ESCALATED: "sla.escalated",
+    sla.SLA_EVENT_KIND_WARNED: WebhookEvent.WARNED,
+    sla.SLA_EVENT_KIND_BREACHED: WebhookEvent.BREACHED,
+    sla.SLA_EVENT_KIND_ESCALATED: WebhookEvent.ESCALATED,
 }
 Receivers = Callable[[str], Mapping[str, Endpoint]]
 """Returns the webhooks of a tenant, by name, as configured now."""

@@ -17,13 +17,13 @@ from services.chassis.kafka.records import Record
 from services.chassis.metrics import Metrics
 from services.chassis.secrets import SecretReferences
 from services.cli.local.providers import HttpProvider
-from services.feedback.adapters import readers, webhook_responses
+from services.feedback.adapters import readers
 from services.feedback.adapters.command_log import KafkaCommandLog
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.lanes.survey import survey_factory
 from services.ingest.adapters.edges.publisher import InboundPublisher
 from services.policy.model.surveys import Question, SurveyKind
-from services.policy.model.webhooks import Endpoint
+from services.policy.model.webhooks import Endpoint, WebhookEvent
 from services.router.adapters.command_bus import CommandBus
 from services.webhooks.delivery import webhook_client
 from services.webhooks.retries import Patience, Webhooks
@@ -94,7 +94,7 @@ def a_survey_lane(keys: MemoryKeys, programmes: ConfiguredProgrammes) -> tuple[F
 def surveys() -> ConfiguredProgrammes:
     """A survey with an open question, and a webhook that wants the customer's words."""
     programme = a_programme(a_survey(more=(Question("why", SurveyKind.TEXT, optional=True),)))
-    deaf = Endpoint("deaf", DEAF, ("env:CHAPAR_SECRET_PARSA__HOOK",), frozenset({webhook_responses.TEXT}))
+    deaf = Endpoint("deaf", DEAF, ("env:CHAPAR_SECRET_PARSA__HOOK",), frozenset({WebhookEvent.ANSWERED_TEXT}))
     return ConfiguredProgrammes({TENANT: TenantSurveys(programme, webhooks={"deaf": deaf})}.get)
 
 

@@ -1,0 +1,19 @@
+"""The texts that a tenant can word itself, and their placeholders."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+ACKNOWLEDGEMENT: Final = "acknowledgement"
+WITHOUT_WAIT: Final = "acknowledgement_without_wait"
+"""Used when the wait cannot be estimated."""
+SURVEY_INVITATION: Final = "survey_invitation"
+SURVEY_REMINDER: Final = "survey_reminder"
+PLACEHOLDERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        ACKNOWLEDGEMENT: frozenset({"minutes", "position"}),
+        SURVEY_INVITATION: frozenset({"question", "link", "until"}),
+        SURVEY_REMINDER: frozenset({"question", "link", "until"}),
+    }
+)
+"""Placeholders by template. Other templates may have any: a placeholder without a value is left unchanged."""
