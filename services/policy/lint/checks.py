@@ -18,8 +18,8 @@ from services.policy.lint.counting import counting
 from services.policy.lint.destinations import where_to
 from services.policy.lint.mail import mail_proof_problem
 from services.policy.lint.queues import overflow, pools, promises, reach, staff, starvation
+from services.policy.lint.references import references
 from services.policy.lint.relaxation import relaxation, requirements
-from services.policy.lint.requirements import TEAM, members, selectors
 from services.policy.lint.review import Review
 from services.policy.lint.secrets import find_reference
 from services.policy.lint.sla import policies
@@ -75,61 +75,6 @@ def _unique_names(review: Review) -> None:
             elif name in seen:
                 review.find("DUPLICATE", f"`{name}` appears twice in `{kind}`", kind, index)
             seen.add(name)
-
-
-def _references(review: Review) -> None:
-    c = review.configuration
-    pools, queues = {p.name for p in c.pools}, {q.name for q in c.queues}
-    profiles = {p.name for p in c.capacity_profiles}
-    # `language=french` is a label; the configuration declares either the label or `language`.
-    skills = {s.name for s in c.skills} | {s.name.partition("=")[0] for s in c.skills}
-
-    known = review.findings.find_unknown
-
-    def skill(name: str, *path: str | int) -> None:
-        if name.partition("=")[0] not in skills:
-            known("skill", name, skills, *path)
-
-    for wanted, _, path in selectors(c):
-        for selector, where in ((wanted, path), *((member, here) for member, here, _ in members(wanted, path))):
-            if selector.attribute != TEAM:
-                skill(selector.attribute, *where, "attribute")
-    for i, queue in enumerate(c.queues):
-        known("pool", queue.pool, pools, "queues", i, "pool")
-        if not queue.pool:
-            review.find("NO_POOL", f"queue `{queue.name}` names no pool", "queues", i)
-        for j, overflow_rule in enumerate(queue.overflow):
-            known("queue", overflow_rule.queue, queues, "queues", i, "overflow", j, "queue")
-        for j, ring in enumerate(queue.rings):
-            for name in ring.queues:
-                known("queue", name, queues, "queues", i, "rings", j, "queues")
-            for name in (*ring.drop, *ring.lower):
-                if name != TEAM:
-                    skill(name, "queues", i, "rings", j)
-    for i, agent in enumerate(c.agents):
-        known("pool", agent.pool, pools, "agents", i, "pool")
-        known("capacity profile", agent.capacity_profile, profiles, "agents", i, "capacity_profile")
-        for name in agent.skills:
-            skill(name, "agents", i, "skills", name)
-        for name in agent.queues:
-            known("queue", name, queues, "agents", i, "queues")
-    for i, rule in enumerate(c.rules):
-        known("queue", rule.queue, queues, "rules", i, "queue")
-        if not rule.queue:
-            review.find("NO_QUEUE", f"rule `{rule.name}` names no queue", "rules", i)
-    for i, policy in enumerate(c.sla_policies):
-        for name in policy.queues:
-            known("queue", name, queues, "sla_policies", i, "queues")
-        for j, target in enumerate(policy.targets):
-            for k, escalation in enumerate(target.escalations):
-                for at, selector in enumerate(escalation.requirements):
-                    place = ("sla_policies", i, "targets", j, "escalations", k, "requirements", at)
-                    for one, where in ((selector, place), *((m, p) for m, p, _ in members(selector, place))):
-                        if one.attribute and one.attribute != TEAM:
-                            skill(one.attribute, *where, "attribute")
-    for i, survey in enumerate(c.surveys):
-        for name in survey.queues:
-            known("queue", name, queues, "surveys", i, "queues")
 
 
 def _rules(review: Review) -> None:
@@ -197,7 +142,7 @@ def _routing(review: Review) -> None:
 _CHECKS: tuple[Callable[[Review], None], ...] = (
     _tenant,
     _unique_names,
-    _references,
+    references,
     _rules,
     numbers,
     requirements,
