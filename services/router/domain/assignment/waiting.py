@@ -5,6 +5,7 @@ from services.policy.model.routing import Operator, QueueConfig, Selector, Trigg
 from services.router.domain import effects as fx
 from services.router.domain.model import Stage
 from services.router.domain.pool.capacity import EMPTY
+from services.router.domain.pool.lines import RequirementSet
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 from services.router.domain.pool.timers import Timer
@@ -54,56 +55,76 @@ def place(core: PoolState, interaction: Interaction) -> None:
     queue = core.queue_of(interaction)
     if queue is None or len(interaction.offers) >= max(1, queue.max_offers):
         return
-    now, facts = core.now, interaction.facts
-    since = now
-    if interaction.reserved_for and not _still_kept(core, queue, interaction):
-        since = min(now, interaction.reserved_until)  # which may have passed while an offer was open
-        end_reservation(interaction)
-        core.dirty["i", facts.interaction_id] = None
-    if facts.preferred_team and not interaction.reserved_for:
-        _prefer_team(core, queue, interaction, since)
-        facts = interaction.facts
-    age = now - interaction.enqueued_at
-    change = 0
-    if not interaction.handed_on:
-        requirement_set, change = core.lines.relaxation_schedule(queue, facts.requirements).at(
-            age, core.lines, core.roster
-        )
-    if interaction.handed_on or interaction.team_until:
-        # Computed last: a new requirement set may remove another one in which nothing waits yet.
-        others = () if interaction.handed_on else served_too(queue.rings, age)
-        requirement_set = core.lines.requirement_set(
-            (queue.name, requirements_now(queue, interaction, now), others), queue, core.roster
-        )
-    asleep = due_at(queue, interaction) > now
-    if interaction.unasked and matched_at(queue, interaction) <= now:
+    _end_preferences(core, queue, interaction)
+    requirement_set, relaxes_at = _requirement_set(core, queue, interaction)
+    if interaction.unasked and matched_at(queue, interaction) <= core.now:
         interaction.unasked = False
-        core.asking[facts.interaction_id] = None
-        core.dirty["i", facts.interaction_id] = None
+        core.asking[interaction.facts.interaction_id] = None
+        core.dirty["i", interaction.facts.interaction_id] = None
+    asleep = due_at(queue, interaction) > core.now
     line = core.lines.add(
         interaction,
         requirement_set,
-        (facts.channel, interaction.reserved_for, interaction.handed_on, len(interaction.offers), asleep),
+        (
+            interaction.facts.channel,
+            interaction.reserved_for,
+            interaction.handed_on,
+            len(interaction.offers),
+            asleep,
+        ),
     )
     if not asleep:
         core.stirred[line] = None
-    wake = [until for until in interaction.declined.values() if until > now]
+    wake = _wake_times(core, queue, interaction, asleep)
+    if relaxes_at:
+        wake.append(relaxes_at)
+    if wake:
+        interaction.wake_at = min(wake)
+        core.timers.arm(interaction.wake_at, Timer.PLACE, interaction.facts.interaction_id)
+
+
+def _end_preferences(core: PoolState, queue: QueueConfig, interaction: Interaction) -> None:
+    """End the reservation for an agent when there is no reason any more to wait for them, then the preference for a team."""
+    since = core.now
+    if interaction.reserved_for and not _still_kept(core, queue, interaction):
+        since = min(core.now, interaction.reserved_until)  # which may have passed while an offer was open
+        end_reservation(interaction)
+        core.dirty["i", interaction.facts.interaction_id] = None
+    if interaction.facts.preferred_team and not interaction.reserved_for:
+        _prefer_team(core, queue, interaction, since)
+
+
+def _requirement_set(core: PoolState, queue: QueueConfig, interaction: Interaction) -> tuple[RequirementSet, int]:
+    """Return what is required of an agent now, and when that relaxes; 0: it does not."""
+    age = core.now - interaction.enqueued_at
+    relaxes_at = 0
+    if not interaction.handed_on:
+        schedule = core.lines.relaxation_schedule(queue, interaction.facts.requirements)
+        found, change = schedule.at(age, core.lines, core.roster)
+        if change:
+            relaxes_at = interaction.enqueued_at + change
+        if not interaction.team_until:
+            return found, relaxes_at
+    # Computed last: a new requirement set may remove another one in which nothing waits yet.
+    others = () if interaction.handed_on else served_too(queue.rings, age)
+    key = (queue.name, requirements_now(queue, interaction, core.now), others)
+    return core.lines.requirement_set(key, queue, core.roster), relaxes_at
+
+
+def _wake_times(core: PoolState, queue: QueueConfig, interaction: Interaction, asleep: bool) -> list[int]:
+    """Return when the interaction may belong to another line, for other reasons than its requirements."""
+    wake = [until for until in interaction.declined.values() if until > core.now]
     if asleep:
         wake.append(due_at(queue, interaction))
         if interaction.unasked:
             wake.append(matched_at(queue, interaction))
-    if not interaction.handed_on:
-        if change:
-            wake.append(interaction.enqueued_at + change)
-        if interaction.team_until:
-            wake.append(interaction.team_until)
+    if interaction.team_until and not interaction.handed_on:
+        wake.append(interaction.team_until)
     if interaction.reserved_for:
         wake.append(interaction.reserved_until)
     if queue.overflow and not interaction.agent_id:
         wake.extend(_overflow_times(core, queue, interaction))
-    if wake:
-        interaction.wake_at = min(wake)
-        core.timers.arm(interaction.wake_at, Timer.PLACE, facts.interaction_id)
+    return wake
 
 
 def _overflow_times(core: PoolState, queue: QueueConfig, interaction: Interaction) -> list[int]:
