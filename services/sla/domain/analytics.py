@@ -133,16 +133,20 @@ class Analytics:
             return True
         if fact.epoch and fact.epoch <= story.last_epoch:
             return False
-        at = fact.occurred_at_ms
         if story.closed_ms:
             if story.over or not (fact.again and fact.kind is RoutingFactKind.QUEUED):
                 return False
             # Reopened: it is open and waits for a reply. Its contact and its first resolution have been counted
             # already.
-            story.closed_ms, story.awaiting_ms = 0, at
+            story.closed_ms, story.awaiting_ms = 0, fact.occurred_at_ms
         story.last_epoch = max(story.last_epoch, fact.epoch)
         story.queue = fact.queue or story.queue
-        flow = self._flow(story, counted_ms)
+        self._count(fact, story, self._flow(story, counted_ms))
+        return True
+
+    def _count(self, fact: RoutingFact, story: Story, flow: Flow) -> None:
+        """Continue an open story by a new fact, and add its durations and its end to `flow`."""
+        at = fact.occurred_at_ms
         match fact.kind:
             case RoutingFactKind.QUEUED:
                 story.queued_ms, story.held = at, False
@@ -177,7 +181,6 @@ class Analytics:
                 self._close(story, at)
             case RoutingFactKind.MOVED:
                 pass
-        return True
 
     def _noted(self, kind: str, times: Times, ms: int, story: Story) -> None:
         times.note(ms)
