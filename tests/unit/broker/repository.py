@@ -41,9 +41,8 @@ class Repository:
         return [asked_range for path, asked_range in self.asked if path == "/" + jar.path]
 
 
-@contextmanager
-def serving() -> Iterator[Repository]:
-    repository = Repository()
+def _handler(repository: Repository) -> type[BaseHTTPRequestHandler]:
+    """Return a handler that serves the repository's contents, with their faults."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -95,12 +94,19 @@ def serving() -> Iterator[Repository]:
         def log_message(self, format: str, *args: object) -> None:
             """Log nothing: tests read `asked`."""
 
+    return Handler
+
+
+@contextmanager
+def serving() -> Iterator[Repository]:
+    repository = Repository()
+
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: object, client_address: object) -> None:
             if not isinstance(sys.exception(), ConnectionError):  # these tests include clients that disconnect
                 raise
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), _handler(repository))
     repository.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -62,7 +62,7 @@ def decisions(effects: Iterable[fx.Effect]) -> list[Decided]:
     return [told for effect in effects if (told := _told(effect))]
 
 
-def _told(effect: fx.Effect) -> Decided:
+def _told(effect: fx.Effect) -> Decided:  # noqa: C901 - one line for each kind of effect
     match effect:
         case fx.Queued(facts=f, again=False):
             return "queued", f.interaction_id, f.queue

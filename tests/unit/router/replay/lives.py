@@ -42,7 +42,7 @@ def live(shard: Recorded, steps: list[Step]) -> None:
     shard.cut()
 
 
-def _do(shard: Recorded, kind: str, a: int, b: int) -> None:
+def _do(shard: Recorded, kind: str, a: int, b: int) -> None:  # noqa: C901 - one short case for each kind of step
     agent, session = AGENTS[a % 4], ""
     if agent in shard.core.agents:
         session = shard.core.agents[agent].session_id
