@@ -71,6 +71,7 @@ class ConfigReader(Generic[T]):
         self._refusals: dict[str, Refusal] = {}
         self._positions: dict[int, int] = {}
         self._caught_up = asyncio.Event()
+        self._configured = asyncio.Event()
         self._log = get_logger(__name__)
 
     async def first(self, timeout: float | None = None) -> Mapping[str, T]:  # noqa: ASYNC109 - it words the error
@@ -89,6 +90,10 @@ class ConfigReader(Generic[T]):
                 "and has `chapar topics apply` run?",
             ) from error
         return self.values
+
+    async def configured(self) -> None:
+        """Return when a key has had a configuration. Waits without a limit."""
+        await self._configured.wait()
 
     @property
     def values(self) -> Mapping[str, T]:
@@ -179,6 +184,7 @@ class ConfigReader(Generic[T]):
             return
         self._refusals.pop(key, None)
         self._entries[key] = Entry(key, value, offset, partition)
+        self._configured.set()
         self._changed("taken", key, value)
 
     def _changed(self, outcome: str, key: str, value: T | None) -> None:

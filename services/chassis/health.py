@@ -27,6 +27,10 @@ class Component:
         self.was_ready = self.was_ready or ready
         self._changed()
 
+    def set_restored(self, restored: bool) -> None:
+        """Set the state of a part that is ready once it has restored its state, such as a lane."""
+        self.set(restored, "" if restored else "restoring")
+
 
 @dataclass(slots=True)
 class Health:

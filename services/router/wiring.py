@@ -1,9 +1,8 @@
 """Composition root of the router: everything that runs, in the order in which it starts. Read it from top to bottom."""
 
-import asyncio
 import socket
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from chapar.router.v1 import records_pb2 as pb
@@ -36,7 +35,6 @@ from services.router.lanes.shards import Shards
 from services.router.metrics import METRICS
 from services.router.settings import RouterSettings
 
-_WATCH_S = 0.1
 TOPICS = (
     COMMANDS,
     FEED,
@@ -131,19 +129,13 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             clock=service.clock,
             client_id=f"router@{address}",
             metrics=PrometheusLaneMetrics(metrics),
+            on_restored=shards_ready.set_restored,
         )
+        shards_ready.set_restored(False)
         shards.runner = runner
         await enter(service.background(runner.run(), "shard lanes"))
-        await enter(service.background(_watch_shards(runner, shards_ready.set), "shard readiness"))
         await enter(service.background(show_gauges(runner, service.clock, metrics), "gauges"))
         yield
-
-
-async def _watch_shards(runner: LaneRunner, ready: Callable[[bool], None]) -> None:
-    """Report readiness: the group has assigned partitions, and every assigned one is live."""
-    while True:
-        ready(runner.restored)
-        await asyncio.sleep(_WATCH_S)
 
 
 def _peer_tls(settings: RouterSettings) -> ClientTls | None:

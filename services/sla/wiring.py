@@ -5,7 +5,6 @@
 The lanes start when a configuration is known, because policies are chosen from it. Everything else starts before that.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final
@@ -55,7 +54,6 @@ NAME: Final = "sla"
 GRPC_NAME: Final = "chapar.sla.v1.SlaService"
 SCOPES: Final = ("routing.escalate",)
 """Scopes that this service needs at other services."""
-_LOOK_S: Final = 0.2
 LINGER_S: Final = 0.1
 """Longest wait before a batch is committed, in seconds. Facts may wait for a batch; a due milestone does not wait. A tenth
 of a second saves most of the lane's transactions and leaves the broker to the services that customers wait for."""
@@ -70,12 +68,10 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
     settings, kafka = service.settings, service.settings.kafka
     service.metrics.declare((*METRICS, *webhooks.METRICS))
     calendar_of = caching_calendars()
-    known = asyncio.Event()
     failed = service.metrics.counter("chapar_sla_conditions_failed_total").labels()
     configuration = ConfigReader(
         kafka,
         decode_policies(lambda _policy: failed.inc()),
-        on_change=lambda *_: known.set(),
         metrics=service.metrics,
     )
     model = ReadModel(calendar_of)
@@ -136,10 +132,12 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
                 metrics=PrometheusLaneMetrics(service.metrics),
                 on_owned=telemetry.owned,
                 on_lost=telemetry.lost,
+                on_restored=lanes_live.set_restored,
             )
             lanes_live.set(False, "waiting for a configuration: has `chapar config apply` run?")
-            await stack.enter_async_context(service.background(_when(known, runner), "deadline lanes"))
-            await stack.enter_async_context(service.background(_report(known, runner, lanes_live), "lanes' health"))
+            await stack.enter_async_context(
+                service.background(_run(configuration, runner, lanes_live), "deadline lanes")
+            )
             producer = await stack.enter_async_context(DurableProducer(kafka, client_id=f"{NAME}-webhooks"))
             await _notify(service, stack, producer, lambda tenant: _webhooks_of(configuration.values, tenant))
             if settings.router_address:
@@ -235,15 +233,8 @@ async def _follow(kafka: KafkaSettings, model: ReadModel, poison: Poison, caught
             poison.guard(record, model.apply)
 
 
-async def _when(known: asyncio.Event, runner: LaneRunner) -> None:
-    await known.wait()
+async def _run(configuration: ConfigReader[TenantPolicies], runner: LaneRunner, component: Component) -> None:
+    """Run the lanes once a configuration is known."""
+    await configuration.configured()
+    component.set_restored(False)
     await runner.run()
-
-
-async def _report(known: asyncio.Event, runner: LaneRunner, component: Component) -> None:
-    """Report the state of the lanes to the health check. This polls, because a rebalance has no event of its own to
-    wait for."""
-    await known.wait()
-    while True:
-        component.set(runner.restored, "" if runner.restored else "restoring")
-        await asyncio.sleep(_LOOK_S)

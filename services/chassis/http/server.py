@@ -70,8 +70,7 @@ async def http_server(
     try:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(server.serve([listener]), name="http")
-            while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event to wait for
-                await asyncio.sleep(0.005)
+            await server.accepting.wait()
             sweeper = group.create_task(_sweep(table), name="http deadlines")
             try:
                 yield address_of(listener)
@@ -142,6 +141,16 @@ def address_of(listener: socket.socket) -> str:
 
 class _Server(uvicorn.Server):
     """A server without signal handling: signals belong to the process's lifecycle."""
+
+    def __init__(self, config: GuardedConfig) -> None:
+        super().__init__(config)
+        self.accepting = asyncio.Event()
+        """Set when the server accepts connections."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and note it; uvicorn has only a flag, which must be polled."""
+        await super().startup(sockets)
+        self.accepting.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -49,6 +49,8 @@ class LaneDependencies:
     heap: Heap
     on_owned: Callable[[int, Processor], None]
     on_lost: Callable[[int], None]
+    on_assignment: Callable[[], None]
+    """Called when the group has assigned partitions, and when this member has given them up."""
     prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None
 
     async def ready(self, records: Sequence[Record]) -> None:

@@ -96,6 +96,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             lane.hold(held=self._held.get(tp.partition, False))
             self._lanes[tp.partition] = lane
             self._tasks[tp.partition] = self._scope.create_task(self._run_lane(lane))
+        self._parts.on_assignment()
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         tuning = self._parts.tuning
@@ -127,6 +128,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         self._lanes.clear()
         self._tasks.clear()
         self._assigned = False
+        self._parts.on_assignment()
 
     def _end(self, failure: Exception | None) -> None:
         if self.failure is None:

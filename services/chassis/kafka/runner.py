@@ -38,6 +38,7 @@ class LaneRunner:
     `prepare(records)` is awaited before the processor sees a batch or entries of its changelog, so that their dependencies are available. If it
     raises an OSError, the lane treats it as the broker's absence.
     `on_owned(partition, processor)` and `on_lost(partition)` are called in this loop, when a partition is live and when it is no longer live.
+    `on_restored(restored)` is called in this loop when `restored` has changed.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class LaneRunner:
         metrics: LaneMetrics = NO_METRICS,
         on_owned: Callable[[int, Processor], None] | None = None,
         on_lost: Callable[[int], None] | None = None,
+        on_restored: Callable[[bool], None] | None = None,
         dead_letter: DeadLetterEncoder = deadletters.encode,
         heap: Heap | None = None,
         prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None,
@@ -68,10 +70,15 @@ class LaneRunner:
             encode_dead_letter=dead_letter,
             restores=asyncio.Semaphore(tuning.restore_concurrency),
             heap=heap or Heap(),
-            on_owned=on_owned or _nobody,
-            on_lost=on_lost or _nobody,
+            on_owned=self._owned,
+            on_lost=self._lost,
+            on_assignment=self._note_restored,
             prepare=prepare,
         )
+        self._on_owned = on_owned or _nobody
+        self._on_lost = on_lost or _nobody
+        self._on_restored = on_restored or _nobody
+        self._restored = asyncio.Event()
         self._stop = asyncio.Event()
         self._membership: Membership | None = None
         self._held: dict[int, bool] = {}
@@ -118,7 +125,11 @@ class LaneRunner:
     @property
     def restored(self) -> bool:
         """Whether the group has assigned partitions (perhaps none) and each of them is live: for the startup probe."""
-        return self._membership is not None and self._membership.restored
+        return self._restored.is_set()
+
+    async def wait_restored(self) -> None:
+        """Return when `restored` is true. Waits without a limit, also when `run` has ended."""
+        await self._restored.wait()
 
     def pause(self, partition: int) -> None:
         """Apply back-pressure: take no more records of this partition until `resume`; timers still run. It survives rebalances."""
@@ -133,6 +144,24 @@ class LaneRunner:
         lane = self._membership.lanes.get(partition) if self._membership is not None else None
         if lane is not None:
             lane.hold(held=held)
+
+    def _owned(self, partition: int, processor: Processor) -> None:
+        self._on_owned(partition, processor)
+        self._note_restored()
+
+    def _lost(self, partition: int) -> None:
+        self._on_lost(partition)
+        self._note_restored()
+
+    def _note_restored(self) -> None:
+        restored = self._membership is not None and self._membership.restored
+        if restored == self._restored.is_set():
+            return
+        if restored:
+            self._restored.set()
+        else:
+            self._restored.clear()
+        self._on_restored(restored)
 
     async def _memberships(self, failure: list[Exception]) -> None:
         """Run one membership after another until stopped: a consumer that failed is replaced."""

@@ -69,6 +69,7 @@ def intake_lane(
     limits: IntakeLimits = _DEFAULT_LIMITS,
     tuning: LaneTuning = _DEFAULT_TUNING,
     heap: Heap | None = None,
+    on_restored: Callable[[bool], None] | None = None,
 ) -> LaneRunner:
     """Create the lane. Start it only when at least one tenant's configuration is known: records of unknown tenants
     become dead letters."""
@@ -83,6 +84,7 @@ def intake_lane(
         metrics=lane_metrics,
         on_lost=counters.lost,
         heap=heap,
+        on_restored=on_restored,
         prepare=prepare(keys),
     )
 

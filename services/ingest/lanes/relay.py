@@ -37,6 +37,7 @@ def relay_lane(
     lane_metrics: LaneMetrics,
     tuning: LaneTuning = _DEFAULT_TUNING,
     heap: Heap | None = None,
+    on_restored: Callable[[bool], None] | None = None,
 ) -> LaneRunner:
     """Create the lane."""
     return LaneRunner(
@@ -48,6 +49,7 @@ def relay_lane(
         tuning=tuning,
         metrics=lane_metrics,
         heap=heap,
+        on_restored=on_restored,
     )
 
 

@@ -66,6 +66,7 @@ def sender_lane(
     limits: SenderLimits = _DEFAULT_LIMITS,
     tuning: LaneTuning = _DEFAULT_TUNING,
     heap: Heap | None = None,
+    on_restored: Callable[[bool], None] | None = None,
 ) -> LaneRunner:
     """Create the lane. `attempts` must outlive it."""
     return LaneRunner(
@@ -77,6 +78,7 @@ def sender_lane(
         tuning=tuning,
         metrics=lane_metrics,
         heap=heap,
+        on_restored=on_restored,
         prepare=prepare(keys),
     )
 

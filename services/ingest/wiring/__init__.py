@@ -124,7 +124,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
         # The lanes, once the tenants are known.
         if settings.lanes:
-            await enter(lanes(service, lambda: configuration.values, secrets, producer, keys))
+            await enter(lanes(service, configuration, secrets, producer, keys))
 
         # History, for people; no routing decision depends on it.
         kept = await enter(history(service, keys, producer)) if settings.history else None

@@ -1,10 +1,11 @@
 """Wires the lanes of ingest and the components that perform their effects. Part of the composition root."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from chapar.config.v1 import config_pb2
+from services.chassis.config_reader import ConfigReader
+from services.chassis.health import Component
 from services.chassis.kafka.contract import LaneMetrics
 from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import LaneRunner
@@ -27,13 +28,11 @@ from services.ingest.ports import Secrets
 from services.ingest.settings import IngestSettings
 from services.policy.reading.rule_conditions import CelConditions
 
-_WATCH_S = 0.2
-
 
 @asynccontextmanager
 async def lanes(
     service: Service[IngestSettings],
-    configurations: Callable[[], Mapping[str, config_pb2.TenantConfiguration]],
+    configuration: ConfigReader[config_pb2.TenantConfiguration],
     secrets: Secrets,
     producer: DurableProducer,
     keys: AwaitedKeys,
@@ -41,7 +40,7 @@ async def lanes(
     """Run the intake, relay and sender lanes; on exit stop them, and then the attempts that they had handed over."""
     settings, kafka = service.settings, service.settings.kafka
     lane_metrics: LaneMetrics = PrometheusLaneMetrics(service.metrics)
-    policies = CompiledPolicies(configurations, CelConditions)
+    policies = CompiledPolicies(lambda: configuration.values, CelConditions)
     client_id = f"ingest@{settings.instance}"
     heap = Heap()
     async with AsyncExitStack() as stack:
@@ -60,53 +59,49 @@ async def lanes(
 
         attempts = AttemptWorker(clients, policies, secrets, publish, service.metrics, keys, clock=service.clock)
         await enter(service.background(attempts.run(), "attempts"))
-        for name, runner in (
-            (
-                "intake",
-                intake_lane(
-                    kafka,
-                    policies,
-                    service.metrics,
-                    keys,
-                    clock=service.clock,
-                    client_id=client_id,
-                    lane_metrics=lane_metrics,
-                    heap=heap,
-                ),
+        health = {name: service.health.component(f"{name} lane") for name in ("intake", "relay", "sender")}
+        runners = {
+            "intake": intake_lane(
+                kafka,
+                policies,
+                service.metrics,
+                keys,
+                clock=service.clock,
+                client_id=client_id,
+                lane_metrics=lane_metrics,
+                heap=heap,
+                on_restored=health["intake"].set_restored,
             ),
-            (
-                "relay",
-                relay_lane(kafka, clock=service.clock, client_id=client_id, lane_metrics=lane_metrics, heap=heap),
+            "relay": relay_lane(
+                kafka,
+                clock=service.clock,
+                client_id=client_id,
+                lane_metrics=lane_metrics,
+                heap=heap,
+                on_restored=health["relay"].set_restored,
             ),
-            (
-                "sender",
-                sender_lane(
-                    kafka,
-                    attempts,
-                    service.metrics,
-                    keys,
-                    clock=service.clock,
-                    client_id=client_id,
-                    lane_metrics=lane_metrics,
-                    heap=heap,
-                ),
+            "sender": sender_lane(
+                kafka,
+                attempts,
+                service.metrics,
+                keys,
+                clock=service.clock,
+                client_id=client_id,
+                lane_metrics=lane_metrics,
+                heap=heap,
+                on_restored=health["sender"].set_restored,
             ),
-        ):
-            await enter(service.background(_watch(service, runner, name), f"{name} lane's health"))
-            await enter(service.background(_run(runner, configurations), f"{name} lane"))
+        }
+        for name, runner in runners.items():
+            health[name].set(False, "waiting for a configuration: has `chapar config apply` run?")
+            await enter(service.background(_run(configuration, runner, health[name]), f"{name} lane"))
         yield
 
 
-async def _run(runner: LaneRunner, configurations: Callable[[], Mapping[str, config_pb2.TenantConfiguration]]) -> None:
+async def _run(
+    configuration: ConfigReader[config_pb2.TenantConfiguration], runner: LaneRunner, component: Component
+) -> None:
     """Run a lane once a tenant is known: before that, every message would become a dead letter without a configuration."""
-    while not configurations():  # noqa: ASYNC110 - the reader has no notification of changes
-        await asyncio.sleep(_WATCH_S)
+    await configuration.configured()
+    component.set_restored(False)
     await runner.run()
-
-
-async def _watch(service: Service[IngestSettings], runner: LaneRunner, name: str) -> None:
-    """Update readiness from the lane: a runner has a `restored` flag but no notification when it changes."""
-    component = service.health.component(f"{name} lane")
-    while True:
-        component.set(runner.restored, "" if runner.restored else "restoring")
-        await asyncio.sleep(_WATCH_S)

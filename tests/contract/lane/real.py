@@ -131,6 +131,8 @@ class Running:
     prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None
     kind: type[Ledger] = Ledger
     replies: list[str] = field(default_factory=list)
+    restored_changes: list[bool] = field(default_factory=list)
+    """What the runner reported to `on_restored`, in order."""
     runner: LaneRunner = field(init=False)
     task: "asyncio.Task[None]" = field(init=False)
 
@@ -144,6 +146,7 @@ class Running:
             tuning=self.tuning,
             metrics=self.watch,
             prepare=self.prepare,
+            on_restored=self.restored_changes.append,
         )
         self.task = asyncio.create_task(self.runner.run())
         return self

@@ -82,6 +82,27 @@ async def test_partitions_move_without_loss_or_double(topics: KafkaSettings, fee
     assert first.records + second.records == 2000 == len(one.replies) + len(two.replies)
 
 
+async def test_each_change_of_restored_is_reported(kafka: KafkaUnderTest, prefix: str) -> None:
+    """Readiness follows the lane without a poll: restored, not restored during a rebalance, restored again, and not
+    after the end. A member without a partition has nothing to restore."""
+    settings = kafka.settings(prefix)
+    await create_topics(settings, 1)
+    one, two = (Running(settings, Watch(), client_id=f"ledger@{name}:1") for name in ("one", "two"))
+    async with one:
+        assert one.restored_changes == []
+        async with asyncio.timeout(30):
+            await one.runner.wait_restored()
+        assert one.runner.restored
+        assert one.restored_changes == [True]
+        async with two:
+            await one.until(lambda: len(one.restored_changes) >= 3, "restored again")
+            await two.live()
+            assert sorted((one.runner.partitions, two.runner.partitions)) == [(), (0,)]
+    for member in (one, two):
+        assert not member.runner.restored
+        assert member.restored_changes == [True, False] * (len(member.restored_changes) // 2)
+
+
 async def test_a_rival_fences_and_the_group_decides(topics: KafkaSettings, feeder: DurableProducer) -> None:
     """A rival that initialises the producers fences the owner; the owner, confirmed by the group, takes over again and fences the rival."""
     watch = Watch()

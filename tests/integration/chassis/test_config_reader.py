@@ -87,6 +87,20 @@ async def test_an_empty_topic_is_read_at_once(kafka: KafkaUnderTest, prefix: str
         assert dict(await reader.first(20)) == {}
 
 
+async def test_the_first_configuration_ends_the_wait_for_one(kafka: KafkaUnderTest, prefix: str) -> None:
+    """`configured` returns when a value has been applied; one that is refused configures nothing."""
+    settings = kafka.settings(prefix)
+    async with topic(settings) as put, reading(ConfigReader(settings, decode)) as reader, asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(reader.configured())
+        await put("acme", b"nonsense")
+        await until(lambda: "acme" in reader.refusals)
+        assert not waiting.done()
+        await put("beta", b"2")
+        async with asyncio.timeout(10):
+            await waiting
+        assert dict(reader.values) == {"beta": 2}
+
+
 async def test_changes_arrive_while_running_and_invalid_values_change_nothing(
     kafka: KafkaUnderTest, prefix: str
 ) -> None:

@@ -60,7 +60,6 @@ async def an_owner(kafka: KafkaSettings, name: str) -> AsyncIterator[None]:
     def factory(context: LaneContext) -> ShardProcessor:
         return ShardProcessor(context, PARTITIONS[FEED], metrics)
 
-    owned = asyncio.Event()
     runner = LaneRunner(
         SPEC,
         factory,
@@ -68,14 +67,11 @@ async def an_owner(kafka: KafkaSettings, name: str) -> AsyncIterator[None]:
         clock=system_clock,
         client_id=f"router@{name}",
         tuning=TUNING,
-        on_owned=lambda _partition, _processor: owned.set() if len(runner.partitions) == 1 else None,
     )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(runner.run())
         async with asyncio.timeout(40):
-            await owned.wait()
-            while not runner.restored:  # noqa: ASYNC110 - the group has no event to wait for
-                await asyncio.sleep(0.05)
+            await runner.wait_restored()
         try:
             yield
         finally:

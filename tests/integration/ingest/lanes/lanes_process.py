@@ -98,8 +98,8 @@ async def main(bootstrap: str, prefix: str, configuration: config_pb2.TenantConf
             async with asyncio.TaskGroup() as lanes:
                 for runner in runners:
                     lanes.create_task(runner.run())
-                while not all(runner.restored for runner in runners):  # noqa: ASYNC110 - the runner has no event for it
-                    await asyncio.sleep(0.02)
+                for runner in runners:
+                    await runner.wait_restored()
                 sys.stdout.write("ready\n")
                 sys.stdout.flush()
                 await stop.wait()
