@@ -209,6 +209,10 @@ class ThreadDecision:
     effects: tuple[Effect, ...] = ()
     blocked: bool = False
 
+    def gives_up(self, delivery_id: str) -> bool:
+        """Return whether this delivery has failed, so that its id may be requested again."""
+        return any(isinstance(e, GivenUp) and e.delivery.delivery_id == delivery_id for e in self.effects)
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:

@@ -1,6 +1,7 @@
 """Converts records of outbound.v1 to events of the sending core."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -18,8 +19,19 @@ from services.ingest.translate.lanes import send_request
 TOPIC: Final = "outbound.v1"
 
 
-def decoded(record: Record, keys: Keys) -> tuple[records_pb2.OutboundRecord, DataKey | None]:
-    """Return the record with its personal fields opened, and the key that sealed them. Raises InvalidRecord."""
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A record with its personal fields opened."""
+
+    outbound: records_pb2.OutboundRecord
+    used: DataKey | None
+    """The key that sealed the personal fields; None for a record that was not sealed, or whose key is destroyed."""
+    place: str
+    """The conversation, as `deliveries.place_of` names it."""
+
+
+def received(record: Record, keys: Keys) -> Received:
+    """Decode a record and open its personal fields. Raises InvalidRecord."""
     if record.value is None:
         raise InvalidRecord("UNDECODABLE", "a tombstone has nothing to send")
     try:
@@ -33,9 +45,10 @@ def decoded(record: Record, keys: Keys) -> tuple[records_pb2.OutboundRecord, Dat
     ):
         raise InvalidRecord("INCOMPLETE", "tenant and conversation are needed, and the key is tenant/conversation")
     try:
-        return outbound, unseal(outbound, keys, TOPIC, record.key)
+        used = unseal(outbound, keys, TOPIC, record.key)
     except Unsealable as error:
         raise InvalidRecord("UNSEALABLE", str(error)) from error
+    return Received(outbound, used, words.place_of(outbound.tenant, outbound.conversation_id))
 
 
 def event_of(outbound: records_pb2.OutboundRecord) -> words.Event:

@@ -2,18 +2,16 @@
 
 State: one entry per conversation (`t/…`: route and live deliveries) and chunks of delivery ids (`s/…/n`), for duplicates.
 
-Takeover: an ATTEMPTING entry that this process run never submitted (its commit was durable but its effect did not
-run) may be attempted again. An entry that this process run submitted continues. Any other ATTEMPTING entry is an
-orphan. When the lane reads the marker that it wrote to its own input partition at the takeover, it has read
-everything written before; an orphan without an outcome then becomes UNKNOWN after a grace period.
+Takeover: the rules are those of `domain/takeover.py`. When the lane reads the marker that it wrote to its own input
+partition at the takeover, it has read everything written before; an orphan without an outcome then becomes UNKNOWN
+after a grace period.
 """
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from typing import Final, assert_never
 
-from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from services.chassis.kafka.clients import KafkaAccess
 from services.chassis.kafka.heap import Heap
@@ -35,11 +33,13 @@ from services.chassis.privacy.sealing import DataKey, Keys, bare, is_erased, sea
 from services.ingest.domain import deliveries as words
 from services.ingest.domain.account_breaker import AccountBreaker
 from services.ingest.domain.attempts import AttemptJob, Attempts
-from services.ingest.domain.deliveries import Gate, SenderLimits, Status, Thread, ThreadDecision, place_of
+from services.ingest.domain.deliveries import Gate, SenderLimits, Status, Thread, ThreadDecision
 from services.ingest.domain.flights import Flights
-from services.ingest.domain.seen import SeenIds
+from services.ingest.domain.messages import Route
 from services.ingest.domain.sending import Sending
-from services.ingest.lanes.outbound_records import TOPIC, decoded, event_of, prepare
+from services.ingest.domain.takeover import orphans, taken_over, with_grace
+from services.ingest.lanes.outbound_records import TOPIC, Received, event_of, prepare, received
+from services.ingest.lanes.seen_deliveries import SeenDeliveries
 from services.ingest.lanes.sender_counters import SenderCounters
 from services.ingest.lanes.timers import Timers
 from services.ingest.translate import sender as translate
@@ -91,6 +91,14 @@ def sender_factory(
     return lambda context: SenderProcessor(context, attempts, counters, limits, keys)
 
 
+Step = Callable[[Received, Outbox], None]
+"""What the lane does with one record of a conversation."""
+
+
+def _ignore(_found: Received, _outbox: Outbox) -> None:
+    """Step of a record that changes nothing."""
+
+
 class SenderProcessor:
     """Handles one partition of outbound.v1."""
 
@@ -106,7 +114,7 @@ class SenderProcessor:
         self._sending = Sending(limits)
         self._state = translate.SenderState()
         self._threads: dict[str, Thread] = {}
-        self._seen: dict[str, SeenIds] = {}
+        self._seen = SeenDeliveries(limits, self._state)
         self._timers = Timers()
         self._account_breaker = AccountBreaker(limits)
         self._flights = Flights(limits)
@@ -124,31 +132,21 @@ class SenderProcessor:
             thread = self._state.thread(opened)
             self._threads[thread.place] = thread
         elif key.startswith(translate.SEEN_STATE):
-            self._seen_of(self._state.seen_owner(key)).load(self._state.chunk(value))
+            self._seen.restore(key, value)
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
         self._now_ms = now_ms
         for entry in self._entry_keys.erased:
             outbox.delete(entry)
-        orphans = False
         for thread in list(self._threads.values()):
-            for delivery in thread.deliveries:
-                if delivery.status is not Status.ATTEMPTING:
-                    continue
-                if self._attempts.knows(delivery.delivery_id, delivery.number):
-                    self._flights.begin(thread, delivery)
-                elif delivery.owner == self._attempts.owner:
-                    # Our entry, never submitted: the commit was durable, but its effect did not run.
-                    thread = thread.having(replace(delivery, status=Status.WAITING, due_ms=now_ms))
-                else:
-                    thread = thread.having(replace(delivery, status=Status.ORPHANED, due_ms=0))
-                    orphans = True
             # Changed in memory only: if another process takes over at once, it must decide for itself.
+            thread = taken_over(thread, self._attempts.owner, self._attempts.knows, now_ms)
             self._threads[thread.place] = thread
-        for place in {*self._threads, *self._seen}:
+            self._flights.changed(None, thread)
+        for place in {*self._threads, *self._seen.places}:
             self._schedule(place)
-        if orphans:
+        if any(orphans(thread) for thread in self._threads.values()):
             outbox.send(
                 "outbound.v1",
                 b"sender-takeover",
@@ -167,52 +165,15 @@ class SenderProcessor:
         if takeover is not None:
             self._caught_up(takeover)
             return
-        outbound, used = decoded(record, self._keys)
-        place = place_of(outbound.tenant, outbound.conversation_id)
-        thread = self._threads.get(place)
-        if outbound.WhichOneof("record") == "route" and not outbound.route.identity.identity_id:
-            self._forget(outbound, outbox)
-            return
-        if outbound.route.only_if_missing and thread is not None and thread.route is not None:
-            return
-        if is_erased(outbound):
-            self._pass_over(outbound, outbox)
-            return
-        event = event_of(outbound)
-        if thread is None:
-            if isinstance(event, words.Finished):
-                return
-            thread = Thread(conversation_id=outbound.conversation_id, tenant=outbound.tenant, active_at_ms=self._now_ms)
-        if isinstance(event, words.Asked):
-            if event.delivery_id in self._seen.get(place, ()):
-                return
-            decision = self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant))
-            named = outbound.request.identity_id
-            self._apply(decision, outbox, used or (self._keys.current(thread.tenant, named) if named else None))
-            if not any(
-                isinstance(e, words.GivenUp) and e.delivery.delivery_id == event.delivery_id for e in decision.effects
-            ):
-                self._remember(place, event.delivery_id, outbox)
-        else:
-            if isinstance(event, words.Finished):
-                self._learn(thread, event, outbox)
-                if self._key_of(thread, used) is None:
-                    self._counted["erased", "sender"] += 1  # the record to forget its person will arrive
-                    return
-            decision = self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant))
-            self._apply(decision, outbox, used)
-        self._schedule(place)
+        found = received(record, self._keys)
+        self._step_for(found)(found, outbox)
+        self._schedule(found.place)
         self._unblock(outbox)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
         for place in self._timers.pop_due(now_ms):
-            seen = self._seen.get(place)
-            if seen is not None:
-                for number in seen.evict(now_ms):
-                    outbox.delete(self._state.seen_key(place, number))
-                if not len(seen):
-                    del self._seen[place]
+            self._seen.evict(place, now_ms, outbox)
             thread = self._threads.get(place)
             if thread is not None:
                 if self._sending.idle(thread, now_ms):
@@ -238,7 +199,96 @@ class SenderProcessor:
         """See `contract.Processor`."""
         return self._timers.next()
 
+    # ---- the steps of a record: each is a `Step`
+
+    def _step_for(self, found: Received) -> Step:
+        """Return the step for a record. Raises InvalidRecord for a record that no step understands."""
+        outbound, known = found.outbound, self._threads.get(found.place)
+        if outbound.WhichOneof("record") == "route" and not outbound.route.identity.identity_id:
+            return self._forget
+        if outbound.route.only_if_missing and known is not None and known.route is not None:
+            return _ignore
+        if is_erased(outbound):
+            return self._pass_over
+        event = event_of(outbound)
+        match event:
+            case Route():
+                return partial(self._reroute, event)
+            case words.Asked():
+                return partial(self._ask, event)
+            case words.Finished():
+                return partial(self._finish, event)
+            case _:
+                assert_never(event)
+
+    def _reroute(self, event: Route, found: Received, outbox: Outbox) -> None:
+        """Remember how the conversation is answered."""
+        self._decide(self._thread_of(found), event, found.used, outbox)
+
+    def _ask(self, event: words.Asked, found: Received, outbox: Outbox) -> None:
+        """Send something; a repeated request has no effect."""
+        if self._seen.has(found.place, event.delivery_id):
+            return
+        thread, named = self._thread_of(found), found.outbound.request.identity_id
+        own = found.used or (self._keys.current(thread.tenant, named) if named else None)
+        decision = self._decide(thread, event, own, outbox)
+        if not decision.gives_up(event.delivery_id):
+            self._seen.add(found.place, event.delivery_id, self._now_ms, outbox)
+
+    def _finish(self, event: words.Finished, found: Received, outbox: Outbox) -> None:
+        """Apply the outcome of an attempt, unless the conversation was forgotten meanwhile."""
+        thread = self._threads.get(found.place)
+        if thread is None:
+            return
+        self._learn(thread, event, outbox)
+        if self._key_of(thread, found.used) is None:
+            self._counted["erased", "sender"] += 1  # the record to forget its person will arrive
+            return
+        self._decide(thread, event, found.used, outbox)
+
+    def _forget(self, found: Received, outbox: Outbox) -> None:
+        """Handle a route without identity: the customer is erased. Waiting deliveries are never sent."""
+        outbound, place = found.outbound, found.place
+        tenant, conversation_id, request_id = outbound.tenant, outbound.conversation_id, outbound.route.erased_by
+        thread = self._threads.pop(place, None)
+        entry = self._state.thread_key(place)
+        cancelled = 0
+        if thread is not None:
+            for delivery in thread.deliveries:
+                left = delivery.status in (Status.ATTEMPTING, Status.ORPHANED, Status.UNKNOWN)
+                state = words.DeliveryState.UNKNOWN if left else words.DeliveryState.FAILED
+                cancelled += not left
+                said = translate.delivery_record(thread, delivery, state, ERASED, self._now_ms, derive)
+                outbox.send("deliveries.v1", tenant_key(tenant, conversation_id), bare(said))
+            self._flights.changed(thread, None)
+            outbox.delete(entry)
+        self._entry_keys.forget(entry)
+        if request_id:
+            counts = {"conversations": int(thread is not None), "deliveries_cancelled": cancelled}
+            done = outcome_record(request_id, tenant, "sender", conversation_id, counts, self._now_ms)
+            outbox.send(OUTCOMES, request_id.encode(), done.SerializeToString())
+
+    def _pass_over(self, found: Received, outbox: Outbox) -> None:
+        """Skip a record whose person was erased before it arrived: the delivery that it asks for is not sent."""
+        outbound = found.outbound
+        self._counted["erased", "sender"] += 1
+        if outbound.WhichOneof("record") == "request":
+            said = translate.never_sent(outbound, ERASED, self._now_ms, derive)
+            key = tenant_key(outbound.tenant, outbound.conversation_id)
+            outbox.send("deliveries.v1", key, said.SerializeToString())
+
     # ---- internal
+
+    def _thread_of(self, found: Received) -> Thread:
+        """Return the conversation's thread; a new one when there is none."""
+        known = self._threads.get(found.place)
+        tenant, conversation_id = found.outbound.tenant, found.outbound.conversation_id
+        return known or Thread(conversation_id=conversation_id, tenant=tenant, active_at_ms=self._now_ms)
+
+    def _decide(self, thread: Thread, event: words.Event, used: DataKey | None, outbox: Outbox) -> ThreadDecision:
+        decision = self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant))
+        self._apply(decision, outbox, used)
+        return decision
 
     def _gate(self, tenant: str) -> Gate:
         return Gate(
@@ -313,7 +363,7 @@ class SenderProcessor:
                 outbox.send("deadletters.v1", key, letter.SerializeToString())
                 channel = thread.route.identity.channel if thread.route is not None else ""
                 self._counted["dead_letters", channel, effect.reason] += 1
-                self._allow_again(thread.place, effect.delivery.delivery_id, outbox)
+                self._seen.discard(thread.place, effect.delivery.delivery_id, outbox)
             case words.Attempt():
                 job = AttemptJob(thread.tenant, thread.conversation_id, effect.delivery, effect.route)
                 outbox.after_commit(lambda: self._attempts.submit(job))
@@ -333,69 +383,16 @@ class SenderProcessor:
         if takeover != b"%d" % self._context.epoch:
             return
         for thread in list(self._threads.values()):
-            for delivery in thread.deliveries:
-                if delivery.status is Status.ORPHANED and not delivery.due_ms:
-                    due_ms = self._now_ms + self._limits.orphan_grace_ms
-                    thread = thread.having(replace(delivery, due_ms=due_ms))
+            thread = with_grace(thread, self._now_ms + self._limits.orphan_grace_ms)
             self._threads[thread.place] = thread
             self._schedule(thread.place)
 
-    def _forget(self, outbound: records_pb2.OutboundRecord, outbox: Outbox) -> None:
-        """Handle a route without identity: the customer is erased. Waiting deliveries are never sent."""
-        tenant, conversation_id, request_id = outbound.tenant, outbound.conversation_id, outbound.route.erased_by
-        place = place_of(tenant, conversation_id)
-        thread = self._threads.pop(place, None)
-        entry = self._state.thread_key(place)
-        cancelled = 0
-        if thread is not None:
-            for delivery in thread.deliveries:
-                left = delivery.status in (Status.ATTEMPTING, Status.ORPHANED, Status.UNKNOWN)
-                state = words.DeliveryState.UNKNOWN if left else words.DeliveryState.FAILED
-                cancelled += not left
-                said = translate.delivery_record(thread, delivery, state, ERASED, self._now_ms, derive)
-                outbox.send("deliveries.v1", tenant_key(tenant, conversation_id), bare(said))
-            self._flights.changed(thread, None)
-            outbox.delete(entry)
-        self._entry_keys.forget(entry)
-        if request_id:
-            counts = {"conversations": int(thread is not None), "deliveries_cancelled": cancelled}
-            done = outcome_record(request_id, tenant, "sender", conversation_id, counts, self._now_ms)
-            outbox.send(OUTCOMES, request_id.encode(), done.SerializeToString())
-        self._schedule(place)
-
-    def _pass_over(self, outbound: records_pb2.OutboundRecord, outbox: Outbox) -> None:
-        """Skip a record whose person was erased before it arrived: the delivery that it asks for is not sent."""
-        self._counted["erased", "sender"] += 1
-        if outbound.WhichOneof("record") == "request":
-            said = translate.never_sent(outbound, ERASED, self._now_ms, derive)
-            key = tenant_key(outbound.tenant, outbound.conversation_id)
-            outbox.send("deliveries.v1", key, said.SerializeToString())
-
-    def _remember(self, place: str, delivery_id: str, outbox: Outbox) -> None:
-        chunk, gone = self._seen_of(place).add(delivery_id, self._now_ms)
-        outbox.put(self._state.seen_key(place, chunk.number), self._state.encode(chunk))
-        for number in gone:
-            outbox.delete(self._state.seen_key(place, number))
-
-    def _allow_again(self, place: str, delivery_id: str, outbox: Outbox) -> None:
-        seen = self._seen.get(place)
-        chunk = seen.discard(delivery_id) if seen is not None else None
-        if chunk is not None:
-            outbox.put(self._state.seen_key(place, chunk.number), self._state.encode(chunk))
-
-    def _seen_of(self, place: str) -> SeenIds:
-        seen = self._seen.get(place)
-        if seen is None:
-            seen = SeenIds(self._limits.duplicate_window_ms, self._limits.duplicate_ids_most)
-            self._seen[place] = seen
-        return seen
-
     def _schedule(self, place: str) -> None:
-        thread, seen = self._threads.get(place), self._seen.get(place)
+        thread = self._threads.get(place)
         dues = []
         if thread is not None and not self._flights.blocked(place):
             dues.append(self._sending.due_ms(thread))
-        eviction = seen.next_eviction_ms() if seen is not None else None
+        eviction = self._seen.next_eviction_ms(place)
         if eviction is not None:
             dues.append(eviction)
         self._timers.set(place, min(dues) if dues else None)

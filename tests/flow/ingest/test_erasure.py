@@ -16,7 +16,7 @@ from services.chassis.kafka.records import Record
 from services.chassis.keys import tenant_key
 from services.ingest.adapters.history.fold import Rows
 from services.ingest.adapters.history.mapping import fact
-from services.ingest.domain.deliveries import Finished, Outcome
+from services.ingest.domain.deliveries import Finished, Outcome, SenderLimits
 from services.ingest.lanes.outbound_records import prepare
 from services.ingest.translate.sender import finished_record
 from tests.flow.ingest import world as worlds
@@ -101,6 +101,19 @@ def test_what_waits_is_cancelled_and_what_is_open_ends() -> None:
     jobs = len(world.attempts.jobs)
     world.wait(60_000)
     assert len(world.attempts.jobs) == jobs
+
+
+def test_the_place_of_an_erased_attempt_goes_to_the_next_conversation() -> None:
+    """A reply that waits because too many attempts are in flight is sent when the erasure ends one of them: no other
+    record needs to arrive first."""
+    world = World(sender_limits=SenderLimits(max_in_flight=1))
+    people = [an_identity(name) for name in ("first", "second")]
+    for number, who in enumerate(people):
+        world.customer(a_message(identity=who))
+        world.reply(world.enqueued[number].conversation_id, f"reply {number}", f"r{number}")
+    assert [j.delivery.request.text for j in world.attempts.jobs] == ["reply 0"]
+    world.inbound(an_erasure(people[0].identity_id, world.enqueued[0].conversation_id), people[0].identity_id)
+    assert [j.delivery.request.text for j in world.attempts.jobs] == ["reply 0", "reply 1"]
 
 
 def test_an_identity_that_left_memory_is_also_erased() -> None:

@@ -129,6 +129,24 @@ def test_a_late_outcome_corrects_the_verdict() -> None:
     assert world.texts == ["hello", "one"]
 
 
+def test_an_attempt_of_two_dead_owners_is_unknown_and_holds_up_nothing() -> None:
+    """The second owner wrote the conversation again and died before it had read its own marker: the third owner finds
+    an orphan whose grace period never began."""
+    world, conversation = a_world(orphan_grace_ms=30_000)
+    world.reply(conversation, "one", "r1")
+    world.attempts.restart("second")
+    world.sender.crash()
+    request = records_pb2.OutboundRequest(request_id="r2", tenant=TENANT, conversation_id=conversation, text="two")
+    record = records_pb2.OutboundRecord(tenant=TENANT, conversation_id=conversation, request=request)
+    world.sender.handle(record.SerializeToString(), key=tenant_key(TENANT, conversation))
+    world.attempts.restart("third")
+    world.sender.crash()
+    world.pump()
+    world.wait(30_000)
+    assert ("UNKNOWN", "OWNER_LOST") in world.deliveries
+    assert [j.delivery.request.text for j in world.attempts.jobs] == ["one", "two"]
+
+
 def test_an_attempt_never_handed_over_is_made_again_in_the_same_process() -> None:
     """The commit was durable but its effect did not run: the message was not sent, and this process knows it."""
     world, conversation = a_world()

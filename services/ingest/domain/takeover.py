@@ -1,0 +1,38 @@
+"""What a new owner of a conversation does with attempts that it finds in the changelog without an outcome.
+
+- An attempt that this process run submitted continues.
+- An attempt that this process run planned and never submitted is made again: its commit was durable, but its effect
+  did not run.
+- Any other attempt is an orphan: it may have left another process, so it is never repeated. Its outcome may still be
+  in the log. When the owner has read everything written before its takeover, the orphan gets a grace period.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from services.ingest.domain.deliveries import Delivery, Status, Thread
+
+
+def taken_over(thread: Thread, owner: str, submitted: Callable[[str, int], bool], now_ms: int) -> Thread:
+    """Return the thread as its new owner `owner` (a process run) continues it. `submitted(delivery_id, number)`: whether
+    this process run has submitted an attempt."""
+    for delivery in thread.deliveries:
+        if delivery.status is not Status.ATTEMPTING or submitted(delivery.delivery_id, delivery.number):
+            continue
+        if delivery.owner == owner:
+            thread = thread.having(replace(delivery, status=Status.WAITING, due_ms=now_ms))
+        else:
+            thread = thread.having(replace(delivery, status=Status.ORPHANED, due_ms=0))
+    return thread
+
+
+def orphans(thread: Thread) -> list[Delivery]:
+    """Return the orphans whose grace period has not begun."""
+    return [each for each in thread.deliveries if each.status is Status.ORPHANED and not each.due_ms]
+
+
+def with_grace(thread: Thread, until_ms: int) -> Thread:
+    """Begin the grace period of the thread's orphans; it ends at `until_ms`."""
+    for delivery in orphans(thread):
+        thread = thread.having(replace(delivery, due_ms=until_ms))
+    return thread
