@@ -14,11 +14,11 @@ from services.chassis.tokens.outgoing import ClientCredentials, FileToken
 
 @asynccontextmanager
 async def service_tokens(
-    service: Service[Any], own: ServiceTokenSettings, scopes: Iterable[str]
+    service: Service[Any], own: ServiceTokenSettings, scopes: Iterable[str], *, look_s: float = 5.0
 ) -> AsyncIterator[TokenFor]:
     """Provide a source of tokens for the time of the block. Raises INVALID TOKEN_KEY when the settings name none.
 
-    In development with a shared secret (`jwt.secret_file`), the secret signs the tokens.
+    `look_s`: seconds after which a token file is read again. In development with a shared secret (`jwt.secret_file`), the secret signs the tokens.
     """
     jwt = service.settings.jwt
     subject = f"service:{service.name}"
@@ -34,7 +34,7 @@ async def service_tokens(
             clock=service.clock,
         )
     elif own.token_file is not None:
-        yield FileToken(own.token_file)
+        yield FileToken(own.token_file, look_s)
     elif own.token_url:
         async with fetcher(own.ca_file, jwt.fetch_timeout_s) as http:
             tokens = ClientCredentials(own, http, service.clock)

@@ -19,19 +19,20 @@ from services.chassis.tokens.settings import ServiceTokenSettings
 from services.chassis.tokens.sources import read_secret
 from services.chassis.tokens.verifier import MAX_TOKEN_CHARS
 
-_LOOK_S: Final = 5.0
 _RETRY_S: Final = (1.0, 30.0)
 _SHARE_OF_LIFE: Final = 0.5
 _DEFAULT_LIFE_S: Final = 300.0
 
 
 class FileToken:
-    """The token in a file that another program renews; checked again every five seconds."""
+    """The token in a file that another program renews."""
 
     names_tenant = True
 
-    def __init__(self, path: Path) -> None:
-        """Raise INVALID naming the file when it contains no token."""
+    def __init__(self, path: Path, look_s: float = 5.0) -> None:
+        """`look_s`: a token that was read this many seconds ago is read again. Raise INVALID naming the file when it
+        contains no token."""
+        self._look_s = look_s
         self._path = path
         self._token = _read(path)
         self._looked = time.monotonic()
@@ -39,7 +40,7 @@ class FileToken:
     def __call__(self, tenant: str) -> str:
         """Return the token, the same for every tenant."""
         now = time.monotonic()
-        if now - self._looked >= _LOOK_S:
+        if now - self._looked >= self._look_s:
             self._looked = now
             try:
                 self._token = _read(self._path)

@@ -21,7 +21,7 @@ from services.policy.reading.surveys import kind
 
 PAGE_DEFAULT: Final = 50
 PAGE_MOST: Final = 500
-_GROUPS_MOST: Final = 1000
+_MOST_VALUES: Final = 1000
 _WINDOWS: Final[dict[int, Window]] = {
     pb.SCORE_WINDOW_UNSPECIFIED: Window.ALL,
     pb.SCORE_WINDOW_MINUTE: Window.MINUTE,
@@ -85,9 +85,15 @@ def _score(
 
 
 def changes(
-    view: ScoresView, how: Counting, tenant: str, request: pb.GetTrendsRequest, now_ms: int
+    view: ScoresView,
+    how: Counting,
+    tenant: str,
+    request: pb.GetTrendsRequest,
+    now_ms: int,
+    most_values: int = _MOST_VALUES,
 ) -> pb.GetTrendsResponse:
-    """Compare a window with the one before. Raises INVALID, naming the field; EXHAUSTED for too many values."""
+    """Compare a window with the one before. Raises INVALID, naming the field; EXHAUSTED for more than `most_values`
+    values of a dimension."""
     window = _window(request.window) if request.window else Window.WEEK
     if window is Window.ALL:
         raise invalid("window", "must be minute, hour, day or week: there is no window before all time")
@@ -105,7 +111,7 @@ def changes(
     response = pb.GetTrendsResponse(level=level, assumes=trends.ASSUMES)
     for each in kinds:
         values = [request.value] if request.value else list(view.values(asked, each))
-        if len(values) > _GROUPS_MOST:
+        if len(values) > most_values:
             raise ChaparError(
                 ErrorKind.EXHAUSTED, "TOO_MANY_GROUPS", f"there are {len(values)} values of {asked.name}: name one"
             )

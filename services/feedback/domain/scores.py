@@ -149,7 +149,9 @@ class ScoreCounts:
 class ScoreTable:
     """All histograms of one partition, and how far it has read."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_values: int = MOST_VALUES) -> None:
+        """`most_values`: values of one name that are counted apart; the others count under `OTHER`."""
+        self._most_values = most_values
         self.next_offset = 0
         self.newest_ms = 0
         self._counts: dict[Dimension, ScoreCounts] = {}
@@ -205,7 +207,7 @@ class ScoreTable:
 
     def _bounded(self, dimension: Dimension) -> Dimension:
         values = self._values.get((dimension.tenant, dimension.name), set())
-        if len(values) < MOST_VALUES or dimension.value in values:
+        if len(values) < self._most_values or dimension.value in values:
             return dimension
         return replace(dimension, value=OTHER)
 

@@ -13,7 +13,7 @@ from typing import Final
 from services.sla.domain.book import KEPT_DAYS, Book
 from services.sla.domain.facts import Occurrence, RoutingFact, RoutingFactKind
 from services.sla.domain.flow import Contact, Flow, FlowKey, Times
-from services.sla.domain.forecasting import Forecasting, ModelKey
+from services.sla.domain.forecasting import DEFAULT_LIMITS, Forecasting, ForecastLimits, ModelKey
 from services.sla.domain.lines import LineKey
 from services.sla.domain.measures import DAY_MS, SLOT_MS, WHOLE_DAY
 from services.sla.domain.story import Story
@@ -50,8 +50,18 @@ class Noted:
 class Analytics:
     """Measures and forecasts of one partition. Not concurrent."""
 
-    def __init__(self, book: Book, forget_after_ms: int, contacts_kept_ms: int = 2 * WEEK_MS) -> None:
-        """`contacts_kept_ms`: how long contacts are remembered, and so how far back repeat contacts can be reported."""
+    def __init__(
+        self,
+        book: Book,
+        forget_after_ms: int,
+        contacts_kept_ms: int = 2 * WEEK_MS,
+        *,
+        most_flows: int = MOST_FLOWS,
+        forecasts: ForecastLimits = DEFAULT_LIMITS,
+    ) -> None:
+        """`contacts_kept_ms`: how long contacts are remembered, and so how far back repeat contacts can be reported.
+        `most_flows`: entries of flow above which the oldest days are kept as whole days."""
+        self._most_flows = most_flows
         self._book = book
         self._forget_after_ms = forget_after_ms
         self._contacts_kept_ms = contacts_kept_ms
@@ -62,7 +72,7 @@ class Analytics:
         here: only readers need it."""
         self.new_contacts: dict[str, Contact] = {}
         """Contacts that began since the last `take_changes`."""
-        self.forecasting = Forecasting(book, self.stories)
+        self.forecasting = Forecasting(book, self.stories, forecasts)
         self._closed: deque[tuple[int, str]] = deque()
         self._newest_day = 0
         self._changed = Learned()
@@ -224,7 +234,7 @@ class Analytics:
         self._changed.flows[key] = None
         flow = self.flows.get(key)
         if flow is None:
-            if len(self.flows) >= MOST_FLOWS:
+            if len(self.flows) >= self._most_flows:
                 self._roll_up()
             flow = self.flows[key] = Flow()
         return flow

@@ -5,13 +5,14 @@ been used while the deadline is still open. It uses what the lane knows at that 
 deadline is decided, all its forecasts are scored and learned from. If the policy asks for predictions (`predict`), a
 deadline is reported once, at the first of these moments at which the probability of a breach is high enough.
 
-Bounded: if a policy asks for it, every deadline is forecast. Otherwise at most `MOST_A_SECOND` forecasts are made a
-second, for at most `MOST_OPEN` interactions: a busy lane learns from a sample, and a deadline without a forecast is
+Bounded: if a policy asks for it, every deadline is forecast. Otherwise `ForecastLimits` bound the forecasts made a
+second, and the interactions with forecasts: a busy lane learns from a sample, and a deadline without a forecast is
 forecast when a caller asks about it.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
@@ -27,8 +28,6 @@ from services.sla.domain.story import Sample, Story
 
 AGES: Final = (0.25, 0.5, 0.75)
 """Shares of the time allowed at which a deadline that is still open is forecast again."""
-MOST_OPEN: Final = 10_000
-MOST_A_SECOND: Final = 100
 LIKELY: Final = 0.5
 """From this probability on, a deadline counts as at risk in the metrics."""
 ModelKey = tuple[str, Target]
@@ -69,10 +68,24 @@ def look(
     return features(moment, pulse)
 
 
+@dataclass(frozen=True, slots=True)
+class ForecastLimits:
+    """The most forecasts of one partition that no policy asks for."""
+
+    interactions: int = 10_000
+    """Open interactions with a forecast."""
+    a_second: int = 100
+    """Forecasts made in one second."""
+
+
+DEFAULT_LIMITS: Final = ForecastLimits()
+
+
 class Forecasting:
     """Forecasts of one partition. Not concurrent."""
 
-    def __init__(self, book: Book, stories: Mapping[str, Story]) -> None:
+    def __init__(self, book: Book, stories: Mapping[str, Story], limits: ForecastLimits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
         self._book = book
         self._stories = stories
         self.lines = ResponseLines()
@@ -215,12 +228,12 @@ class Forecasting:
     def _affords(self, story: Story, now_ms: int) -> bool:
         """Return whether a forecast that no policy asks for may be made. Deciding deadlines comes first for memory
         and time."""
-        if not story.samples and self._open >= MOST_OPEN:
+        if not story.samples and self._open >= self._limits.interactions:
             return False
         if now_ms // 1000 != self._second:
             self._second, self._made = now_ms // 1000, 0
         self._made += 1
-        return self._made <= MOST_A_SECOND
+        return self._made <= self._limits.a_second
 
     def _predicted(
         self, interaction: TrackedInteraction, deadline: Deadline, plan: TargetPlan, forecast: float, now_ms: int

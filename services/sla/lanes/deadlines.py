@@ -20,6 +20,7 @@ from services.sla.domain.book import Book, CalendarOf
 from services.sla.domain.calendar import NEVER_MS
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Occurrence
+from services.sla.domain.forecasting import DEFAULT_LIMITS, ForecastLimits
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.policy_changes import PolicyChanges
 from services.sla.domain.watermark import Watermark
@@ -170,12 +171,13 @@ def factory(
     settle_ms: int,
     contacts_kept_ms: int = 2 * WEEK_MS,
     measured: Callable[[list[Noted]], None] | None = None,
+    forecasts: ForecastLimits = DEFAULT_LIMITS,
 ) -> ProcessorFactory:
     """Return a function that builds the processor of a partition."""
 
     def make(_context: LaneContext) -> Processor:
         book = Book(calendar_of, forget_after_ms)
-        analytics = Analytics(book, forget_after_ms, contacts_kept_ms)
+        analytics = Analytics(book, forget_after_ms, contacts_kept_ms, forecasts=forecasts)
         return DeadlineProcessor(book, Watermark(settle_ms=settle_ms), policies, on_committed, analytics, measured)
 
     return make

@@ -8,7 +8,7 @@ from chapar.audit.v1 import audit_pb2
 from chapar.common.v1 import options_pb2, types_pb2
 from services.chassis.errors import ChaparError
 from services.chassis.kafka.records import Record
-from services.ingest.adapters.history import audit_reader, store
+from services.ingest.adapters.history import store
 from services.ingest.adapters.history.audit_reader import MOST_PAGE_BYTES, MOST_PAGE_TARGETS, AuditReader
 from services.ingest.adapters.history.database import Database
 from services.ingest.adapters.history.fair_reads import FairReads
@@ -83,11 +83,11 @@ async def test_a_page_is_bounded_in_targets_and_bytes(database: Database, id_byt
     assert 1 < len(answers) < 12
 
 
-async def test_one_record_larger_than_a_page_is_a_page(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_record_larger_than_a_page_is_a_page(database: Database) -> None:
     """So a list can always continue."""
-    monkeypatch.setattr(audit_reader, "MOST_PAGE_BYTES", 1)
+    reader = AuditReader(FairReads(database), most_page_bytes=1)
     await write(database, [a_record(n, targets=[("person", "p")]) for n in range(3)])
-    assert [ids(answer) for answer in await pages(AuditReader(FairReads(database)))] == [["e002"], ["e001"], ["e000"]]
+    assert [ids(answer) for answer in await pages(reader)] == [["e002"], ["e001"], ["e000"]]
 
 
 async def test_refusals_before_the_request_was_read_have_a_number_and_no_targets(database: Database) -> None:

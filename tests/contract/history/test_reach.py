@@ -7,7 +7,6 @@ import pytest
 from chapar.ingest.v1 import ingest_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.errors import ChaparError, ErrorKind
-from services.ingest.adapters.history import reader as reading
 from services.ingest.adapters.history.database import Database
 from services.ingest.adapters.history.fair_reads import FairReads
 from services.ingest.adapters.history.reader import HistoryReader
@@ -133,13 +132,10 @@ async def test_messages_that_were_already_read_are_not_shown_after_the_queue_is_
     assert refused.value.kind is ErrorKind.NOT_FOUND
 
 
-async def test_a_slow_client_loses_what_went_to_another_queue(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_client_loses_what_went_to_another_queue(database: Database) -> None:
     """The check of a page is not valid for hours."""
-    monkeypatch.setattr(reading, "_CHECKED_S", 0.0)
     life = await waiting(database, "one", "two", "three")
-    reader = HistoryReader(FairReads(database), never)
+    reader = HistoryReader(FairReads(database), never, checked_s=0.0)
     watch = reader.watch(lambda: SALES, "two-c", -1)
     assert [(await anext(watch)).message.text for _ in range(2)] == ["one", "two"]
     more = Life(name="two", at=life.at, _count=life._count, _epoch=life._epoch)

@@ -15,8 +15,8 @@ from services.policy.model.sla import Target
 from services.policy.reading.sla import policies_of
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.read_model import FIRST, ReadModel
-from services.sla.domain import forecasting
 from services.sla.domain.flow import together
+from services.sla.domain.forecasting import ForecastLimits
 from services.sla.lanes.deadlines import DeadlineProcessor
 from tests.flow.sla.test_lane import MINUTE, SECOND, Flow
 
@@ -79,19 +79,16 @@ def test_without_a_predict_setting_no_prediction_is_reported() -> None:
     assert not predicted(f)
 
 
-def test_a_busy_lane_forecasts_a_sample_and_the_deadlines_that_policies_ask_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_busy_lane_forecasts_a_sample_and_the_deadlines_that_policies_ask_for() -> None:
     """Forecasts per second and forecast interactions are limited; a deadline whose policy asks for a forecast is
     forecast beyond the limits."""
-    monkeypatch.setattr(forecasting, "MOST_A_SECOND", 4)
-    f = Flow()  # three deadlines each, and no policy that asks for forecasts
+    f = Flow(
+        forecasts=ForecastLimits(interactions=3, a_second=4)
+    )  # three deadlines each, and no policy that asks for forecasts
     for number in range(5):
         f.queued(f"a{number}")
     assert _made(f) == {"a0": 3, "a1": 1}
     f.lane.advance(SECOND)
-    monkeypatch.setattr(forecasting, "MOST_A_SECOND", 100)
-    monkeypatch.setattr(forecasting, "MOST_OPEN", 3)
     for number in range(5):
         f.queued(f"b{number}")
     assert _made(f) == {"a0": 3, "a1": 1, "b0": 3}

@@ -9,6 +9,7 @@ from services.policy.model.sla import TenantPolicies
 from services.policy.reading.sla import policies_of
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.facts import Occurrence
+from services.sla.domain.forecasting import DEFAULT_LIMITS, ForecastLimits
 from services.sla.lanes.deadlines import COMMANDS, EVENTS, DeadlineProcessor, factory
 from tests.fakes.lane import FakeLane
 
@@ -19,7 +20,7 @@ MINUTE = 60 * SECOND
 class Flow:
     """One lane and one tenant, with a short text for every event."""
 
-    def __init__(self, settle_ms: int = 0) -> None:
+    def __init__(self, settle_ms: int = 0, forecasts: ForecastLimits = DEFAULT_LIMITS) -> None:
         self.committed: list[Occurrence] = []
         self.policies: Mapping[str, TenantPolicies] = {"acme": self.policy()}
         self._epochs: dict[str, int] = {}
@@ -30,6 +31,7 @@ class Flow:
                 lambda occurrences: self.committed.extend(occurrences),
                 forget_after_ms=10 * MINUTE,
                 settle_ms=settle_ms,
+                forecasts=forecasts,
             ),
             input_topic="routing.events.v1",
         )

@@ -299,16 +299,15 @@ def service_token_without_scope(tmp_path: Path) -> str:
     return mint((tmp_path / "sla.pem").read_bytes(), "x", "acme", ["routing.supervise"], issuer="chapar.probe")
 
 
-async def test_a_mounted_token_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mounted_token_file_is_read_again(tmp_path: Path) -> None:
     """The service needs no restart, whatever program renews the file; a partial file is not used."""
     file = tmp_path / "token"
     file.write_text("first\n")
     own = ServiceTokenSettings(token_file=file)
-    monkeypatch.setattr("services.chassis.tokens.outgoing._LOOK_S", 0.0)
     async with (
         identity_provider(RSA) as provider,
         a_service(tmp_path, trusting(provider)) as (service, _),
-        service_tokens(service, own, ()) as tokens,
+        service_tokens(service, own, (), look_s=0.0) as tokens,
     ):
         assert tokens("acme") == "first"
         file.write_text("")

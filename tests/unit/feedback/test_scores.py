@@ -171,10 +171,9 @@ def test_a_table_restored_at_any_point_keeps_the_same_windows(said: list[tuple[i
     assert counts_of(plain) == counts_of(crashed)
 
 
-def test_the_number_of_values_of_a_name_is_limited(monkeypatch: Any) -> None:
+def test_the_number_of_values_of_a_name_is_limited() -> None:
     """Tiers are texts from outside: values above the limit count under one name, and the total stays right."""
-    monkeypatch.setattr(scores, "MOST_VALUES", 3)
-    table = ScoreTable()
+    table = ScoreTable(most_values=3)
     for offset in range(5):
         table.take(observed(Tally(SurveyKind.CSAT, 5), groups=(("tier", f"t{offset}"),)), offset, NOW)
     counted = Counter({d.value: counts.answered for d, counts in table.counts.items() if not d.day})

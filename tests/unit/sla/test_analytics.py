@@ -4,11 +4,9 @@ window."""
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.sla.domain import analytics as analytics_module
 from services.sla.domain.analytics import Analytics, who
 from services.sla.domain.book import Book
 from services.sla.domain.facts import RoutingFact, RoutingFactKind
@@ -305,10 +303,9 @@ def test_groups_add_up_to_the_total() -> None:
     assert ask(Asked(0, far, queue="support")) == {(0, "", ""): (1, 1)}
 
 
-def test_state_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_is_bounded() -> None:
     """After 31 days counts are gone; with too many entries the oldest days become whole days, and no count is lost."""
-    monkeypatch.setattr(analytics_module, "MOST_FLOWS", 10)
-    analytics = new_analytics()
+    analytics = Analytics(Book(calendars(), FORGET_AFTER), FORGET_AFTER, most_flows=10)
     for number in range(40):
         at = DAY0 + number * 3 * SLOT_MS
         observed(analytics, a_fact(RoutingFactKind.QUEUED, at, interaction=f"i{number}", epoch=1))

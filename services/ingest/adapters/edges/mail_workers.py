@@ -49,8 +49,10 @@ class Unread:
 class MailWorkers:
     """Reads mails in processes. Created by `mail_workers`."""
 
-    def __init__(self, limits: WorkerLimits) -> None:
+    def __init__(self, limits: WorkerLimits, module: str = _MODULE) -> None:
+        """`module`: the module that a worker's process runs."""
         self._limits = limits
+        self._module = module
         self._turns = Turns(limits.workers, _MOST_WAITING)
         self._idle: list[WorkerProcess] = []
         self._replies = msgspec.msgpack.Decoder(Reply)
@@ -129,7 +131,7 @@ class MailWorkers:
 
     async def _start(self) -> WorkerProcess:
         try:
-            return await started(_MODULE, self._limits.stuck_s)
+            return await started(self._module, self._limits.stuck_s)
         except NotStarted as error:
             raise _unavailable("MAIL_WORKER_NOT_STARTED") from error
 

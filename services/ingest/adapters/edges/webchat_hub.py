@@ -31,7 +31,18 @@ _Key = tuple[str, str]
 class WebchatHub:
     """Distributes live messages; see the module's docstring. Everything runs in one event loop."""
 
-    def __init__(self, keys: AwaitedKeys, poison: Poison) -> None:
+    def __init__(
+        self,
+        keys: AwaitedKeys,
+        poison: Poison,
+        *,
+        kept_messages: int = _KEPT_MESSAGES,
+        kept_identities: int = _KEPT_IDENTITIES,
+    ) -> None:
+        """`kept_messages`: recent messages of one identity that are remembered; `kept_identities`: identities with
+        remembered messages."""
+        self._kept_messages = kept_messages
+        self._kept_identities = kept_identities
         self._keys = keys
         self._poison = poison
         self._listeners: dict[_Key, set[Listener]] = {}
@@ -112,14 +123,14 @@ class WebchatHub:
         key = (tenant, identity_id)
         kept = self._recent.get(key)
         if kept is None:
-            if len(self._recent) >= _KEPT_IDENTITIES:
+            if len(self._recent) >= self._kept_identities:
                 (longest_ago, dropped) = self._recent.popitem(last=False)
                 for each in dropped:
                     self._uncount(longest_ago, each)
             kept = self._recent[key] = deque()
         else:
             self._recent.move_to_end(key)
-            if len(kept) >= _KEPT_MESSAGES:
+            if len(kept) >= self._kept_messages:
                 self._uncount(key, kept.popleft())
         kept.append(message)
         counts = self._remembered_of.setdefault((tenant, message.conversation_id), {})

@@ -31,8 +31,10 @@ class AuditReader:
     much.
     """
 
-    def __init__(self, reads: FairReads) -> None:
+    def __init__(self, reads: FairReads, most_page_bytes: int = MOST_PAGE_BYTES) -> None:
+        """`most_page_bytes`: the most bytes of a page; one record that is larger is a page."""
         self._rows = reads.rows
+        self._most_page_bytes = most_page_bytes
 
     async def list(self, tenant: str, request: audit_pb2.ListAuditRequest) -> audit_pb2.ListAuditResponse:
         """Return a page of records, newest first, each with all of its targets.
@@ -60,7 +62,7 @@ class AuditReader:
         for row in rows:
             if row.target_kind:  # a record without targets has one row
                 records[row.event_id].targets.append(audit_pb2.AuditedTarget(kind=row.target_kind, id=row.target_id))
-        return list(_within(MOST_PAGE_BYTES, [records[each] for each in chosen], lambda each: each.ByteSize()))
+        return list(_within(self._most_page_bytes, [records[each] for each in chosen], lambda each: each.ByteSize()))
 
 
 def _within(most: int, items: Sequence[Item], size: Callable[[Item], int]) -> Iterator[Item]:

@@ -25,7 +25,6 @@ from services.ingest.ports import ChatMessage
 _LONGEST_STORY: Final = 5000
 _WATCH_PAGE: Final = 200
 _CHECKED_S: Final = 1.0
-"""A check of the reach is valid for this long: a client that reads slowly gets no message by an older check."""
 _WATCH_S: Final = 0.5
 """A standby replica gets no notification of new rows, so it polls."""
 
@@ -34,9 +33,14 @@ class HistoryReader:
     """Reads history. Raises UNAVAILABLE HISTORY_AWAY while the database can't be reached, EXHAUSTED TENANT_READS when
     the tenant reads too much."""
 
-    def __init__(self, reads: FairReads, until_changed: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(
+        self, reads: FairReads, until_changed: Callable[[float], Awaitable[None]], checked_s: float = _CHECKED_S
+    ) -> None:
+        """`checked_s`: for how many seconds a check of a caller's reach is valid: a client that reads slowly gets no
+        message by an older check."""
         self._rows = reads.rows
         self._until_changed = until_changed
+        self._checked_s = checked_s
 
     # ---- IngestService
 
@@ -66,7 +70,7 @@ class HistoryReader:
 
         `reach` is called again before each message and at each poll, so that a change of the agent's queues takes
         effect at once. The agent who holds the interaction is looked up again when a client reads a page for longer
-        than `_CHECKED_S`. Raises NOT_FOUND, also when the conversation leaves the caller's reach because the
+        than `checked_s`. Raises NOT_FOUND, also when the conversation leaves the caller's reach because the
         interaction went to another agent or the agent lost the queue.
         """
         at, checked, checked_s = after_sequence, None, 0.0
@@ -85,7 +89,7 @@ class HistoryReader:
                     raise
                 rows = ()  # the tenant reads too much at the moment: a watch that has begun tries again
             for number, row in enumerate(rows):
-                if reach() != checked or (number and seconds() - checked_s > _CHECKED_S):
+                if reach() != checked or (number and seconds() - checked_s > self._checked_s):
                     break
                 yield _message_view(row)
                 at = row.sequence

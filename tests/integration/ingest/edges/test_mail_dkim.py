@@ -152,12 +152,9 @@ class Names:
         return (self._shop.record,) if name == self._shop.name else ()
 
 
-async def test_a_mail_that_waits_for_its_turn_is_still_proven(
-    process: DkimProcess, shop: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_mail_that_waits_for_its_turn_is_still_proven(process: DkimProcess, shop: Signer) -> None:
     """The time-out is for look-ups, not for the mails before it."""
-    monkeypatch.setattr("services.ingest.adapters.edges.mail_authentication._LOOKUPS_S", 0.2)
-    checks = MailAuthentication(Names(shop), process, TrustedProxies())
+    checks = MailAuthentication(Names(shop), process, TrustedProxies(), lookups_s=0.2)
     account = Account("acme", "email", "main", {}, {"authentication": "dkim"}, "en")
     async with process._turns.turn("other"):
         waiting = asyncio.create_task(checks.check(account, shop.signed(a_raw_mail()), "192.0.2.1"))

@@ -12,7 +12,6 @@ import psutil  # type: ignore[import-untyped] # its stubs are a separate package
 import pytest
 
 from services.chassis.errors import ChaparError
-from services.ingest.adapters.edges import mail_workers as module
 from services.ingest.adapters.edges.mail_workers import MailWorkers, Unread, WorkerLimits, mail_workers
 from services.ingest.domain.normalise.mail.mail import read_mail, unread_mail
 from services.ingest.domain.normalise.message import IncomingMessage
@@ -133,11 +132,11 @@ async def test_a_cancelled_read_ends_its_worker() -> None:
         assert isinstance(await workers.read("acme", MAIL, *ENVELOPE), IncomingMessage)
 
 
-async def test_a_worker_that_can_not_start_makes_no_mail_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_can_not_start_makes_no_mail_unreadable() -> None:
     """The sending server keeps it."""
-    monkeypatch.setattr(module, "_MODULE", "services.ingest.no_such_module")
+    workers = MailWorkers(WorkerLimits(cpu_s=5.0), module="services.ingest.no_such_module")
     with pytest.raises(ChaparError) as refused:
-        await MailWorkers(WorkerLimits(cpu_s=5.0)).read("acme", MAIL, *ENVELOPE)
+        await workers.read("acme", MAIL, *ENVELOPE)
     assert refused.value.reason == "MAIL_WORKER_NOT_STARTED"
 
 

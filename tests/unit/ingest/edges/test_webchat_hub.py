@@ -2,7 +2,6 @@
 
 import time
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,14 +9,13 @@ from chapar.ingest.v1 import records_pb2
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import Record
 from services.chassis.metrics import Metrics
-from services.ingest.adapters.edges import webchat_hub
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
 from services.ingest.metrics import METRICS
 from tests.fakes.privacy import MemoryKeys
 
 
-def a_hub() -> WebchatHub:
-    return WebchatHub(MemoryKeys(), Poison("test", Metrics(METRICS)))
+def a_hub(**limits: int) -> WebchatHub:
+    return WebchatHub(MemoryKeys(), Poison("test", Metrics(METRICS)), **limits)
 
 
 def a_message(number: int, *, tenant: str = "acme", identity: str = "i", conversation: str = "c") -> Record:
@@ -66,25 +64,22 @@ steps = st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.sampled_fro
 @given(steps)
 def test_the_index_is_what_is_remembered(taken: list[tuple[bool, str, str]]) -> None:
     """For any sequence of writing, forgetting and erasing, with full memory."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(webchat_hub, "_KEPT_MESSAGES", 3)
-        patch.setattr(webchat_hub, "_KEPT_IDENTITIES", 2)
-        hub = a_hub()
-        for number, (erased, identity, conversation) in enumerate(taken):
-            if erased:
-                hub.take(an_erasure("acme", conversation))
-                assert not any(m.conversation_id == conversation for kept in hub._recent.values() for m in kept)
-            else:
-                hub.take(a_message(number, identity=identity, conversation=conversation))
-                assert offsets(hub, "acme", identity)[-1] == number
-            counted: dict[tuple[str, str], dict[tuple[str, str], int]] = {}
-            for key, kept in hub._recent.items():
-                assert 0 < len(kept) <= 3
-                for message in kept:
-                    of = counted.setdefault((key[0], message.conversation_id), {})
-                    of[key] = of.get(key, 0) + 1
-            assert hub._remembered_of == counted
-            assert len(hub._recent) <= 2
+    hub = a_hub(kept_messages=3, kept_identities=2)
+    for number, (erased, identity, conversation) in enumerate(taken):
+        if erased:
+            hub.take(an_erasure("acme", conversation))
+            assert not any(m.conversation_id == conversation for kept in hub._recent.values() for m in kept)
+        else:
+            hub.take(a_message(number, identity=identity, conversation=conversation))
+            assert offsets(hub, "acme", identity)[-1] == number
+        counted: dict[tuple[str, str], dict[tuple[str, str], int]] = {}
+        for key, kept in hub._recent.items():
+            assert 0 < len(kept) <= 3
+            for message in kept:
+                of = counted.setdefault((key[0], message.conversation_id), {})
+                of[key] = of.get(key, 0) + 1
+        assert hub._remembered_of == counted
+        assert len(hub._recent) <= 2
 
 
 def test_an_erasure_costs_the_same_however_much_is_remembered() -> None:
