@@ -11,6 +11,7 @@ from services.router.domain import commands as cmd
 from services.router.domain.assignment import dispatch, waiting
 from services.router.domain.effects import Effect, Result
 from services.router.domain.handlers import activation, interactions, offers, sessions, transfers
+from services.router.domain.pool.limits import DEFAULT, Limits
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.timers import Timer
 
@@ -46,8 +47,8 @@ class Engine:
 
     __slots__ = ("core",)
 
-    def __init__(self) -> None:
-        self.core = PoolState()
+    def __init__(self, limits: Limits = DEFAULT) -> None:
+        self.core = PoolState(limits)
 
     def handle(self, command: cmd.Command, now: int) -> list[Effect]:
         """Decide one command at `now`, milliseconds, which never decreases."""

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 
 from services.policy.model.interning import name, whole
 from services.router.domain import commands as cmd
-from services.router.domain.assignment import ledger
-from services.router.domain.handlers import interactions
+from services.router.domain.engine import Engine
+from services.router.domain.pool.limits import Limits
 from services.router.domain.pool.lines import WaitingLines
 from tests.unit.router.strategies import ALL, Game, games
 from tests.unit.router.test_oracle import FEW, heard, play
@@ -57,10 +57,9 @@ def test_requirement_sets_above_the_limit_are_removed_unless_something_waits(mon
     assert world.offered("i0") == "a"
 
 
-def test_the_last_agents_of_the_newest_persons_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_agents_of_the_newest_persons_are_remembered() -> None:
     """A person who comes again counts as new; the oldest is forgotten, in the changelog too."""
-    monkeypatch.setattr(interactions, "_PERSONS_KEPT", 2)
-    lane = Written()
+    lane = Written(Engine(Limits(persons_kept=2)))
     world = World(a_pool(an_agent("a"), queues=[a_queue(sticky_ms=1)], lease_ms=10**9), engine=lane.engine)
     world.sign_in("a")
     for n, person in enumerate(("p", "q", "p", "r", "r", "")):
@@ -83,10 +82,9 @@ def test_without_sticky_queues_no_last_agent_is_remembered() -> None:
         assert len(world.engine.core.last_agent) == kept
 
 
-def test_eight_offers_that_ended_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eight_offers_that_ended_are_kept() -> None:
     """The oldest is removed first; the same holds for a smaller limit."""
-    monkeypatch.setattr(ledger, "_ENDED_KEPT", 2)
-    world = World(a_pool(an_agent("a"), lease_ms=10**9))
+    world = World(a_pool(an_agent("a"), lease_ms=10**9), engine=Engine(Limits(ended_offers_kept=2)))
     world.sign_in("a")
     world.enqueue("i")
     for _ in range(4):

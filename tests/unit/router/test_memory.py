@@ -2,14 +2,11 @@
 
 import re
 
-import pytest
-
 from services.policy.model.routing import Choice, Operator, Order, OverflowRule, QueueConfig, Selector, Trigger
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.engine import _HANDLERS, kinds
 from services.router.domain.model import AgentState, OfferEnd, Stage
-from services.router.domain.pool import dedup as dedup_module
 from services.router.domain.pool.dedup import Dedup
 from services.router.domain.pool.timers import Timer, Timers
 from tests.unit.router.test_written import Written
@@ -60,9 +57,8 @@ def test_a_command_is_remembered_for_ten_minutes_in_chunks() -> None:
     assert memory.collect(START + 11 * MINUTE) == ([(3, START + 11 * MINUTE, (("d", ""),))], [])
 
 
-def test_more_than_fit_push_the_oldest_chunks_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dedup_module, "_MOST", 3)
-    memory = Dedup()
+def test_more_than_fit_push_the_oldest_chunks_out() -> None:
+    memory = Dedup(most=3)
     for n in range(3):
         memory.remember(f"a{n}", "")
     assert memory.collect(START)[1] == []

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from services.router.domain import commands as cmd
-from services.router.domain.handlers import sessions
+from services.router.domain.engine import Engine
+from services.router.domain.pool.limits import Limits
 from tests.unit.router.world import World, a_pool, an_agent
 
 
@@ -58,10 +59,9 @@ def test_an_agent_who_changes_back_gets_offers_again() -> None:
     assert list(world.engine.core.agents["a"].offers) == ["i"]
 
 
-def test_a_pool_has_a_limit_of_agents(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_has_a_limit_of_agents() -> None:
     """Agents that are known can still be changed."""
-    monkeypatch.setattr(sessions, "MOST_AGENTS", 3)
-    world = World(a_pool(an_agent("a")))
+    world = World(a_pool(an_agent("a")), engine=Engine(Limits(agents=3)))
     assert [world.ask(cmd.UpsertAgent(an_agent(name))) for name in "bcd"] == ["", "", "TOO_MANY_AGENTS"]
     assert world.ask(cmd.UpsertAgent(an_agent("b", team="x"))) == ""
     assert sorted(world.engine.core.agents) == ["a", "b", "c"]

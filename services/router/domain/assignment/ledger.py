@@ -10,8 +10,6 @@ from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import ACCEPTED, Agent, Interaction, Offer
 from services.router.domain.pool.timers import Timer
 
-_ENDED_KEPT = 8
-
 
 def offer(
     core: PoolState,
@@ -73,7 +71,7 @@ def end_offer(core: PoolState, interaction: Interaction, agent_id: str, end: Off
 def _take_offer(core: PoolState, interaction: Interaction, agent_id: str, how: int) -> Offer:
     taken = interaction.offers.pop(agent_id)
     del core.agents[agent_id].offers[interaction.facts.interaction_id]
-    if len(interaction.ended) >= _ENDED_KEPT:
+    if len(interaction.ended) >= core.limits.ended_offers_kept:
         del interaction.ended[next(iter(interaction.ended))]
     interaction.ended[taken.offer_id] = (agent_id, how)
     return taken

@@ -21,7 +21,6 @@ NOT_ASSIGNED: Final = "NOT_ASSIGNED"
 UNKNOWN_QUEUE: Final = "UNKNOWN_QUEUE"
 UNKNOWN_AGENT: Final = "UNKNOWN_AGENT"
 ALREADY_OPEN: Final = "ALREADY_OPEN"
-_PERSONS_KEPT: Final = 100_000
 MOST_URGENT: Final = 1_000_000  # escalations add up; the contract's number is 32 bits wide
 LONGEST_SCHEDULE_MS: Final = 366 * 86_400_000
 
@@ -233,7 +232,7 @@ def _remember_agent(core: PoolState, interaction: Interaction) -> None:
     ):
         return
     last = core.last_agent
-    if last.pop(person, None) is None and len(last) >= _PERSONS_KEPT:
+    if last.pop(person, None) is None and len(last) >= core.limits.persons_kept:
         oldest = next(iter(last))  # insertion order is the order of the last writes, also after a restore
         del last[oldest]
         core.dirty["p", oldest] = None

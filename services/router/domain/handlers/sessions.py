@@ -23,7 +23,6 @@ _FOR_DESKS = (AgentState.AVAILABLE, AgentState.AWAY)
 TAKEOVER_MS = 5_000
 NO_CONFIGURATION = "NO_CONFIGURATION"
 TOO_MANY_AGENTS = "TOO_MANY_AGENTS"
-MOST_AGENTS = 50_000  # in one pool: its writer decides about all of them
 
 
 def _config(core: PoolState) -> PoolConfig:
@@ -201,7 +200,7 @@ def upsert_agent(core: PoolState, command: cmd.UpsertAgent) -> str:
         return NO_CONFIGURATION
     if not command.profile.agent_id:
         return UNKNOWN_AGENT
-    if command.profile.agent_id not in core.agents and len(core.agents) >= MOST_AGENTS:
+    if command.profile.agent_id not in core.agents and len(core.agents) >= core.limits.agents:
         return TOO_MANY_AGENTS
     agent = core.adopt_profile(command.profile)
     resume(core, agent)

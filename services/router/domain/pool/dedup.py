@@ -1,6 +1,6 @@
 """Results of recent commands: a repeated command changes nothing and has the same result.
 
-Bounded by time and by number, so that a shard at full load does not fill its memory: above `_MOST / WINDOW_MS` commands a second the window
+Bounded by time and by number, so that a shard at full load does not fill its memory: above `Limits.results_kept` commands in the window it
 is shorter. A command that is repeated later is decided by the state alone, which refuses what no longer applies.
 
 Entries are kept in chunks, one for each batch: the changelog then has one record for a batch, not one for a command.
@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from services.router.domain.pool.limits import DEFAULT
+
 WINDOW_MS: Final = 600_000
-_MOST: Final = 400_000
 
 Entry = tuple[str, str]
 """Command id, reason (empty for a command that was carried out)."""
@@ -22,9 +23,11 @@ Chunk = tuple[int, int, tuple[Entry, ...]]
 class Dedup:
     """The recent commands of one pool."""
 
-    __slots__ = ("_chunks", "_entries", "_fresh", "_next")
+    __slots__ = ("_chunks", "_entries", "_fresh", "_most", "_next")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = DEFAULT.results_kept) -> None:
+        """`most`: the results that are kept, but for the chunk that exceeds it."""
+        self._most = most
         self._entries: dict[str, str] = {}
         self._chunks: deque[Chunk] = deque()
         self._fresh: list[Entry] = []
@@ -51,7 +54,7 @@ class Dedup:
             self._next += 1
             self._fresh = []
         gone: list[int] = []
-        while self._chunks and (self._chunks[0][1] <= now - WINDOW_MS or len(self._entries) > _MOST):
+        while self._chunks and (self._chunks[0][1] <= now - WINDOW_MS or len(self._entries) > self._most):
             number, _, entries = self._chunks.popleft()
             for command_id, _reason in entries:
                 self._entries.pop(command_id, None)

@@ -15,6 +15,7 @@ from services.router.domain.pool import occupancy
 from services.router.domain.pool.capacity import plus
 from services.router.domain.pool.dedup import Dedup
 from services.router.domain.pool.history import History
+from services.router.domain.pool.limits import DEFAULT, Limits
 from services.router.domain.pool.lines import Line, WaitingLines
 from services.router.domain.pool.roster import AgentGroup, Roster
 from services.router.domain.pool.state import Agent, Interaction, Session
@@ -29,7 +30,8 @@ _PLACED = (Stage.WAITING, Stage.OFFERED, Stage.SCHEDULED)
 class PoolState:
     """The state of one pool."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULT) -> None:
+        self.limits = limits
         self.now = 0
         self.config: PoolConfig | None = None
         self.interactions: dict[str, Interaction] = {}
@@ -41,7 +43,7 @@ class PoolState:
         """Agents by team."""
         self.last_agent: dict[str, str] = {}
         self.histories: dict[str, History] = {}
-        self.dedup = Dedup()
+        self.dedup = Dedup(limits.results_kept)
         self.timers = Timers(self._live)
         self.roster = Roster()
         self.lines = WaitingLines()
