@@ -22,7 +22,7 @@ from mutmut.mutation.mutators import mutation_operators
 
 _WIDE: Final = 120
 _AROUND: Final = 30
-BOUNDS: Final = ("_KEPT", "persons_kept", "results_kept")
+BOUNDS: Final = ("requirement_sets_kept", "persons_kept", "results_kept")
 _UNTOUCHED: Final = (cst.Annotation, cst.Decorator, cst.Assert)
 _NOT_INSIDE: Final = m.Call(func=m.Name("len") | m.Name("isinstance"))
 _AS_SETS: Final = m.Assign(targets=[m.AssignTarget(target=m.Subscript())], value=m.Name("None"))

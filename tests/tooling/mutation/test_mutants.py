@@ -12,7 +12,7 @@ TEXT = '''"""A module."""
 
 from dataclasses import dataclass
 
-_KEPT: int = 8
+persons_kept: int = 8
 
 
 @dataclass(frozen=True)

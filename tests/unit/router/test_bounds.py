@@ -7,7 +7,6 @@ from services.policy.model.interning import name, whole
 from services.router.domain import commands as cmd
 from services.router.domain.engine import Engine
 from services.router.domain.pool.limits import Limits
-from services.router.domain.pool.lines import WaitingLines
 from tests.unit.router.strategies import ALL, Game, games
 from tests.unit.router.test_oracle import FEW, heard, play
 from tests.unit.router.test_written import Written
@@ -19,20 +18,15 @@ from tests.unit.router.world import START, World, a_pool, a_queue, an_agent, req
 def test_unused_requirement_sets_may_be_removed_at_any_time(game: Game) -> None:
     """With room for two requirement sets instead of eight thousand, every decision is the same."""
     log = play(game).log
-    usual = heard(log)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WaitingLines, "_KEPT", 2)
-        assert heard(log) == usual
+    assert heard(log, limits=Limits(requirement_sets_kept=2)) == heard(log)
 
 
 @pytest.mark.parametrize("kept", [1, 2, 3, 4])
-def test_interactions_reserved_for_a_team_are_found_when_requirement_sets_were_just_removed(
-    kept: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interactions_reserved_for_a_team_are_found_when_requirement_sets_were_just_removed(kept: int) -> None:
     """While it is placed, the requirement set with the team and the one without are both looked up, and either may remove others."""
-    monkeypatch.setattr(WaitingLines, "_KEPT", kept)
     queue = a_queue(sticky_team_ms=60_000)
-    world = World(a_pool(an_agent("a", {"x": 1.0}, team="north"), queues=[queue], lease_ms=10**9))
+    pool = a_pool(an_agent("a", {"x": 1.0}, team="north"), queues=[queue], lease_ms=10**9)
+    world = World(pool, engine=Engine(Limits(requirement_sets_kept=kept)))
     world.sign_in("a")
     world.holds("a", "busy")
     world.enqueue("i", preferred_team="north", requirements=(requires("x"),))
@@ -40,10 +34,10 @@ def test_interactions_reserved_for_a_team_are_found_when_requirement_sets_were_j
     assert world.offered("i") == "a"
 
 
-def test_requirement_sets_above_the_limit_are_removed_unless_something_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requirement_sets_above_the_limit_are_removed_unless_something_waits() -> None:
     """The limit is a fixed number, or twice the requirement sets for which something waits."""
-    monkeypatch.setattr(WaitingLines, "_KEPT", 4)
-    world = World(a_pool(an_agent("a", {"x": 5.0}), lease_ms=10**9))
+    pool = a_pool(an_agent("a", {"x": 5.0}), lease_ms=10**9)
+    world = World(pool, engine=Engine(Limits(requirement_sets_kept=4)))
     lines = world.engine.core.lines
     for n in range(5):
         world.enqueue(f"i{n}", requirements=(requires("x", 10 + n),))

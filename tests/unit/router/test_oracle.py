@@ -9,6 +9,7 @@ from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.engine import Engine
 from services.router.domain.model import Stage
+from services.router.domain.pool.limits import DEFAULT, Limits
 from tests.unit.router.oracle_pair import Pair
 from tests.unit.router.steps import Steps
 from tests.unit.router.strategies import ALL, LONG, Feature, Game, games
@@ -44,9 +45,9 @@ SETTINGS = settings(
 FEW = settings(SETTINGS, max_examples=SETTINGS.max_examples // 5)
 
 
-def heard(log: list[tuple[int, cmd.Command]], turned: bool = False) -> list[fx.Effect]:
+def heard(log: list[tuple[int, cmd.Command]], turned: bool = False, limits: Limits = DEFAULT) -> list[fx.Effect]:
     """Return the effects of a new engine for the same commands at the same times; `turned`: with the configuration's lists in reverse order."""
-    engine, effects = Engine(), list[fx.Effect]()
+    engine, effects = Engine(limits), list[fx.Effect]()
     for now, told in log:
         while (due := engine.next_wakeup()) is not None and due <= now:
             effects += engine.advance(due)

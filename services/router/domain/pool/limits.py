@@ -14,6 +14,8 @@ class Limits:
     """Most persons whose last agent is remembered."""
     ended_offers_kept: int = 8
     """Most offers of an interaction that have ended and are remembered."""
+    requirement_sets_kept: int = 8192
+    """Most requirement sets, unless interactions wait for more than half of them."""
     results_kept: int = 400_000
     """Most results of recent commands. See `dedup`."""
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from services.policy.model.eligibility import change_times, meets_all, requirements_at, score, served_too, sorted_out
 from services.policy.model.routing import QueueConfig, Selector
+from services.router.domain.pool.limits import DEFAULT
 from services.router.domain.pool.roster import AgentGroup, Roster
 from services.router.domain.pool.state import Interaction
 
@@ -173,6 +174,7 @@ class WaitingLines:
 
     __slots__ = (
         "_extra_queues",
+        "_kept",
         "_open",
         "_prune_at",
         "_queue_heads",
@@ -184,9 +186,9 @@ class WaitingLines:
         "reserved",
     )
 
-    _KEPT = 8192
-
-    def __init__(self) -> None:
+    def __init__(self, kept: int = DEFAULT.requirement_sets_kept) -> None:
+        """`kept`: requirement sets above which those are removed for which nothing waits."""
+        self._kept = kept
         self._requirement_sets: dict[RequirementSetKey, RequirementSet] = {}
         self._queues: dict[str, dict[RequirementSetKey, RequirementSet]] = {}
         self._widened: set[str] = set()
@@ -195,7 +197,7 @@ class WaitingLines:
         """Queue heads by queue and channel."""
         self._extra_queues: dict[str, dict[str, None]] = {}
         """For each queue, the other queues whose interactions its agents may take."""
-        self._prune_at = self._KEPT
+        self._prune_at = kept
         self._relaxation_schedules: dict[tuple[str, tuple[Selector, ...]], RelaxationSchedule] = {}
         self._open: dict[str, dict[Line, None]] = {}
         """Lines in which something waits without an offer, by queue."""
@@ -319,7 +321,7 @@ class WaitingLines:
             for group in requirement_set.groups:
                 del group.requirement_sets[requirement_set]
         self._relaxation_schedules.clear()
-        self._prune_at = max(self._KEPT, 2 * len(self._requirement_sets))
+        self._prune_at = max(self._kept, 2 * len(self._requirement_sets))
 
     def clear(self) -> None:
         """Remove everything, because the configuration has changed."""

@@ -46,7 +46,7 @@ class PoolState:
         self.dedup = Dedup(limits.results_kept)
         self.timers = Timers(self._live)
         self.roster = Roster()
-        self.lines = WaitingLines()
+        self.lines = WaitingLines(limits.requirement_sets_kept)
         self.turns = 0
         """Number of offers made so far under a configuration with round robin."""
         self.watches_demand = False
