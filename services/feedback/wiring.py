@@ -1,7 +1,7 @@
 """The composition root of feedback: settings, configuration, clients, domain, lanes, servers, in that order."""
 
 from collections.abc import AsyncIterator, Collection
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import grpc
@@ -11,7 +11,7 @@ from services.chassis.audit_log import audit_trail
 from services.chassis.config_reader import ConfigReader
 from services.chassis.connections import ConnectionLimits, dropped_counter
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.grpc.client import ClientTls, grpc_channel
+from services.chassis.grpc.client import ClientTls, grpc_channel, target_of
 from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
@@ -26,7 +26,7 @@ from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
 from services.chassis.metrics import PrometheusLaneMetrics
-from services.chassis.privacy.lanes import AwaitedKeys, Prepare, when_ready
+from services.chassis.privacy.lanes import AwaitedKeys, Prepare
 from services.chassis.privacy.settings import keyring
 from services.chassis.questions import LaneQuestions
 from services.chassis.secrets import SecretReferences
@@ -202,7 +202,9 @@ async def _ingest(stack: AsyncExitStack, service: Service[FeedbackSettings]) -> 
     settings = service.settings
     tokens = await stack.enter_async_context(service_tokens(service, settings.service_token, SCOPES))
     return await stack.enter_async_context(
-        grpc_channel(_target(settings.ingest_address), token=tokens, tls=_client_tls(settings), metrics=service.metrics)
+        grpc_channel(
+            target_of(settings.ingest_address), token=tokens, tls=_client_tls(settings), metrics=service.metrics
+        )
     )
 
 
@@ -289,9 +291,7 @@ async def _follow_scores(service: Service[FeedbackSettings], view: ScoresView) -
         service.settings.kafka, "feedback.scores.v1", client_id=f"{NAME}-scores", caught_up=lambda: ready.set(True)
     )
     gauges, poison = FeedbackGauges(service.metrics), Poison(f"{NAME}-scores-view", service.metrics)
-    async with aclosing(records):
-        async for record in records:
-            readers.take_score(view, gauges, poison, record)
+    await readers.follow_scores(records, view, gauges, poison)
 
 
 async def _follow_verdicts(service: Service[FeedbackSettings], questions: LaneQuestions) -> None:
@@ -318,16 +318,7 @@ async def _follow_responses(service: Service[FeedbackSettings], view: ResponsesV
         caught_up=lambda: ready.set(True),
         clock=service.clock,
     )
-    async with aclosing(records):
-        async for record in records:
-            await when_ready(keys, record)
-            readers.take_response(view, keys, poison, record)
-
-
-def _target(address: str) -> str:
-    """Return gRPC's form of the address: several addresses with commas become ipv4:a:1,b:2; names go to DNS
-    (dns:///name:port) as they are."""
-    return f"ipv4:{address}" if "," in address and "://" not in address and not address.startswith("ipv") else address
+    await readers.follow_responses(records, view, keys, poison)
 
 
 def _client_tls(settings: FeedbackSettings) -> ClientTls | None:

@@ -5,7 +5,6 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2, router_pb2_grpc
 from services.chassis.audit_log import audit_trail
 from services.chassis.grpc.client import ClientTls
@@ -23,7 +22,7 @@ from services.chassis.privacy.settings import keyring
 from services.router.adapters.agent_service import AgentService
 from services.router.adapters.command_bus import COMMANDS, CommandBus
 from services.router.adapters.directory_service import AgentDirectoryService
-from services.router.adapters.feed import FEED, read_feed
+from services.router.adapters.feed import FEED, read_feed, receiver
 from services.router.adapters.gateway import Gateway
 from services.router.adapters.gauges import show_gauges
 from services.router.adapters.mutations import Mutations
@@ -72,15 +71,10 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         keys = await enter(keyring(service, "router"))
         bus = CommandBus(producer, keys, gateway_id, feed_partition, service.clock)
         gateway = Gateway(bus, metrics)
-
-        def deliver(record: pb.FeedRecord) -> None:
-            if record.result.command_id:
-                bus.resolve(record.result)
-            else:
-                gateway.deliver(record)
-
         poison = Poison("router-gateway", metrics)
-        feed = read_feed(kafka, feed_partition, gateway_id, deliver, lambda: feed_ready.set(True), poison)
+        feed = read_feed(
+            kafka, feed_partition, gateway_id, receiver(bus, gateway), lambda: feed_ready.set(True), poison
+        )
         await enter(service.background(feed, "gateway feed"))
         await enter(service.background(gateway.renew_leases(settings.lease_renewal_ms / 1000), "lease renewal"))
 

@@ -44,9 +44,3 @@ class SlaSettings(OutgoingSettings):
         description="Number of days after a contact within which the same person's next contact counts as repeated.",
     )
     lanes: bool = Field(default=True, description="Whether this replica runs deadline lanes and escalation.")
-
-    @property
-    def router_target(self) -> str:
-        """Return the router's address in gRPC's form. Several addresses, separated by commas, are replicas."""
-        several = "," in self.router_address and ":///" not in self.router_address
-        return f"ipv4:{self.router_address.replace(' ', '')}" if several else self.router_address

@@ -5,8 +5,8 @@
 The lanes start when a configuration is known, because policies are chosen from it. Everything else starts before that.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from chapar.router.v1 import router_pb2_grpc
@@ -14,7 +14,7 @@ from chapar.sla.v1 import sla_pb2_grpc
 from services.chassis.audit_log import audit_trail
 from services.chassis.config_reader import ConfigReader
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.grpc.client import ClientTls, grpc_channel
+from services.chassis.grpc.client import ClientTls, grpc_channel, target_of
 from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
@@ -25,7 +25,6 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
-from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.secrets import SecretReferences
@@ -89,12 +88,11 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
         presence = await stack.enter_async_context(kafka_presence(service, topics(settings)))
         await presence.first()
         await stack.enter_async_context(service.background(configuration.run(), "configuration"))
-        await stack.enter_async_context(
-            service.background(
-                _follow(kafka, model, Poison("sla-read-model", service.metrics), lambda: state_read.set(True)),
-                "read model",
-            )
+        records = tail(
+            kafka, SPEC.changelog_topic, client_id=f"{NAME}-read-model", caught_up=lambda: state_read.set(True)
         )
+        following = model.follow(records, Poison("sla-read-model", service.metrics))
+        await stack.enter_async_context(service.background(following, "read model"))
         await stack.enter_async_context(
             service.background(
                 broadcast.run(kafka, f"{NAME}-events", lambda: events_read.set(True)), "events for watchers"
@@ -202,7 +200,7 @@ async def _escalate(service: Service[SlaSettings], stack: AsyncExitStack, produc
     tokens = await stack.enter_async_context(service_tokens(service, settings.service_token, SCOPES))
     channel = await stack.enter_async_context(
         grpc_channel(
-            settings.router_target,
+            target_of(settings.router_address),
             token=tokens,
             tls=ClientTls(
                 settings.router_ca_file, settings.tls_cert_file, settings.tls_key_file, settings.router_server_name
@@ -223,14 +221,6 @@ async def _escalate(service: Service[SlaSettings], stack: AsyncExitStack, produc
         max_batch=200,
     )
     await stack.enter_async_context(service.background(consumer.run(), "escalation"))
-
-
-async def _follow(kafka: KafkaSettings, model: ReadModel, poison: Poison, caught_up: Callable[[], None]) -> None:
-    """Keep the read model as new as the changelog."""
-    records = tail(kafka, SPEC.changelog_topic, client_id=f"{NAME}-read-model", caught_up=caught_up)
-    async with aclosing(records):
-        async for record in records:
-            poison.guard(record, model.apply)
 
 
 async def _run(configuration: ConfigReader[TenantPolicies], runner: LaneRunner, component: Component) -> None:

@@ -57,6 +57,16 @@ class ClientTls:
             ) from error
 
 
+def target_of(address: str) -> str:
+    """Return gRPC's form of a setting's address.
+
+    Several IPv4 addresses, separated by commas, are replicas. A name goes to DNS as it is; an address with a scheme
+    (`dns:///name:port`, `ipv4:a:1,b:2`) is in gRPC's form already.
+    """
+    several = "," in address and "://" not in address and not address.startswith(("ipv4:", "ipv6:"))
+    return f"ipv4:{address.replace(' ', '')}" if several else address
+
+
 @asynccontextmanager
 async def grpc_channel(
     target: str,

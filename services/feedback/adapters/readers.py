@@ -5,7 +5,8 @@ A record that cannot be understood raises `Untranslatable`; the readers skip suc
 (`services.chassis.kafka.poison`).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 from chapar.common.v1.webhook_pb2 import WebhookNotice
 from services.chassis.clock import Clock
@@ -14,7 +15,7 @@ from services.chassis.kafka.consumer import NotNow
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.metrics import Metrics
-from services.chassis.privacy.lanes import AwaitedKeys
+from services.chassis.privacy.lanes import AwaitedKeys, when_ready
 from services.chassis.privacy.sealing import DataKey, Keys, is_erased
 from services.feedback.adapters import webhook_responses
 from services.feedback.adapters.configuration import ConfiguredProgrammes
@@ -105,6 +106,25 @@ def responses_to_webhooks(
         await webhooks.tell(found, sealed_with)
 
     return notify
+
+
+async def follow_responses(
+    records: AsyncGenerator[Record, None], view: ResponsesView, keys: AwaitedKeys, poison: Poison
+) -> None:
+    """Put the records of feedback.responses.v1 into the view, until cancelled."""
+    async with aclosing(records):
+        async for record in records:
+            await when_ready(keys, record)
+            take_response(view, keys, poison, record)
+
+
+async def follow_scores(
+    records: AsyncGenerator[Record, None], view: ScoresView, gauges: FeedbackGauges, poison: Poison
+) -> None:
+    """Put the records of feedback.scores.v1 into the view and the gauges, until cancelled."""
+    async with aclosing(records):
+        async for record in records:
+            take_score(view, gauges, poison, record)
 
 
 def take_response(view: ResponsesView, keys: Keys, poison: Poison, record: Record) -> None:

@@ -11,7 +11,6 @@ from services.chassis.audit_log import audit_trail
 from services.chassis.byte_budget import ByteBudget, ByteShares
 from services.chassis.config_reader import ConfigReader
 from services.chassis.connections import ConnectionLimits, dropped_counter
-from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
@@ -54,6 +53,7 @@ from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
 from services.ingest.adapters.history.mapping import TOPICS as HISTORY_TOPICS
 from services.ingest.metrics import METRICS
 from services.ingest.settings import IngestSettings
+from services.ingest.translate.configuration import decode
 from services.ingest.translate.erasure import OUTCOMES
 from services.ingest.wiring.history import history
 from services.ingest.wiring.lanes import lanes
@@ -80,7 +80,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             accounts.replace(tenant, configured)
             queues.replace(tenant, configured)
 
-        configuration = ConfigReader(kafka, _decode, on_change=follow, metrics=service.metrics)
+        configuration = ConfigReader(kafka, decode, on_change=follow, metrics=service.metrics)
         await enter(service.background(configuration.run(), "configuration"))
         secrets = AccountSecrets(SecretReferences(service.clock, settings.secrets_dir))
 
@@ -254,13 +254,6 @@ def topics(settings: IngestSettings) -> set[str]:
     if settings.history:
         found |= set(HISTORY_TOPICS)
     return found
-
-
-def _decode(key: str, raw: bytes) -> config_pb2.TenantConfiguration:
-    configuration = config_pb2.TenantConfiguration.FromString(raw)
-    if configuration.tenant != key:
-        raise ChaparError(ErrorKind.INVALID, "TENANT_MISMATCH", "the record's key differs from its tenant")
-    return configuration
 
 
 def listed(text: str) -> tuple[str, ...]:

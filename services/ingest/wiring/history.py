@@ -1,19 +1,16 @@
 """The part of the composition root that wires the history projection."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services.chassis.clock import Clock
-from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
+from services.chassis.kafka.producer import DurableProducer
 from services.chassis.lifecycle import Service
-from services.chassis.logs import get_logger
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.ingest.adapters.history.database import Database, database_url
+from services.ingest.adapters.history.erasure_reports import erasure_reports
 from services.ingest.adapters.history.history import History
-from services.ingest.adapters.history.store import Emptied
 from services.ingest.settings import IngestSettings
-from services.ingest.translate.erasure import OUTCOMES, outcome_record
 
 
 @asynccontextmanager
@@ -34,7 +31,7 @@ async def history(
             service.health.component("history"),
             client_id=f"ingest-history@{settings.instance}",
             keys=keys,
-            erased=_teller(producer, f"history@{settings.instance}", service.clock),
+            erased=erasure_reports(producer, f"history@{settings.instance}", service.clock),
         ) as found,
         service.background(found.run(), "history"),
         service.background(
@@ -42,21 +39,3 @@ async def history(
         ),
     ):
         yield found
-
-
-def _teller(producer: DurableProducer, store: str, clock: Clock) -> Callable[[Sequence[Emptied]], Awaitable[None]]:
-    """Return a callback that reports the rows emptied by erasures.
-
-    If a report is lost, the erasure's report is incomplete; the erasure itself is complete.
-    """
-
-    async def tell(emptied: Sequence[Emptied]) -> None:
-        for each in emptied:
-            counts = {"messages_emptied": each.messages, "deliveries_emptied": each.deliveries}
-            done = outcome_record(each.request_id, each.tenant, store, each.conversation_id, counts, clock())
-            try:
-                await producer.publish(OUTCOMES, each.request_id.encode(), done.SerializeToString())
-            except BrokerUnavailable as error:
-                get_logger(__name__).warning("an erasure's outcome is not reported", error=str(error))
-
-    return tell

@@ -13,6 +13,8 @@ from services.chassis.kafka.clients import KafkaAccess
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.kafka.tail import tail
+from services.router.adapters.command_bus import CommandBus
+from services.router.adapters.gateway import Gateway
 
 FEED = "gateway.feed.v1"
 
@@ -30,6 +32,18 @@ async def read_feed(
     async with aclosing(source) as records:
         async for record in records:
             poison.guard(record, lambda each: take(each, gateway_id, deliver))
+
+
+def receiver(bus: CommandBus, gateway: Gateway) -> Callable[[pb.FeedRecord], None]:
+    """Return a function that passes results of commands to the callers that wait, and everything else to the sessions."""
+
+    def deliver(record: pb.FeedRecord) -> None:
+        if record.result.command_id:
+            bus.resolve(record.result)
+        else:
+            gateway.deliver(record)
+
+    return deliver
 
 
 def take(record: Record, gateway_id: str, deliver: Callable[[pb.FeedRecord], None]) -> None:

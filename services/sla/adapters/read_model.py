@@ -7,10 +7,12 @@ each lane keeps its own; an interaction has one lane.
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from itertools import islice
 from typing import Final
 
+from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import Record
 from services.policy.model.sla import Plan, Target
 from services.sla.adapters.analytics_model import AnalyticsModel
@@ -38,6 +40,12 @@ class ReadModel:
         self._by_risk: dict[str, list[Place]] = {}
         self.analytics = AnalyticsModel()
         self._open: Counter[tuple[str, str, str, Target]] = Counter()
+
+    async def follow(self, records: AsyncGenerator[Record, None], poison: Poison) -> None:
+        """Apply the records of the changelog, until cancelled."""
+        async with aclosing(records):
+            async for record in records:
+                poison.guard(record, self.apply)
 
     def apply(self, record: Record) -> None:
         """Apply one record of the changelog. Keys that begin with a zero byte are the lane's own."""

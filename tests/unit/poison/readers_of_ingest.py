@@ -23,7 +23,7 @@ from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_factory
 from services.ingest.lanes.sender import sender_factory
 from services.ingest.metrics import METRICS
-from services.ingest.wiring import _decode as decode_accounts
+from services.ingest.translate.configuration import decode as decode_accounts
 from services.policy.reading.rule_conditions import CelConditions
 from tests.flow.ingest.world import RecordingAttempts, a_configuration
 from tests.unit.poison.reader import AnyKey, LaneReader, Reader, Take, a_poison, configuration_reader, guarded

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from services.chassis.clock import ManualClock
-from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
 from services.policy.model.sla import Target
 from services.sla.adapters.telemetry import Telemetry
@@ -12,7 +11,6 @@ from services.sla.domain.facts import OccurrenceKind, RoutingFactKind
 from services.sla.domain.watermark import Watermark
 from services.sla.lanes.deadlines import DeadlineProcessor
 from services.sla.metrics import METRICS
-from services.sla.settings import SlaSettings
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_fact
 
 
@@ -87,11 +85,3 @@ def test_a_removed_target_is_no_longer_forecast() -> None:
     analytics.advance(T0 + 2 * MINUTE, T0 + 2 * MINUTE)
     assert not analytics.stories
     assert not +forecasting.followed
-
-
-def test_several_routers_are_replicas_of_one() -> None:
-    kafka = KafkaSettings(bootstrap_servers="127.0.0.1:9092")
-    several = SlaSettings(kafka=kafka, router_address="10.0.0.1:1, 10.0.0.2:1")
-    assert several.router_target == "ipv4:10.0.0.1:1,10.0.0.2:1"
-    assert SlaSettings(kafka=kafka, router_address="dns:///router:1").router_target == "dns:///router:1"
-    assert SlaSettings(kafka=kafka, router_address="router:1").router_target == "router:1"
