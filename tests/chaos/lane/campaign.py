@@ -26,6 +26,7 @@ from tests.chaos.lane.fold import OUT, SPEC, State, decode, follow
 
 SESSION_MS = 1500
 KEYS = 200
+_RESTORED_WITHIN_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -159,14 +160,20 @@ class Campaign:
                     self._spawn()  # another process must succeed it
                 owners = await directory.owners(SPEC.group, SPEC.input)
                 if len(owners) == self.partitions and slot.name not in owners.values():
-                    await self._until_successors_wrote()
+                    await self._until_successors_restored(slot)
                     self._played += 1
                     slot.resumed = True
                     os.kill(slot.pid, signal.SIGCONT)
 
-    async def _until_successors_wrote(self) -> None:
-        """Wait until the successors have restored. (Their writes may be invisible until the zombie's open transaction is settled.)"""
-        await asyncio.sleep(1.0)
+    async def _until_successors_restored(self, zombie: Slot) -> None:
+        """Wait until the successors have restored: only then can the zombie do harm. (Their writes may be invisible
+        until the zombie's open transaction is settled.) Without fencing they restore after that only: then go on."""
+        given_up = time.monotonic() + _RESTORED_WITHIN_S
+        while time.monotonic() < given_up:
+            successors = [s for s in self._slots if s is not zombie and s.process.is_alive() and not s.stopped]
+            if successors and all(worker.restored_file(self.home, s.name).exists() for s in successors):
+                return
+            await asyncio.sleep(0.02)
 
     async def _create_topics(self) -> None:
         admin = AIOKafkaAdminClient(**self.kafka.client_options())

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -118,10 +119,22 @@ async def main(orders: Orders) -> None:
         retry_most=0.5,
         fault=SelfHarm(orders),
     )
+    restored = restored_file(Path(orders.home), orders.name)
     runner = LaneRunner(
-        SPEC, lambda context: Fold(context, reply), kafka, clock=system_clock, client_id=orders.name, tuning=tuning
+        SPEC,
+        lambda context: Fold(context, reply),
+        kafka,
+        clock=system_clock,
+        client_id=orders.name,
+        tuning=tuning,
+        on_restored=lambda now: restored.touch() if now else restored.unlink(),
     )
     await runner.run()
+
+
+def restored_file(home: Path, name: str) -> Path:
+    """Return the file that exists while a process has restored all partitions that the group has assigned to it."""
+    return home / f"{name}.restored"
 
 
 def obey(orders: Orders) -> None:
