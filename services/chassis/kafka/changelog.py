@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 from aiokafka import TopicPartition
 
+from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader
 
 POSITION_KEY: Final = b"\x00position"
@@ -29,16 +30,18 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     offset: int
     now_ms: int
     epoch: int
-    version: int = 1
 
     def encode(self) -> bytes:
         """Return the record's value."""
-        return msgspec.msgpack.encode(self)
+        return _POSITIONS.encode(self)
 
     @staticmethod
     def decode(value: bytes) -> "Position":
-        """Parse the value. Raises msgspec.DecodeError for bytes that are not a position."""
-        return msgspec.msgpack.decode(value, type=Position)
+        """Parse the value. Raises UnknownVersion, and msgspec.DecodeError for bytes that are not a position."""
+        return _POSITIONS.decode(value)
+
+
+_POSITIONS: Final = ChangelogCodec[Position](Position)
 
 
 @dataclass(slots=True)

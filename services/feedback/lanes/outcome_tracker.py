@@ -8,16 +8,15 @@ first contact is settled once, an invitation's recovery is due once and opened o
 from collections.abc import Callable
 from typing import Final, assert_never
 
-import msgspec
-
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, Outbox
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
-from services.feedback.domain.contacts import ContactEffect, Contacts, DropThread, KeepThread, Settled, Thread
-from services.feedback.domain.recovery import Opened, Recoveries
+from services.feedback.domain.contacts import ContactEffect, Contacts, DropThread, KeepThread, Settled
+from services.feedback.domain.recovery import Recoveries
 from services.feedback.translate import counting as translate
+from services.feedback.translate import kept
 from services.feedback.translate.records import Untranslatable, headers
 from services.policy.model.counting import Counting
 
@@ -42,9 +41,9 @@ class OutcomeTracker:
     def restore(self, key: bytes, value: bytes) -> bool:
         """Restore an entry; returns False for an entry that does not belong to counting."""
         if key.startswith(_THREAD):
-            self._contacts.restore(msgspec.json.decode(value, type=Thread))
+            self._contacts.restore(kept.decode_thread(value))
         elif key.startswith(_OPENED):
-            self._recoveries.restore(_opened_of(value))
+            self._recoveries.restore(kept.decode_opened(value))
         else:
             return False
         return True
@@ -76,7 +75,7 @@ class OutcomeTracker:
         if decided is None:
             return
         rule, score, opened = decided
-        outbox.put(_opened_key(opened.invitation_id), msgspec.json.encode(opened))
+        outbox.put(_opened_key(opened.invitation_id), kept.encode(opened))
         event_id = derive(response.invitation_id, "recovery due")
         _send(translate.recovery_due(rule, score, response, record, event_id), outbox)
         outbox.after_commit(self._recovered.labels("due").inc)
@@ -106,7 +105,7 @@ class OutcomeTracker:
                     _send(translate.settled_record(effect, event_id, now_ms, self._counting(thread.tenant)), outbox)
                     outbox.after_commit(self._settled.labels("resolved" if resolved else "again").inc)
                 case KeepThread(thread):
-                    outbox.put(_thread_key(thread.key), msgspec.json.encode(thread))
+                    outbox.put(_thread_key(thread.key), kept.encode(thread))
                 case DropThread(key):
                     outbox.delete(_thread_key(key))
                 case _ as never:
@@ -116,7 +115,7 @@ class OutcomeTracker:
         opened = self._recoveries.note_opened(command.recovery.invitation_id)
         if opened is None:
             return
-        outbox.put(_opened_key(opened.invitation_id), msgspec.json.encode(opened))
+        outbox.put(_opened_key(opened.invitation_id), kept.encode(opened))
         record = pb.FeedbackRecord(
             event_id=derive(opened.invitation_id, "recovery opened"),
             tenant=command.tenant,
@@ -135,13 +134,6 @@ class OutcomeTracker:
 def _send(record: pb.FeedbackRecord, outbox: Outbox) -> None:
     key = tenant_key(record.tenant, record.person_id)
     outbox.send(OUTPUT, key, record.SerializeToString(), headers(_SCHEMA, record.event_id, record.tenant))
-
-
-def _opened_of(value: bytes) -> Opened:
-    entry = msgspec.json.decode(value)
-    if isinstance(entry, dict) and "told" in entry:  # the name of `reported` in entries of earlier versions
-        entry["reported"] = entry.pop("told")
-    return msgspec.convert(entry, Opened)
 
 
 def _opened_key(invitation_id: str) -> bytes:

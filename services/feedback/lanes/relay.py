@@ -8,7 +8,6 @@ of an interaction while it is open, and forgets them at its end.
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import msgspec
 from google.protobuf.message import DecodeError
 
 from chapar.common.v1 import types_pb2
@@ -17,6 +16,7 @@ from chapar.router.v1 import records_pb2 as router
 from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
 from services.chassis.keys import tenant_key
+from services.feedback.translate import kept
 from services.feedback.translate.records import headers
 
 SPEC: Final = LaneSpec(name="feedback-relay", input="routing.events.v1", changelog=None, group="feedback-relay")
@@ -29,7 +29,6 @@ _ENDS: Final = frozenset({"completed", "abandoned", "cancelled"})
 _HOLDERS: Final = b"h/"
 _TEAM: Final = "team"
 """An attribute that the router itself requires; it says nothing about the topic of the contact."""
-_decode_holders = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class RelayProcessor:
@@ -39,7 +38,7 @@ class RelayProcessor:
         self._holders: dict[bytes, tuple[str, ...]] = {}
 
     def restore(self, key: bytes, value: bytes) -> None:
-        self._holders[key] = _decode_holders(value)
+        self._holders[key] = kept.decode_holders(value)
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See Processor. Nothing to do at the start."""
@@ -82,7 +81,7 @@ class RelayProcessor:
         holders = held_by(self._holders.get(key, ()), agent_id)
         if holders != self._holders.get(key):
             self._holders[key] = holders
-            outbox.put(key, msgspec.json.encode(holders))
+            outbox.put(key, kept.encode(holders))
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """See Processor. There are no timers."""

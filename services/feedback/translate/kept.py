@@ -1,17 +1,24 @@
-"""Encoding of invitations and persons in the changelog: JSON of the domain's own records.
+"""Encoding of the entries in feedback's changelogs: the domain's own records, by name.
 
 A field may be added with a default; a stored name never changes its meaning.
 """
 
-import msgspec
+from typing import Any, Final
 
+from services.chassis.kafka.changelog_codec import ChangelogCodec
+from services.feedback.domain.contacts import Thread
 from services.feedback.domain.invitations import Invitation
 from services.feedback.domain.people import Asked
+from services.feedback.domain.recovery import Opened
 
 _INVITATION = b"i/"
 _ASKED = b"p/"
-_decode_invitation = msgspec.json.Decoder(Invitation).decode
-_decode_asked = msgspec.json.Decoder(Asked).decode
+_ENTRIES: Final = ChangelogCodec[Any](Any)
+_decode_invitation: Final = ChangelogCodec[Invitation](Invitation).decode
+_decode_asked: Final = ChangelogCodec[Asked](Asked).decode
+decode_thread: Final = ChangelogCodec[Thread](Thread).decode
+decode_opened: Final = ChangelogCodec[Opened](Opened).decode
+decode_holders: Final = ChangelogCodec[tuple[str, ...]](tuple[str, ...]).decode
 
 
 def invitation_key(invitation_id: str) -> bytes:
@@ -24,9 +31,9 @@ def asked_key(tenant: str, person_id: str) -> bytes:
     return _ASKED + f"{len(tenant)}:{tenant}/{person_id}".encode("utf-8", "surrogatepass")
 
 
-def encode(kept: Invitation | Asked) -> bytes:
+def encode(kept: Invitation | Asked | Thread | Opened | tuple[str, ...]) -> bytes:
     """Return the stored form."""
-    return msgspec.json.encode(kept)
+    return _ENTRIES.encode(kept)
 
 
 def decode(key: bytes, value: bytes) -> Invitation | Asked:

@@ -3,14 +3,13 @@
 State is MessagePack of the core's own values: additive changes (fields with defaults) restore old entries.
 """
 
-from typing import Final
-
-import msgspec
+from typing import Any, Final
 
 from chapar.common.v1 import types_pb2
 from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import records_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
+from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.ingest.domain import effects
 from services.ingest.domain.conversations import Customer
 from services.ingest.domain.messages import (
@@ -362,9 +361,9 @@ class IntakeState:
     """Encodes the intake lane's changelog entries."""
 
     def __init__(self) -> None:
-        self._encoder = msgspec.msgpack.Encoder()
-        self._customers = msgspec.msgpack.Decoder(Customer)
-        self._chunks = msgspec.msgpack.Decoder(Chunk)
+        self._entries = ChangelogCodec[Customer | Chunk](Any)
+        self._customers = ChangelogCodec[Customer](Customer)
+        self._chunks = ChangelogCodec[Chunk](Chunk)
 
     def customer_key(self, key: str) -> bytes:
         """Return the entry of a customer; keys are tenant/identity."""
@@ -384,12 +383,12 @@ class IntakeState:
 
     def encode(self, value: Customer | Chunk) -> bytes:
         """Encode an entry's value."""
-        return self._encoder.encode(value)
+        return self._entries.encode(value)
 
     def customer(self, value: bytes) -> Customer:
-        """Decode a customer. Raises msgspec.DecodeError for invalid bytes."""
+        """Decode a customer. Raises UnknownVersion, and msgspec.MsgspecError for invalid bytes."""
         return self._customers.decode(value)
 
     def chunk(self, value: bytes) -> Chunk:
-        """Decode a chunk. Raises msgspec.DecodeError for invalid bytes."""
+        """Decode a chunk. Raises UnknownVersion, and msgspec.MsgspecError for invalid bytes."""
         return self._chunks.decode(value)

@@ -1,11 +1,10 @@
 """Converts records of outbound.v1 to the sending core's types and back; also the sender lane's changelog."""
 
-from typing import Final
-
-import msgspec
+from typing import Any, Final
 
 from chapar.common.v1 import dead_letter_pb2, types_pb2
 from chapar.ingest.v1 import records_pb2
+from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.chassis.keys import tenant_key
 from services.ingest.domain.deliveries import Delivery, DeliveryState, Finished, MessageSent, Outcome, Thread
 from services.ingest.domain.messages import Derive, Route
@@ -158,9 +157,9 @@ class SenderState:
     """Encodes the sender lane's changelog entries."""
 
     def __init__(self) -> None:
-        self._encoder = msgspec.msgpack.Encoder()
-        self._threads = msgspec.msgpack.Decoder(Thread)
-        self._chunks = msgspec.msgpack.Decoder(Chunk)
+        self._entries = ChangelogCodec[Thread | Chunk](Any)
+        self._threads = ChangelogCodec[Thread](Thread)
+        self._chunks = ChangelogCodec[Chunk](Chunk)
 
     def thread_key(self, place: str) -> bytes:
         """Return the entry of a conversation; its place is tenant/conversation."""
@@ -176,12 +175,12 @@ class SenderState:
 
     def encode(self, value: Thread | Chunk) -> bytes:
         """Encode an entry's value."""
-        return self._encoder.encode(value)
+        return self._entries.encode(value)
 
     def thread(self, value: bytes) -> Thread:
-        """Decode a thread. Raises msgspec.DecodeError for invalid bytes."""
+        """Decode a thread. Raises UnknownVersion, and msgspec.MsgspecError for invalid bytes."""
         return self._threads.decode(value)
 
     def chunk(self, value: bytes) -> Chunk:
-        """Decode a chunk. Raises msgspec.DecodeError for invalid bytes."""
+        """Decode a chunk. Raises UnknownVersion, and msgspec.MsgspecError for invalid bytes."""
         return self._chunks.decode(value)

@@ -1,15 +1,14 @@
-"""Changelog entries: keys, and values as MessagePack after one byte of version."""
+"""Changelog entries: their keys, and the version of their values."""
 
 from typing import Any, Final
 
-import msgspec
+from services.chassis.kafka.changelog_codec import ChangelogCodec
 
-_VERSION: Final = 2
-_READ: Final = (1, 2)
-"""Entries of version 1 are shorter; the domain recognises them by their length."""
-_MARK: Final = bytes([_VERSION])
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder()
+# Entries of version 1 are shorter; the domain recognises them by their length.
+_CODEC: Final = ChangelogCodec[Any](Any, version=2, reads=(1,))
+encode: Final = _CODEC.encode
+decode: Final = _CODEC.decode
+"""Returns what `encode` was given, with lists instead of tuples."""
 
 
 def entity_key(tenant: str, pool: str, kind: str, name: str) -> bytes:
@@ -22,15 +21,3 @@ def parse_key(key: bytes) -> tuple[str, str, str, str]:
     kind, where, name = key.decode().split("|", 2)
     tenant, pool = where.split("/", 1)
     return tenant, pool, kind, name
-
-
-def encode(value: Any) -> bytes:
-    """Return an entity's tuples as bytes."""
-    return _MARK + _encoder.encode(value)
-
-
-def decode(value: bytes) -> Any:
-    """Return what `encode` was given, with lists instead of tuples. Raises ValueError for a version that this program does not know."""
-    if not value or value[0] not in _READ:
-        raise ValueError(f"changelog entry of version {value[0] if value else 'none'}, this program knows {_READ}")
-    return _decoder.decode(memoryview(value)[1:])

@@ -5,10 +5,11 @@ Keys: `o/<interaction>` a story, `c/<interaction>` a contact, `f/<json>` a flow,
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.policy.model.sla import Target
 from services.sla.domain.analytics import Analytics
 from services.sla.domain.flow import Contact, Flow, FlowKey
@@ -18,14 +19,12 @@ from services.sla.domain.prediction import Model, Pulse
 from services.sla.domain.story import Story
 
 _STORY, _CONTACT, _FLOW, _PULSE, _MODEL = b"o/", b"c/", b"f/", b"q/", b"m/"
-_OLD_REPORTED: Final = msgspec.msgpack.encode("told")
-"""The name of `Story.reported` in entries of earlier versions."""
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode_story: Final = msgspec.msgpack.Decoder(Story).decode
-_decode_contact: Final = msgspec.msgpack.Decoder(Contact).decode
-_decode_flow: Final = msgspec.msgpack.Decoder(Flow).decode
-_decode_pulse: Final = msgspec.msgpack.Decoder(Pulse).decode
-_decode_model: Final = msgspec.msgpack.Decoder(Model).decode
+_ENTRIES: Final = ChangelogCodec[Any](Any)
+_decode_story: Final = ChangelogCodec[Story](Story).decode
+_decode_contact: Final = ChangelogCodec[Contact](Contact).decode
+_decode_flow: Final = ChangelogCodec[Flow](Flow).decode
+_decode_pulse: Final = ChangelogCodec[Pulse](Pulse).decode
+_decode_model: Final = ChangelogCodec[Model](Model).decode
 _decode_flow_key: Final = msgspec.json.Decoder(tuple[str, int, int, str, str]).decode
 _decode_pulse_key: Final = msgspec.json.Decoder(tuple[str, str, str, int]).decode
 _decode_model_key: Final = msgspec.json.Decoder(tuple[str, int]).decode
@@ -85,7 +84,7 @@ def model_key(key: ModelKey) -> bytes:
 
 def encode(value: Story | Contact | Flow | Pulse | Model) -> bytes:
     """Return the value of an entry."""
-    return _encode(value)
+    return _ENTRIES.encode(value)
 
 
 def flow_key_of(key: bytes) -> FlowKey:
@@ -94,11 +93,11 @@ def flow_key_of(key: bytes) -> FlowKey:
 
 
 def decode(key: bytes, value: bytes) -> Kept | None:
-    """Decode an entry; None for a key of another kind. Raises msgspec.MsgspecError for an entry that no version of
-    this module wrote."""
+    """Decode an entry; None for a key of another kind. Raises UnknownVersion or msgspec.MsgspecError for an entry that
+    this module did not write."""
     match key[:2]:
         case b"o/":
-            return _story_of(value)
+            return _decode_story(value)
         case b"c/":
             return _decode_contact(value)
         case b"f/":
@@ -111,15 +110,6 @@ def decode(key: bytes, value: bytes) -> Kept | None:
             return KeptModel((tenant, Target(target)), _decode_model(value))
         case _:
             return None
-
-
-def _story_of(value: bytes) -> Story:
-    if _OLD_REPORTED not in value:
-        return _decode_story(value)
-    entry = msgspec.msgpack.decode(value)
-    if isinstance(entry, dict) and "told" in entry:
-        entry["reported"] = entry.pop("told")
-    return msgspec.convert(entry, Story)
 
 
 def restore(analytics: Analytics, key: bytes, value: bytes) -> bool:

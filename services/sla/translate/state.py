@@ -1,26 +1,27 @@
 """The engine's part of the lane's changelog: its entries and their encoding.
 
 Keys: `w/<interaction>` an interaction, `p/<plan>` a frozen plan, `t/<json>` a tally, `v/<tenant>` the version of its
-configuration against which open interactions have been checked. Values: MessagePack of the domain's own fields by name,
+configuration against which open interactions have been checked. Values: the domain's own fields by name (`ChangelogCodec`),
 so that a field with a default can be added while old records are read. To remove or rename a field, write a migration
 here.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.policy.model.sla import Plan, Target
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.measures import WHOLE_DAY, Tally, TallyKey
 
 _INTERACTION, _PLAN, _TALLY, _VERSION = b"w/", b"p/", b"t/", b"v/"
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode_interaction: Final = msgspec.msgpack.Decoder(TrackedInteraction).decode
-_decode_plan: Final = msgspec.msgpack.Decoder(Plan).decode
-_decode_tally: Final = msgspec.msgpack.Decoder(Tally).decode
-_decode_version: Final = msgspec.msgpack.Decoder(int).decode
+_ENTRIES: Final = ChangelogCodec[Any](Any)
+_decode_interaction: Final = ChangelogCodec[TrackedInteraction](TrackedInteraction).decode
+_decode_plan: Final = ChangelogCodec[Plan](Plan).decode
+_decode_tally: Final = ChangelogCodec[Tally](Tally).decode
+_decode_version: Final = ChangelogCodec[int](int).decode
 _decode_key: Final = msgspec.json.Decoder(list[str | int]).decode
 
 
@@ -63,12 +64,12 @@ def version_key(tenant: str) -> bytes:
 
 def encode(value: TrackedInteraction | Plan | Tally | int) -> bytes:
     """Return the value of an entry."""
-    return _encode(value)
+    return _ENTRIES.encode(value)
 
 
 def decode(key: bytes, value: bytes) -> TrackedInteraction | Plan | KeptTally | KeptVersion | None:
-    """Decode an entry; None for a key of another kind. Raises msgspec.MsgspecError for an entry that no version of
-    this module wrote."""
+    """Decode an entry; None for a key of another kind. Raises UnknownVersion or msgspec.MsgspecError for an entry that
+    this module did not write."""
     prefix = key[:2]
     if prefix == _INTERACTION:
         return _decode_interaction(value)

@@ -1,11 +1,13 @@
 """When a person is invited, and when not: windows, silence, quiet hours, reminders, conversations that continue."""
 
+import json
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.domain.invitations import Effect, SkipReason
@@ -307,7 +309,10 @@ def test_a_survey_may_be_for_tiers_and_languages(fields: dict[str, Any], asked: 
     assert kinds(effects)[0] is (inv.Created if asked else inv.Skipped)
 
 
-def test_a_changelog_of_the_previous_version_is_restored() -> None:
+ENTRIES = ChangelogCodec[Any](Any)
+
+
+def test_entries_without_the_newest_fields_are_restored() -> None:
     """Its gap holds, its invitation can be answered once, and it has no reminders."""
     old_person = b'{"tenant":"parsa","person_id":"person-1","last_send_at_ms":%d,"forget_at_ms":%d}' % (NOW, NOW + DAY)
     old_invitation = (
@@ -317,8 +322,8 @@ def test_a_changelog_of_the_previous_version_is_restored() -> None:
         b'"made_by":"m","answered_by":"","delivery_id":""}' % (NOW, NOW + DAY)
     )
     policy = a_policy()
-    policy.restore(kept.decode(kept.asked_key(TENANT, "person-1"), old_person))
-    policy.restore(kept.decode(kept.invitation_key("v"), old_invitation))
+    policy.restore(kept.decode(kept.asked_key(TENANT, "person-1"), ENTRIES.encode(json.loads(old_person))))
+    policy.restore(kept.decode(kept.invitation_key("v"), ENTRIES.encode(json.loads(old_invitation))))
     programme = a_programme(a_survey(least_gap_ms=DAY))
     assert skipped(policy.handle(considered(1, NOW + HOUR), programme, NOW + HOUR)) is SkipReason.TOO_SOON
     assert kinds(policy.handle(inv.RecordResponse("a", TENANT, "v", 5), programme, NOW + HOUR)) == [inv.Counted]

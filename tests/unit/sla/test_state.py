@@ -1,7 +1,8 @@
 """Stored state: a restore reads what the previous version wrote."""
 
-import msgspec
+from typing import Any
 
+from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.policy.model.sla import NOTHING_KNOWN, SCHEDULE_PAUSES, Plan
 from services.sla.domain.deadlines import State
 from services.sla.domain.facts import RoutingFactKind
@@ -9,6 +10,7 @@ from services.sla.domain.interaction import TrackedInteraction
 from services.sla.translate import state
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target
 
+ENTRIES = ChangelogCodec[Any](Any)
 OLD_PLAN = {
     "plan_id": "acme/1/standard",
     "policy": "standard",
@@ -67,8 +69,8 @@ def test_state_written_before_escalations_existed_still_works() -> None:
     """The state was written without conditions, actions, exceptional hours and revisions. Passed milestones stay
     passed, the rest fire at their time, and a new policy with `applies_to_open` is chosen by queue and channel."""
     watched = Watched()
-    plan = state.decode(state.plan_key("acme/1/standard"), msgspec.msgpack.encode(OLD_PLAN))
-    interaction = state.decode(state.interaction_key("i1"), msgspec.msgpack.encode(OLD_INTERACTION))
+    plan = state.decode(state.plan_key("acme/1/standard"), ENTRIES.encode(OLD_PLAN))
+    interaction = state.decode(state.interaction_key("i1"), ENTRIES.encode(OLD_INTERACTION))
     assert isinstance(plan, Plan)
     assert isinstance(interaction, TrackedInteraction)
     assert (plan.pause_until_scheduled, interaction.subject) == (SCHEDULE_PAUSES, NOTHING_KNOWN)

@@ -1,0 +1,66 @@
+"""The values of changelogs: one byte of version, then MessagePack."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.chassis.kafka.changelog import Position, Restored
+from services.chassis.kafka.changelog_codec import ChangelogCodec, UnknownVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An entry of a lane."""
+
+    name: str
+    count: int = 0
+
+
+def test_a_value_is_a_version_and_messagepack() -> None:
+    """Another program can tell the version before it decodes the rest."""
+    value = ChangelogCodec[Kept](Kept, version=3).encode(Kept("a", 1))
+    assert (value[0], msgspec.msgpack.decode(value[1:])) == (3, {"name": "a", "count": 1})
+
+
+def test_a_new_field_with_a_default_reads_entries_without_it() -> None:
+    """Such a field needs no other version."""
+    value = ChangelogCodec[Any](Any).encode({"name": "a"})
+    assert ChangelogCodec[Kept](Kept).decode(value) == Kept("a")
+
+
+def test_an_earlier_version_is_read_only_if_the_lane_names_it() -> None:
+    """A restored state is never guessed: the error names the versions."""
+    value = ChangelogCodec[Kept](Kept, version=1).encode(Kept("a"))
+    assert ChangelogCodec[Kept](Kept, version=2, reads=(1,)).decode(value) == Kept("a")
+    with pytest.raises(UnknownVersion, match="of version 1, this program reads 2"):
+        ChangelogCodec[Kept](Kept, version=2).decode(value)
+    with pytest.raises(UnknownVersion, match="of no version, this program reads 1"):
+        ChangelogCodec[Kept](Kept).decode(b"")
+
+
+def test_the_position_has_a_version_too() -> None:
+    """A lane does not take over at a position that it cannot read."""
+    position = Position(7, 1_000, 3)
+    restored = Restored()
+    restored.apply(b"\x00position", position.encode())
+    assert restored.position == position
+    with pytest.raises(UnknownVersion):
+        restored.apply(b"\x00position", msgspec.msgpack.encode(position))
+
+
+@given(st.one_of(st.dictionaries(st.text(), st.integers(-(2**63), 2**64 - 1)), st.lists(st.text()), st.text()))
+def test_an_entry_without_a_version_is_refused(entry: Any) -> None:
+    """Maps, lists and texts of MessagePack do not begin with a version that a codec may have."""
+    with pytest.raises(UnknownVersion):
+        ChangelogCodec[Any](Any, version=127, reads=range(1, 127)).decode(msgspec.msgpack.encode(entry))
+
+
+@pytest.mark.parametrize("version", [0, 128])
+def test_a_version_is_one_to_127(version: int) -> None:
+    """0 begins a sealed entry, and 128 begins a map of MessagePack."""
+    with pytest.raises(ValueError, match="1 to 127"):
+        ChangelogCodec[Any](Any, version=version)
