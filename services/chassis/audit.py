@@ -23,7 +23,9 @@ from services.chassis.audit_rules import MOST_TARGETS, AuditRule, audit_rule_of,
 from services.chassis.clock import Clock
 from services.chassis.current_call import Call
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.producer import BrokerUnavailable, RecordTooLarge
+from services.chassis.kafka.records import Headers
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.chassis.tokens import Caller
@@ -37,7 +39,7 @@ _REFUSED = audit_pb2.AUDIT_OUTCOME_REFUSED
 class AuditLog(Protocol):
     """The destination of records, for example a `DurableProducer`."""
 
-    async def publish(self, topic: str, key: bytes, value: bytes) -> Any:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Any:
         """Return when the record is durable. Raises BrokerUnavailable."""
 
 
@@ -139,7 +141,8 @@ class AuditTrail:
 
     async def _publish(self, record: audit_pb2.AuditRecord) -> None:
         try:
-            await self._log.publish(TOPIC, record.tenant.encode(), record.SerializeToString())
+            headers = record_headers(TOPIC, record.event_id, record.tenant)
+            await self._log.publish(TOPIC, record.tenant.encode(), record.SerializeToString(), headers)
         except (BrokerUnavailable, RecordTooLarge) as error:
             self._records.labels("lost").inc()
             raise ChaparError(

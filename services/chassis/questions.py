@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from chapar.common.v1 import verdict_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.ids import random_id
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import Outbox, Record
 from services.chassis.keys import tenant_key
 from services.chassis.logs import get_logger
@@ -83,4 +84,5 @@ def answer_question(
 ) -> None:
     """Write a lane's verdict, in the same transaction as its effects."""
     verdict = verdict_pb2.Verdict(tenant=tenant, question_id=question_id, refused=refused, detail=detail)
-    outbox.send(topic, tenant_key(tenant, question_id), verdict.SerializeToString())
+    headers = record_headers(topic, question_id, tenant)
+    outbox.send(topic, tenant_key(tenant, question_id), verdict.SerializeToString(), headers)

@@ -27,6 +27,8 @@ class Topic:
 
     name: str
     key: str
+    schema: str
+    """Full name of the protobuf message in a record's value; empty for a changelog (`services.chassis.kafka.changelog`)."""
     holds: str
     written_by: str
     partitions: int = LANE_PARTITIONS
@@ -81,15 +83,23 @@ class Topic:
 
 
 def _log(
-    name: str, key: str, holds: str, written_by: str, days: float, partitions: int = LANE_PARTITIONS, follows: str = ""
+    name: str,
+    key: str,
+    schema: str,
+    holds: str,
+    written_by: str,
+    days: float,
+    partitions: int = LANE_PARTITIONS,
+    follows: str = "",
 ) -> Topic:
-    return Topic(name, key, holds, written_by, partitions, retention_ms=int(days * _DAY_MS), follows=follows)
+    return Topic(name, key, schema, holds, written_by, partitions, retention_ms=int(days * _DAY_MS), follows=follows)
 
 
 def _changelog(lane: str, input_: str) -> Topic:
     return Topic(
         f"{lane}.state.v1",
         "entity",
+        "",
         f"changelog of the {lane} lane: open entries and the position in {input_}",
         f"{lane} lane",
         compact=True,
@@ -101,50 +111,57 @@ _TABLE = (
     _log(
         "inbound.v1",
         "tenant/identity_id",
-        "`chapar.ingest.v1.InboundRecord`: normalised messages, with body",
+        "chapar.ingest.v1.InboundRecord",
+        "normalised messages, with body",
         "edges",
         7,
     ),
     _log(
         "ingest.verdicts.v1",
         "tenant/question_id",
-        "`chapar.common.v1.Verdict`: the intake lane's decision about a request whose caller waits",
+        "chapar.common.v1.Verdict",
+        "the intake lane's decision about a request whose caller waits",
         "intake lane",
         1 / 24,
     ),
     _log(
         "conversations.v1",
         "tenant/conversation_id",
-        "`chapar.ingest.v1.ConversationRecord`",
+        "chapar.ingest.v1.ConversationRecord",
+        "",
         "intake and sender lanes",
         30,
     ),
     _log(
         "outbound.v1",
         "tenant/conversation_id",
-        "`chapar.ingest.v1.OutboundRecord`: messages to send",
+        "chapar.ingest.v1.OutboundRecord",
+        "messages to send",
         "gateways, intake lane",
         7,
     ),
     _log(
         "deliveries.v1",
         "tenant/conversation_id",
-        "`chapar.ingest.v1.DeliveryRecord`: the outcome of each message to send",
+        "chapar.ingest.v1.DeliveryRecord",
+        "the outcome of each message to send",
         "sender lane",
         30,
     ),
-    _log("routing.commands.v1", "tenant/pool", "`chapar.router.v1.RoutingCommand`", "intake lane, gateways, sla", 7),
+    _log("routing.commands.v1", "tenant/pool", "chapar.router.v1.RoutingCommand", "", "intake lane, gateways, sla", 7),
     _log(
         "routing.events.v1",
         "tenant/conversation_id",
-        "`chapar.router.v1.RoutingEvent`, with reasons",
+        "chapar.router.v1.RoutingEvent",
+        "with reasons",
         "router shard",
         30,
     ),
     _log(
         "routing.journal.v1",
         "shard (explicit partition)",
-        "`chapar.router.v1.JournalRecord`: the data that a replay needs",
+        "chapar.router.v1.JournalRecord",
+        "the data that a replay needs",
         "router shard",
         30,
         follows="routing.commands.v1",
@@ -152,70 +169,79 @@ _TABLE = (
     _log(
         "gateway.feed.v1",
         "gateway (explicit partition)",
-        "`chapar.router.v1.FeedRecord`: results and events for sessions",
+        "chapar.router.v1.FeedRecord",
+        "results and events for sessions",
         "router shard",
         1 / 24,
         partitions=8,
     ),
-    _log("sla.events.v1", "tenant/conversation_id", "`chapar.sla.v1.SlaEvent`", "sla lane", 30),
+    _log("sla.events.v1", "tenant/conversation_id", "chapar.sla.v1.SlaEvent", "", "sla lane", 30),
     _log(
         "sla.webhooks.v1",
         "tenant/webhook",
-        "`chapar.common.v1.WebhookNotice`: notices that another system has not accepted yet",
+        "chapar.common.v1.WebhookNotice",
+        "notices that another system has not accepted yet",
         "sla",
         2,
     ),
     _log(
         "feedback.verdicts.v1",
         "tenant/question_id",
-        "`chapar.common.v1.Verdict`: the survey lane's decision about a request whose caller waits",
+        "chapar.common.v1.Verdict",
+        "the survey lane's decision about a request whose caller waits",
         "survey lane",
         1 / 24,
     ),
     _log(
         "feedback.commands.v1",
         "tenant/person_id",
-        "`chapar.feedback.v1.FeedbackCommand`",
+        "chapar.feedback.v1.FeedbackCommand",
+        "",
         "feedback relay, intake lane",
         7,
     ),
-    _log("feedback.responses.v1", "tenant/person_id", "`chapar.feedback.v1.FeedbackRecord`", "survey lane", 400),
+    _log("feedback.responses.v1", "tenant/person_id", "chapar.feedback.v1.FeedbackRecord", "", "survey lane", 400),
     _log(
         "feedback.webhooks.v1",
         "tenant/webhook",
-        "`chapar.common.v1.WebhookNotice`: notices that another system has not accepted yet",
+        "chapar.common.v1.WebhookNotice",
+        "notices that another system has not accepted yet",
         "feedback",
         2,
     ),
     Topic(
         "feedback.scores.v1",
         "dimension and partition of the responses",
-        "`chapar.feedback.v1.ScoreRecord`",
+        "chapar.feedback.v1.ScoreRecord",
+        "",
         "feedback analytics",
         compact=True,
         follows="feedback.responses.v1",
     ),
-    Topic("config.v1", "tenant", "`chapar.config.v1.TenantConfiguration`", "`chapar config apply`", 1, compact=True),
+    Topic("config.v1", "tenant", "chapar.config.v1.TenantConfiguration", "", "`chapar config apply`", 1, compact=True),
     _log(
         "audit.v1",
         "tenant",
-        "`chapar.audit.v1.AuditRecord`: reads and changes, with their author",
+        "chapar.audit.v1.AuditRecord",
+        "reads and changes, with their author",
         "all services, CLI",
         400,
     ),
     _log(
         "revocations.v1",
         "name of the revoked token, subject or agent",
-        "`chapar.common.v1.Revocation`: revoked tokens; kept longer than a token can be valid",
+        "chapar.common.v1.Revocation",
+        "revoked tokens; kept longer than a token can be valid",
         "`chapar token revoke`",
         31,
         1,
     ),
-    _log("deadletters.v1", "origin", "`chapar.common.v1.DeadLetter`: raw bytes and reason", "any lane", 30, 1),
+    _log("deadletters.v1", "origin", "chapar.common.v1.DeadLetter", "raw bytes and reason", "any lane", 30, 1),
     Topic(
         "personal.keys.v1",
         "id of the key",
-        "`chapar.common.v1.PersonalKey`: keys of persons, wrapped by a master key; a tombstone destroys a key",
+        "chapar.common.v1.PersonalKey",
+        "keys of persons, wrapped by a master key; a tombstone destroys a key",
         "ingest, gateways, feedback",
         1,
         compact=True,
@@ -225,7 +251,8 @@ _TABLE = (
     _log(
         "personal.erasures.v1",
         "id of the erasure",
-        "`chapar.common.v1.ErasureOutcome`: the actions of each store in an erasure",
+        "chapar.common.v1.ErasureOutcome",
+        "the actions of each store in an erasure",
         "ingest, feedback",
         30,
         1,
@@ -313,6 +340,10 @@ def render_markdown() -> str:
         "Full names begin with the installation's prefix, by default `chapar.`. Partition counts are defaults and are fixed when",
         "a topic is created. Kept: records stay for at least this time, and at most one segment's time longer (a seventh of it, or a week).",
         "",
+        "Each record has the headers `content-type` (`application/protobuf`), `schema` (the message below), `event-id` (the same after",
+        "any repetition), `tenant` (if it belongs to one) and `traceparent` (if the call or record that caused it has one). The values",
+        "of changelogs are one byte of version and MessagePack; their records have the header `lane-epoch` only.",
+        "",
         "| topic | key | contents | written by | partitions | kept |",
         "|---|---|---|---|---|---|",
     ]
@@ -320,9 +351,13 @@ def render_markdown() -> str:
         source = TOPICS[topic.follows] if topic.follows else topic
         count = f"as {topic.follows} ({source.partitions})" if topic.follows else str(topic.partitions)
         lines.append(
-            f"| `{topic.name}` | {topic.key} | {topic.holds} | {topic.written_by} | {count} | {_kept(topic)} |"
+            f"| `{topic.name}` | {topic.key} | {_contents(topic)} | {topic.written_by} | {count} | {_kept(topic)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _contents(topic: Topic) -> str:
+    return ": ".join(part for part in (f"`{topic.schema}`" if topic.schema else "", topic.holds) if part)
 
 
 def _kept(topic: Topic) -> str:

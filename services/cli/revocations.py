@@ -13,6 +13,7 @@ from chapar.common.v1.revocation_pb2 import Revocation
 from services.chassis import ids
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.tokens.revocations import MOST
@@ -57,8 +58,11 @@ async def revoke(kafka: KafkaSettings, entry: Revocation, tenant: str, clock: Cl
     async with DurableProducer(kafka, client_id="cli-revocations") as producer:
         try:
             # The audit record comes first: a change without a trace is worse than a request that is repeated.
-            await producer.publish(AUDIT, tenant.encode(), _audit(entry, tenant, now_ms).SerializeToString())
-            await producer.publish(TOPIC, key_of(entry).encode(), entry.SerializeToString())
+            audited = _audit(entry, tenant, now_ms)
+            headers = record_headers(AUDIT, audited.event_id, tenant)
+            await producer.publish(AUDIT, tenant.encode(), audited.SerializeToString(), headers)
+            headers = record_headers(TOPIC, ids.derive("revocation", key_of(entry), str(now_ms)), entry.tenant)
+            await producer.publish(TOPIC, key_of(entry).encode(), entry.SerializeToString(), headers)
         except BrokerUnavailable as error:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,

@@ -24,7 +24,8 @@ from google.protobuf.message import DecodeError
 from chapar.common.v1.webhook_pb2 import WebhookNotice
 from services.chassis.clock import Clock
 from services.chassis.kafka.consumer import NotNow
-from services.chassis.kafka.deadletters import encode
+from services.chassis.kafka.deadletters import DEAD_LETTERS, dead_letter_headers, encode
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.logs import get_logger
@@ -37,7 +38,6 @@ from services.policy.model.webhook_keys import key_of
 from services.policy.model.webhooks import Endpoint
 from services.webhooks.delivery import GONE, TAKEN, attempt
 
-DEAD_LETTERS: Final = "deadletters.v1"
 _AT_ONCE: Final = 8
 log = get_logger(__name__)
 
@@ -178,7 +178,8 @@ class Webhooks:
         notice = told.notice
         notice.due_at_ms = self._clock() + self._patience.delay_ms
         if not self._erased(told):
-            await self._producer.publish(self._topic, _key(notice), self._sealed(told))
+            headers = record_headers(self._topic, notice.message_id, notice.tenant)
+            await self._producer.publish(self._topic, _key(notice), self._sealed(told), headers)
 
     async def _give_up(self, told: _Told, reason: str) -> None:
         if self._erased(told):
@@ -216,7 +217,7 @@ class Webhooks:
     async def _bury(self, record: Record, verdict: InvalidRecord) -> None:
         letter = encode(record, verdict, self._topic.partition(".")[0], self._clock())
         try:
-            await self._producer.publish(DEAD_LETTERS, record.key or b"", letter)
+            await self._producer.publish(DEAD_LETTERS, record.key or b"", letter, dead_letter_headers(record))
         except BrokerUnavailable as error:
             raise NotNow("the dead letter cannot be stored") from error
 

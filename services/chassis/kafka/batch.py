@@ -19,7 +19,7 @@ from services.chassis.kafka.contract import (
     Processor,
     ProcessorFailed,
 )
-from services.chassis.kafka.deadletters import shortened
+from services.chassis.kafka.deadletters import dead_letter_headers, shortened
 from services.chassis.kafka.failures import shown
 from services.chassis.kafka.outbox import BatchOutbox, Mark, OutputTooLarge
 from services.chassis.kafka.records import InvalidRecord, Record
@@ -162,12 +162,12 @@ class BatchRunner:
         key = f"{record.topic}/{record.partition}".encode()
         try:
             value = self._encode(record, verdict, self._spec.name, now_ms)
-            taken.outbox.dead_letter(self._tuning.dead_letters, key, value)
+            taken.outbox.dead_letter(self._tuning.dead_letters, key, value, dead_letter_headers(record))
         except OutputTooLarge:
             taken.outbox.refused = None
-            room = self._tuning.max_output_bytes // 4
-            value = self._encode(*shortened(record, verdict, room), self._spec.name, now_ms)
-            taken.outbox.dead_letter(self._tuning.dead_letters, key, value)
+            record, verdict = shortened(record, verdict, self._tuning.max_output_bytes // 4)
+            value = self._encode(record, verdict, self._spec.name, now_ms)
+            taken.outbox.dead_letter(self._tuning.dead_letters, key, value, dead_letter_headers(record))
         taken.dead_letters.append(verdict.reason)
 
     def _failed(self, offset: int | None, error: Exception) -> None:

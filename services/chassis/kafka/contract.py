@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from services.chassis.kafka.deadletters import DEAD_LETTERS
 from services.chassis.kafka.records import Headers, InvalidRecord, Record
 
 
@@ -139,7 +140,7 @@ class LaneTuning:
     """False: a record that fails this number of times ends the lane instead. For replays, which must decide as the original did."""
     skip: frozenset[tuple[int, int]] = frozenset()
     """(partition, offset) of inputs that an operator has decided to skip; they become dead letters (SKIPPED_BY_OPERATOR)."""
-    dead_letters: str = "deadletters.v1"
+    dead_letters: str = DEAD_LETTERS
     fault: Callable[[str], None] | None = field(default=None, compare=False)
     """Hook for tests, None in production: called with the name of each point that a batch passes (`faults.POINTS`), so that a test can
     kill or stop its own process exactly there."""

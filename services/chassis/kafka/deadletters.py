@@ -1,7 +1,19 @@
 """The value of a record on deadletters.v1: `chapar.common.v1.DeadLetter`."""
 
+from typing import Final
+
 from chapar.common.v1.dead_letter_pb2 import DeadLetter, RecordHeader
-from services.chassis.kafka.records import InvalidRecord, Record
+from services.chassis.kafka.headers import TENANT, record_headers
+from services.chassis.kafka.records import Headers, InvalidRecord, Record
+
+DEAD_LETTERS: Final = "deadletters.v1"
+
+
+def dead_letter_headers(record: Record) -> Headers:
+    """Return the headers of a record's dead letter: the id is the record's place, the tenant the one that the record names."""
+    tenant = next((value for name, value in record.headers if name == TENANT), b"")
+    place = f"{record.topic}/{record.partition}/{record.offset}"
+    return record_headers(DEAD_LETTERS, place, tenant.decode("utf-8", "replace"))
 
 
 def encode(record: Record, verdict: InvalidRecord, refused_by: str, now_ms: int) -> bytes:

@@ -69,9 +69,9 @@ class BatchOutbox:
                 self._check(topic, record_bytes(key, value, headers))
         self.sends.append(Send(topic, partition, key, value, headers))
 
-    def dead_letter(self, topic: str, key: bytes, value: bytes) -> None:
+    def dead_letter(self, topic: str, key: bytes, value: bytes, headers: Headers = ()) -> None:
         """Write the runner's own record about an input that cannot be processed."""
-        headers = self._completed(())
+        headers = self._completed(headers)
         self._check(topic, record_bytes(key, value, headers))
         self.sends.append(Send(topic, None, key, value, headers, verdict=True))
 

@@ -10,13 +10,12 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from services.chassis.kafka.deadletters import encode, shortened
+from services.chassis.kafka.deadletters import DEAD_LETTERS, dead_letter_headers, encode, shortened
 from services.chassis.kafka.failures import shown
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.metrics import Metrics
 
-DEAD_LETTERS: Final = "deadletters.v1"
 FAILED: Final = "READER_FAILED"
 _ROOM: Final = 200_000
 log = logging.getLogger(__name__)
@@ -71,4 +70,5 @@ class Poison:
         if len(record.value or b"") + len(record.key or b"") + sum(len(v) for _, v in record.headers) > _ROOM:
             record, verdict = shortened(record, verdict, _ROOM)
         value = encode(record, verdict, self._reader, self._clock())
-        await self._producer.publish(DEAD_LETTERS, f"{record.topic}/{record.partition}".encode(), value)
+        key = f"{record.topic}/{record.partition}".encode()
+        await self._producer.publish(DEAD_LETTERS, key, value, dead_letter_headers(record))

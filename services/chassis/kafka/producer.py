@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from services.chassis.kafka.clients import BrokerError, KafkaAccess, discard_producer, idempotent_producer
 from services.chassis.kafka.outbox import record_bytes
 from services.chassis.kafka.records import Headers
+from services.chassis.tracing import inject
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +80,10 @@ class DurableProducer:
     ) -> tuple[int, int]:
         """Append one record (logical topic; None is a tombstone) and wait until it is durable. Return (partition, offset).
 
+        The current trace context is added to `headers` (`headers.record_headers`).
         Raises BrokerUnavailable within `timeout` seconds (default: the producer's), RecordTooLarge at once.
         """
+        headers = inject(headers)
         size = record_bytes(key, value or b"", headers)
         if size > self._max_record_bytes:
             raise RecordTooLarge(f"{size} bytes for {topic}, limit {self._max_record_bytes}")

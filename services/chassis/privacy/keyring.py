@@ -25,6 +25,7 @@ from chapar.common.v1.privacy_pb2 import PersonalKey
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
@@ -232,8 +233,8 @@ class Keyring:
     async def publish(self, tenant: str, owner: str, key_id: bytes, wrapped: bytes) -> int:
         """Write a wrapped key into the topic; return its offset. Raises BrokerUnavailable."""
         made = PersonalKey(tenant=tenant, owner=owner, wrapped=wrapped, created_at_ms=self._clock())
-        _, offset = await self._producer.publish(TOPIC, key_id, made.SerializeToString(), partition=0)
-        return offset
+        headers = record_headers(TOPIC, key_id.hex(), tenant)
+        return (await self._producer.publish(TOPIC, key_id, made.SerializeToString(), headers, partition=0))[1]
 
     # ---- following
 

@@ -16,6 +16,7 @@ from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2
 from services.chassis import ids
 from services.chassis.clock import Clock
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.topics import full_name
 from services.cli.topic_reader import read_all
@@ -60,11 +61,15 @@ async def apply(
     configuration.CopyFrom(wanted)
     configuration.version = before.version + 1 if before is not None else 1
     configuration.content_hash = digest
-    records = [(CONFIG, wanted.tenant.encode(), configuration.SerializeToString())]
+    tenant = wanted.tenant
+    event_id = ids.derive("configuration", tenant, str(configuration.version))
+    records = [(CONFIG, tenant.encode(), configuration.SerializeToString(), event_id)]
     for pool in configuration.pools:
         activation = _activation(configuration, pool.name, clock())
-        records.append((COMMANDS, f"{wanted.tenant}/{pool.name}".encode(), activation.SerializeToString()))
-    records.append((AUDIT, wanted.tenant.encode(), _audit(configuration, clock(), actor).SerializeToString()))
+        key = f"{tenant}/{pool.name}".encode()
+        records.append((COMMANDS, key, activation.SerializeToString(), activation.command_id))
+    audited = _audit(configuration, clock(), actor)
+    records.append((AUDIT, tenant.encode(), audited.SerializeToString(), audited.event_id))
     producer = AIOKafkaProducer(
         **kafka.client_options(),
         # One id per tenant: two concurrent calls are serialised, and the slower one fails because it was fenced.
@@ -75,8 +80,13 @@ async def apply(
         await producer.start()
         async with producer.transaction():
             futures = [
-                await producer.send(full_name(kafka.topic_prefix, topic), key=key, value=value)
-                for topic, key, value in records
+                await producer.send(
+                    full_name(kafka.topic_prefix, topic),
+                    key=key,
+                    value=value,
+                    headers=list(record_headers(topic, event_id, tenant)),
+                )
+                for topic, key, value, event_id in records
             ]
             for future in futures:
                 await future

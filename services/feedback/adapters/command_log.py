@@ -4,14 +4,13 @@ from typing import Final
 
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, RecordTooLarge
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import bare, seal
-from services.feedback.translate.records import headers
 
 _TOPIC: Final = "feedback.commands.v1"
-_SCHEMA: Final = pb.FeedbackCommand.DESCRIPTOR.full_name
 
 
 class KafkaCommandLog:
@@ -24,7 +23,7 @@ class KafkaCommandLog:
     async def publish(self, command: pb.FeedbackCommand, *, proven: bool = True) -> None:
         """See `ports.CommandLog`."""
         try:
-            named = headers(_SCHEMA, command.command_id, command.tenant)
+            named = record_headers(_TOPIC, command.command_id, command.tenant)
             key = tenant_key(command.tenant, command.person_id)
             if command.WhichOneof("command") == "answer":
                 find = self._keys.ensure if proven else self._keys.existing

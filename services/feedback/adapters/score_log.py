@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from aiokafka import TopicPartition
 
 from services.chassis.clock import Clock
+from services.chassis.ids import derive
 from services.chassis.kafka.clients import (
     FENCED,
     BrokerError,
@@ -25,9 +26,11 @@ from services.chassis.kafka.clients import (
     transactional_producer,
 )
 from services.chassis.kafka.failures import shown
+from services.chassis.kafka.headers import record_headers
+from services.chassis.kafka.records import Headers
 from services.chassis.kafka.tail import tail
 from services.chassis.logs import get_logger
-from services.feedback.domain.scores import ScoreTable
+from services.feedback.domain.scores import Dimension, ScoreTable
 from services.feedback.translate.records import Untranslatable, parse_record
 from services.feedback.translate.scores import (
     PROGRESS,
@@ -118,24 +121,35 @@ class ScoreLog:
             return
         now_ms, topic = self._clock(), self._kafka.topic_prefix + OUTPUT
         progress = progress_record(self.partition, self.table.next_offset, self.table.newest_ms, now_ms)
-        entries: list[tuple[bytes, bytes | None]] = [
-            (
-                score_key(dimension, self.partition),
-                None
-                if counts is None
-                else score_record(dimension, self.partition, counts, now_ms).SerializeToString(deterministic=True),
-            )
+        records = [
+            (dimension, None if counts is None else score_record(dimension, self.partition, counts, now_ms))
             for dimension, counts in changed.items()
         ]
-        entries.append((score_key(PROGRESS, self.partition), progress.SerializeToString()))
+        records.append((PROGRESS, progress))
+        entries = [
+            (
+                score_key(dimension, self.partition),
+                None if record is None else record.SerializeToString(deterministic=True),
+                () if record is None else self._headers(dimension),
+            )
+            for dimension, record in records
+        ]
         try:
             async with asyncio.timeout(_WRITE_S):
                 await self._producer.begin_transaction()
-                sent = [await self._producer.send(topic, value, key, self.partition) for key, value in entries]
+                sent = [
+                    await self._producer.send(topic, value, key, self.partition, headers=list(headers))
+                    for key, value, headers in entries
+                ]
                 await asyncio.gather(*sent)
                 await self._producer.commit_transaction()
         except (BrokerError, OSError, TimeoutError, AssertionError) as error:
             raise NotWritten(repr(error), fenced=isinstance(error, FENCED)) from error
+
+    def _headers(self, dimension: Dimension) -> Headers:
+        """Return the headers of an entry: it is another event for each position up to which it counts."""
+        place = score_key(dimension, self.partition).decode("utf-8", "surrogatepass")
+        return record_headers(OUTPUT, derive("score", place, str(self.table.next_offset)), dimension.tenant)
 
     async def _restore(self) -> None:
         """Read the newest entries of the partition from the log."""

@@ -10,6 +10,7 @@ from typing import Final, assert_never
 
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.ids import derive
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, Outbox
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
@@ -17,7 +18,7 @@ from services.feedback.domain.contacts import ContactEffect, Contacts, DropThrea
 from services.feedback.domain.recovery import Recoveries
 from services.feedback.translate import counting as translate
 from services.feedback.translate import kept
-from services.feedback.translate.records import Untranslatable, headers
+from services.feedback.translate.records import Untranslatable
 from services.policy.model.counting import Counting
 
 OUTPUT: Final = "feedback.responses.v1"
@@ -25,7 +26,6 @@ REMEMBERED_MS: Final = 90 * 86_400_000
 """How long it is remembered that an invitation has had its recovery: longer than any response may be amended."""
 _THREAD: Final = b"f/"
 _OPENED: Final = b"r/"
-_SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
 
 
 class OutcomeTracker:
@@ -133,7 +133,7 @@ class OutcomeTracker:
 
 def _send(record: pb.FeedbackRecord, outbox: Outbox) -> None:
     key = tenant_key(record.tenant, record.person_id)
-    outbox.send(OUTPUT, key, record.SerializeToString(), headers(_SCHEMA, record.event_id, record.tenant))
+    outbox.send(OUTPUT, key, record.SerializeToString(), record_headers(OUTPUT, record.event_id, record.tenant))
 
 
 def _opened_key(invitation_id: str) -> bytes:

@@ -14,16 +14,15 @@ from chapar.common.v1 import types_pb2
 from chapar.feedback.v1 import feedback_pb2 as pb
 from chapar.router.v1 import records_pb2 as router
 from services.chassis.ids import derive
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
 from services.chassis.keys import tenant_key
 from services.feedback.translate import kept
-from services.feedback.translate.records import headers
 
 SPEC: Final = LaneSpec(name="feedback-relay", input="routing.events.v1", changelog=None, group="feedback-relay")
 OUTPUT: Final = "feedback.commands.v1"
 MOST_HOLDERS: Final = 20
 """If an interaction has had more agents, the first ones are left out."""
-_SCHEMA: Final = pb.FeedbackCommand.DESCRIPTOR.full_name
 _UNASKED_DISPOSITIONS: Final = frozenset({"spam", "auto_submitted"})
 _ENDS: Final = frozenset({"completed", "abandoned", "cancelled"})
 _HOLDERS: Final = b"h/"
@@ -74,7 +73,7 @@ class RelayProcessor:
             OUTPUT,
             tenant_key(command.tenant, command.person_id),
             command.SerializeToString(),
-            headers(_SCHEMA, command.command_id, command.tenant),
+            record_headers(OUTPUT, command.command_id, command.tenant),
         )
 
     def _assigned(self, key: bytes, agent_id: str, outbox: Outbox) -> None:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from chapar.common.v1.privacy_pb2 import ErasureOutcome
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.ids import derive
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
 from services.chassis.keys import split_key, tenant_key
 from services.chassis.metrics import Metrics
@@ -26,14 +27,13 @@ from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.lanes.outcome_tracker import OutcomeTracker
 from services.feedback.ports import Programmes
 from services.feedback.translate import kept
-from services.feedback.translate.records import Untranslatable, headers, unsealed
+from services.feedback.translate.records import Untranslatable, unsealed
 from services.feedback.translate.survey import event_record, parse_command, read_command
 
 SPEC: Final = LaneSpec(name="feedback", input="feedback.commands.v1", changelog=None, group="feedback")
 OUTPUT: Final = "feedback.responses.v1"
 VERDICTS: Final = "feedback.verdicts.v1"
 OUTCOMES: Final = "personal.erasures.v1"
-_SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
 _REPEATED: Final = inv.RefusalReason.REPEATED
 """The same response again changes nothing: the person's response has already been counted."""
 _RESULTS: Final = {
@@ -185,7 +185,7 @@ class SurveyProcessor:
     def _report(self, event: inv.Event, tenant: str, person_id: str, event_id: str, outbox: Outbox) -> None:
         record = event_record(event, tenant, person_id, event_id, self._now_ms)
         key = tenant_key(tenant, person_id)
-        outbox.send(OUTPUT, key, self._sealed(record, key), headers(_SCHEMA, event_id, tenant))
+        outbox.send(OUTPUT, key, self._sealed(record, key), record_headers(OUTPUT, event_id, tenant))
         self._counting.follow(record, outbox)
 
     def _sealed(self, record: pb.FeedbackRecord, key: bytes) -> bytes:
@@ -217,7 +217,7 @@ class SurveyProcessor:
             occurred_at_ms=self._now_ms,
             erased=pb.PersonalDataErased(request_id=command.request_id),
         )
-        named = headers(_SCHEMA, erased.event_id, erased.tenant)
+        named = record_headers(OUTPUT, erased.event_id, erased.tenant)
         outbox.send(OUTPUT, tenant_key(erased.tenant, erased.person_id), erased.SerializeToString(), named)
         done = ErasureOutcome(
             request_id=command.request_id,
@@ -227,7 +227,10 @@ class SurveyProcessor:
             counts=counts,
             occurred_at_ms=self._now_ms,
         )
-        outbox.send(OUTCOMES, command.request_id.encode(), done.SerializeToString())
+        named = record_headers(
+            OUTCOMES, derive("erasure", done.tenant, done.request_id, done.store, done.part), done.tenant
+        )
+        outbox.send(OUTCOMES, command.request_id.encode(), done.SerializeToString(), named)
 
     @staticmethod
     def _count(outbox: Outbox, increment: Callable[[], None]) -> None:

@@ -23,16 +23,6 @@ class Untranslatable(ValueError):  # noqa: N818 - a verdict about the input
     """A message that this service cannot act upon. The text names the field, never its content."""
 
 
-def headers(schema: str, event_id: str, tenant: str) -> tuple[tuple[str, bytes], ...]:
-    """Return the headers of a record (DESIGN, Kafka)."""
-    return (
-        ("content-type", b"application/protobuf"),
-        ("schema", schema.encode()),
-        ("event-id", event_id.encode()),
-        ("tenant", tenant.encode()),
-    )
-
-
 def opened_record(record: Record, keys: Keys) -> pb.FeedbackRecord:
     """Return a record of feedback.responses.v1 with its texts; without them if the person is erased."""
     found = parse_record(record.value)

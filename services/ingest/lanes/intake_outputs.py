@@ -1,17 +1,23 @@
 """Writes each effect of the intake core as a record of its topic, with the personal fields sealed."""
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, Outbox
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.sealing import DataKey, seal
 from services.ingest.domain import effects
 from services.ingest.lanes.inbound_records import TOPIC
+from services.ingest.translate import headers
 from services.ingest.translate import lanes as translate
-from services.ingest.translate.erasure import OUTCOMES, erase_command, outcome_record
+from services.ingest.translate.erasure import erase_command, outcome_record
+from services.ingest.translate.headers import CONVERSATIONS, OUTBOUND, OUTCOMES
 from services.ingest.translate.keys import owner_of
+
+COMMANDS: Final = "routing.commands.v1"
+FEEDBACK: Final = "feedback.commands.v1"
 
 
 class IntakeOutputs:
@@ -37,16 +43,17 @@ class IntakeOutputs:
             ):
                 record = translate.conversation_record(effect, tenant, now_ms, derive)
                 key = tenant_key(tenant, effect.conversation_id or record.identity_id)
+                named = headers.of_conversation(record)
                 if isinstance(effect, effects.ConversationStarted | effects.MessageRecorded):
-                    outbox.send("conversations.v1", key, seal(record, there(own), "conversations.v1", key))
+                    outbox.send(CONVERSATIONS, key, seal(record, there(own), CONVERSATIONS, key), named)
                 else:
-                    outbox.send("conversations.v1", key, record.SerializeToString())
+                    outbox.send(CONVERSATIONS, key, record.SerializeToString(), named)
                 if isinstance(effect, effects.ConversationForgotten) and effect.conversation_id:
                     forgotten = records_pb2.OutboundRecord(
                         tenant=tenant, conversation_id=effect.conversation_id, route=records_pb2.ReplyRoute()
                     )
                     forgotten.route.erased_by = effect.request_id
-                    outbox.send("outbound.v1", key, forgotten.SerializeToString())
+                    outbox.send(OUTBOUND, key, forgotten.SerializeToString(), headers.of_outbound(forgotten))
             case effects.RouteKnown():
                 known = records_pb2.OutboundRecord(
                     tenant=tenant,
@@ -54,7 +61,7 @@ class IntakeOutputs:
                     route=translate.route_record(effect.route, only_if_missing=effect.only_if_missing),
                 )
                 key = tenant_key(tenant, effect.conversation_id)
-                outbox.send("outbound.v1", key, seal(known, there(own), "outbound.v1", key))
+                outbox.send(OUTBOUND, key, seal(known, there(own), OUTBOUND, key), headers.of_outbound(known))
             case effects.SendAsked():
                 asked = records_pb2.OutboundRecord(
                     tenant=tenant,
@@ -62,14 +69,16 @@ class IntakeOutputs:
                     request=translate.request_record(effect.request, tenant),
                 )
                 key = tenant_key(tenant, effect.conversation_id)
-                outbox.send("outbound.v1", key, seal(asked, there(own), "outbound.v1", key))
+                outbox.send(OUTBOUND, key, seal(asked, there(own), OUTBOUND, key), headers.of_outbound(asked))
             case effects.Enqueue() | effects.TellMessaged() | effects.TellLeft():
                 command = translate.routing_command(effect, tenant, now_ms, derive)
                 key = translate.routing_key(tenant, effect.pool)
-                outbox.send("routing.commands.v1", key, command.SerializeToString())
+                named = record_headers(COMMANDS, command.command_id, tenant)
+                outbox.send(COMMANDS, key, command.SerializeToString(), named)
             case effects.AnswerGiven():
                 answer = translate.answer_command(effect, tenant, now_ms, derive)
-                outbox.send("feedback.commands.v1", tenant_key(tenant, effect.person_id), answer.SerializeToString())
+                named = record_headers(FEEDBACK, answer.command_id, tenant)
+                outbox.send(FEEDBACK, tenant_key(tenant, effect.person_id), answer.SerializeToString(), named)
             case effects.Forwarded():
                 assert inbound is not None
                 further = records_pb2.InboundRecord()
@@ -94,12 +103,13 @@ class IntakeOutputs:
                     belongs=records_pb2.IdentityBelongs(person_id=effect.person_id),
                 )
                 key = tenant_key(tenant, effect.identity_id)
-                outbox.send("conversations.v1", key, moved.SerializeToString())
+                outbox.send(CONVERSATIONS, key, moved.SerializeToString(), headers.of_conversation(moved))
             case effects.PersonForgotten():
                 erase = erase_command(effect, tenant, now_ms, derive)
-                outbox.send("feedback.commands.v1", tenant_key(tenant, effect.person_id), erase.SerializeToString())
+                named = record_headers(FEEDBACK, erase.command_id, tenant)
+                outbox.send(FEEDBACK, tenant_key(tenant, effect.person_id), erase.SerializeToString(), named)
                 done = outcome_record(effect.request_id, tenant, "intake", effect.identity_id, effect.counts, now_ms)
-                outbox.send(OUTCOMES, effect.request_id.encode(), done.SerializeToString())
+                outbox.send(OUTCOMES, effect.request_id.encode(), done.SerializeToString(), headers.of_outcome(done))
             case _:
                 assert_never(effect)
 
@@ -115,7 +125,7 @@ class IntakeOutputs:
         record's key."""
         key = tenant_key(tenant, identity_id)
         sealed = seal(further, there(own), TOPIC, key) if owner_of(further) else further.SerializeToString()
-        outbox.send(TOPIC, key, sealed)
+        outbox.send(TOPIC, key, sealed, headers.of_inbound(further))
 
 
 def there(key: DataKey | None) -> DataKey:

@@ -8,7 +8,9 @@ from google.protobuf.message import DecodeError
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, Record
+from services.chassis.kafka.records import Headers
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys, Prepare
 from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
@@ -17,6 +19,18 @@ from services.ingest.translate import sender as translate
 from services.ingest.translate.lanes import send_request
 
 TOPIC: Final = "outbound.v1"
+_TAKEOVER_HEADER: Final = "sender-takeover"
+
+
+def takeover_headers(partition: int, epoch: int) -> Headers:
+    """Return the headers of the empty record by which an owner recognises that it has read everything written before its takeover."""
+    headers = record_headers(TOPIC, derive("takeover", str(partition), str(epoch)), "")
+    return (*headers, (_TAKEOVER_HEADER, b"%d" % epoch))
+
+
+def takeover_of(record: Record) -> bytes | None:
+    """Return the epoch in a record that an owner wrote at its takeover; None for all other records."""
+    return next((value for name, value in record.headers if name == _TAKEOVER_HEADER), None)
 
 
 @dataclass(frozen=True, slots=True)

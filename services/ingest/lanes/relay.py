@@ -23,6 +23,8 @@ from services.chassis.kafka.lane import (
     Record,
 )
 from services.chassis.keys import tenant_key
+from services.ingest.translate import headers
+from services.ingest.translate.headers import INBOUND
 from services.ingest.translate.notices import notice_record
 
 SPEC: Final = LaneSpec("ingest-relay", "routing.events.v1", "ingest-relay.state.v1", "ingest-relay")
@@ -81,7 +83,7 @@ class RelayProcessor:
         notice = notice_record(event)
         if notice is not None:
             key = tenant_key(event.tenant, event.interaction.identity_id)
-            outbox.send("inbound.v1", key, notice.SerializeToString())
+            outbox.send(INBOUND, key, notice.SerializeToString(), headers.of_inbound(notice))
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """No timers."""

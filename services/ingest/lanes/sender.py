@@ -14,6 +14,8 @@ from typing import Final, assert_never
 
 from services.chassis.ids import derive
 from services.chassis.kafka.clients import KafkaAccess
+from services.chassis.kafka.deadletters import DEAD_LETTERS
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import (
     InvalidRecord,
@@ -38,15 +40,24 @@ from services.ingest.domain.flights import Flights
 from services.ingest.domain.messages import Route
 from services.ingest.domain.sending import Sending
 from services.ingest.domain.takeover import orphans, taken_over, with_grace
-from services.ingest.lanes.outbound_records import TOPIC, Received, event_of, prepare, received
+from services.ingest.lanes.outbound_records import (
+    TOPIC,
+    Received,
+    event_of,
+    prepare,
+    received,
+    takeover_headers,
+    takeover_of,
+)
 from services.ingest.lanes.seen_deliveries import SeenDeliveries
 from services.ingest.lanes.sender_counters import SenderCounters
 from services.ingest.lanes.timers import Timers
+from services.ingest.translate import headers
 from services.ingest.translate import sender as translate
-from services.ingest.translate.erasure import OUTCOMES, outcome_record
+from services.ingest.translate.erasure import outcome_record
+from services.ingest.translate.headers import CONVERSATIONS, DELIVERIES, OUTCOMES
 
 SPEC: Final = LaneSpec("ingest-sender", "outbound.v1", "ingest-sender.state.v1", "ingest-sender")
-TAKEOVER_HEADER: Final = "sender-takeover"
 ERASED: Final = "ERASED"
 """Reason of deliveries that an erasure has cancelled."""
 _RETRY_ERASED_MS: Final = 5_000
@@ -147,13 +158,8 @@ class SenderProcessor:
         for place in {*self._threads, *self._seen.places}:
             self._schedule(place)
         if any(orphans(thread) for thread in self._threads.values()):
-            outbox.send(
-                "outbound.v1",
-                b"sender-takeover",
-                b"",
-                headers=((TAKEOVER_HEADER, b"%d" % self._context.epoch),),
-                partition=self._context.partition,
-            )
+            named = takeover_headers(self._context.partition, self._context.epoch)
+            outbox.send(TOPIC, b"sender-takeover", b"", named, self._context.partition)
 
     def begin(self, now_ms: int) -> None:
         """See `contract.Processor`."""
@@ -161,7 +167,7 @@ class SenderProcessor:
 
     def handle(self, record: Record, outbox: Outbox) -> None:
         """See `contract.Processor`."""
-        takeover = next((value for name, value in record.headers if name == TAKEOVER_HEADER), None)
+        takeover = takeover_of(record)
         if takeover is not None:
             self._caught_up(takeover)
             return
@@ -259,14 +265,14 @@ class SenderProcessor:
                 state = words.DeliveryState.UNKNOWN if left else words.DeliveryState.FAILED
                 cancelled += not left
                 said = translate.delivery_record(thread, delivery, state, ERASED, self._now_ms, derive)
-                outbox.send("deliveries.v1", tenant_key(tenant, conversation_id), bare(said))
+                outbox.send(DELIVERIES, tenant_key(tenant, conversation_id), bare(said), headers.of_delivery(said))
             self._flights.changed(thread, None)
             outbox.delete(entry)
         self._entry_keys.forget(entry)
         if request_id:
             counts = {"conversations": int(thread is not None), "deliveries_cancelled": cancelled}
             done = outcome_record(request_id, tenant, "sender", conversation_id, counts, self._now_ms)
-            outbox.send(OUTCOMES, request_id.encode(), done.SerializeToString())
+            outbox.send(OUTCOMES, request_id.encode(), done.SerializeToString(), headers.of_outcome(done))
 
     def _pass_over(self, found: Received, outbox: Outbox) -> None:
         """Skip a record whose person was erased before it arrived: the delivery that it asks for is not sent."""
@@ -275,7 +281,7 @@ class SenderProcessor:
         if outbound.WhichOneof("record") == "request":
             said = translate.never_sent(outbound, ERASED, self._now_ms, derive)
             key = tenant_key(outbound.tenant, outbound.conversation_id)
-            outbox.send("deliveries.v1", key, said.SerializeToString())
+            outbox.send(DELIVERIES, key, said.SerializeToString(), headers.of_delivery(said))
 
     # ---- internal
 
@@ -349,18 +355,19 @@ class SenderProcessor:
                 changed = translate.delivery_record(
                     thread, effect.delivery, effect.state, effect.reason, self._now_ms, derive
                 )
-                outbox.send("deliveries.v1", key, seal(changed, own, "deliveries.v1", key))
+                outbox.send(DELIVERIES, key, seal(changed, own, DELIVERIES, key), headers.of_delivery(changed))
                 if effect.state is words.DeliveryState.UNKNOWN and thread.route is not None:
                     self._counted["unknown", thread.route.identity.channel] += 1
             case words.MessageSent():
                 sent = translate.sent_message(thread, effect, self._now_ms, derive)
-                outbox.send("conversations.v1", key, seal(sent, own, "conversations.v1", key))
+                outbox.send(CONVERSATIONS, key, seal(sent, own, CONVERSATIONS, key), headers.of_conversation(sent))
             case words.GivenUp():
                 asked = seal(translate.asked_record(thread, effect.delivery), own, TOPIC, key)
                 letter = translate.dead_letter(
                     thread, effect.delivery, asked, effect.reason, SPEC.name, self._context.partition, self._now_ms
                 )
-                outbox.send("deadletters.v1", key, letter.SerializeToString())
+                named = record_headers(DEAD_LETTERS, effect.delivery.delivery_id, thread.tenant)
+                outbox.send(DEAD_LETTERS, key, letter.SerializeToString(), named)
                 channel = thread.route.identity.channel if thread.route is not None else ""
                 self._counted["dead_letters", channel, effect.reason] += 1
                 self._seen.discard(thread.place, effect.delivery.delivery_id, outbox)

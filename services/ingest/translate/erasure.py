@@ -7,8 +7,6 @@ from chapar.feedback.v1 import feedback_pb2
 from services.ingest.domain import effects
 from services.ingest.domain.messages import Derive
 
-OUTCOMES = "personal.erasures.v1"
-
 
 def erase_command(
     effect: effects.PersonForgotten, tenant: str, now_ms: int, derive: Derive

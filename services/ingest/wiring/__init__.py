@@ -54,7 +54,7 @@ from services.ingest.adapters.history.mapping import TOPICS as HISTORY_TOPICS
 from services.ingest.metrics import METRICS
 from services.ingest.settings import IngestSettings
 from services.ingest.translate.configuration import decode
-from services.ingest.translate.erasure import OUTCOMES
+from services.ingest.translate.headers import OUTCOMES
 from services.ingest.wiring.history import history
 from services.ingest.wiring.lanes import lanes
 

@@ -10,6 +10,7 @@ from services.chassis.kafka.contract import LaneMetrics
 from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import LaneRunner
 from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.records import Headers
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.privacy.lanes import AwaitedKeys
@@ -54,8 +55,8 @@ async def lanes(
             "email": EmailClient(rules),
         }
 
-        async def publish(key: bytes, value: bytes) -> object:
-            return await producer.publish("outbound.v1", key, value)
+        async def publish(key: bytes, value: bytes, headers: Headers) -> object:
+            return await producer.publish("outbound.v1", key, value, headers)
 
         attempts = AttemptWorker(clients, policies, secrets, publish, service.metrics, keys, clock=service.clock)
         await enter(service.background(attempts.run(), "attempts"))

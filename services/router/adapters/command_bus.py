@@ -7,17 +7,16 @@ from chapar.ingest.v1 import records_pb2 as ingest_pb
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.ids import derive, random_id
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, RecordTooLarge
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import seal
-from services.chassis.tracing import inject
 from services.router.ports import Outcome
 
 OUTBOUND = "outbound.v1"
 COMMANDS = "routing.commands.v1"
-_HEADERS = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.router.v1.RoutingCommand"))
-_OUTBOUND_HEADERS = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.ingest.v1.OutboundRecord"))
 
 
 class CommandBus:
@@ -98,14 +97,16 @@ class CommandBus:
         except BrokerUnavailable as error:
             raise _away() from error
         key = tenant_key(tenant, facts.conversation_id)
-        await self._write(OUTBOUND, key, seal(record, own, OUTBOUND, key), _OUTBOUND_HEADERS)
+        await self._write(OUTBOUND, key, seal(record, own, OUTBOUND, key), derive(tenant, reply_id), tenant)
 
     async def _publish(self, command: pb.RoutingCommand) -> None:
-        await self._write(COMMANDS, tenant_key(command.tenant, command.pool), command.SerializeToString(), _HEADERS)
+        key = tenant_key(command.tenant, command.pool)
+        # A command whose repetition is harmless has no id; its record has one.
+        await self._write(COMMANDS, key, command.SerializeToString(), command.command_id or random_id(), command.tenant)
 
-    async def _write(self, topic: str, key: bytes, value: bytes, headers: tuple[tuple[str, bytes], ...]) -> None:
+    async def _write(self, topic: str, key: bytes, value: bytes, event_id: str, tenant: str) -> None:
         try:
-            await self._producer.publish(topic, key, value, inject(headers))
+            await self._producer.publish(topic, key, value, record_headers(topic, event_id, tenant))
         except BrokerUnavailable as error:
             raise _away() from error
         except RecordTooLarge as error:

@@ -9,6 +9,7 @@ from typing import Final
 
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.ids import derive
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Record
 from services.chassis.keys import tenant_key
 from services.policy.reading.routing import DEFAULT_POOL
@@ -107,7 +108,7 @@ class ShardProcessor:
             if which != _FOUNDING:
                 refused = fx.Result(command.command_id, command.reply_to, False, "UNKNOWN_POOL", which or "")
                 self._tally.note(refused)
-                self._result(refused, outbox)
+                self._result(message.tenant, refused, outbox)
                 return
             engine = self.engines[where] = Engine()
             self._facts[where] = FactsCache()
@@ -142,12 +143,15 @@ class ShardProcessor:
         for effect in effects:
             tally.note(effect)
             if isinstance(effect, fx.Result):
-                self._result(effect, outbox)
+                self._result(tenant, effect, outbox)
                 continue
             if isinstance(effect, fx.ToDesk):
                 notice = from_desk(effect, now, facts)
                 key = effect.agent_id.encode() or b"-"
-                send(FEED, key, notice.SerializeToString(deterministic=True), partition=effect.gateway.partition)
+                headers = record_headers(
+                    FEED, derive("desk", cause or str(now), tenant, pool, effect.agent_id, str(ordinal)), tenant
+                )
+                send(FEED, key, notice.SerializeToString(deterministic=True), headers, effect.gateway.partition)
             else:
                 event = pb.RoutingEvent(
                     tenant=tenant,
@@ -172,18 +176,20 @@ class ShardProcessor:
                 else:
                     event.event_id = derive("timer", tenant, pool, entity, str(effect.epoch), str(now))
                 # Deterministic: otherwise the order of a map's entries, and with it the digest, would differ between processes.
-                send(EVENTS, tenant_key(tenant, key_text), event.SerializeToString(deterministic=True))
+                headers = record_headers(EVENTS, event.event_id, tenant)
+                send(EVENTS, tenant_key(tenant, key_text), event.SerializeToString(deterministic=True), headers)
             ordinal += 1
             self._count += 1
 
-    def _result(self, result: fx.Result, outbox: Outbox) -> None:
+    def _result(self, tenant: str, result: fx.Result, outbox: Outbox) -> None:
         if result.reply_to is not None:
             record = from_result(result, self._now)
             outbox.send(
                 FEED,
                 result.command_id.encode() or b"-",
                 record.SerializeToString(deterministic=True),
-                partition=result.reply_to.partition,
+                record_headers(FEED, derive("result", tenant, result.command_id), tenant),
+                result.reply_to.partition,
             )
 
     def _write(self, outbox: Outbox, *, taken_over: bool = False) -> None:
@@ -220,4 +226,5 @@ class ShardProcessor:
         )
         self._idle.clear()
         shard = self._context.partition
-        outbox.send(JOURNAL, str(shard).encode(), journal.SerializeToString(), partition=shard)
+        headers = record_headers(JOURNAL, derive("journal", str(shard), str(journal.lane_epoch), str(self._now)), "")
+        outbox.send(JOURNAL, str(shard).encode(), journal.SerializeToString(), headers, shard)

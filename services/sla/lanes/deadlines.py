@@ -12,6 +12,7 @@ call.
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import LaneContext, LaneSpec, Outbox, Processor, ProcessorFactory, Record
 from services.chassis.keys import tenant_key
 from services.policy.model.sla import Plan, PolicyList
@@ -31,8 +32,6 @@ from services.sla.translate.events import event_of, fact_of, order_of
 SPEC: Final = LaneSpec(name="sla", input="routing.events.v1", changelog="sla.state.v1", group="sla")
 EVENTS: Final = "sla.events.v1"
 COMMANDS: Final = "routing.commands.v1"
-SCHEMA_HEADERS: Final = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.sla.v1.SlaEvent"))
-COMMAND_HEADERS: Final = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.router.v1.RoutingCommand"))
 _AT_ONCE: Final = 2_000
 """Interactions checked against a new configuration in one batch, or a tenth of them if all change: some tens of
 milliseconds."""
@@ -145,13 +144,14 @@ class DeadlineProcessor:
             return
         for occurrence in occurrences:
             event = event_of(occurrence)
-            headers = (*SCHEMA_HEADERS, ("event-id", event.event_id.encode()), ("tenant", event.tenant.encode()))
+            headers = record_headers(EVENTS, event.event_id, event.tenant)
             key = tenant_key(event.tenant, event.conversation_id)
             outbox.send(EVENTS, key, event.SerializeToString(deterministic=True), headers)
             if occurrence.orders_queue and occurrence.adequate_at_ms < NEVER_MS:
                 command = order_of(occurrence, event.event_id)
                 key = tenant_key(command.tenant, command.pool)
-                outbox.send(COMMANDS, key, command.SerializeToString(deterministic=True), COMMAND_HEADERS)
+                headers = record_headers(COMMANDS, command.command_id, command.tenant)
+                outbox.send(COMMANDS, key, command.SerializeToString(deterministic=True), headers)
         outbox.after_commit(lambda: self._on_committed(occurrences))
 
 

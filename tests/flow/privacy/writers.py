@@ -13,7 +13,7 @@ from chapar.router.v1 import records_pb2 as router
 from docs.generate.metrics import CATALOGUE
 from services.chassis.destinations import DEVELOPMENT
 from services.chassis.kafka.outbox import Send
-from services.chassis.kafka.records import Record
+from services.chassis.kafka.records import Headers, Record
 from services.chassis.metrics import Metrics
 from services.chassis.secrets import SecretReferences
 from services.cli.local.providers import HttpProvider
@@ -186,9 +186,9 @@ class RawLog(Log):
         super().__init__(keys=keys)
         self.values: list[bytes] = []
 
-    async def publish(self, key: bytes, value: bytes) -> None:
+    async def publish(self, key: bytes, value: bytes, headers: Headers) -> None:
         self.values.append(value)
-        await super().publish(key, value)
+        await super().publish(key, value, headers)
 
 
 async def outcomes_of_attempts(keys: MemoryKeys) -> Written:

@@ -27,6 +27,7 @@ from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
 from services.chassis.audit import AuditTrail
 from services.chassis.errors import ChaparError
 from services.chassis.grpc.client import ClientTls, chapar_errors, grpc_channel
+from services.chassis.kafka.records import Headers
 from services.chassis.lifecycle import Service, leaves, serving
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import TokenSource
@@ -142,7 +143,7 @@ class Log:
     def __init__(self) -> None:
         self.records: list[audit_pb2.AuditRecord] = []
 
-    async def publish(self, topic: str, key: bytes, value: bytes) -> Any:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Any:
         self.records.append(audit_pb2.AuditRecord.FromString(value))
 
 

@@ -19,6 +19,7 @@ from services.chassis.cluster_topics import apply
 from services.chassis.destinations import DEVELOPMENT
 from services.chassis.http import http_server
 from services.chassis.kafka.consumer import GroupConsumer
+from services.chassis.kafka.deadletters import DEAD_LETTERS
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
@@ -29,7 +30,7 @@ from services.cli.commands.deadletters import _put_back
 from services.policy.model.webhooks import Endpoint
 from services.webhooks.delivery import webhook_client
 from services.webhooks.metrics import METRICS
-from services.webhooks.retries import DEAD_LETTERS, Patience, Webhooks
+from services.webhooks.retries import Patience, Webhooks
 from tests.contract.lane.real import eventually, read_all
 from tests.fakes.privacy import MemoryKeys, a_keyring
 from tests.fixtures.broker import KafkaUnderTest

@@ -23,6 +23,9 @@ from services.cli.local.kept_secrets import WEBHOOK_SECRET
 from services.cli.local.stack import Stack
 from services.cli.local.workspace import Workspace
 
+TRACE = b"0af7651916cd43dd8448eb211c80319c"
+"""The trace of the message that comes by gRPC."""
+
 
 @dataclass
 class Needles:
@@ -121,7 +124,8 @@ class Planter:
         answer = await stub.Submit(
             ingest_pb2.SubmitRequest(
                 idempotency_key=uuid.uuid4().hex, native_id=native, display_name=name, text=text, labels=labels
-            )
+            ),
+            metadata=(("traceparent", f"00-{TRACE.decode()}-b7ad6b7169203331-01"),),
         )
         return str(answer.identity_id)
 

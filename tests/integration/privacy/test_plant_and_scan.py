@@ -15,18 +15,23 @@ from typing import Any
 
 import pytest
 
+from chapar.common.v1.dead_letter_pb2 import DeadLetter
+from chapar.common.v1.revocation_pb2 import Revocation
 from chapar.feedback.v1 import feedback_pb2, feedback_pb2_grpc
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
 from services.chassis.clock import system_clock
 from services.chassis.ids import derive
+from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.producer import DurableProducer
 from services.cli.connection import channel_to
 from services.cli.local.providers import HttpProvider, Refuse
 from services.cli.local.stack import EXAMPLE, StackOptions, running_stack
 from services.cli.local.workspace import Workspace
+from services.cli.revocations import revoke
 from tests.contract.lane.real import read_all
-from tests.integration.privacy.planter import Needles, Planter
+from tests.integration.privacy.planter import TRACE, Needles, Planter
 from tests.integration.privacy.scan import files_of, scan
+from tests.integration.record_shape import survey
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[3]
@@ -68,7 +73,7 @@ def a_configuration(folder: Path) -> Path:
     text += (
         "\nwebhooks:\n"
         "  - {name: deaf, url: 'http://127.0.0.1:9/', secrets: {signing: 'env:CHAPAR_SECRET_DEMO__WEBHOOK_SECRET'}, "
-        "events: [feedback.answered.text]}\n"
+        "events: [feedback.answered.text, sla.warned]}\n"
     )
     file = folder / "tenant.yaml"
     file.write_text(text)
@@ -235,6 +240,19 @@ async def a_stack(
         yield Planter(workspace, stack, needles, ingest, feedback)
 
 
+async def every_record_is_described(planter: Planter) -> None:
+    """Every topic has records, and each has its headers; the trace of a call is in all records that the call caused."""
+    kafka = planter.stack.kafka
+    await revoke(kafka, Revocation(subject="nobody", issuer="none", tenant="demo"), "demo", system_clock)
+    await until(lambda: read_all(kafka, "sla.webhooks.v1"))
+    counted, found, traces = await survey(kafka)
+    assert not found
+    assert [topic for topic, count in counted.items() if not count] in ([], ["personal.erasures.v1"])
+    caused = ("inbound.v1", "conversations.v1", "outbound.v1", "sla.events.v1", "feedback.commands.v1")
+    for topic in (*caused, "routing.commands.v1", "routing.events.v1"):
+        assert any(TRACE in trace for trace in traces[topic]), topic
+
+
 async def test_nothing_of_an_erased_person_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("KAFKA_", "CHAPAR_")) and name != "CHAPAR_CACHE_DIR":
@@ -245,10 +263,14 @@ async def test_nothing_of_an_erased_person_is_left(tmp_path: Path, monkeypatch: 
     async with HttpProvider() as provider:
         async with a_stack(workspace, provider, config, needles) as planter:
             person, home = await plant(planter, provider)
+            await every_record_is_described(planter)
             await planter.webhook(neighbour, "other", "Other")
             await until(lambda: found_by(planter, neighbour))
             async with DurableProducer(planter.stack.kafka, client_id="control") as producer:
-                await producer.publish("deadletters.v1", b"control", CONTROL.encode())
+                headers = record_headers("deadletters.v1", "control", "")
+                await producer.publish(
+                    "deadletters.v1", b"control", DeadLetter(detail=CONTROL).SerializeToString(), headers
+                )
 
             everywhere = {**needles.words, "neighbour": neighbour, "control": CONTROL}
             before = scan(workspace.home, everywhere)
@@ -261,6 +283,8 @@ async def test_nothing_of_an_erased_person_is_left(tmp_path: Path, monkeypatch: 
             request = ingest_pb2.ErasePersonRequest(idempotency_key="erase-1", person_id=person)
             report = await people.ErasePerson(request, timeout=60)
             assert report.complete, report
+            _, found, _ = await survey(planter.stack.kafka)
+            assert not found
             assert home in report.identity_ids
             assert len(report.identity_ids) == 6
             assert report.keys_destroyed >= 7

@@ -14,6 +14,7 @@ from services.chassis.audit_rules import MOST_TARGETS
 from services.chassis.current_call import Call
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.producer import BrokerUnavailable
+from services.chassis.kafka.records import Headers
 from services.chassis.metrics import Metrics
 from services.chassis.tokens import Caller
 
@@ -31,7 +32,7 @@ class Log:
         self.kept: list[tuple[str, bytes, audit_pb2.AuditRecord]] = []
         self.away = False
 
-    async def publish(self, topic: str, key: bytes, value: bytes) -> Any:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Any:
         if self.away:
             raise BrokerUnavailable("away")
         self.kept.append((topic, key, audit_pb2.AuditRecord.FromString(value)))

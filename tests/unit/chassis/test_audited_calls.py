@@ -14,6 +14,7 @@ from services.chassis.current_call import Call
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.audited import AuditedCalls
 from services.chassis.kafka.producer import BrokerUnavailable
+from services.chassis.kafka.records import Headers
 from services.chassis.metrics import Metrics
 from services.chassis.tokens import Caller
 
@@ -38,7 +39,7 @@ class Log:
         self.away = away
         self.none: tuple[str, ...] = ()
 
-    async def publish(self, topic: str, key: bytes, value: bytes) -> Any:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Any:
         if self.away:
             raise BrokerUnavailable("away")
         record = audit_pb2.AuditRecord.FromString(value)

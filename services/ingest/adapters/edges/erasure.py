@@ -28,7 +28,7 @@ from services.chassis.kafka.tail import tail
 from services.chassis.privacy.leftovers import LEFT
 from services.chassis.topics import TOPICS
 from services.ingest.ports import Publisher, Traces
-from services.ingest.translate.erasure import OUTCOMES
+from services.ingest.translate.headers import OUTCOMES
 
 _LANES_S: Final = 10.0
 _STORES_S: Final = 10.0

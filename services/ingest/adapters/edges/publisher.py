@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from chapar.ingest.v1 import records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, RecordTooLarge
+from services.chassis.kafka.records import Headers
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import bare, seal
-from services.chassis.tracing import inject
+from services.ingest.translate import headers
 from services.ingest.translate.keys import owner_of, owners_of_question
 
 TOPIC = "inbound.v1"
@@ -30,14 +31,14 @@ class InboundPublisher:
         identities is written without them."""
         try:
             keyed = [(tenant_key(record.tenant, key), record) for key, record in records]
-            encoded = [(key, await self._sealed(key, record)) for key, record in keyed]
-            if any(len(value) > MAX_RECORD_BYTES for _, value in encoded):
+            encoded = [(key, await self._sealed(key, record), headers.of_inbound(record)) for key, record in keyed]
+            if any(len(value) > MAX_RECORD_BYTES for _, value, _ in encoded):
                 raise too_large()
             if len(encoded) == 1:
                 await self._one(*encoded[0])
                 return
             # Same partition, same producer, sent in this order: the order per identity is kept.
-            await asyncio.gather(*(self._one(key, value) for key, value in encoded))
+            await asyncio.gather(*(self._one(*each) for each in encoded))
         except BrokerUnavailable as error:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
@@ -61,8 +62,8 @@ class InboundPublisher:
             return bare(record)
         return seal(record, await self._keys.ensure(record.tenant, owner), TOPIC, key)
 
-    async def _one(self, key: bytes, value: bytes) -> None:
-        await self._producer.publish(TOPIC, key, value, inject())
+    async def _one(self, key: bytes, value: bytes, headers: Headers) -> None:
+        await self._producer.publish(TOPIC, key, value, headers)
 
 
 def too_large() -> ChaparError:

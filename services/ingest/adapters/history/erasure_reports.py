@@ -6,7 +6,9 @@ from services.chassis.clock import Clock
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
 from services.chassis.logs import get_logger
 from services.ingest.adapters.history.store import Emptied
-from services.ingest.translate.erasure import OUTCOMES, outcome_record
+from services.ingest.translate import headers
+from services.ingest.translate.erasure import outcome_record
+from services.ingest.translate.headers import OUTCOMES
 
 
 def erasure_reports(
@@ -22,7 +24,9 @@ def erasure_reports(
             counts = {"messages_emptied": each.messages, "deliveries_emptied": each.deliveries}
             done = outcome_record(each.request_id, each.tenant, store, each.conversation_id, counts, clock())
             try:
-                await producer.publish(OUTCOMES, each.request_id.encode(), done.SerializeToString())
+                await producer.publish(
+                    OUTCOMES, each.request_id.encode(), done.SerializeToString(), headers.of_outcome(done)
+                )
             except BrokerUnavailable as error:
                 get_logger(__name__).warning("an erasure's outcome is not reported", error=str(error))
 

@@ -19,6 +19,7 @@ from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError
 from services.chassis.ids import random_id
 from services.chassis.kafka.producer import BrokerUnavailable
+from services.chassis.kafka.records import Headers
 from services.chassis.keys import tenant_key
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
@@ -33,6 +34,7 @@ from services.ingest.domain.limits import Limiter, Moments
 from services.ingest.domain.messages import Route
 from services.ingest.domain.retry_classes import PartResult
 from services.ingest.ports import Secrets
+from services.ingest.translate import headers
 from services.ingest.translate.sender import finished_record
 from services.policy.model.intake import Policies
 
@@ -40,8 +42,8 @@ OUTBOUND: Final = "outbound.v1"
 _REPUBLISH_S: Final = 0.5
 _KEPT_MS: Final = 86_400_000
 
-Publish = Callable[[bytes, bytes], Awaitable[object]]
-"""Writes (key, value) to outbound.v1; returns when durable, raises BrokerUnavailable when it may not be durable."""
+Publish = Callable[[bytes, bytes, Headers], Awaitable[object]]
+"""Writes (key, value, headers) to outbound.v1; returns when durable, raises BrokerUnavailable when it may not be durable."""
 
 
 @dataclass(slots=True)
@@ -271,7 +273,7 @@ class AttemptWorker:
         record = seal(finished, own, OUTBOUND, key) if own is not None else bare(finished)
         while True:
             try:
-                await self._publish(key, record)
+                await self._publish(key, record, headers.of_outbound(finished))
             except BrokerUnavailable:
                 await asyncio.sleep(_REPUBLISH_S)
             else:

@@ -8,6 +8,7 @@ import asyncio
 import signal
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -63,7 +64,7 @@ async def main(bootstrap: str, prefix: str, configuration: config_pb2.TenantConf
             clients,
             policies,
             AccountSecrets(SecretReferences(system_clock, env=VARIABLES)),
-            lambda key, value: producer.publish("outbound.v1", key, value),
+            partial(producer.publish, "outbound.v1"),
             metrics,
             keys,
             clock=system_clock,

@@ -13,6 +13,7 @@ from chapar.ingest.v1 import records_pb2
 from services.chassis.clock import system_clock
 from services.chassis.destinations import DEVELOPMENT
 from services.chassis.kafka.producer import BrokerUnavailable
+from services.chassis.kafka.records import Headers
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
 from services.chassis.secrets import SecretReferences
@@ -48,7 +49,7 @@ class Log:
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     keys: MemoryKeys = field(default_factory=MemoryKeys)
 
-    async def publish(self, key: bytes, value: bytes) -> None:
+    async def publish(self, key: bytes, value: bytes, headers: Headers) -> None:
         if self.refusals:
             self.refusals -= 1
             raise BrokerUnavailable("as asked")
