@@ -195,4 +195,4 @@ async def _admin(kafka: KafkaSettings) -> AsyncIterator[Any]:
 
 
 def _failed(message: str) -> ChaparError:
-    return ChaparError(ErrorKind.UNAVAILABLE, "KAFKA", message)
+    return ChaparError(ErrorKind.UNAVAILABLE, "BROKER_UNAVAILABLE", message)

@@ -66,7 +66,7 @@ async def revoke(kafka: KafkaSettings, entry: Revocation, tenant: str, clock: Cl
         except BrokerUnavailable as error:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
-                "KAFKA",
+                "BROKER_UNAVAILABLE",
                 "the revocation may not be in force: the cluster did not answer; try again",
             ) from error
 

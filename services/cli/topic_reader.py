@@ -36,7 +36,7 @@ async def read_all(kafka: KafkaSettings, topic: str, *, patience_s: float = 15.0
                 if len(found) == before:
                     raise ChaparError(
                         ErrorKind.UNAVAILABLE,
-                        "KAFKA",
+                        "BROKER_UNAVAILABLE",
                         f"{topic} can't be read: no record arrived from {kafka.bootstrap_servers} for {patience_s:g} s; "
                         "check that the cluster runs and that the topic exists",
                     ) from None

@@ -139,7 +139,7 @@ class Webhooks:
         endpoint = self._endpoints(tenant, name)
         if endpoint is None:
             for told in waiting:
-                await self._give_up(told, "NO_SUCH_WEBHOOK")
+                await self._give_up(told, "UNKNOWN_WEBHOOK")
             return
         failed = ""
         for first in range(0, len(waiting), _AT_ONCE):

@@ -121,7 +121,7 @@ def erase(environment: dict[str, str], person: str) -> None:
     left = asked(environment, "persons", "show", person, "--json")
     assert identity["native_id"] not in left.stdout
     unknown = asked(environment, "persons", "erase", "no-such-person", "--yes", "--json")
-    assert (unknown.returncode, unknown.stderr.partition(":")[0]) == (1, "PERSON_UNKNOWN")
+    assert (unknown.returncode, unknown.stderr.partition(":")[0]) == (1, "UNKNOWN_PERSON")
 
 
 def read_by(environment: dict[str, str], interaction: str) -> set[str]:
@@ -158,7 +158,7 @@ def test_an_unknown_interaction_is_not_explained(environment: dict[str, str]) ->
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("INTERACTION_UNKNOWN: ")
+    assert done.stderr.startswith("UNKNOWN_INTERACTION: ")
 
 
 @pytest.mark.slow

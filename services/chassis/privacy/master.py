@@ -40,12 +40,12 @@ class MasterKeys:
         return self._current + nonce + self._by_id[self._current].encrypt(nonce, key, about)
 
     def unwrap(self, wrapped: bytes, about: bytes) -> bytes:
-        """Return the unwrapped key. Raises FAILED_PRECONDITION MASTER_KEY_UNKNOWN, MASTER_KEY_WRONG."""
+        """Return the unwrapped key. Raises FAILED_PRECONDITION UNKNOWN_MASTER_KEY, MASTER_KEY_WRONG."""
         master = self._by_id.get(wrapped[:_ID])
         if master is None:
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION,
-                "MASTER_KEY_UNKNOWN",
+                "UNKNOWN_MASTER_KEY",
                 "a key of personal data was wrapped by a master key that this process does not have: add its file to personal.key_files",
             )
         try:

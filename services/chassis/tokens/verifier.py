@@ -143,7 +143,7 @@ class Verifier:
 
     def _decode(self, token: str, trusted: TrustedIssuer, keys: Any) -> dict[str, Any]:
         if not keys:
-            raise refused("TOKEN_KEY_UNKNOWN", "the token is signed with a key that its issuer does not publish")
+            raise refused("UNKNOWN_TOKEN_KEY", "the token is signed with a key that its issuer does not publish")
         for key in keys[:-1]:
             with contextlib.suppress(PyJWTError, ValueError, TypeError, RecursionError):
                 return self._decode_with(token, trusted, key)

@@ -69,7 +69,7 @@ async def in_range(
         now = datetime.now(UTC)
         return _timestamp(since, now, where), _timestamp(until, now, where), where, about.language
     except (ValueError, ZoneInfoNotFoundError) as error:
-        raise ChaparError(ErrorKind.INVALID, "BAD_TIME", str(error)) from error
+        raise ChaparError(ErrorKind.INVALID, "INVALID_TIME", str(error)) from error
 
 
 def _timestamp(text: str, now: datetime, zone: tzinfo) -> Timestamp | None:

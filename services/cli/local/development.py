@@ -65,7 +65,7 @@ def scopes_for(role: Role | None, more: Iterable[str] = ()) -> frozenset[str]:
     if unknown := more - SCOPES:
         raise ChaparError(
             ErrorKind.INVALID,
-            "NO_SUCH_SCOPE",
+            "UNKNOWN_SCOPE",
             f"{', '.join(sorted(unknown))}: the scopes are {', '.join(sorted(SCOPES))}",
         )
     if role is None:

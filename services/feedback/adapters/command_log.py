@@ -36,7 +36,7 @@ class KafkaCommandLog:
             await self._producer.publish(_TOPIC, key, value, named)
         except BrokerUnavailable as error:
             raise ChaparError(
-                ErrorKind.UNAVAILABLE, "LOG_UNAVAILABLE", "the log cannot be written right now", retry_after_s=5
+                ErrorKind.UNAVAILABLE, "BROKER_UNAVAILABLE", "the log cannot be written right now", retry_after_s=5
             ) from error
         except RecordTooLarge as error:
-            raise ChaparError(ErrorKind.TOO_LARGE, "COMMAND_TOO_LARGE", "the command is too large") from error
+            raise ChaparError(ErrorKind.TOO_LARGE, "TOO_LARGE", "the command is too large") from error

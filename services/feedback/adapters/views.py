@@ -119,13 +119,13 @@ class _Watcher:
             self._lost = True
 
     async def stream(self) -> AsyncIterator[ListedResponse]:
-        """Yield responses. Raises EXHAUSTED WATCH_TOO_SLOW if the reader has fallen behind, after the responses that
+        """Yield responses. Raises EXHAUSTED WATCHER_TOO_SLOW if the reader has fallen behind, after the responses that
         were kept for it."""
         while not (self._lost and self._waiting.empty()):
             yield await self._waiting.get()
         raise ChaparError(
             ErrorKind.EXHAUSTED,
-            "WATCH_TOO_SLOW",
+            "WATCHER_TOO_SLOW",
             "responses came faster than they were read: list them, then watch again",
         )
 

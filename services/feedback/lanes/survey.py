@@ -81,7 +81,7 @@ class SurveyProcessor:
         try:
             key_tenant, person_id = split_key(record.key or b"")
         except ValueError as error:
-            raise InvalidRecord("NO_KEY", "a command must be keyed by its tenant and person") from error
+            raise InvalidRecord("UNDECODABLE", "a command must be keyed by its tenant and person") from error
         if self._counting.handle(record.value, self._now_ms, outbox):
             return
         try:

@@ -75,11 +75,11 @@ def fact_of(record: Record) -> RoutingFact | None:
     """Return what a record of routing.events.v1 means here; None if it has no meaning. Raises InvalidRecord for a
     record that cannot be understood."""
     if record.value is None:
-        raise InvalidRecord("NO_VALUE")
+        raise InvalidRecord("UNDECODABLE")
     try:
         event = router.RoutingEvent.FromString(record.value)
     except DecodeError as error:
-        raise InvalidRecord("UNREADABLE", "not a chapar.router.v1.RoutingEvent") from error
+        raise InvalidRecord("UNDECODABLE", "not a chapar.router.v1.RoutingEvent") from error
     name = event.WhichOneof("event")
     kind = _KINDS.get(name or "")
     if kind is None:

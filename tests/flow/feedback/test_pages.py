@@ -39,7 +39,7 @@ class Log:
 
     async def publish(self, command: pb.FeedbackCommand, *, proven: bool = True) -> None:
         if self.down:
-            raise ChaparError(ErrorKind.UNAVAILABLE, "LOG_UNAVAILABLE", "down")
+            raise ChaparError(ErrorKind.UNAVAILABLE, "BROKER_UNAVAILABLE", "down")
         self.commands.append(command)
 
 

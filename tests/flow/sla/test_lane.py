@@ -230,7 +230,7 @@ def test_open_interactions_change_plan_once_despite_crashes() -> None:
 def test_a_poison_record_is_set_aside_and_the_others_are_processed() -> None:
     f = Flow()
     f.lane.batch(f.lane.record(b"\xff\xff"), f.lane.record(f.record(queued=router.InteractionQueued())))
-    assert [verdict.reason for _, verdict in f.lane.dead_letters] == ["UNREADABLE"]
+    assert [verdict.reason for _, verdict in f.lane.dead_letters] == ["UNDECODABLE"]
     assert len(f.events) == 3
 
 

@@ -119,7 +119,7 @@ async def test_a_rotated_key_works_at_its_first_call_and_the_old_one_no_longer(t
         provider.keys = [EC]
         await asyncio.sleep(0.25)  # the minimum time between fetches that tokens trigger
         await call(stub, lead(provider))
-        assert (await refusal(stub, before)).reason == "TOKEN_KEY_UNKNOWN"
+        assert (await refusal(stub, before)).reason == "UNKNOWN_TOKEN_KEY"
         assert service.metrics.value("chapar_token_keys", provider.url) == 1
         assert service.metrics.value("chapar_token_keys_fetches_total", provider.url, "fetched") == 2
 
@@ -133,7 +133,7 @@ async def test_invented_key_ids_do_not_become_requests(tmp_path: Path) -> None:
             fetched = provider.count("/keys")
             strangers = [lead(provider, make_key_named(f"kid-{number}")) for number in range(200)]
             refusals = await asyncio.gather(*(refusal(stub, token) for token in strangers))
-            assert {error.reason for error in refusals} == {"TOKEN_KEY_UNKNOWN"}
+            assert {error.reason for error in refusals} == {"UNKNOWN_TOKEN_KEY"}
             await call(stub, lead(provider))
             assert provider.count("/keys") == fetched
 

@@ -151,7 +151,7 @@ async def test_a_notice_given_up_is_a_dead_letter_and_can_be_replayed(kafka: Kaf
         async with asyncio.timeout(30):
             while len(found := await letters()) < 3:  # noqa: ASYNC110 - the topic sends no notification
                 await asyncio.sleep(0.05)
-        assert set(found) == {"WEBHOOK_GONE", "WEBHOOK_NO_SUCH_WEBHOOK", "WEBHOOK_HTTP_500"}
+        assert set(found) == {"WEBHOOK_GONE", "WEBHOOK_UNKNOWN_WEBHOOK", "WEBHOOK_HTTP_500"}
         assert metrics.value("chapar_webhook_dead_letters_total", "HTTP_500") == 1
         assert receiver.taken == []
         receiver.answers.clear()

@@ -171,7 +171,7 @@ async def test_measures_by_command_line(world: World, tmp_path: Path) -> None:
         assert "1 lines in" in exported
         [line] = list(csv.DictReader(file.read_text().splitlines()))
         assert (line["queue"], line["contacts"], line["pick_up_n"]) == ("sales", "2", "1")
-        assert "BAD_TIME" in refused
+        assert "INVALID_TIME" in refused
         assert "1405/09/06" in refused
 
 

@@ -128,8 +128,8 @@ def test_a_key_set_chooses_by_key_id(tmp_path: Path) -> None:
     verifier = Verifier.from_settings(JwtSettings(jwks_file=file))
     assert verifier.verify(mint(PRIVATE, "s", "acme", [], key_id="old")).subject == "s"
     assert reason(verifier, mint(PRIVATE, "s", "acme", [], key_id="new")) == "TOKEN_REFUSED"
-    assert reason(verifier, mint(PRIVATE, "s", "acme", [], key_id="none")) == "TOKEN_KEY_UNKNOWN"
-    assert reason(verifier, mint(PRIVATE, "s", "acme", [])) == "TOKEN_KEY_UNKNOWN"
+    assert reason(verifier, mint(PRIVATE, "s", "acme", [], key_id="none")) == "UNKNOWN_TOKEN_KEY"
+    assert reason(verifier, mint(PRIVATE, "s", "acme", [])) == "UNKNOWN_TOKEN_KEY"
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"keys": []}', b'{"keys": [{"kid": "x"}]}', b"[1]", b"\xff"])

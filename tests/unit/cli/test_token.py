@@ -51,7 +51,7 @@ def test_scopes_can_be_chosen() -> None:
     assert scopes("--agent", "sara") == SCOPES_OF[Role.AGENT]
     assert scopes("--scope", "ingest.follow_up", "--scope", "sla.read") == {"ingest.follow_up", "sla.read"}
     assert scopes("--role", "auditor", "--scope", "ingest.follow_up") == SCOPES_OF[Role.AUDITOR] | {"ingest.follow_up"}
-    assert "NO_SUCH_SCOPE" in run("--scope", "root", code=1)
+    assert "UNKNOWN_SCOPE" in run("--scope", "root", code=1)
     assert "AGENT_MISSING" in run("--role", "agent", code=1)
 
 

@@ -94,8 +94,8 @@ def test_events_without_meaning_for_sla_are_skipped(event: router.RoutingEvent) 
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (None, "NO_VALUE"),
-        (b"\xff\xff\xff\xff", "UNREADABLE"),
+        (None, "UNDECODABLE"),
+        (b"\xff\xff\xff\xff", "UNDECODABLE"),
         (router.RoutingEvent(event_id="e", tenant="acme", queued=router.InteractionQueued()), "INCOMPLETE"),
         (an_event(queued=router.InteractionQueued(), occurred_at_ms=1 << 62), "TIME_OUT_OF_RANGE"),
         (an_event(queued=router.InteractionQueued(), occurred_at_ms=-5), "TIME_OUT_OF_RANGE"),

@@ -187,7 +187,7 @@ class PersonEraser:
         else:
             unknown = [each for each in given if not self._keys.knows(tenant, each)]
         if unknown or not identities:
-            raise ChaparError(ErrorKind.NOT_FOUND, "PERSON_UNKNOWN", "this person is not known (yet)")
+            raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_PERSON", "this person is not known (yet)")
         persons = dict.fromkeys([person_id] if person_id else [])
         persons.update(dict.fromkeys(derive("person", identity) for identity in identities))
         return Found(tuple(identities), tuple(conversations), tuple(persons))

@@ -93,7 +93,7 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
             raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
         found = await self._deliveries.delivery(tenant, request.delivery_id)
         if found is None:
-            raise ChaparError(ErrorKind.NOT_FOUND, "DELIVERY_UNKNOWN", "this delivery is not known (yet)")
+            raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_DELIVERY", "this delivery is not known (yet)")
         return ingest_pb2.GetDeliveryResponse(delivery=found)
 
     async def _identity(self, tenant: str, conversation_id: str) -> str:
@@ -102,7 +102,7 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
             field = FieldViolation("conversation_id", "is not a conversation of this tenant")
             raise ChaparError(
                 ErrorKind.NOT_FOUND,
-                "CONVERSATION_UNKNOWN",
+                "UNKNOWN_CONVERSATION",
                 "this conversation is not known (yet): give the identity_id",
                 violations=(field,),
             )

@@ -94,5 +94,5 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
             raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
         found = await self._people.identities(tenant, person_id)
         if not found:
-            raise ChaparError(ErrorKind.NOT_FOUND, "PERSON_UNKNOWN", "this person is not known (yet)")
+            raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_PERSON", "this person is not known (yet)")
         return list(found)

@@ -39,7 +39,7 @@ class Submitter:
         if account is None:
             raise ChaparError(
                 ErrorKind.NOT_FOUND,
-                "ACCOUNT_UNKNOWN",
+                "UNKNOWN_ACCOUNT",
                 f"this tenant has no account {name[:100]!a} of channel {CHANNEL}: configure it or use another account",
             )
         message = submitted(account, request)

@@ -48,7 +48,7 @@ def _asynchronous(webhooks: Webhooks) -> Callable[[Request], Awaitable[Response]
 
 
 async def _not_found(_request: Request, _error: Exception) -> Response:
-    return problem_response(problem(ChaparError(ErrorKind.NOT_FOUND, "PATH_UNKNOWN", "there is nothing at this path")))
+    return problem_response(problem(ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_PATH", "there is nothing at this path")))
 
 
 async def _wrong_method(_request: Request, _error: Exception) -> Response:

@@ -99,7 +99,7 @@ class Webhooks:
         path = request.path_params
         account = self._accounts.find(path["tenant"], name, path["account"]) if channel is not None else None
         if channel is None or account is None:
-            raise ChaparError(ErrorKind.NOT_FOUND, "ACCOUNT_UNKNOWN", "there is no such account")
+            raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_ACCOUNT", "there is no such account")
         peer = request.client.host if request.client is not None else ""
         if request.method == "GET":
             return self._handshake(channel, account, request, peer), ""

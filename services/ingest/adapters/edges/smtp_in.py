@@ -75,7 +75,7 @@ class MailHandler:
     ) -> str:
         """Accept only the addresses of our own accounts."""
         if self._account(address) is None:
-            self._refuse(550, "RECIPIENT_UNKNOWN")
+            self._refuse(550, "UNKNOWN_RECIPIENT")
             return "550 5.1.1 there is no such mailbox here"
         if len(envelope.rcpt_tos) >= _RECIPIENTS:
             return "452 4.5.3 too many recipients, send the rest in another transaction"

@@ -132,7 +132,7 @@ class Webchat:
         params = socket.path_params
         account = self._accounts.find(params["tenant"], CHANNEL, params["account"])
         if account is None:
-            raise _Over(ACCOUNT, "ACCOUNT_UNKNOWN")
+            raise _Over(ACCOUNT, "UNKNOWN_ACCOUNT")
         allowed = (*self._limits.origins, *account.settings.get("origins", "").replace(",", " ").split())
         if not origin_allowed(socket.headers, allowed):
             raise _Over(ORIGIN, "ORIGIN_REFUSED")

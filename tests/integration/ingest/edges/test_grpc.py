@@ -108,7 +108,7 @@ async def test_submit_names_every_wrong_field(edges: Edges) -> None:
                 metadata=token,
                 timeout=10,
             )
-        assert refused(caught.value).reason == "ACCOUNT_UNKNOWN"
+        assert refused(caught.value).reason == "UNKNOWN_ACCOUNT"
 
 
 async def test_a_refused_message_does_not_end_the_stream(edges: Edges) -> None:
