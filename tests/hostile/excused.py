@@ -78,7 +78,7 @@ _MODULES: Final = {
     _LOG: (
         "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
         " ingest.lanes.relay ingest.lanes.sender ingest.lanes.sender_counters ingest.lanes.timers "
-        "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
+        "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.headers chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
         " chassis.privacy.fields chassis.privacy.master chassis.privacy.sealing chassis.questions feedback.lanes.outcome_tracker"
         " feedback.lanes.relay feedback.adapters.score_log feedback.lanes.survey feedback.adapters.webhook_responses"
         " feedback.translate.records feedback.translate.counting feedback.translate.scores feedback.translate.survey ingest.domain.intake"
@@ -109,7 +109,7 @@ _FUNCTIONS: Final = {
         " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of"
     ),
     _ID: (
-        "chassis.logs.bind chassis.logs.bound feedback.translate.kept.asked_key feedback.translate.kept.invitation_key"
+        "chassis.logs.bind chassis.logs.bound feedback.translate.kept.asked_key feedback.translate.kept.encode feedback.translate.kept.invitation_key"
         " ingest.domain.normalise.message.Collected.add ingest.domain.normalise.webchat.issue_token"
         " ingest.domain.reply_token.message_id ingest.domain.reply_token.reply_token"
         " ingest.translate.lanes.IntakeState.customer_key ingest.translate.lanes.IntakeState.customer_owner"

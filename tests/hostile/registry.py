@@ -379,7 +379,7 @@ ENTRIES: Final = (
     Entry(_named("services.chassis.keys", "split_key"), _refusing(split_key, ValueError), "bytes", most=_MEGABYTE // 16),
     # the state that lanes keep
     Entry(_named("services.chassis.kafka.changelog", "Position.decode"), _refusing(Position.decode, ValueError), "bytes"),
-    Entry(_named("services.router.translate.codec", "decode", "parse_key"),
+    Entry((*_named("services.chassis.kafka.changelog_codec", "ChangelogCodec.decode"), *_named("services.router.translate.codec", "parse_key")),
           _state(lambda key, value: (codec.decode(value), codec.decode(b"\x01" + value), codec.parse_key(value)), b""), "bytes"),
     Entry(_named("services.sla.translate.state", "decode", "tally_key_of"),
           _state(lambda key, value: state.decode(key + value[:64], value), b"w/", b"p/", b"t/", b"v/", b""), "bytes"),
