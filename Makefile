@@ -86,6 +86,7 @@ docs: .venv/.ready ## generate the reference tables and the schema from the code
 	$(BIN)/python -m services.chassis.grpc.rights > docs/rights.md
 	$(BIN)/python -m docs.generate.licences > docs/licences.md
 	$(BIN)/python -m docs.generate.decisions > docs/decisions/README.md
+	$(BIN)/python -m docs.generate.reasons > docs/reasons.md
 	$(BIN)/python -m docs.generate.configuration > docs/configuration.md
 	$(BIN)/python -m docs.generate.engine > docs/engine.md
 	$(BIN)/python -m docs.generate.picture

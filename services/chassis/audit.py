@@ -28,6 +28,7 @@ from services.chassis.kafka.producer import BrokerUnavailable, RecordTooLarge
 from services.chassis.kafka.records import Headers
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
+from services.chassis.reasons import Reason
 from services.chassis.tokens import Caller
 
 TOPIC = "audit.v1"
@@ -147,7 +148,7 @@ class AuditTrail:
             self._records.labels("lost").inc()
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
-                "AUDIT_AWAY",
+                Reason.AUDIT_AWAY,
                 "this call must be audited and the audit log can't be written now: try again",
                 retry_after_s=2,
             ) from error

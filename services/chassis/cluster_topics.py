@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError, for_code
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.clients import admin_client
 from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.reasons import Reason
 from services.chassis.topics import WantedTopic, replication_for, wanted
 
 
@@ -66,7 +67,7 @@ async def apply(
         if conflicts:
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION,
-                "TOPIC_CONFLICT",
+                Reason.TOPIC_CONFLICT,
                 "; ".join(f"{c.topic}: {c.detail}" for c in conflicts)
                 + ": use another topic prefix, or the partition counts that the topics have",
             )
@@ -96,7 +97,7 @@ async def _compare(
     if factor > brokers:
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION,
-            "TOO_FEW_BROKERS",
+            Reason.TOO_FEW_BROKERS,
             f"replication factor {factor} needs {factor} brokers, the cluster has {brokers}",
         )
     table = wanted(kafka.topic_prefix, replication=factor, min_isr=min_isr, partitions=partitions)
@@ -195,4 +196,4 @@ async def _admin(kafka: KafkaSettings) -> AsyncIterator[Any]:
 
 
 def _failed(message: str) -> ChaparError:
-    return ChaparError(ErrorKind.UNAVAILABLE, "BROKER_UNAVAILABLE", message)
+    return ChaparError(ErrorKind.UNAVAILABLE, Reason.BROKER_UNAVAILABLE, message)

@@ -21,6 +21,7 @@ from services.chassis.kafka.clients import close_consumer, plain_reader
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
+from services.chassis.reasons import Reason
 
 T = TypeVar("T")
 Decode = Callable[[str, bytes], T]
@@ -85,7 +86,7 @@ class ConfigReader(Generic[T]):
         except TimeoutError as error:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
-                "CONFIG_UNREAD",
+                Reason.CONFIG_UNREAD,
                 f"{self._topic} was not read within {timeout:g} s: is Kafka at {self._kafka.bootstrap_servers} up, "
                 "and has `chapar topics apply` run?",
             ) from error

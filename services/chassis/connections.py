@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Final, Protocol
 
 from services.chassis.metrics import Metrics
+from services.chassis.reasons import Reason
 
 
 class Stage(enum.IntEnum):
@@ -149,14 +150,14 @@ class Connections:
         if peer is not self._uncounted and len(peer.seats) >= self._share:
             self._crowded[peer] = None
             if len(peer.seats) >= self._burst:
-                self._dropped("PEER_REFUSED")
+                self._dropped(Reason.PEER_REFUSED)
                 return None
         if self._open >= self._limits.total:
             loser = self._loser()
             if loser is None:
-                self._dropped("ALL_REFUSED")
+                self._dropped(Reason.ALL_REFUSED)
                 return None
-            self._end(loser, loser.stage, "ALL_FULL", evicted=True)
+            self._end(loser, loser.stage, Reason.ALL_FULL, evicted=True)
         seat = Seat(owner, peer, self._now)
         self._lines[Stage.HEAD][seat] = None
         self._open += 1
@@ -176,9 +177,9 @@ class Connections:
             if each.stage is Stage.BODY and not each.bytes and self._now - each.since >= _STALLED_S
         ]
         if not stalled:
-            self._dropped("PEER_BUSY")
+            self._dropped(Reason.PEER_BUSY)
             return False
-        self._end(min(stalled, key=lambda each: each.since), Stage.BODY, "PEER_FULL", evicted=True)
+        self._end(min(stalled, key=lambda each: each.since), Stage.BODY, Reason.PEER_FULL, evicted=True)
         return True
 
     def move(self, seat: Seat, stage: Stage) -> None:
@@ -247,10 +248,10 @@ class Connections:
         ]
         waiting.sort(key=lambda seat: (_TAKEN_AWAY.index(seat.stage), seat.since))
         for seat in waiting[:above]:
-            self._end(seat, seat.stage, "PEER_FULL", evicted=True)
+            self._end(seat, seat.stage, Reason.PEER_FULL, evicted=True)
         # The newest are closed: conversations in progress continue.
         for seat in [seat for seat in peer.seats if seat.stage is Stage.OPEN][_OPEN_SHARES * self._share :]:
-            self._end(seat, Stage.OPEN, "PEER_FULL", evicted=True)
+            self._end(seat, Stage.OPEN, Reason.PEER_FULL, evicted=True)
 
     def _end(self, seat: Seat, stage: Stage, reason: str, *, evicted: bool) -> None:
         owner = seat.owner

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.reasons import Reason
 from services.chassis.tokens import Caller
 
 IDEMPOTENCY_KEY = "idempotency-key"
@@ -37,7 +38,7 @@ def current_call() -> Call:
     """The call being served. Raises INTERNAL outside of one."""
     call = CURRENT.get()
     if call is None:
-        raise ChaparError(ErrorKind.INTERNAL, "NO_CALL", "there is no gRPC call in progress here")
+        raise ChaparError(ErrorKind.INTERNAL, Reason.NO_CALL, "there is no gRPC call in progress here")
     return call
 
 
@@ -45,7 +46,7 @@ def current_caller() -> Caller:
     """Who calls, from the verified token. Raises INTERNAL in a public method."""
     caller = current_call().caller
     if caller is None:
-        raise ChaparError(ErrorKind.INTERNAL, "NO_CALLER", "a public method has no caller")
+        raise ChaparError(ErrorKind.INTERNAL, Reason.NO_CALLER, "a public method has no caller")
     return caller
 
 
@@ -53,7 +54,7 @@ def current_tenant() -> str:
     """The caller's tenant; it is never taken from a request. Raises PERMISSION_DENIED for a token without one."""
     tenant = current_caller().tenant
     if not tenant:
-        raise ChaparError(ErrorKind.PERMISSION_DENIED, "NO_TENANT", "the token names no tenant")
+        raise ChaparError(ErrorKind.PERMISSION_DENIED, Reason.NO_TENANT, "the token names no tenant")
     return tenant
 
 
@@ -63,7 +64,7 @@ def require_idempotency_key() -> str:
     if not key:
         raise ChaparError(
             ErrorKind.INVALID,
-            "IDEMPOTENCY_KEY_MISSING",
+            Reason.IDEMPOTENCY_KEY_MISSING,
             f"this method changes something: send metadata {IDEMPOTENCY_KEY}, the same again when you repeat the call",
         )
     return key

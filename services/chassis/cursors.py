@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from services.chassis.errors import ChaparError, invalid
+from services.chassis.reasons import Reason
 
 MAX_CURSOR: Final = 2_000
 _LARGEST: Final = 2**53
@@ -47,4 +48,6 @@ def _bounded(value: Any) -> bool:
 
 
 def _refused() -> ChaparError:
-    return invalid("page.cursor", "is not a cursor of this list: send next_cursor back unchanged", reason="BAD_CURSOR")
+    return invalid(
+        "page.cursor", "is not a cursor of this list: send next_cursor back unchanged", reason=Reason.BAD_CURSOR
+    )

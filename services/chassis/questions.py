@@ -20,6 +20,7 @@ from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import Outbox, Record
 from services.chassis.keys import tenant_key
 from services.chassis.logs import get_logger
+from services.chassis.reasons import Reason
 
 
 class LaneQuestions:
@@ -68,7 +69,7 @@ class LaneQuestions:
         except TimeoutError as error:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
-                "NOT_DECIDED",
+                Reason.NOT_DECIDED,
                 "the request is not decided yet: send it again with the same idempotency key",
                 retry_after_s=1,
             ) from error

@@ -29,6 +29,7 @@ from services.chassis.build import version
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
 from services.chassis.grpc_settings import PEER_PREFIXES, GrpcLimits
 from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.reasons import Reason
 from services.chassis.tokens import JwtSettings
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -119,14 +120,14 @@ class ServiceSettings(BaseSettings):
         if not self.insecure_dev:
             raise ChaparError(
                 ErrorKind.INVALID,
-                "INSECURE_GRPC",
+                Reason.INSECURE_GRPC,
                 f"gRPC without TLS is refused: set {prefix}TLS_CERT_FILE and {prefix}TLS_KEY_FILE, "
                 f"or {prefix}INSECURE_DEV=true for development on this machine alone.",
             )
         if self.grpc_host not in _LOOPBACK:
             raise ChaparError(
                 ErrorKind.INVALID,
-                "INSECURE_GRPC",
+                Reason.INSECURE_GRPC,
                 f"gRPC without TLS listens on loopback only, not on {self.grpc_host}: "
                 f"set {prefix}GRPC_HOST=127.0.0.1, or give TLS files.",
             )
@@ -138,7 +139,7 @@ class ServiceSettings(BaseSettings):
         if reason and not refusal and not (self.insecure_dev and self.grpc_host in _LOOPBACK):
             refusal = f"{reason}: accepted with insecure_dev and gRPC on loopback only"
         if refusal:
-            raise ChaparError(ErrorKind.INVALID, "SHARED_KEY", refusal)
+            raise ChaparError(ErrorKind.INVALID, Reason.SHARED_KEY, refusal)
 
     @classmethod
     def settings_customise_sources(
@@ -284,4 +285,4 @@ def _nearest(name: str, known: Iterable[str], prefix: str) -> str:
 
 def _refused(violations: list[FieldViolation]) -> ChaparError:
     text = "; ".join(f"{v.field}: {v.description}" for v in violations)
-    return ChaparError(ErrorKind.INVALID, "SETTINGS_REFUSED", text, violations=tuple(violations))
+    return ChaparError(ErrorKind.INVALID, Reason.SETTINGS_REFUSED, text, violations=tuple(violations))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.reasons import Reason
 
 DEFAULT_PREFIX = "chapar."
 LANE_PARTITIONS = 4
@@ -302,17 +303,17 @@ def wanted(
         known = TOPICS.get(name)
         if known is None:
             raise ChaparError(
-                ErrorKind.INVALID, "UNKNOWN_TOPIC", f"partitions are set for {name}, which is not a topic"
+                ErrorKind.INVALID, Reason.UNKNOWN_TOPIC, f"partitions are set for {name}, which is not a topic"
             )
         if known.follows:
             raise ChaparError(
                 ErrorKind.INVALID,
-                "PARTITIONS_FOLLOW",
+                Reason.PARTITIONS_FOLLOW,
                 f"{name} always has the partitions of {known.follows}: set that one",
             )
         if not 1 <= count <= 1000:
             raise ChaparError(
-                ErrorKind.INVALID, "PARTITIONS_RANGE", f"{name} cannot have {count} partitions: 1 to 1000"
+                ErrorKind.INVALID, Reason.PARTITIONS_RANGE, f"{name} cannot have {count} partitions: 1 to 1000"
             )
 
     def count_of(topic: Topic) -> int:

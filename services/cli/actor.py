@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.cli.reasons import Reason
 
 MOST: Final = 200
 """The most characters in an actor's name; the audit log is searched by this name."""
@@ -20,7 +21,7 @@ def actor_or_user(given: str) -> str:
     name = given.strip() or _user()
     if len(name) > MOST or not name.isprintable():
         raise ChaparError(
-            ErrorKind.INVALID, "BAD_ACTOR", f"--actor must be a name of at most {MOST} characters, on one line"
+            ErrorKind.INVALID, Reason.BAD_ACTOR, f"--actor must be a name of at most {MOST} characters, on one line"
         )
     return name
 

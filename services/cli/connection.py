@@ -31,6 +31,7 @@ from services.cli.local.broker.errors import BrokerError
 from services.cli.local.development import scopes_for, tokens
 from services.cli.local.workspace import SERVICES, Workspace
 from services.cli.output import errors
+from services.cli.reasons import Reason
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ def tokens_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> Call
     if workspace.running() is None or address_given():
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION,
-            "NO_TOKEN",
+            Reason.NO_TOKEN,
             "set CHAPAR_TOKEN to a token of the tenant, from the issuer that the services trust; "
             "this command makes tokens only for services that `chapar run` started here",
         )
@@ -69,7 +70,7 @@ def address_of(workspace: Workspace, service: str, server: str = "grpc") -> str:
     endpoints = workspace.require_running().endpoints
     found = [servers[server] for name, servers in endpoints.items() if name.split("-")[0] == service]
     if not found:
-        raise ChaparError(ErrorKind.NOT_FOUND, "NOT_RUNNING", f"{service} has no {server} server here")
+        raise ChaparError(ErrorKind.NOT_FOUND, Reason.NOT_RUNNING, f"{service} has no {server} server here")
     return found[0] if len(found) == 1 or server != "grpc" else "ipv4:" + ",".join(found)
 
 
@@ -84,7 +85,9 @@ def tenant_of(workspace: Workspace) -> str:
         return given
     if address_given():
         raise ChaparError(
-            ErrorKind.FAILED_PRECONDITION, "NO_TENANT", "set CHAPAR_TENANT to the tenant that the command applies to"
+            ErrorKind.FAILED_PRECONDITION,
+            Reason.NO_TENANT,
+            "set CHAPAR_TENANT to the tenant that the command applies to",
         )
     return workspace.require_running().tenant
 
@@ -96,7 +99,7 @@ def _tls(address: str) -> ClientTls | None:
             return None
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION,
-            "NO_TLS",
+            Reason.NO_TLS,
             f"set CHAPAR_TLS_CA_FILE to the authority of the services' certificates: without it the token would go to {address} in plain text",
         )
     certificate, key = os.environ.get("CHAPAR_TLS_CERT_FILE"), os.environ.get("CHAPAR_TLS_KEY_FILE")

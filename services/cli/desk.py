@@ -27,12 +27,13 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.status import from_rpc_error
 from services.chassis.ids import random_id
+from services.cli.reasons import Reason
 
 _FINAL: Final = frozenset(
     {ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED, ErrorKind.NOT_FOUND, ErrorKind.INVALID}
 )
 _FINAL_REASONS: Final = frozenset({"SESSION_REPLACED", "SIGNED_OUT"})
-_AGAIN: Final = frozenset({"NO_RESULT_IN_TIME", "BROKER_UNAVAILABLE"})
+_AGAIN: Final = frozenset({"NO_RESULT_IN_TIME", Reason.BROKER_UNAVAILABLE})
 _BACKOFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _SIGN_OUT_S: Final = 5.0
 _EVENTS: Final = frozenset({"welcome", "offered", "revoked", "assigned", "ended", "state_changed", "customer_acted"})

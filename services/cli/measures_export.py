@@ -12,6 +12,7 @@ from typing import Any, Final
 from chapar.config.v1 import config_pb2
 from chapar.sla.v1 import sla_pb2
 from services.chassis.errors import ChaparError, ErrorKind
+from services.cli.reasons import Reason
 
 _COUNTS: Final = ("contacts", "completed", "abandoned", "cancelled")
 _DURATIONS: Final = ("pick_up", "first_response", "response", "resolution")
@@ -63,12 +64,12 @@ def require_writer(file: Path) -> None:
         return
     if file.suffix != ".parquet":
         raise ChaparError(
-            ErrorKind.INVALID, "UNKNOWN_FORMAT", f"{file.name}: the name of the file must end in .csv or .parquet"
+            ErrorKind.INVALID, Reason.UNKNOWN_FORMAT, f"{file.name}: the name of the file must end in .csv or .parquet"
         )
     if importlib.util.find_spec("pyarrow") is None:
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION,
-            "NO_PARQUET",
+            Reason.NO_PARQUET,
             "writing Parquet needs pyarrow: `uv sync --group export` (or `pip install pyarrow`) installs it; .csv works without it",
         )
 

@@ -18,6 +18,7 @@ from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.tokens.revocations import MOST
 from services.chassis.tokens.settings import MAX_LIFETIME_S
+from services.cli.reasons import Reason
 from services.cli.topic_reader import read_all
 
 TOPIC: Final = "revocations.v1"
@@ -52,7 +53,7 @@ async def revoke(kafka: KafkaSettings, entry: Revocation, tenant: str, clock: Cl
     if len(await in_force(kafka, now_ms)) >= _MOST_IN_FORCE:
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION,
-            "TOO_MANY_REVOCATIONS",
+            Reason.TOO_MANY_REVOCATIONS,
             f"{_MOST_IN_FORCE} revocations are in force: withdraw the issuer's key instead, and have new tokens issued",
         )
     async with DurableProducer(kafka, client_id="cli-revocations") as producer:
@@ -66,7 +67,7 @@ async def revoke(kafka: KafkaSettings, entry: Revocation, tenant: str, clock: Cl
         except BrokerUnavailable as error:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
-                "BROKER_UNAVAILABLE",
+                Reason.BROKER_UNAVAILABLE,
                 "the revocation may not be in force: the cluster did not answer; try again",
             ) from error
 
@@ -99,8 +100,10 @@ def of_token(token: str) -> Revocation:
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
     except (PyJWTError, ValueError, RecursionError) as error:
-        raise ChaparError(ErrorKind.INVALID, "TOKEN_MALFORMED", "this is not a JSON Web Token") from error
+        raise ChaparError(ErrorKind.INVALID, Reason.TOKEN_MALFORMED, "this is not a JSON Web Token") from error
     token_id, issuer = claims.get("jti"), claims.get("iss")
     if not isinstance(token_id, str) or not token_id:
-        raise ChaparError(ErrorKind.INVALID, "TOKEN_WITHOUT_ID", "the token has no jti: revoke its --subject instead")
+        raise ChaparError(
+            ErrorKind.INVALID, Reason.TOKEN_WITHOUT_ID, "the token has no jti: revoke its --subject instead"
+        )
     return Revocation(token_id=token_id, issuer=issuer if isinstance(issuer, str) else "")

@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 from chapar.config.v1 import config_pb2
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
 from services.cli.config.files import LARGEST_FILE, Document, load
+from services.cli.reasons import Reason
 
 OWN_KEYS = ("queues", "capacity_profiles")
 
@@ -64,7 +65,7 @@ def _sound(document: Document) -> config_pb2.TenantConfiguration:
     if wrong:
         raise ChaparError(
             ErrorKind.INVALID,
-            "POLICY_INVALID",
+            Reason.POLICY_INVALID,
             "the policy cannot be used",
             violations=tuple(FieldViolation(f"{one.file}:{one.line}", one.message) for one in wrong),
         )

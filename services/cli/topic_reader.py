@@ -9,6 +9,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
+from services.cli.reasons import Reason
 
 
 async def read_all(kafka: KafkaSettings, topic: str, *, patience_s: float = 15.0) -> list[Record]:
@@ -36,7 +37,7 @@ async def read_all(kafka: KafkaSettings, topic: str, *, patience_s: float = 15.0
                 if len(found) == before:
                     raise ChaparError(
                         ErrorKind.UNAVAILABLE,
-                        "BROKER_UNAVAILABLE",
+                        Reason.BROKER_UNAVAILABLE,
                         f"{topic} can't be read: no record arrived from {kafka.bootstrap_servers} for {patience_s:g} s; "
                         "check that the cluster runs and that the topic exists",
                     ) from None

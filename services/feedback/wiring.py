@@ -45,6 +45,7 @@ from services.feedback.adapters.recoveries import GrpcRecoveryOpener, RecoveryDi
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.subjects_grpc import GrpcSubjects
 from services.feedback.adapters.views import ResponsesView
+from services.feedback.domain.reasons import Reason
 from services.feedback.lanes import relay, survey
 from services.feedback.metrics import METRICS
 from services.feedback.settings import FeedbackSettings
@@ -54,9 +55,9 @@ from services.webhooks.retries import Webhooks
 
 NAME: Final = "feedback"
 VERDICT_KINDS: Final = {
-    "UNKNOWN_INVITATION": ErrorKind.NOT_FOUND,
+    Reason.UNKNOWN_INVITATION: ErrorKind.NOT_FOUND,
     "EXPIRED": ErrorKind.FAILED_PRECONDITION,
-    "ALREADY_ANSWERED": ErrorKind.FAILED_PRECONDITION,
+    Reason.ALREADY_ANSWERED: ErrorKind.FAILED_PRECONDITION,
 }
 SCOPES: Final = ("outbound.send", "ingest.follow_up")
 """Scopes that this service needs at other services."""
@@ -334,7 +335,7 @@ def _own_pages(service: Service[FeedbackSettings]) -> str:
     if address is None:
         raise ChaparError(
             ErrorKind.INVALID,
-            "NO_PUBLIC_URL",
+            Reason.NO_PUBLIC_URL,
             "the dispatcher sends links to pages that this process does not serve: set CHAPAR_FEEDBACK_PUBLIC_URL.",
         )
     return address
@@ -348,13 +349,13 @@ def _link_key(settings: FeedbackSettings) -> bytes:
     else:
         raise ChaparError(
             ErrorKind.INVALID,
-            "NO_LINK_SECRET",
+            Reason.NO_LINK_SECRET,
             "survey links require a secret: set CHAPAR_FEEDBACK_LINK_SECRET_FILE (at least 32 bytes, the same in all replicas).",
         )
     if len(secret) < MIN_SECRET_BYTES:
         raise ChaparError(
             ErrorKind.INVALID,
-            "LINK_SECRET_SHORT",
+            Reason.LINK_SECRET_SHORT,
             f"the secret of survey links has fewer than {MIN_SECRET_BYTES} bytes.",
         )
     return secret

@@ -27,6 +27,7 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
+from services.chassis.reasons import Reason
 from services.chassis.secrets import SecretReferences
 from services.policy.model.sla import TenantPolicies
 from services.policy.model.webhooks import Endpoint
@@ -194,7 +195,7 @@ async def _escalate(service: Service[SlaSettings], stack: AsyncExitStack, produc
     if settings.router_ca_file is None and not settings.insecure_dev:
         raise ChaparError(
             ErrorKind.INVALID,
-            "INSECURE_GRPC",
+            Reason.INSECURE_GRPC,
             "calls to the router without TLS are refused: set CHAPAR_SLA_ROUTER_CA_FILE",
         )
     tokens = await stack.enter_async_context(service_tokens(service, settings.service_token, SCOPES))

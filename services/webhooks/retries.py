@@ -33,6 +33,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.outgoing import Outgoing
 from services.chassis.privacy.lanes import AwaitedKeys, when_ready
 from services.chassis.privacy.sealing import DataKey, Unsealable, is_erased, seal, unseal
+from services.chassis.reasons import Reason
 from services.chassis.secrets import SecretReferences
 from services.policy.model.webhook_keys import key_of
 from services.policy.model.webhooks import Endpoint
@@ -115,7 +116,7 @@ class Webhooks:
             told = await self._read(record)
             if told is None:
                 log.error("notice not understood", partition=record.partition, offset=record.offset)
-                verdict = InvalidRecord("UNDECODABLE", "not a WebhookNotice")
+                verdict = InvalidRecord(Reason.UNDECODABLE, "not a WebhookNotice")
                 await self._bury(record, verdict)
                 continue
             notice = told.notice
@@ -139,7 +140,7 @@ class Webhooks:
         endpoint = self._endpoints(tenant, name)
         if endpoint is None:
             for told in waiting:
-                await self._give_up(told, "UNKNOWN_WEBHOOK")
+                await self._give_up(told, Reason.UNKNOWN_WEBHOOK)
             return
         failed = ""
         for first in range(0, len(waiting), _AT_ONCE):

@@ -20,6 +20,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from chapar.common.v1 import options_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.lifetimes import Lifetimes
+from services.chassis.reasons import Reason
 from services.chassis.tokens import Caller, Verifier
 from services.chassis.tokens.claims import allowed
 
@@ -117,7 +118,7 @@ class Authorizer:
         if authorization is None or authorization[: len(_BEARER)].lower() != _BEARER:
             raise ChaparError(
                 ErrorKind.UNAUTHENTICATED,
-                "TOKEN_MISSING",
+                Reason.TOKEN_MISSING,
                 "send a token: metadata authorization with the value 'Bearer <token>'",
             )
         caller = self._verifier.verify(authorization[len(_BEARER) :].strip())
@@ -125,16 +126,16 @@ class Authorizer:
             raise refusal
         if missing := rule.missing(caller.scopes):
             meant = caller if not caller.names_tenant else _meant(caller, tenant)
-            raise CallerRefused(meant, method, "SCOPE_MISSING", f"{method} needs {missing}")
+            raise CallerRefused(meant, method, Reason.SCOPE_MISSING, f"{method} needs {missing}")
         return self._for_tenant(caller, tenant, method) if caller.names_tenant else caller
 
     def _for_tenant(self, caller: Caller, tenant: str | None, method: str) -> Caller:
         if not tenant:
             message = f"the token names no tenant: name one in metadata {TENANT}"
-            raise CallerRefused(caller, method, "TENANT_MISSING", message)
+            raise CallerRefused(caller, method, Reason.TENANT_MISSING, message)
         if not allowed(tenant, caller.names_tenant):
             message = "this service may not call for this tenant"
-            raise CallerRefused(_meant(caller, tenant), method, "TENANT_REFUSED", message)
+            raise CallerRefused(_meant(caller, tenant), method, Reason.TENANT_REFUSED, message)
         return replace(caller, tenant=tenant)
 
     def check_peer(self, method: str, peer: Iterable[str], caller: Caller | None = None) -> None:
@@ -149,15 +150,15 @@ class Authorizer:
         if frozenset(peer).isdisjoint(allowed):
             message = f"this certificate may not call {method}"
             if caller is None:
-                raise _denied("PEER_REFUSED", message, method)
-            raise CallerRefused(caller, method, "PEER_REFUSED", message)
+                raise _denied(Reason.PEER_REFUSED, message, method)
+            raise CallerRefused(caller, method, Reason.PEER_REFUSED, message)
 
     def _rule(self, method: str) -> Rule:
         if method not in self._rules:
             self._rules[method] = rule_of(method)
         rule = self._rules[method]
         if rule is None:
-            raise _denied("METHOD_CLOSED", f"{method} has no auth option, so nobody may call it", method)
+            raise _denied(Reason.METHOD_CLOSED, f"{method} has no auth option, so nobody may call it", method)
         return rule
 
 

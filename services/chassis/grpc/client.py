@@ -23,6 +23,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.auth import TENANT
 from services.chassis.grpc.status import from_rpc_error
 from services.chassis.metrics import Metrics
+from services.chassis.reasons import Reason
 from services.chassis.tracing import inject_metadata
 
 TokenFor = Callable[[str], str]
@@ -53,7 +54,7 @@ class ClientTls:
             )
         except OSError as error:
             raise ChaparError(
-                ErrorKind.INVALID, "TLS_FILES", f"can't read {error.filename}: {error.strerror}"
+                ErrorKind.INVALID, Reason.TLS_FILES, f"can't read {error.filename}: {error.strerror}"
             ) from error
 
 

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 
 from chapar.common.v1 import limits_pb2
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
+from services.chassis.reasons import Reason
 
 MAX_PARTS: Final = 2000
 """Messages that one request may consist of."""
@@ -65,7 +66,7 @@ class FieldLimits:
             found.add("", f"has more than {MAX_PARTS} parts")
         if found.violations:
             text = "; ".join(f"{each.field} {each.description}".strip() for each in found.violations[:5])
-            raise ChaparError(ErrorKind.INVALID, "INVALID_FIELD", text, violations=tuple(found.violations))
+            raise ChaparError(ErrorKind.INVALID, Reason.INVALID_FIELD, text, violations=tuple(found.violations))
 
     def _message(self, message: Message, prefix: str, found: _Findings) -> None:
         found.parts += 1

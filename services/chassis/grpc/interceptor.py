@@ -45,6 +45,7 @@ from services.chassis.grpc.status import CODES, to_status
 from services.chassis.grpc.tenant_pace import TenantPace
 from services.chassis.logs import bind, get_logger
 from services.chassis.metrics import Metrics
+from services.chassis.reasons import Reason
 from services.chassis.tokens import Caller
 from services.chassis.tracing import Tracing, extract_metadata
 
@@ -156,7 +157,9 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         caller = self._authorizer.authorize(method, authorization, metadata.get(TENANT))
         if len(metadata.get(IDEMPOTENCY_KEY, "")) > MAX_KEY_CHARS:
             raise ChaparError(
-                ErrorKind.INVALID, "IDEMPOTENCY_KEY_LONG", f"{IDEMPOTENCY_KEY} has more than {MAX_KEY_CHARS} characters"
+                ErrorKind.INVALID,
+                Reason.IDEMPOTENCY_KEY_LONG,
+                f"{IDEMPOTENCY_KEY} has more than {MAX_KEY_CHARS} characters",
             )
         kind = CallKind.of(request_streaming=handler.request_streaming, response_streaming=handler.response_streaming)
         who = _STRANGERS if caller is None else Who(caller.tenant, caller.subject)
@@ -297,7 +300,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         if needs_deadline and left is None:
             raise ChaparError(
                 ErrorKind.INVALID,
-                "DEADLINE_MISSING",
+                Reason.DEADLINE_MISSING,
                 "set a deadline for this call (grpcurl: -max-time 5; Python: timeout=5)",
             )
         key, caller = admitted.metadata.get(IDEMPOTENCY_KEY, ""), admitted.caller
@@ -310,10 +313,10 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
     def _known(self, method: str, error: Exception) -> ChaparError:
         """Return the error as a `ChaparError`; any other exception is a bug and is logged with its stack."""
         if isinstance(error, asyncio.TimeoutError):
-            return ChaparError(ErrorKind.DEADLINE, "TIMED_OUT", "the call took longer than it may")
+            return ChaparError(ErrorKind.DEADLINE, Reason.TIMED_OUT, "the call took longer than it may")
         if not isinstance(error, ChaparError):
             self._log.error("handler failed", method=method, error=type(error).__name__, exc_info=error)
-            return ChaparError(ErrorKind.INTERNAL, "INTERNAL", str(error) or type(error).__name__)
+            return ChaparError(ErrorKind.INTERNAL, Reason.INTERNAL, str(error) or type(error).__name__)
         if error.kind is ErrorKind.INTERNAL:
             self._log.error("handler failed", method=method, reason=error.reason, message=error.message)
         return error

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 
 from services.chassis.clock import Clock, system_clock
 from services.chassis.errors import ChaparError
+from services.chassis.reasons import Reason
 from services.chassis.tokens import Caller
 from services.chassis.tokens.refusals import EXPIRED, refused
 from services.chassis.tokens.revocations import Revocations
@@ -54,9 +55,9 @@ class Lifetimes:
     def refusal(self, caller: Caller) -> ChaparError | None:
         """Return why this caller is no longer served; None while the token is valid."""
         if self._clock() / 1000 >= caller.expires_s:
-            return refused("TOKEN_EXPIRED", EXPIRED)
+            return refused(Reason.TOKEN_EXPIRED, EXPIRED)
         if self.revocations.covers(caller):
-            return refused("TOKEN_REVOKED", "the token has been revoked: sign in again")
+            return refused(Reason.TOKEN_REVOKED, "the token has been revoked: sign in again")
         return None
 
     def revoked(self) -> None:

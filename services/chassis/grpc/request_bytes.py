@@ -6,6 +6,7 @@ A tenant may hold as many bytes as are free, as with slots, so one tenant gets a
 from collections import Counter
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.reasons import Reason
 
 _RETRY_AFTER_S = 1.0
 
@@ -23,7 +24,7 @@ class RequestBytes:
         if self._tenants[tenant] + size > self._total - self.taken:
             raise ChaparError(
                 ErrorKind.EXHAUSTED,
-                "TOO_MANY_BYTES",
+                Reason.TOO_MANY_BYTES,
                 "the requests in progress are too large together: send fewer at once, or try again later",
                 retry_after_s=_RETRY_AFTER_S,
             )

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.field_limits import FieldLimits
 from services.chassis.grpc.request_bytes import RequestBytes
+from services.chassis.reasons import Reason
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ class RequestReader(Generic[T]):
             request = self._decode(raw)
         except Exception as error:
             raise ChaparError(
-                ErrorKind.INVALID, "REQUEST_UNREADABLE", "the request can't be read as a message of this method"
+                ErrorKind.INVALID, Reason.REQUEST_UNREADABLE, "the request can't be read as a message of this method"
             ) from error
         if isinstance(request, Message):
             try:

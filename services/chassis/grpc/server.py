@@ -30,6 +30,7 @@ from services.chassis.grpc_settings import GrpcLimits
 from services.chassis.http import bind
 from services.chassis.lifecycle import Service
 from services.chassis.pacing import NO_LIMIT, Rate
+from services.chassis.reasons import Reason
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import Verifier
 
@@ -205,6 +206,6 @@ def _bind(server: grpc.aio.Server, host: str, port: int, credentials: grpc.Serve
         got = server.add_secure_port(target, credentials) if credentials else server.add_insecure_port(target)
     except RuntimeError as error:
         raise ChaparError(
-            ErrorKind.UNAVAILABLE, "PORT_IN_USE", f"gRPC can't listen on {target}: set another host or port."
+            ErrorKind.UNAVAILABLE, Reason.PORT_IN_USE, f"gRPC can't listen on {target}: set another host or port."
         ) from error
     return f"{target.rpartition(':')[0]}:{got}"

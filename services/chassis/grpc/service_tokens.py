@@ -7,6 +7,7 @@ from typing import Any
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import TokenFor
 from services.chassis.lifecycle import Service
+from services.chassis.reasons import Reason
 from services.chassis.tokens import ServiceTokenSettings, TokenSource, read_secret
 from services.chassis.tokens.fetching import fetcher
 from services.chassis.tokens.outgoing import ClientCredentials, FileToken
@@ -55,7 +56,7 @@ async def service_tokens(
         prefix = service.settings.model_config.get("env_prefix", "")
         raise ChaparError(
             ErrorKind.INVALID,
-            "TOKEN_KEY",
+            Reason.TOKEN_KEY,
             f"{service.name} calls another service and has no token for it: "
             f"set {prefix}SERVICE_TOKEN__KEY_FILE, __TOKEN_FILE or __TOKEN_URL",
         )

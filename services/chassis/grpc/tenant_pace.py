@@ -14,6 +14,7 @@ from typing import Final
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc_settings import GrpcLimits
 from services.chassis.pacing import NO_LIMIT, Pacer, Rate
+from services.chassis.reasons import Reason
 
 _TOO_MANY_CALLS: Final = "this tenant sends more calls than a replica serves for one tenant: send fewer, or later"
 
@@ -36,14 +37,14 @@ class TenantPace:
         wait_s = 0.0
         if changes:
             text = "this tenant asks for more changes than its quota: ask later, or have the quota raised"
-            wait_s = self._turn(self._changes, tenant, "TENANT_CHANGE_RATE", text)
-        wait_s = max(wait_s, self._turn(self._calls, tenant, "TENANT_CALL_RATE", _TOO_MANY_CALLS))
+            wait_s = self._turn(self._changes, tenant, Reason.TENANT_CHANGE_RATE, text)
+        wait_s = max(wait_s, self._turn(self._calls, tenant, Reason.TENANT_CALL_RATE, _TOO_MANY_CALLS))
         if wait_s > 0:
             await asyncio.sleep(wait_s)
 
     async def session(self, tenant: str) -> None:
         """Wait for the turn of a bidirectional stream. Raises EXHAUSTED TENANT_CALL_RATE."""
-        wait_s = self._turn(self._messages, tenant, "TENANT_CALL_RATE", _TOO_MANY_CALLS)
+        wait_s = self._turn(self._messages, tenant, Reason.TENANT_CALL_RATE, _TOO_MANY_CALLS)
         if wait_s > 0:
             await asyncio.sleep(wait_s)
 

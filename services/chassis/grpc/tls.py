@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.logs import get_logger
+from services.chassis.reasons import Reason
 
 
 class CertificateFiles:
@@ -37,7 +38,7 @@ class CertificateFiles:
         except (OSError, ValueError) as error:
             raise ChaparError(
                 ErrorKind.INVALID,
-                "TLS_FILES",
+                Reason.TLS_FILES,
                 f"can't use the TLS files {', '.join(map(str, self._paths))}: {error}",
             ) from error
         return grpc.dynamic_ssl_server_credentials(

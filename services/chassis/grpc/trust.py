@@ -20,6 +20,7 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
+from services.chassis.reasons import Reason
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import JwtSettings, Verifier
 from services.chassis.tokens.fetching import fetch_keys, fetcher
@@ -87,7 +88,7 @@ def take_revocation(lifetimes: Lifetimes, record: Record, now_s: float) -> None:
     try:
         entry = revocation_of(RevocationRecord.FromString(record.value))
     except (DecodeError, ValueError) as error:
-        raise InvalidRecord("UNDECODABLE", "not a Revocation") from error
+        raise InvalidRecord(Reason.UNDECODABLE, "not a Revocation") from error
     lifetimes.revocations.put(key, entry, now_s)
     lifetimes.revoked()
 

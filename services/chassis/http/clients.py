@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.chassis.http.proxies import TrustedProxies, peer_key
+from services.chassis.reasons import Reason
 
 Asgi = Callable[[Any, Any, Any], Any]
 
@@ -36,7 +37,7 @@ class Clients:
         key = peer_key(client)
         count = self._under_way.get(key, 0)
         if count >= self._most:
-            self._dropped("CLIENT_REFUSED")
+            self._dropped(Reason.CLIENT_REFUSED)
             await too_many(send)
             return
         self._under_way[key] = count + 1

@@ -23,6 +23,7 @@ from services.chassis.http.limits import HttpLimits
 from services.chassis.http.protocol import Guard, GuardedConfig, GuardedHttp
 from services.chassis.http.proxies import TrustedProxies
 from services.chassis.http.websocket import GuardedWebSocket
+from services.chassis.reasons import Reason
 
 _SWEEP_S: Final = 0.2
 
@@ -117,18 +118,18 @@ def bind_error(host: str, port: int, error: OSError) -> ChaparError:
     if error.errno == errno.EADDRINUSE:
         return ChaparError(
             ErrorKind.UNAVAILABLE,
-            "PORT_IN_USE",
+            Reason.PORT_IN_USE,
             f"port {port} on {host} is in use: stop the program that uses it, or set another port (0 takes a free one).",
         )
     if error.errno == errno.EACCES:
         return ChaparError(
             ErrorKind.INVALID,
-            "PORT_FORBIDDEN",
+            Reason.PORT_FORBIDDEN,
             f"port {port} on {host} needs rights that this process lacks: set one above 1023.",
         )
     return ChaparError(
         ErrorKind.INVALID,
-        "ADDRESS",
+        Reason.ADDRESS,
         f"cannot listen on {host}:{port} ({error.strerror or error}): set another address.",
     )
 

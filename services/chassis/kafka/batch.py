@@ -23,11 +23,12 @@ from services.chassis.kafka.deadletters import dead_letter_headers, shortened
 from services.chassis.kafka.failures import shown
 from services.chassis.kafka.outbox import BatchOutbox, Mark, OutputTooLarge
 from services.chassis.kafka.records import InvalidRecord, Record
+from services.chassis.reasons import Reason
 
 log = logging.getLogger(__name__)
 
-SKIPPED: Final = "SKIPPED_BY_OPERATOR"
-FAILED: Final = "PROCESSOR_FAILED"
+SKIPPED: Final = Reason.SKIPPED_BY_OPERATOR
+FAILED: Final = Reason.PROCESSOR_FAILED
 _SLICE: Final = 0.005
 """Seconds of handling after which the event loop gets a turn (heartbeats, other lanes, gRPC)."""
 _LOOK_AT_THE_CLOCK: Final = 8

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from services.chassis.kafka.records import EPOCH_HEADER, TRACE_HEADERS, Headers, InvalidRecord
+from services.chassis.reasons import Reason
 
-OUTPUT_TOO_LARGE: Final = "OUTPUT_TOO_LARGE"
+OUTPUT_TOO_LARGE: Final = Reason.OUTPUT_TOO_LARGE
 RESERVED_KEY: Final = b"\x00"
 _HEADER_OVERHEAD: Final = 10  # upper bound: varints of the lengths of one header
 _MOST_BYTES_A_CHARACTER: Final = 4

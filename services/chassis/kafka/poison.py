@@ -15,8 +15,9 @@ from services.chassis.kafka.failures import shown
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.metrics import Metrics
+from services.chassis.reasons import Reason
 
-FAILED: Final = "READER_FAILED"
+FAILED: Final = Reason.READER_FAILED
 _ROOM: Final = 200_000
 log = logging.getLogger(__name__)
 

@@ -35,6 +35,7 @@ from services.chassis.privacy.continuity import TopicReplaced, check_continuity
 from services.chassis.privacy.keystore import KeyStore, StoredKey
 from services.chassis.privacy.master import MasterKeys
 from services.chassis.privacy.sealing import DataKey
+from services.chassis.reasons import Reason
 
 TOPIC: Final = "personal.keys.v1"
 _KEY_BYTES: Final = 32
@@ -134,11 +135,8 @@ class Keyring:
             async with asyncio.timeout(timeout):
                 await self._caught_up.wait()
         except TimeoutError as error:
-            raise ChaparError(
-                ErrorKind.UNAVAILABLE,
-                "KEYS_UNREAD",
-                f"{self._tp.topic} was not read within {timeout} s: is Kafka up, and has `chapar topics apply` run?",
-            ) from error
+            text = f"{self._tp.topic} was not read within {timeout} s: is Kafka up, and has `chapar topics apply` run?"
+            raise ChaparError(ErrorKind.UNAVAILABLE, Reason.KEYS_UNREAD, text) from error
 
     async def ready(self, values: Iterable[bytes | None]) -> None:
         """Wait until each of these record values or entries can be opened, or is known to be erased. Raises KeysAway."""

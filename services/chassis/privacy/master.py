@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.reasons import Reason
 
 MIN_SECRET_BYTES: Final = 32
 _ID: Final = 8
@@ -27,7 +28,7 @@ class MasterKeys:
         if any(len(secret) < MIN_SECRET_BYTES for secret in secrets):
             raise ChaparError(
                 ErrorKind.INVALID,
-                "MASTER_KEY_SHORT",
+                Reason.MASTER_KEY_SHORT,
                 f"a master key of personal data has at least {MIN_SECRET_BYTES} bytes",
             )
         made = [HKDF(SHA256(), 32, None, _INFO).derive(secret) for secret in secrets]
@@ -45,14 +46,14 @@ class MasterKeys:
         if master is None:
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION,
-                "UNKNOWN_MASTER_KEY",
+                Reason.UNKNOWN_MASTER_KEY,
                 "a key of personal data was wrapped by a master key that this process does not have: add its file to personal.key_files",
             )
         try:
             return master.decrypt(wrapped[_ID : _ID + _NONCE], wrapped[_ID + _NONCE :], about)
         except InvalidTag as error:
             raise ChaparError(
-                ErrorKind.FAILED_PRECONDITION, "MASTER_KEY_WRONG", "a key of personal data does not unwrap"
+                ErrorKind.FAILED_PRECONDITION, Reason.MASTER_KEY_WRONG, "a key of personal data does not unwrap"
             ) from error
 
     def knows(self, wrapped: bytes) -> bool:

@@ -17,6 +17,7 @@ from services.chassis.privacy.keyring import Keyring
 from services.chassis.privacy.keystore import KeyStore
 from services.chassis.privacy.master import MasterKeys
 from services.chassis.privacy.rewrap import Rewrapping
+from services.chassis.reasons import Reason
 from services.chassis.tokens import read_secret
 
 DEVELOPMENT: Final = b"development only: this master key protects nothing, it is in the source"
@@ -58,7 +59,7 @@ def master_keys(settings: WithPersonal) -> MasterKeys:
         return MasterKeys([DEVELOPMENT])
     raise ChaparError(
         ErrorKind.INVALID,
-        "NO_MASTER_KEY",
+        Reason.NO_MASTER_KEY,
         "personal data needs a master key: set personal.key_files (the same file in ingest, router and feedback)",
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.chassis.reasons import Reason
 from services.chassis.tokens.caller import Caller
 from services.chassis.tokens.refusals import EXPIRED, refused
 from services.chassis.tokens.roles import scopes_of
@@ -48,14 +49,14 @@ def times(claims: Mapping[str, Any], now_s: float, leeway_s: float, max_lifetime
     issued, expires = _instant(claims, "iat"), _instant(claims, "exp")
     begins = _instant(claims, "nbf") if "nbf" in claims else issued
     if expires <= issued:
-        raise refused("TOKEN_MALFORMED", "the token ends before it begins")
+        raise refused(Reason.TOKEN_MALFORMED, "the token ends before it begins")
     if now_s >= expires + leeway_s:
-        raise refused("TOKEN_EXPIRED", EXPIRED)
+        raise refused(Reason.TOKEN_EXPIRED, EXPIRED)
     for name, value in (("iat", issued), ("nbf", begins)):
         if now_s + leeway_s < value:
-            raise refused("TOKEN_REFUSED", f"the token is not valid yet ({name}): check that the clocks agree")
+            raise refused(Reason.TOKEN_REFUSED, f"the token is not valid yet ({name}): check that the clocks agree")
     if expires - issued > max_lifetime_s:
-        raise refused("TOKEN_LIFETIME", f"the token's lifetime exceeds the {max_lifetime_s:g} s that are accepted")
+        raise refused(Reason.TOKEN_LIFETIME, f"the token's lifetime exceeds the {max_lifetime_s:g} s that are accepted")
     return issued, expires
 
 
@@ -63,13 +64,13 @@ def caller_of(claims: Mapping[str, Any], rules: ClaimRules, issued_s: float, die
     """Return the caller that verified claims describe. Raises TOKEN_MALFORMED or TOKEN_TENANT."""
     subject = _name(claims, rules.subject, "subject")
     if not subject:
-        raise refused("TOKEN_MALFORMED", "the token has no subject")
+        raise refused(Reason.TOKEN_MALFORMED, "the token has no subject")
     service = subject in rules.services
     tenant = rules.fixed_tenant or _name(claims, rules.tenant, "tenant")
     if tenant and not allowed(tenant, rules.tenants):
-        raise refused("TOKEN_TENANT", "the issuer of this token may not name this tenant")
+        raise refused(Reason.TOKEN_TENANT, "the issuer of this token may not name this tenant")
     if not tenant and ANY not in rules.tenants and not service:
-        raise refused("TOKEN_TENANT", "the token names no tenant, and its issuer is limited to some tenants")
+        raise refused(Reason.TOKEN_TENANT, "the token names no tenant, and its issuer is limited to some tenants")
     scopes = _scopes(claims, rules)
     return Caller(
         subject=subject,
@@ -111,7 +112,7 @@ def _instant(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
     # bool is an int, json.loads accepts NaN and Infinity, and an int can have four thousand digits.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_INSTANT_S:
-        raise refused("TOKEN_MALFORMED", f"the token's {name} is not a time")
+        raise refused(Reason.TOKEN_MALFORMED, f"the token's {name} is not a time")
     assert math.isfinite(value)
     return float(value)
 
@@ -121,9 +122,9 @@ def _name(claims: Mapping[str, Any], path: str, what: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or len(value) > MAX_NAME_CHARS or not value.isprintable():
-        raise refused("TOKEN_MALFORMED", f"the token's {what} is not a short text")
+        raise refused(Reason.TOKEN_MALFORMED, f"the token's {what} is not a short text")
     if len(value.encode()) > MAX_NAME_BYTES:
-        raise refused("TOKEN_MALFORMED", f"the token's {what} is not a short text")
+        raise refused(Reason.TOKEN_MALFORMED, f"the token's {what} is not a short text")
     return value
 
 
@@ -134,9 +135,9 @@ def _words(claims: Mapping[str, Any], path: str) -> frozenset[str]:
         return frozenset()
     words = value.split() if isinstance(value, str) else value
     if not isinstance(words, list) or len(words) > MAX_SCOPES:
-        raise refused("TOKEN_MALFORMED", "the token's scopes or roles are not a list of words")
+        raise refused(Reason.TOKEN_MALFORMED, "the token's scopes or roles are not a list of words")
     if not all(isinstance(word, str) and 0 < len(word) <= MAX_NAME_CHARS for word in words):
-        raise refused("TOKEN_MALFORMED", "the token's scopes or roles are not a list of words")
+        raise refused(Reason.TOKEN_MALFORMED, "the token's scopes or roles are not a list of words")
     return frozenset(words)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import httpx
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.reasons import Reason
 from services.chassis.tokens.keys import MAX_SET_BYTES
 from services.chassis.tokens.refusals import bad_key
 from services.chassis.tokens.settings import IssuerSettings, loopback
@@ -92,4 +93,4 @@ def _shown(url: str) -> str:
 
 
 def _unavailable(message: str) -> ChaparError:
-    return ChaparError(ErrorKind.UNAVAILABLE, "ISSUER_UNAVAILABLE", message)
+    return ChaparError(ErrorKind.UNAVAILABLE, Reason.ISSUER_UNAVAILABLE, message)

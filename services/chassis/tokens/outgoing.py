@@ -13,6 +13,7 @@ from typing import Final
 from services.chassis.clock import Clock, system_clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.logs import get_logger
+from services.chassis.reasons import Reason
 from services.chassis.tokens.fetching import Fetcher
 from services.chassis.tokens.refusals import bad_key
 from services.chassis.tokens.settings import ServiceTokenSettings
@@ -72,7 +73,7 @@ class ClientCredentials:
         if not self._token or self._clock() / 1000 >= self._ends_s:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
-                "SERVICE_TOKEN_UNAVAILABLE",
+                Reason.SERVICE_TOKEN_UNAVAILABLE,
                 "this service has no token for its own calls: the token endpoint returned none",
                 retry_after_s=_RETRY_S[0],
             )
@@ -126,4 +127,4 @@ def _read(path: Path) -> str:
 
 
 def _useless(what: str) -> ChaparError:
-    return ChaparError(ErrorKind.UNAVAILABLE, "TOKEN_ENDPOINT", f"the response of the token endpoint {what}")
+    return ChaparError(ErrorKind.UNAVAILABLE, Reason.TOKEN_ENDPOINT, f"the response of the token endpoint {what}")

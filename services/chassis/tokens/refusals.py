@@ -1,6 +1,7 @@
 """The errors of this package. No message contains a token, a key or a claim's value."""
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.reasons import Reason
 
 EXPIRED = "the token has expired: get a new one"
 
@@ -12,4 +13,4 @@ def refused(reason: str, message: str, *, retry_after_s: float | None = None) ->
 
 def bad_key(message: str) -> ChaparError:
     """Return the error for a key, or a setting that names one, that cannot be used."""
-    return ChaparError(ErrorKind.INVALID, "TOKEN_KEY", message)
+    return ChaparError(ErrorKind.INVALID, Reason.TOKEN_KEY, message)

@@ -16,6 +16,7 @@ from typing import Final
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
+from services.chassis.reasons import Reason
 from services.chassis.tokens.keys import VerificationKey, keys_of_set
 from services.chassis.tokens.sources import choose
 
@@ -93,7 +94,7 @@ class RemoteKeys:
         if not self._plan.believed(self._monotonic()):
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
-                "TOKEN_KEYS_UNAVAILABLE",
+                Reason.TOKEN_KEYS_UNAVAILABLE,
                 f"the keys of {self.issuer} could not be fetched, so its tokens cannot be verified now",
                 retry_after_s=_BACKOFF_S,
             )

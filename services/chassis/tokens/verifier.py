@@ -13,6 +13,7 @@ import jwt
 from jwt.exceptions import InvalidAudienceError, InvalidIssuerError, PyJWTError
 
 from services.chassis.clock import Clock, system_clock
+from services.chassis.reasons import Reason
 from services.chassis.tokens.caller import Caller
 from services.chassis.tokens.claims import ClaimRules, caller_of, times
 from services.chassis.tokens.keys import VerificationKey, shared_secret
@@ -100,7 +101,7 @@ class Verifier:
         if known is not None:
             if now_s >= known.caller.expires_s:
                 del self._seen[token]
-                raise refused("TOKEN_EXPIRED", EXPIRED)
+                raise refused(Reason.TOKEN_EXPIRED, EXPIRED)
             known.trusted.keys.candidates("")  # raises when they are not trusted any more
             if known.generation == known.trusted.keys.generation:
                 return known.caller
@@ -127,36 +128,38 @@ class Verifier:
     def _chosen(self, token: str) -> tuple[TrustedIssuer, str]:
         """Return the issuer and key id that an unverified token names."""
         if len(token) > MAX_TOKEN_CHARS:
-            raise refused("TOKEN_MALFORMED", f"the token is longer than {MAX_TOKEN_CHARS} characters")
+            raise refused(Reason.TOKEN_MALFORMED, f"the token is longer than {MAX_TOKEN_CHARS} characters")
         try:
             parts = jwt.decode_complete(token, options={"verify_signature": False})
         except PyJWTError as error:
-            raise refused("TOKEN_REFUSED", f"the token cannot be verified ({type(error).__name__})") from error
+            raise refused(Reason.TOKEN_REFUSED, f"the token cannot be verified ({type(error).__name__})") from error
         except (ValueError, TypeError, RecursionError) as error:
-            raise refused("TOKEN_MALFORMED", "the token is not a JSON Web Token") from error
+            raise refused(Reason.TOKEN_MALFORMED, "the token is not a JSON Web Token") from error
         issuer, key_id = parts["payload"].get("iss"), parts["header"].get("kid", "")
         trusted = self._issuers.get(issuer) if isinstance(issuer, str) else None
         if trusted is None:
             names = " or ".join(sorted(self._issuers))
-            raise refused("TOKEN_ISSUER", f"the token was not issued by {names} (claim iss)")
+            raise refused(Reason.TOKEN_ISSUER, f"the token was not issued by {names} (claim iss)")
         return trusted, key_id if isinstance(key_id, str) else ""
 
     def _decode(self, token: str, trusted: TrustedIssuer, keys: Any) -> dict[str, Any]:
         if not keys:
-            raise refused("UNKNOWN_TOKEN_KEY", "the token is signed with a key that its issuer does not publish")
+            raise refused(Reason.UNKNOWN_TOKEN_KEY, "the token is signed with a key that its issuer does not publish")
         for key in keys[:-1]:
             with contextlib.suppress(PyJWTError, ValueError, TypeError, RecursionError):
                 return self._decode_with(token, trusted, key)
         try:
             return self._decode_with(token, trusted, keys[-1])
         except InvalidAudienceError as error:
-            raise refused("TOKEN_AUDIENCE", f"the token is not meant for {trusted.audience!r} (claim aud)") from error
+            raise refused(
+                Reason.TOKEN_AUDIENCE, f"the token is not meant for {trusted.audience!r} (claim aud)"
+            ) from error
         except InvalidIssuerError as error:
-            raise refused("TOKEN_ISSUER", f"the token was not issued by {trusted.issuer!r} (claim iss)") from error
+            raise refused(Reason.TOKEN_ISSUER, f"the token was not issued by {trusted.issuer!r} (claim iss)") from error
         except PyJWTError as error:
-            raise refused("TOKEN_REFUSED", f"the token cannot be verified ({type(error).__name__})") from error
+            raise refused(Reason.TOKEN_REFUSED, f"the token cannot be verified ({type(error).__name__})") from error
         except (ValueError, TypeError, RecursionError) as error:
-            raise refused("TOKEN_MALFORMED", "the token is not a JSON Web Token") from error
+            raise refused(Reason.TOKEN_MALFORMED, "the token is not a JSON Web Token") from error
 
     def _decode_with(self, token: str, trusted: TrustedIssuer, key: VerificationKey) -> dict[str, Any]:
         claims: dict[str, Any] = jwt.decode(

@@ -13,6 +13,7 @@ from services.cli.commands.options import Json
 from services.cli.connection import channel_to, execute
 from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_json
+from services.cli.reasons import Reason
 
 app = typer.Typer(no_args_is_help=True, help="Surveys.")
 
@@ -64,12 +65,14 @@ def subject(
     """Return the subject of the invitation: the person's identity on the interaction's channel. Raises FAILED_PRECONDITION if there is none."""
     if interaction.state != "completed":
         raise ChaparError(
-            ErrorKind.FAILED_PRECONDITION, "NOT_COMPLETED", f"the interaction is {interaction.state}, not completed"
+            ErrorKind.FAILED_PRECONDITION,
+            Reason.NOT_COMPLETED,
+            f"the interaction is {interaction.state}, not completed",
         )
     identity = next((each for each in person.identities if each.channel == interaction.channel), None)
     if identity is None:
         raise ChaparError(
-            ErrorKind.FAILED_PRECONDITION, "NO_IDENTITY", f"the person has no identity on {interaction.channel}"
+            ErrorKind.FAILED_PRECONDITION, Reason.NO_IDENTITY, f"the person has no identity on {interaction.channel}"
         )
     return feedback_pb2.Subject(
         interaction_id=interaction.interaction_id,

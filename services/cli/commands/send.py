@@ -19,6 +19,7 @@ from services.cli.connection import address_of, execute, tenant_of
 from services.cli.local.kept_secrets import WEBHOOK_SECRET
 from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_json
+from services.cli.reasons import Reason
 
 
 def send(
@@ -51,7 +52,7 @@ def send(
                 return await http.post(url, headers=headers, content=body)
             except httpx.HTTPError as error:
                 raise ChaparError(
-                    ErrorKind.UNAVAILABLE, "NOT_SENT", f"{url} does not answer ({type(error).__name__})"
+                    ErrorKind.UNAVAILABLE, Reason.NOT_SENT, f"{url} does not answer ({type(error).__name__})"
                 ) from error
 
     answer = execute(post)

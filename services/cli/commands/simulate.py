@@ -28,6 +28,7 @@ from services.cli.commands.options import Json
 from services.cli.connection import execute, kafka_of
 from services.cli.local.workspace import Workspace
 from services.cli.output import console, errors
+from services.cli.reasons import Reason
 from services.cli.recorded_arrivals import Recorder, write_csv, write_json
 
 EVENTS = "routing.events.v1"
@@ -176,7 +177,7 @@ def _moment(option: str, text: str) -> int | None:
         at = None
     if at is None or at.tzinfo is None:
         wanted = "must be a time with its zone, such as 2025-03-01T08:00+03:30"
-        raise ChaparError(ErrorKind.INVALID, "INVALID_TIME", f"{option} {wanted}, not {text!r}")
+        raise ChaparError(ErrorKind.INVALID, Reason.INVALID_TIME, f"{option} {wanted}, not {text!r}")
     return round(at.timestamp() * 1_000)
 
 

@@ -23,6 +23,7 @@ from services.cli.local.workspace import Workspace
 from services.cli.measures_export import require_writer, write
 from services.cli.moments import parse_moment, shown
 from services.cli.output import as_data, console, emit_json, table
+from services.cli.reasons import Reason
 
 _PAGE = 500
 
@@ -69,7 +70,7 @@ async def in_range(
         now = datetime.now(UTC)
         return _timestamp(since, now, where), _timestamp(until, now, where), where, about.language
     except (ValueError, ZoneInfoNotFoundError) as error:
-        raise ChaparError(ErrorKind.INVALID, "INVALID_TIME", str(error)) from error
+        raise ChaparError(ErrorKind.INVALID, Reason.INVALID_TIME, str(error)) from error
 
 
 def _timestamp(text: str, now: datetime, zone: tzinfo) -> Timestamp | None:

@@ -20,6 +20,7 @@ from services.cli.connection import address_given, execute, kafka_of, tenant_of
 from services.cli.local.development import minted, not_development, scopes_for
 from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_json, table
+from services.cli.reasons import Reason
 
 app = typer.Typer(help="Print a development token; `revoke` revokes tokens.", invoke_without_command=True)
 
@@ -50,7 +51,7 @@ def token(
         chosen = role or (Role.AGENT if agent and not scope else None)
         if chosen is Role.AGENT and not agent:
             raise ChaparError(
-                ErrorKind.INVALID, "AGENT_MISSING", "an agent's token must name the agent: add --agent ID"
+                ErrorKind.INVALID, Reason.AGENT_MISSING, "an agent's token must name the agent: add --agent ID"
             )
         subject = agent or (chosen.value if chosen is not None else "operator")
         scopes = scopes_for(chosen, scope or ())
@@ -76,7 +77,9 @@ def revoke(
     async def work() -> Revocation:
         workspace = Workspace.here()
         if sum(map(bool, (given, token_id, subject, agent))) != 1:
-            raise ChaparError(ErrorKind.INVALID, "WHAT_TO_REVOKE", "give one of --token, --id, --subject and --agent")
+            raise ChaparError(
+                ErrorKind.INVALID, Reason.WHAT_TO_REVOKE, "give one of --token, --id, --subject and --agent"
+            )
         if given:
             entry = revocations.of_token(sys.stdin.read().strip() if given == "-" else given)
         else:
@@ -118,7 +121,7 @@ def refuse_elsewhere() -> None:
     if os.environ.get("CHAPAR_TOKEN"):
         raise ChaparError(
             ErrorKind.INVALID,
-            "TOKEN_GIVEN",
+            Reason.TOKEN_GIVEN,
             "CHAPAR_TOKEN is set, so no token is minted: unset it, or omit the options",
         )
     if address_given():

@@ -17,6 +17,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.tokens import SCOPES, TokenSource, make_key_pair, mint
 from services.chassis.tokens.roles import SCOPES_OF, Role
 from services.cli.local.workspace import Workspace
+from services.cli.reasons import Reason
 
 TOKEN_LIFETIME_S: Final = 12 * 3600.0
 _PEOPLE: Final = "chapar"
@@ -65,7 +66,7 @@ def scopes_for(role: Role | None, more: Iterable[str] = ()) -> frozenset[str]:
     if unknown := more - SCOPES:
         raise ChaparError(
             ErrorKind.INVALID,
-            "UNKNOWN_SCOPE",
+            Reason.UNKNOWN_SCOPE,
             f"{', '.join(sorted(unknown))}: the scopes are {', '.join(sorted(SCOPES))}",
         )
     if role is None:
@@ -97,7 +98,7 @@ def not_development() -> ChaparError:
     """Return the error for a copy without a key whose tokens would be accepted."""
     return ChaparError(
         ErrorKind.FAILED_PRECONDITION,
-        "NOT_DEVELOPMENT",
+        Reason.NOT_DEVELOPMENT,
         "tokens are minted only in development, where `chapar run` runs: "
         "elsewhere get a token from your identity provider and set CHAPAR_TOKEN to it",
     )

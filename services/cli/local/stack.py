@@ -27,6 +27,7 @@ from services.cli.local.development import environment_of, make_keys
 from services.cli.local.supervisor import ProcessSpec, Supervisor
 from services.cli.local.workspace import Running, Workspace
 from services.cli.progress import download_progress
+from services.cli.reasons import Reason
 
 EXAMPLE = CHECKOUT / "deploy" / "config" / "demo.yaml"
 LOOK_S = 1.0
@@ -65,13 +66,13 @@ def read_config(path: Path) -> Document:
     try:
         document = load(path)
     except OSError as error:
-        raise ChaparError(ErrorKind.INVALID, "NO_CONFIG", f"{path} cannot be read: {error.strerror}") from error
+        raise ChaparError(ErrorKind.INVALID, Reason.NO_CONFIG, f"{path} cannot be read: {error.strerror}") from error
     document.rules = DEVELOPMENT
     if not document.findings:
         lint(document)
     errors = [str(f) for f in document.findings if f.severity == "error"]
     if errors:
-        raise ChaparError(ErrorKind.INVALID, "CONFIG_REFUSED", "\n".join(errors))
+        raise ChaparError(ErrorKind.INVALID, Reason.CONFIG_REFUSED, "\n".join(errors))
     return document
 
 
@@ -125,7 +126,7 @@ async def running_stack(
     if (other := workspace.running()) is not None:
         raise ChaparError(
             ErrorKind.ALREADY_EXISTS,
-            "ALREADY_RUNS",
+            Reason.ALREADY_RUNS,
             f"Chapar already runs in {workspace.home} (process {other.pid}); stop it, or set CHAPAR_HOME to another directory",
         )
     document = read_config(options.config)

@@ -22,6 +22,7 @@ import httpx
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.cli.local.broker import tether
+from services.cli.reasons import Reason
 
 DEATHS_IN_A_MINUTE = 5
 
@@ -84,7 +85,7 @@ class Supervisor:
                     if watched.down or time.monotonic() > deadline:
                         raise ChaparError(
                             ErrorKind.UNAVAILABLE,
-                            "NOT_READY",
+                            Reason.NOT_READY,
                             f"{watched.spec.name} did not become ready; the end of {watched.log}:\n{_tail(watched.log)}",
                         )
                     await asyncio.sleep(0.05)

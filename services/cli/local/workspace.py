@@ -17,6 +17,7 @@ from pathlib import Path
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.cli.local.kept_secrets import complete_json
+from services.cli.reasons import Reason
 
 SERVICES = ("router", "ingest", "sla", "feedback")
 
@@ -52,13 +53,13 @@ class Workspace:
         except OSError as error:
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION,
-                "HOME_NOT_WRITABLE",
+                Reason.HOME_NOT_WRITABLE,
                 f"{path} cannot be created ({error.strerror}); set CHAPAR_HOME to a directory that you may write to",
             ) from error
         if not os.access(path, os.W_OK | os.X_OK):
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION,
-                "HOME_NOT_WRITABLE",
+                Reason.HOME_NOT_WRITABLE,
                 f"{path} cannot be written; fix its permissions, or set CHAPAR_HOME to a directory that you may write to",
             )
         return path
@@ -128,7 +129,7 @@ class Workspace:
         if running is None:
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION,
-                "NOT_RUNNING",
+                Reason.NOT_RUNNING,
                 f"nothing runs in {self.home}: start it with `make run`, or name a server in CHAPAR_ADDRESS",
             )
         return running
@@ -144,7 +145,7 @@ def _hold_port(held: contextlib.ExitStack, wanted: int) -> int:
         except OSError:
             continue
         return int(listener.getsockname()[1])
-    raise ChaparError(ErrorKind.UNAVAILABLE, "NO_PORT", "no free port on 127.0.0.1")
+    raise ChaparError(ErrorKind.UNAVAILABLE, Reason.NO_PORT, "no free port on 127.0.0.1")
 
 
 def _write_once(path: Path, content: str) -> None:

@@ -15,6 +15,7 @@ from services.feedback.adapters import scores_api
 from services.feedback.adapters.handlers import ResponseIntake, read_responses
 from services.feedback.adapters.scores_view import ScoresView
 from services.feedback.adapters.views import ListedResponse, ResponsesView, Wanted
+from services.feedback.domain.reasons import Reason
 from services.feedback.ports import CommandLog, Links, Programmes, Subjects
 from services.feedback.translate.records import Untranslatable, subject
 from services.policy.model.surveys import MAX_COMMENT_CHARS, Survey, SurveyKind
@@ -63,7 +64,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             raise invalid("subject", str(error)) from error
         survey = self._programmes.of(tenant).choose(known, request.survey)
         if survey is None and request.survey:
-            raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_SURVEY", f"there is no survey {request.survey[:80]!r}")
+            raise ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_SURVEY, f"there is no survey {request.survey[:80]!r}")
         await self._subjects.check(tenant, about)
         await self._commands.publish(
             pb.FeedbackCommand(
@@ -92,7 +93,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             # Forged, expired or another tenant's: the caller does not learn which.
             if ticket is None or ticket.tenant != tenant:
                 self._intake.refuse("forged" if ticket is not None else self._links.refusal(request.survey_token))
-                raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_INVITATION", "there is no such invitation")
+                raise ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_INVITATION, "there is no such invitation")
             found, person_id, invitation_id = ticket.kind, ticket.person_id, ticket.invitation_id
             survey = self._programmes.of(tenant).named(ticket.survey)
         elif not (person_id and invitation_id):

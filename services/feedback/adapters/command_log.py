@@ -9,6 +9,7 @@ from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, 
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import bare, seal
+from services.feedback.domain.reasons import Reason
 
 _TOPIC: Final = "feedback.commands.v1"
 
@@ -36,7 +37,7 @@ class KafkaCommandLog:
             await self._producer.publish(_TOPIC, key, value, named)
         except BrokerUnavailable as error:
             raise ChaparError(
-                ErrorKind.UNAVAILABLE, "BROKER_UNAVAILABLE", "the log cannot be written right now", retry_after_s=5
+                ErrorKind.UNAVAILABLE, Reason.BROKER_UNAVAILABLE, "the log cannot be written right now", retry_after_s=5
             ) from error
         except RecordTooLarge as error:
-            raise ChaparError(ErrorKind.TOO_LARGE, "TOO_LARGE", "the command is too large") from error
+            raise ChaparError(ErrorKind.TOO_LARGE, Reason.TOO_LARGE, "the command is too large") from error

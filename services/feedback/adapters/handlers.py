@@ -13,6 +13,7 @@ from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.chassis.questions import LaneQuestions
 from services.feedback.domain.comments import clean_comment
+from services.feedback.domain.reasons import Reason
 from services.feedback.ports import CommandLog, InvitationSender, Links, OutgoingInvitation, Programmes, Ticket
 from services.policy.model.surveys import MAX_COMMENT_CHARS, MOST_QUESTIONS, SCALES, Programme, Survey, SurveyKind
 from services.policy.reading.surveys import kind, kind_message
@@ -211,12 +212,12 @@ def check(kind: SurveyKind, score: int, text: str, score_field: str, text_field:
     """Raise INVALID for an answer that does not fit a question of this kind."""
     if kind is SurveyKind.TEXT:
         if score != 0:
-            raise invalid(score_field, "must be 0 for free text", reason="OUT_OF_SCALE")
+            raise invalid(score_field, "must be 0 for free text", reason=Reason.OUT_OF_SCALE)
         if not text:
-            raise invalid(text_field, "must not be empty: it is the answer", reason="INCOMPLETE")
+            raise invalid(text_field, "must not be empty: it is the answer", reason=Reason.INCOMPLETE)
     elif score not in SCALES[kind]:
         scale = SCALES[kind]
-        raise invalid(score_field, f"must be from {scale[0]} to {scale[-1]}", reason="OUT_OF_SCALE")
+        raise invalid(score_field, f"must be from {scale[0]} to {scale[-1]}", reason=Reason.OUT_OF_SCALE)
 
 
 def read_responses(responses: Iterable[pb.Response], survey: Survey | None) -> Mapping[str, tuple[int, str]]:
@@ -245,5 +246,5 @@ def read_responses(responses: Iterable[pb.Response], survey: Survey | None) -> M
         found[each.question_id] = (each.score, each.text)
     for question in asked.values():
         if not question.optional and question.question_id not in found:
-            raise invalid("responses", f"must contain an answer to {question.question_id}", reason="INCOMPLETE")
+            raise invalid("responses", f"must contain an answer to {question.question_id}", reason=Reason.INCOMPLETE)
     return found

@@ -31,6 +31,7 @@ from services.feedback.adapters.dates import shown
 from services.feedback.adapters.handlers import ResponseIntake
 from services.feedback.adapters.page_form import Form, read_view
 from services.feedback.adapters.page_texts import EN, FA, Texts, texts_for
+from services.feedback.domain.reasons import Reason
 from services.feedback.ports import Links, Programmes, Ticket
 from services.policy.model.surveys import MAX_COMMENT_CHARS, MOST_QUESTIONS
 
@@ -227,11 +228,11 @@ async def _fields(request: Request, most_bytes: int) -> dict[str, str]:
         async for chunk in request.stream():
             body += chunk
             if len(body) > most_bytes:
-                raise ChaparError(ErrorKind.TOO_LARGE, "BODY_TOO_LARGE", f"more than {most_bytes} bytes")
+                raise ChaparError(ErrorKind.TOO_LARGE, Reason.BODY_TOO_LARGE, f"more than {most_bytes} bytes")
         return dict(
             parse_qsl(
                 body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=_MAX_FIELDS
             )
         )
     except (ValueError, ClientDisconnect) as error:
-        raise ChaparError(ErrorKind.INVALID, "BAD_FORM", "not a form") from error
+        raise ChaparError(ErrorKind.INVALID, Reason.BAD_FORM, "not a form") from error

@@ -23,6 +23,7 @@ from services.feedback.adapters.handlers import Dispatcher, due
 from services.feedback.adapters.recoveries import RecoveryDispatcher
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import ResponsesView
+from services.feedback.domain.reasons import Reason
 from services.feedback.translate.records import Untranslatable, opened_record, parse_record, unsealed
 from services.feedback.translate.scores import PROGRESS, parse_score, parse_score_key
 from services.webhooks.retries import Webhooks
@@ -44,7 +45,7 @@ def invitations(dispatcher: Dispatcher, keys: AwaitedKeys, poison: Poison, metri
             try:
                 parsed = parse_record(record.value)
             except Untranslatable as error:
-                await poison.bury(record, InvalidRecord("UNDECODABLE", str(error)))
+                await poison.bury(record, InvalidRecord(Reason.UNDECODABLE, str(error)))
                 continue
             if parsed.WhichOneof("record") in ("invited", "due"):
                 await keys.ensure(parsed.tenant, parsed.person_id)

@@ -12,6 +12,7 @@ from services.chassis.errors import ChaparError, ErrorKind, invalid
 from services.feedback.adapters.scores_view import Asked, ScoresView
 from services.feedback.domain import trends, windows
 from services.feedback.domain.estimates import Estimate, measures, response_rate
+from services.feedback.domain.reasons import Reason
 from services.feedback.domain.scores import GROUPS, Dimension, ScoreCounts
 from services.feedback.domain.windows import Window
 from services.feedback.translate.scores import dimension_message, estimate_into
@@ -113,7 +114,7 @@ def changes(
         values = [request.value] if request.value else list(view.values(asked, each))
         if len(values) > most_values:
             raise ChaparError(
-                ErrorKind.EXHAUSTED, "TOO_MANY_GROUPS", f"there are {len(values)} values of {asked.name}: name one"
+                ErrorKind.EXHAUSTED, Reason.TOO_MANY_GROUPS, f"there are {len(values)} values of {asked.name}: name one"
             )
         for value in values:
             now, before = view.counts(asked, each, value, newer), view.counts(asked, each, value, older)

@@ -14,6 +14,7 @@ from typing import Final
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.cursors import decode_cursor, encode_cursor
 from services.chassis.errors import ChaparError, ErrorKind
+from services.feedback.domain.reasons import Reason
 from services.policy.reading.surveys import kind
 
 _WATCH_BUFFER: Final = 1000
@@ -125,7 +126,7 @@ class _Watcher:
             yield await self._waiting.get()
         raise ChaparError(
             ErrorKind.EXHAUSTED,
-            "WATCHER_TOO_SLOW",
+            Reason.WATCHER_TOO_SLOW,
             "responses came faster than they were read: list them, then watch again",
         )
 

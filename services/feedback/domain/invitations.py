@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from services.feedback.domain.people import Asked
+from services.feedback.domain.reasons import Reason
 from services.policy.model.surveys import Question, Subject, SurveyKind
 
 GRACE_MS: Final = 7 * 24 * 3_600_000
@@ -38,12 +39,12 @@ class SkipReason(StrEnum):
 class RefusalReason(StrEnum):
     """Why a response does not count."""
 
-    UNKNOWN_INVITATION = "UNKNOWN_INVITATION"
-    EXPIRED = "EXPIRED"
-    ALREADY_ANSWERED = "ALREADY_ANSWERED"
-    REPEATED = "REPEATED"
-    OUT_OF_SCALE = "OUT_OF_SCALE"
-    INCOMPLETE = "INCOMPLETE"
+    UNKNOWN_INVITATION = Reason.UNKNOWN_INVITATION
+    EXPIRED = Reason.EXPIRED
+    ALREADY_ANSWERED = Reason.ALREADY_ANSWERED
+    REPEATED = Reason.REPEATED
+    OUT_OF_SCALE = Reason.OUT_OF_SCALE
+    INCOMPLETE = Reason.INCOMPLETE
 
 
 class WithdrawalReason(StrEnum):

@@ -15,6 +15,7 @@ from services.chassis.kafka.lane import InvalidRecord, Outbox
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
 from services.feedback.domain.contacts import ContactEffect, Contacts, DropThread, KeepThread, Settled
+from services.feedback.domain.reasons import Reason
 from services.feedback.domain.recovery import Recoveries
 from services.feedback.translate import counting as translate
 from services.feedback.translate import kept
@@ -61,7 +62,7 @@ class OutcomeTracker:
                 window_ms = self._counting(record.tenant).first_contact_window_ms
                 self._perform(self._contacts.handle(translate.contact(record), window_ms), now_ms, outbox)
         except Untranslatable as error:
-            raise InvalidRecord("UNDECODABLE", str(error)) from error
+            raise InvalidRecord(Reason.UNDECODABLE, str(error)) from error
         return which != "consider"
 
     def follow(self, record: pb.FeedbackRecord, outbox: Outbox) -> None:

@@ -17,6 +17,7 @@ from services.chassis.ids import derive
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
 from services.chassis.keys import tenant_key
+from services.feedback.domain.reasons import Reason
 from services.feedback.translate import kept
 
 SPEC: Final = LaneSpec(name="feedback-relay", input="routing.events.v1", changelog=None, group="feedback-relay")
@@ -50,7 +51,7 @@ class RelayProcessor:
         try:
             event.ParseFromString(record.value or b"")
         except DecodeError as error:
-            raise InvalidRecord("UNDECODABLE", "not a RoutingEvent") from error
+            raise InvalidRecord(Reason.UNDECODABLE, "not a RoutingEvent") from error
         which = event.WhichOneof("event")
         key = _HOLDERS + f"{event.tenant}/{event.interaction.interaction_id}".encode("utf-8", "surrogatepass")
         if which == "assigned":

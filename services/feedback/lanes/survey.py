@@ -24,6 +24,7 @@ from services.chassis.questions import answer_question
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.categories import classify
 from services.feedback.domain.invitation_policy import InvitationPolicy
+from services.feedback.domain.reasons import Reason
 from services.feedback.lanes.outcome_tracker import OutcomeTracker
 from services.feedback.ports import Programmes
 from services.feedback.translate import kept
@@ -81,7 +82,7 @@ class SurveyProcessor:
         try:
             key_tenant, person_id = split_key(record.key or b"")
         except ValueError as error:
-            raise InvalidRecord("UNDECODABLE", "a command must be keyed by its tenant and person") from error
+            raise InvalidRecord(Reason.UNDECODABLE, "a command must be keyed by its tenant and person") from error
         if self._counting.handle(record.value, self._now_ms, outbox):
             return
         try:
@@ -96,9 +97,9 @@ class SurveyProcessor:
                 return
             command = parse_command(read)
         except Untranslatable as error:
-            raise InvalidRecord("UNDECODABLE", str(error)) from error
+            raise InvalidRecord(Reason.UNDECODABLE, str(error)) from error
         if command.tenant != key_tenant:
-            raise InvalidRecord("TENANT_MISMATCH", "the key belongs to another tenant")
+            raise InvalidRecord(Reason.TENANT_MISMATCH, "the key belongs to another tenant")
         self._used = used or self._keys.current(command.tenant, person_id)
         if isinstance(command, inv.Erase):
             self._forget(command, outbox)

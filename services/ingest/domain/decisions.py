@@ -10,6 +10,7 @@ from services.ingest.domain import effects
 from services.ingest.domain.conversations import Conversation, Customer, OpenInteraction
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.messages import Derive
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.rules import choose
 from services.policy.model.intake import DAY_MS, TenantPolicy
 
@@ -80,7 +81,7 @@ class Routing:
             policy.routing_labels,
         )
         if choice is None:
-            return Refused("NO_QUEUE", f"tenant {policy.tenant} has no queue in version {policy.version}")
+            return Refused(Reason.NO_QUEUE, f"tenant {policy.tenant} has no queue in version {policy.version}")
         key = customer.key
         person = self.person(customer)
         out.append(

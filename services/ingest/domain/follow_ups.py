@@ -15,6 +15,7 @@ from services.ingest.domain.conversations import Conversation, Customer, Opening
 from services.ingest.domain.decisions import IntakeDecision, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.messages import FollowUp
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.rules import travelling
 from services.policy.model.intake import TenantPolicy
 
@@ -38,18 +39,18 @@ class FollowUps:
     ) -> IntakeDecision | Refused:
         """Decide about a request under the identity's key."""
         if customer is None:
-            return Refused("UNKNOWN_IDENTITY", "no message from this identity is in memory")
+            return Refused(Reason.UNKNOWN_IDENTITY, "no message from this identity is in memory")
         if customer.home:
             vouched = bool(request.conversation_id) and owns(customer, request.conversation_id)
             return IntakeDecision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
         if not (request.checked or owns(customer, request.conversation_id)):
-            return Refused("UNKNOWN_CONVERSATION", "the conversation does not belong to this customer")
+            return Refused(Reason.UNKNOWN_CONVERSATION, "the conversation does not belong to this customer")
         if request.queue not in policy.pools:
-            return Refused("UNKNOWN_QUEUE", f"version {policy.version} does not have this queue")
+            return Refused(Reason.UNKNOWN_QUEUE, f"version {policy.version} does not have this queue")
         at_work = customer.conversation
         if at_work is not None and (at_work.interaction is not None or at_work.gathering is not None):
             if len(customer.follow_ups) >= MOST_WAITING:
-                return Refused("TOO_MANY_FOLLOW_UPS", f"{MOST_WAITING} follow-ups already wait")
+                return Refused(Reason.TOO_MANY_FOLLOW_UPS, f"{MOST_WAITING} follow-ups already wait")
             return IntakeDecision(replace(customer, follow_ups=(*customer.follow_ups, request)), note="FOLLOW_UP_WAITS")
         out: list[Effect] = []
         opened = self._open(customer, request, now_ms, policy, out)

@@ -10,6 +10,7 @@ from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refus
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.messages import Check, Notice, NoticeKind, Purpose, SendRequest
+from services.ingest.domain.reasons import Reason
 from services.policy.model.intake import TenantPolicy
 
 
@@ -23,7 +24,7 @@ class Aftermath:
 
     def send(self, customer: Customer | None, request: SendRequest, now_ms: int) -> IntakeDecision | Refused:
         if customer is None:
-            return Refused("UNKNOWN_IDENTITY", "no message from this identity is in memory")
+            return Refused(Reason.UNKNOWN_IDENTITY, "no message from this identity is in memory")
         conversation = customer.conversation
         owned = request.checked or owns(customer, request.conversation_id, request.interaction_id)
         if customer.home and (conversation is None or conversation.conversation_id != request.conversation_id):
@@ -32,9 +33,11 @@ class Aftermath:
             vouched = bool(request.conversation_id) and owned
             return IntakeDecision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
         if not owned:
-            return Refused("UNKNOWN_CONVERSATION", "the conversation or interaction does not belong to this customer")
+            return Refused(
+                Reason.UNKNOWN_CONVERSATION, "the conversation or interaction does not belong to this customer"
+            )
         if customer.route is None:
-            return Refused("NO_ROUTE", "this identity has never sent a message, so there is no reply route")
+            return Refused(Reason.NO_ROUTE, "this identity has never sent a message, so there is no reply route")
         out: list[Effect] = []
         if request.conversation_id and (
             conversation is None or conversation.conversation_id != request.conversation_id
@@ -80,15 +83,17 @@ class Aftermath:
     def check(self, customer: Customer | None, asked: Check) -> IntakeDecision | Refused:
         """Check ownership as for a request to send, without any effect."""
         if customer is None:
-            return Refused("UNKNOWN_IDENTITY", "no message from this identity is in memory")
+            return Refused(Reason.UNKNOWN_IDENTITY, "no message from this identity is in memory")
         owned = asked.checked or owns(customer, asked.conversation_id, asked.interaction_id)
         if customer.home:
             vouched = bool(asked.conversation_id or asked.interaction_id) and owned
             return IntakeDecision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
         if not owned:
-            return Refused("UNKNOWN_CONVERSATION", "the conversation or interaction does not belong to this customer")
+            return Refused(
+                Reason.UNKNOWN_CONVERSATION, "the conversation or interaction does not belong to this customer"
+            )
         if asked.person_id not in ("", self._routing.person(customer)):
-            return Refused("UNKNOWN_PERSON", "the identity belongs to another person")
+            return Refused(Reason.UNKNOWN_PERSON, "the identity belongs to another person")
         return IntakeDecision(customer, note="CHECKED")
 
     def notice(
@@ -112,7 +117,7 @@ class Aftermath:
                 changed = replace(conversation, interaction=open_.taken(notice.message_id))
                 return IntakeDecision(replace(customer, conversation=changed), note="MESSAGE_RECORDED")
             case NoticeKind.UNSPECIFIED:
-                return Refused("UNKNOWN_NOTICE")
+                return Refused(Reason.UNKNOWN_NOTICE)
             case _:
                 assert_never(notice.kind)
 

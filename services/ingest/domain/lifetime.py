@@ -7,6 +7,7 @@ from services.ingest.domain.conversations import Customer
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.messages import Erasure, Link
+from services.ingest.domain.reasons import Reason
 from services.policy.model.intake import TenantPolicy
 
 
@@ -21,9 +22,9 @@ class Lifetime:
         if link.home_identity_id and not link.confirmed:
             return self._confirm(customer, link)
         if customer is None:
-            return Refused("UNKNOWN_IDENTITY", "no message from this identity is in memory")
+            return Refused(Reason.UNKNOWN_IDENTITY, "no message from this identity is in memory")
         if link.home_identity_id == customer.key:
-            return Refused("LINK_TO_ITSELF")
+            return Refused(Reason.LINK_TO_ITSELF)
         person = self._routing.person_id(link.home_identity_id or customer.key)
         moved = effects.IdentityMoved(customer.key, person, link.request_id)
         note = "LINKED" if link.home_identity_id else "UNLINKED"
@@ -32,9 +33,9 @@ class Lifetime:
     def _confirm(self, home: Customer | None, link: Link) -> IntakeDecision | Refused:
         """Decide under the home's key: the home must be known here, and the link must not form a cycle."""
         if home is None:
-            return Refused("UNKNOWN_HOME", "no message from the home identity is in memory")
+            return Refused(Reason.UNKNOWN_HOME, "no message from the home identity is in memory")
         if home.key == link.identity_id:
-            return Refused("LINK_CIRCLE", "the home is linked to this identity")
+            return Refused(Reason.LINK_CIRCLE, "the home is linked to this identity")
         if home.home:
             return IntakeDecision(home, (effects.Forwarded(home.home),), note="FORWARDED")
         return IntakeDecision(home, (effects.LinkConfirmed(link.identity_id, home.key),), note="LINK_CONFIRMED")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.ingest.domain.deliveries import Outcome
+from services.ingest.domain.reasons import Reason
 
 _MAX_RETRY_AFTER_S: Final = 3_600.0
 
@@ -35,7 +36,7 @@ def telegram(status: int, body: Body | None, retry_after: str = "") -> PartResul
     if status == 200:
         result = body.get("result") if body is not None and body.get("ok") is True else None
         if not isinstance(result, Mapping):
-            return PartResult(outcome=Outcome.UNKNOWN, reason="UNREADABLE_ANSWER")
+            return PartResult(outcome=Outcome.UNKNOWN, reason=Reason.UNREADABLE_ANSWER)
         chat = result.get("chat")
         chat_id = chat.get("id") if isinstance(chat, Mapping) else ""
         return PartResult(outcome=Outcome.ACCEPTED, native_id=f"{chat_id}:{result.get('message_id', '')}")
@@ -44,15 +45,15 @@ def telegram(status: int, body: Body | None, retry_after: str = "") -> PartResul
     parameters = parameters if isinstance(parameters, Mapping) else told
     moved = parameters.get("migrate_to_chat_id")
     if isinstance(moved, int) and not isinstance(moved, bool):
-        return PartResult(outcome=Outcome.RETRY, reason="CHAT_MIGRATED", migrated_to=str(moved))
+        return PartResult(outcome=Outcome.RETRY, reason=Reason.CHAT_MIGRATED, migrated_to=str(moved))
     if status == 429:
         return PartResult(
             outcome=Outcome.RETRY,
-            reason="HTTP_429",
+            reason=Reason.HTTP_429,
             retry_after_ms=_milliseconds(parameters.get("retry_after") or retry_after),
         )
     if status == 403:
-        return PartResult(outcome=Outcome.UNREACHABLE, reason="BLOCKED_BY_USER")
+        return PartResult(outcome=Outcome.UNREACHABLE, reason=Reason.BLOCKED_BY_USER)
     if status in (401, 404):
         return PartResult(outcome=Outcome.HALTED, reason=f"HTTP_{status}")
     return _by_status(status, retry_after)
@@ -71,17 +72,17 @@ def whatsapp(status: int, body: Body | None, retry_after: str = "") -> PartResul
         messages = body.get("messages") if body is not None else None
         first = messages[0] if isinstance(messages, list) and messages else None
         if not isinstance(first, Mapping) or not isinstance(first.get("id"), str):
-            return PartResult(outcome=Outcome.UNKNOWN, reason="UNREADABLE_ANSWER")
+            return PartResult(outcome=Outcome.UNKNOWN, reason=Reason.UNREADABLE_ANSWER)
         return PartResult(outcome=Outcome.ACCEPTED, native_id=first["id"])
     error = body.get("error") if body is not None else None
     code = error.get("code") if isinstance(error, Mapping) else None
     if not isinstance(code, int) or isinstance(code, bool):
         if status == 401:
-            return PartResult(outcome=Outcome.HALTED, reason="HTTP_401")
+            return PartResult(outcome=Outcome.HALTED, reason=Reason.HTTP_401)
         return _by_status(status, retry_after)
     reason = f"WHATSAPP_{code}"
     if code == _WHATSAPP_OUTSIDE_WINDOW:
-        return PartResult(outcome=Outcome.REJECTED, reason="OUTSIDE_WINDOW")
+        return PartResult(outcome=Outcome.REJECTED, reason=Reason.OUTSIDE_WINDOW)
     if code in _WHATSAPP_RETRY:
         return PartResult(outcome=Outcome.RETRY, reason=reason, retry_after_ms=_milliseconds(retry_after))
     if code in _WHATSAPP_UNREACHABLE:
@@ -128,7 +129,7 @@ def _by_status(status: int, retry_after: str) -> PartResult:
         # We never follow redirects: the base URL is wrong, whatever the message.
         return PartResult(outcome=Outcome.HALTED, reason=reason)
     if 200 <= status < 300:
-        return PartResult(outcome=Outcome.UNKNOWN, reason="UNREADABLE_ANSWER")
+        return PartResult(outcome=Outcome.UNKNOWN, reason=Reason.UNREADABLE_ANSWER)
     return PartResult(outcome=Outcome.REJECTED, reason=reason)
 
 

@@ -44,6 +44,7 @@ from services.ingest.domain.deliveries import (
     ThreadDecision,
 )
 from services.ingest.domain.messages import Route
+from services.ingest.domain.reasons import Reason
 
 
 class Sending:
@@ -166,7 +167,7 @@ class Sending:
             route = thread.route
             problem = _problem(head, route, now_ms)
             if problem or route is None:
-                thread = self._failed(thread, head, problem or "NO_ROUTE", out)
+                thread = self._failed(thread, head, problem or Reason.NO_ROUTE, out)
                 continue
             if _rules_of(thread).immediate:
                 thread = self._sent(thread, replace(head, tried=1, number=1), out)
@@ -227,14 +228,14 @@ def backoff_ms(rules: ChannelRules, delivery_id: str, tried: int) -> int:
 def _problem(delivery: Delivery, route: Route | None, now_ms: int) -> str:
     """Return why it can't be sent at all, or an empty string."""
     if route is None:
-        return "NO_ROUTE"
+        return Reason.NO_ROUTE
     rules = channel_rules(route.identity.channel)
     if rules is None:
-        return "CHANNEL_CANNOT_SEND"
+        return Reason.CHANNEL_CANNOT_SEND
     if not delivery.request.text.strip():
         return "EMPTY_TEXT"
     if rules.reply_window_ms and now_ms - route.last_customer_message_at_ms > rules.reply_window_ms:
-        return "OUTSIDE_WINDOW"
+        return Reason.OUTSIDE_WINDOW
     return ""
 
 

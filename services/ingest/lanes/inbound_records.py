@@ -14,6 +14,7 @@ from services.chassis.privacy.lanes import AwaitedKeys, Prepare
 from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
 from services.ingest.domain.intake import Event
 from services.ingest.domain.messages import FollowUp, Link, Message, SendRequest
+from services.ingest.domain.reasons import Reason
 from services.ingest.translate import lanes as translate
 from services.ingest.translate.keys import owner_of
 
@@ -23,14 +24,14 @@ TOPIC = "inbound.v1"
 def decoded(record: Record, keys: Keys) -> tuple[records_pb2.InboundRecord, DataKey | None]:
     """Return the record with its personal fields opened, and the key that sealed them. Raises InvalidRecord."""
     if record.value is None or not record.key:
-        raise InvalidRecord("UNDECODABLE", "a record needs a key and a value")
+        raise InvalidRecord(Reason.UNDECODABLE, "a record needs a key and a value")
     try:
         inbound = records_pb2.InboundRecord.FromString(record.value)
         return inbound, unseal(inbound, keys, TOPIC, record.key)
     except DecodeError as error:
-        raise InvalidRecord("UNDECODABLE", "not an InboundRecord") from error
+        raise InvalidRecord(Reason.UNDECODABLE, "not an InboundRecord") from error
     except Unsealable as error:
-        raise InvalidRecord("UNSEALABLE", str(error)) from error
+        raise InvalidRecord(Reason.UNSEALABLE, str(error)) from error
 
 
 def prepare(keys: AwaitedKeys) -> Prepare:
@@ -57,9 +58,9 @@ def key_of(record: Record, tenant: str) -> tuple[str, str]:
     try:
         of_tenant, identity_id = split_key(record.key or b"")
     except ValueError as error:
-        raise InvalidRecord("UNDECODABLE", "the key is not tenant/identity") from error
+        raise InvalidRecord(Reason.UNDECODABLE, "the key is not tenant/identity") from error
     if of_tenant != tenant:
-        raise InvalidRecord("TENANT_MISMATCH", "the key belongs to another tenant")
+        raise InvalidRecord(Reason.TENANT_MISMATCH, "the key belongs to another tenant")
     return f"{of_tenant}/{identity_id}", identity_id
 
 
@@ -70,11 +71,11 @@ def event_of(inbound: records_pb2.InboundRecord) -> Event:
         match kind:
             case "message":
                 if not inbound.message.message_id or not inbound.message.identity.identity_id:
-                    raise InvalidRecord("INCOMPLETE", "a message needs its id and its identity")
+                    raise InvalidRecord(Reason.INCOMPLETE, "a message needs its id and its identity")
                 return translate.message(inbound.message)
             case "outbound":
                 if not inbound.outbound.request_id:
-                    raise InvalidRecord("INCOMPLETE", "a request needs its id")
+                    raise InvalidRecord(Reason.INCOMPLETE, "a request needs its id")
                 return translate.send_request(inbound.outbound)
             case "check":
                 return translate.check(inbound.check)
@@ -86,12 +87,12 @@ def event_of(inbound: records_pb2.InboundRecord) -> Event:
                 return translate.erasure(inbound.erasure)
             case "follow_up":
                 if not inbound.follow_up.request_id or not inbound.follow_up.queue:
-                    raise InvalidRecord("INCOMPLETE", "a follow-up needs its id and its queue")
+                    raise InvalidRecord(Reason.INCOMPLETE, "a follow-up needs its id and its queue")
                 return translate.follow_up(inbound.follow_up)
             case _:
-                raise InvalidRecord("UNKNOWN_RECORD", "written by a newer version")
+                raise InvalidRecord(Reason.UNKNOWN_RECORD, "written by a newer version")
     except ValueError as error:
-        raise InvalidRecord("UNKNOWN_VALUE", str(error)) from error
+        raise InvalidRecord(Reason.UNKNOWN_VALUE, str(error)) from error
 
 
 def forwarded(once: str) -> str:

@@ -35,6 +35,7 @@ from services.ingest.domain.conversations import Customer
 from services.ingest.domain.decisions import MAX_HOPS, IntakeDecision, IntakeLimits, Refused
 from services.ingest.domain.intake import Intake
 from services.ingest.domain.messages import Erasure, Message
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.seen import SeenIds
 from services.ingest.lanes.inbound_records import (
     decoded,
@@ -173,14 +174,14 @@ class IntakeProcessor:
             return self._nobody(inbound)
         policy = self._policy.get(inbound.tenant)
         if policy is None:
-            raise InvalidRecord("UNKNOWN_TENANT", f"no configuration for tenant {inbound.tenant!r}")
+            raise InvalidRecord(Reason.UNKNOWN_TENANT, f"no configuration for tenant {inbound.tenant!r}")
         if used is None and is_about_unknown(inbound):
             return self._nobody(inbound)
         key, identity_id = key_of(record, inbound.tenant)
         event = event_of(inbound)
         known = self._customers.get(key)
         if isinstance(event, Message) and event.identity.tenant != inbound.tenant:
-            raise InvalidRecord("TENANT_MISMATCH", "the identity belongs to another tenant")
+            raise InvalidRecord(Reason.TENANT_MISMATCH, "the identity belongs to another tenant")
         own = self._key_of(key, known, used, inbound.tenant)
         if own is None and not isinstance(event, Erasure):
             # The person is being erased; the record that makes this lane forget them will arrive.
@@ -199,7 +200,7 @@ class IntakeProcessor:
             return not passed_on
         if inbound.hops > MAX_HOPS:
             if known is None or not isinstance(event, Message):
-                raise InvalidRecord("TOO_MANY_HOPS", "identities are linked in a cycle")
+                raise InvalidRecord(Reason.TOO_MANY_HOPS, "identities are linked in a cycle")
             known = replace(known, home="")  # no message is lost in a cycle: the message is handled here
         decision = self._intake.decide(identity_id, known, event, self._now_ms, policy)
         if isinstance(decision, Refused):
@@ -215,7 +216,7 @@ class IntakeProcessor:
     def _nobody(self, inbound: records_pb2.InboundRecord) -> bool:
         """Do nothing for a person without a key. A caller who waits gets a refusal, not OK."""
         if inbound.question_id:
-            reason = "UNKNOWN_HOME" if inbound.link.home_identity_id else "UNKNOWN_IDENTITY"
+            reason = Reason.UNKNOWN_HOME if inbound.link.home_identity_id else Reason.UNKNOWN_IDENTITY
             raise InvalidRecord(reason, "this identity is not known, or was erased")
         return True
 

@@ -9,6 +9,7 @@ from services.chassis.kafka.lane import InvalidRecord, Outbox
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.sealing import DataKey, seal
 from services.ingest.domain import effects
+from services.ingest.domain.reasons import Reason
 from services.ingest.lanes.inbound_records import TOPIC
 from services.ingest.translate import headers
 from services.ingest.translate import lanes as translate
@@ -131,5 +132,5 @@ class IntakeOutputs:
 def there(key: DataKey | None) -> DataKey:
     """Return the person's key, which must exist: messages come with a key, and stored state has one."""
     if key is None:
-        raise InvalidRecord("NO_PERSONAL_KEY", "there is no key to seal this person's data with")
+        raise InvalidRecord(Reason.NO_PERSONAL_KEY, "there is no key to seal this person's data with")
     return key

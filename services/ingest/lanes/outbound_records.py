@@ -15,6 +15,7 @@ from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys, Prepare
 from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
 from services.ingest.domain import deliveries as words
+from services.ingest.domain.reasons import Reason
 from services.ingest.translate import sender as translate
 from services.ingest.translate.lanes import send_request
 
@@ -47,21 +48,21 @@ class Received:
 def received(record: Record, keys: Keys) -> Received:
     """Decode a record and open its personal fields. Raises InvalidRecord."""
     if record.value is None:
-        raise InvalidRecord("UNDECODABLE", "a tombstone has nothing to send")
+        raise InvalidRecord(Reason.UNDECODABLE, "a tombstone has nothing to send")
     try:
         outbound = records_pb2.OutboundRecord.FromString(record.value)
     except DecodeError as error:
-        raise InvalidRecord("UNDECODABLE", "not an OutboundRecord") from error
+        raise InvalidRecord(Reason.UNDECODABLE, "not an OutboundRecord") from error
     if (
         not outbound.tenant
         or not outbound.conversation_id
         or record.key != tenant_key(outbound.tenant, outbound.conversation_id)
     ):
-        raise InvalidRecord("INCOMPLETE", "tenant and conversation are needed, and the key is tenant/conversation")
+        raise InvalidRecord(Reason.INCOMPLETE, "tenant and conversation are needed, and the key is tenant/conversation")
     try:
         used = unseal(outbound, keys, TOPIC, record.key)
     except Unsealable as error:
-        raise InvalidRecord("UNSEALABLE", str(error)) from error
+        raise InvalidRecord(Reason.UNSEALABLE, str(error)) from error
     return Received(outbound, used, words.place_of(outbound.tenant, outbound.conversation_id))
 
 
@@ -73,15 +74,15 @@ def event_of(outbound: records_pb2.OutboundRecord) -> words.Event:
                 return translate.route(outbound.route)
             case "request":
                 if not outbound.request.request_id:
-                    raise InvalidRecord("INCOMPLETE", "a request needs its id")
+                    raise InvalidRecord(Reason.INCOMPLETE, "a request needs its id")
                 delivery_id = derive(outbound.tenant, outbound.request.request_id)
                 return words.Asked(delivery_id, send_request(outbound.request))
             case "finished":
                 return translate.finished(outbound.finished)
             case _:
-                raise InvalidRecord("UNKNOWN_RECORD", "written by a newer version")
+                raise InvalidRecord(Reason.UNKNOWN_RECORD, "written by a newer version")
     except ValueError as error:
-        raise InvalidRecord("UNKNOWN_VALUE", str(error)) from error
+        raise InvalidRecord(Reason.UNKNOWN_VALUE, str(error)) from error
 
 
 def owner_of(outbound: records_pb2.OutboundRecord) -> str:

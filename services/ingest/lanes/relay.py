@@ -23,6 +23,7 @@ from services.chassis.kafka.lane import (
     Record,
 )
 from services.chassis.keys import tenant_key
+from services.ingest.domain.reasons import Reason
 from services.ingest.translate import headers
 from services.ingest.translate.headers import INBOUND
 from services.ingest.translate.notices import notice_record
@@ -75,11 +76,11 @@ class RelayProcessor:
     def handle(self, record: Record, outbox: Outbox) -> None:
         """See `contract.Processor`."""
         if record.value is None:
-            raise InvalidRecord("UNDECODABLE", "a tombstone is not a routing event")
+            raise InvalidRecord(Reason.UNDECODABLE, "a tombstone is not a routing event")
         try:
             event = router_pb2.RoutingEvent.FromString(record.value)
         except DecodeError as error:
-            raise InvalidRecord("UNDECODABLE", "not a RoutingEvent") from error
+            raise InvalidRecord(Reason.UNDECODABLE, "not a RoutingEvent") from error
         notice = notice_record(event)
         if notice is not None:
             key = tenant_key(event.tenant, event.interaction.identity_id)

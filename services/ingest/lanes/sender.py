@@ -38,6 +38,7 @@ from services.ingest.domain.attempts import AttemptJob, Attempts
 from services.ingest.domain.deliveries import Gate, SenderLimits, Status, Thread, ThreadDecision
 from services.ingest.domain.flights import Flights
 from services.ingest.domain.messages import Route
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.sending import Sending
 from services.ingest.domain.takeover import orphans, taken_over, with_grace
 from services.ingest.lanes.outbound_records import (
@@ -337,7 +338,7 @@ class SenderProcessor:
         before = self._threads.get(thread.place)
         own = self._key_of(thread, used)
         if own is None:
-            raise InvalidRecord("NO_PERSONAL_KEY", "there is no key to seal this person's data with")
+            raise InvalidRecord(Reason.NO_PERSONAL_KEY, "there is no key to seal this person's data with")
         for effect in decision.effects:
             self._write(thread, effect, outbox, own)
         if thread is not before:

@@ -24,6 +24,7 @@ from services.router.adapters.desk_session import DeskSession
 from services.router.adapters.gateway import Gateway
 from services.router.adapters.outcomes import refusal
 from services.router.adapters.pool_names import pool_named
+from services.router.domain.reasons import Reason
 from services.router.ports import Commands, Replies
 from services.router.translate.commands import to_command
 from services.router.translate.desk import KINDS, text_refusal, to_routing
@@ -81,24 +82,28 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
 
     async def _hello(self, requests: AsyncIterator[api.SessionRequest]) -> tuple[DeskSession, api.Hello]:
         if self._gateway.draining:
-            raise ChaparError(ErrorKind.UNAVAILABLE, "DRAINING", "this replica is shutting down: connect to another")
+            raise ChaparError(
+                ErrorKind.UNAVAILABLE, Reason.DRAINING, "this replica is shutting down: connect to another"
+            )
         try:
             async with asyncio.timeout(_HELLO_S):
                 first = await anext(requests)
         except (TimeoutError, StopAsyncIteration) as error:
-            raise invalid("request", "the first message of a session is Hello", reason="HELLO_MISSING") from error
+            raise invalid("request", "the first message of a session is Hello", reason=Reason.HELLO_MISSING) from error
         if first.WhichOneof("request") != "hello":
-            raise invalid("request", "the first message of a session is Hello", reason="HELLO_MISSING")
+            raise invalid("request", "the first message of a session is Hello", reason=Reason.HELLO_MISSING)
         hello = first.hello
         caller, tenant = current_caller(), current_tenant()
         agent_id = caller.agent_id
         if not agent_id:
             # Otherwise any caller who may open a session could choose its agent: this finds an identity provider that omits the claim.
             raise ChaparError(
-                ErrorKind.PERMISSION_DENIED, "NO_AGENT", "the token does not name an agent: only agents have a desk"
+                ErrorKind.PERMISSION_DENIED,
+                Reason.NO_AGENT,
+                "the token does not name an agent: only agents have a desk",
             )
         if hello.agent_id and hello.agent_id != agent_id:
-            raise ChaparError(ErrorKind.PERMISSION_DENIED, "NOT_YOUR_AGENT", "the token names another agent")
+            raise ChaparError(ErrorKind.PERMISSION_DENIED, Reason.NOT_YOUR_AGENT, "the token names another agent")
         pool = pool_named(hello.pool, "hello.pool")
         return DeskSession(random_id(), tenant, pool, agent_id, self._clock()), hello
 
@@ -167,7 +172,9 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             session.alive_at = self._clock()
             if isinstance(request, RequestRefused):
                 # One request that breaks its limits does not end an agent's session.
-                session.result(request.request.request_id[:_MAX_REQUEST_ID], False, "REQUEST_INVALID", request.message)
+                session.result(
+                    request.request.request_id[:_MAX_REQUEST_ID], False, Reason.REQUEST_INVALID, request.message
+                )
             elif request.WhichOneof("request") == "heartbeat":
                 session.send(api.SessionResponse(heartbeat=api.Heartbeat()))
             else:
@@ -180,7 +187,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         silence = _MISSED * self._heartbeat_ms
         while (left := session.alive_at + silence - self._clock()) > 0:  # noqa: ASYNC110 - it waits for time, not for an event
             await asyncio.sleep(left / 1000)
-        session.finish(ChaparError(ErrorKind.ABORTED, "HEARTBEATS_MISSED", "the desk was silent for too long"))
+        session.finish(ChaparError(ErrorKind.ABORTED, Reason.HEARTBEATS_MISSED, "the desk was silent for too long"))
 
     async def _work(self, session: DeskSession, inbox: asyncio.Queue[api.SessionRequest]) -> None:
         loop = asyncio.get_running_loop()
@@ -196,10 +203,10 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
     async def _carry_out(self, session: DeskSession, request: api.SessionRequest) -> None:
         kind, request_id = request.WhichOneof("request"), request.request_id
         if not request_id or len(request_id) > _MAX_REQUEST_ID:
-            session.result(request_id[:_MAX_REQUEST_ID], False, "REQUEST_ID_INVALID", "give each request an id")
+            session.result(request_id[:_MAX_REQUEST_ID], False, Reason.REQUEST_ID_INVALID, "give each request an id")
             return
         if kind not in KINDS:
-            session.result(request_id, False, "UNKNOWN_REQUEST", "this request is not known here")
+            session.result(request_id, False, Reason.UNKNOWN_REQUEST, "this request is not known here")
             return
         if kind == "reply" and (reason := text_refusal(request.reply.text)):
             session.result(request_id, False, reason)
@@ -212,7 +219,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             to_command(command)
         except ValueError as error:
             # The shard would make it a dead letter, and the desk would never get an answer.
-            session.result(request_id, False, "REQUEST_INVALID", str(error))
+            session.result(request_id, False, Reason.REQUEST_INVALID, str(error))
             return
         try:
             outcome = await self._commands.ask(command, self._timeout_s)
@@ -230,7 +237,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         facts = session.facts(reply.interaction_id)
         if facts is None:
             raise ChaparError(
-                ErrorKind.FAILED_PRECONDITION, "NOT_ASSIGNED", "the interaction is not held in this session"
+                ErrorKind.FAILED_PRECONDITION, Reason.NOT_ASSIGNED, "the interaction is not held in this session"
             )
         await self._replies.send(reply_id, session.tenant, session.agent_id, facts, reply.text)
 

@@ -13,6 +13,7 @@ from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, 
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import seal
+from services.router.domain.reasons import Reason
 from services.router.ports import Outcome
 
 OUTBOUND = "outbound.v1"
@@ -54,7 +55,7 @@ class CommandBus:
         except TimeoutError as error:
             raise ChaparError(
                 ErrorKind.DEADLINE,
-                "NO_RESULT_IN_TIME",
+                Reason.NO_RESULT_IN_TIME,
                 "the shard has not answered in time; repeat the request with the same id",
             ) from error
         finally:
@@ -110,10 +111,10 @@ class CommandBus:
         except BrokerUnavailable as error:
             raise _away() from error
         except RecordTooLarge as error:
-            raise ChaparError(ErrorKind.TOO_LARGE, "TOO_LARGE", "the request is too large") from error
+            raise ChaparError(ErrorKind.TOO_LARGE, Reason.TOO_LARGE, "the request is too large") from error
 
 
 def _away() -> ChaparError:
     return ChaparError(
-        ErrorKind.UNAVAILABLE, "BROKER_UNAVAILABLE", "Kafka can't be reached; try again", retry_after_s=1
+        ErrorKind.UNAVAILABLE, Reason.BROKER_UNAVAILABLE, "Kafka can't be reached; try again", retry_after_s=1
     )

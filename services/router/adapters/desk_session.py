@@ -7,6 +7,7 @@ from collections.abc import Callable
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
 from services.chassis.errors import ChaparError, ErrorKind
+from services.router.domain.reasons import Reason
 
 _MOST = 2000
 _FACTS_KEPT = 500
@@ -39,7 +40,7 @@ class DeskSession:
         if self._over:
             return
         if len(self._outgoing) >= _MOST:
-            self.finish(ChaparError(ErrorKind.EXHAUSTED, "SLOW_DESK", "the desk reads its responses too slowly"))
+            self.finish(ChaparError(ErrorKind.EXHAUSTED, Reason.SLOW_DESK, "the desk reads its responses too slowly"))
             return
         self._outgoing.append(response)
         self._more.set()

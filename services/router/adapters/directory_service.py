@@ -15,6 +15,7 @@ from services.router.adapters.outcomes import refusal
 from services.router.adapters.paging import after_agent, agent_of, size_of
 from services.router.domain.engine import Engine
 from services.router.domain.queries import views
+from services.router.domain.reasons import Reason
 from services.router.lanes.shards import Shards
 from services.router.translate.views import from_agent
 
@@ -57,7 +58,7 @@ class AgentDirectoryService(router_pb2_grpc.AgentDirectoryServiceServicer):
         def here(engine: Engine) -> api.GetAgentResponse:
             found = views.agent(engine, request.agent_id)
             if found is None:
-                raise refusal("UNKNOWN_AGENT")
+                raise refusal(Reason.UNKNOWN_AGENT)
             return api.GetAgentResponse(agent=from_agent(pool, found))
 
         return await self._read(pool, context, here, "GetAgent", request)

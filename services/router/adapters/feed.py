@@ -15,6 +15,7 @@ from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.kafka.tail import tail
 from services.router.adapters.command_bus import CommandBus
 from services.router.adapters.gateway import Gateway
+from services.router.domain.reasons import Reason
 
 FEED = "gateway.feed.v1"
 
@@ -51,6 +52,6 @@ def take(record: Record, gateway_id: str, deliver: Callable[[pb.FeedRecord], Non
     try:
         message = pb.FeedRecord.FromString(record.value or b"")
     except DecodeError as error:
-        raise InvalidRecord("UNDECODABLE", "not a FeedRecord") from error
+        raise InvalidRecord(Reason.UNDECODABLE, "not a FeedRecord") from error
     if message.gateway_id == gateway_id:
         deliver(message)

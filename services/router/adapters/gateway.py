@@ -9,6 +9,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.router.adapters.desk_session import DeskSession
+from services.router.domain.reasons import Reason
 from services.router.ports import Commands
 from services.router.translate.desk import to_response
 
@@ -59,15 +60,15 @@ class Gateway:
     def _ended(self, session: DeskSession, reason: str) -> None:
         """End the stream of a session that the shard has closed."""
         session.ended_by_shard = True
-        if reason == "SESSION_REPLACED":
+        if reason == Reason.SESSION_REPLACED:
             session.finish(
-                ChaparError(ErrorKind.ABORTED, "SESSION_REPLACED", "the agent has signed in at another desk")
+                ChaparError(ErrorKind.ABORTED, Reason.SESSION_REPLACED, "the agent has signed in at another desk")
             )
-        elif reason in ("LEASE_EXPIRED", "UNKNOWN_SESSION"):
+        elif reason in (Reason.LEASE_EXPIRED, Reason.UNKNOWN_SESSION):
             session.send(api.SessionResponse(reconnect=api.Reconnect(reason=reason)))
             session.finish()
         else:  # the agent or a supervisor signed the agent out: a desk that reconnected by itself would undo that
-            session.finish_when_answered(ChaparError(ErrorKind.ABORTED, "SIGNED_OUT", "the agent was signed out"))
+            session.finish_when_answered(ChaparError(ErrorKind.ABORTED, Reason.SIGNED_OUT, "the agent was signed out"))
 
     async def renew_leases(self, every_s: float) -> None:
         """Renew the leases of live sessions every `every_s` seconds, until cancelled."""
@@ -90,4 +91,4 @@ class Gateway:
         """Ask every desk to connect to another replica, and refuse new sessions."""
         self.draining = True
         for session in list(self._sessions.values()):
-            session.send(api.SessionResponse(reconnect=api.Reconnect(reason="DRAINING")))
+            session.send(api.SessionResponse(reconnect=api.Reconnect(reason=Reason.DRAINING)))

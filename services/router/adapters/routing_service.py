@@ -23,6 +23,7 @@ from services.router.adapters.paging import at_position, position_of, size_of
 from services.router.domain.engine import Engine
 from services.router.domain.queries import views
 from services.router.domain.queries.explain import explain
+from services.router.domain.reasons import Reason
 from services.router.lanes.shards import Shards
 from services.router.translate.views import from_estimate, from_explanation, from_queue, from_waiting
 
@@ -59,7 +60,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
             for queue in views.queues(engine, self._clock()):
                 if queue.queue == request.queue:
                     return api.GetQueueResponse(queue=from_queue(pool, queue))
-            raise refusal("UNKNOWN_QUEUE")
+            raise refusal(Reason.UNKNOWN_QUEUE)
 
         return await self._read(pool, context, here, "GetQueue", request)
 
@@ -109,7 +110,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         def here(engine: Engine) -> api.EstimateWaitResponse:
             config = engine.core.config
             if config is None or request.queue not in config.by_name:
-                raise refusal("UNKNOWN_QUEUE")
+                raise refusal(Reason.UNKNOWN_QUEUE)
             return from_estimate(views.estimate(engine, request.queue))
 
         return await self._read(pool, context, here, "EstimateWait", request)
@@ -121,7 +122,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         def here(engine: Engine) -> api.ExplainResponse:
             found = explain(engine, request.interaction_id)
             if found is None:
-                raise refusal("UNKNOWN_INTERACTION")
+                raise refusal(Reason.UNKNOWN_INTERACTION)
             return from_explanation(found, engine.core.interactions[request.interaction_id].epoch)
 
         return await self._read(pool, context, here, "Explain", request)

@@ -14,6 +14,7 @@ from services.router.domain.handlers import activation, interactions, offers, se
 from services.router.domain.pool.limits import DEFAULT, Limits
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.timers import Timer
+from services.router.domain.reasons import Reason
 
 _HANDLERS: Final[dict[type[cmd.Command], tuple[str, Callable[[PoolState, Any], str]]]] = {
     cmd.Enqueue: ("enqueue", interactions.enqueue),
@@ -119,7 +120,7 @@ def _stale(core: PoolState, command: cmd.Command) -> str:
     if not command.expected_epoch:
         return ""
     interaction = core.interactions.get(getattr(command, "interaction_id", ""))
-    return "STALE_EPOCH" if interaction is not None and interaction.epoch != command.expected_epoch else ""
+    return Reason.STALE_EPOCH if interaction is not None and interaction.epoch != command.expected_epoch else ""
 
 
 def kinds() -> Iterable[str]:

@@ -16,6 +16,7 @@ from services.policy.reading.routing import DEFAULT_POOL
 from services.router.domain import effects as fx
 from services.router.domain.changelog.snapshot import Restorer, changes
 from services.router.domain.engine import Engine
+from services.router.domain.reasons import Reason
 from services.router.lanes.shard_metrics import ShardMetrics, Tally
 from services.router.translate import codec
 from services.router.translate.commands import decode, to_command
@@ -90,23 +91,23 @@ class ShardProcessor:
             message = decode(record.value or b"")
             command = to_command(message)
         except ValueError as error:
-            raise InvalidRecord("UNDECODABLE", str(error)) from error
+            raise InvalidRecord(Reason.UNDECODABLE, str(error)) from error
         where = (message.tenant, message.pool or DEFAULT_POOL)
         if not message.tenant or "/" in message.tenant or "|" in where[1] or "|" in message.tenant:
-            raise InvalidRecord("UNDECODABLE", "tenant or pool can't be used in keys")
+            raise InvalidRecord(Reason.UNDECODABLE, "tenant or pool can't be used in keys")
         if command.reply_to is not None and not 0 <= command.reply_to.partition < self._feed_partitions:
-            raise InvalidRecord("UNDECODABLE", "reply_to names a partition that the feed does not have")
+            raise InvalidRecord(Reason.UNDECODABLE, "reply_to names a partition that the feed does not have")
         engine = self.engines.get(where)
         if engine is None:
             which = message.WhichOneof("command")
             if which == "enqueue":
                 # No caller waits for a result: without a dead letter a customer would be lost without a trace.
                 raise InvalidRecord(
-                    "UNKNOWN_POOL",
+                    Reason.UNKNOWN_POOL,
                     "the tenant's configuration has no such pool: add it, apply the configuration, then replay this record",
                 )
             if which != _FOUNDING:
-                refused = fx.Result(command.command_id, command.reply_to, False, "UNKNOWN_POOL", which or "")
+                refused = fx.Result(command.command_id, command.reply_to, False, Reason.UNKNOWN_POOL, which or "")
                 self._tally.note(refused)
                 self._result(message.tenant, refused, outbox)
                 return

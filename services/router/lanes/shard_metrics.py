@@ -9,6 +9,7 @@ from typing import Any, Final
 from services.chassis.metrics import Metrics
 from services.router.domain import effects as fx
 from services.router.domain.model import OfferEnd
+from services.router.domain.reasons import Reason
 
 _ENDS: Final = {OfferEnd.DECLINED: "declined", OfferEnd.EXPIRED: "expired", OfferEnd.REVOKED: "revoked"}
 
@@ -57,7 +58,7 @@ class Tally:
 
 
 def _queued(effect: fx.Queued) -> Series:
-    odd = effect.reason in ("UNKNOWN_QUEUE", "NO_CONFIGURATION")
+    odd = effect.reason in (Reason.UNKNOWN_QUEUE, Reason.NO_CONFIGURATION)
     return ("chapar_router_unroutable_total", effect.facts.queue, effect.reason) if odd else ()
 
 

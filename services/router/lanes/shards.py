@@ -24,10 +24,10 @@ from services.chassis.kafka.lane import LaneRunner
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.router.domain.engine import Engine
+from services.router.domain.reasons import Reason
 from services.router.lanes.shard import COMMANDS, SPEC, ShardProcessor
 
 FORWARDED: Final = "x-chapar-forwarded"
-NOT_OWNER: Final = "NOT_OWNER"
 
 _KEPT_S: Final = 2.0
 _PAUSE_S: Final = 0.1
@@ -86,11 +86,16 @@ class Shards:
             if engine is not None:
                 return here(engine)
             if FORWARDED in metadata:
-                raise ChaparError(ErrorKind.FAILED_PRECONDITION, NOT_OWNER, "this replica no longer owns the shard")
+                raise ChaparError(
+                    ErrorKind.FAILED_PRECONDITION, Reason.NOT_OWNER, "this replica no longer owns the shard"
+                )
             left = given_up - time.monotonic()
             if left <= 0:
                 raise ChaparError(
-                    ErrorKind.UNAVAILABLE, "NO_OWNER", "the shard is changing its owner; try again", retry_after_s=1
+                    ErrorKind.UNAVAILABLE,
+                    Reason.NO_OWNER,
+                    "the shard is changing its owner; try again",
+                    retry_after_s=1,
                 )
             address = await self._owner(self.partition_of(tenant, pool), fresh=fresh)
             if address:
@@ -99,7 +104,7 @@ class Shards:
                     return await there(await self._channel(address), own, left)
                 except grpc.aio.AioRpcError as error:
                     found = from_rpc_error(error)
-                    if found.kind is not ErrorKind.UNAVAILABLE and found.reason != NOT_OWNER:
+                    if found.kind is not ErrorKind.UNAVAILABLE and found.reason != Reason.NOT_OWNER:
                         raise found from error
             fresh = True
             await asyncio.sleep(_PAUSE_S)

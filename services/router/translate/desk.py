@@ -4,6 +4,7 @@ from typing import Final
 
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
+from services.router.domain.reasons import Reason
 
 _MAX_TEXT: Final = 20_000
 
@@ -79,10 +80,10 @@ def to_routing(
 def text_refusal(text: str) -> str:
     """Return why a reply's text can't be sent, as a code; empty when it can."""
     if not text.strip():
-        return "TEXT_EMPTY"
+        return Reason.TEXT_EMPTY
     if len(text) > _MAX_TEXT:
-        return "TEXT_TOO_LONG"
-    return "TEXT_HAS_NUL" if "\x00" in text else ""
+        return Reason.TEXT_TOO_LONG
+    return Reason.TEXT_HAS_NUL if "\x00" in text else ""
 
 
 def to_response(record: pb.FeedRecord) -> api.SessionResponse | None:

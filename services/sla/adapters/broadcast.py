@@ -16,6 +16,7 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
+from services.sla.domain.reasons import Reason
 from services.sla.lanes.deadlines import EVENTS
 
 _WAITING: Final = 1000
@@ -40,7 +41,7 @@ class Broadcast:
         try:
             event = sla.SlaEvent.FromString(record.value or b"")
         except DecodeError as error:
-            raise InvalidRecord("UNDECODABLE", "not an SlaEvent") from error
+            raise InvalidRecord(Reason.UNDECODABLE, "not an SlaEvent") from error
         self.publish(event)
 
     def publish(self, event: sla.SlaEvent) -> None:
@@ -51,7 +52,7 @@ class Broadcast:
             if queue.qsize() >= _WAITING:
                 del self._watchers[queue]
                 text = f"this watcher is too slow: more than {_WAITING} events are waiting"
-                queue.put_nowait(ChaparError(ErrorKind.EXHAUSTED, "WATCHER_TOO_SLOW", text))
+                queue.put_nowait(ChaparError(ErrorKind.EXHAUSTED, Reason.WATCHER_TOO_SLOW, text))
             else:
                 queue.put_nowait(event)
 
@@ -72,5 +73,7 @@ class Broadcast:
     def close(self) -> None:
         """End all streams because this replica stops; another replica serves the callers."""
         for queue in self._watchers:
-            queue.put_nowait(ChaparError(ErrorKind.UNAVAILABLE, "DRAINING", "this replica is stopping: connect again"))
+            queue.put_nowait(
+                ChaparError(ErrorKind.UNAVAILABLE, Reason.DRAINING, "this replica is stopping: connect again")
+            )
         self._watchers.clear()

@@ -17,6 +17,7 @@ from services.sla.adapters.measures_service import Measures
 from services.sla.adapters.read_model import FIRST, MOST_RANKED, ReadModel
 from services.sla.domain.deadlines import Deadline
 from services.sla.domain.interaction import TrackedInteraction
+from services.sla.domain.reasons import Reason
 from services.sla.translate.views import cursor_of, deadline_view, place_of, ranked_cursor_of, ranked_place_of
 
 _WITHIN_MS: Final = 15 * 60_000
@@ -42,7 +43,7 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
         if interaction is None:
             raise ChaparError(
                 ErrorKind.NOT_FOUND,
-                "NO_DEADLINES",
+                Reason.NO_DEADLINES,
                 f"no deadline is known for interaction {request.interaction_id[:64]}: no policy covers it, or it was "
                 "closed a while ago (then `chapar interactions show` shows its history)",
             )
@@ -133,7 +134,7 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
     def _view(self, interaction: TrackedInteraction, deadline: Deadline) -> sla.DeadlineView:
         plan = self._model.plan_of(interaction)
         if plan is None:
-            raise ChaparError(ErrorKind.UNAVAILABLE, "CATCHING_UP", "the state is still being read; try again")
+            raise ChaparError(ErrorKind.UNAVAILABLE, Reason.CATCHING_UP, "the state is still being read; try again")
         now = self._clock()
         forecast = self._model.forecast(interaction, deadline, now)
         return deadline_view(interaction, deadline, plan, self._model.time_of(plan), now, forecast)

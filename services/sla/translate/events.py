@@ -14,6 +14,7 @@ from services.chassis.kafka.records import InvalidRecord, Record
 from services.policy.model.sla import Level, Target
 from services.sla.domain.deadlines import State
 from services.sla.domain.facts import OPENING, Occurrence, OccurrenceKind, RoutingFact, RoutingFactKind
+from services.sla.domain.reasons import Reason
 
 _KINDS: Final = {
     "queued": RoutingFactKind.QUEUED,
@@ -75,11 +76,11 @@ def fact_of(record: Record) -> RoutingFact | None:
     """Return what a record of routing.events.v1 means here; None if it has no meaning. Raises InvalidRecord for a
     record that cannot be understood."""
     if record.value is None:
-        raise InvalidRecord("UNDECODABLE")
+        raise InvalidRecord(Reason.UNDECODABLE)
     try:
         event = router.RoutingEvent.FromString(record.value)
     except DecodeError as error:
-        raise InvalidRecord("UNDECODABLE", "not a chapar.router.v1.RoutingEvent") from error
+        raise InvalidRecord(Reason.UNDECODABLE, "not a chapar.router.v1.RoutingEvent") from error
     name = event.WhichOneof("event")
     kind = _KINDS.get(name or "")
     if kind is None:
@@ -91,12 +92,12 @@ def fact_of(record: Record) -> RoutingFact | None:
         kind, reason = RoutingFactKind.CANCELLED, event.completed.disposition.upper()
     about = event.interaction
     if not (event.event_id and event.tenant and about.interaction_id):
-        raise InvalidRecord("INCOMPLETE", "event_id, tenant and interaction are required")
+        raise InvalidRecord(Reason.INCOMPLETE, "event_id, tenant and interaction are required")
     now = event.occurred_at_ms
     start_at = event.scheduled.start_at_ms
     for at_ms in (now, about.arrived_at_ms or now, start_at or now):
         if abs(at_ms - record.timestamp_ms) > _NEAR_MS:
-            raise InvalidRecord("TIME_OUT_OF_RANGE", "more than five years from the time at which it was written")
+            raise InvalidRecord(Reason.TIME_OUT_OF_RANGE, "more than five years from the time at which it was written")
     return RoutingFact(
         kind=kind,
         event_id=event.event_id,

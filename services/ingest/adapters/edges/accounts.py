@@ -3,6 +3,7 @@
 from chapar.config.v1 import config_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.secrets import SecretReferences, scheme_of
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Account
 
 
@@ -67,7 +68,7 @@ class AccountSecrets:
         if not secret:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
-                "SECRET_UNREADABLE",
+                Reason.SECRET_UNREADABLE,
                 f"the secret {name} of {account.channel} account {account.account} can't be read from its "
                 f"{scheme_of(reference)} reference",
                 retry_after_s=30,

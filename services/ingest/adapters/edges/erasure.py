@@ -27,6 +27,7 @@ from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.kafka.tail import tail
 from services.chassis.privacy.leftovers import LEFT
 from services.chassis.topics import TOPICS
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Publisher, Traces
 from services.ingest.translate.headers import OUTCOMES
 
@@ -73,7 +74,7 @@ class Outcomes:
         try:
             outcome = ErasureOutcome.FromString(record.value or b"")
         except DecodeError as error:
-            raise InvalidRecord("UNDECODABLE", "not an ErasureOutcome") from error
+            raise InvalidRecord(Reason.UNDECODABLE, "not an ErasureOutcome") from error
         known = self._by_request.setdefault(outcome.request_id, {})
         # A repeated erasure finds nothing left to do: the first outcome says what happened.
         known.setdefault((outcome.store, outcome.part), outcome)
@@ -165,7 +166,7 @@ class PersonEraser:
         except BrokerUnavailable as error:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
-                "BROKER_UNAVAILABLE",
+                Reason.BROKER_UNAVAILABLE,
                 "the keys could not be destroyed; send the request again",
                 retry_after_s=5,
             ) from error
@@ -181,13 +182,13 @@ class PersonEraser:
         elif person_id:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
-                "HISTORY_OFF",
+                Reason.HISTORY_OFF,
                 "this replica does not keep history; send the request to another one",
             )
         else:
             unknown = [each for each in given if not self._keys.knows(tenant, each)]
         if unknown or not identities:
-            raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_PERSON", "this person is not known (yet)")
+            raise ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_PERSON, "this person is not known (yet)")
         persons = dict.fromkeys([person_id] if person_id else [])
         persons.update(dict.fromkeys(derive("person", identity) for identity in identities))
         return Found(tuple(identities), tuple(conversations), tuple(persons))

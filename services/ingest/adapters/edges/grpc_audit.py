@@ -6,6 +6,7 @@ from chapar.audit.v1 import audit_pb2, audit_pb2_grpc
 from services.chassis.current_call import current_tenant
 from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.adapters.edges.grpc_checks import optional, raise_for
+from services.ingest.domain.reasons import Reason
 
 
 class AuditRecords(Protocol):
@@ -26,5 +27,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         tenant = current_tenant()
         raise_for(optional(name, getattr(request, name)) for name in ("actor", "target_kind", "target_id"))
         if self._records is None:
-            raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
+            raise ChaparError(
+                ErrorKind.UNAVAILABLE, Reason.HISTORY_OFF, "this replica keeps no history: ask another one"
+            )
         return await self._records.list(tenant, request)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.normalise.text import forbidden
+from services.ingest.domain.reasons import Reason
 
 MAX_KEY_BYTES = 200
 MAX_ID = 200
@@ -13,14 +14,14 @@ MAX_ID = 200
 def required(field: str, value: str, most: int = MAX_ID) -> Refusal | None:
     """Check a field that must be present, storable and at most `most` bytes long."""
     if not value.strip():
-        return Refusal("INVALID_FIELD", field, "must not be empty")
+        return Refusal(Reason.INVALID_FIELD, field, "must not be empty")
     return optional(field, value, most)
 
 
 def optional(field: str, value: str, most: int = MAX_ID) -> Refusal | None:
     """Check a field that may be empty."""
     if len(value.encode("utf-8", "surrogatepass")) > most:
-        return Refusal("INVALID_FIELD", field, f"must not be longer than {most} bytes")
+        return Refusal(Reason.INVALID_FIELD, field, f"must not be longer than {most} bytes")
     return forbidden(value, field)
 
 
@@ -29,4 +30,4 @@ def raise_for(refusals: Iterable[Refusal | None]) -> None:
     violations = tuple(FieldViolation(each.field, each.description) for each in refusals if each is not None)
     if violations:
         text = "; ".join(f"{each.field} {each.description}" for each in violations[:5])
-        raise ChaparError(ErrorKind.INVALID, "INVALID_FIELD", text, violations=violations)
+        raise ChaparError(ErrorKind.INVALID, Reason.INVALID_FIELD, text, violations=violations)

@@ -6,6 +6,7 @@ from services.chassis.ids import derive
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.normalise.text import forbidden
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Questions
 
 MAX_LABELS = 20
@@ -51,10 +52,10 @@ def _wrong(request: ingest_pb2.OpenFollowUpRequest) -> list[Refusal | None]:
         optional("conversation_id", request.conversation_id),
         required("queue", request.queue),
         required("reason", request.reason),
-        Refusal("INVALID_FIELD", "labels", f"must not be more than {MAX_LABELS}")
+        Refusal(Reason.INVALID_FIELD, "labels", f"must not be more than {MAX_LABELS}")
         if len(request.labels) > MAX_LABELS
         else None,
-        Refusal("INVALID_FIELD", "requirements", f"must not be more than {MAX_REQUIREMENTS}")
+        Refusal(Reason.INVALID_FIELD, "requirements", f"must not be more than {MAX_REQUIREMENTS}")
         if len(request.requirements) > MAX_REQUIREMENTS
         else None,
         *(optional("labels", part) or forbidden(part, "labels") for part in parts),

@@ -14,6 +14,7 @@ from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, 
 from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_submit import Submitter
 from services.ingest.domain.reach import Reach, reach_of
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import AgentQueues, History
 
 _MAX_WORDS_BYTES = 1000
@@ -118,5 +119,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     def _reads(self) -> History:
         if self._history is None:
-            raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
+            raise ChaparError(
+                ErrorKind.UNAVAILABLE, Reason.HISTORY_OFF, "this replica keeps no history: ask another one"
+            )
         return self._history

@@ -14,6 +14,7 @@ from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
 from services.chassis.ids import derive
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.domain.normalise.message import Refusal
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Deliveries, IdentityOf, Questions
 
 MAX_TEXT_BYTES = 200_000
@@ -90,10 +91,12 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
         tenant = current_tenant()
         raise_for((required("delivery_id", request.delivery_id),))
         if self._deliveries is None:
-            raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
+            raise ChaparError(
+                ErrorKind.UNAVAILABLE, Reason.HISTORY_OFF, "this replica keeps no history: ask another one"
+            )
         found = await self._deliveries.delivery(tenant, request.delivery_id)
         if found is None:
-            raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_DELIVERY", "this delivery is not known (yet)")
+            raise ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_DELIVERY, "this delivery is not known (yet)")
         return ingest_pb2.GetDeliveryResponse(delivery=found)
 
     async def _identity(self, tenant: str, conversation_id: str) -> str:
@@ -102,7 +105,7 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
             field = FieldViolation("conversation_id", "is not a conversation of this tenant")
             raise ChaparError(
                 ErrorKind.NOT_FOUND,
-                "UNKNOWN_CONVERSATION",
+                Reason.UNKNOWN_CONVERSATION,
                 "this conversation is not known (yet): give the identity_id",
                 violations=(field,),
             )
@@ -121,11 +124,11 @@ def _wrong(request: ingest_pb2.SendRequest) -> list[Refusal | None]:
         required("invitation_id", request.invitation_id) if survey and not request.invitation_id else None,
     ]
     if not request.identity_id and not request.conversation_id:
-        found.append(Refusal("INVALID_FIELD", "identity_id", "or conversation_id must be given"))
+        found.append(Refusal(Reason.INVALID_FIELD, "identity_id", "or conversation_id must be given"))
     if request.purpose not in records_pb2.OutboundPurpose.values():
-        found.append(Refusal("INVALID_FIELD", "purpose", "is not known"))
+        found.append(Refusal(Reason.INVALID_FIELD, "purpose", "is not known"))
     if survey and request.survey_kind not in _SURVEYS:
-        found.append(Refusal("INVALID_FIELD", "survey_kind", f"must be one of {', '.join(_SURVEYS)}"))
+        found.append(Refusal(Reason.INVALID_FIELD, "survey_kind", f"must be one of {', '.join(_SURVEYS)}"))
     if request.survey_amend_for_ms < 0:
-        found.append(Refusal("INVALID_FIELD", "survey_amend_for_ms", "must not be negative"))
+        found.append(Refusal(Reason.INVALID_FIELD, "survey_amend_for_ms", "must not be negative"))
     return found

@@ -9,6 +9,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.adapters.edges.erasure import PersonEraser
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.domain.normalise.message import Refusal
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import People, Questions
 
 MAX_IDENTITIES = 100
@@ -41,7 +42,7 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
                 required("identity_id", request.identity_id),
                 required("home_identity_id", request.home_identity_id),
                 required("evidence", request.evidence),
-                Refusal("INVALID_FIELD", "home_identity_id", "must be another identity")
+                Refusal(Reason.INVALID_FIELD, "home_identity_id", "must be another identity")
                 if request.home_identity_id and request.home_identity_id == request.identity_id
                 else None,
             )
@@ -70,10 +71,10 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
                 required("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
                 optional("person_id", request.person_id),
                 *(required("identity_ids", each) for each in request.identity_ids),
-                Refusal("INVALID_FIELD", "identity_ids", f"must not be more than {MAX_IDENTITIES}")
+                Refusal(Reason.INVALID_FIELD, "identity_ids", f"must not be more than {MAX_IDENTITIES}")
                 if len(request.identity_ids) > MAX_IDENTITIES
                 else None,
-                Refusal("INVALID_FIELD", "person_id", "or identity_ids must be given") if nobody else None,
+                Refusal(Reason.INVALID_FIELD, "person_id", "or identity_ids must be given") if nobody else None,
             )
         )
         return await self._eraser.erase(current_tenant(), request, current_caller().subject)
@@ -91,8 +92,10 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
 
     async def _identities(self, tenant: str, person_id: str) -> list[records_pb2.Identity]:
         if self._people is None:
-            raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
+            raise ChaparError(
+                ErrorKind.UNAVAILABLE, Reason.HISTORY_OFF, "this replica keeps no history: ask another one"
+            )
         found = await self._people.identities(tenant, person_id)
         if not found:
-            raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_PERSON", "this person is not known (yet)")
+            raise ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_PERSON, "this person is not known (yet)")
         return list(found)

@@ -14,6 +14,7 @@ from services.ingest.domain.normalise.message import IncomingMessage, MessageKin
 from services.ingest.domain.normalise.text import clean_name, forbidden
 from services.ingest.domain.normalise.webhook import wrong_fields
 from services.ingest.domain.origin import Origin, OriginProof
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Account, Accounts
 
 CHANNEL = "grpc"
@@ -39,7 +40,7 @@ class Submitter:
         if account is None:
             raise ChaparError(
                 ErrorKind.NOT_FOUND,
-                "UNKNOWN_ACCOUNT",
+                Reason.UNKNOWN_ACCOUNT,
                 f"this tenant has no account {name[:100]!a} of channel {CHANNEL}: configure it or use another account",
             )
         message = submitted(account, request)
@@ -74,7 +75,7 @@ def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMe
             forbidden(request.native_id, "native_id"),
             forbidden(request.text, "text"),
             *(forbidden(part, "labels") for pair in labels.items() for part in pair),
-            Refusal("INVALID_FIELD", "language", "must be a BCP 47 language such as fa or en-GB")
+            Refusal(Reason.INVALID_FIELD, "language", "must be a BCP 47 language such as fa or en-GB")
             if language_wrong
             else None,
         )
@@ -103,5 +104,5 @@ def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMe
 def _no_time(request: ingest_pb2.SubmitRequest, field: str) -> Refusal | None:
     """Return a refusal of a time that the router can't represent; None for a valid time."""
     if request.HasField(field) and not 0 < getattr(request, field).seconds < _LATEST_S:  # type: ignore[arg-type]  # one of its fields
-        return Refusal("INVALID_FIELD", field, "must be a time between 1970 and 9999")
+        return Refusal(Reason.INVALID_FIELD, field, "must be a time between 1970 and 9999")
     return None

@@ -12,6 +12,7 @@ from services.chassis.errors import ChaparError, ErrorKind, problem
 from services.ingest.adapters.edges.http_answers import problem_response
 from services.ingest.adapters.edges.http_webhooks import Webhooks
 from services.ingest.adapters.edges.webchat_in import Webchat
+from services.ingest.domain.reasons import Reason
 
 _PAGE_HEADERS = {
     # The page is one file with its own script; it may connect to its own host only.
@@ -48,9 +49,11 @@ def _asynchronous(webhooks: Webhooks) -> Callable[[Request], Awaitable[Response]
 
 
 async def _not_found(_request: Request, _error: Exception) -> Response:
-    return problem_response(problem(ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_PATH", "there is nothing at this path")))
+    return problem_response(
+        problem(ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_PATH, "there is nothing at this path"))
+    )
 
 
 async def _wrong_method(_request: Request, _error: Exception) -> Response:
-    error = ChaparError(ErrorKind.INVALID, "METHOD", "this path accepts only GET and POST")
+    error = ChaparError(ErrorKind.INVALID, Reason.METHOD, "this path accepts only GET and POST")
     return problem_response(problem(error), status=405)

@@ -27,6 +27,7 @@ from services.ingest.adapters.edges.ingress_limiter import IngressLimiter, Taken
 from services.ingest.domain.normalise.message import Parsed, Refusal
 from services.ingest.domain.normalise.proof import Unproven
 from services.ingest.domain.origin import Origin, OriginProof
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Account, Accounts, Secrets
 
 _INLINE_BYTES = 64 << 10
@@ -99,7 +100,7 @@ class Webhooks:
         path = request.path_params
         account = self._accounts.find(path["tenant"], name, path["account"]) if channel is not None else None
         if channel is None or account is None:
-            raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_ACCOUNT", "there is no such account")
+            raise ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_ACCOUNT, "there is no such account")
         peer = request.client.host if request.client is not None else ""
         if request.method == "GET":
             return self._handshake(channel, account, request, peer), ""
@@ -120,11 +121,11 @@ class Webhooks:
             raise self._failed(account, peer, unproven)
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json":
-            self._ingress_limiter.refuse(name, "MEDIA_TYPE")
+            self._ingress_limiter.refuse(name, Reason.MEDIA_TYPE)
             body = problem(
-                ChaparError(ErrorKind.INVALID, "MEDIA_TYPE", "the body's content type must be application/json")
+                ChaparError(ErrorKind.INVALID, Reason.MEDIA_TYPE, "the body's content type must be application/json")
             )
-            return problem_response(body, status=415), "MEDIA_TYPE"
+            return problem_response(body, status=415), Reason.MEDIA_TYPE
         # Parsing a large body takes longer than the event loop may be blocked.
         large = len(raw) > _INLINE_BYTES
         parsed = await asyncio.to_thread(channel.parse, account, raw) if large else channel.parse(account, raw)
@@ -137,7 +138,7 @@ class Webhooks:
     def _handshake(self, channel: Channel, account: Account, request: Request, peer: str) -> Response:
         answer = channel.handshake(account, self._secrets, request.query_params)
         if answer is None:
-            raise ChaparError(ErrorKind.NOT_FOUND, "METHOD", "this channel accepts only POST")
+            raise ChaparError(ErrorKind.NOT_FOUND, Reason.METHOD, "this channel accepts only POST")
         if isinstance(answer, Unproven):
             raise self._failed(account, peer, answer)
         return Response(answer, media_type="text/plain", headers={"x-content-type-options": "nosniff"})
@@ -166,23 +167,25 @@ class Webhooks:
                     held.more(len(chunk))
                     raw += chunk
         except OverBudget as error:
-            self._ingress_limiter.refuse(name, "BODY_BUDGET")
+            self._ingress_limiter.refuse(name, Reason.BODY_BUDGET)
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
-                "BODY_BUDGET",
+                Reason.BODY_BUDGET,
                 "too many bodies are arriving at the same time; send it again",
                 retry_after_s=_BUSY_S,
             ) from error
         except TimeoutError as error:
-            self._ingress_limiter.refuse(name, "BODY_TIMEOUT")
-            raise ChaparError(ErrorKind.INVALID, "BODY_TIMEOUT", "the body did not arrive in time") from error
+            self._ingress_limiter.refuse(name, Reason.BODY_TIMEOUT)
+            raise ChaparError(ErrorKind.INVALID, Reason.BODY_TIMEOUT, "the body did not arrive in time") from error
         except ClientDisconnect as error:
-            raise ChaparError(ErrorKind.INVALID, "DISCONNECTED", "the caller closed the connection") from error
+            raise ChaparError(ErrorKind.INVALID, Reason.DISCONNECTED, "the caller closed the connection") from error
         return bytes(raw)
 
     def _too_large(self, name: str) -> ChaparError:
-        self._ingress_limiter.refuse(name, "BODY_TOO_LARGE")
-        return ChaparError(ErrorKind.TOO_LARGE, "BODY_TOO_LARGE", f"the body must not be larger than {self._max} bytes")
+        self._ingress_limiter.refuse(name, Reason.BODY_TOO_LARGE)
+        return ChaparError(
+            ErrorKind.TOO_LARGE, Reason.BODY_TOO_LARGE, f"the body must not be larger than {self._max} bytes"
+        )
 
     def _outcome(self, name: str, parsed: Parsed, taken: Taken) -> tuple[Response, str]:
         for kind in parsed.ignored:

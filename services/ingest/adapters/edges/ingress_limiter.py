@@ -18,6 +18,7 @@ from services.chassis.pacing import Rate
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, too_large
 from services.ingest.domain.limits import Limiter
 from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Account, Publisher
 from services.ingest.translate.edges import inbound_record
 
@@ -71,7 +72,7 @@ class IngressLimiter:
             return None
         return ChaparError(
             ErrorKind.EXHAUSTED,
-            "TOO_MANY_FAILED_PROOFS",
+            Reason.TOO_MANY_FAILED_PROOFS,
             "too many calls without a valid proof",
             retry_after_s=max(1.0, min(30.0, wait)),
         )
@@ -92,19 +93,21 @@ class IngressLimiter:
         place = _place(account)
         wait = self._accounts.take(place, now, len(messages))
         if wait > 0:
-            self.refuse(account.channel, "ACCOUNT_RATE", len(messages))
-            raise _too_many("ACCOUNT_RATE", "this account takes no more messages right now", wait)
+            self.refuse(account.channel, Reason.ACCOUNT_RATE, len(messages))
+            raise _too_many(Reason.ACCOUNT_RATE, "this account takes no more messages right now", wait)
         records: list[records_pb2.InboundRecord] = []
         refused: ChaparError | None = None
         for message in messages:
             wait = self._senders.take(f"{place}/{message.native_id}", now)
             if wait > 0:
-                self.refuse(account.channel, "SENDER_RATE")
-                refused = refused or _too_many("SENDER_RATE", "this customer sends too many messages right now", wait)
+                self.refuse(account.channel, Reason.SENDER_RATE)
+                refused = refused or _too_many(
+                    Reason.SENDER_RATE, "this customer sends too many messages right now", wait
+                )
                 continue
             record = inbound_record(account, message, now)
             if record.ByteSize() > MAX_RECORD_BYTES:
-                self.refuse(account.channel, "MESSAGE_TOO_LARGE")
+                self.refuse(account.channel, Reason.MESSAGE_TOO_LARGE)
                 refused = refused or too_large()
                 continue
             records.append(record)

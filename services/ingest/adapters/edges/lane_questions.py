@@ -1,21 +1,23 @@
 """Questions to the intake lane, such as whether an identity is known, owns a conversation, or belongs to our tenant."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.errors import ErrorKind
 from services.chassis.questions import LaneQuestions
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Publisher
 
 TOPIC: Final = "ingest.verdicts.v1"
-KINDS: Final = {
-    "UNKNOWN_IDENTITY": ErrorKind.NOT_FOUND,
-    "UNKNOWN_HOME": ErrorKind.NOT_FOUND,
-    "UNKNOWN_CONVERSATION": ErrorKind.NOT_FOUND,
-    "UNKNOWN_PERSON": ErrorKind.NOT_FOUND,
-    "UNKNOWN_TENANT": ErrorKind.NOT_FOUND,
-    "NO_ROUTE": ErrorKind.FAILED_PRECONDITION,
-    "TOO_MANY_FOLLOW_UPS": ErrorKind.EXHAUSTED,
+KINDS: Final[Mapping[str, ErrorKind]] = {
+    Reason.UNKNOWN_IDENTITY: ErrorKind.NOT_FOUND,
+    Reason.UNKNOWN_HOME: ErrorKind.NOT_FOUND,
+    Reason.UNKNOWN_CONVERSATION: ErrorKind.NOT_FOUND,
+    Reason.UNKNOWN_PERSON: ErrorKind.NOT_FOUND,
+    Reason.UNKNOWN_TENANT: ErrorKind.NOT_FOUND,
+    Reason.NO_ROUTE: ErrorKind.FAILED_PRECONDITION,
+    Reason.TOO_MANY_FOLLOW_UPS: ErrorKind.EXHAUSTED,
 }
 """Maps the intake lane's refusals to error kinds."""
 

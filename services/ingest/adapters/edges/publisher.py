@@ -10,6 +10,7 @@ from services.chassis.kafka.records import Headers
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import bare, seal
+from services.ingest.domain.reasons import Reason
 from services.ingest.translate import headers
 from services.ingest.translate.keys import owner_of, owners_of_question
 
@@ -42,7 +43,7 @@ class InboundPublisher:
         except BrokerUnavailable as error:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
-                "BROKER_UNAVAILABLE",
+                Reason.BROKER_UNAVAILABLE,
                 "the message could not be made durable; send it again, it will not be duplicated",
                 retry_after_s=_RETRY_AFTER_S,
             ) from error
@@ -69,5 +70,5 @@ class InboundPublisher:
 def too_large() -> ChaparError:
     """Return the refusal of a message that the log can't accept."""
     return ChaparError(
-        ErrorKind.TOO_LARGE, "MESSAGE_TOO_LARGE", f"a message must not be larger than {MAX_RECORD_BYTES} bytes"
+        ErrorKind.TOO_LARGE, Reason.MESSAGE_TOO_LARGE, f"a message must not be larger than {MAX_RECORD_BYTES} bytes"
     )

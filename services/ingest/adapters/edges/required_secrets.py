@@ -1,6 +1,7 @@
 """Reads a secret without which an account can't work."""
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Account, Secrets
 
 
@@ -10,7 +11,7 @@ def require_secret(secrets: Secrets, account: Account, name: str) -> str:
     if secret is None:
         raise ChaparError(
             ErrorKind.UNAVAILABLE,
-            "SECRET_MISSING",
+            Reason.SECRET_MISSING,
             f"{account.channel} account {account.account} has no secret named {name} in its configuration",
             retry_after_s=60,
         )

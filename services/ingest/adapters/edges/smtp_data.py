@@ -7,6 +7,8 @@ kept.
 
 from typing import Final
 
+from services.ingest.domain.reasons import Reason
+
 _END: Final = b"\r\n.\r\n"
 
 
@@ -42,7 +44,7 @@ class Collector:
         self.seen += used
         self._measure(piece)
         if self.seen > self._most + 3:  # the dot and its line end are not part of the mail
-            self.refuse("TOO_LARGE")
+            self.refuse(Reason.MESSAGE_TOO_LARGE)
         if not self.refusal:
             self._kept += piece
         if found < 0:
@@ -70,4 +72,4 @@ class Collector:
             longest = self._line + first
             self._line = len(piece) - piece.rfind(b"\r\n") - 2
         if longest > self._most_line:
-            self.refuse("LINE_TOO_LONG")
+            self.refuse(Reason.LINE_TOO_LONG)

@@ -31,6 +31,7 @@ from services.ingest.domain.normalise.mail.headers import canonical
 from services.ingest.domain.normalise.mail.mail import resolved, unread_mail
 from services.ingest.domain.normalise.mail.origin import with_origin
 from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.reply_token import conversation_of
 from services.ingest.ports import Account, Accounts, Secrets
 
@@ -75,7 +76,7 @@ class MailHandler:
     ) -> str:
         """Accept only the addresses of our own accounts."""
         if self._account(address) is None:
-            self._refuse(550, "UNKNOWN_RECIPIENT")
+            self._refuse(550, Reason.UNKNOWN_RECIPIENT)
             return "550 5.1.1 there is no such mailbox here"
         if len(envelope.rcpt_tos) >= _RECIPIENTS:
             return "452 4.5.3 too many recipients, send the rest in another transaction"
@@ -108,7 +109,7 @@ class MailHandler:
     async def handle_exception(self, error: Exception) -> str:
         """Answer so that the sending server keeps its mail, whatever failed."""
         self._log.error("smtp session failed", error=type(error).__name__, exc_info=error)
-        self._refuse(451, "INTERNAL")
+        self._refuse(451, Reason.INTERNAL)
         return "451 4.3.0 internal error, send it again later"
 
     async def _parsed(self, account: Account, raw: bytes, sender: str, recipient: str) -> IncomingMessage:

@@ -7,7 +7,7 @@ dropped, and memory is freed without the cycle collector.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -17,6 +17,7 @@ from services.chassis.byte_budget import ByteBudget, Held, OverBudget
 from services.chassis.connections import UNCOUNTED, Connections, Seat, Stage
 from services.chassis.http import TrustedProxies, peer_key
 from services.ingest.adapters.edges.smtp_data import Collector
+from services.ingest.domain.reasons import Reason
 
 _LINE_BYTES: Final = 1 << 20
 """Lines may be long: many senders write a whole HTML body on one line."""
@@ -25,10 +26,10 @@ _JUNK_BYTES: Final = 64 << 10
 """The maximum number of bytes between two valid commands."""
 _NEVER_S: Final = 86_400.0
 _CALLS: Final = {"*": 1000, "NOOP": 50, "EHLO": 10, "HELO": 10, "STARTTLS": 2, "HELP": 5, "VRFY": 5, "AUTH": 5}
-_ANSWERS: Final = {
-    "TOO_LARGE": "552 5.3.4 the message is too large",
-    "LINE_TOO_LONG": "500 5.6.0 a line of the message is longer than a mebibyte",
-    "OVER_BUDGET": "452 4.3.1 too much mail arrives at once, send it again later",
+_ANSWERS: Final[Mapping[str, str]] = {
+    Reason.MESSAGE_TOO_LARGE: "552 5.3.4 the message is too large",
+    Reason.LINE_TOO_LONG: "500 5.6.0 a line of the message is longer than a mebibyte",
+    Reason.OVER_BUDGET: "452 4.3.1 too much mail arrives at once, send it again later",
 }
 
 
@@ -166,7 +167,7 @@ class SmtpSession(SMTP):
     async def _mail(self, envelope: Any) -> str:
         house = self._house
         if self._seat is None or not house.connections.may_work(self._seat):
-            house.refused(452, "PEER_BUSY")
+            house.refused(452, Reason.PEER_BUSY)
             return "452 4.3.1 too many mails of yours arrive at once, send it again later"
         collector = Collector(house.most_bytes, _LINE_BYTES)
         self._held = house.budget.open(self._peer)
@@ -181,8 +182,8 @@ class SmtpSession(SMTP):
         await self._collected
         self._enter(Stage.WORK)
         if collector.refusal:
-            if collector.refusal == "OVER_BUDGET":
-                house.refused(452, "BODY_BUDGET")
+            if collector.refusal == Reason.OVER_BUDGET:
+                house.refused(452, Reason.BODY_BUDGET)
             return _ANSWERS[collector.refusal]
         envelope.content = envelope.original_content = collector.mail()
         answer: str = await self._call_handler_hook("DATA")
@@ -197,7 +198,7 @@ class SmtpSession(SMTP):
             try:
                 held.more(len(data))
             except OverBudget:
-                collector.refuse("OVER_BUDGET")
+                collector.refuse(Reason.OVER_BUDGET)
         after = collector.feed(data)
         if collector.refusal:
             held.release()

@@ -17,6 +17,7 @@ from chapar.ingest.v1 import records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.pacing import Rate
 from services.ingest.adapters.edges.turns import TooManyWaiting, Turns
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.shared_pace import SharedPace
 from services.ingest.ports import Publisher
 
@@ -101,7 +102,7 @@ def ways_in(publisher: Publisher, settings: QuotaSettings) -> WaysIn:
 def _too_much(wait_s: float) -> ChaparError:
     return ChaparError(
         ErrorKind.EXHAUSTED,
-        "TENANT_RATE",
+        Reason.TENANT_RATE,
         "this tenant sends more than its quota; send later, or ask for a higher quota",
         retry_after_s=max(1.0, wait_s),
     )

@@ -16,6 +16,7 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.privacy.lanes import AwaitedKeys, when_ready
 from services.chassis.privacy.sealing import Unsealable, unseal
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import ChatMessage
 
 CHANNEL = "webchat"
@@ -66,9 +67,9 @@ class WebchatHub:
             decoded = records_pb2.ConversationRecord.FromString(record.value or b"")
             unseal(decoded, self._keys, record.topic, record.key or b"")
         except DecodeError as error:
-            raise InvalidRecord("UNDECODABLE", "not a ConversationRecord") from error
+            raise InvalidRecord(Reason.UNDECODABLE, "not a ConversationRecord") from error
         except Unsealable as error:
-            raise InvalidRecord("UNSEALABLE", str(error)) from error
+            raise InvalidRecord(Reason.UNSEALABLE, str(error)) from error
         self._note_owner(decoded)
         if decoded.WhichOneof("record") == "erased":
             self._forget((decoded.tenant, decoded.conversation_id))

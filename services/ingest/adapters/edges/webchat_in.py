@@ -46,6 +46,7 @@ from services.ingest.domain.normalise.webchat import (
     visitor,
     visitor_of,
 )
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Account, Accounts, ChatHistory, ChatMessage, Secrets
 from services.ingest.translate.edges import chat_view, identity_id_of
 
@@ -132,7 +133,7 @@ class Webchat:
         params = socket.path_params
         account = self._accounts.find(params["tenant"], CHANNEL, params["account"])
         if account is None:
-            raise _Over(ACCOUNT, "UNKNOWN_ACCOUNT")
+            raise _Over(ACCOUNT, Reason.UNKNOWN_ACCOUNT)
         allowed = (*self._limits.origins, *account.settings.get("origins", "").replace(",", " ").split())
         if not origin_allowed(socket.headers, allowed):
             raise _Over(ORIGIN, "ORIGIN_REFUSED")
@@ -330,7 +331,7 @@ class _Session:
             case Typing():
                 pass
             case Hello():
-                self._refuse("", "HELLO_REPEATED", "hello must be the first frame")
+                self._refuse("", Reason.HELLO_REPEATED, "hello must be the first frame")
             case Say() | End():
                 if who.verified:
                     given = frame.identifier_hash if isinstance(frame, Say) and frame.identifier_hash else ""
@@ -350,11 +351,11 @@ class _Session:
 
     def _too_fast(self, frame: object, wait_s: float) -> None:
         self._strikes += 1
-        self._ingress_limiter.refuse(CHANNEL, "SOCKET_RATE")
+        self._ingress_limiter.refuse(CHANNEL, Reason.SOCKET_RATE)
         if self._strikes > _STRIKES:
-            raise _Over(TOO_FAST, "SOCKET_RATE")
+            raise _Over(TOO_FAST, Reason.SOCKET_RATE)
         named = frame.id if isinstance(frame, Say | End) else ""
-        self._refuse(named, "SOCKET_RATE", "too many frames; send it again later", max(1.0, wait_s))
+        self._refuse(named, Reason.SOCKET_RATE, "too many frames; send it again later", max(1.0, wait_s))
 
     async def _receive(self) -> bytes:
         event = await self._socket.receive()

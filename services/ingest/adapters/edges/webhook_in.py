@@ -7,6 +7,7 @@ from services.ingest.adapters.edges.required_secrets import require_secret
 from services.ingest.domain.normalise.message import Parsed
 from services.ingest.domain.normalise.proof import Unproven, standard_webhook, standard_webhook_form
 from services.ingest.domain.normalise.webhook import parse_call
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Account, Secrets
 from services.policy.model.webhook_keys import problem_of_secret
 
@@ -59,7 +60,7 @@ def _usable(account: Account, secret: str) -> str:
     if problem:
         raise ChaparError(
             ErrorKind.UNAVAILABLE,
-            "SECRET_UNUSABLE",
+            Reason.SECRET_UNUSABLE,
             f"the signing secret of webhook account {account.account} {problem}",
             retry_after_s=60,
         )

@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.ingest.domain.reasons import Reason
 
 VARIABLE: Final = "DATABASE_URL"
 _LOCK: Final = 0x6368_6170_6172  # "chapar": an advisory lock is a number in one database
@@ -73,7 +74,7 @@ class Database:
         except OSError as error:
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION,
-                "STATE_DIR",
+                Reason.STATE_DIR,
                 f"history can't be kept in {file.parent} ({error.strerror}): set state_dir or {VARIABLE}",
             ) from error
         self._engine = create_async_engine(self._url)
@@ -199,4 +200,4 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _refused(description: str) -> ChaparError:
-    return ChaparError(ErrorKind.INVALID, "DATABASE_URL", f"{VARIABLE} {description}")
+    return ChaparError(ErrorKind.INVALID, Reason.DATABASE_URL, f"{VARIABLE} {description}")

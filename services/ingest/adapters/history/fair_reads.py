@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.adapters.edges.turns import TooManyWaiting, Turns
 from services.ingest.adapters.history.database import Database
+from services.ingest.domain.reasons import Reason
 
 AT_A_TIME: Final = 8
 MOST_WAITING: Final = 256
@@ -36,11 +37,11 @@ class FairReads:
         except TooManyWaiting as error:
             raise ChaparError(
                 ErrorKind.EXHAUSTED,
-                "TENANT_READS",
+                Reason.TENANT_READS,
                 "this tenant has too many reads waiting: read less at once, or later",
                 retry_after_s=_RETRY_AFTER_S,
             ) from error
         except (SQLAlchemyError, OSError) as error:
             raise ChaparError(
-                ErrorKind.UNAVAILABLE, "HISTORY_AWAY", "history can't be read now; try again", retry_after_s=2
+                ErrorKind.UNAVAILABLE, Reason.HISTORY_AWAY, "history can't be read now; try again", retry_after_s=2
             ) from error

@@ -23,6 +23,7 @@ from services.ingest.adapters.history.mapping_routing import routed
 from services.ingest.adapters.history.rows import Fact
 from services.ingest.adapters.history.story import FEEDBACK, INGEST, SLA, Unreadable, clean, identifier, step, word
 from services.ingest.adapters.history.text import fold
+from services.ingest.domain.reasons import Reason
 
 CONVERSATIONS: Final = "conversations.v1"
 ROUTING: Final = "routing.events.v1"
@@ -57,11 +58,11 @@ def fact(record: Record, keys: Keys) -> Fact | None:
             case _:
                 found = _deadline(raw, record.offset)
     except DecodeError as error:
-        raise Unreadable("UNDECODABLE") from error
+        raise Unreadable(Reason.UNDECODABLE) from error
     except Unsealable as error:
-        raise Unreadable("UNSEALABLE") from error
+        raise Unreadable(Reason.UNSEALABLE) from error
     if found is not None and not (found.event.tenant and found.event.event_id):
-        raise Unreadable("NO_ID")
+        raise Unreadable(Reason.NO_ID)
     return found
 
 
@@ -69,7 +70,7 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
     tenant, conversation_id = identifier(record.tenant), identifier(record.conversation_id)
     identity_id = identifier(record.identity_id)
     if not conversation_id and record.WhichOneof("record") not in ("erased", "belongs"):
-        raise Unreadable("NO_ID")
+        raise Unreadable(Reason.NO_ID)
 
     def event(kind: str, interaction_id: str = "", /, **details: str) -> rows.Event:
         return step(INGEST, record, kind, identifier(interaction_id), conversation_id, position=offset, details=details)
@@ -125,7 +126,7 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
             return Fact(event("IdentityMoved"), moved, identity_id)
         case "erased":
             return Fact(event("ConversationErased"), rows.Erased(identity_id, record.erased.request_id), identity_id)
-    raise Unreadable("UNKNOWN_KIND")
+    raise Unreadable(Reason.UNKNOWN_KIND)
 
 
 def _origin(origin: records_pb2.Origin) -> dict[str, object]:
@@ -192,7 +193,7 @@ def _deadline(raw: bytes, offset: int) -> Fact | None:
     record = sla_pb2.SlaEvent.FromString(raw)
     kind = _DEADLINE_KINDS.get(record.kind)
     if kind is None:
-        raise Unreadable("UNKNOWN_KIND")
+        raise Unreadable(Reason.UNKNOWN_KIND)
     details = {
         "target": word(config_pb2.TargetKind.Name, record.target, "TARGET_KIND_"),
         "level": word(sla_pb2.SlaLevel.Name, record.level, "SLA_LEVEL_"),
@@ -226,7 +227,7 @@ _DELIVERY_KINDS: Final[Mapping[int, str]] = MappingProxyType(
 def _delivery(record: records_pb2.DeliveryRecord, offset: int) -> Fact | None:
     kind = _DELIVERY_KINDS.get(record.state)
     if kind is None or not record.delivery_id:
-        raise Unreadable("UNKNOWN_KIND" if kind is None else "NO_ID")
+        raise Unreadable(Reason.UNKNOWN_KIND if kind is None else Reason.NO_ID)
     if record.state == records_pb2.DELIVERY_STATE_PENDING and record.attempts:
         kind = "DeliveryDelayed"
     row = rows.Delivery(
@@ -351,4 +352,4 @@ def _feedback(record: feedback_pb2.FeedbackRecord, offset: int) -> Fact | None:
             invitation_id = identifier(record.refused.invitation_id)
             happened = event("ResponseRefused", feedback_pb2.Subject(), record.refused.reason, invitation=invitation_id)
             return Fact(happened, rows.Declined(invitation_id), "", invitation_id)
-    raise Unreadable("UNKNOWN_KIND")
+    raise Unreadable(Reason.UNKNOWN_KIND)

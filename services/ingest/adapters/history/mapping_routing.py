@@ -8,6 +8,7 @@ from chapar.router.v1 import records_pb2
 from chapar.router.v1.records_pb2 import RoutingEvent
 from services.ingest.adapters.history.rows import Fact, Routed
 from services.ingest.adapters.history.story import ROUTER, Unreadable, clean, identifier, step
+from services.ingest.domain.reasons import Reason
 
 _OFFER_ENDS: Final = {
     records_pb2.OFFER_END_DECLINED: "OfferDeclined",
@@ -25,9 +26,9 @@ def routed(raw: bytes, offset: int) -> Fact | None:
     facts = record.interaction
     interaction_id = identifier(facts.interaction_id)
     if which is None or which not in _CHANGES:
-        raise Unreadable("UNKNOWN_KIND")
+        raise Unreadable(Reason.UNKNOWN_KIND)
     if not interaction_id:
-        raise Unreadable("NO_ID")
+        raise Unreadable(Reason.NO_ID)
     made = _CHANGES[which](record)
     event = step(
         ROUTER,

@@ -26,6 +26,7 @@ from services.ingest.adapters.history.mapping import TOPICS, fact
 from services.ingest.adapters.history.rows import Fact
 from services.ingest.adapters.history.store import Moved, Place
 from services.ingest.adapters.history.story import Unreadable
+from services.ingest.domain.reasons import Reason
 
 _BATCH: Final = 500
 _POLL_MS: Final = 500
@@ -176,7 +177,7 @@ class Projection:
             if not _refuses(error):
                 raise
             if len(records) == 1:
-                self._refuse(records[0], "TOO_SLOW" if isinstance(error, _TooSlow) else "REFUSED_BY_DATABASE")
+                self._refuse(records[0], Reason.TOO_SLOW if isinstance(error, _TooSlow) else Reason.REFUSED_BY_DATABASE)
                 # if even this takes too long, the record is not the cause
                 async with self._database.within(connection, self._patience_s):
                     await store.write(connection, (), before, after)
@@ -223,7 +224,7 @@ def _facts(records: Sequence[Record], keys: Keys) -> list[Fact | Unreadable | No
         except Unreadable as refused:
             found.append(refused)
         except Exception:  # noqa: BLE001 - a record that no mapping expects must not block the others
-            found.append(Unreadable("NOT_MAPPED"))
+            found.append(Unreadable(Reason.NOT_MAPPED))
     return found
 
 

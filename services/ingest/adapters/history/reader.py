@@ -20,6 +20,7 @@ from services.ingest.adapters.history.fair_reads import FairReads
 from services.ingest.adapters.history.story import LATEST_MS
 from services.ingest.adapters.history.text import words
 from services.ingest.domain.reach import Reach
+from services.ingest.domain.reasons import Reason
 from services.ingest.ports import ChatMessage
 
 _LONGEST_STORY: Final = 5000
@@ -52,7 +53,7 @@ class HistoryReader:
         after = cursor.decode("messages", request.page.cursor)
         found = await self._rows(reach.tenant, queries.conversation(reach, request.conversation_id))
         if not found:
-            raise _unknown("UNKNOWN_CONVERSATION", "conversation")
+            raise _unknown(Reason.UNKNOWN_CONVERSATION, "conversation")
         since = -1 if after is None else after[0]
         rows = await self._rows(reach.tenant, queries.messages(reach.tenant, request.conversation_id, since, size + 1))
         page = rows[:size]
@@ -82,7 +83,7 @@ class HistoryReader:
                 if (rows or now != checked) and not await self._rows(
                     now.tenant, queries.conversation(now, conversation_id)
                 ):
-                    raise _unknown("UNKNOWN_CONVERSATION", "conversation")
+                    raise _unknown(Reason.UNKNOWN_CONVERSATION, "conversation")
                 checked, checked_s = now, seconds()
             except ChaparError as error:
                 if checked is None or error.kind is not ErrorKind.EXHAUSTED:
@@ -127,7 +128,7 @@ class HistoryReader:
         """Return the whole story of an interaction. Raises NOT_FOUND."""
         found = await self._rows(reach.tenant, queries.interaction(reach, interaction_id))
         if not found:
-            raise _unknown("UNKNOWN_INTERACTION", "interaction")
+            raise _unknown(Reason.UNKNOWN_INTERACTION, "interaction")
         steps = await self._rows(reach.tenant, queries.story(reach.tenant, interaction_id, _LONGEST_STORY))
         return ingest_pb2.GetInteractionResponse(
             interaction=_interaction_view(found[0]), story=[_story_entry(row) for row in steps]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from services.ingest.adapters.history.rows import Event
+from services.ingest.domain.reasons import Reason
 
 MAX_ID_BYTES: Final = 400
 """Longer ids are refused: every id is part of an index, and an entry of a PostgreSQL index holds about 2,700 bytes."""
@@ -60,7 +61,7 @@ def step(
     Raises Unreadable for a time outside the calendar.
     """
     if not 0 <= record.occurred_at_ms <= LATEST_MS:
-        raise Unreadable("BAD_TIME")
+        raise Unreadable(Reason.BAD_TIME)
     return Event(
         tenant=identifier(record.tenant),
         event_id=identifier(record.event_id),
@@ -84,7 +85,7 @@ def clean(text: str) -> str:
 def identifier(text: str) -> str:
     """Return an id. Raises Unreadable for an id that is too long for an index."""
     if len(text) > MAX_ID_BYTES or len(text.encode()) > MAX_ID_BYTES:
-        raise Unreadable("ID_TOO_LONG")
+        raise Unreadable(Reason.ID_TOO_LONG)
     return clean(text)
 
 

@@ -30,6 +30,7 @@ from services.ingest.adapters.out.client import Part
 from services.ingest.domain import reply_token, retry_classes
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.messages import Purpose, Route
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.retry_classes import PartResult
 
 _QUIT_S: Final = 2.0
@@ -68,11 +69,11 @@ class EmailClient:
         server = _server(account)
         recipient = _ascii_address(self.recipient(part.route)[0])
         if recipient is None:
-            return PartResult(outcome=Outcome.REJECTED, reason="ADDRESS_NOT_ASCII")
+            return PartResult(outcome=Outcome.REJECTED, reason=Reason.ADDRESS_NOT_ASCII)
         try:
             message_id, mail = _compose(part, account, recipient)
         except (ValueError, MessageError):
-            return PartResult(outcome=Outcome.REJECTED, reason="UNSENDABLE_HEADER")
+            return PartResult(outcome=Outcome.REJECTED, reason=Reason.UNSENDABLE_HEADER)
         sender = "" if part.purpose in _AUTOMATIC else _sender(account)
         result = await self._session(server, sender, recipient, mail)
         if result.outcome is Outcome.ACCEPTED:
@@ -88,9 +89,9 @@ class EmailClient:
             async with asyncio.timeout(self._timeout_s):
                 made = await connected_socket(server.host, server.port, self._rules, self._resolve)
         except Refused:
-            return PartResult(outcome=Outcome.HALTED, reason="RELAY_REFUSED")
+            return PartResult(outcome=Outcome.HALTED, reason=Reason.RELAY_REFUSED)
         except (OSError, TimeoutError):
-            return PartResult(outcome=Outcome.RETRY, reason="NO_CONNECTION")
+            return PartResult(outcome=Outcome.RETRY, reason=Reason.NO_CONNECTION)
         client = aiosmtplib.SMTP(
             hostname=server.host,
             sock=made,
@@ -115,12 +116,12 @@ class EmailClient:
         except SMTPResponseException as error:
             return retry_classes.smtp(error.code, phase)
         except SMTPNotSupported:
-            return PartResult(outcome=Outcome.HALTED, reason="SMTP_LOGIN_NOT_OFFERED")
+            return PartResult(outcome=Outcome.HALTED, reason=Reason.SMTP_LOGIN_NOT_OFFERED)
         except (SMTPException, OSError, TimeoutError) as error:
             if phase != "data":
-                return PartResult(outcome=Outcome.RETRY, reason="NO_CONNECTION")
+                return PartResult(outcome=Outcome.RETRY, reason=Reason.NO_CONNECTION)
             timed_out = isinstance(error, TimeoutError)
-            return PartResult(outcome=Outcome.UNKNOWN, reason="TIMEOUT" if timed_out else "CONNECTION_CUT")
+            return PartResult(outcome=Outcome.UNKNOWN, reason=Reason.TIMEOUT if timed_out else Reason.CONNECTION_CUT)
         finally:
             await _leave(client)
             if phase == "connect":

@@ -19,6 +19,7 @@ from services.chassis.destinations import Destinations
 from services.chassis.outgoing import CallLimits, Outgoing
 from services.chassis.pinned import CONNECT_S, POOL_S, Refused, Resolve, pinned_client, system_resolve
 from services.ingest.domain.deliveries import Outcome
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.retry_classes import PartResult
 
 _MAX_ANSWER_BYTES: Final = 64 << 10
@@ -68,15 +69,15 @@ async def post_json(
                 if len(received) > _MAX_ANSWER_BYTES:
                     break
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        return PartResult(outcome=Outcome.RETRY, reason=_named("NO_CONNECTION", error))
+        return PartResult(outcome=Outcome.RETRY, reason=_named(Reason.NO_CONNECTION, error))
     except Refused:
-        return PartResult(outcome=Outcome.HALTED, reason="URL_REFUSED")
+        return PartResult(outcome=Outcome.HALTED, reason=Reason.URL_REFUSED)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError):
-        return PartResult(outcome=Outcome.HALTED, reason="BAD_BASE_URL")
+        return PartResult(outcome=Outcome.HALTED, reason=Reason.BAD_BASE_URL)
     except (httpx.TimeoutException, TimeoutError):
-        return PartResult(outcome=Outcome.UNKNOWN, reason="TIMEOUT")
+        return PartResult(outcome=Outcome.UNKNOWN, reason=Reason.TIMEOUT)
     except httpx.HTTPError as error:
-        return PartResult(outcome=Outcome.UNKNOWN, reason=_named("CONNECTION_CUT", error))
+        return PartResult(outcome=Outcome.UNKNOWN, reason=_named(Reason.CONNECTION_CUT, error))
     return Answer(response.status_code, _object(bytes(received)), response.headers.get("retry-after", ""))
 
 

@@ -13,6 +13,7 @@ from services.ingest.adapters.out.http import Answer, post_json
 from services.ingest.domain import retry_classes
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.messages import Route
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.retry_classes import PartResult
 from services.policy.model.webhook_keys import key_of
 from services.webhooks.delivery import signature
@@ -28,7 +29,7 @@ class WebhookClient:
         """Send one signed POST; the receiver can drop a duplicate by `webhook-id`, the delivery's id."""
         url = account.setting("reply_url")
         if not url:
-            return PartResult(outcome=Outcome.ACCEPTED, reason="CONVERSATION_ONLY")
+            return PartResult(outcome=Outcome.ACCEPTED, reason=Reason.CONVERSATION_ONLY)
         key = key_of(account.secret("signing_secret"))
         if key is None:
             raise Unconfigured("signing_secret")

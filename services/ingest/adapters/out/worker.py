@@ -32,6 +32,7 @@ from services.ingest.domain.channel_rules import ChannelRules, account_rate, cha
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Finished, Outcome
 from services.ingest.domain.limits import Limiter, Moments
 from services.ingest.domain.messages import Route
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.retry_classes import PartResult
 from services.ingest.ports import Secrets
 from services.ingest.translate import headers
@@ -210,7 +211,7 @@ class AttemptWorker:
             result = PartResult(outcome=Outcome.HALTED, reason=error.reason)
         except Exception as error:  # noqa: BLE001 - after any exception something may have been sent: report UNKNOWN
             self._log.error("a client failed", channel=job.route.identity.channel, error=type(error).__name__)
-            result = PartResult(outcome=Outcome.UNKNOWN, reason="CLIENT_FAILED")
+            result = PartResult(outcome=Outcome.UNKNOWN, reason=Reason.CLIENT_FAILED)
         await self._report(job, result, accepted)
 
     async def _parts(self, job: AttemptJob, accepted: list[str]) -> PartResult:
@@ -218,9 +219,9 @@ class AttemptWorker:
         where = job.route.identity
         client, account, rules = self._clients.get(where.channel), self._account(job), self._rules(job)
         if client is None:
-            return PartResult(outcome=Outcome.REJECTED, reason="CHANNEL_CANNOT_SEND")
+            return PartResult(outcome=Outcome.REJECTED, reason=Reason.CHANNEL_CANNOT_SEND)
         if account is None:
-            return PartResult(outcome=Outcome.HALTED, reason="ACCOUNT_NOT_CONFIGURED")
+            return PartResult(outcome=Outcome.HALTED, reason=Reason.ACCOUNT_NOT_CONFIGURED)
         request = job.delivery.request
         parts = parts_of(request.text, rules.part_chars)
         address, group = client.recipient(job.route)

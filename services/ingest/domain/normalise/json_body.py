@@ -14,6 +14,7 @@ import msgspec
 
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.normalise.text import forbidden
+from services.ingest.domain.reasons import Reason
 
 MAX_DEPTH = 64
 MAX_ITEMS = 50_000
@@ -35,7 +36,7 @@ def parse_json(raw: bytes) -> "dict[str, Any] | Refusal":
     if sum(map(raw.count, _SIGNS)) > _MAX_SIGNS:
         return _too_many()
     if _LONG_NUMBER.search(raw):
-        return Refusal("NUMBER_TOO_LONG", "", "holds a number of 500 digits or more")
+        return Refusal(Reason.NUMBER_TOO_LONG, "", "holds a number of 500 digits or more")
     try:
         value = _decoder.decode(raw)
     except RecursionError:
@@ -45,7 +46,7 @@ def parse_json(raw: bytes) -> "dict[str, Any] | Refusal":
     if isinstance(value, Refusal):
         return value
     if not isinstance(value, dict):
-        return Refusal("NOT_AN_OBJECT", "", f"must be a JSON object, not {_name(value)}")
+        return Refusal(Reason.NOT_AN_OBJECT, "", f"must be a JSON object, not {_name(value)}")
     return _bounded(value) or value
 
 
@@ -53,12 +54,12 @@ def _second_opinion(raw: bytes) -> Any:
     try:
         return json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
     except UnicodeDecodeError:
-        return Refusal("NOT_UTF8", "", "must be JSON in UTF-8")
+        return Refusal(Reason.NOT_UTF8, "", "must be JSON in UTF-8")
     except RecursionError:
         return _too_deep()
     except ValueError as error:
         where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        return Refusal("MALFORMED_JSON", "", f"is not JSON{where}")
+        return Refusal(Reason.MALFORMED_JSON, "", f"is not JSON{where}")
 
 
 def _no_constant(name: str) -> Any:
@@ -83,11 +84,11 @@ def _bounded(value: Any) -> Refusal | None:
 
 
 def _too_many() -> Refusal:
-    return Refusal("TOO_MANY_ITEMS", "", f"holds more than {MAX_ITEMS} values")
+    return Refusal(Reason.TOO_MANY_ITEMS, "", f"holds more than {MAX_ITEMS} values")
 
 
 def _too_deep() -> Refusal:
-    return Refusal("TOO_DEEP", "", f"is nested deeper than {MAX_DEPTH} levels")
+    return Refusal(Reason.TOO_DEEP, "", f"is nested deeper than {MAX_DEPTH} levels")
 
 
 def shaped(value: Any, shape: type[T], at: str = "") -> "T | Refusal":
@@ -97,12 +98,12 @@ def shaped(value: Any, shape: type[T], at: str = "") -> "T | Refusal":
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$")
         field = (at + path.rstrip("`")).lstrip(".")
-        return Refusal("INVALID_FIELD", field, text[:1].lower() + text[1:])
+        return Refusal(Reason.INVALID_FIELD, field, text[:1].lower() + text[1:])
     except RecursionError:
         return _too_deep()
     except UnicodeEncodeError:
         # A key with a lone surrogate: msgspec compares keys as UTF-8.
-        return unstorable(value, at) or Refusal("INVALID_FIELD", at.lstrip("."), "holds a lone surrogate")
+        return unstorable(value, at) or Refusal(Reason.INVALID_FIELD, at.lstrip("."), "holds a lone surrogate")
 
 
 def may_be_unstorable(raw: bytes) -> bool:

@@ -21,6 +21,7 @@ from services.ingest.domain.normalise.message import (
     Refusal,
 )
 from services.ingest.domain.normalise.text import clean_file_name, clean_name
+from services.ingest.domain.reasons import Reason
 
 _MAX_REVISION = 2**31 - 1
 
@@ -135,9 +136,9 @@ def parse_update(raw: bytes) -> Parsed:
 def _update(body: dict[str, Any]) -> IncomingMessage | Refusal | str:
     update_id = body.get("update_id")
     if isinstance(update_id, bool) or not isinstance(update_id, int):
-        return Refusal("INVALID_FIELD", "update_id", "must be a whole number")
+        return Refusal(Reason.INVALID_FIELD, "update_id", "must be a whole number")
     if not -(2**63) <= update_id < 2**63:
-        return Refusal("INVALID_FIELD", "update_id", "must fit into 64 bits")
+        return Refusal(Reason.INVALID_FIELD, "update_id", "must fit into 64 bits")
     for field in ("message", "edited_message", "callback_query", "my_chat_member"):
         if field in body:
             refusal = unstorable(body[field], field)

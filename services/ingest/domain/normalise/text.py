@@ -10,6 +10,7 @@ import re
 
 from services.chassis.text import few_marks, normalised
 from services.ingest.domain.normalise.message import Refusal
+from services.ingest.domain.reasons import Reason
 
 # Embeddings, overrides and isolates (UAX 9, 3.1). The marks LRM, RLM, ALM and ZWNJ remain: Persian needs them.
 _BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -38,9 +39,9 @@ def forbidden(text: str, field: str) -> Refusal | None:
     if found is None:
         return None
     if found.group() == "\x00":
-        return Refusal("NUL_IN_TEXT", field, "holds a NUL character (U+0000): remove it")
+        return Refusal(Reason.NUL_IN_TEXT, field, "holds a NUL character (U+0000): remove it")
     return Refusal(
-        "LONE_SURROGATE", field, "holds half of a surrogate pair, which is not a character: send valid Unicode"
+        Reason.LONE_SURROGATE, field, "holds half of a surrogate pair, which is not a character: send valid Unicode"
     )
 
 

@@ -24,6 +24,7 @@ from services.ingest.domain.normalise.message import IncomingMessage, MessageKin
 from services.ingest.domain.normalise.proof import keyed_hash, same
 from services.ingest.domain.normalise.text import clean_name
 from services.ingest.domain.origin import Origin, OriginProof
+from services.ingest.domain.reasons import Reason
 
 SIGNED = Origin(OriginProof.SIGNED_IDENTITY, "a login signed by the site")
 RETURNING = Origin(OriginProof.VISITOR_TOKEN, "the token of this browser")
@@ -96,15 +97,15 @@ def parse_frame(raw: bytes) -> Frame | Refusal:
 def _wrong(frame: Frame) -> Refusal | None:
     if isinstance(frame, Say | End) and not _UUID.fullmatch(frame.id):
         return Refusal(
-            "INVALID_FIELD", "id", "must be a UUID made by the client; a repeated message must have the same UUID"
+            Reason.INVALID_FIELD, "id", "must be a UUID made by the client; a repeated message must have the same UUID"
         )
     if isinstance(frame, Say):
         if not frame.text.strip():
-            return Refusal("INVALID_FIELD", "text", "must not be empty")
+            return Refusal(Reason.INVALID_FIELD, "text", "must not be empty")
         if len(frame.text) > MAX_TEXT:
-            return Refusal("TEXT_TOO_LONG", "text", f"must not be longer than {MAX_TEXT} characters")
+            return Refusal(Reason.TEXT_TOO_LONG, "text", f"must not be longer than {MAX_TEXT} characters")
     if isinstance(frame, Hello) and (len(frame.identifier) > MAX_IDENTIFIER or len(frame.name) > 2 * MAX_IDENTIFIER):
-        return Refusal("INVALID_FIELD", "identifier", f"must not be longer than {MAX_IDENTIFIER} characters")
+        return Refusal(Reason.INVALID_FIELD, "identifier", f"must not be longer than {MAX_IDENTIFIER} characters")
     return None
 
 

@@ -17,6 +17,7 @@ from services.ingest.domain.normalise.json_body import may_be_unstorable, parse_
 from services.ingest.domain.normalise.language import language_code
 from services.ingest.domain.normalise.message import IncomingMessage, MessageKind, Parsed, Refusal
 from services.ingest.domain.normalise.text import clean_name
+from services.ingest.domain.reasons import Reason
 
 MAX_ID = 200
 MAX_LABELS = 20
@@ -64,9 +65,9 @@ def _call(raw: bytes) -> IncomingMessage | Refusal:
     if refusal is not None:
         return refusal
     if body.language and not language_code(body.language):
-        return Refusal("INVALID_FIELD", "language", "must be a BCP 47 language such as fa or en-GB")
+        return Refusal(Reason.INVALID_FIELD, "language", "must be a BCP 47 language such as fa or en-GB")
     if body.sent_at is not None and body.sent_at.tzinfo is None:
-        return Refusal("INVALID_FIELD", "sent_at", "must have a time zone, as in 2026-03-21T08:30:00Z")
+        return Refusal(Reason.INVALID_FIELD, "sent_at", "must have a time zone, as in 2026-03-21T08:30:00Z")
     return IncomingMessage(
         native_id=body.customer.id,
         native_message_id=body.message_id,
@@ -93,13 +94,13 @@ def wrong_fields(
     """Return the refusal of fields that the webhook and gRPC's Submit check in the same way, or None."""
     for field, value in ((message_field, message_id), (customer_field, customer_id)):
         if not value.strip():
-            return Refusal("INVALID_FIELD", field, "must not be empty")
+            return Refusal(Reason.INVALID_FIELD, field, "must not be empty")
         if len(value) > MAX_ID:
-            return Refusal("INVALID_FIELD", field, f"must not be longer than {MAX_ID} characters")
+            return Refusal(Reason.INVALID_FIELD, field, f"must not be longer than {MAX_ID} characters")
     if not text.strip() and not left:
-        return Refusal("INVALID_FIELD", "text", "must not be empty")
+        return Refusal(Reason.INVALID_FIELD, "text", "must not be empty")
     if len(labels) > MAX_LABELS:
-        return Refusal("INVALID_FIELD", "labels", f"must not be more than {MAX_LABELS}")
+        return Refusal(Reason.INVALID_FIELD, "labels", f"must not be more than {MAX_LABELS}")
     if any(not key or len(key) > MAX_LABEL or len(value) > MAX_LABEL for key, value in labels.items()):
-        return Refusal("INVALID_FIELD", "labels", f"must have names and values of at most {MAX_LABEL} characters")
+        return Refusal(Reason.INVALID_FIELD, "labels", f"must have names and values of at most {MAX_LABEL} characters")
     return None

@@ -22,6 +22,7 @@ from services.ingest.domain.normalise.message import (
     Refusal,
 )
 from services.ingest.domain.normalise.text import clean_file_name, clean_name
+from services.ingest.domain.reasons import Reason
 
 _MEDIA = ("image", "audio", "video", "document", "sticker")
 
@@ -151,18 +152,18 @@ def parse_notification(raw: bytes, phone_number_id: str = "") -> Parsed:
 def _walk(body: dict[str, Any], ours: str) -> Iterator[IncomingMessage | Refusal | str]:
     entries = body.get("entry")
     if not isinstance(entries, list):
-        yield Refusal("INVALID_FIELD", "entry", "must be an array")
+        yield Refusal(Reason.INVALID_FIELD, "entry", "must be an array")
         return
     for e, entry in enumerate(entries):
         changes = entry.get("changes") if isinstance(entry, dict) else None
         if not isinstance(changes, list):
-            yield Refusal("INVALID_FIELD", f"entry[{e}].changes", "must be an array")
+            yield Refusal(Reason.INVALID_FIELD, f"entry[{e}].changes", "must be an array")
             continue
         for c, change in enumerate(changes):
             at = f"entry[{e}].changes[{c}].value"
             value = change.get("value") if isinstance(change, dict) else None
             if not isinstance(value, dict):
-                yield Refusal("INVALID_FIELD", at, "must be an object")
+                yield Refusal(Reason.INVALID_FIELD, at, "must be an object")
                 continue
             yield from _value(value, at, ours)
 
@@ -174,7 +175,7 @@ def _value(value: dict[str, Any], at: str, ours: str) -> Iterator[IncomingMessag
     messages = value.get("messages", [])
     statuses = value.get("statuses", [])
     if not isinstance(messages, list):
-        yield Refusal("INVALID_FIELD", f"{at}.messages", "must be an array")
+        yield Refusal(Reason.INVALID_FIELD, f"{at}.messages", "must be an array")
         return
     if isinstance(statuses, list):
         yield from ("status" for _ in statuses)
@@ -220,9 +221,9 @@ def _message(message: Message, cards: _Cards, number: str, at: str) -> IncomingM
     card = cards.by_id.get(sender) if sender else cards.only
     native_id = sender or (card.wa_id or card.user_id if card is not None else "")
     if not native_id:
-        return Refusal("INVALID_FIELD", f"{at}.from", "is missing, and no contact card gives it")
+        return Refusal(Reason.INVALID_FIELD, f"{at}.from", "is missing, and no contact card gives it")
     if not message.id:
-        return Refusal("INVALID_FIELD", f"{at}.id", "must not be empty")
+        return Refusal(Reason.INVALID_FIELD, f"{at}.id", "must not be empty")
     if message.type == "edit":
         return _edited(message, native_id, card, number, at)
     content = _content(message)
@@ -249,7 +250,7 @@ def _edited(
 ) -> IncomingMessage | Refusal:
     edit = message.edit
     if edit is None or not edit.original_message_id:
-        return Refusal("INVALID_FIELD", f"{at}.edit.original_message_id", "must name the message that is edited")
+        return Refusal(Reason.INVALID_FIELD, f"{at}.edit.original_message_id", "must name the message that is edited")
     new = edit.message.get("text")
     text = new.get("body", "") if isinstance(new, dict) else ""
     # Each edit has an id of its own; a number derived from it is the same at every retry.

@@ -12,6 +12,7 @@ from services.router.domain.model import Stage
 from services.router.domain.pool.capacity import EMPTY, plus
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent
+from services.router.domain.reasons import Reason
 
 
 def activate(core: PoolState, command: cmd.ActivateConfiguration) -> str:
@@ -19,10 +20,10 @@ def activate(core: PoolState, command: cmd.ActivateConfiguration) -> str:
     # Agents are entities of their own: inside the configuration they would outgrow a record of the changelog.
     config, team = replace(command.config, agents=()), command.config.agents
     if not is_valid(command.config):
-        return "INVALID_CONFIGURATION"
+        return Reason.INVALID_CONFIGURATION
     before = core.config
     if before is not None and config.version < before.version:
-        return "STALE_CONFIGURATION"
+        return Reason.STALE_CONFIGURATION
     changed = [p for p in team if (known := core.agents.get(p.agent_id)) is None or known.profile != p]
     if config == before and not changed:
         return ""

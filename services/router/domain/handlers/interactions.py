@@ -13,14 +13,8 @@ from services.router.domain.model import Stage
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Interaction
 from services.router.domain.pool.timers import Timer
+from services.router.domain.reasons import Reason
 
-UNKNOWN_INTERACTION: Final = "UNKNOWN_INTERACTION"
-INTERACTION_COMPLETED: Final = "INTERACTION_COMPLETED"
-NOT_YOURS: Final = "NOT_YOURS"
-NOT_ASSIGNED: Final = "NOT_ASSIGNED"
-UNKNOWN_QUEUE: Final = "UNKNOWN_QUEUE"
-UNKNOWN_AGENT: Final = "UNKNOWN_AGENT"
-ALREADY_OPEN: Final = "ALREADY_OPEN"
 MOST_URGENT: Final = 1_000_000  # escalations add up; the contract's number is 32 bits wide
 LONGEST_SCHEDULE_MS: Final = 366 * 86_400_000
 
@@ -29,7 +23,7 @@ def enqueue(core: PoolState, command: cmd.Enqueue) -> str:
     """Queue a new interaction. It is never refused for its queue: an unknown queue is replaced by the pool's first."""
     facts, now = command.facts, core.now
     if facts.interaction_id in core.interactions:
-        return ALREADY_OPEN
+        return Reason.ALREADY_OPEN
     latest = now + LONGEST_SCHEDULE_MS
     arrived_at = facts.arrived_at_ms
     # An edge whose clock is ahead must not gain or lose a place because of it.
@@ -45,7 +39,7 @@ def enqueue(core: PoolState, command: cmd.Enqueue) -> str:
         facts, Stage.WAITING, enqueued_at=now, waiting_since=now if start_at else facts.arrived_at_ms
     )
     core.interactions[facts.interaction_id] = interaction
-    reason = settle_queue(core, interaction) or ("ENQUEUED" if core.config is not None else "NO_CONFIGURATION")
+    reason = settle_queue(core, interaction) or ("ENQUEUED" if core.config is not None else Reason.NO_CONFIGURATION)
     if start_at:
         schedule(core, interaction, start_at, reason)
         return ""
@@ -60,14 +54,14 @@ def settle_queue(core: PoolState, interaction: Interaction) -> str:
     if config is None or not config.queues or interaction.facts.queue in config.by_name:
         return ""
     core.refit(interaction, queue=config.queues[0].name)
-    return UNKNOWN_QUEUE
+    return Reason.UNKNOWN_QUEUE
 
 
 def update(core: PoolState, command: cmd.UpdateInteraction) -> str:
     """Set labels of an interaction."""
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
-        return UNKNOWN_INTERACTION
+        return Reason.UNKNOWN_INTERACTION
     labels = dict(interaction.facts.labels) | dict(command.labels)
     waiting.change(core, interaction, labels=tuple(sorted(labels.items())))
     changed(core, interaction, "UPDATED")
@@ -84,9 +78,9 @@ def customer_messaged(core: PoolState, command: cmd.CustomerMessaged) -> str:
     """Record that the customer wrote again, and notify the holder."""
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
-        return UNKNOWN_INTERACTION
+        return Reason.UNKNOWN_INTERACTION
     if interaction.stage is Stage.WRAP_UP:
-        return INTERACTION_COMPLETED
+        return Reason.INTERACTION_COMPLETED
     _customer_acted(core, interaction, command.message_id, "CUSTOMER_MESSAGE")
     return ""
 
@@ -103,9 +97,9 @@ def customer_left(core: PoolState, command: cmd.CustomerLeft) -> str:
     """Record that the customer left: a waiting interaction is abandoned; the holder of an assigned one is notified."""
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
-        return UNKNOWN_INTERACTION
+        return Reason.UNKNOWN_INTERACTION
     if interaction.stage is Stage.WRAP_UP:
-        return INTERACTION_COMPLETED
+        return Reason.INTERACTION_COMPLETED
     if interaction.agent_id:
         _customer_acted(core, interaction, "", "CUSTOMER_LEFT")
         return ""
@@ -136,11 +130,11 @@ def request_callback(core: PoolState, command: cmd.RequestCallback) -> str:
     """Schedule a callback: the customer hangs up and keeps their place, or gets it back at a time."""
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
-        return UNKNOWN_INTERACTION
+        return Reason.UNKNOWN_INTERACTION
     if (interaction.stage is not Stage.WAITING and interaction.stage is not Stage.OFFERED) or interaction.agent_id:
-        return "NOT_WAITING"
+        return Reason.NOT_WAITING
     if command.at_ms > core.now + LONGEST_SCHEDULE_MS:
-        return "TOO_FAR_AHEAD"
+        return Reason.TOO_FAR_AHEAD
     interaction.callback = True
     labels = dict(interaction.facts.labels) | {"callback": "requested"}
     if command.at_ms <= core.now:
@@ -157,9 +151,9 @@ def cancel(core: PoolState, command: cmd.CancelInteraction) -> str:
     """Cancel an interaction by order of another system, at any stage."""
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
-        return UNKNOWN_INTERACTION
+        return Reason.UNKNOWN_INTERACTION
     if interaction.stage is Stage.WRAP_UP:
-        return INTERACTION_COMPLETED
+        return Reason.INTERACTION_COMPLETED
     reason = command.reason or "CANCELLED"
     detach(core, interaction, reason)
     epoch = core.event_number(interaction, reason)
@@ -178,12 +172,12 @@ def held_by(core: PoolState, interaction_id: str, agent_id: str) -> Interaction 
     """Return the interaction if the agent holds it, or is transferring it warm; otherwise the reason code."""
     interaction = core.interactions.get(interaction_id)
     if interaction is None:
-        return UNKNOWN_INTERACTION
+        return Reason.UNKNOWN_INTERACTION
     if interaction.stage is Stage.WRAP_UP:
-        return INTERACTION_COMPLETED if interaction.agent_id == agent_id else NOT_YOURS
+        return Reason.INTERACTION_COMPLETED if interaction.agent_id == agent_id else Reason.NOT_YOURS
     if not interaction.agent_id:
-        return NOT_ASSIGNED
-    return interaction if interaction.agent_id == agent_id else NOT_YOURS
+        return Reason.NOT_ASSIGNED
+    return interaction if interaction.agent_id == agent_id else Reason.NOT_YOURS
 
 
 def record_reply(core: PoolState, command: cmd.RecordReply) -> str:
@@ -244,11 +238,11 @@ def end_wrap_up(core: PoolState, command: cmd.EndWrapUp) -> str:
     """End wrap-up early, by the agent."""
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
-        return UNKNOWN_INTERACTION
+        return Reason.UNKNOWN_INTERACTION
     if interaction.stage is not Stage.WRAP_UP:
-        return "NOT_WRAPPING_UP"
+        return Reason.NOT_WRAPPING_UP
     if interaction.agent_id != command.agent_id:
-        return NOT_YOURS
+        return Reason.NOT_YOURS
     finish_wrap_up(core, interaction, "AGENT")
     return ""
 

@@ -4,18 +4,17 @@ from services.router.domain import commands as cmd
 from services.router.domain.assignment.ledger import accepted, end_offer
 from services.router.domain.assignment.waiting import leave_line, place
 from services.router.domain.handlers.agent_state import set_state
-from services.router.domain.handlers.interactions import NOT_YOURS
 from services.router.domain.model import AgentState, OfferEnd
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import ACCEPTED, Interaction
+from services.router.domain.reasons import Reason
 
-UNKNOWN_OFFER = "UNKNOWN_OFFER"
 _LONGEST_RETRY_MS = 7 * 86_400_000
 _ENDED = {
-    ACCEPTED: "OFFER_ALREADY_ACCEPTED",
-    OfferEnd.DECLINED: "OFFER_DECLINED",
-    OfferEnd.EXPIRED: "OFFER_EXPIRED",
-    OfferEnd.REVOKED: "OFFER_REVOKED",
+    ACCEPTED: Reason.OFFER_ALREADY_ACCEPTED,
+    OfferEnd.DECLINED: Reason.OFFER_DECLINED,
+    OfferEnd.EXPIRED: Reason.OFFER_EXPIRED,
+    OfferEnd.REVOKED: Reason.OFFER_REVOKED,
 }
 
 
@@ -23,14 +22,14 @@ def _standing(core: PoolState, offer_id: str, agent_id: str) -> Interaction | st
     """Return the interaction of an offer, if the offer is open and belongs to the agent; otherwise the reason code."""
     interaction = core.interactions.get(offer_id.rpartition(".")[0])
     if interaction is None:
-        return UNKNOWN_OFFER
+        return Reason.UNKNOWN_OFFER
     for offer in interaction.offers.values():
         if offer.offer_id == offer_id:
-            return interaction if offer.agent_id == agent_id else NOT_YOURS
+            return interaction if offer.agent_id == agent_id else Reason.NOT_YOURS
     whose, how = interaction.ended.get(offer_id, ("", 0))
     if not whose:
-        return UNKNOWN_OFFER
-    return _ENDED[OfferEnd(how)] if whose == agent_id else NOT_YOURS
+        return Reason.UNKNOWN_OFFER
+    return _ENDED[OfferEnd(how)] if whose == agent_id else Reason.NOT_YOURS
 
 
 def accept(core: PoolState, command: cmd.AcceptOffer) -> str:

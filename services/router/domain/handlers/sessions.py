@@ -11,18 +11,15 @@ from services.router.domain.assignment.ledger import snapshot_notice
 from services.router.domain.assignment.parking import resume
 from services.router.domain.assignment.waiting import look_again, place
 from services.router.domain.handlers.agent_state import revoke_offers, set_state, take_back
-from services.router.domain.handlers.interactions import UNKNOWN_AGENT
 from services.router.domain.handlers.transfers import requeue_held
 from services.router.domain.model import AgentState
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction, Session
 from services.router.domain.pool.timers import Timer
+from services.router.domain.reasons import Reason
 
-UNKNOWN_SESSION = "UNKNOWN_SESSION"
 _FOR_DESKS = (AgentState.AVAILABLE, AgentState.AWAY)
 TAKEOVER_MS = 5_000
-NO_CONFIGURATION = "NO_CONFIGURATION"
-TOO_MANY_AGENTS = "TOO_MANY_AGENTS"
 
 
 def _config(core: PoolState) -> PoolConfig:
@@ -33,19 +30,19 @@ def _config(core: PoolState) -> PoolConfig:
 def sign_in(core: PoolState, command: cmd.SignIn) -> str:
     """Open a session, new or resumed."""
     if core.config is None:
-        return NO_CONFIGURATION
+        return Reason.NO_CONFIGURATION
     agent = core.agents.get(command.agent_id)
     if agent is None:
-        return UNKNOWN_AGENT
+        return Reason.UNKNOWN_AGENT
     if command.reply_to is None:
-        return "NO_GATEWAY"
+        return Reason.NO_GATEWAY
     taken: list[Interaction] = []
     before = core.sessions.get(agent.session_id)
     resumed = before is not None and before.session_id == command.resumes
     if before is not None:
         if not resumed:
-            core.notify(agent, fx.SessionEndedNotice("SESSION_REPLACED"))
-        reason = "SESSION_RESUMED" if resumed else "SESSION_REPLACED"
+            core.notify(agent, fx.SessionEndedNotice(Reason.SESSION_REPLACED))
+        reason = "SESSION_RESUMED" if resumed else Reason.SESSION_REPLACED
         _forget(core, agent, before)
         core.update_rank(agent)
         taken = take_back(core, agent, reason)
@@ -87,10 +84,10 @@ def close(core: PoolState, command: cmd.CloseSession) -> str:
     """Close a session: the agent signed out, or the connection was lost and only the lease still holds the session."""
     session = core.sessions.get(command.session_id)
     if session is None or session.agent_id != command.agent_id:
-        return UNKNOWN_SESSION
+        return Reason.UNKNOWN_SESSION
     agent = core.agents[session.agent_id]
     if command.signed_out:
-        _sign_out(core, agent, session, "SIGNED_OUT")
+        _sign_out(core, agent, session, Reason.SIGNED_OUT)
     elif session.attached:
         session.attached = False
         core.dirty["s", session.session_id] = None
@@ -121,7 +118,9 @@ def renew(core: PoolState, command: cmd.RenewLeases) -> str:
             session.lease_until = until
             renewed.append(session_id)
         elif session is None and command.reply_to is not None:
-            core.effects.append(fx.ToDesk(command.reply_to, session_id, "", fx.SessionEndedNotice(UNKNOWN_SESSION)))
+            core.effects.append(
+                fx.ToDesk(command.reply_to, session_id, "", fx.SessionEndedNotice(Reason.UNKNOWN_SESSION))
+            )
     if renewed:
         core.arm_leases(tuple(renewed), until)
     return ""
@@ -142,12 +141,12 @@ def leases_due(core: PoolState, due: int) -> None:
 
 def _lose(core: PoolState, session: Session) -> None:
     agent = core.agents[session.agent_id]
-    core.notify(agent, fx.SessionEndedNotice("LEASE_EXPIRED"))
+    core.notify(agent, fx.SessionEndedNotice(Reason.LEASE_EXPIRED))
     agent.lost = (session.session_id, int(agent.state))
     _forget(core, agent, session)
     core.update_rank(agent)
-    revoke_offers(core, agent, "LEASE_EXPIRED")
-    set_state(core, agent, AgentState.OFFLINE, "LEASE_EXPIRED")
+    revoke_offers(core, agent, Reason.LEASE_EXPIRED)
+    set_state(core, agent, AgentState.OFFLINE, Reason.LEASE_EXPIRED)
     core.dirty["a", agent.id] = None
     if agent.held:
         agent.grace_until = core.now + _config(core).grace_ms
@@ -165,7 +164,7 @@ def grant_credits(core: PoolState, command: cmd.GrantCredits) -> str:
     """Set how many offers the desk can show."""
     session = core.sessions.get(command.session_id)
     if session is None or session.agent_id != command.agent_id:
-        return UNKNOWN_SESSION
+        return Reason.UNKNOWN_SESSION
     session.credits = max(0, command.credits)
     core.dirty["s", session.session_id] = None
     core.update_rank(core.agents[session.agent_id], freed=True)
@@ -176,17 +175,17 @@ def set_agent_state(core: PoolState, command: cmd.SetAgentState) -> str:
     """Set an agent's state, by the agent or by a supervisor."""
     agent = core.agents.get(command.agent_id)
     if agent is None:
-        return UNKNOWN_AGENT if core.config is not None else NO_CONFIGURATION
+        return Reason.UNKNOWN_AGENT if core.config is not None else Reason.NO_CONFIGURATION
     session = core.sessions.get(agent.session_id)
     if command.state is AgentState.OFFLINE:
         if session is None:
-            return "" if agent.state is AgentState.OFFLINE else UNKNOWN_SESSION
-        _sign_out(core, agent, session, command.reason or "SIGNED_OUT")
+            return "" if agent.state is AgentState.OFFLINE else Reason.UNKNOWN_SESSION
+        _sign_out(core, agent, session, command.reason or Reason.SIGNED_OUT)
         return ""
     if command.state in (AgentState.UNSPECIFIED, AgentState.NOT_RESPONDING):
-        return "INVALID_STATE"
+        return Reason.INVALID_STATE
     if session is None:
-        return "AGENT_NOT_SIGNED_IN"
+        return Reason.AGENT_NOT_SIGNED_IN
     if agent.state is command.state and command.reason and command.reason != agent.state_reason:
         agent.state_reason = command.reason
         core.dirty["a", agent.id] = None
@@ -197,11 +196,11 @@ def set_agent_state(core: PoolState, command: cmd.SetAgentState) -> str:
 def upsert_agent(core: PoolState, command: cmd.UpsertAgent) -> str:
     """Add or change an agent."""
     if core.config is None:
-        return NO_CONFIGURATION
+        return Reason.NO_CONFIGURATION
     if not command.profile.agent_id:
-        return UNKNOWN_AGENT
+        return Reason.UNKNOWN_AGENT
     if command.profile.agent_id not in core.agents and len(core.agents) >= core.limits.agents:
-        return TOO_MANY_AGENTS
+        return Reason.TOO_MANY_AGENTS
     agent = core.adopt_profile(command.profile)
     resume(core, agent)
     core.update_rank(agent, freed=True)

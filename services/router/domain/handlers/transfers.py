@@ -9,11 +9,7 @@ from services.router.domain.assignment.ineligibility import ineligibility, only_
 from services.router.domain.assignment.ledger import hold, release, withdraw
 from services.router.domain.assignment.parking import park, plan
 from services.router.domain.handlers.interactions import (
-    INTERACTION_COMPLETED,
     MOST_URGENT,
-    UNKNOWN_AGENT,
-    UNKNOWN_INTERACTION,
-    UNKNOWN_QUEUE,
     changed,
     detach,
     finish_wrap_up,
@@ -23,15 +19,14 @@ from services.router.domain.handlers.interactions import (
 from services.router.domain.model import Stage
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
-
-NOT_WAITING = "NOT_WAITING"
+from services.router.domain.reasons import Reason
 
 
 def _open(core: PoolState, interaction_id: str) -> Interaction | str:
     interaction = core.interactions.get(interaction_id)
     if interaction is None:
-        return UNKNOWN_INTERACTION
-    return INTERACTION_COMPLETED if interaction.stage is Stage.WRAP_UP else interaction
+        return Reason.UNKNOWN_INTERACTION
+    return Reason.INTERACTION_COMPLETED if interaction.stage is Stage.WRAP_UP else interaction
 
 
 def transfer(core: PoolState, command: cmd.TransferInteraction) -> str:
@@ -44,15 +39,15 @@ def transfer(core: PoolState, command: cmd.TransferInteraction) -> str:
         if isinstance(mine, str):
             return mine
     if command.warm and interaction.stage is not Stage.ASSIGNED:
-        return "ALREADY_HANDED_ON"
+        return Reason.ALREADY_HANDED_ON
     if command.warm and interaction.parked:
         return "PARKED"
     config = core.config
     if config is None or (command.queue and command.queue not in config.by_name):
-        return UNKNOWN_QUEUE
+        return Reason.UNKNOWN_QUEUE
     queue = config.by_name.get(command.queue or interaction.facts.queue)
     if queue is None:
-        return UNKNOWN_QUEUE
+        return Reason.UNKNOWN_QUEUE
     if command.to_agent_id:
         refusal = _refuse_target(core, interaction, core.agents.get(command.to_agent_id))
         if refusal:
@@ -111,11 +106,11 @@ def _rewrite(
 
 def _refuse_target(core: PoolState, interaction: Interaction, target: Agent | None) -> str:
     if target is None:
-        return UNKNOWN_AGENT
+        return Reason.UNKNOWN_AGENT
     if target.id == interaction.agent_id:
-        return "SAME_AGENT"
+        return Reason.SAME_AGENT
     if not core.at_desk(target):
-        return "AGENT_NOT_AVAILABLE"
+        return Reason.AGENT_NOT_AVAILABLE
     if target.group.capacity.refusal((), interaction.facts.channel):
         return "CHANNEL_NOT_SERVED"
     return ""
@@ -127,7 +122,7 @@ def recall(core: PoolState, command: cmd.RecallTransfer) -> str:
     if isinstance(interaction, str):
         return interaction
     if interaction.stage is Stage.ASSIGNED:
-        return "NOT_HANDED_ON"
+        return Reason.NOT_HANDED_ON
     withdraw(core, interaction, "TRANSFER_RECALLED")
     interaction.stage = Stage.ASSIGNED
     waiting.end_reservation(interaction)
@@ -142,9 +137,9 @@ def reroute(core: PoolState, command: cmd.Reroute) -> str:
     if isinstance(interaction, str):
         return interaction
     if command.queue and (core.config is None or command.queue not in core.config.by_name):
-        return UNKNOWN_QUEUE
+        return Reason.UNKNOWN_QUEUE
     if command.waiting_only and interaction.agent_id:
-        return NOT_WAITING
+        return Reason.NOT_WAITING
     holder = detach(core, interaction, "REROUTED")
     queue = command.queue or interaction.facts.queue
     _rewrite(core, interaction, queue, command.requirements)
@@ -190,14 +185,14 @@ def assign(core: PoolState, command: cmd.AssignInteraction) -> str:
         return interaction
     agent = core.agents.get(command.agent_id)
     if agent is None:
-        return UNKNOWN_AGENT
+        return Reason.UNKNOWN_AGENT
     if interaction.stage is Stage.ASSIGNED or agent.id == interaction.agent_id:
-        return NOT_WAITING
+        return Reason.NOT_WAITING
     queue = core.queue_of(interaction)
     if queue is None:
-        return UNKNOWN_QUEUE
+        return Reason.UNKNOWN_QUEUE
     if agent.session_id == "":
-        return "AGENT_NOT_SIGNED_IN"
+        return Reason.AGENT_NOT_SIGNED_IN
     mine = agent.id in interaction.offers
     refusals = [
         c.code
@@ -259,7 +254,7 @@ def resettle(core: PoolState) -> None:
         if interaction.stage is Stage.WAITING and not interaction.agent_id:
             waiting.leave_line(core, interaction)
             settle_queue(core, interaction)
-            waiting.enter(core, interaction, UNKNOWN_QUEUE, again=True)
+            waiting.enter(core, interaction, Reason.UNKNOWN_QUEUE, again=True)
         else:
             waiting.leave_line(core, interaction)
             settle_queue(core, interaction)

@@ -13,6 +13,7 @@ from services.router.domain.pool.lines import UNIT, Line, Rank
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.roster import fitting
 from services.router.domain.pool.state import Agent, Interaction
+from services.router.domain.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def waiting(engine: Engine, queue: str, now: int) -> Iterator[WaitingNow]:
                 position,
                 interaction.enqueued_at,
                 float(interaction.facts.priority),
-                "NO_CONFIGURATION",
+                Reason.NO_CONFIGURATION,
             )
 
 
@@ -170,7 +171,7 @@ def waiting_reason(interaction: Interaction) -> str:
     """Return one code for why an interaction waits; `explain` says more."""
     line = interaction.line
     if line is None:
-        return "NO_CONFIGURATION"
+        return Reason.NO_CONFIGURATION
     if line.asleep:
         return "MATCH_WINDOW" if line.queue.match_window_ms and not line.queue.delay_ms else "DELAYED"
     if line.reserved_for:

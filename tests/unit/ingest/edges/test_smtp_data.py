@@ -50,7 +50,7 @@ def test_bounds() -> None:
     """The bounds of a mail and of a line are exact; and the end is still found when no bytes are kept."""
     for text, refusal in (
         (b"x" * 98 + b"\r\n", ""),
-        (b"x" * 99 + b"\r\n", "TOO_LARGE"),
+        (b"x" * 99 + b"\r\n", "MESSAGE_TOO_LARGE"),
         (b"x" * 51 + b"\r\n", "LINE_TOO_LONG"),
         (b"x" * 50 + b"\r\n", ""),
     ):

@@ -1,0 +1,46 @@
+"""The reasons that the feedback service gives for refusals and dead letters. The rules are in `services/chassis/reasons.py`."""
+
+# ruff: noqa: S105 - codes, not passwords
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Reasons of the feedback service."""
+
+    ALREADY_ANSWERED = "ALREADY_ANSWERED"
+    """The invitation has its response, and it can't be changed any more. Nothing needs to be done."""
+    BAD_FORM = "BAD_FORM"
+    """The form of the survey page can't be read. Open the page again."""
+    BODY_TOO_LARGE = "BODY_TOO_LARGE"
+    """The body of the HTTP request is too large. Send a smaller one."""
+    BROKER_UNAVAILABLE = "BROKER_UNAVAILABLE"
+    """Kafka can't be reached, so nothing was made durable. Try again with the same ids."""
+    EXPIRED = "EXPIRED"
+    """The invitation has expired. Invite the person again."""
+    INCOMPLETE = "INCOMPLETE"
+    """A field that is needed has no value. Complete the request; for a dead letter, find the writer of the record."""
+    LINK_SECRET_SHORT = "LINK_SECRET_SHORT"
+    """The secret for survey links has too few bytes. Set a longer one."""
+    NO_LINK_SECRET = "NO_LINK_SECRET"
+    """No secret for survey links is set. Set one."""
+    NO_PUBLIC_URL = "NO_PUBLIC_URL"
+    """No public address of the survey pages is set. Set it."""
+    OUT_OF_SCALE = "OUT_OF_SCALE"
+    """The score is not on the survey's scale. Send a score of the scale."""
+    REPEATED = "REPEATED"
+    """The same response came again. Nothing needs to be done: it is counted once."""
+    TENANT_MISMATCH = "TENANT_MISMATCH"
+    """The record's key belongs to another tenant than its content. Find its writer; a replay is refused again."""
+    TOO_LARGE = "TOO_LARGE"
+    """The request is too large for the log. Send a smaller one."""
+    TOO_MANY_GROUPS = "TOO_MANY_GROUPS"
+    """The scores would have too many groups. Ask for a shorter time or for fewer dimensions."""
+    UNDECODABLE = "UNDECODABLE"
+    """The record is not a message of its topic, or its key is not valid. Find its writer; a replay is refused again."""
+    UNKNOWN_INVITATION = "UNKNOWN_INVITATION"
+    """No invitation with this id exists for this person. Check the id; old invitations are forgotten."""
+    UNKNOWN_SURVEY = "UNKNOWN_SURVEY"
+    """The tenant's configuration has no such survey. Name one that it has, or apply a configuration with it."""
+    WATCHER_TOO_SLOW = "WATCHER_TOO_SLOW"
+    """The caller reads its stream too slowly, so events would be lost. Watch again, and read what is missing from the list."""
