@@ -159,6 +159,18 @@ def test_an_invalid_part_is_named_in_the_error(spoil: Callable[[pb.TenantConfigu
         configured(configuration)
 
 
+def test_a_calendar_beyond_the_limits_is_refused() -> None:
+    """Also when no policy uses it. Each of its parts is valid, so the finding is at the calendar."""
+    configuration = a_configuration()
+    many = configuration.calendars.add(name="many")
+    for _ in range(2_001):
+        exception = many.exceptions.add(date="2026-03-21", to="10:00")
+        setattr(exception, "from", "08:00")
+    with pytest.raises(ConfigurationRefused, match="calendar `many`: more than 2000 exceptional") as refused:
+        configured(configuration)
+    assert [(error.code, error.path) for error in refused.value.errors] == [("CALENDAR", ("calendars", 1))]
+
+
 def test_bytes_that_are_not_a_configuration_are_refused() -> None:
     with pytest.raises(DecodeError):
         decode_policies()("acme", b"\xff\xff\xff")
