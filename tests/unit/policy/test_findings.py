@@ -21,7 +21,7 @@ def test_only_errors_refuse_a_configuration() -> None:
     findings.refuse_errors()
     findings.find("A", "first")
     findings.find("B", "second")
-    with pytest.raises(ConfigurationRefused, match="^first$") as refused:
+    with pytest.raises(ConfigurationRefused, match=r"^first$") as refused:
         findings.refuse_errors()
     assert [error.code for error in refused.value.errors] == ["A", "B"]
 

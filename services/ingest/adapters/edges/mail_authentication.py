@@ -28,10 +28,10 @@ from services.ingest.domain.normalise.mail.signatures import (
 from services.ingest.domain.normalise.mail.trusted_results import trusted_result
 from services.ingest.domain.origin import OriginProof
 from services.ingest.ports import Account
+from services.policy.model.mail_proof import DKIM, HOPS, NONE, ONE_HOP, TRUSTED_RESULTS
 
 _LOOKUPS_S: Final = 10.0
 _REPLY_TO: Final = "reply-to"
-_HOPS: Final = frozenset("123456789")
 
 
 class MailAuthentication:
@@ -53,21 +53,21 @@ class MailAuthentication:
 
     async def check(self, account: Account, raw: bytes, peer: str) -> Authenticated:
         """Return the proof of this mail, which was sent by `peer`."""
-        how = account.settings.get("authentication", "none")
-        if how not in ("dkim", "trusted_results"):
+        how = account.settings.get("authentication", NONE)
+        if how not in (DKIM, TRUSTED_RESULTS):
             return Authenticated(evidence="not checked")
         headers = plain_block(raw)
         author = author_of(headers) if headers is not None else ""
         if headers is None or not author:
             return Authenticated(evidence="there is not exactly one plain From")
-        if how == "trusted_results":
+        if how == TRUSTED_RESULTS:
             return self._trusted(account, headers, author, peer)
         return await self._dkim(account.tenant, raw, headers, author)
 
     def _trusted(self, account: Account, headers: Headers, author: str, peer: str) -> Authenticated:
         authserv_id = account.settings.get("authserv_id", "")
-        hops = account.settings.get("trusted_hops", "1")
-        if not authserv_id or hops not in _HOPS or peer not in self._upstreams:
+        hops = account.settings.get("trusted_hops", ONE_HOP)
+        if not authserv_id or hops not in HOPS or peer not in self._upstreams:
             return Authenticated(author, evidence="not from a trusted mail server")
         found = trusted_result(headers, authserv_id, int(hops), domain_of(author), self._organisation_of)
         if isinstance(found, str):
