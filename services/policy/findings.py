@@ -4,7 +4,7 @@ The readers (`services/policy/reading`) and the checks of lint (`services/policy
 refuses a configuration in which a reader finds an error; lint reports all findings with their lines.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,16 +36,20 @@ class Findings:
 
     def __init__(self) -> None:
         self._found: dict[Finding, None] = {}
+        self.error_count = 0
+        """Number of errors so far: a reader that compares it knows whether a part had one."""
 
     def find(self, code: str, message: str, *path: str | int, severity: Severity = "error") -> None:
         """Add a finding about a part."""
-        self._found[Finding(code, message, path, severity)] = None
+        finding = Finding(code, message, path, severity)
+        if finding not in self._found:
+            self._found[finding] = None
+            self.error_count += severity == "error"
 
-    def find_unknown(self, what: str, name: str, known: Iterable[str], *path: str | int) -> None:
+    def find_unknown(self, what: str, name: str, known: Collection[str], *path: str | int) -> None:
         """Add an error if a part names something that does not exist. An empty name names nothing."""
-        names = sorted(set(known))
-        if name and name not in names:
-            listed = ", ".join(names) or "none"
+        if name and name not in known:
+            listed = ", ".join(sorted(known)) or "none"
             code = f"UNKNOWN_{what.upper().replace(' ', '_')}"
             self.find(code, f"there is no {what} `{name}` (known: {listed})", *path)
 

@@ -36,7 +36,7 @@ def read_calendars(configuration: pb.TenantConfiguration, findings: Findings) ->
 
 
 def _calendar(calendar: pb.Calendar, default_zone: str, findings: Findings, here: Path) -> CalendarSpec:
-    errors = len(findings.errors)
+    errors = findings.error_count
     read_zone(calendar.time_zone, findings, *here, "time_zone")
     hours = [
         OpenHours(DAYS[day], low, high)
@@ -63,7 +63,7 @@ def _calendar(calendar: pb.Calendar, default_zone: str, findings: Findings, here
         tuple(sorted(exceptions, key=lambda e: (e.date, e.from_minute, e.to_minute))),
         tuple(sorted(set(calendar.holidays_countries))),
     )
-    if len(findings.errors) == errors:
+    if findings.error_count == errors:
         try:
             OpenYears(spec)
         except CalendarRefused as error:

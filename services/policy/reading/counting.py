@@ -40,14 +40,14 @@ def first_weekday(configured: str, zone: str, findings: Findings) -> int:
 
 
 def _recovery(rule: config.RecoveryRule, findings: Findings, here: Path) -> RecoveryRule | None:
-    errors = len(findings.errors)
+    errors = findings.error_count
     found = kind(rule.kind)
     if rule.kind != config.SURVEY_KIND_UNSPECIFIED and found not in SCALES:
         message = f"recovery `{rule.name}`: free text has no score that could be too low"
         findings.find("RECOVERY_KIND", message, *here, "kind")
     if not rule.queue:
         findings.find("NO_QUEUE", f"recovery `{rule.name}` names no queue", *here, "queue")
-    if len(findings.errors) > errors:
+    if findings.error_count > errors:
         return None
     return RecoveryRule(
         name=rule.name,

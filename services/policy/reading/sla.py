@@ -146,7 +146,7 @@ class _Reader:
 
     def policy(self, policy: pb.SlaPolicy, here: Path, condition: Condition | None) -> Policy | None:
         """Return a policy; None if an error was reported."""
-        find, errors = self._findings.find, len(self._findings.errors)
+        find, errors = self._findings.find, self._findings.error_count
         low, high = (
             getattr(policy, name) if policy.HasField(name) else None
             for name in ("priority_at_least", "priority_at_most")
@@ -166,7 +166,7 @@ class _Reader:
         pauses = sorted(set(policy.pause_until_scheduled))
         if any(kind not in Target._value2member_map_ for kind in pauses):
             find("NO_TARGET_KIND", "`pause_until_scheduled` names a target of an unknown kind", *here)
-        if len(self._findings.errors) > errors:
+        if self._findings.error_count > errors:
             return None
         plan = self._plan(policy, tuple(target for target in targets if target is not None), map(Target, pauses))
         return Policy(
@@ -216,7 +216,7 @@ class _Reader:
                 self._findings.find("CONTRADICTING_TARGETS", message, *here, "targets", places[first], "adequate_ms")
 
     def _target(self, target: pb.SlaTarget, what: str, here: Path) -> TargetPlan | None:
-        find, errors = self._findings.find, len(self._findings.errors)
+        find, errors = self._findings.find, self._findings.error_count
         if target.kind not in Target._value2member_map_:
             find("NO_TARGET_KIND", _NO_KIND, *here)
         desired, adequate = levels(target)
@@ -230,7 +230,7 @@ class _Reader:
         else:
             self._escalations(target, what, here, self._warnings(target, what, here, adequate))
         self._prediction(target, (*here, "predict"))
-        if len(self._findings.errors) > errors:
+        if self._findings.error_count > errors:
             return None
         plan = TargetPlan.of(
             Target(target.kind),

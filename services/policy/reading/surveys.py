@@ -63,7 +63,7 @@ def read_surveys(tenant: config.TenantConfiguration, findings: Findings) -> Prog
 
 
 def _survey(survey: config.Survey, findings: Findings, here: Path) -> Survey | None:
-    errors = len(findings.errors)
+    errors = findings.error_count
     what = f"survey `{survey.name}`"
     found = kind(survey.kind)
     if found is None:
@@ -74,7 +74,7 @@ def _survey(survey: config.Survey, findings: Findings, here: Path) -> Survey | N
     _check_times(survey, what, findings, here)
     quiet = _quiet(survey, what, findings, here)
     more = _more(survey, what, findings, here)
-    if found is None or len(findings.errors) > errors:
+    if found is None or findings.error_count > errors:
         return None
     return Survey(
         name=survey.name,
