@@ -14,8 +14,6 @@ class Reason(StrEnum):
     """A field that is needed has no value. Complete the request; for a dead letter, find the writer of the record."""
     NO_DEADLINES = "NO_DEADLINES"
     """The interaction has no deadlines, or is over. Check the id and the SLA policies."""
-    SLA_CONFIGURATION = "SLA_CONFIGURATION"
-    """An SLA policy or a calendar is not valid. Correct it as the error says, and apply the configuration."""
     TIME_OUT_OF_RANGE = "TIME_OUT_OF_RANGE"
     """A time in the record is out of the calendar's range. Find its writer; a replay is refused again."""
     UNDECODABLE = "UNDECODABLE"
