@@ -1,8 +1,7 @@
 """The engine's indexes must contain what a slow search finds. A wrong index may decide correctly for long, only slower; so it is checked too."""
 
-from services.router.domain.pool.lines import Line, RequirementSet
+from services.router.domain.pool.index import AgentGroup, Line, RequirementSet
 from services.router.domain.pool.pool_state import PoolState
-from services.router.domain.pool.roster import AgentGroup
 
 
 def true(core: PoolState) -> None:
@@ -49,13 +48,14 @@ def admitted(core: PoolState, requirement_set: RequirementSet) -> None:
 
 def orders(core: PoolState) -> None:
     """Check that exactly the agents with room are in the orders of the whole pool."""
-    free = {agent.id: agent for agent in core.agents.values() if agent.bucket is not None and agent.bucket.room}
+    placed = {agent.id: (agent, agent.bucket) for agent in core.agents.values() if agent.bucket is not None}
+    free = {name: (agent, bucket) for name, (agent, bucket) in placed.items() if bucket.room}
     by_idle = [ranked[1] for part in core.roster.by_idle() for ranked in part]
-    assert by_idle == sorted(free, key=lambda a: (free[a].bucket.busy, free[a].ranked_since, a))
+    assert by_idle == sorted(free, key=lambda a: (free[a][1].busy, free[a][0].ranked_since, a))
     by_load = [ranked[1] for part in core.roster.by_load() for ranked in part]
-    assert by_load == sorted(free, key=lambda a: (free[a].bucket.ratio, free[a].ranked_since, a))
+    assert by_load == sorted(free, key=lambda a: (free[a][1].ratio, free[a][0].ranked_since, a))
     by_turn = [ranked[1] for part in core.roster.by_turn() for ranked in part]
-    assert by_turn == (sorted(free, key=lambda a: (free[a].turn, a)) if core.roster.rotates else [])
+    assert by_turn == (sorted(free, key=lambda a: (free[a][0].turn, a)) if core.roster.rotates else [])
 
 
 def lines(core: PoolState) -> None:
@@ -63,10 +63,7 @@ def lines(core: PoolState) -> None:
     filled: set[Line] = {interaction.line for interaction in core.interactions.values() if interaction.line is not None}
     assert set(core.lines.filled) == filled
     for line in filled:
-        assert line.ranks == sorted(interaction.rank for interaction in line.interactions.values())
-        assert {interaction.rank for interaction in core.interactions.values() if interaction.line is line} == set(
-            line.ranks
-        )
+        assert line.ranks == sorted(each.rank for each in core.interactions.values() if each.line is line)
     queue_heads(core, filled)
     reserved = {(line.reserved_for, line) for line in filled if line.reserved_for}
     assert {(agent, line) for agent, kept in core.lines.reserved.items() for line in kept} == reserved

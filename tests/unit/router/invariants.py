@@ -105,14 +105,13 @@ def may_be_offered(core: PoolState, agent: Agent) -> bool:
         and session.attached
         and (not session.credits or len(agent.offers) < session.credits)
         and not agent.parked
-        and agent.group is not None
         and not rests(agent, profile_of(core, agent), core.now)
     )
 
 
 def stands_where_he_belongs(core: PoolState, agent: Agent) -> None:
     """Check that the agent is in a load bucket exactly when they may be offered something."""
-    assert (agent.bucket is not None) == (agent.group is not None and may_be_offered(core, agent))
+    assert (agent.bucket is not None) == may_be_offered(core, agent)
     if agent.bucket is not None:
         assert (agent.ranked_since, agent.id) in agent.bucket.members
         assert agent.bucket.load == agent.load

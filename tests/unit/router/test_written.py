@@ -117,7 +117,10 @@ def derived(core: PoolState) -> dict[str, Any]:
         "teams": {team: set(members) for team, members in core.teams.items() if members},
         "turns": core.turns,
         "demand": core.watches_demand,
-        "lines": {(line.requirement_set.key, line.key): sorted(line.interactions) for line in core.lines.filled},
+        "lines": {
+            (line.requirement_set.key, line.key): sorted(interaction_id for _, _, interaction_id in line.ranks)
+            for line in core.lines.filled
+        },
         "reserved": {
             agent: {(line.requirement_set.key, line.key) for line in lines}
             for agent, lines in core.lines.reserved.items()

@@ -12,9 +12,9 @@ from typing import Final
 from services.policy.model.routing import Choice
 from services.router.domain import effects as fx
 from services.router.domain.assignment.parking import plan
-from services.router.domain.pool.lines import Line, RequirementSet
+from services.router.domain.pool.index import AgentGroup, IdleRank, Line, LoadBucket, RequirementSet
 from services.router.domain.pool.pool_state import PoolState
-from services.router.domain.pool.roster import AgentGroup, IdleRank, LoadBucket, first_fitting, fitting
+from services.router.domain.pool.roster import first_fitting, fitting
 from services.router.domain.pool.state import Agent, Interaction
 
 _FEW: Final = 64
@@ -298,7 +298,8 @@ def _measure(
 def _key(core: PoolState, requirement_set: RequirementSet, choice: Choice, agent: Agent) -> Key:
     if choice is Choice.ROUND_ROBIN:
         return (float(agent.turn), False, 0, agent.profile.agent_id)
-    bucket: LoadBucket = agent.bucket
+    bucket = agent.bucket
+    assert bucket is not None  # only an agent who may be offered something is compared
     busy = bucket.busy and choice is not Choice.LOAD_RATIO
     return (
         _measure(core, requirement_set, choice, agent.group, bucket),

@@ -16,9 +16,8 @@ from services.router.domain.assignment.choosing import consider, find, interrupt
 from services.router.domain.assignment.ledger import offer
 from services.router.domain.assignment.matching import Batch
 from services.router.domain.model import Stage
-from services.router.domain.pool.lines import Line, Rank
+from services.router.domain.pool.index import Line, Rank
 from services.router.domain.pool.pool_state import PoolState
-from services.router.domain.pool.roster import AgentGroup, LoadBucket
 from services.router.domain.pool.state import Agent, Interaction
 
 
@@ -120,7 +119,7 @@ def _serve(core: PoolState, agent: Agent) -> None:
             _match(core)
             return
         index = passed.get(line, 0)
-        interaction = line.at(index)
+        interaction = core.interactions[line.at(index)]
         pick = consider(core, line, interaction, agent)
         if pick.agent is not None and pick.rationale is not None:
             offer(core, interaction, agent, pick.reason, pick.rationale, line.queue.offer_ms, pick.parked)
@@ -137,7 +136,7 @@ def _most_urgent(core: PoolState, agent: Agent, passed: Mapping[Line, int]) -> L
     best: tuple[int, int, int, str] | None = None
     found: Line | None = None
     could: dict[str, bool] = {}
-    group: AgentGroup = agent.group
+    group = agent.group
     for channel, heads in core.lines.queue_heads(group):
         fits = could.get(channel)
         if fits is None:
@@ -163,7 +162,7 @@ def _offer_line(core: PoolState, line: Line) -> None:
     """Serve one line that changed, when no agent gained capacity."""
     index = 0
     while index < len(line.ranks):
-        interaction = line.at(index)
+        interaction = core.interactions[line.at(index)]
         pick = find(core, line, interaction, None)
         if pick.agent is not None and pick.rationale is not None:
             offer(core, interaction, pick.agent, pick.reason, pick.rationale, line.queue.offer_ms, pick.parked)
@@ -193,7 +192,7 @@ def _match(core: PoolState) -> None:
                 if not wide and not any(_has_room(agent) for agent in freed):
                     heads.clear()
                 continue
-        interaction = line.at(index)
+        interaction = core.interactions[line.at(index)]
         room = room_for(core, line, interaction, among) if _matchable(line) else None
         if room is not None and room.openings and batch.takes(line):
             if batch.add(line, interaction, room):
@@ -229,27 +228,27 @@ def _offer_batch(core: PoolState, batch: Batch, heads: _Heads, wide: set[Line]) 
         assert pick.agent is not None
         assert pick.rationale is not None
         offer(core, entry.interaction, pick.agent, pick.reason, pick.rationale, entry.line.queue.offer_ms, ())
-        if entry.interaction.line is not None:
-            wide.add(entry.interaction.line)
-            heads.add(entry.interaction.line)
-    for line, left in Counter(entry.line for entry in batch.entries).items():
-        heads.moved_up(line, left)
+        line = entry.interaction.line
+        if line is not None:
+            wide.add(line)
+            heads.add(line)
+    for matched, left in Counter(entry.line for entry in batch.entries).items():
+        heads.moved_up(matched, left)
     return Batch()
 
 
 def _has_room(agent: Agent) -> bool:
-    bucket: LoadBucket | None = agent.bucket
+    bucket = agent.bucket
     return bucket is not None and (bucket.room or bucket.interruptible)
 
 
 def _could_take(agent: Agent, channel: str) -> bool:
     """Whether an agent is ready and has room for a channel, or can make room by parking something."""
-    bucket: LoadBucket | None = agent.bucket
+    bucket = agent.bucket
     if bucket is None:
         return False
-    group: AgentGroup = agent.group
-    fits = group.capacity.fits(agent.load, channel)
-    return fits or (bucket.interruptible and bool(group.capacity.interrupts(channel)))
+    capacity = agent.group.capacity
+    return capacity.fits(agent.load, channel) or (bucket.interruptible and bool(capacity.interrupts(channel)))
 
 
 def _lines_of_freed(core: PoolState, freed: list[Agent], wide: set[Line]) -> dict[Line, list[Agent]]:
@@ -262,7 +261,7 @@ def _lines_of_freed(core: PoolState, freed: list[Agent], wide: set[Line]) -> dic
         for line in core.lines.reserved.get(agent.profile.agent_id, ()):
             if not line.asleep:
                 wide.add(line)
-        group: AgentGroup = agent.group
+        group = agent.group
         for channel, heads in core.lines.queue_heads(group):
             if not _could_take(agent, channel):
                 continue

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.router.domain.assignment.choosing import MOST_TOGETHER, Room
-from services.router.domain.pool.lines import Line
+from services.router.domain.pool.index import Line
 from services.router.domain.pool.state import Interaction
 
 Seat = tuple[str, int]

@@ -10,6 +10,7 @@ from services.policy.model.routing import OverflowRule, QueueConfig, Trigger
 from services.router.domain import effects as fx
 from services.router.domain.assignment.waiting import end_reservation, enter, leave_line, place
 from services.router.domain.model import Stage
+from services.router.domain.pool.index import Rank
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Interaction
 
@@ -29,7 +30,7 @@ def ask(core: PoolState) -> None:
     if not waiting:
         core.asking.clear()
         return
-    interaction = min(waiting, key=lambda each: each.line.urgency(each.line.index(each), core.now))
+    interaction = min(waiting, key=lambda each: _urgency(core, each))
     del core.asking[interaction.id]
     queue = core.queue_of(interaction)
     assert queue is not None  # an interaction in a line has a queue
@@ -38,6 +39,12 @@ def ask(core: PoolState) -> None:
             continue
         if _apply(core, interaction, queue, rule):
             return
+
+
+def _urgency(core: PoolState, interaction: Interaction) -> Rank:
+    line = interaction.line
+    assert line is not None
+    return line.urgency(line.index(interaction.rank), core.now)
 
 
 def _just_waits(interaction: Interaction) -> bool:

@@ -5,7 +5,7 @@ from services.policy.model.routing import Operator, QueueConfig, Selector, Trigg
 from services.router.domain import effects as fx
 from services.router.domain.model import Stage
 from services.router.domain.pool.capacity import EMPTY
-from services.router.domain.pool.lines import RequirementSet
+from services.router.domain.pool.index import RequirementSet
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 from services.router.domain.pool.timers import Timer
@@ -151,19 +151,14 @@ def _waits_for(
     core: PoolState, queue: QueueConfig, interaction: Interaction, agent: Agent, *, asks_skills: bool
 ) -> bool:
     """Whether it makes sense to wait for an agent: they have a session, though they may be busy, and would be asked."""
-    if (
-        not core.at_desk(agent)
-        or agent.group is None
-        or core.declines(interaction, agent)
-        or core.is_transferring(interaction, agent)
-    ):
+    if not core.at_desk(agent) or core.declines(interaction, agent) or core.is_transferring(interaction, agent):
         return False
     if not agent.group.capacity.fits(EMPTY, interaction.facts.channel):
         return False
     if not asks_skills:
         return True
     others = served_too(queue.rings, core.now - interaction.enqueued_at)
-    return bool(agent.group.serves(queue.name, _without_preference(queue, interaction, core.now), others))
+    return agent.group.serves(queue.name, _without_preference(queue, interaction, core.now), others)
 
 
 def end_reservation(interaction: Interaction) -> None:
@@ -295,6 +290,6 @@ def look_again(core: PoolState, agent: Agent) -> None:
     if team:
         lines += [line for line in core.lines.filled if line.requirement_set.team == team]
     for line in lines:
-        for interaction in [line.at(i) for i in range(len(line.ranks))]:
+        for interaction in [core.interactions[interaction_id] for _, _, interaction_id in line.ranks]:
             leave_line(core, interaction)
             place(core, interaction)

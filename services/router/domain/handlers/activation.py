@@ -65,8 +65,7 @@ def rebuild(core: PoolState) -> None:
     core.teams.clear()
     core.turns = max((agent.turn for agent in core.agents.values()), default=0)
     for agent in core.agents.values():
-        agent.bucket, agent.group = None, None
-        agent.load, agent.rest_at = EMPTY, 0
+        agent.bucket, agent.load, agent.rest_at = None, EMPTY, 0
         agent.offers, agent.held, agent.parked = {}, {}, {}
     kept = [core.interactions[interaction_id] for interaction_id in sorted(core.interactions)]
     for interaction in kept:

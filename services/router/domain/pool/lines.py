@@ -1,150 +1,23 @@
-"""Waiting interactions, kept in lines.
-
-A *requirement set* is a queue with the requirements that apply now, and the agent groups that meet them. A *line* holds the waiting
-interactions of one requirement set, channel, and agent for whom they are reserved; so the answer to "which agents could take it" is the
-same for a whole line. Interactions that have open offers and may have more are in lines of their own, behind all others. Interactions that
-are not due for an offer yet are in lines that are asleep, where only their place counts.
-
-Within a line the order never changes: with priority growing by r a minute, P + r(now - arrived) orders as P - r * arrived does. Between lines
-the heads are compared by their priority now. All numbers are whole, so rounding never decides.
-"""
+"""Waiting interactions in lines: one side of the index of a pool, described in `index`."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from math import inf
-from typing import Final
 
-from services.policy.model.eligibility import change_times, meets_all, requirements_at, score, served_too, sorted_out
+from services.policy.model.eligibility import change_times, meets_all, requirements_at, served_too, sorted_out
 from services.policy.model.routing import QueueConfig, Selector
+from services.router.domain.pool.index import (
+    AgentGroup,
+    Line,
+    LineKey,
+    QueueHeads,
+    Rank,
+    RequirementSet,
+    RequirementSetKey,
+)
 from services.router.domain.pool.limits import DEFAULT
-from services.router.domain.pool.roster import AgentGroup, Roster
+from services.router.domain.pool.roster import Roster
 from services.router.domain.pool.state import Interaction
-
-Rank = tuple[int, int, str]
-RequirementSetKey = tuple[str, tuple[Selector, ...], tuple[str, ...]]
-"""Queue, requirements, other queues whose agents may take the interaction too."""
-LineKey = tuple[str, str, bool, int, bool]
-"""Channel, agent for whom the line is reserved, whether it was transferred to them by name, number of open offers, asleep."""
-
-MICRO: Final = 1_000_000
-_MINUTE_MS: Final = 60_000
-UNIT: Final = MICRO * _MINUTE_MS
-"""One unit of priority in a rank: millionths, times the milliseconds of a minute."""
-
-
-class RequirementSet:
-    """A queue, the requirements that apply now, and the agents who meet them."""
-
-    __slots__ = ("_by_score", "_scores", "groups", "key", "lines", "queue", "selectors", "team")
-
-    def __init__(self, key: RequirementSetKey, queue: QueueConfig) -> None:
-        self.key = key
-        self.queue = queue
-        self.selectors = key[1]
-        last = self.selectors[-1] if self.selectors else None
-        self.team = last.text if last is not None and last.attribute == "team" else ""
-        """The preferred team: its requirement is the last one."""
-        self.groups: list[AgentGroup] = []
-        self.lines: dict[LineKey, Line] = {}
-        self._scores: dict[AgentGroup, float] = {}
-        self._by_score: list[tuple[float, dict[AgentGroup, None]]] | None = None
-
-    def admit(self, group: AgentGroup) -> None:
-        """Add an agent group that meets the requirements."""
-        self.groups.append(group)
-        group.requirement_sets[self] = None
-        self._by_score = None
-
-    def dismiss(self, group: AgentGroup) -> None:
-        """Remove an agent group that has no agents any more."""
-        self.groups.remove(group)
-        self._scores.pop(group, None)
-        self._by_score = None
-
-    def score_of(self, group: AgentGroup) -> float:
-        """Return how well agents of a group exceed the requirements, to nine places: totals of equal pairs are then equal."""
-        found = self._scores.get(group)
-        if found is None:
-            found = self._scores[group] = round(score(self.selectors, group.skills), 9)
-        return found
-
-    def by_score(self) -> list[tuple[float, dict[AgentGroup, None]]]:
-        """Return the agent groups by equal skill score, best score first."""
-        if self._by_score is None:
-            groups: dict[float, dict[AgentGroup, None]] = {}
-            for group in self.groups:
-                groups.setdefault(self.score_of(group), {})[group] = None
-            self._by_score = sorted(groups.items(), key=lambda group: -group[0])
-        return self._by_score
-
-
-class Line:
-    """Waiting interactions that the same agents can take, in the order of service."""
-
-    __slots__ = (
-        "asleep",
-        "base",
-        "channel",
-        "forced",
-        "growth",
-        "head",
-        "interactions",
-        "key",
-        "queue",
-        "ranks",
-        "requirement_set",
-        "reserved_for",
-        "round",
-    )
-
-    def __init__(self, key: LineKey, requirement_set: RequirementSet) -> None:
-        self.key = key
-        self.requirement_set = requirement_set
-        self.queue = requirement_set.queue
-        self.growth = round(requirement_set.queue.ageing_per_minute * MICRO)
-        self.base = requirement_set.queue.priority * UNIT
-        self.channel, self.reserved_for, self.forced, self.round, self.asleep = key
-        self.ranks: list[Rank] = []
-        self.head: LineHead | None = None
-        """The line's entry in its queue heads."""
-        self.interactions: dict[str, Interaction] = {}
-
-    def add(self, interaction: Interaction) -> None:
-        """Add an interaction at the place that its priority and the queue's order give."""
-        facts = interaction.facts
-        interaction.rank = (
-            self.growth * facts.arrived_at_ms - facts.priority * UNIT,
-            interaction.key,
-            facts.interaction_id,
-        )
-        insort(self.ranks, interaction.rank)
-        self.interactions[facts.interaction_id] = interaction
-        interaction.line = self
-
-    def remove(self, interaction: Interaction) -> None:
-        """Remove an interaction from the line."""
-        del self.ranks[bisect_left(self.ranks, interaction.rank)]
-        del self.interactions[interaction.facts.interaction_id]
-        interaction.line = None
-
-    def index(self, interaction: Interaction) -> int:
-        """Return the place of an interaction, from 0."""
-        return bisect_left(self.ranks, interaction.rank)
-
-    def at(self, index: int) -> Interaction:
-        """Return the interaction at a place, from 0."""
-        return self.interactions[self.ranks[index][2]]
-
-    def urgency(self, index: int, now: int) -> Rank:
-        """Return the urgency of the interaction at a place. It is comparable between lines: the least is served first."""
-        static, key, interaction_id = self.ranks[index]
-        return (static - self.base - self.growth * now, key, interaction_id)
-
-
-LineHead = tuple[int, int, int, str, Line]
-"""The head of a line: number of open offers, rank, and the line. Among heads of one queue the least is served first."""
-QueueHeads = list[LineHead]
-"""Heads of the lines of one queue and channel in which something waits for any agent who meets the requirements, in order."""
 
 
 class RelaxationSchedule:
@@ -259,16 +132,20 @@ class WaitingLines:
                 self._open.setdefault(requirement_set.key[0], {})[line] = None
             if line.reserved_for:
                 self.reserved.setdefault(line.reserved_for, {})[line] = None
-        line.add(interaction)
-        if line.ranks[0] == interaction.rank:
+        facts = interaction.facts
+        rank = line.add(facts.priority, facts.arrived_at_ms, interaction.key, facts.interaction_id)
+        interaction.line, interaction.rank = line, rank
+        if line.ranks[0] == rank:
             self._update_head(line)
         return line
 
     def remove(self, interaction: Interaction) -> None:
         """Remove an interaction from its line. An empty line that was reserved for one agent is deleted."""
-        line: Line = interaction.line
+        line = interaction.line
+        assert line is not None
         was_head = line.ranks[0] == interaction.rank
-        line.remove(interaction)
+        line.remove(interaction.rank)
+        interaction.line = None
         if was_head:
             self._update_head(line)
         if line.ranks:

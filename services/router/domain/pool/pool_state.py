@@ -15,9 +15,10 @@ from services.router.domain.pool import occupancy
 from services.router.domain.pool.capacity import plus
 from services.router.domain.pool.dedup import Dedup
 from services.router.domain.pool.history import History
+from services.router.domain.pool.index import AgentGroup, Line
 from services.router.domain.pool.limits import DEFAULT, Limits
-from services.router.domain.pool.lines import Line, WaitingLines
-from services.router.domain.pool.roster import AgentGroup, Roster
+from services.router.domain.pool.lines import WaitingLines
+from services.router.domain.pool.roster import Roster
 from services.router.domain.pool.state import Agent, Interaction, Session
 from services.router.domain.pool.timers import Timer, Timers
 
@@ -174,12 +175,15 @@ class PoolState:
         agent = self.agents.get(profile.agent_id)
         if agent is None:
             agent = self.agents[profile.agent_id] = Agent(profile)
-        elif agent.profile == profile and agent.group is not None:
+            self.assign_group(agent)
+        elif agent.profile == profile:
             return agent
-        self.roster.leave(agent)
-        self.leave_team(agent)
-        agent.profile = profile
-        self.assign_group(agent)
+        else:
+            self.roster.leave(agent)
+            self.leave_team(agent)
+            agent.profile, before = profile, agent.group
+            self.assign_group(agent)
+            self._leave_group(before)
         self.dirty["a", agent.profile.agent_id] = None
         self.update_rank(agent, freed=True)
         return agent
@@ -187,20 +191,21 @@ class PoolState:
     def assign_group(self, agent: Agent) -> None:
         """Find the agent's group, and the requirement sets that a new group meets."""
         assert self.config is not None
-        before: AgentGroup | None = agent.group
-        agent.group, new = self.roster.group_for(agent, self.config.profile(agent.profile.capacity_profile))
-        agent.skills = agent.group.skills
+        group, new = self.roster.group_for(agent, self.config.profile(agent.profile.capacity_profile))
+        agent.group, agent.skills = group, group.skills
         if agent.profile.team:
             self.teams.setdefault(agent.profile.team, {})[agent.profile.agent_id] = None
         if new:
-            self.lines.admit(agent.group)
-        agent.group.agents += 1
-        if before is not None:
-            before.agents -= 1
-            if not before.agents:
-                self.roster.forget(before)
-                for requirement_set in before.requirement_sets:
-                    requirement_set.dismiss(before)
+            self.lines.admit(group)
+        group.agents += 1
+
+    def _leave_group(self, group: AgentGroup) -> None:
+        """Count one agent less in a group, and remove a group without agents."""
+        group.agents -= 1
+        if not group.agents:
+            self.roster.forget(group)
+            for requirement_set in group.requirement_sets:
+                requirement_set.dismiss(group)
 
     def leave_team(self, agent: Agent) -> None:
         """Take the agent out of their team before their profile changes."""
@@ -219,21 +224,17 @@ class PoolState:
 
     def offerable(self, agent: Agent) -> bool:
         """Whether the agent may be offered something, apart from capacity."""
-        if not self.at_desk(agent) or agent.parked or agent.group is None:
+        if not self.at_desk(agent) or agent.parked:
             return False
         credits_ = self.sessions[agent.session_id].credits
         if credits_ and len(agent.offers) >= credits_:
             return False
-        group: AgentGroup = agent.group
-        profile = group.capacity.profile
+        profile = agent.group.capacity.profile
         return not (profile.occupancy_limit and occupancy.rests(agent, profile, self.now))
 
     def update_rank(self, agent: Agent, *, freed: bool = False) -> None:
         """Rank the agent in the roster, or remove them when they may not be offered anything; `freed`: they may be able to take more than before."""
-        group: AgentGroup | None = agent.group
-        if group is None:
-            return
-        if group.capacity.profile.occupancy_limit:
+        if agent.group.capacity.profile.occupancy_limit:
             self._watch_rest(agent)
         if self.offerable(agent):
             self.roster.enter(agent)
@@ -250,16 +251,14 @@ class PoolState:
 
     def charge(self, agent: Agent, channel: str, by: int) -> None:
         """Add an interaction of a channel to the ledger, or take it out. The caller ranks the agent again."""
-        group: AgentGroup | None = agent.group
-        if group is not None and group.capacity.profile.occupancy_limit:
-            occupancy.settle(agent, group.capacity.profile, bool(agent.load), self.now)
+        profile = agent.group.capacity.profile
+        if profile.occupancy_limit:
+            occupancy.settle(agent, profile, bool(agent.load), self.now)
             self.dirty["a", agent.profile.agent_id] = None
         agent.load = plus(agent.load, channel, by)
 
     def used_total(self, agent: Agent) -> tuple[int, int]:
         """Return the weight in use, and the capacity."""
-        if agent.group is None:
-            return (0, 0)
         return agent.group.capacity.used(agent.load), agent.group.capacity.total
 
     def arm_leases(self, session_ids: tuple[str, ...], until: int) -> None:

@@ -1,96 +1,22 @@
-"""The roster: finds the agents who could take an interaction without looking at every agent.
+"""The roster: the agents' side of the index of a pool, described in `index`.
 
-Agents with the same skills, queues, team and capacity profile are one *agent group*. Agents of one group with the same load are one *load
-bucket*, ordered by how long they have been idle. All agents of a bucket can take the same interactions, and only their order differs; so
-choosing an agent looks at buckets, not at agents. Only agents who may be offered something are in a bucket. Agents with room are also in the
-pool-wide orders. When very many agents are free, walking these orders from the beginning is shorter than looking at all groups.
+It finds the agents who could take an interaction without looking at every agent. Agents with room are also in the pool-wide orders. When very
+many agents are free, walking these orders from the beginning is shorter than looking at all groups.
 """
 
 from bisect import bisect_left, insort
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from heapq import merge
-from typing import TYPE_CHECKING
 
 from sortedcontainers import SortedList
 
-from services.policy.model.eligibility import meets_all
-from services.policy.model.routing import CapacityProfile, Selector
-from services.router.domain.pool.capacity import Capacity, Load
+from services.policy.model.routing import CapacityProfile
+from services.router.domain.pool.capacity import Capacity
+from services.router.domain.pool.index import AgentGroup, AgentGroupKey, AgentGroups, LoadBucket, RequirementSet
 from services.router.domain.pool.state import Agent
 
-if TYPE_CHECKING:
-    from services.router.domain.pool.lines import RequirementSet
-
-AgentGroupKey = tuple[tuple[tuple[str, float], ...], tuple[str, ...], str, str]
-IdleRank = tuple[int, str]
-"""Since when the agent is idle, and the agent's id."""
 RankedAgent = tuple[int, str, Agent]
 """Since when the agent is idle (or their turn), the agent's id, and the agent: ids differ, so agents are never compared."""
-
-
-class LoadBucket:
-    """Agents of one group with the same load, longest idle first."""
-
-    __slots__ = ("busy", "interruptible", "load", "members", "ratio", "room")
-
-    def __init__(self, load: Load, capacity: Capacity) -> None:
-        self.load = load
-        self.ratio = capacity.ratio(load)
-        self.busy = bool(load)
-        self.room = capacity.has_room(load)
-        self.interruptible = capacity.interruptible(load)
-        self.members: list[IdleRank] = []
-
-
-class AgentGroup:
-    """Agents with the same skills, queues, team and capacity profile."""
-
-    __slots__ = (
-        "able",
-        "agents",
-        "buckets",
-        "capacity",
-        "free",
-        "homes",
-        "interruptible",
-        "key",
-        "queues",
-        "requirement_sets",
-        "skills",
-    )
-
-    def __init__(self, key: AgentGroupKey, capacity: Capacity) -> None:
-        self.key = key
-        self.skills = dict(key[0])
-        if key[3]:
-            self.skills[f"team={key[3]}"] = 1.0
-        self.queues = frozenset(key[1])
-        self.homes = tuple(sorted(self.queues)) or ("",)
-        """Queues that they serve, or one empty name for all queues: the keys under which they are found."""
-        self.capacity = capacity
-        self.agents = 0
-        """Number of agents of this group, at their desks or not."""
-        self.buckets: dict[Load, LoadBucket] = {}
-        self.free = 0
-        """Number of load buckets with room."""
-        self.interruptible = 0
-        """Number of load buckets in which something may be parked."""
-        self.able: tuple[str, ...] | None = None
-        """Queues whose own requirements they meet; computed on first use."""
-        self.requirement_sets: dict[RequirementSet, None] = {}
-        """The requirement sets that these agents meet."""
-
-    def serves_queue(self, queue: str, others: Iterable[str] = ()) -> bool:
-        """Whether these agents serve a queue, or one of `others`."""
-        return not self.queues or queue in self.queues or not self.queues.isdisjoint(others)
-
-    def serves(self, queue: str, selectors: Iterable[Selector], others: Iterable[str] = ()) -> bool:
-        """Whether these agents serve a queue and meet requirements."""
-        return self.serves_queue(queue, others) and meets_all(selectors, self.skills)
-
-
-AgentGroups = dict[AgentGroup, None]
-"""A set of agent groups, in the order in which they were added."""
 
 
 class Roster:
@@ -115,9 +41,9 @@ class Roster:
         self._capacities: dict[CapacityProfile, Capacity] = {}
         self._by_ratio: dict[tuple[float, bool], SortedList[RankedAgent]] = {}
         self._turns: SortedList[RankedAgent] = SortedList()
-        self._free: dict[str, dict[AgentGroup, None]] = {}
+        self._free: dict[str, AgentGroups] = {}
         """Agent groups with at least one agent who has room, by home."""
-        self._interruptible: dict[str, dict[AgentGroup, None]] = {}
+        self._interruptible: dict[str, AgentGroups] = {}
         """Agent groups with at least one agent who holds something that may be parked, by home."""
         self.rotates = False
         """Whether any queue chooses by round robin, in which case the order of turns is kept."""
@@ -170,10 +96,10 @@ class Roster:
 
     def leave(self, agent: Agent) -> None:
         """Take the agent out of their load bucket."""
-        bucket: LoadBucket | None = agent.bucket
+        bucket = agent.bucket
         if bucket is None:
             return
-        group: AgentGroup = agent.group
+        group = agent.group
         del bucket.members[bisect_left(bucket.members, agent.idle_rank)]
         if bucket.room:
             self._by_ratio[bucket.ratio, bucket.busy].remove((*agent.idle_rank, agent))
@@ -195,13 +121,13 @@ class Roster:
 
     def enter(self, agent: Agent) -> None:
         """Put the agent into the bucket of their load, ranked by their idle time."""
-        bucket: LoadBucket | None = agent.bucket
+        bucket = agent.bucket
         idle_rank = (agent.ranked_since, agent.profile.agent_id)
         if bucket is not None:
             if bucket.load == agent.load and agent.idle_rank == idle_rank and agent.ranked_turn == agent.turn:
                 return
             self.leave(agent)
-        group: AgentGroup = agent.group
+        group = agent.group
         bucket = group.buckets.get(agent.load)
         if bucket is None:
             bucket = group.buckets[agent.load] = LoadBucket(agent.load, group.capacity)
@@ -227,7 +153,7 @@ class Roster:
 
     # Agent groups with room
 
-    def having_room(self, requirement_set: "RequirementSet", most: int) -> list[AgentGroup]:
+    def having_room(self, requirement_set: RequirementSet, most: int) -> list[AgentGroup]:
         """Return the agent groups that meet a requirement set and have an agent with room, at most `most` of them."""
         listed = _met(self._free, requirement_set)
         if len(requirement_set.groups) < len(listed):
@@ -240,7 +166,7 @@ class Roster:
                     break
         return found
 
-    def interruptible(self, requirement_set: "RequirementSet") -> list[AgentGroup]:
+    def interruptible(self, requirement_set: RequirementSet) -> list[AgentGroup]:
         """Return the agent groups that meet a requirement set and have an agent who holds something that may be parked."""
         return (
             [group for group in _met(self._interruptible, requirement_set) if requirement_set in group.requirement_sets]
@@ -265,7 +191,7 @@ class Roster:
         yield self._turns
 
 
-def _met(by_home: dict[str, dict[AgentGroup, None]], requirement_set: "RequirementSet") -> Collection[AgentGroup]:
+def _met(by_home: dict[str, AgentGroups], requirement_set: RequirementSet) -> Collection[AgentGroup]:
     """Return the agent groups at home in a queue of a requirement set. They may or may not meet its requirements."""
     own, anywhere = by_home.get(requirement_set.queue.name, {}), by_home.get("", {})
     others = requirement_set.key[2]
@@ -292,7 +218,7 @@ def fitting(groups: Iterable[AgentGroup], channel: str) -> Iterator[tuple[AgentG
 
 def first_fitting(
     order: Iterable[Iterable[RankedAgent]],
-    requirement_set: "RequirementSet",
+    requirement_set: RequirementSet,
     channel: str,
     passed: Container[str],
     most: int,

@@ -12,6 +12,7 @@ from services.router.domain.commands import ReplyTo
 from services.router.domain.effects import OfferRationale
 from services.router.domain.model import AgentState, InteractionAttributes, OfferEnd, Stage
 from services.router.domain.pool.capacity import EMPTY, Load
+from services.router.domain.pool.index import AgentGroup, IdleRank, Line, LoadBucket, Rank
 from services.router.domain.pool.selector_state import dump_selectors, load_selectors
 
 _STAGES: Final = {stage.value: stage for stage in Stage}
@@ -85,8 +86,9 @@ class Interaction:
     unasked: bool = False
     """Whether the rules on entering its queue are still to be asked, when its match window ends."""
     # Derived, not dumped.
-    line: Any = None
-    rank: tuple[int, int, str] = (0, 0, "")
+    line: Line | None = None
+    rank: Rank = (0, 0, "")
+    """The place in the line."""
     wake_at: int = 0
 
     @property
@@ -214,9 +216,10 @@ class Agent:
     held: dict[str, None] = field(default_factory=dict)
     """Interactions that the agent holds or wraps up, including those of warm transfers and parked ones."""
     parked: dict[str, None] = field(default_factory=dict)
-    group: Any = None
-    bucket: Any = None
-    idle_rank: tuple[int, str] = (0, "")
+    group: AgentGroup = field(init=False, repr=False, compare=False)
+    """Assigned when the agent is added or restored: before that a pool has no use for it."""
+    bucket: LoadBucket | None = None
+    idle_rank: IdleRank = (0, "")
     ranked_turn: int = 0
     """The agent's `turn` when they took their place."""
     rest_at: int = 0

@@ -9,7 +9,7 @@ from services.router.domain.assignment.ledger import snapshot_notice
 from services.router.domain.effects import SnapshotNotice
 from services.router.domain.engine import Engine
 from services.router.domain.model import AgentState, InteractionAttributes, Stage
-from services.router.domain.pool.lines import UNIT, Line, Rank
+from services.router.domain.pool.index import UNIT, Line, Rank
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.roster import fitting
 from services.router.domain.pool.state import Agent, Interaction
@@ -108,7 +108,7 @@ def _serving(core: PoolState) -> dict[str, tuple[int, int]]:
     assert core.config is not None
     counts = {queue.name: [0, 0] for queue in core.config.queues}
     for agent in core.agents.values():
-        if not agent.session_id or agent.group is None:
+        if not agent.session_id:
             continue
         room = agent.bucket is not None and agent.group.capacity.used(agent.load) < agent.group.capacity.total
         for name in agent.group.queues or counts:
@@ -143,7 +143,7 @@ def waiting(engine: Engine, queue: str, now: int) -> Iterator[WaitingNow]:
     """Yield the waiting interactions in the order of service; of all queues for an empty name. Lazy: reading a page costs only a page."""
     core = engine.core
     lines = list(core.lines.of_queue(queue) if queue else core.lines.all())
-    ordered = merge(*(_in_order(line, now) for line in lines if line.ranks), key=lambda pair: pair[0])
+    ordered = merge(*(_in_order(core, line, now) for line in lines if line.ranks), key=lambda pair: pair[0])
     for position, (urgency, interaction) in enumerate(ordered, 1):
         yield WaitingNow(
             interaction.facts, position, interaction.enqueued_at, -urgency[0] / UNIT, waiting_reason(interaction)
@@ -162,9 +162,9 @@ def waiting(engine: Engine, queue: str, now: int) -> Iterator[WaitingNow]:
             )
 
 
-def _in_order(line: Line, now: int) -> Iterator[tuple[Rank, Interaction]]:
+def _in_order(core: PoolState, line: Line, now: int) -> Iterator[tuple[Rank, Interaction]]:
     for index, rank in enumerate(list(line.ranks)):
-        yield line.urgency(index, now), line.interactions[rank[2]]
+        yield line.urgency(index, now), core.interactions[rank[2]]
 
 
 def waiting_reason(interaction: Interaction) -> str:
@@ -204,7 +204,7 @@ def gauges(engine: Engine, now: int) -> tuple[dict[str, tuple[int, int]], dict[s
         # The heads are not enough: the most urgent need not be the oldest.
         found_in = core.lines.of_queue(queue.name)
         oldest = min(
-            (each.facts.arrived_at_ms for line in found_in for each in line.interactions.values()), default=now
+            (core.interactions[rank[2]].facts.arrived_at_ms for line in found_in for rank in line.ranks), default=now
         )
         lines[queue.name] = (core.lines.waiting(queue.name), now - oldest)
     states: dict[str, int] = {}
