@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 HOME = "services/chassis/kafka/headers.py"
 NAMES = {"event-id", "application/protobuf", "application/x-protobuf"}
-MAKERS = {"record_headers", "dead_letter_headers", "takeover_headers"}
+MAKERS = {"record_headers", "dead_letter_headers"}
 INGEST = {"of_inbound", "of_outbound", "of_delivery", "of_conversation", "of_outcome"}
 WRITERS = {"outbox", "send", "producer", "_producer", "_log"}
 """Names of the objects whose `send` and `publish` write records; `send` is a bound `outbox.send`."""

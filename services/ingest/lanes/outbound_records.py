@@ -9,8 +9,7 @@ from google.protobuf.message import DecodeError
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from services.chassis.kafka.headers import record_headers
-from services.chassis.kafka.lane import InvalidRecord, Record
-from services.chassis.kafka.records import Headers
+from services.chassis.kafka.lane import InvalidRecord, Outbox, Record
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys, Prepare
 from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
@@ -23,10 +22,10 @@ TOPIC: Final = "outbound.v1"
 _TAKEOVER_HEADER: Final = "sender-takeover"
 
 
-def takeover_headers(partition: int, epoch: int) -> Headers:
-    """Return the headers of the empty record by which an owner recognises that it has read everything written before its takeover."""
+def mark_takeover(outbox: Outbox, partition: int, epoch: int) -> None:
+    """Write the empty record by which an owner recognises that it has read everything written before its takeover."""
     headers = record_headers(TOPIC, derive("takeover", str(partition), str(epoch)), "")
-    return (*headers, (_TAKEOVER_HEADER, b"%d" % epoch))
+    outbox.send(TOPIC, b"sender-takeover", b"", (*headers, (_TAKEOVER_HEADER, b"%d" % epoch)), partition)
 
 
 def takeover_of(record: Record) -> bytes | None:

@@ -41,15 +41,8 @@ from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.sending import Sending
 from services.ingest.domain.takeover import orphans, taken_over, with_grace
-from services.ingest.lanes.outbound_records import (
-    TOPIC,
-    Received,
-    event_of,
-    prepare,
-    received,
-    takeover_headers,
-    takeover_of,
-)
+from services.ingest.lanes import outbound_records
+from services.ingest.lanes.outbound_records import TOPIC, Received, event_of, prepare, received
 from services.ingest.lanes.seen_deliveries import SeenDeliveries
 from services.ingest.lanes.sender_counters import SenderCounters
 from services.ingest.lanes.timers import Timers
@@ -159,8 +152,7 @@ class SenderProcessor:
         for place in {*self._threads, *self._seen.places}:
             self._schedule(place)
         if any(orphans(thread) for thread in self._threads.values()):
-            named = takeover_headers(self._context.partition, self._context.epoch)
-            outbox.send(TOPIC, b"sender-takeover", b"", named, self._context.partition)
+            outbound_records.mark_takeover(outbox, self._context.partition, self._context.epoch)
 
     def begin(self, now_ms: int) -> None:
         """See `contract.Processor`."""
@@ -168,7 +160,7 @@ class SenderProcessor:
 
     def handle(self, record: Record, outbox: Outbox) -> None:
         """See `contract.Processor`."""
-        takeover = takeover_of(record)
+        takeover = outbound_records.takeover_of(record)
         if takeover is not None:
             self._caught_up(takeover)
             return
