@@ -60,11 +60,15 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class KeepThread:
+    """Keep the contacts of a person on a topic in the changelog."""
+
     thread: Thread
 
 
 @dataclass(frozen=True, slots=True)
 class DropThread:
+    """Remove them from the changelog."""
+
     key: tuple[str, str, str]
 
 

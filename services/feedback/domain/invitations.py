@@ -205,33 +205,45 @@ Command = Consider | Invite | RecordResponse | NoteSent
 
 @dataclass(frozen=True, slots=True)
 class Created:
+    """An invitation was created; it waits for its time."""
+
     invitation: Invitation
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
+    """The invitation must be sent now."""
+
     invitation: Invitation
 
 
 @dataclass(frozen=True, slots=True)
 class ReminderDue:
+    """The invitation has no response yet: its reminder must be sent now."""
+
     invitation: Invitation
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
+    """No invitation was created for the interaction."""
+
     interaction_id: str
     reason: SkipReason
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
+    """The invitation was withdrawn before it was sent."""
+
     invitation: Invitation
     reason: WithdrawalReason
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
+    """The first response to the invitation counts from now on."""
+
     invitation: Invitation
     score: int
     comment: str
@@ -251,6 +263,8 @@ class Amended:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
+    """A response does not count."""
+
     invitation_id: str
     reason: RefusalReason
     channel: str = ""  # empty if the invitation is unknown
@@ -258,26 +272,36 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
+    """The invitation expired without a response."""
+
     invitation: Invitation
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
+    """Keep the invitation in the changelog."""
+
     invitation: Invitation
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
+    """Remove the invitation from the changelog."""
+
     invitation_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class KeepAsked:
+    """Keep the person's history in the changelog."""
+
     asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
 class DropAsked:
+    """Remove the person's history from the changelog."""
+
     tenant: str
     person_id: str
 

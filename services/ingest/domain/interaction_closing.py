@@ -23,6 +23,7 @@ class Aftermath:
         self._limits = limits
 
     def send(self, customer: Customer | None, request: SendRequest, now_ms: int) -> IntakeDecision | Refused:
+        """Decide about a request to send: the conversation must belong to the customer, and have a reply route."""
         if customer is None:
             return Refused(Reason.UNKNOWN_IDENTITY, "no message from this identity is in memory")
         conversation = customer.conversation
@@ -99,6 +100,7 @@ class Aftermath:
     def notice(
         self, customer: Customer | None, notice: Notice, now_ms: int, policy: TenantPolicy
     ) -> IntakeDecision | Refused:
+        """Decide about a notice of the router: acknowledge the interaction, note that it was assigned, or close it."""
         conversation = customer.conversation if customer is not None else None
         open_ = conversation.interaction if conversation is not None else None
         if customer is None or conversation is None or open_ is None or open_.interaction_id != notice.interaction_id:

@@ -19,6 +19,7 @@ class Lifetime:
         self._limits = limits
 
     def link(self, customer: Customer | None, link: Link) -> IntakeDecision | Refused:
+        """Link an identity to the home of another one, or unlink it. The home must confirm a link first."""
         if link.home_identity_id and not link.confirmed:
             return self._confirm(customer, link)
         if customer is None:

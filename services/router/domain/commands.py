@@ -30,28 +30,38 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Enqueue(Command):
+    """Put a new interaction into its queue."""
+
     facts: InteractionAttributes
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateInteraction(Command):
+    """Set labels of an interaction; other labels stay."""
+
     interaction_id: str
     labels: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerMessaged(Command):
+    """The customer wrote a message that belongs to an open interaction."""
+
     interaction_id: str
     message_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerLeft(Command):
+    """The customer left: a waiting interaction is abandoned, and the agent of a held one is notified."""
+
     interaction_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class CancelInteraction(Command):
+    """Cancel an interaction, whether it waits or an agent holds it."""
+
     interaction_id: str
     reason: str = ""
 
@@ -69,6 +79,8 @@ class SignIn(Command):
 
 @dataclass(frozen=True, slots=True)
 class CloseSession(Command):
+    """End a session of an agent. Not `signed_out`: the connection was lost, and the agent has a grace period to resume."""
+
     agent_id: str
     session_id: str
     signed_out: bool = False
@@ -76,11 +88,15 @@ class CloseSession(Command):
 
 @dataclass(frozen=True, slots=True)
 class RenewLeases(Command):
+    """Renew the leases of sessions whose desks are still connected."""
+
     session_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GrantCredits(Command):
+    """Set the number of unanswered offers that the desk can show."""
+
     agent_id: str
     session_id: str
     credits: int
@@ -88,6 +104,8 @@ class GrantCredits(Command):
 
 @dataclass(frozen=True, slots=True)
 class SetAgentState(Command):
+    """Set an agent's state. `reason` is the agent's own word for it, such as a break."""
+
     agent_id: str
     state: AgentState
     reason: str = ""
@@ -95,12 +113,16 @@ class SetAgentState(Command):
 
 @dataclass(frozen=True, slots=True)
 class AcceptOffer(Command):
+    """Accept an offer: the agent gets the interaction."""
+
     agent_id: str
     offer_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeclineOffer(Command):
+    """Decline an offer. The interaction is not offered to this agent for `retry_after_ms`; 0 means until the next sign-in."""
+
     agent_id: str
     offer_id: str
     reason: str = ""
@@ -109,6 +131,8 @@ class DeclineOffer(Command):
 
 @dataclass(frozen=True, slots=True)
 class RecordReply(Command):
+    """Record that the agent replied to the customer. The text takes another way and is not here."""
+
     agent_id: str
     interaction_id: str
     reply_id: str
@@ -116,6 +140,8 @@ class RecordReply(Command):
 
 @dataclass(frozen=True, slots=True)
 class CompleteInteraction(Command):
+    """Complete an interaction; its wrap-up begins if the queue has one."""
+
     agent_id: str
     interaction_id: str
     disposition: str = ""
@@ -168,12 +194,16 @@ class RequestCallback(Command):
 
 @dataclass(frozen=True, slots=True)
 class EndWrapUp(Command):
+    """End the wrap-up of a completed interaction before its time."""
+
     agent_id: str
     interaction_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class UpsertAgent(Command):
+    """Add an agent, or replace their profile."""
+
     profile: AgentProfile
 
 
@@ -200,4 +230,6 @@ class Reprioritise(Command):
 
 @dataclass(frozen=True, slots=True)
 class ActivateConfiguration(Command):
+    """Put a new configuration of the pool into force."""
+
     config: PoolConfig

@@ -62,6 +62,8 @@ class Resumed(Event):
 
 @dataclass(slots=True)
 class Offered(Event):
+    """The interaction was offered to an agent: one of `eligible` agents, of `considered` in total."""
+
     agent_id: str
     offer_id: str
     expires_at_ms: int
@@ -71,6 +73,8 @@ class Offered(Event):
 
 @dataclass(slots=True)
 class OfferEnded(Event):
+    """An offer ended without an assignment."""
+
     agent_id: str
     offer_id: str
     end: OfferEnd
@@ -93,6 +97,8 @@ class Assigned(Event):
 
 @dataclass(slots=True)
 class Replied(Event):
+    """The agent replied. `first`: for the first time in this interaction."""
+
     agent_id: str
     reply_id: str
     first: bool
@@ -107,6 +113,8 @@ class CustomerActed(Event):
 
 @dataclass(slots=True)
 class Transferred(Event):
+    """The interaction was transferred. `to_agent_id` is empty for a transfer to a queue or to requirements."""
+
     from_agent_id: str
     queue: str
     to_agent_id: str
@@ -114,6 +122,8 @@ class Transferred(Event):
 
 @dataclass(slots=True)
 class Completed(Event):
+    """The agent completed the interaction. `wrap_up_until_ms` is 0 without a wrap-up."""
+
     agent_id: str
     disposition: str
     assigned_at_ms: int
@@ -122,22 +132,26 @@ class Completed(Event):
 
 @dataclass(slots=True)
 class WrapUpEnded(Event):
+    """The wrap-up ended, and with it the agent's use of capacity."""
+
     agent_id: str
 
 
 @dataclass(slots=True)
 class Abandoned(Event):
+    """The customer left before an agent accepted."""
+
     waited_ms: int
 
 
 @dataclass(slots=True)
 class Cancelled(Event):
-    pass
+    """The interaction was cancelled; `reason` says by what."""
 
 
 @dataclass(slots=True)
 class Changed(Event):
-    pass
+    """Attributes of the interaction changed."""
 
 
 @dataclass(slots=True)
@@ -170,6 +184,8 @@ class Result:
 
 @dataclass(slots=True)
 class OfferNotice:
+    """An offer for the desk to show."""
+
     facts: InteractionAttributes
     offer_id: str
     expires_at_ms: int
@@ -179,12 +195,16 @@ class OfferNotice:
 
 @dataclass(slots=True)
 class RevokedNotice:
+    """An offer is no longer open."""
+
     offer_id: str
     reason: str
 
 
 @dataclass(slots=True)
 class AssignmentNotice:
+    """An interaction that the agent holds, as it is now."""
+
     facts: InteractionAttributes
     assigned_at_ms: int
     wrapping_up: bool = False
@@ -194,12 +214,16 @@ class AssignmentNotice:
 
 @dataclass(slots=True)
 class EndedNotice:
+    """The agent no longer holds the interaction."""
+
     interaction_id: str
     reason: str
 
 
 @dataclass(slots=True)
 class CustomerNotice:
+    """The customer wrote in an interaction that the agent holds, or left it."""
+
     interaction_id: str
     message_id: str
     left: bool
@@ -207,6 +231,8 @@ class CustomerNotice:
 
 @dataclass(slots=True)
 class SnapshotNotice:
+    """Everything that the desk must know at the beginning of a session. `used` and `total` are capacity."""
+
     state: AgentState
     session_id: str
     used: int
@@ -217,6 +243,8 @@ class SnapshotNotice:
 
 @dataclass(slots=True)
 class StateNotice:
+    """The agent's state or use of capacity changed."""
+
     before: AgentState
     after: AgentState
     used: int

@@ -22,6 +22,7 @@ COULD_NOT, NOT_RUNNING = 1, 3
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0, COULD_NOT or NOT_RUNNING."""
     parser = argparse.ArgumentParser(prog="python -m services.cli.local.broker", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("start", help="download missing files, start the broker, and return when it is ready")

@@ -19,12 +19,16 @@ THREADS = 4
 
 @dataclass(frozen=True)
 class Cache:
+    """Downloaded jars under `root`, shared by all working copies of the user."""
+
     root: Path
 
     def path_of(self, jar: Jar) -> Path:
+        """Return where the jar is, or would be."""
         return self.root / "maven" / jar.path
 
     def classpath(self, lock: JarLock) -> tuple[Path, ...]:
+        """Return the paths of all jars, in the lock's order."""
         return tuple(self.path_of(jar) for jar in lock.jars)
 
     def missing(self, lock: JarLock) -> list[Jar]:
@@ -34,6 +38,7 @@ class Cache:
         return [jar for jar, whole in zip(lock.jars, present, strict=True) if not whole]
 
     def has(self, jar: Jar) -> bool:
+        """Return whether the jar is there and whole. A file with other contents is deleted."""
         path = self.path_of(jar)
         try:
             if path.stat().st_size == jar.size and digest(path) == jar.sha256:

@@ -47,6 +47,7 @@ class EmbeddedBroker:
 
     @property
     def pid(self) -> int | None:
+        """The process id of the broker; None while none runs."""
         return self._running.pid if self._running else None
 
     async def __aenter__(self) -> Self:
@@ -69,6 +70,7 @@ class EmbeddedBroker:
         return await self._in_keeper(self._server.running) is None
 
     async def stop(self) -> None:
+        """Stop the broker properly; its data remain."""
         await self._in_keeper(self._server.stop)
 
     async def kill(self) -> None:
@@ -76,6 +78,7 @@ class EmbeddedBroker:
         await self._in_keeper(self._server.kill)
 
     async def restart(self) -> None:
+        """Stop the broker properly and start it again with the same data."""
         await self.stop()
         await self.start()
 

@@ -37,6 +37,8 @@ class _TryAgainError(Exception):
 
 @dataclass(frozen=True)
 class Fetcher:
+    """Downloads jars from a Maven repository at `base_url` into a cache."""
+
     cache: Cache
     base_url: str
     first_pause_s: float = 0.25

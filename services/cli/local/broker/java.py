@@ -20,12 +20,15 @@ _BANNER = re.compile(r'version "([^"]+)"')
 
 @dataclass(frozen=True)
 class Java:
+    """A Java that was found on this machine."""
+
     executable: Path
     version: str
     """The version that this Java reports, such as 17.0.15."""
 
     @property
     def major(self) -> int:
+        """The number of its feature release, e.g. 17."""
         return _major(self.version)
 
 

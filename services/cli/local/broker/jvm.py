@@ -17,6 +17,8 @@ from services.cli.local.broker.java import Java
 
 @dataclass(frozen=True)
 class Jvm:
+    """How a Java process is started: which Java, which classes, how much heap."""
+
     java: Java
     classpath: tuple[Path, ...]
     archives: Path
@@ -26,6 +28,7 @@ class Jvm:
 
     @property
     def archive(self) -> Path:
+        """The file of the class archive for this Java and these classes."""
         told_apart_by = "\n".join([str(self.java.executable), self.java.version, *map(str, self.classpath)])
         kind = "aot" if self._has_aot else "jsa"
         return self.archives / f"classes-{hashlib.sha256(told_apart_by.encode()).hexdigest()[:16]}.{kind}"

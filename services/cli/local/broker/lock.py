@@ -34,10 +34,13 @@ class Jar(BaseModel):
 
     @property
     def name(self) -> str:
+        """The file name without directories."""
         return PurePosixPath(self.path).name
 
 
 class JarLock(BaseModel):
+    """The jars of one version of Apache Kafka, each with its size and hash."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kafka: str

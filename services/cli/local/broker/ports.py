@@ -19,6 +19,8 @@ FIRST, LAST = 19_000, 31_999
 
 
 class Ports(BaseModel):
+    """The ports of one home's broker: for clients, and for its controller."""
+
     model_config = ConfigDict(frozen=True)
 
     client: int
@@ -47,6 +49,7 @@ def settle_ports(home: Path, fixed: int | None = None) -> Ports:
 
 
 def is_free(port: int) -> bool:
+    """Return whether a server can bind the port on loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
         # As Java does: connections of a dead broker in TIME_WAIT do not count.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -18,6 +18,8 @@ LARGEST_ANSWER = 1 << 20
 
 @dataclass(frozen=True)
 class Cluster:
+    """What a broker says about its cluster."""
+
     id: str
     brokers: tuple[str, ...]
     """host:port of each live broker, as advertised to clients."""

@@ -51,6 +51,7 @@ def end(pid: int, known_as: str, grace_s: float, reap: Callable[[], object] = la
 
 
 def wait_gone(pid: int, known_as: str, within_s: float, reap: Callable[[], object] = lambda: None) -> bool:
+    """Wait until the process has ended. Return whether it did so within `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         reap()

@@ -50,10 +50,13 @@ ShowProgress = Callable[[int, int], AbstractContextManager[Progress]]
 
 @contextlib.contextmanager
 def silently(files: int, size: int) -> Iterator[Progress]:
+    """Show no progress."""
     yield lambda count: None
 
 
 class BrokerServer:
+    """Starts, finds and stops the one broker of a home directory."""
+
     def __init__(
         self,
         settings: BrokerSettings,
@@ -69,6 +72,7 @@ class BrokerServer:
 
     @property
     def log(self) -> Path:
+        """The file with the broker's output."""
         return self.home / "kafka.log"
 
     @property
@@ -77,6 +81,7 @@ class BrokerServer:
         return f"{os.getpid()}/{process.identity(os.getpid())}"
 
     def running(self) -> Running | None:
+        """Return the broker that runs in this home; None if none does."""
         return state.read(self.home)
 
     def fetch(self) -> Jvm:

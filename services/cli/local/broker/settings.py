@@ -60,8 +60,10 @@ class BrokerSettings(BaseSettings):
 
     @property
     def kafka_home(self) -> Path:
+        """The directory of the broker's data, ports and log."""
         return self.home.expanduser().absolute() / "kafka"
 
     @property
     def cache(self) -> Path:
+        """The directory of downloaded files."""
         return (self.cache_dir or _default_cache(self.xdg_cache_home)).expanduser().absolute()

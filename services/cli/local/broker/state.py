@@ -12,6 +12,8 @@ from services.cli.local.broker.process import identity
 
 
 class Running(BaseModel):
+    """A broker that was started, as `broker.json` in its home says."""
+
     model_config = ConfigDict(frozen=True)
 
     pid: int
@@ -25,6 +27,7 @@ class Running(BaseModel):
 
     @property
     def bootstrap(self) -> str:
+        """The address for clients: host:port."""
         return f"127.0.0.1:{self.ports.client}"
 
 
@@ -38,10 +41,12 @@ def read(home: Path) -> Running | None:
 
 
 def write(home: Path, running: Running) -> None:
+    """Write the state, completely or not at all."""
     whole = home / "broker.json.new"
     whole.write_text(running.model_dump_json())
     os.replace(whole, home / "broker.json")
 
 
 def forget(home: Path) -> None:
+    """Delete the state, if there is one."""
     (home / "broker.json").unlink(missing_ok=True)

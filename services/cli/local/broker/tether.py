@@ -28,6 +28,7 @@ def watch(parent: int, child: int) -> None:
 
 
 def tie_to(parent: int) -> None:
+    """Have this process killed when `parent` ends. Raises OSError where the system refuses."""
     if sys.platform == "linux":
         if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl")
@@ -41,6 +42,7 @@ def tie_to(parent: int) -> None:
 
 
 def main(parent: int, home: str, log: str, command: list[str]) -> None:
+    """Become the command, in a session of its own, tied to `parent`, with its output in `log`."""
     os.setsid()  # Ctrl-C in the terminal is for the parent, which stops its services before their broker
     os.chdir(home)
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -14,6 +14,7 @@ class PortTakenError(BrokerError):
 
 
 def explain(log: Path) -> BrokerError:
+    """Return the error that says, by the end of the broker's log, why a start failed and what to do."""
     tail = _tail(log)
     if "Address already in use" in tail:
         return PortTakenError(
