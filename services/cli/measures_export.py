@@ -17,7 +17,7 @@ from services.cli.reasons import Reason
 _COUNTS: Final = ("contacts", "completed", "abandoned", "cancelled")
 _DURATIONS: Final = ("pick_up", "first_response", "response", "resolution")
 _TARGETS: Final = ("pick_up", "first_response", "next_response", "resolution")
-_KEPT: Final = ("kept_desired", "kept_adequate", "breached", "late", "abandoned")
+_DECIDED: Final = ("met_desired", "met_adequate", "breached", "late", "abandoned")
 KEYS: Final = ("begins_at", "queue", "channel")
 COLUMNS: Final = (
     *KEYS,
@@ -25,7 +25,7 @@ COLUMNS: Final = (
     *(f"{name}_{part}" for name in _DURATIONS for part in ("n", "sum_ms", "mean_ms", "p50_ms", "p90_ms")),
     "repeat_known",
     "repeat_share",
-    *(f"target_{name}_{part}" for name in _TARGETS for part in _KEPT),
+    *(f"target_{name}_{part}" for name in _TARGETS for part in _DECIDED),
 )
 _SHARES: Final = frozenset(name for name in COLUMNS if name.endswith(("mean_ms", "p50_ms", "p90_ms", "share")))
 Line = Mapping[str, str | int | float | datetime | None]
@@ -53,7 +53,7 @@ def line_of(row: sla_pb2.MeasureRow) -> Line:
     targets = {config_pb2.TargetKind.Name(p.target)[12:].lower(): p for p in row.targets}
     for name in _TARGETS:
         target = targets.get(name, sla_pb2.Attainment())
-        for part in _KEPT:
+        for part in _DECIDED:
             found[f"target_{name}_{part}"] = getattr(target, part)
     return found
 

@@ -27,9 +27,9 @@ _OPERATOR: Final = "SELECTOR_OPERATOR_"
 
 @dataclass(slots=True)
 class _Story:
-    """The facts known so far about one interaction."""
+    """The part of one interaction that the log has shown so far."""
 
-    facts: records_pb2.InteractionFacts
+    attributes: records_pb2.InteractionAttributes
     arrived_at_ms: int
     held_since_ms: int = 0
     handled_ms: int = 0
@@ -84,16 +84,16 @@ class Recorder:
         """Yield the rows by time of arrival, then by name. Partitions are read in any order, but the same topics must give the same file. Empty
         fields are omitted."""
         for _, story in sorted(self._stories.items(), key=lambda one: (one[1].arrived_at_ms, one[0])):
-            facts = story.facts
+            attributes = story.attributes
             row: dict[str, Any] = {
                 "time": datetime.fromtimestamp(story.arrived_at_ms / 1_000, UTC).isoformat(timespec="milliseconds"),
-                "type": facts.queue,
-                "queue": facts.queue,
-                "channel": facts.channel,
-                "language": facts.language,
-                "priority": facts.priority,
-                "labels": {name: text for name, text in sorted(facts.labels.items()) if name in labels},
-                "requirements": [_selector(one) for one in facts.requirements],
+                "type": attributes.queue,
+                "queue": attributes.queue,
+                "channel": attributes.channel,
+                "language": attributes.language,
+                "priority": attributes.priority,
+                "labels": {name: text for name, text in sorted(attributes.labels.items()) if name in labels},
+                "requirements": [_selector(one) for one in attributes.requirements],
             }
             if story.completed:
                 row["handling"] = f"{story.handled_ms}ms"

@@ -64,13 +64,13 @@ class FeedbackSettings(OutgoingSettings):
         gt=0,
         description="Seconds that the survey lane may take to decide a response given by gRPC; after that, UNAVAILABLE.",
     )
-    answers_kept: int = Field(
+    responses_kept: int = Field(
         default=10_000,
         ge=1,
         le=1_000_000,
         description="Number of newest responses kept in memory for ListSurveyResponses, for all tenants together.",
     )
-    answers_days: int = Field(
+    responses_days: int = Field(
         default=30, ge=1, le=400, description="Number of days of responses that are read at a start."
     )
 

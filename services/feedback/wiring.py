@@ -93,10 +93,10 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
         if "edge" in roles:
             # Before the dispatcher: links need the address that the pages are really bound to.
-            scores, responses = ScoresView(), ResponsesView(settings.answers_kept)
+            scores, responses = ScoresView(), ResponsesView(settings.responses_kept)
             await stack.enter_async_context(service.background(_follow_scores(service, scores), "scores view"))
             await stack.enter_async_context(
-                service.background(_follow_responses(service, responses, keys), "answers view")
+                service.background(_follow_responses(service, responses, keys), "responses view")
             )
             questions = LaneQuestions(settings.verdict_timeout_s, VERDICT_KINDS)
             await stack.enter_async_context(service.background(_follow_verdicts(service, questions), "verdicts"))
@@ -309,13 +309,13 @@ async def _follow_verdicts(service: Service[FeedbackSettings], questions: LaneQu
 
 
 async def _follow_responses(service: Service[FeedbackSettings], view: ResponsesView, keys: AwaitedKeys) -> None:
-    ready = service.health.component("answers view")
-    settings, poison = service.settings, Poison(f"{NAME}-answers-view", service.metrics)
+    ready = service.health.component("responses view")
+    settings, poison = service.settings, Poison(f"{NAME}-responses-view", service.metrics)
     records = tail(
         settings.kafka,
         "feedback.responses.v1",
-        from_=settings.answers_days * _DAY_MS,
-        client_id=f"{NAME}-answers",
+        from_=settings.responses_days * _DAY_MS,
+        client_id=f"{NAME}-responses",
         caught_up=lambda: ready.set(True),
         clock=service.clock,
     )

@@ -34,5 +34,7 @@ class Commands(Protocol):
 class Replies(Protocol):
     """Sends replies to customers."""
 
-    async def send(self, reply_id: str, tenant: str, agent_id: str, facts: pb.InteractionFacts, text: str) -> None:
+    async def send(
+        self, reply_id: str, tenant: str, agent_id: str, attributes: pb.InteractionAttributes, text: str
+    ) -> None:
         """Pass a reply on for sending, durably; the same id again is the same reply. Raises ChaparError UNAVAILABLE."""

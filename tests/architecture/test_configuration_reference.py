@@ -93,7 +93,7 @@ def test_a_key_without_a_default_is_required(case: tuple[Section, Key], tmp_path
 
 
 CODES = {
-    *("OUT_OF_RANGE", "THRESHOLD", "NO_CAPACITY", "LEAST_ANSWERS"),
+    *("OUT_OF_RANGE", "THRESHOLD", "NO_CAPACITY", "LEAST_RESPONSES"),
     *("SAMPLING_SHARE", "WINDOW_COUNT", "WARNING_SHARE", "PREDICTION_PROBABILITY"),
 }
 """The codes that lint reports for a number out of its bounds."""

@@ -55,11 +55,11 @@ class Burst:
     def scores(self) -> Scores:
         """Return how well each agent suits each arrival."""
         found = np.zeros((len(self.arrivals), len(self.agents)))
-        for row, facts in enumerate(self.arrivals):
+        for row, attributes in enumerate(self.arrivals):
             for column, agent in enumerate(self.agents):
                 skills = dict(agent.skills)
-                if meets_all(facts.requirements, skills):
-                    found[row, column] = score(facts.requirements, skills)
+                if meets_all(attributes.requirements, skills):
+                    found[row, column] = score(attributes.requirements, skills)
         return found
 
 
@@ -99,16 +99,16 @@ def by_engine(burst: Burst, window_ms: int = 0) -> Assignment:
     engine.handle(cmd.ActivateConfiguration(config), START)
     for n, agent in enumerate(burst.agents):
         engine.handle(cmd.SignIn(agent.agent_id, f"s{n}", reply_to=gateway_of(0)), START)
-    rows = {facts.interaction_id: n for n, facts in enumerate(burst.arrivals)}
+    rows = {attributes.interaction_id: n for n, attributes in enumerate(burst.arrivals)}
     columns = {agent.agent_id: n for n, agent in enumerate(burst.agents)}
-    effects = [effect for facts in burst.arrivals for effect in engine.handle(cmd.Enqueue(facts), START)]
+    effects = [effect for attributes in burst.arrivals for effect in engine.handle(cmd.Enqueue(attributes), START)]
     effects += engine.advance(START + window_ms)
     found: Assignment = {}
     for effect in effects:
         if isinstance(effect, fx.Offered):
-            found[rows[effect.facts.interaction_id]] = columns[effect.agent_id]
+            found[rows[effect.attributes.interaction_id]] = columns[effect.agent_id]
         elif isinstance(effect, fx.OfferEnded):
-            del found[rows[effect.facts.interaction_id]]
+            del found[rows[effect.attributes.interaction_id]]
     return found
 
 

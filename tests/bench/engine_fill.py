@@ -12,7 +12,7 @@ from services.router.domain import effects as fx
 from services.router.domain.changelog.snapshot import collect
 from services.router.domain.engine import Engine
 from services.router.domain.model import InteractionAttributes
-from tests.bench.engine_pool import FEW_CREDITS, START, Plan, capacity_of, facts_of, gateway_of, room
+from tests.bench.engine_pool import FEW_CREDITS, START, Plan, attributes_of, capacity_of, gateway_of, room
 
 SIGN_INS_MS: Final = 14_000
 """Virtual time over which all agents sign in: less than a lease, so that no session has to be renewed before the day
@@ -65,19 +65,19 @@ class _Filling:
             self.watch(command, self.made.now, effects)
         for effect in effects:
             if isinstance(effect, fx.Offered):
-                name = effect.facts.interaction_id
+                name = effect.attributes.interaction_id
                 self.made.open[name] = (self.made.open[name][0], effect.agent_id)
                 counts = self.counts[effect.agent_id]
-                counts[effect.facts.channel] = counts.get(effect.facts.channel, 0) + 1
+                counts[effect.attributes.channel] = counts.get(effect.attributes.channel, 0) + 1
                 self.tell(cmd.AcceptOffer, effect.agent_id, effect.offer_id)
 
     def enqueue(self, agent: AgentProfile) -> None:
         """Enqueue an interaction that the agent could take if they held nothing."""
         intent = self.rng.choice(self.plan.intents_for(agent))
         arrived = self.made.now - self.rng.randrange(_BEFORE_MS)
-        facts = facts_of(intent, len(self.made.open), arrived, self.rng)
-        self.made.open[facts.interaction_id] = (facts, "")
-        self.tell(cmd.Enqueue, facts)
+        attributes = attributes_of(intent, len(self.made.open), arrived, self.rng)
+        self.made.open[attributes.interaction_id] = (attributes, "")
+        self.tell(cmd.Enqueue, attributes)
 
     def fill(self, agent: AgentProfile) -> None:
         """Enqueue interactions until nothing fits any more that the agent could take, or until they have received

@@ -15,7 +15,7 @@ from services.router.domain.model import AgentState, InteractionAttributes
 from tests.bench.engine_agenda import Agenda, Habits
 from tests.bench.engine_desks import Desks
 from tests.bench.engine_fill import Filled
-from tests.bench.engine_pool import Plan, facts_of
+from tests.bench.engine_pool import Plan, attributes_of
 
 _TALK: Final = (0.15, 0.3, 0.5, 0.7, 1.0)
 """Times as shares of the handling time: customer, agent, customer, agent, end."""
@@ -37,10 +37,10 @@ class Open:
     """An open interaction as customers and agents know it. `turn` counts its moves: an action planned for an earlier
     turn is void."""
 
-    __slots__ = ("agent", "facts", "offer", "turn", "where")
+    __slots__ = ("agent", "attributes", "offer", "turn", "where")
 
-    def __init__(self, facts: InteractionAttributes) -> None:
-        self.facts = facts
+    def __init__(self, attributes: InteractionAttributes) -> None:
+        self.attributes = attributes
         self.where = Where.WAITING
         self.agent = self.offer = ""
         self.turn = 0
@@ -59,8 +59,8 @@ class Life:
         self.refused: Counter[tuple[str, str]] = Counter()
         self._owed: deque[str] = deque()
         self._arrived = len(start.open)
-        for facts, agent in start.open.values():
-            self._adopt(facts, agent)
+        for attributes, agent in start.open.values():
+            self._adopt(attributes, agent)
 
     # Interface for the bench
 
@@ -95,18 +95,20 @@ class Life:
         """Return an arrival in the queue from which an interaction was taken, so that no queue becomes empty or
         grows."""
         queue = self._owed.popleft() if self._owed else self.plan.any_queue(self._rng)
-        facts = facts_of(self._rng.choice(self.plan.intents[queue]), self._arrived, self.agenda.now, self._rng)
+        attributes = attributes_of(
+            self._rng.choice(self.plan.intents[queue]), self._arrived, self.agenda.now, self._rng
+        )
         self._arrived += 1
-        self._adopt(facts, "")
-        return self.agenda.command(cmd.Enqueue, facts)
+        self._adopt(attributes, "")
+        return self.agenda.command(cmd.Enqueue, attributes)
 
-    def _adopt(self, facts: InteractionAttributes, agent: str) -> None:
-        known = self.open[facts.interaction_id] = Open(facts)
+    def _adopt(self, attributes: InteractionAttributes, agent: str) -> None:
+        known = self.open[attributes.interaction_id] = Open(attributes)
         if agent:
             known.where, known.agent = Where.HELD, agent
             self._talk(known, self._rng.random())
         else:
-            self._fate(facts.interaction_id)
+            self._fate(attributes.interaction_id)
         self.count[known.where] += 1
 
     def _fate(self, name: str) -> None:
@@ -142,7 +144,7 @@ class Life:
 
     def _reroute(self, name: str) -> cmd.Command | None:
         known = self.open.get(name)
-        if known is None or known.where is not Where.WAITING or not (queues := self.plan.moves(known.facts)):
+        if known is None or known.where is not Where.WAITING or not (queues := self.plan.moves(known.attributes)):
             return None
         return self.agenda.command(cmd.Reroute, name, self._rng.choice(queues), None, supervisor=True)
 
@@ -167,7 +169,7 @@ class Life:
         whole = int(self.habits.handle_ms * self._rng.uniform(0.4, 1.6))
         step = next(n for n, share in enumerate(_TALK) if share > so_far)
         after = int(whole * (_TALK[step] - so_far))
-        self.agenda.plan(after, self._step, known.facts.interaction_id, known.turn, step, whole)
+        self.agenda.plan(after, self._step, known.attributes.interaction_id, known.turn, step, whole)
 
     def _step(self, name: str, turn: int, step: int, whole: int) -> cmd.Command | None:
         known = self._current(name, turn, Where.HELD)
@@ -184,14 +186,14 @@ class Life:
         return self.agenda.command(cmd.CompleteInteraction, known.agent, name, "solved")
 
     def _hand_on(self, known: Open) -> cmd.Command | None:
-        name = known.facts.interaction_id
+        name = known.attributes.interaction_id
         if self._rng.random() < self.habits.to_agent:
             team = self.plan.colleagues[self.plan.team_of[known.agent]]
             others = [agent for agent in team if agent != known.agent and self.desks.at_work(agent)]
             if not others:
                 return None
             return self.agenda.command(cmd.TransferInteraction, known.agent, name, "", self._rng.choice(others))
-        queues = self.plan.moves(known.facts)
+        queues = self.plan.moves(known.attributes)
         if not queues:
             return None
         return self.agenda.command(cmd.TransferInteraction, known.agent, name, self._rng.choice(queues))
@@ -207,12 +209,12 @@ class Life:
     # Effects that customers and agents see
 
     def _queued(self, effect: fx.Queued) -> None:
-        known = self.open[effect.facts.interaction_id]
-        known.facts = effect.facts
+        known = self.open[effect.attributes.interaction_id]
+        known.attributes = effect.attributes
         self._moved(known, Where.WAITING)
 
     def _offered(self, effect: fx.Offered) -> None:
-        name = effect.facts.interaction_id
+        name = effect.attributes.interaction_id
         known = self.open[name]
         self._moved(known, Where.OFFERED, effect.agent_id)
         known.offer = effect.offer_id
@@ -221,10 +223,10 @@ class Life:
             self.agenda.plan(after, self._answer, name, known.turn)
 
     def _offer_ended(self, effect: fx.OfferEnded) -> None:
-        self._moved(self.open[effect.facts.interaction_id], Where.WAITING)
+        self._moved(self.open[effect.attributes.interaction_id], Where.WAITING)
 
     def _assigned(self, effect: fx.Assigned) -> None:
-        name = effect.facts.interaction_id
+        name = effect.attributes.interaction_id
         known = self.open[name]
         self._moved(known, Where.HELD, effect.agent_id)
         self._talk(known)
@@ -235,7 +237,7 @@ class Life:
         if not effect.wrap_up_until_ms:
             self._gone(effect)
             return
-        name = effect.facts.interaction_id
+        name = effect.attributes.interaction_id
         known = self.open[name]
         self._moved(known, Where.WRAP_UP, known.agent)
         if self._rng.random() < 0.5:
@@ -243,14 +245,14 @@ class Life:
             self.agenda.plan(after, self._end_wrap_up, name, known.turn)
 
     def _gone(self, effect: fx.Event) -> None:
-        known = self.open.pop(effect.facts.interaction_id)
+        known = self.open.pop(effect.attributes.interaction_id)
         self.count[known.where] -= 1
         if self.habits.open or known.where is Where.WAITING:
-            self._owed.append(known.facts.queue)
+            self._owed.append(known.attributes.queue)
 
     def _moved(self, known: Open, where: Where, agent: str = "") -> None:
         if known.where is Where.WAITING and where is not Where.WAITING and not self.habits.open:
-            self._owed.append(known.facts.queue)
+            self._owed.append(known.attributes.queue)
         self.count[known.where] -= 1
         self.count[where] += 1
         known.where, known.agent = where, agent

@@ -26,8 +26,8 @@ from services.router.domain import commands as cmd
 from services.router.domain.changelog.snapshot import collect
 from services.router.domain.engine import Engine
 from services.router.translate.commands import decode, to_command
-from services.router.translate.effects import from_facts
-from tests.bench.engine_pool import START, Plan, Size, facts_of
+from services.router.translate.effects import from_attributes
+from tests.bench.engine_pool import START, Plan, Size, attributes_of
 
 WAITING, AGENTS = "waiting", "agents"
 _BATCH: Final = 200
@@ -89,7 +89,7 @@ class Feeder:
         """Yield `many` arriving interactions."""
         for number in range(first, first + many):
             intent = self._rng.choice(self.plan.intents[self.plan.any_queue(self._rng)])
-            yield {"enqueue": pb.Enqueue(interaction=from_facts(facts_of(intent, number, START, self._rng)))}
+            yield {"enqueue": pb.Enqueue(interaction=from_attributes(attributes_of(intent, number, START, self._rng)))}
 
     def sign_ins(self, profiles: Iterable[AgentProfile]) -> Iterable[dict[str, Any]]:
         """Yield the profile and the sign-in of each agent."""
@@ -116,9 +116,9 @@ def _agents(feeder: Feeder) -> Iterable[dict[str, Any]]:
     """Sign in all agents, in an engine that has seen all requirements but in which nothing waits."""
     rng = Random(4)
     for number, intent in enumerate(chain.from_iterable(feeder.plan.intents.values())):
-        facts = facts_of(intent, number, START, rng)
-        feeder.tell([{"enqueue": pb.Enqueue(interaction=from_facts(facts))}])
-        feeder.tell([{"customer_left": pb.CustomerLeft(interaction_id=facts.interaction_id)}])
+        attributes = attributes_of(intent, number, START, rng)
+        feeder.tell([{"enqueue": pb.Enqueue(interaction=from_attributes(attributes))}])
+        feeder.tell([{"customer_left": pb.CustomerLeft(interaction_id=attributes.interaction_id)}])
     return feeder.sign_ins(feeder.plan.agents.values())
 
 

@@ -275,19 +275,19 @@ class Plan:
             ]
         return known
 
-    def moves(self, facts: InteractionAttributes) -> list[str]:
+    def moves(self, attributes: InteractionAttributes) -> list[str]:
         """Return the other queues of the department in which some agent could take it as it is."""
-        key = (facts.requirements, facts.channel, facts.queue)
+        key = (attributes.requirements, attributes.channel, attributes.queue)
         known = self._moves.get(key)
         if known is None:
-            siblings = next(names for names in self.siblings.values() if facts.queue in names)
+            siblings = next(names for names in self.siblings.values() if attributes.queue in names)
             known = self._moves[key] = [
                 name
                 for name in siblings
-                if name != facts.queue
+                if name != attributes.queue
                 and any(
-                    meets_all(self.config.by_name[name].requirements + facts.requirements, skills)
-                    for skills in self._able.get((name, facts.channel), ())
+                    meets_all(self.config.by_name[name].requirements + attributes.requirements, skills)
+                    for skills in self._able.get((name, attributes.channel), ())
                 )
             ]
         return known
@@ -298,7 +298,7 @@ def gateway_of(number: int) -> ReplyTo:
     return ReplyTo(f"gateway-{number // _SESSIONS_A_GATEWAY}", number // _SESSIONS_A_GATEWAY)
 
 
-def facts_of(intent: Intent, number: int, now: int, rng: Random) -> InteractionAttributes:
+def attributes_of(intent: Intent, number: int, now: int, rng: Random) -> InteractionAttributes:
     """Return an interaction as intake would make it: ids are UUIDs."""
     person = rng.randrange(PERSONS)
     tail = f"{number:012}"

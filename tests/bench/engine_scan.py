@@ -86,7 +86,7 @@ class Scan:
         self.freed.clear()
         for effect in effects:
             if isinstance(effect, fx.Offered):
-                self._offer(self.jobs[effect.facts.interaction_id], self.people[effect.agent_id])
+                self._offer(self.jobs[effect.attributes.interaction_id], self.people[effect.agent_id])
 
     def next_wakeup(self) -> int | None:
         """Return when the next valid timer is due."""
@@ -125,25 +125,25 @@ class Scan:
         return made
 
     def _could(self, job: Job, person: Person) -> bool:
-        facts = job.facts
+        attributes = job.attributes
         if not person.listens() or (job.kept_for and job.kept_for != person.id):
             return False
-        if not job.handed_on and (facts.queue not in person.queues or not meets_all(job.needs, person.skills)):
+        if not job.handed_on and (attributes.queue not in person.queues or not meets_all(job.needs, person.skills)):
             return False
-        return room(person.capacity, person.counts, facts.channel) and not self._declines(job, person)
+        return room(person.capacity, person.counts, attributes.channel) and not self._declines(job, person)
 
     def _declines(self, job: Job, person: Person) -> bool:
         until = job.declined.get(person.id)
         return until is not None and (until > self.now if until > 0 else -until == person.sign_ins)
 
     def _urgency(self, job: Job) -> tuple[int, int, str]:
-        queue, facts = self.config.by_name[job.facts.queue], job.facts
-        gained = round(queue.ageing_per_minute * _MILLION) * (self.now - facts.arrived_at_ms)
-        priority = (queue.priority + facts.priority) * _MILLION * _MINUTE_MS + gained
-        return -priority, facts.arrived_at_ms, facts.interaction_id
+        queue, attributes = self.config.by_name[job.attributes.queue], job.attributes
+        gained = round(queue.ageing_per_minute * _MILLION) * (self.now - attributes.arrived_at_ms)
+        priority = (queue.priority + attributes.priority) * _MILLION * _MINUTE_MS + gained
+        return -priority, attributes.arrived_at_ms, attributes.interaction_id
 
     def _order(self, job: Job) -> Callable[[Person], tuple[float, bool, int, str]]:
-        choice = self.config.by_name[job.facts.queue].choice
+        choice = self.config.by_name[job.attributes.queue].choice
         if choice is Choice.LOAD_RATIO:
             return lambda p: (p.used(), False, p.since, p.id)
         if choice is Choice.SKILL_SCORE:
@@ -154,8 +154,8 @@ class Scan:
         job.stage, job.agent = OFFERED, person.id
         del self.waiting[job.id]
         person.offers[job.id] = None
-        person.count(job.facts.channel, 1)
-        self.set_timer(job, self.now + self.config.by_name[job.facts.queue].offer_ms, OFFER)
+        person.count(job.attributes.channel, 1)
+        self.set_timer(job, self.now + self.config.by_name[job.attributes.queue].offer_ms, OFFER)
 
     # Moves
 
@@ -163,8 +163,8 @@ class Scan:
         """Let it wait; a timer fires when other agents could take it."""
         job.stage, job.agent = WAITING, ""
         self.waiting[job.id] = job
-        queue, now = self.config.by_name[job.facts.queue], self.now
-        wanted, age = queue.requirements + job.facts.requirements, now - job.enqueued_at
+        queue, now = self.config.by_name[job.attributes.queue], self.now
+        wanted, age = queue.requirements + job.attributes.requirements, now - job.enqueued_at
         job.needs = tuple(s for s in wanted if not s.expires_after_ms or s.expires_after_ms > age)
         if job.kept_for and not self._still_kept(job):
             job.kept_for, job.kept_until, job.handed_on = "", 0, False
@@ -180,18 +180,18 @@ class Scan:
         person = self.people[job.kept_for]
         if job.kept_until <= self.now or not person.at_desk() or self._declines(job, person):
             return False
-        return job.handed_on or (job.facts.queue in person.queues and meets_all(job.needs, person.skills))
+        return job.handed_on or (job.attributes.queue in person.queues and meets_all(job.needs, person.skills))
 
-    def open(self, facts: InteractionAttributes) -> Job:
+    def open(self, attributes: InteractionAttributes) -> Job:
         """Open a new interaction; the caller decides where it goes."""
-        job = self.jobs[facts.interaction_id] = Job(facts, self.now)
+        job = self.jobs[attributes.interaction_id] = Job(attributes, self.now)
         return job
 
     def end_offer(self, job: Job) -> Person:
         """End an offer without an assignment; the caller decides where the interaction goes."""
         person = self.people[job.agent]
         del person.offers[job.id]
-        person.count(job.facts.channel, -1)
+        person.count(job.attributes.channel, -1)
         self.freed[person.id] = None
         return person
 
@@ -209,8 +209,8 @@ class Scan:
     def complete(self, job: Job) -> None:
         """Complete the job; only the wrap-up may remain."""
         if self.sticky:
-            self.last[job.facts.person_id] = job.agent
-        wrap_up = self.config.by_name[job.facts.queue].wrap_up_ms
+            self.last[job.attributes.person_id] = job.agent
+        wrap_up = self.config.by_name[job.attributes.queue].wrap_up_ms
         if wrap_up:
             job.stage = WRAP_UP
             self.set_timer(job, self.now + wrap_up, WRAP_UP_OVER)
@@ -228,7 +228,7 @@ class Scan:
         if job.stage == HELD:
             job.enqueued_at += self.now - job.assigned_at
         del person.held[job.id]
-        person.count(job.facts.channel, -1)
+        person.count(job.attributes.channel, -1)
         person.since = self.now
         self.freed[person.id] = None
         return person

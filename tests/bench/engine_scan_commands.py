@@ -23,20 +23,20 @@ def _activate(scan: "Scan", command: cmd.ActivateConfiguration) -> None:
 
 
 def _enqueue(scan: "Scan", command: cmd.Enqueue) -> None:
-    job = scan.open(command.facts)
-    sticky = scan.config.by_name[command.facts.queue].sticky_ms
-    last = scan.last.get(command.facts.person_id, "")
+    job = scan.open(command.attributes)
+    sticky = scan.config.by_name[command.attributes.queue].sticky_ms
+    last = scan.last.get(command.attributes.person_id, "")
     if sticky and last:
         job.kept_for, job.kept_until = last, scan.now + sticky
     scan.place(job)
 
 
-def _facts(scan: "Scan", name: str, **fields: Any) -> None:
+def _attributes(scan: "Scan", name: str, **fields: Any) -> None:
     """Change the attributes; a waiting interaction may go to another agent now."""
     job = scan.jobs.get(name)
     if job is None:
         return
-    job.facts = replace(job.facts, **fields)
+    job.attributes = replace(job.attributes, **fields)
     if name in scan.waiting:
         scan.place(job)
 
@@ -44,14 +44,14 @@ def _facts(scan: "Scan", name: str, **fields: Any) -> None:
 def _update(scan: "Scan", command: cmd.UpdateInteraction) -> None:
     job = scan.jobs.get(command.interaction_id)
     if job is not None:
-        labels = dict(job.facts.labels) | dict(command.labels)
-        _facts(scan, command.interaction_id, labels=tuple(sorted(labels.items())))
+        labels = dict(job.attributes.labels) | dict(command.labels)
+        _attributes(scan, command.interaction_id, labels=tuple(sorted(labels.items())))
 
 
 def _reprioritise(scan: "Scan", command: cmd.Reprioritise) -> None:
     job = scan.jobs.get(command.interaction_id)
     if job is not None and job.stage != WRAP_UP:
-        _facts(scan, command.interaction_id, priority=job.facts.priority + command.add)
+        _attributes(scan, command.interaction_id, priority=job.attributes.priority + command.add)
 
 
 def _nothing(_scan: "Scan", _command: cmd.Command) -> None:
@@ -116,9 +116,9 @@ def _transfer(scan: "Scan", command: cmd.TransferInteraction) -> None:
         return
     transferring_agent = scan.detach(job)
     assert transferring_agent is not None
-    _move(scan, job, command.queue or job.facts.queue)
+    _move(scan, job, command.queue or job.attributes.queue)
     job.kept_for, job.handed_on = to, bool(to)
-    job.kept_until = scan.now + scan.config.by_name[job.facts.queue].transfer_hold_ms if to else 0
+    job.kept_until = scan.now + scan.config.by_name[job.attributes.queue].transfer_hold_ms if to else 0
     job.declined[transferring_agent.id] = -transferring_agent.sign_ins
     job.declined.pop(to, None)
     scan.place(job)
@@ -126,8 +126,8 @@ def _transfer(scan: "Scan", command: cmd.TransferInteraction) -> None:
 
 def _move(scan: "Scan", job: Job, queue: str) -> None:
     """Move the job to another queue. Its requirements stay relaxed as they are; the clock of the new queue starts."""
-    own = carried_over(job.facts.requirements, (), scan.now - job.enqueued_at)
-    job.facts = replace(job.facts, queue=queue, requirements=own)
+    own = carried_over(job.attributes.requirements, (), scan.now - job.enqueued_at)
+    job.attributes = replace(job.attributes, queue=queue, requirements=own)
     job.enqueued_at = scan.now
 
 

@@ -16,12 +16,21 @@ class Job:
     """An open interaction."""
 
     __slots__ = (
-        "agent", "assigned_at", "declined", "due", "enqueued_at", "facts", "handed_on", "kept_for", "kept_until", "needs",
+        "agent",
+        "assigned_at",
+        "attributes",
+        "declined",
+        "due",
+        "enqueued_at",
+        "handed_on",
+        "kept_for",
+        "kept_until",
+        "needs",
         "stage",
     )  # fmt: skip
 
-    def __init__(self, facts: InteractionAttributes, now: int) -> None:
-        self.facts = facts
+    def __init__(self, attributes: InteractionAttributes, now: int) -> None:
+        self.attributes = attributes
         self.enqueued_at = now
         self.stage = WAITING
         self.agent = self.kept_for = ""
@@ -37,7 +46,7 @@ class Job:
     @property
     def id(self) -> str:
         """The interaction's id."""
-        return self.facts.interaction_id
+        return self.attributes.interaction_id
 
     def asked(self) -> str:
         """The agent to whom it is offered."""

@@ -17,7 +17,7 @@ class Stretch:
 
     def __call__(self, command: cmd.Command | None, now: int, effects: Iterable[fx.Effect]) -> None:
         """Record one more step."""
-        offers = [(e.facts.interaction_id, e.agent_id) for e in effects if isinstance(e, fx.Offered)]
+        offers = [(e.attributes.interaction_id, e.agent_id) for e in effects if isinstance(e, fx.Offered)]
         self.steps.append((command, now, offers))
 
 

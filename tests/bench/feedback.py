@@ -89,8 +89,8 @@ async def bare(kafka: KafkaSettings, say: Say, stop: asyncio.Event) -> None:
             claims = jwt.decode(request.path_params["token"], key, algorithms=["HS256"], audience=AUDIENCE)
             fields = dict(parse_qsl((await request.body()).decode("ascii"), strict_parsing=True))
             command = pb.FeedbackCommand(command_id=claims["inv"], tenant=claims["ten"], person_id=claims["per"])
-            command.answer.invitation_id, command.answer.score = claims["inv"], int(fields["score"])
-            command.answer.comment = fields["comment"]
+            command.response.invitation_id, command.response.score = claims["inv"], int(fields["score"])
+            command.response.comment = fields["comment"]
             await producer.publish("feedback.commands.v1", claims["per"].encode(), command.SerializeToString())
             return HTMLResponse("thanks")
 

@@ -130,7 +130,7 @@ async def run(count: int) -> None:
     """Print the figures."""
     with a_home() as home:
         config = home.directory("config") / "bench.yaml"
-        config.write_text(a_configuration(0, promises=True))
+        config.write_text(a_configuration(0, sla_policies=True))
         async with a_run(home, config) as (_, first_s, _):
             print(f"first start, topics and configuration to be made: {first_s:.1f} s")
         async with a_run(home, config) as (pid, ready_s, endpoints):

@@ -179,7 +179,7 @@ async def run(seconds: float, rounds: int, names: tuple[str, ...]) -> int:
         kafka = await exits.enter_async_context(a_broker())
         workspace = exits.enter_context(a_home())
         file, other = (workspace.directory("config") / f"{name}.yaml" for name in (TENANT, GREEDY))
-        file.write_text(a_configuration(1, promises=True))
+        file.write_text(a_configuration(1, sla_policies=True))
         other.write_text(a_configuration(1).replace(f"tenant: {TENANT}", f"tenant: {GREEDY}"))
         os.environ["KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers  # where `running_stack` looks
         options = StackOptions(config=file, topic_prefix=kafka.topic_prefix, production_limits=True)

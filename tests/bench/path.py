@@ -80,7 +80,7 @@ class Driver:
         """Enqueue a new interaction; ids are as long as the real ones."""
         self._number += 1
         name = f"8f14e45f-ceea-5167-a1b2-{self._number:012d}"
-        facts = pb.InteractionFacts(
+        attributes = pb.InteractionAttributes(
             interaction_id=name,
             conversation_id=f"c{name[1:]}",
             person_id=f"p{name[1:]}",
@@ -92,7 +92,7 @@ class Driver:
             arrived_at_ms=system_clock(),
             rule="everything",
         )
-        self.command(f"{name}.enqueue", answer=False, enqueue=pb.Enqueue(interaction=facts))
+        self.command(f"{name}.enqueue", answer=False, enqueue=pb.Enqueue(interaction=attributes))
 
     def hear(self, record: pb.FeedRecord) -> None:
         """Handle one record of the feed."""

@@ -76,13 +76,13 @@ class Life:
 
     def enqueue(self, n: int, now: int) -> pb.RoutingCommand:
         """Return the command for one more interaction."""
-        facts = pb.InteractionFacts(
+        attributes = pb.InteractionAttributes(
             interaction_id=f"i{n:030}", conversation_id=f"c{n:030}", person_id=f"p{n:030}", channel="webchat",
             account="main", language="fa", queue=f"q{n % 4}", priority=n % 3, labels={"tier": "gold"}, arrived_at_ms=now,
         )  # fmt: skip
-        selector = facts.requirements.add(attribute=f"skill-{n % self._skills}", number=3)
+        selector = attributes.requirements.add(attribute=f"skill-{n % self._skills}", number=3)
         assert selector.attribute
-        return self.command(enqueue=pb.Enqueue(interaction=facts))
+        return self.command(enqueue=pb.Enqueue(interaction=attributes))
 
     def offered(self, offer_id: str, agent: str, interaction: str) -> None:
         """Add the commands that follow an offer."""

@@ -22,7 +22,6 @@ from services.router.simulation.plan import make
 from services.router.simulation.reading import read
 from services.router.simulation.scenario import Scenario
 from services.sla.domain.analytics import Analytics
-from services.sla.domain.book import Book
 from services.sla.domain.calendar import RoundTheClock
 from services.sla.domain.deadlines import Deadline
 from services.sla.domain.engine import Engine
@@ -30,6 +29,7 @@ from services.sla.domain.facts import RoutingFact, RoutingFactKind
 from services.sla.domain.forecasting import Forecasting
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.prediction import Features, Model
+from services.sla.domain.tracked_interactions import TrackedInteractions
 
 CALL_CENTRE: Final = Path("deploy/config/scenarios/call-centre.yaml")
 DAY_MS: Final = 86_400_000
@@ -123,8 +123,8 @@ def a_day(wanted: Scenario, number: int) -> list[RoutingFact]:
 
 
 def _fact(kind: RoutingFactKind, event: fx.Event, at_ms: int, day: int) -> RoutingFact:
-    facts = event.facts
-    name = f"{day}-{facts.interaction_id}"
+    attributes = event.attributes
+    name = f"{day}-{attributes.interaction_id}"
     queued = event if isinstance(event, fx.Queued) else None
     return RoutingFact(
         kind,
@@ -133,14 +133,14 @@ def _fact(kind: RoutingFactKind, event: fx.Event, at_ms: int, day: int) -> Routi
         "default",
         name,
         f"c-{name}",
-        facts.queue,
-        facts.channel,
+        attributes.queue,
+        attributes.channel,
         "",
         at_ms + day * DAY_MS,
-        facts.arrived_at_ms + day * DAY_MS,
+        attributes.arrived_at_ms + day * DAY_MS,
         agent_id=event.agent_id if isinstance(event, fx.Assigned) else "",
         again=queued is not None and queued.again,
-        person_id=facts.person_id,
+        person_id=attributes.person_id,
         estimated_p50_ms=queued.estimated_wait_ms if queued is not None else -1,
         estimated_p90_ms=queued.estimated_p90_ms if queued is not None else -1,
     )
@@ -189,10 +189,10 @@ class Lane:
 
     def __init__(self, policies: tuple[Policy, ...]) -> None:
         self._policies = policies
-        self.book = Book(lambda _spec: RoundTheClock(), 600_000)
-        self.engine = Engine(self.book)
-        self.analytics = Analytics(self.book, 600_000)
-        watched = _Watched(self.book, self.analytics.stories)
+        self.tracked = TrackedInteractions(lambda _spec: RoundTheClock(), 600_000)
+        self.engine = Engine(self.tracked)
+        self.analytics = Analytics(self.tracked, 600_000)
+        watched = _Watched(self.tracked, self.analytics.stories)
         watched.told = []
         self.analytics.forecasting = self.watched = watched
 
@@ -201,13 +201,13 @@ class Lane:
         self.until(fact.occurred_at_ms)
         found = self.engine.handle(fact, self._policies, fact.occurred_at_ms)
         self.analytics.observe(fact, found, fact.occurred_at_ms)
-        self.book.take_changes()
+        self.tracked.take_changes()
         self.analytics.take_changes()
 
     def until(self, at_ms: int) -> None:
         """Let the time pass."""
         while True:
-            due = [t for t in (self.book.next_wakeup(), self.analytics.next_wakeup()) if t is not None and t < at_ms]
+            due = [t for t in (self.tracked.next_wakeup(), self.analytics.next_wakeup()) if t is not None and t < at_ms]
             if not due:
                 return
             now = min(due)

@@ -48,7 +48,7 @@ _QUEUES: Final = ("sales", "support", "billing", "returns")
 _CHANNELS: Final = ("webchat", "email", "telegram")
 
 
-def promises() -> Mapping[str, PolicyList]:
+def sla_policies() -> Mapping[str, PolicyList]:
     """Return pick-up, first response and resolution in business time, with a warning and an escalation each."""
     calendar = config_pb2.Calendar(name="always")
     hours = calendar.hours.add(days=["sat", "sun", "mon", "tue", "wed", "thu", "fri"], to="24:00")
@@ -92,7 +92,7 @@ class Outbox:
 
 def a_lane(on_committed: OnCommitted) -> DeadlineProcessor:
     """Return the processor as the service makes it."""
-    in_force = promises()
+    in_force = sla_policies()
     make = factory(caching_calendars(), lambda: in_force, on_committed, forget_after_ms=600_000, settle_ms=_SETTLE_MS)
     made = make(LaneContext(0, 1))
     assert isinstance(made, DeadlineProcessor)
@@ -109,14 +109,14 @@ def an_event(number: int, epoch: int, at_ms: int, what: str, **of: object) -> Re
     event = router.RoutingEvent(
         event_id=f"{epoch:08x}-{name[9:]}", tenant="acme", pool="default", occurred_at_ms=at_ms, epoch=epoch
     )
-    facts = event.interaction
-    facts.interaction_id, facts.conversation_id = name, f"c{name[1:]}"
-    facts.queue, facts.channel = _QUEUES[number % 4], _CHANNELS[number % 3]
-    facts.arrived_at_ms, facts.language = at_ms, "fa"
-    facts.labels["tier"] = "gold" if number % 10 == 0 else "silver"
+    attributes = event.interaction
+    attributes.interaction_id, attributes.conversation_id = name, f"c{name[1:]}"
+    attributes.queue, attributes.channel = _QUEUES[number % 4], _CHANNELS[number % 3]
+    attributes.arrived_at_ms, attributes.language = at_ms, "fa"
+    attributes.labels["tier"] = "gold" if number % 10 == 0 else "silver"
     getattr(event, what).SetInParent()
     getattr(event, what).MergeFrom(getattr(event, what).__class__(**of))
-    return Record("routing.events.v1", 0, 0, at_ms, facts.conversation_id.encode(), event.SerializeToString(), ())
+    return Record("routing.events.v1", 0, 0, at_ms, attributes.conversation_id.encode(), event.SerializeToString(), ())
 
 
 def resident() -> int:
@@ -147,7 +147,7 @@ def fill(path: Path, armed: int) -> None:
         took = time.process_time() - started - lost
     del records
     gc.collect()
-    open_ = sum(lane.book.open_by_target.values())
+    open_ = sum(lane.tracked.open_by_target.values())
     bytes_each = (resident() - before) / open_
     tell("deadline_bytes", round(bytes_each), "B", f"<={GOAL_BYTES}", armed=open_)
     tell(
@@ -207,8 +207,8 @@ def serve(path: Path) -> None:
     now = int(time.time() * 1000)
     lane.start(now, outbox)
     took = time.perf_counter() - started
-    armed = sum(lane.book.open_by_target.values())
-    interactions = len(lane.book.interactions)
+    armed = sum(lane.tracked.open_by_target.values())
+    interactions = len(lane.tracked.interactions)
     tell("sla_restore_s", round(took, 2), "s", f"<={GOAL_RESTORE_S}", armed=armed)
     draw = Random(7)
     coming = lives(draw, interactions)

@@ -17,7 +17,7 @@ TENANT: Final = "bench"
 QUEUE: Final = "all"
 
 
-def a_configuration(agents: int, *, promises: bool = False) -> str:
+def a_configuration(agents: int, *, sla_policies: bool = False) -> str:
     """Return one queue for everything, agents who can hold ten thousand each, and offers and leases that outlast any
     bench."""
     staff = "\n".join(f"  - {{agent_id: a{n}, display_name: Agent {n}, pool: default}}" for n in range(agents))
@@ -25,7 +25,7 @@ def a_configuration(agents: int, *, promises: bool = False) -> str:
         f"{{kind: {kind}, desired: 2h, adequate: 4h, warn_at: [0.75]}}"
         for kind in ("pick_up", "first_response", "resolution")
     )
-    policies = f"sla_policies:\n  - {{name: all, targets: [{targets}]}}\n" if promises else ""
+    policies = f"sla_policies:\n  - {{name: all, targets: [{targets}]}}\n" if sla_policies else ""
     people = f"agents:\n{staff}\n" if agents else ""
     return f"""\
 tenant: {TENANT}

@@ -178,4 +178,4 @@ def test_a_second_run_in_the_same_home_is_refused(environment: dict[str, str]) -
 def test_the_default_load_of_loadgen_is_acknowledged(environment: dict[str, str]) -> None:
     """The load lasts longer than any burst; exit code 0 means that no good message was refused."""
     told = json.loads(chapar(environment, "loadgen", "--seconds", "5", "--json"))
-    assert told["answers"]["good 200"] > 200
+    assert told["statuses"]["good 200"] > 200

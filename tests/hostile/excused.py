@@ -51,7 +51,7 @@ _MODULES: Final = {
     _CONFIGURED: (
         "feedback.adapters.configuration feedback.adapters.dates feedback.adapters.page_texts"
         " ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
-        " ingest.domain.rules sla.adapters.periods"
+        " ingest.domain.rules ingest.translate.configuration sla.adapters.periods"
         " policy.findings policy.lint policy.model.intake policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
     ),
     _ID: (
@@ -73,7 +73,8 @@ _MODULES: Final = {
         " router.adapters.desk_session router.adapters.mutations router.adapters.pool_names router.lanes.shard_metrics"
         " router.lanes.shards router.translate.effects router.translate.views sla.adapters.analytics_model"
         " sla.adapters.measures_service sla.adapters.read_model sla.translate.events sla.translate.measure_views"
-        " ingest.domain.shared_pace"
+        " ingest.domain.shared_pace ingest.domain.takeover ingest.lanes.seen_deliveries"
+        " ingest.adapters.history.erasure_reports"
     ),
     _LOG: (
         "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
@@ -109,12 +110,13 @@ _FUNCTIONS: Final = {
         " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of"
     ),
     _ID: (
-        "chassis.logs.bind chassis.logs.bound feedback.translate.kept.asked_key feedback.translate.kept.encode feedback.translate.kept.invitation_key"
+        "chassis.logs.bind chassis.logs.bound feedback.translate.kept.history_key feedback.translate.kept.encode"
+        " feedback.translate.kept.invitation_key"
         " ingest.domain.normalise.message.Collected.add ingest.domain.normalise.webchat.issue_token"
         " ingest.domain.reply_token.message_id ingest.domain.reply_token.reply_token"
         " ingest.translate.lanes.IntakeState.customer_key ingest.translate.lanes.IntakeState.customer_owner"
         " ingest.translate.lanes.IntakeState.seen_key ingest.translate.lanes.routing_key"
-        " ingest.translate.sender.SenderState.seen_key ingest.translate.sender.SenderState.thread_key"
+        " ingest.translate.sender.SenderState.seen_key ingest.translate.sender.SenderState.conversation_key"
         " ingest.translate.sender.never_sent router.translate.codec.entity_key router.translate.desk.to_routing"
         " sla.translate.analytics_state.contact_key sla.translate.analytics_state.story_key sla.translate.state.plan_key"
         " sla.translate.state.version_key sla.translate.state.interaction_key"
@@ -127,7 +129,7 @@ _FUNCTIONS: Final = {
     ),
     _CALLS: (
         "chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"
-        " chassis.tokens.verifier.Verifier.prepare webhooks.delivery.attempt feedback.adapters.page_form.Form.answer"
+        " chassis.tokens.verifier.Verifier.prepare webhooks.delivery.attempt feedback.adapters.page_form.Form.response"
         " feedback.adapters.page_form.Form.missing feedback.adapters.page_form.Form.shown feedback.adapters.handlers.ResponseIntake.submit"
         " ingest.adapters.edges.grpc_submit.Submitter.submit ingest.adapters.edges.smtp_data.Collector.refuse"
         " ingest.adapters.out.http.post_json ingest.domain.normalise.webchat.visitor ingest.domain.retry_classes.smtp"

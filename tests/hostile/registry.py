@@ -252,7 +252,7 @@ _INTAKE: Final = IntakeState()
 _SENDER: Final = SenderState()
 _INGEST_STATE: Final = (
     *(_INTAKE.customer, _INTAKE.chunk, _INTAKE.seen_owner),
-    *(_SENDER.thread, _SENDER.chunk, _SENDER.seen_owner),
+    *(_SENDER.conversation, _SENDER.chunk, _SENDER.seen_owner),
 )
 _VERIFIER: Final = tokens.Verifier.from_secret(SECRET.encode())
 _AUTHORIZER: Final = Authorizer(_VERIFIER)
@@ -386,7 +386,7 @@ ENTRIES: Final = (
     Entry(_named("services.sla.translate.analytics_state", "decode", "flow_key_of"),
           _state(lambda key, value: analytics_state.decode(key + value[:64], value), b"o/", b"c/", b"f/", b"q/", b"m/"), "bytes"),
     Entry((*_named("services.ingest.translate.lanes", "IntakeState.customer", "IntakeState.chunk", "IntakeState.seen_owner"),
-           *_named("services.ingest.translate.sender", "SenderState.thread", "SenderState.chunk", "SenderState.seen_owner")),
+           *_named("services.ingest.translate.sender", "SenderState.conversation", "SenderState.chunk", "SenderState.seen_owner")),
           _all(*(_refusing(each, ValueError, TypeError, RecursionError) for each in _INGEST_STATE)), "bytes"),
     Entry(_named("services.feedback.translate.kept", "decode"), _state(kept.decode, b"i/", b"p/", b""), "bytes"),
 )  # fmt: skip

@@ -55,7 +55,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class CallerKey:
     """The caller whose slots are counted together."""
 
     tenant: str
@@ -68,12 +68,12 @@ class Slots:
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._tenants: Counter[str] = Counter()
-        self._callers: Counter[Who] = Counter()
+        self._callers: Counter[CallerKey] = Counter()
         self._reserve = budget.total // _RESERVED
         self._modest = max(1, budget.total // _MODEST)
         self.taken = 0
 
-    def refusal(self, who: Who) -> str:
+    def refusal(self, who: CallerKey) -> str:
         """Return why the caller gets no slot now; empty when a slot is free for them."""
         if self._callers[who] >= self._budget.per_caller:
             return "CALLER"
@@ -84,13 +84,13 @@ class Slots:
         most = free if free > self._reserve else min(free, self._modest)
         return "TENANT" if held >= most else ""
 
-    def take(self, who: Who) -> None:
+    def take(self, who: CallerKey) -> None:
         """Take a slot. Call `refusal` first."""
         self.taken += 1
         self._tenants[who.tenant] += 1
         self._callers[who] += 1
 
-    def release(self, who: Who) -> None:
+    def release(self, who: CallerKey) -> None:
         """Return a slot."""
         self.taken -= 1
         _less(self._tenants, who.tenant)
@@ -110,7 +110,7 @@ class Admission:
         self._slots = {kind: Slots(budget) for kind, budget in budgets.items()}
         self.bytes = RequestBytes(request_bytes)
 
-    def enter(self, kind: CallKind, who: Who) -> None:
+    def enter(self, kind: CallKind, who: CallerKey) -> None:
         """Take a slot. Raises EXHAUSTED TOO_MANY_{CALLS, WATCHES, SESSIONS}_OF_{CALLER, TENANT, SERVER}."""
         slots = self._slots[kind]
         scope = slots.refusal(who)
@@ -118,7 +118,7 @@ class Admission:
             raise _too_many(kind, scope)
         slots.take(who)
 
-    def leave(self, kind: CallKind, who: Who) -> None:
+    def leave(self, kind: CallKind, who: CallerKey) -> None:
         """Return the slot."""
         self._slots[kind].release(who)
 
@@ -130,7 +130,7 @@ class Admission:
 class HeldSlot:
     """The slot of one call. The first release returns it; later ones have no effect."""
 
-    def __init__(self, admission: Admission, kind: CallKind, who: Who, gauge: SlotGauge) -> None:
+    def __init__(self, admission: Admission, kind: CallKind, who: CallerKey, gauge: SlotGauge) -> None:
         """Take the slot, as `Admission.enter` does. `gauge` shows the slots of this kind that are in use."""
         admission.enter(kind, who)
         gauge.inc()

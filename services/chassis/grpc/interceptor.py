@@ -34,7 +34,7 @@ from opentelemetry.trace import SpanKind
 from services.chassis.audit_rules import audit_rule_of
 from services.chassis.current_call import CURRENT, IDEMPOTENCY_KEY, MAX_KEY_CHARS, Call
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.grpc.admission import Admission, CallKind, HeldSlot, Who
+from services.chassis.grpc.admission import Admission, CallerKey, CallKind, HeldSlot
 from services.chassis.grpc.audited import AuditedCalls
 from services.chassis.grpc.auth import TENANT, Authorizer, CallerRefused
 from services.chassis.grpc.field_limits import FieldLimits
@@ -52,7 +52,7 @@ from services.chassis.tracing import Tracing, extract_metadata
 Context = grpc.aio.ServicerContext[Any, Any]
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 _NO_SPAN: AbstractContextManager[None] = nullcontext()
-_STRANGERS = Who("", "")  # callers of public methods share one caller's slots
+_STRANGERS = CallerKey("", "")  # callers of public methods share one caller's slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
                 f"{IDEMPOTENCY_KEY} has more than {MAX_KEY_CHARS} characters",
             )
         kind = CallKind.of(request_streaming=handler.request_streaming, response_streaming=handler.response_streaming)
-        who = _STRANGERS if caller is None else Who(caller.tenant, caller.subject)
+        who = _STRANGERS if caller is None else CallerKey(caller.tenant, caller.subject)
         task = asyncio.current_task()
         assert task is not None  # gRPC runs each call in a task of its own
         slot = HeldSlot(self._admission, kind, who, self._slots.labels(kind))

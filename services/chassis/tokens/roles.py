@@ -41,7 +41,7 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
         Role.SYSTEM: frozenset(
             {
                 "ingest.submit", "ingest.follow_up", "outbound.send", "outbound.read",
-                "feedback.invite", "feedback.answer", "routing.read", "routing.escalate", "sla.read",
+                "feedback.invite", "feedback.respond", "routing.read", "routing.escalate", "sla.read",
             }
         ),
     }

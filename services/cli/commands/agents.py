@@ -153,7 +153,7 @@ class TerminalDesk:
         self._ingest = ingest
         self._auto = auto
         self._numbers: dict[str, int] = {}
-        self._held: dict[int, records_pb2.InteractionFacts] = {}
+        self._held: dict[int, records_pb2.InteractionAttributes] = {}
         self._offers: dict[int, str] = {}
         self._parked: set[str] = set()
         self._tasks = asyncio.TaskGroup()
@@ -216,29 +216,29 @@ class TerminalDesk:
         return self._numbers.setdefault(interaction_id, len(self._numbers) + 1)
 
     async def _offered(self, offer: records_pb2.OfferView) -> None:
-        facts = offer.interaction
-        number = self._number(facts.interaction_id)
+        attributes = offer.interaction
+        number = self._number(attributes.interaction_id)
         self._offers[number] = offer.offer_id
         console.print(
-            f"[{number}] offer: {facts.channel}, queue {facts.queue}, because {offer.reason}. Enter accepts, d declines",
+            f"[{number}] offer: {attributes.channel}, queue {attributes.queue}, because {offer.reason}. Enter accepts, d declines",
             markup=False,
             style="bold",
         )
         if self._auto:
             await self._desk.accept(offer.offer_id)
 
-    async def _assigned(self, facts: records_pb2.InteractionFacts) -> None:
-        number = self._number(facts.interaction_id)
+    async def _assigned(self, attributes: records_pb2.InteractionAttributes) -> None:
+        number = self._number(attributes.interaction_id)
         self._offers.pop(number, None)
         if number in self._held:
             return
-        self._held[number] = facts
-        console.print(f"[{number}] yours: {facts.interaction_id}", markup=False, style="green")
-        watch = self._tasks.create_task(self._conversation(number, facts))
-        self._watching[facts.interaction_id] = watch
+        self._held[number] = attributes
+        console.print(f"[{number}] yours: {attributes.interaction_id}", markup=False, style="green")
+        watch = self._tasks.create_task(self._conversation(number, attributes))
+        self._watching[attributes.interaction_id] = watch
         if self._auto:
-            await self._desk.reply(facts.interaction_id, self._auto)
-            await self._desk.complete(facts.interaction_id, "solved")
+            await self._desk.reply(attributes.interaction_id, self._auto)
+            await self._desk.complete(attributes.interaction_id, "solved")
 
     def _parked_or_not(self, view: records_pb2.AssignmentView) -> None:
         interaction_id = view.interaction.interaction_id
@@ -255,11 +255,13 @@ class TerminalDesk:
         if (watch := self._watching.pop(ended.interaction_id, None)) is not None:
             watch.cancel()
 
-    async def _conversation(self, number: int, facts: records_pb2.InteractionFacts) -> None:
+    async def _conversation(self, number: int, attributes: records_pb2.InteractionAttributes) -> None:
         """Show the conversation so far and its new messages; reconnect when the connection breaks."""
         after = -1
         while True:
-            request = ingest_pb2.WatchConversationRequest(conversation_id=facts.conversation_id, after_sequence=after)
+            request = ingest_pb2.WatchConversationRequest(
+                conversation_id=attributes.conversation_id, after_sequence=after
+            )
             with contextlib.suppress(grpc.aio.AioRpcError):
                 async for answer in self._ingest.WatchConversation(request):
                     after = answer.message.sequence

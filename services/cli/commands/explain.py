@@ -54,7 +54,7 @@ def _show_past(answer: ingest_pb2.GetInteractionResponse, as_json: bool) -> None
 
 def _show_open(answer: router_pb2.ExplainResponse) -> None:
     console.print(answer.summary, markup=False, style="bold")
-    _facts(answer.interaction)
+    _attributes(answer.interaction)
     console.print(
         f"state {answer.state}, reason {answer.reason}, decided {moment(answer.decided_at_ms)}, epoch {answer.epoch}",
         markup=False,
@@ -74,19 +74,20 @@ def _show_open(answer: router_pb2.ExplainResponse) -> None:
         console.print(f"smallest change that would route it now: {answer.smallest_change}", markup=False)
 
 
-def _facts(facts: records_pb2.InteractionFacts) -> None:
+def _attributes(attributes: records_pb2.InteractionAttributes) -> None:
     more = [
         f", {what} {value}"
         for what, value in (
-            ("due", moment(facts.due_at_ms)),
-            ("not before", moment(facts.start_at_ms)),
-            ("asks for", facts.preferred_agent),
-            ("asks for team", facts.preferred_team),
+            ("due", moment(attributes.due_at_ms)),
+            ("not before", moment(attributes.start_at_ms)),
+            ("asks for", attributes.preferred_agent),
+            ("asks for team", attributes.preferred_team),
         )
         if value
     ]
     console.print(
-        f"{facts.interaction_id}: {facts.channel}, queue {facts.queue}, priority {facts.priority}, rule {facts.rule or 'none'}"
+        f"{attributes.interaction_id}: {attributes.channel}, queue {attributes.queue}, priority {attributes.priority}, "
+        f"rule {attributes.rule or 'none'}"
         f"{''.join(more)}",
         markup=False,
     )

@@ -61,9 +61,9 @@ def loadgen(
     p50, p99 = quantile(outcome.seconds, 0.5), quantile(outcome.seconds, 0.99)
     if as_json:
         times = {"p50_ms": _ms(p50), "p99_ms": _ms(p99), "late": outcome.late}
-        emit_json({"answers": dict(outcome.codes), **times})
+        emit_json({"statuses": dict(outcome.codes), **times})
     else:
-        console.print(table("answers", ("sent, status", "#requests"), sorted(outcome.codes.items())))
+        console.print(table("responses", ("sent, status", "#requests"), sorted(outcome.codes.items())))
         console.print(f"acknowledged after p50 {_ms(p50)} ms, p99 {_ms(p99)} ms; {outcome.late} began late")
     if any(name.startswith("good ") and name != "good 200" for name in outcome.codes):
         raise typer.Exit(1)

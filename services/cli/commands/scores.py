@@ -98,9 +98,9 @@ def _show_scores(request: feedback_pb2.GetScoresRequest, as_json: bool, jalali: 
         "measure",
         "#value",
         "95 % interval",
-        "#answers",
+        "#responses",
         "#asked",
-        "response",
+        "response rate",
     )
     console.print(table(f"scores by {by}", columns, _rows(found, timed, jalali)))
 

@@ -109,12 +109,12 @@ def measures(
     persian = language.startswith("fa") if jalali is None else jalali
     by_hour = By.hour in (by or ())
     keys = [name for name in ("when", "queue", "channel") if _asked(name, by)]
-    columns = (*keys, "#contacts", "#again", "#left", "#pick-up", "#AFRT", "#ART", "#p90", "#resolution", "#broken")
+    columns = (*keys, "#contacts", "#again", "#left", "#pick-up", "#AFRT", "#ART", "#p90", "#resolution", "#breached")
     console.print(
         table("measures", columns, (_cells(row, keys, where, jalali=persian, by_hour=by_hour) for row in rows))
     )
     console.print(
-        "AFRT, ART: mean time to the first and to each response; p90: of responses; broken: share of decided targets that were breached"
+        "AFRT, ART: mean time to the first and to each response; p90: of responses; breached: share of decided targets that were breached"
     )
 
 
@@ -217,8 +217,8 @@ def _cells(
         "queue": row.key.queue,
         "channel": row.key.channel,
     }
-    broken = sum(p.breached for p in row.targets)
-    decided = sum(p.breached + p.kept_desired + p.kept_adequate for p in row.targets)
+    breached = sum(p.breached for p in row.targets)
+    decided = sum(p.breached + p.met_desired + p.met_adequate for p in row.targets)
     again = row.repeat_contacts
     return (
         *(parts[key] for key in keys),
@@ -228,7 +228,7 @@ def _cells(
         *(_mean(times) for times in (row.pick_up, row.first_response, row.response)),
         duration(row.response.p90_ms) if row.response.mean_ms.n else "-",
         _mean(row.resolution),
-        f"{broken / decided:.0%} of {decided}" if decided else "-",
+        f"{breached / decided:.0%} of {decided}" if decided else "-",
     )
 
 

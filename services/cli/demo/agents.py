@@ -18,7 +18,7 @@ from services.cli.local.workspace import Workspace
 
 AGENTS = ("sara", "omid", "leila", "david")
 DECLINES = 0.05
-ANSWERS = (
+REPLIES = (
     "سلام، همین حالا بررسی می‌کنم و خبر می‌دهم.",
     "بله، موجود است.",
     "Hello, this is solved now.",
@@ -89,7 +89,7 @@ class DemoAgent:
 
     async def _answer(self, interaction_id: str) -> None:
         mark = f"#r{self._run}-{next(self._marks)}"
-        result = await self._desk.reply(interaction_id, f"{self._chance.choice(ANSWERS)} {mark}")
+        result = await self._desk.reply(interaction_id, f"{self._chance.choice(REPLIES)} {mark}")
         if result.ok:
             # The gateway derives the id in the same way: the same request gives the same delivery.
             self._sent.recorded_replies[mark] = delivery_id_of(self._tenant, self._agent_id, result)

@@ -47,7 +47,7 @@ async def show(ledger: Ledger, sent: Sent, note: Callable[[], str]) -> None:
 
 
 def _states(ledger: Ledger) -> Counter[str]:
-    return Counter(facts.state for facts in ledger.interactions.values())
+    return Counter(observed.state for observed in ledger.interactions.values())
 
 
 def _line(ledger: Ledger, sent: Sent) -> str:
@@ -57,18 +57,18 @@ def _line(ledger: Ledger, sent: Sent) -> str:
 
 def _board(ledger: Ledger, sent: Sent, note: str) -> Group:
     order = ("opened", "queued", "offered", "assigned", "completed", "abandoned", "cancelled")
-    channels = sorted({facts.channel for facts in ledger.interactions.values() if facts.channel})
+    channels = sorted({observed.channel for observed in ledger.interactions.values() if observed.channel})
     rows = []
     for channel in channels:
-        counts = Counter(facts.state for facts in ledger.interactions.values() if facts.channel == channel)
+        counts = Counter(observed.state for observed in ledger.interactions.values() if observed.channel == channel)
         rows.append((channel, *(counts[state] or "" for state in order)))
-    holders = Counter(facts.holder for facts in ledger.interactions.values() if facts.holder)
+    holders = Counter(observed.holder for observed in ledger.interactions.values() if observed.holder)
     busy = "  ".join(f"{agent} {count}" for agent, count in sorted(holders.items())) or "none"
     return Group(
         table("interactions", ("channel", *(f"#{state}" for state in order)), rows),
         Text(f"messages acknowledged {len(sent.acknowledged)}   replies at customers {sum(sent.arrivals.values())}"),
         Text(
-            f"agents hold: {busy}   breaches {len(ledger.breached)}   answers {len(ledger.answers)} of {ledger.invited}"
+            f"agents hold: {busy}   breaches {len(ledger.breached)}   responses {len(ledger.responses)} of {ledger.invited}"
         ),
         Text(note, style="yellow"),
     )

@@ -32,8 +32,8 @@ TERMINAL = {"completed", "abandoned", "cancelled"}
 
 
 @dataclass(slots=True)
-class InteractionFacts:
-    """The facts about one interaction in the topics. Times are milliseconds."""
+class ObservedInteraction:
+    """One interaction as the topics show it. Times are milliseconds."""
 
     interaction_id: str
     channel: str = ""
@@ -63,13 +63,13 @@ class Ledger:
         """The number of interactions that a message opened, by the message's id."""
         self.opened: Counter[str] = Counter()
         """The number of times that each interaction was opened."""
-        self.interactions: dict[str, InteractionFacts] = {}
+        self.interactions: dict[str, ObservedInteraction] = {}
         self.conversation_of_mark: dict[str, str] = {}
         self.deliveries: dict[str, ingest_pb2.DeliveryRecord] = {}
         self.sla: Counter[str] = Counter()
         self.breached: set[str] = set()
         self.invited = 0
-        self.answers: list[int] = []
+        self.responses: list[int] = []
         self.recoveries: dict[str, str] = {}
         """The interaction of each recovery after a bad response, by invitation; empty while the recovery is due and not opened."""
         self.refused: Counter[str] = Counter()
@@ -95,7 +95,7 @@ class Ledger:
                 self._feedback(feedback_pb2.FeedbackRecord.FromString(record.value))
 
     @property
-    def open(self) -> list[InteractionFacts]:
+    def open(self) -> list[ObservedInteraction]:
         """The interactions without an end so far."""
         return [i for i in self.interactions.values() if not i.ends]
 
@@ -124,35 +124,35 @@ class Ledger:
             self.opened[opened.interaction_id] += 1
             self._interaction(opened.interaction_id)
 
-    def _interaction(self, interaction_id: str) -> InteractionFacts:
-        return self.interactions.setdefault(interaction_id, InteractionFacts(interaction_id))
+    def _interaction(self, interaction_id: str) -> ObservedInteraction:
+        return self.interactions.setdefault(interaction_id, ObservedInteraction(interaction_id))
 
     def _routing(self, event: router_pb2.RoutingEvent) -> None:
         if not event.HasField("interaction"):
             return
-        facts = self._interaction(event.interaction.interaction_id)
-        facts.channel, facts.queue = event.interaction.channel, event.interaction.queue
-        facts.arrived_at = event.interaction.arrived_at_ms
+        observed = self._interaction(event.interaction.interaction_id)
+        observed.channel, observed.queue = event.interaction.channel, event.interaction.queue
+        observed.arrived_at = event.interaction.arrived_at_ms
         now = event.occurred_at_ms
         match event.WhichOneof("event"):
             case "queued":
-                facts.state, facts.holder = "queued", ""
+                observed.state, observed.holder = "queued", ""
             case "offered":
-                facts.state = "offered"
-                facts.offered_at = facts.offered_at or now
+                observed.state = "offered"
+                observed.offered_at = observed.offered_at or now
             case "assigned":
-                if facts.holder and facts.holder != event.assigned.agent_id:
-                    facts.overlaps += 1
-                facts.state = "assigned"
-                facts.holder = facts.agent = event.assigned.agent_id
-                facts.assigned_at = facts.assigned_at or now
+                if observed.holder and observed.holder != event.assigned.agent_id:
+                    observed.overlaps += 1
+                observed.state = "assigned"
+                observed.holder = observed.agent = event.assigned.agent_id
+                observed.assigned_at = observed.assigned_at or now
             case "agent_replied":
-                facts.replied_at = facts.replied_at or now
+                observed.replied_at = observed.replied_at or now
             case "transferred":
-                facts.holder = ""
+                observed.holder = ""
             case "completed" | "abandoned" | "cancelled" as end:
-                facts.state, facts.holder = end, ""
-                facts.ends.append(end)
+                observed.state, observed.holder = end, ""
+                observed.ends.append(end)
             case _:
                 return
 
@@ -167,7 +167,7 @@ class Ledger:
             case "invited":
                 self.invited += 1
             case "answered":
-                self.answers.append(record.answered.score)
+                self.responses.append(record.answered.score)
             case "refused":
                 self.refused[record.refused.reason] += 1
             case "recovery_due":
@@ -216,13 +216,13 @@ def audit(ledger: Ledger, sent: Sent) -> Audit:
     doubled += [f"message {mark} is in the conversations {n} times" for mark, n in ledger.seen.items() if n > 1]
     doubled += [f"message {m} opened {n} interactions" for m, n in ledger.opened_by.items() if n > 1]
     doubled += [f"interaction {name} was opened {n} times" for name, n in ledger.opened.items() if n > 1]
-    for facts in ledger.interactions.values():
-        if not facts.ends:
-            lost.append(f"interaction {facts.interaction_id} never ended (it is {facts.state})")
-        elif len(facts.ends) > 1:
-            doubled.append(f"interaction {facts.interaction_id} ended {len(facts.ends)} times")
-        if facts.overlaps:
-            doubled.append(f"interaction {facts.interaction_id} was held by two agents at once")
+    for observed in ledger.interactions.values():
+        if not observed.ends:
+            lost.append(f"interaction {observed.interaction_id} never ended (it is {observed.state})")
+        elif len(observed.ends) > 1:
+            doubled.append(f"interaction {observed.interaction_id} ended {len(observed.ends)} times")
+        if observed.overlaps:
+            doubled.append(f"interaction {observed.interaction_id} was held by two agents at once")
     lost += [f"the recovery of invitation {name} was never opened" for name in ledger.recoveries_due()]
     for mark, delivery_id in sent.recorded_replies.items():
         if sent.arrivals[mark] == 0 and _state(ledger, delivery_id) not in EXPLAINED:

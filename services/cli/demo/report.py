@@ -10,7 +10,7 @@ from typing import Any
 
 from chapar.feedback.v1 import feedback_pb2
 from services.chassis.durations import duration
-from services.cli.demo.ledger import TERMINAL, Audit, InteractionFacts, Ledger
+from services.cli.demo.ledger import TERMINAL, Audit, Ledger, ObservedInteraction
 from services.cli.output import console, table
 
 SERVICE_LEVEL_MS = 20_000
@@ -38,7 +38,7 @@ class Report:
             "breached_interactions": len(self.ledger.breached),
             "feedback": {
                 "invited": self.ledger.invited,
-                "answers": len(self.ledger.answers),
+                "responses": len(self.ledger.responses),
                 "recoveries": len(self.ledger.recoveries),
             },
             "csat": self._csat(),
@@ -52,34 +52,34 @@ class Report:
         """Print the report as tables; the last line is the audit's result."""
         console.print(table("interactions by channel", _COLUMNS, (_channel_row(n, g) for n, g in self._by_channel())))
         level = self._service_level()
-        facts = [
+        observed = [
             (
                 "service level",
                 f"{level['answered_in_20_s']} of {level['offered']} offered were accepted within 20 s ({level['share']:.0%})",
             ),
             ("targets breached", f"{len(self.ledger.breached)} interactions; events: " + _counts(self.ledger.sla)),
-            ("surveys", f"{self.ledger.invited} customers invited, {len(self.ledger.answers)} answers counted"),
+            ("surveys", f"{self.ledger.invited} customers invited, {len(self.ledger.responses)} responses counted"),
             ("recoveries", f"{len(self.ledger.recoveries)} low scores, each followed up by a new interaction"),
             ("CSAT", self._csat_text()),
         ]
         if self.audit.unknown_deliveries or self.audit.failed_deliveries:
-            facts.append(
+            observed.append(
                 (
                     "deliveries",
                     f"{self.audit.unknown_deliveries} of unknown outcome, {self.audit.failed_deliveries} failed",
                 )
             )
         if any(self.restarts.values()):
-            facts.append(("killed and restarted", _counts(self.restarts)))
-        console.print(table("totals", ("what", "value"), facts))
+            observed.append(("killed and restarted", _counts(self.restarts)))
+        console.print(table("totals", ("what", "value"), observed))
         for line in (*self.audit.lost[:20], *self.audit.doubled[:20]):
             console.print(line, style="red", markup=False, highlight=False)
         console.print(f"lost {len(self.audit.lost)}, doubled {len(self.audit.doubled)}", highlight=False)
 
-    def _by_channel(self) -> list[tuple[str, list[InteractionFacts]]]:
-        groups: dict[str, list[InteractionFacts]] = defaultdict(list)
-        for facts in self.ledger.interactions.values():
-            groups[facts.channel or "?"].append(facts)
+    def _by_channel(self) -> list[tuple[str, list[ObservedInteraction]]]:
+        groups: dict[str, list[ObservedInteraction]] = defaultdict(list)
+        for observed in self.ledger.interactions.values():
+            groups[observed.channel or "?"].append(observed)
         return [*sorted(groups.items()), ("all", list(self.ledger.interactions.values()))]
 
     def _service_level(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class Report:
     def _csat_text(self) -> str:
         csat = self._csat()
         if csat is None:
-            return "no answer was counted"
+            return "no response was counted"
         if "withheld" in csat:
             return f"withheld (n={csat['n']})"
         return f"{csat['value']:.0%} [{csat['low']:.0%}, {csat['high']:.0%}] of {csat['n']} (95 %, {csat['method']})"
@@ -121,7 +121,7 @@ def quantile(values: Sequence[float], share: float) -> float | None:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
-def _channel_data(name: str, group: list[InteractionFacts]) -> dict[str, Any]:
+def _channel_data(name: str, group: list[ObservedInteraction]) -> dict[str, Any]:
     to_offer = [i.offered_at - i.arrived_at for i in group if i.offered_at]
     to_reply = [i.replied_at - i.arrived_at for i in group if i.replied_at]
     return {
@@ -134,7 +134,7 @@ def _channel_data(name: str, group: list[InteractionFacts]) -> dict[str, Any]:
     }
 
 
-def _channel_row(name: str, group: list[InteractionFacts]) -> tuple[object, ...]:
+def _channel_row(name: str, group: list[ObservedInteraction]) -> tuple[object, ...]:
     data = _channel_data(name, group)
     times = (data[key][q] for key in ("to_offer_ms", "first_reply_ms") for q in ("p50", "p99"))
     return (

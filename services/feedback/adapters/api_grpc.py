@@ -12,7 +12,7 @@ from services.chassis.current_call import current_tenant
 from services.chassis.errors import ChaparError, ErrorKind, invalid
 from services.chassis.ids import derive
 from services.feedback.adapters import scores_api
-from services.feedback.adapters.handlers import ResponseIntake, read_responses
+from services.feedback.adapters.handlers import ResponseIntake, read_answers
 from services.feedback.adapters.scores_view import ScoresView
 from services.feedback.adapters.views import ListedResponse, ResponsesView, Wanted
 from services.feedback.domain.reasons import Reason
@@ -105,7 +105,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             kind=found,
             score=request.score,
             comment=request.comment,
-            responses=read_responses(request.responses, survey if survey and survey.kind is found else None),
+            answers=read_answers(request.answers, survey if survey and survey.kind is found else None),
             source=pb.RESPONSE_SOURCE_API,
             key=request.idempotency_key,
             wait=True,
@@ -130,7 +130,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         wanted = Wanted(request.queue, request.agent_id, request.category, _at_most(request), request.kind)
         size = scores_api.page_size(request.page)
         found, cursor = self._responses.page(current_tenant(), wanted, size, request.page.cursor)
-        response = pb.ListSurveyResponsesResponse(answers=[_view(listed) for listed in found])
+        response = pb.ListSurveyResponsesResponse(responses=[_view(listed) for listed in found])
         response.page.next_cursor = cursor
         return response
 
@@ -143,7 +143,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             # Send the headers now, so that the caller knows from when on no response is missed.
             await context.send_initial_metadata(())
             async for listed in watcher.stream():
-                yield pb.WatchSurveyResponsesResponse(answer=_view(listed))
+                yield pb.WatchSurveyResponsesResponse(response=_view(listed))
 
 
 def _at_most(request: pb.ListSurveyResponsesRequest | pb.WatchSurveyResponsesRequest) -> int | None:
@@ -151,7 +151,7 @@ def _at_most(request: pb.ListSurveyResponsesRequest | pb.WatchSurveyResponsesReq
 
 
 def _view(listed: ListedResponse) -> pb.ResponseView:
-    view = pb.ResponseView(answer=listed.response)
+    view = pb.ResponseView(response=listed.response)
     view.occurred_at.FromMilliseconds(listed.occurred_at_ms)
     return view
 

@@ -26,7 +26,7 @@ class KafkaCommandLog:
         try:
             named = record_headers(_TOPIC, command.command_id, command.tenant)
             key = tenant_key(command.tenant, command.person_id)
-            if command.WhichOneof("command") == "answer":
+            if command.WhichOneof("command") == "response":
                 find = self._keys.ensure if proven else self._keys.existing
                 own = await find(command.tenant, command.person_id)
                 value = seal(command, own, _TOPIC, key) if own is not None else bare(command)

@@ -24,7 +24,7 @@ _PLACEHOLDER: Final = re.compile(r"\{(question|link|until)\}")
 _OURS: Final = frozenset({ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED})
 """Refusals that say nothing about the invitation: this service's key or rights are wrong until an operator corrects
 them."""
-_NO_RESPONSES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType({})
+_NO_ANSWERS: Final[Mapping[str, tuple[int, str]]] = MappingProxyType({})
 log = get_logger(__name__)
 
 
@@ -158,7 +158,7 @@ class ResponseIntake:
         score: int,
         comment: str,
         source: "pb.ResponseSource.ValueType",
-        responses: Mapping[str, tuple[int, str]] = _NO_RESPONSES,
+        answers: Mapping[str, tuple[int, str]] = _NO_ANSWERS,
         key: str = "",
         view: str = "",
         wait: bool = False,
@@ -175,21 +175,21 @@ class ResponseIntake:
         text = clean_comment(comment)
         if kind is not None:
             check(kind, score, text, "score", "comment")
-        cleaned = {name: (given, clean_comment(words)) for name, (given, words) in responses.items()}
+        cleaned = {name: (given, clean_comment(words)) for name, (given, words) in answers.items()}
         others = [f"{name}={given}:{words}" for name, (given, words) in sorted(cleaned.items())]
         parts = (key,) if key else (view, str(score), text, *others)
         command = pb.FeedbackCommand(
-            command_id=derive("answer", tenant, invitation_id, *parts),
+            command_id=derive("response", tenant, invitation_id, *parts),
             tenant=tenant,
             person_id=person_id,
             issued_at_ms=self._clock(),
-            answer=pb.RecordResponse(
+            response=pb.RecordResponse(
                 invitation_id=invitation_id,
                 score=score,
                 comment=text,
                 source=source,
-                responses=[
-                    pb.Response(question_id=name, score=given, text=words) for name, (given, words) in cleaned.items()
+                answers=[
+                    pb.Answer(question_id=name, score=given, text=words) for name, (given, words) in cleaned.items()
                 ],
             ),
         )
@@ -220,7 +220,7 @@ def check(kind: SurveyKind, score: int, text: str, score_field: str, text_field:
         raise invalid(score_field, f"must be from {scale[0]} to {scale[-1]}", reason=Reason.OUT_OF_SCALE)
 
 
-def read_responses(responses: Iterable[pb.Response], survey: Survey | None) -> Mapping[str, tuple[int, str]]:
+def read_answers(answers: Iterable[pb.Answer], survey: Survey | None) -> Mapping[str, tuple[int, str]]:
     """Return the answers to the questions after the first, by question. If the survey is known, they must fit it, and
     must answer every question that is not optional.
 
@@ -228,10 +228,10 @@ def read_responses(responses: Iterable[pb.Response], survey: Survey | None) -> M
     """
     found: dict[str, tuple[int, str]] = {}
     asked = {question.question_id: question for question in survey.more} if survey is not None else {}
-    for index, each in enumerate(responses):
-        where = f"responses[{index}]"
+    for index, each in enumerate(answers):
+        where = f"answers[{index}]"
         if index >= MOST_QUESTIONS:
-            raise invalid("responses", f"must be at most {MOST_QUESTIONS}")
+            raise invalid("answers", f"must be at most {MOST_QUESTIONS}")
         if len(each.text) > MAX_COMMENT_CHARS:
             raise invalid(f"{where}.text", f"has more than {MAX_COMMENT_CHARS} characters")
         if not each.question_id or each.question_id in found:
@@ -246,5 +246,5 @@ def read_responses(responses: Iterable[pb.Response], survey: Survey | None) -> M
         found[each.question_id] = (each.score, each.text)
     for question in asked.values():
         if not question.optional and question.question_id not in found:
-            raise invalid("responses", f"must contain an answer to {question.question_id}", reason=Reason.INCOMPLETE)
+            raise invalid("answers", f"must contain an answer to {question.question_id}", reason=Reason.INCOMPLETE)
     return found

@@ -24,7 +24,7 @@ _VIEW: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageQuestion:
     """One question of the page. `question_id` is empty for the first one and for the comment."""
 
     field: str
@@ -45,11 +45,11 @@ class Form:
         first = generic_question(ticket.kind, t.lang)
         if self.survey is not None:
             first = programme.wording(self.survey.questions, ticket.kind, language)
-        self.first = Asked(
+        self.first = PageQuestion(
             "comment" if ticket.kind is SurveyKind.TEXT else "score", "", ticket.kind, first, optional=False
         )
         self.more = tuple(
-            Asked(
+            PageQuestion(
                 f"q-{each.question_id}",
                 each.question_id,
                 each.kind,
@@ -58,7 +58,7 @@ class Form:
             )
             for each in (self.survey.more if self.survey is not None else ())
         )
-        comment = Asked("comment", "", SurveyKind.TEXT, t.comment, optional=True)
+        comment = PageQuestion("comment", "", SurveyKind.TEXT, t.comment, optional=True)
         self.questions = (self.first, *self.more, *(() if ticket.kind is SurveyKind.TEXT else (comment,)))
 
     @property
@@ -80,23 +80,23 @@ class Form:
                     found[each.field] = self._t.choose
         return found
 
-    def answer(self, fields: Mapping[str, str]) -> tuple[int, dict[str, tuple[int, str]]]:
+    def response(self, fields: Mapping[str, str]) -> tuple[int, dict[str, tuple[int, str]]]:
         """Return the first score, and the answers to the other questions, of a form without errors."""
-        responses: dict[str, tuple[int, str]] = {}
+        answers: dict[str, tuple[int, str]] = {}
         for each in self.more:
             value = fields.get(each.field, "")
             if each.kind is SurveyKind.TEXT:
                 if clean_comment(value):
-                    responses[each.question_id] = (0, value)
+                    answers[each.question_id] = (0, value)
             elif (score := read_score(value)) is not None:
-                responses[each.question_id] = (score, "")
-        return read_score(fields.get("score", "")) or 0, responses
+                answers[each.question_id] = (score, "")
+        return read_score(fields.get("score", "")) or 0, answers
 
     def shown(self, fields: Mapping[str, str], wrong: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return the questions for the template, with the values that were filled in."""
         return [self._shown(each, fields.get(each.field, ""), wrong.get(each.field, "")) for each in self.questions]
 
-    def _shown(self, each: Asked, value: str, problem: str) -> dict[str, Any]:
+    def _shown(self, each: PageQuestion, value: str, problem: str) -> dict[str, Any]:
         t = self._t
         base = {"field": each.field, "text": each.text, "optional": each.optional, "problem": problem}
         if each.kind is SurveyKind.TEXT:

@@ -109,7 +109,7 @@ class Pages:
         wrong = form.missing(fields)
         if wrong:
             return self._ask(request, ticket, form, 400, t.problem, fields, wrong)
-        score, responses = form.answer(fields)
+        score, answers = form.response(fields)
         try:
             await self._intake.submit(
                 tenant=ticket.tenant,
@@ -118,7 +118,7 @@ class Pages:
                 kind=ticket.kind,
                 score=score,
                 comment=fields.get("comment", ""),
-                responses=responses,
+                answers=answers,
                 source=pb.RESPONSE_SOURCE_PAGE,
                 view=read_view(fields.get("view", "")),
             )

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from chapar.common.v1 import types_pb2
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.errors import ChaparError, ErrorKind, invalid
-from services.feedback.adapters.scores_view import Asked, ScoresView
+from services.feedback.adapters.scores_view import ScoresQuery, ScoresView
 from services.feedback.domain import trends, windows
 from services.feedback.domain.estimates import Estimate, measures, response_rate
 from services.feedback.domain.reasons import Reason
@@ -44,7 +44,7 @@ def scores(view: ScoresView, how: Counting, tenant: str, request: pb.GetScoresRe
     window = _window(request.window)
     if request.day:
         window = _day(request.day, window)
-    asked = Asked(
+    query = ScoresQuery(
         tenant=tenant,
         kinds=_kinds(request.kind, request.measure),
         name=_by(request.by),
@@ -56,7 +56,7 @@ def scores(view: ScoresView, how: Counting, tenant: str, request: pb.GetScoresRe
         from_ms=_ms(request, "from"),
         to_ms=_ms(request, "to"),
     )
-    rows, cursor = view.page(asked, page_size(request.page), request.page.cursor)
+    rows, cursor = view.page(query, page_size(request.page), request.page.cursor)
     response = pb.GetScoresResponse()
     for dimension, counts in rows:
         _score(response, dimension, counts, how, request.measure)
@@ -102,7 +102,7 @@ def changes(
     if not 0 < level < 1:
         raise invalid("level", "must be between 0 and 1")
     kinds = _kinds(request.kind, request.measure)
-    asked = Asked(tenant, kinds, _by(request.by), request.value, window, how.zone, how.week_begins)
+    query = ScoresQuery(tenant, kinds, _by(request.by), request.value, window, how.zone, how.week_begins)
     if request.HasField("at"):
         newer = windows.named(window, _ms(request, "at"), how.zone, how.week_begins)
     else:
@@ -111,15 +111,15 @@ def changes(
     older = windows.before(newer, how.zone, how.week_begins)
     response = pb.GetTrendsResponse(level=level, assumes=trends.ASSUMES)
     for each in kinds:
-        values = [request.value] if request.value else list(view.values(asked, each))
+        values = [request.value] if request.value else list(view.values(query, each))
         if len(values) > most_values:
             raise ChaparError(
-                ErrorKind.EXHAUSTED, Reason.TOO_MANY_GROUPS, f"there are {len(values)} values of {asked.name}: name one"
+                ErrorKind.EXHAUSTED, Reason.TOO_MANY_GROUPS, f"there are {len(values)} values of {query.name}: name one"
             )
         for value in values:
-            now, before = view.counts(asked, each, value, newer), view.counts(asked, each, value, older)
+            now, before = view.counts(query, each, value, newer), view.counts(query, each, value, older)
             if now is not None or before is not None:
-                about = Dimension(tenant, each, asked.name, value, newer)
+                about = Dimension(tenant, each, query.name, value, newer)
                 _trends(response, about, now or ScoreCounts(), before or ScoreCounts(), how, request.measure)
     compared = [trend for trend in response.trends if not trend.withheld]
     for trend, adjusted in zip(compared, trends.holm([trend.p for trend in compared]), strict=True):

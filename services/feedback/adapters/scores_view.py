@@ -19,7 +19,7 @@ from services.policy.model.surveys import SurveyKind
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ScoresQuery:
     """Which rows to return. `kinds`: None among them is first contacts. `from_ms` and `to_ms` 0: open. An empty
     `value`: every value."""
 
@@ -94,71 +94,71 @@ class ScoresView:
         """Return the number of dimensions."""
         return len(self._counts)
 
-    def page(self, asked: Asked, size: int, cursor: str) -> tuple[list[tuple[Dimension, ScoreCounts]], str]:
+    def page(self, query: ScoresQuery, size: int, cursor: str) -> tuple[list[tuple[Dimension, ScoreCounts]], str]:
         """Return rows and the cursor of the next page, "" if there is none. Raises INVALID for a cursor that this
         service did not make."""
         found: list[tuple[Dimension, ScoreCounts]] = []
-        for place, dimension, counts in self._rows(asked, _read_cursor(cursor)):
+        for place, dimension, counts in self._rows(query, _read_cursor(cursor)):
             if len(found) == size:
                 return found, _cursor(place)
             found.append((dimension, counts))
         return found, ""
 
-    def counts(self, asked: Asked, kind: SurveyKind | None, value: str, name: str) -> ScoreCounts | None:
+    def counts(self, query: ScoresQuery, kind: SurveyKind | None, value: str, name: str) -> ScoreCounts | None:
         """Return the total of one window of one value; None if nothing was counted."""
-        names = list(windows.days_of(name)) if asked.window is Window.WEEK else [name]
-        parts = [self._counts.get(Dimension(asked.tenant, kind, asked.name, value, each)) for each in names]
+        names = list(windows.days_of(name)) if query.window is Window.WEEK else [name]
+        parts = [self._counts.get(Dimension(query.tenant, kind, query.name, value, each)) for each in names]
         there = [part for part in parts if part]
         return total(counts for part in there for counts in part.values()) if there else None
 
-    def values(self, asked: Asked, kind: SurveyKind | None) -> Sequence[str]:
+    def values(self, query: ScoresQuery, kind: SurveyKind | None) -> Sequence[str]:
         """Return every value that was ever counted in this grouping."""
-        group = self._values.get((asked.tenant, kind, asked.name, Window.ALL))
+        group = self._values.get((query.tenant, kind, query.name, Window.ALL))
         return group.order if group is not None else ()
 
     def _rows(
-        self, asked: Asked, after: tuple[int, str, str]
+        self, query: ScoresQuery, after: tuple[int, str, str]
     ) -> Iterator[tuple[tuple[int, str, str], Dimension, ScoreCounts]]:
         """Yield rows after a position. A position is the index of the kind, the value, the window."""
-        sort = Window.DAY if asked.window is Window.WEEK else asked.window
-        for index in range(after[0], len(asked.kinds)):
-            kind = asked.kinds[index]
-            group = self._values.get((asked.tenant, kind, asked.name, sort))
+        sort = Window.DAY if query.window is Window.WEEK else query.window
+        for index in range(after[0], len(query.kinds)):
+            kind = query.kinds[index]
+            group = self._values.get((query.tenant, kind, query.name, sort))
             if group is None:
                 continue
             first = after if index == after[0] else (index, "", "")
-            wanted = [asked.value] if asked.value else group.order[bisect_left(group.order, first[1]) :]
+            wanted = [query.value] if query.value else group.order[bisect_left(group.order, first[1]) :]
             for value in wanted:
                 if value < first[1] or value not in group.days:
                     continue
                 begin = first[2] if value == first[1] else ""
-                for name in self._names(asked, group.days[value]):
-                    counts = self.counts(asked, kind, value, name) if name >= begin else None
+                for name in self._names(query, group.days[value]):
+                    counts = self.counts(query, kind, value, name) if name >= begin else None
                     if counts is not None:
-                        yield (index, value, name), Dimension(asked.tenant, kind, asked.name, value, name), counts
+                        yield (index, value, name), Dimension(query.tenant, kind, query.name, value, name), counts
 
-    def _names(self, asked: Asked, days: list[str]) -> Iterator[str]:
+    def _names(self, query: ScoresQuery, days: list[str]) -> Iterator[str]:
         """Yield the requested windows of one value, in order."""
-        if asked.window is Window.ALL:
+        if query.window is Window.ALL:
             yield windows.ALL_TIME
             return
-        if asked.day:
-            known = bisect_left(days, asked.day)
-            if known < len(days) and days[known] == asked.day:
-                yield asked.day
+        if query.day:
+            known = bisect_left(days, query.day)
+            if known < len(days) and days[known] == query.day:
+                yield query.day
             return
-        sort = Window.DAY if asked.window is Window.WEEK else asked.window
-        low = windows.named(sort, asked.from_ms, asked.zone, 0) if asked.from_ms else ""
-        high = windows.named(sort, asked.to_ms - 1, asked.zone, 0) if asked.to_ms else "~"
+        sort = Window.DAY if query.window is Window.WEEK else query.window
+        low = windows.named(sort, query.from_ms, query.zone, 0) if query.from_ms else ""
+        high = windows.named(sort, query.to_ms - 1, query.zone, 0) if query.to_ms else "~"
         last = ""
         for day in days[bisect_left(days, low) :]:
             if day > high:
                 return
-            name = windows.week(day, asked.week_begins) if asked.window is Window.WEEK else day
+            name = windows.week(day, query.week_begins) if query.window is Window.WEEK else day
             if name != last:
                 last = name
-                begins_ms = windows.bounds_ms(name, asked.zone)[0] if asked.from_ms else 0
-                if begins_ms >= asked.from_ms:
+                begins_ms = windows.bounds_ms(name, query.zone)[0] if query.from_ms else 0
+                if begins_ms >= query.from_ms:
                     yield name
 
 

@@ -45,7 +45,7 @@ class ResponsesView:
             case "answered":
                 response, key = record.answered, (record.tenant, record.answered.invitation_id)
             case "amended":
-                response, key = record.amended.answer, (record.tenant, record.amended.answer.invitation_id)
+                response, key = record.amended.response, (record.tenant, record.amended.response.invitation_id)
             case "erased":
                 self._forget(record.tenant, record.person_id)
                 return
@@ -75,7 +75,7 @@ class ResponsesView:
         for listed in self._listed:
             if listed.tenant == tenant and listed.response.subject.person_id == person_id:
                 listed.response.comment = ""
-                for answer in listed.response.responses:
+                for answer in listed.response.answers:
                     answer.text = ""
 
     def page(self, tenant: str, wanted: "Wanted", size: int, cursor: str) -> tuple[list[ListedResponse], str]:
@@ -156,14 +156,14 @@ class Wanted:
         # Free text has no score.
         if self.kind in (0, response.kind) and kind(response.kind) is not None:
             yield response.score
-        for answer in response.responses:
+        for answer in response.answers:
             if self.kind == answer.kind and kind(answer.kind) is not None:
                 yield answer.score
 
 
 def _cursor(listed: ListedResponse) -> str:
-    return encode_cursor("answers", (listed.occurred_at_ms, listed.event_id))
+    return encode_cursor("responses", (listed.occurred_at_ms, listed.event_id))
 
 
 def _read_cursor(cursor: str) -> tuple[int, str]:
-    return decode_cursor("answers", cursor, tuple[int, str])
+    return decode_cursor("responses", cursor, tuple[int, str])

@@ -77,14 +77,14 @@ def _answered(response: pb.ResponseCounted, record: pb.FeedbackRecord, *, texts:
         if response.kind != config.SURVEY_KIND_TEXT
         else [],
     }
-    for answer in response.responses:
+    for answer in response.answers:
         if answer.question_id and answer.kind != config.SURVEY_KIND_TEXT:
             document["scores"].append(
                 {"question": answer.question_id, "kind": _kind(answer.kind), "score": answer.score}
             )
     if texts:
         document["comment"] = response.comment
-        document["texts"] = {each.question_id: each.text for each in response.responses if each.text}
+        document["texts"] = {each.question_id: each.text for each in response.answers if each.text}
     return document
 
 

@@ -1,7 +1,7 @@
 """Scores and their confidence: every figure with its sample size and its 95 % interval.
 
 - Shares: Wilson score interval (Wilson 1927).
-- NPS and CES net: adjusted Wald, adding three answers of which 3/4 promoters and 3/4 detractors (Bonett and Price
+- NPS and CES net: adjusted Wald, adding three responses of which 3/4 promoters and 3/4 detractors (Bonett and Price
   2012); the value is the adjusted one, the middle of its interval.
 - Mean: Student's t interval, cut to the scale.
 """
@@ -54,11 +54,11 @@ def net_score(positive: int, negative: int, n: int) -> Estimate:
 
 
 def mean_score(histogram: Mapping[int, int], scale: range) -> Estimate:
-    """Return the mean on the scale. One answer alone says nothing about spread: its interval is the whole scale.
+    """Return the mean on the scale. One response alone says nothing about spread: its interval is the whole scale.
     Raises ValueError for n = 0."""
     n = sum(histogram.values())
     if n <= 0:
-        raise ValueError("a mean needs answers")
+        raise ValueError("a mean needs responses")
     mean = sum(score * count for score, count in histogram.items()) / n
     least, most = float(scale[0]), float(scale[-1])
     if n == 1:
@@ -89,7 +89,7 @@ def t95(df: float) -> float:
 def measures(kind: SurveyKind | None, histogram: Mapping[int, int]) -> dict[str, Estimate]:
     """Return every measure of this kind by name; None is first contacts, where 1 means resolved.
 
-    Empty without answers (no figure is better than one without n), and for free text, which has no scale.
+    Empty without responses (no figure is better than one without n), and for free text, which has no scale.
     """
     n = sum(histogram.values())
 

@@ -19,7 +19,6 @@ from dataclasses import replace
 from typing import assert_never
 
 from services.feedback.domain import people
-from services.feedback.domain.answers import same, weigh
 from services.feedback.domain.invitations import (
     MOST_REVISIONS,
     Amended,
@@ -28,7 +27,7 @@ from services.feedback.domain.invitations import (
     Counted,
     Created,
     Drop,
-    DropAsked,
+    DropHistory,
     Due,
     Effect,
     Expired,
@@ -36,7 +35,7 @@ from services.feedback.domain.invitations import (
     Invitation,
     Invite,
     Keep,
-    KeepAsked,
+    KeepHistory,
     NoteSent,
     RecordResponse,
     RefusalReason,
@@ -48,7 +47,8 @@ from services.feedback.domain.invitations import (
     WithdrawalReason,
     Withdrawn,
 )
-from services.feedback.domain.people import Asked, Sending
+from services.feedback.domain.people import Sending, SurveyHistory
+from services.feedback.domain.responses import same, weigh
 from services.policy.model.surveys import Programme, Subject, Survey
 
 ProgrammeOf = Callable[[str], Programme]
@@ -64,15 +64,15 @@ class InvitationPolicy:
         self._invitations: dict[str, Invitation] = {}
         self._waiting: dict[tuple[str, str], set[str]] = {}
         """Invitations not sent yet, by tenant and conversation."""
-        self._asked: dict[tuple[str, str], Asked] = {}
+        self._histories: dict[tuple[str, str], SurveyHistory] = {}
         self._timers: list[tuple[int, str, tuple[str, ...]]] = []
 
-    def restore(self, kept: Invitation | Asked) -> None:
+    def restore(self, kept: Invitation | SurveyHistory) -> None:
         """Restore an entry from the changelog."""
         if isinstance(kept, Invitation):
             self._keep(kept)
         else:
-            self._keep_asked(kept)
+            self._keep_history(kept)
 
     def handle(self, command: Command, programme: Programme, now_ms: int) -> list[Effect]:
         """Decide one command."""
@@ -117,9 +117,9 @@ class InvitationPolicy:
                 if not waiting:
                     del self._waiting[tenant, each.subject.conversation_id]
             effects.append(Drop(each.invitation_id))
-        if self._asked.pop((tenant, person_id), None) is not None:
-            effects.append(DropAsked(tenant, person_id))
-        return effects, {"invitations": len(mine), "answers": sum(each.given is not None for each in mine)}
+        if self._histories.pop((tenant, person_id), None) is not None:
+            effects.append(DropHistory(tenant, person_id))
+        return effects, {"invitations": len(mine), "responses": sum(each.given is not None for each in mine)}
 
     def next_wakeup(self) -> int | None:
         """Return when `advance` should be called next; it may then have nothing to do."""
@@ -128,12 +128,12 @@ class InvitationPolicy:
     @property
     def size(self) -> tuple[int, int]:
         """Number of invitations and of persons in memory."""
-        return len(self._invitations), len(self._asked)
+        return len(self._invitations), len(self._histories)
 
-    def kept(self) -> Iterator[Invitation | Asked]:
+    def kept(self) -> Iterator[Invitation | SurveyHistory]:
         """Yield everything in memory, as `restore` accepts it."""
         yield from self._invitations.values()
-        yield from self._asked.values()
+        yield from self._histories.values()
 
     # Invitations
 
@@ -237,7 +237,7 @@ class InvitationPolicy:
             or command.person_id not in ("", invitation.subject.person_id)
         ):
             return [Refused(command.invitation_id, RefusalReason.UNKNOWN_INVITATION)]
-        if command.command_id in (invitation.answered_by, *invitation.answers):
+        if command.command_id in (invitation.answered_by, *invitation.counted_commands):
             return []
         counted = _weigh(invitation, command, now_ms)
         if isinstance(counted, RefusalReason):
@@ -248,17 +248,17 @@ class InvitationPolicy:
             stage=Stage.ANSWERED,
             answered_by=command.command_id,
             answered_at_ms=invitation.answered_at_ms or now_ms,
-            answers=(*invitation.answers, command.command_id),
+            counted_commands=(*invitation.counted_commands, command.command_id),
             given=counted,
         )
         self._keep(answered)
         before = invitation.given
         event: Effect = (
-            Counted(answered, counted.score, counted.comment, counted.source, counted.responses, counted.categories)
+            Counted(answered, counted.score, counted.comment, counted.source, counted.answers, counted.categories)
             if before is None
             else Amended(answered, counted, before)
         )
-        person = replace(self._person(invitation.tenant, invitation.subject.person_id), heard_at_ms=now_ms)
+        person = replace(self._person(invitation.tenant, invitation.subject.person_id), responded_at_ms=now_ms)
         if unsent:
             person = person.without(invitation.invitation_id)
         return [event, Keep(answered), *self._note(person, programme, now_ms)]
@@ -324,32 +324,32 @@ class InvitationPolicy:
 
     # Memory
 
-    def _person(self, tenant: str, person_id: str) -> Asked:
-        return self._asked.get((tenant, person_id)) or Asked(tenant, person_id)
+    def _person(self, tenant: str, person_id: str) -> SurveyHistory:
+        return self._histories.get((tenant, person_id)) or SurveyHistory(tenant, person_id)
 
-    def _note(self, asked: Asked, programme: Programme, now_ms: int) -> list[Effect]:
+    def _note(self, history: SurveyHistory, programme: Programme, now_ms: int) -> list[Effect]:
         """Keep what still matters of a person's history; drop the entry if nothing does."""
-        asked = asked.remembered(now_ms, programme.longest_memory_ms, programme.longest_silence_ms)
-        if asked.forget_at_ms > now_ms:
-            if asked == self._asked.get(asked.key):
+        history = history.remembered(now_ms, programme.longest_memory_ms, programme.longest_silence_ms)
+        if history.forget_at_ms > now_ms:
+            if history == self._histories.get(history.key):
                 return []
-            self._keep_asked(asked)
-            return [KeepAsked(asked)]
-        return [DropAsked(*asked.key)] if self._asked.pop(asked.key, None) is not None else []
+            self._keep_history(history)
+            return [KeepHistory(history)]
+        return [DropHistory(*history.key)] if self._histories.pop(history.key, None) is not None else []
 
     def _unplan(self, invitation: Invitation, programme: Programme, now_ms: int) -> list[Effect]:
         key = (invitation.tenant, invitation.subject.person_id)
-        known = self._asked.get(key)
+        known = self._histories.get(key)
         if known is None:
             return []
         return self._note(known.without(invitation.invitation_id), programme, now_ms)
 
     def _forget_asked(self, key: tuple[str, str], at_ms: int) -> list[Effect]:
-        asked = self._asked.get(key)
-        if asked is None or asked.forget_at_ms != at_ms:
+        history = self._histories.get(key)
+        if history is None or history.forget_at_ms != at_ms:
             return []
-        del self._asked[key]
-        return [DropAsked(*key)]
+        del self._histories[key]
+        return [DropHistory(*key)]
 
     def _keep(self, invitation: Invitation) -> None:
         self._invitations[invitation.invitation_id] = invitation
@@ -362,9 +362,9 @@ class InvitationPolicy:
             if not self._waiting[conversation]:
                 del self._waiting[conversation]
 
-    def _keep_asked(self, asked: Asked) -> None:
-        self._asked[asked.key] = asked
-        heapq.heappush(self._timers, (asked.forget_at_ms, "asked", asked.key))
+    def _keep_history(self, history: SurveyHistory) -> None:
+        self._histories[history.key] = history
+        heapq.heappush(self._timers, (history.forget_at_ms, "asked", history.key))
 
     @staticmethod
     def _skip(subject: Subject, reason: SkipReason) -> list[Effect]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, assert_never
 
-from services.feedback.domain.people import Asked
+from services.feedback.domain.people import SurveyHistory
 from services.feedback.domain.reasons import Reason
 from services.policy.model.surveys import Question, Subject, SurveyKind
 
@@ -65,7 +65,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class Answer:
     """The answer to a question after the first. Free text has score 0."""
 
     question_id: str
@@ -81,7 +81,7 @@ class Given:
     score: int
     comment: str = ""
     source: Source = Source.UNKNOWN
-    responses: tuple[Response, ...] = ()
+    answers: tuple[Answer, ...] = ()
     categories: tuple[str, ...] = ()
     revision: int = 1
 
@@ -114,7 +114,7 @@ class Invitation:
     """0: no reminder, or no more reminders."""
     amend_for_ms: int = 0
     answered_at_ms: int = 0
-    answers: tuple[str, ...] = ()
+    counted_commands: tuple[str, ...] = ()
     """The commands whose responses counted, in order."""
     given: Given | None = None
 
@@ -181,7 +181,7 @@ class RecordResponse:
     score: int
     comment: str = ""
     source: Source = Source.UNKNOWN
-    responses: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    answers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Score and text, by question after the first."""
     categories: tuple[str, ...] = ()
     person_id: str = ""
@@ -248,7 +248,7 @@ class Counted:
     score: int
     comment: str
     source: Source
-    responses: tuple[Response, ...] = ()
+    answers: tuple[Answer, ...] = ()
     categories: tuple[str, ...] = ()
 
 
@@ -292,14 +292,14 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
-class KeepAsked:
+class KeepHistory:
     """Keep the person's history in the changelog."""
 
-    asked: Asked
+    history: SurveyHistory
 
 
 @dataclass(frozen=True, slots=True)
-class DropAsked:
+class DropHistory:
     """Remove the person's history from the changelog."""
 
     tenant: str
@@ -307,5 +307,5 @@ class DropAsked:
 
 
 Event = Created | Due | ReminderDue | Skipped | Withdrawn | Counted | Amended | Refused | Expired
-StateChange = Keep | Drop | KeepAsked | DropAsked
+StateChange = Keep | Drop | KeepHistory | DropHistory
 Effect = Event | StateChange

@@ -35,7 +35,7 @@ class Sending:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SurveyHistory:
     """The remembered history of a person. `forget_at_ms`: from then on it matters to no survey."""
 
     tenant: str
@@ -44,8 +44,8 @@ class Asked:
     """The newest of `sendings`; the only field in entries of earlier versions."""
     forget_at_ms: int = 0
     sendings: tuple[Sending, ...] = ()
-    heard_at_ms: int = 0
-    """When the person's last response was counted; 0: none within memory."""
+    responded_at_ms: int = 0
+    """Time at which the person's last response was counted; 0: none within memory."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -60,25 +60,25 @@ class Asked:
 
     def silent(self, after_ms: int, now_ms: int) -> bool:
         """Return whether the person gave no response for this time. A person without any response is silent."""
-        return now_ms - self.heard_at_ms >= after_ms
+        return now_ms - self.responded_at_ms >= after_ms
 
-    def without(self, invitation_id: str) -> "Asked":
+    def without(self, invitation_id: str) -> "SurveyHistory":
         """Return the history as if this invitation had never been planned."""
         left = tuple(sending for sending in self.known if sending.invitation_id != invitation_id)
         return replace(self, sendings=left, last_send_at_ms=max((each.at_ms for each in left), default=0))
 
-    def having(self, sending: Sending) -> "Asked":
+    def having(self, sending: Sending) -> "SurveyHistory":
         """Return the history with this invitation planned or sent, in place of its earlier entry."""
         sendings = sorted((*self.without(sending.invitation_id).known, sending), key=lambda each: each.at_ms)
         return replace(self, sendings=tuple(sendings[-MOST_SENDINGS:]), last_send_at_ms=sendings[-1].at_ms)
 
-    def remembered(self, now_ms: int, memory_ms: int, silence_ms: int) -> "Asked":
+    def remembered(self, now_ms: int, memory_ms: int, silence_ms: int) -> "SurveyHistory":
         """Return the history without the parts that no longer matter, and the time until which the rest does: not
         later than `now_ms` if nothing is left."""
         left = tuple(sending for sending in self.known if sending.at_ms + memory_ms > now_ms or not sending.sent)
         until = [sending.at_ms + memory_ms for sending in left] if memory_ms > 0 else []
-        if self.heard_at_ms and silence_ms > 0:
-            until.append(self.heard_at_ms + silence_ms)
+        if self.responded_at_ms and silence_ms > 0:
+            until.append(self.responded_at_ms + silence_ms)
         last = max((sending.at_ms for sending in left), default=0)
         return replace(self, sendings=left, last_send_at_ms=last, forget_at_ms=max(until, default=0))
 

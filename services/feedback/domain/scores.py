@@ -142,7 +142,7 @@ class ScoreCounts:
 
     @property
     def answered(self) -> int:
-        """Number of answers counted."""
+        """Number of responses counted."""
         return sum(self.histogram.values())
 
 

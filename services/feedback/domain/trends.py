@@ -4,10 +4,10 @@ difference's 95 % interval.
 - Shares (CSAT, CES 5-7, FCR): two-proportion z test with pooled variance; interval by Newcombe's hybrid score (Newcombe
   1998, method 10), from both Wilson intervals.
 - Means (CES): Welch's t test and interval.
-- NPS and CES net: difference of the two adjusted values (three answers added to each, as in the score itself), normal;
+- NPS and CES net: difference of the two adjusted values (three responses added to each, as in the score itself), normal;
   Bonett and Price (2012) for each side.
 
-Assumptions: answers are independent of each other; the two windows hold different answers; the customers who respond do
+Assumptions: responses are independent of each other; the two windows hold different responses; the customers who respond do
 not differ between them; the window was not chosen because it looked unusual. A reader who compares many groups finds
 some difference by chance: `holm` corrects for all that are compared.
 """
@@ -22,7 +22,7 @@ from services.policy.model.surveys import SurveyKind
 
 LEVEL: Final = 0.05
 ASSUMES: Final = (
-    "Answers are independent; the two windows hold different answers of comparable people; windows were not chosen for their figures. "
+    "Responses are independent; the two windows hold different responses of comparable people; windows were not chosen for their figures. "
     "p is corrected for all comparisons of this response (Holm)."
 )
 
@@ -60,7 +60,7 @@ def two_proportions(successes: int, n: int, successes_before: int, n_before: int
 
 
 def welch(now: Mapping[int, int], before: Mapping[int, int]) -> tuple[Estimate, float]:
-    """Return the difference of two means, and Welch's p. If a side has only one answer, its spread is unknown: p is
+    """Return the difference of two means, and Welch's p. If a side has only one response, its spread is unknown: p is
     1."""
     (mean, spread, n), (mean_before, spread_before, n_before) = _moments(now), _moments(before)
     gap = mean - mean_before

@@ -1,7 +1,7 @@
 """Counting in the survey lane: first contacts, categories, recoveries. State and records go through the lane's own
 transaction.
 
-Its entries in the changelog begin with "f/" (threads of contacts) and "r/" (recoveries). Event ids name the event: a
+Its entries in the changelog begin with "f/" (series of contacts) and "r/" (recoveries). Event ids name the event: a
 first contact is settled once, an invitation's recovery is due once and opened once.
 """
 
@@ -14,7 +14,7 @@ from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, Outbox
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
-from services.feedback.domain.contacts import ContactEffect, Contacts, DropThread, KeepThread, Settled
+from services.feedback.domain.contacts import ContactEffect, Contacts, DropContactSeries, KeepContactSeries, Settled
 from services.feedback.domain.reasons import Reason
 from services.feedback.domain.recovery import Recoveries
 from services.feedback.translate import counting as translate
@@ -42,7 +42,7 @@ class OutcomeTracker:
     def restore(self, key: bytes, value: bytes) -> bool:
         """Restore an entry; returns False for an entry that does not belong to counting."""
         if key.startswith(_THREAD):
-            self._contacts.restore(kept.decode_thread(value))
+            self._contacts.restore(kept.decode_series(value))
         elif key.startswith(_OPENED):
             self._recoveries.restore(kept.decode_opened(value))
         else:
@@ -82,7 +82,7 @@ class OutcomeTracker:
         outbox.after_commit(self._recovered.labels("due").inc)
 
     def forget(self, tenant: str, person_id: str, now_ms: int, outbox: Outbox) -> int:
-        """Remove the person's threads of contacts, for an erasure; returns their number."""
+        """Remove the person's series of contacts, for an erasure; returns their number."""
         dropped = self._contacts.forget(tenant, person_id)
         self._perform(dropped, now_ms, outbox)
         return len(dropped)
@@ -101,14 +101,14 @@ class OutcomeTracker:
     def _perform(self, effects: list[ContactEffect], now_ms: int, outbox: Outbox) -> None:
         for effect in effects:
             match effect:
-                case Settled(thread, resolved):
-                    event_id = derive(thread.first.interaction_id, "first contact")
-                    _send(translate.settled_record(effect, event_id, now_ms, self._counting(thread.tenant)), outbox)
+                case Settled(series, resolved):
+                    event_id = derive(series.first.interaction_id, "first contact")
+                    _send(translate.settled_record(effect, event_id, now_ms, self._counting(series.tenant)), outbox)
                     outbox.after_commit(self._settled.labels("resolved" if resolved else "again").inc)
-                case KeepThread(thread):
-                    outbox.put(_thread_key(thread.key), kept.encode(thread))
-                case DropThread(key):
-                    outbox.delete(_thread_key(key))
+                case KeepContactSeries(series):
+                    outbox.put(_series_key(series.key), kept.encode(series))
+                case DropContactSeries(key):
+                    outbox.delete(_series_key(key))
                 case _ as never:
                     assert_never(never)
 
@@ -141,5 +141,5 @@ def _opened_key(invitation_id: str) -> bytes:
     return _OPENED + invitation_id.encode("utf-8", "surrogatepass")
 
 
-def _thread_key(key: tuple[str, str, str]) -> bytes:
+def _series_key(key: tuple[str, str, str]) -> bytes:
     return _THREAD + "/".join(f"{len(part)}:{part}" for part in key).encode("utf-8", "surrogatepass")

@@ -102,40 +102,40 @@ def held_by(holders: tuple[str, ...], agent_id: str) -> tuple[str, ...]:
 
 def consider(event: router.RoutingEvent, holders: tuple[str, ...] = ()) -> pb.FeedbackCommand | None:
     """Return the command for a completed interaction; None if there is no person to invite or no way to reach them."""
-    facts = event.interaction
-    if not (event.tenant and facts.interaction_id and facts.person_id and facts.identity_id):
+    attributes = event.interaction
+    if not (event.tenant and attributes.interaction_id and attributes.person_id and attributes.identity_id):
         return None
-    labels = dict(facts.labels)
+    labels = dict(attributes.labels)
     if event.completed.disposition in _UNASKED_DISPOSITIONS:
         labels[event.completed.disposition] = "true"
     return pb.FeedbackCommand(
         command_id=derive(event.event_id, "consider"),
         tenant=event.tenant,
-        person_id=facts.person_id,
+        person_id=attributes.person_id,
         issued_at_ms=event.occurred_at_ms,
         consider=pb.ConsiderInvitation(
             subject=_subject(
-                facts,
+                attributes,
                 agent_id=event.completed.agent_id,
                 labels=labels,
                 agent_ids=held_by(holders, event.completed.agent_id),
                 config_version=event.configuration_version,
-                skills=_skills(facts.requirements),
+                skills=_skills(attributes.requirements),
             ),
             completed_at_ms=event.occurred_at_ms,
         ),
     )
 
 
-def _subject(facts: router.InteractionFacts, **more: Any) -> pb.Subject:
+def _subject(attributes: router.InteractionAttributes, **more: Any) -> pb.Subject:
     return pb.Subject(
-        interaction_id=facts.interaction_id,
-        conversation_id=facts.conversation_id,
-        person_id=facts.person_id,
-        identity_id=facts.identity_id,
-        channel=facts.channel,
-        queue=facts.queue,
-        language=facts.language,
+        interaction_id=attributes.interaction_id,
+        conversation_id=attributes.conversation_id,
+        person_id=attributes.person_id,
+        identity_id=attributes.identity_id,
+        channel=attributes.channel,
+        queue=attributes.queue,
+        language=attributes.language,
         **more,
     )
 
@@ -154,17 +154,17 @@ def _skills(requirements: Iterable[types_pb2.Selector]) -> Sequence[str]:
 
 def contact(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
     """Return the command for an interaction that begins; None if it began before, or if there is no person."""
-    facts = event.interaction
-    if event.queued.again or not (event.tenant and facts.interaction_id and facts.person_id):
+    attributes = event.interaction
+    if event.queued.again or not (event.tenant and attributes.interaction_id and attributes.person_id):
         return None
     return pb.FeedbackCommand(
         command_id=derive(event.event_id, "contact"),
         tenant=event.tenant,
-        person_id=facts.person_id,
+        person_id=attributes.person_id,
         issued_at_ms=event.occurred_at_ms,
         contact=pb.RecordContact(
-            subject=_subject(facts, labels=dict(facts.labels)),
-            at_ms=facts.arrived_at_ms or event.occurred_at_ms,
+            subject=_subject(attributes, labels=dict(attributes.labels)),
+            at_ms=attributes.arrived_at_ms or event.occurred_at_ms,
         ),
     )
 

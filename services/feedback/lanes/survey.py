@@ -110,7 +110,7 @@ class SurveyProcessor:
                 unknown = inv.RefusalReason.UNKNOWN_INVITATION
                 answer_question(outbox, VERDICTS, read.tenant, read.question_id, unknown)
                 return
-            texts = [text for text in (command.comment, *(text for _, text in command.responses.values())) if text]
+            texts = [text for text in (command.comment, *(text for _, text in command.answers.values())) if text]
             rules = self._programmes.counting(command.tenant).categories
             # Here, not when the record is written: an amendment removes the categories that were once counted, whatever
             # the rules were.
@@ -146,10 +146,10 @@ class SurveyProcessor:
                 case inv.Drop(invitation_id):
                     outbox.delete(kept.invitation_key(invitation_id))
                     self._entry_keys.forget(kept.invitation_key(invitation_id))
-                case inv.KeepAsked(asked):
-                    outbox.put(kept.asked_key(*asked.key), kept.encode(asked))
-                case inv.DropAsked(of_tenant, of_person):
-                    outbox.delete(kept.asked_key(of_tenant, of_person))
+                case inv.KeepHistory(history):
+                    outbox.put(kept.history_key(*history.key), kept.encode(history))
+                case inv.DropHistory(of_tenant, of_person):
+                    outbox.delete(kept.history_key(of_tenant, of_person))
                 case inv.Skipped(_, skip_reason):
                     self._report(effect, tenant, person_id, derive(command_id, "skipped"), outbox)
                     self._count(outbox, self._invitations.labels("", skip_reason.value.lower()).inc)
@@ -261,7 +261,7 @@ def prepare(keys: AwaitedKeys) -> Prepare:
                 except DecodeError:
                     continue  # the lane refuses it
                 asked = command.sealed or command.question_id
-                if command.WhichOneof("command") == "answer" and not asked and command.person_id:
+                if command.WhichOneof("command") == "response" and not asked and command.person_id:
                     await keys.ensure(command.tenant, command.person_id)
 
     return ready

@@ -33,14 +33,14 @@ def contact(record: pb.FeedbackCommand) -> Contact:
 
 def settled_record(settled: Settled, event_id: str, now_ms: int, how: Counting) -> pb.FeedbackRecord:
     """Return the record of a first contact whose resolution is known."""
-    thread = settled.thread
+    series = settled.series
     record = pb.FeedbackRecord(
-        event_id=event_id, tenant=thread.tenant, person_id=thread.first.person_id, occurred_at_ms=now_ms
+        event_id=event_id, tenant=series.tenant, person_id=series.first.person_id, occurred_at_ms=now_ms
     )
-    record.settled.subject.CopyFrom(subject_message(thread.first))
-    record.settled.first_at_ms = thread.first_at_ms
+    record.settled.subject.CopyFrom(subject_message(series.first))
+    record.settled.first_at_ms = series.first_at_ms
     record.settled.resolved = settled.resolved
-    record.settled.day = windows.day(thread.first_at_ms, how.zone)
+    record.settled.day = windows.day(series.first_at_ms, how.zone)
     return record
 
 
@@ -50,7 +50,7 @@ def counted_response(record: pb.FeedbackRecord) -> pb.ResponseCounted | None:
         case "answered":
             return record.answered
         case "amended":
-            return record.amended.answer
+            return record.amended.response
         case _:
             return None
 
@@ -59,7 +59,7 @@ def judgement(response: pb.ResponseCounted) -> recovery.Judgement:
     """Return the input of the recovery rules."""
     first = kind(response.kind)
     scores = [(first, response.score)] if first is not None and response.score in SCALES.get(first, ()) else []
-    for answer in response.responses:
+    for answer in response.answers:
         found = kind(answer.kind)
         if answer.question_id and found is not None and answer.score in SCALES.get(found, ()):
             scores.append((found, answer.score))

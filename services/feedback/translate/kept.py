@@ -6,17 +6,17 @@ A field may be added with a default; a stored name never changes its meaning.
 from typing import Any, Final
 
 from services.chassis.kafka.changelog_codec import ChangelogCodec
-from services.feedback.domain.contacts import Thread
+from services.feedback.domain.contacts import ContactSeries
 from services.feedback.domain.invitations import Invitation
-from services.feedback.domain.people import Asked
+from services.feedback.domain.people import SurveyHistory
 from services.feedback.domain.recovery import Opened
 
 _INVITATION = b"i/"
 _ASKED = b"p/"
 _ENTRIES: Final = ChangelogCodec[Any](Any)
 _decode_invitation: Final = ChangelogCodec[Invitation](Invitation).decode
-_decode_asked: Final = ChangelogCodec[Asked](Asked).decode
-decode_thread: Final = ChangelogCodec[Thread](Thread).decode
+_decode_history: Final = ChangelogCodec[SurveyHistory](SurveyHistory).decode
+decode_series: Final = ChangelogCodec[ContactSeries](ContactSeries).decode
 decode_opened: Final = ChangelogCodec[Opened](Opened).decode
 decode_holders: Final = ChangelogCodec[tuple[str, ...]](tuple[str, ...]).decode
 
@@ -26,20 +26,20 @@ def invitation_key(invitation_id: str) -> bytes:
     return _INVITATION + invitation_id.encode("utf-8", "surrogatepass")
 
 
-def asked_key(tenant: str, person_id: str) -> bytes:
+def history_key(tenant: str, person_id: str) -> bytes:
     """Return the changelog's key of a person."""
     return _ASKED + f"{len(tenant)}:{tenant}/{person_id}".encode("utf-8", "surrogatepass")
 
 
-def encode(kept: Invitation | Asked | Thread | Opened | tuple[str, ...]) -> bytes:
+def encode(kept: Invitation | SurveyHistory | ContactSeries | Opened | tuple[str, ...]) -> bytes:
     """Return the stored form."""
     return _ENTRIES.encode(kept)
 
 
-def decode(key: bytes, value: bytes) -> Invitation | Asked:
+def decode(key: bytes, value: bytes) -> Invitation | SurveyHistory:
     """Decode an entry. Raises ValueError for an entry of an unknown kind: state is never guessed."""
     if key.startswith(_INVITATION):
         return _decode_invitation(value)
     if key.startswith(_ASKED):
-        return _decode_asked(value)
+        return _decode_history(value)
     raise ValueError("a changelog entry of an unknown kind: was it written by a newer version?")

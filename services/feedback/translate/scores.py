@@ -40,8 +40,8 @@ def observation(record: pb.FeedbackRecord) -> Observation | None:
         case "answered":
             return _answered(record, record.answered, tuple(_tallies(record.answered, 1)))
         case "amended":
-            both = (*_tallies(record.amended.before, -1), *_tallies(record.amended.answer, 1))
-            return _answered(record, record.amended.answer, both)
+            both = (*_tallies(record.amended.before, -1), *_tallies(record.amended.response, 1))
+            return _answered(record, record.amended.response, both)
         case "settled":
             settled = record.settled
             tally = Tally(None, int(settled.resolved))
@@ -69,7 +69,7 @@ def _tallies(response: pb.ResponseCounted, by: int) -> Iterator[Tally]:
     first = _scaled(response.kind)
     if first is not None and response.score in SCALES[first]:
         yield Tally(first, response.score, by, first=True, categories=categories)
-    for answer in response.responses:
+    for answer in response.answers:
         found = _scaled(answer.kind)
         # A survey's first question is in the response's own fields already.
         if answer.question_id and found is not None and answer.score in SCALES[found]:

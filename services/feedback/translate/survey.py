@@ -54,8 +54,8 @@ def parse_command(record: pb.FeedbackCommand) -> inv.Command | inv.Erase:
                 subject(record.invite.subject, record.person_id),
                 record.invite.survey,
             )
-        case "answer":
-            response = record.answer
+        case "response":
+            response = record.response
             return inv.RecordResponse(
                 record.command_id,
                 record.tenant,
@@ -65,7 +65,7 @@ def parse_command(record: pb.FeedbackCommand) -> inv.Command | inv.Erase:
                 _SOURCE_OF.get(response.source, inv.Source.UNKNOWN),
                 {
                     each.question_id: (each.score, clean_comment(each.text))
-                    for each in response.responses[:MOST_QUESTIONS]
+                    for each in response.answers[:MOST_QUESTIONS]
                     if each.question_id
                 },
             )
@@ -97,10 +97,10 @@ def event_record(event: inv.Event, tenant: str, person_id: str, event_id: str, n
         case inv.Skipped(interaction_id, reason):
             record.skipped.interaction_id = interaction_id
             record.skipped.reason = reason.value
-        case inv.Counted(made, score, comment, source, responses, categories):
-            record.answered.CopyFrom(_response(made, inv.Given(score, comment, source, responses, categories)))
+        case inv.Counted(made, score, comment, source, answers, categories):
+            record.answered.CopyFrom(_response(made, inv.Given(score, comment, source, answers, categories)))
         case inv.Amended(made, given, before):
-            record.amended.answer.CopyFrom(_response(made, given))
+            record.amended.response.CopyFrom(_response(made, given))
             record.amended.before.CopyFrom(_response(made, before))
         case inv.Refused(invitation_id, why, _):
             record.refused.invitation_id = invitation_id
@@ -138,9 +138,9 @@ def _response(made: inv.Invitation, given: inv.Given) -> pb.ResponseCounted:
         source=_SOURCE_TO[given.source],
         subject=subject_message(made.subject),
         day=made.day,
-        responses=[
-            pb.Response(question_id=each.question_id, kind=kind_message(each.kind), score=each.score, text=each.text)
-            for each in given.responses
+        answers=[
+            pb.Answer(question_id=each.question_id, kind=kind_message(each.kind), score=each.score, text=each.text)
+            for each in given.answers
         ],
         revision=given.revision,
         categories=given.categories,

@@ -20,7 +20,7 @@ def noted(customer: Customer) -> Customer:
     conversation = customer.conversation
     if conversation is None:
         return customer
-    owned = customer.threads.get(conversation.conversation_id)
+    owned = customer.owned_interactions.get(conversation.conversation_id)
     at_work = conversation.interaction or conversation.gathering
     new = at_work is not None and (owned is None or at_work.interaction_id not in owned)
     if owned is not None and not new:
@@ -28,17 +28,19 @@ def noted(customer: Customer) -> Customer:
     interactions = owned or ()
     if at_work is not None and new:
         interactions = (*interactions, at_work.interaction_id)[-MOST_INTERACTIONS:]
-    threads = {name: ids for name, ids in customer.threads.items() if name != conversation.conversation_id}
-    threads[conversation.conversation_id] = interactions
-    for oldest in list(threads)[:-MOST_CONVERSATIONS]:
-        del threads[oldest]
-    return replace(customer, threads=threads)
+    owned_interactions = {
+        name: ids for name, ids in customer.owned_interactions.items() if name != conversation.conversation_id
+    }
+    owned_interactions[conversation.conversation_id] = interactions
+    for oldest in list(owned_interactions)[:-MOST_CONVERSATIONS]:
+        del owned_interactions[oldest]
+    return replace(customer, owned_interactions=owned_interactions)
 
 
 def owns(customer: Customer, conversation_id: str, interaction_id: str = "") -> bool:
     """Return whether the customer owns the conversation, and the interaction is part of it. An empty id is not checked."""
-    threads: Mapping[str, tuple[str, ...]] = customer.threads
+    owned_interactions: Mapping[str, tuple[str, ...]] = customer.owned_interactions
     if conversation_id:
-        interactions = threads.get(conversation_id)
+        interactions = owned_interactions.get(conversation_id)
         return interactions is not None and (not interaction_id or interaction_id in interactions)
-    return not interaction_id or any(interaction_id in interactions for interactions in threads.values())
+    return not interaction_id or any(interaction_id in interactions for interactions in owned_interactions.values())

@@ -184,7 +184,7 @@ class Customer:
     acknowledged_at_ms: int = 0
     proven: bool = False
     """Whether the origin of a message of this customer has been proven."""
-    threads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    owned_interactions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Conversations and their interactions, the newest last; see `belongings`."""
 
     def attributes(self, verified: bool) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The sender lane's state and output: deliveries, threads, events, effects. All classes are values; the decisions are
+"""The sender lane's state and output: deliveries, conversations, events, effects. All classes are values; the decisions are
 in `sending`.
 """
 
@@ -26,7 +26,7 @@ class SenderLimits:
 
     duplicate_window_ms: int = 7 * DAY_MS
     duplicate_ids_most: int = 20_000
-    idle_thread_ms: int = 30 * DAY_MS
+    idle_conversation_ms: int = 30 * DAY_MS
     orphan_grace_ms: int = 30_000
     """How long an outcome may still arrive after all records written before the takeover have been read."""
     late_outcome_ms: int = 600_000
@@ -92,7 +92,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thread:
+class SenderConversation:
     """The sender's state of a conversation."""
 
     conversation_id: str
@@ -123,13 +123,13 @@ class Thread:
         """Return a delivery that is in memory, by its id."""
         return next((d for d in self.deliveries if d.delivery_id == delivery_id), None)
 
-    def having(self, delivery: Delivery) -> "Thread":
-        """Return the thread with the newest version of this delivery."""
+    def having(self, delivery: Delivery) -> "SenderConversation":
+        """Return the conversation with the newest version of this delivery."""
         changed = tuple(delivery if d.delivery_id == delivery.delivery_id else d for d in self.deliveries)
         return replace(self, deliveries=changed)
 
-    def without(self, delivery_id: str) -> "Thread":
-        """Return the thread without this delivery."""
+    def without(self, delivery_id: str) -> "SenderConversation":
+        """Return the conversation without this delivery."""
         return replace(self, deliveries=tuple(d for d in self.deliveries if d.delivery_id != delivery_id))
 
 
@@ -139,7 +139,7 @@ def place_of(tenant: str, conversation_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SendingRequested:
     """A request to send something; its id is new here."""
 
     delivery_id: str
@@ -159,7 +159,7 @@ class Finished:
     migrated_to: str = ""
 
 
-Event = Route | Asked | Finished
+Event = Route | SendingRequested | Finished
 
 # ---- effects
 
@@ -201,11 +201,11 @@ Effect = DeliveryChanged | Attempt | MessageSent | GivenUp
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadDecision:
-    """The thread's new state, the effects to write, and whether the delivery was blocked because too many attempts are
+class SendingDecision:
+    """The conversation's new state, the effects to write, and whether the delivery was blocked because too many attempts are
     in flight."""
 
-    thread: Thread
+    conversation: SenderConversation
     effects: tuple[Effect, ...] = ()
     blocked: bool = False
 

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from services.ingest.domain.deliveries import Delivery, SenderLimits, Status, Thread
+from services.ingest.domain.deliveries import Delivery, SenderConversation, SenderLimits, Status
 
 Account = tuple[str, str, str]
 """Tenant, channel, account."""
@@ -47,17 +47,17 @@ class Flights:
             turn = self._turns[key] = ask()
         return turn
 
-    def begin(self, thread: Thread, delivery: Delivery) -> None:
+    def begin(self, conversation: SenderConversation, delivery: Delivery) -> None:
         """Record that an attempt is in flight."""
-        account = account_of(thread)
+        account = account_of(conversation)
         if account is not None and delivery.delivery_id not in self._under_way:
             self._under_way[delivery.delivery_id] = account
             self._by_account[account] += 1
 
-    def changed(self, before: Thread | None, thread: Thread | None) -> None:
+    def changed(self, before: SenderConversation | None, conversation: SenderConversation | None) -> None:
         """Update from a conversation's change: attempts started or ended. None: the conversation is unknown, or was
         forgotten."""
-        after = thread.deliveries if thread is not None else ()
+        after = conversation.deliveries if conversation is not None else ()
         attempting = {each.delivery_id for each in after if each.status is Status.ATTEMPTING}
         waiting = {(each.delivery_id, each.number) for each in after if each.status is Status.WAITING}
         for delivery in before.deliveries if before is not None else ():
@@ -66,15 +66,15 @@ class Flights:
             if (delivery.delivery_id, delivery.number) not in waiting:
                 self._turns.pop((delivery.delivery_id, delivery.number), None)
         for delivery in after:
-            if thread is not None and delivery.status is Status.ATTEMPTING:
-                self.begin(thread, delivery)
+            if conversation is not None and delivery.status is Status.ATTEMPTING:
+                self.begin(conversation, delivery)
 
-    def block(self, thread: Thread) -> None:
+    def block(self, conversation: SenderConversation) -> None:
         """Put a conversation into the waiting line because too many attempts are in flight."""
-        account = account_of(thread)
-        if account is not None and thread.place not in self._blocked:
-            self._blocked.add(thread.place)
-            self._lines.setdefault(account, deque()).append(thread.place)
+        account = account_of(conversation)
+        if account is not None and conversation.place not in self._blocked:
+            self._blocked.add(conversation.place)
+            self._lines.setdefault(account, deque()).append(conversation.place)
 
     def blocked(self, place: str) -> bool:
         """Return whether the conversation is in the waiting line."""
@@ -107,8 +107,8 @@ class Flights:
             self._freed.add(account)
 
 
-def account_of(thread: Thread) -> Account | None:
+def account_of(conversation: SenderConversation) -> Account | None:
     """Return the account by which a conversation is answered."""
-    if thread.route is None:
+    if conversation.route is None:
         return None
-    return thread.tenant, thread.route.identity.channel, thread.route.identity.account
+    return conversation.tenant, conversation.route.identity.channel, conversation.route.identity.account

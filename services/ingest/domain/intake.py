@@ -1,4 +1,4 @@
-"""Decides about a record under an identity's key: `decide(customer, event, now) -> Decision(customer, effects)`.
+"""Decides about a record under an identity's key: `decide(customer, event, now) -> IntakeDecision(customer, effects)`.
 
 Rules that the code can't show:
 - Messages of an identity that is linked to a home are decided under the home's key. An interaction that was open before
@@ -23,7 +23,7 @@ from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, 
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.follow_ups import FollowUps
-from services.ingest.domain.interaction_closing import Aftermath
+from services.ingest.domain.interaction_closing import InteractionClosing
 from services.ingest.domain.lifetime import Lifetime
 from services.ingest.domain.messages import Check, Derive, Erasure, FollowUp, Link, Message, Notice, SendRequest
 from services.ingest.domain.reply_routes import lasting_route, next_route
@@ -40,7 +40,7 @@ class Intake:
         self._routing = Routing(derive)
         self._limits = limits
         self._follow_ups = FollowUps(self._routing)
-        self._aftermath = Aftermath(self._routing, limits, self._follow_ups)
+        self._closing = InteractionClosing(self._routing, limits, self._follow_ups)
         self._lifetime = Lifetime(self._routing, limits)
 
     def decide(
@@ -59,11 +59,11 @@ class Intake:
             case Message():
                 return self._message(key, customer, event, now_ms, policy)
             case Check():
-                return self._aftermath.check(customer, event)
+                return self._closing.check(customer, event)
             case SendRequest():
-                return self._aftermath.send(customer, event, now_ms)
+                return self._closing.send(customer, event, now_ms)
             case Notice():
-                return self._aftermath.notice(customer, event, now_ms, policy)
+                return self._closing.notice(customer, event, now_ms, policy)
             case Link():
                 return self._lifetime.link(customer, event)
             case Erasure():

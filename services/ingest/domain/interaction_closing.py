@@ -14,7 +14,7 @@ from services.ingest.domain.reasons import Reason
 from services.policy.model.intake import TenantPolicy
 
 
-class Aftermath:
+class InteractionClosing:
     """Decides about requests to send and about notices."""
 
     def __init__(self, routing: Routing, limits: IntakeLimits, follow_ups: FollowUps) -> None:

@@ -1,4 +1,4 @@
-"""Decides about sending in a conversation: `decide(thread, event, now) -> ThreadDecision(thread, effects)`.
+"""Decides about sending in a conversation: `decide(conversation, event, now) -> SendingDecision(conversation, effects)`.
 
 The rules:
 - A conversation has one attempt at a time, in the order of the requests: the first delivery blocks the others until it
@@ -26,7 +26,6 @@ from services.ingest.domain.deliveries import (
     MAX_FAILED,
     MAX_LIVE,
     NOT_ATTEMPTED,
-    Asked,
     Attempt,
     Delivery,
     DeliveryChanged,
@@ -38,10 +37,11 @@ from services.ingest.domain.deliveries import (
     GivenUp,
     MessageSent,
     Outcome,
+    SenderConversation,
     SenderLimits,
+    SendingDecision,
+    SendingRequested,
     Status,
-    Thread,
-    ThreadDecision,
 )
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
@@ -53,67 +53,71 @@ class Sending:
     def __init__(self, limits: SenderLimits) -> None:
         self._limits = limits
 
-    def decide(self, thread: Thread, event: Event, now_ms: int, gate: Gate) -> ThreadDecision:
+    def decide(self, conversation: SenderConversation, event: Event, now_ms: int, gate: Gate) -> SendingDecision:
         """Decide about one record of this conversation."""
         out: list[Effect] = []
         match event:
             case Route():
-                thread = _routed(thread, event, now_ms)
-            case Asked():
-                thread = self._asked(thread, event, now_ms, out)
+                conversation = _routed(conversation, event, now_ms)
+            case SendingRequested():
+                conversation = self._asked(conversation, event, now_ms, out)
             case Finished():
-                thread = self._finished(thread, event, now_ms, gate, out)
+                conversation = self._finished(conversation, event, now_ms, gate, out)
             case _:
                 assert_never(event)
-        return self._go_on(thread, now_ms, gate, out)
+        return self._go_on(conversation, now_ms, gate, out)
 
-    def wake(self, thread: Thread, now_ms: int, gate: Gate) -> ThreadDecision:
+    def wake(self, conversation: SenderConversation, now_ms: int, gate: Gate) -> SendingDecision:
         """Apply the passing of time: a retry is due, an orphan's grace period is over, an unknown delivery leaves memory."""
         out: list[Effect] = []
-        for delivery in thread.deliveries:
+        for delivery in conversation.deliveries:
             if delivery.due_ms > now_ms:
                 continue
             if delivery.status is Status.ORPHANED and delivery.due_ms:
-                thread = self._unknown(thread, delivery, "OWNER_LOST", now_ms, out)
+                conversation = self._unknown(conversation, delivery, "OWNER_LOST", now_ms, out)
             elif delivery.status is Status.UNKNOWN:
-                thread = thread.without(delivery.delivery_id)
-        return self._go_on(thread, now_ms, gate, out)
+                conversation = conversation.without(delivery.delivery_id)
+        return self._go_on(conversation, now_ms, gate, out)
 
-    def due_ms(self, thread: Thread) -> int:
+    def due_ms(self, conversation: SenderConversation) -> int:
         """Return when `wake` next has something to do."""
         dues = [
             d.due_ms
-            for d in thread.deliveries
+            for d in conversation.deliveries
             if d.status is Status.UNKNOWN or (d.status is Status.ORPHANED and d.due_ms)
         ]
-        head = thread.head
+        head = conversation.head
         if head is not None and head.status is Status.WAITING:
             dues.append(head.due_ms)
-        return min(dues) if dues else thread.active_at_ms + self._limits.idle_thread_ms
+        return min(dues) if dues else conversation.active_at_ms + self._limits.idle_conversation_ms
 
-    def idle(self, thread: Thread, now_ms: int) -> bool:
-        """Return whether the thread may leave memory."""
-        return not thread.deliveries and now_ms >= thread.active_at_ms + self._limits.idle_thread_ms
+    def idle(self, conversation: SenderConversation, now_ms: int) -> bool:
+        """Return whether the conversation may leave memory."""
+        return not conversation.deliveries and now_ms >= conversation.active_at_ms + self._limits.idle_conversation_ms
 
     # ---- events
 
-    def _asked(self, thread: Thread, asked: Asked, now_ms: int, out: list[Effect]) -> Thread:
+    def _asked(
+        self, conversation: SenderConversation, asked: SendingRequested, now_ms: int, out: list[Effect]
+    ) -> SenderConversation:
         delivery = Delivery(
             delivery_id=asked.delivery_id,
             request=asked.request,
             asked_at_ms=now_ms,
             due_ms=now_ms,
-            number=thread.failed.get(asked.delivery_id, 0),
+            number=conversation.failed.get(asked.delivery_id, 0),
         )
-        thread = replace(thread, active_at_ms=now_ms)
-        if len(thread.deliveries) >= MAX_LIVE:
-            return self._failed(thread, delivery, "TOO_MANY_WAITING", out)
-        return replace(thread, deliveries=(*thread.deliveries, delivery))
+        conversation = replace(conversation, active_at_ms=now_ms)
+        if len(conversation.deliveries) >= MAX_LIVE:
+            return self._failed(conversation, delivery, "TOO_MANY_WAITING", out)
+        return replace(conversation, deliveries=(*conversation.deliveries, delivery))
 
-    def _finished(self, thread: Thread, event: Finished, now_ms: int, gate: Gate, out: list[Effect]) -> Thread:
-        delivery = thread.find(event.delivery_id)
+    def _finished(
+        self, conversation: SenderConversation, event: Finished, now_ms: int, gate: Gate, out: list[Effect]
+    ) -> SenderConversation:
+        delivery = conversation.find(event.delivery_id)
         if delivery is None or delivery.number != event.attempt or delivery.status is Status.WAITING:
-            return thread  # a duplicate, or an attempt that has already been decided
+            return conversation  # a duplicate, or an attempt that has already been decided
         late = delivery.status is Status.UNKNOWN
         delivery = replace(
             delivery,
@@ -121,98 +125,108 @@ class Sending:
             tried=delivery.tried + (0 if event.outcome is Outcome.HALTED or event.reason == NOT_ATTEMPTED else 1),
             reason=event.reason,
         )
-        if event.migrated_to and thread.route is not None:
-            thread = _migrated(thread, thread.route, event.migrated_to)
+        if event.migrated_to and conversation.route is not None:
+            conversation = _migrated(conversation, conversation.route, event.migrated_to)
         match event.outcome:
             case Outcome.ACCEPTED:
-                return self._sent(thread, delivery, out)
+                return self._sent(conversation, delivery, out)
             case Outcome.REJECTED | Outcome.UNREACHABLE:
-                return self._failed(thread, delivery, event.reason or event.outcome.name, out)
+                return self._failed(conversation, delivery, event.reason or event.outcome.name, out)
             case Outcome.UNKNOWN | Outcome.UNSPECIFIED:
-                return thread if late else self._unknown(thread, delivery, event.reason or "UNKNOWN", now_ms, out)
+                return (
+                    conversation
+                    if late
+                    else self._unknown(conversation, delivery, event.reason or "UNKNOWN", now_ms, out)
+                )
             case Outcome.RETRY if late:
                 # It did not arrive, but later messages have been sent since. The order matters more; an operator may
                 # replay it.
-                return self._failed(thread, delivery, event.reason or "RETRY", out)
+                return self._failed(conversation, delivery, event.reason or "RETRY", out)
             case Outcome.RETRY:
-                return self._again(thread, delivery, event, now_ms, out)
+                return self._again(conversation, delivery, event, now_ms, out)
             case Outcome.HALTED:
                 if late:
-                    return self._failed(thread, delivery, event.reason or "HALTED", out)
-                until = now_ms if thread.route is None else max(now_ms, _halted(gate, thread.route))
+                    return self._failed(conversation, delivery, event.reason or "HALTED", out)
+                until = now_ms if conversation.route is None else max(now_ms, _halted(gate, conversation.route))
                 waiting = replace(
                     delivery, status=Status.WAITING, due_ms=until, halted_ms=delivery.halted_ms + until - now_ms
                 )
                 out.append(DeliveryChanged(waiting, DeliveryState.PENDING, event.reason or "HALTED"))
-                return thread.having(waiting)
+                return conversation.having(waiting)
             case _:
                 assert_never(event.outcome)
 
-    def _again(self, thread: Thread, delivery: Delivery, event: Finished, now_ms: int, out: list[Effect]) -> Thread:
-        rules = _rules_of(thread)
+    def _again(
+        self, conversation: SenderConversation, delivery: Delivery, event: Finished, now_ms: int, out: list[Effect]
+    ) -> SenderConversation:
+        rules = _rules_of(conversation)
         reason = event.reason or "RETRY"
         if delivery.tried >= rules.max_attempts:
-            return self._failed(thread, delivery, f"TOO_MANY_ATTEMPTS_{reason}"[:60], out)
+            return self._failed(conversation, delivery, f"TOO_MANY_ATTEMPTS_{reason}"[:60], out)
         due = now_ms + max(event.retry_after_ms, backoff_ms(rules, delivery.delivery_id, delivery.tried))
         if due - delivery.asked_at_ms - delivery.halted_ms > rules.max_age_ms:
-            return self._failed(thread, delivery, f"TOO_OLD_{reason}"[:60], out)
+            return self._failed(conversation, delivery, f"TOO_OLD_{reason}"[:60], out)
         waiting = replace(delivery, status=Status.WAITING, due_ms=due)
         out.append(DeliveryChanged(waiting, DeliveryState.PENDING, reason))
-        return thread.having(waiting)
+        return conversation.having(waiting)
 
     # ---- which delivery is next
 
-    def _go_on(self, thread: Thread, now_ms: int, gate: Gate, out: list[Effect]) -> ThreadDecision:
-        while (head := thread.head) is not None and head.status is Status.WAITING and head.due_ms <= now_ms:
-            route = thread.route
+    def _go_on(self, conversation: SenderConversation, now_ms: int, gate: Gate, out: list[Effect]) -> SendingDecision:
+        while (head := conversation.head) is not None and head.status is Status.WAITING and head.due_ms <= now_ms:
+            route = conversation.route
             problem = _problem(head, route, now_ms)
             if problem or route is None:
-                thread = self._failed(thread, head, problem or Reason.NO_ROUTE, out)
+                conversation = self._failed(conversation, head, problem or Reason.NO_ROUTE, out)
                 continue
-            if _rules_of(thread).immediate:
-                thread = self._sent(thread, replace(head, tried=1, number=1), out)
+            if _rules_of(conversation).immediate:
+                conversation = self._sent(conversation, replace(head, tried=1, number=1), out)
                 continue
             halted_until = _halted(gate, route)
             if halted_until > now_ms:
-                thread = thread.having(
+                conversation = conversation.having(
                     replace(head, due_ms=halted_until, halted_ms=head.halted_ms + halted_until - now_ms)
                 )
                 break
             if not gate.room(route):
-                return ThreadDecision(thread, tuple(out), blocked=True)
+                return SendingDecision(conversation, tuple(out), blocked=True)
             turn = gate.turn(head, route)
             if turn > now_ms:
                 # The delivery is still WAITING in the changelog too: a delivery that has not left can be sent by any
                 # later owner.
-                thread = thread.having(replace(head, due_ms=turn))
+                conversation = conversation.having(replace(head, due_ms=turn))
                 break
             attempting = replace(head, status=Status.ATTEMPTING, number=head.number + 1, owner=gate.owner, due_ms=0)
             if head.tried == 0 and not head.reason:
                 out.append(DeliveryChanged(attempting, DeliveryState.PENDING, ""))
             out.append(Attempt(attempting, route))
-            thread = thread.having(attempting)
-        return ThreadDecision(thread, tuple(out))
+            conversation = conversation.having(attempting)
+        return SendingDecision(conversation, tuple(out))
 
     # ---- ends
 
-    def _sent(self, thread: Thread, delivery: Delivery, out: list[Effect]) -> Thread:
-        assert thread.route is not None
+    def _sent(self, conversation: SenderConversation, delivery: Delivery, out: list[Effect]) -> SenderConversation:
+        assert conversation.route is not None
         out.append(DeliveryChanged(delivery, DeliveryState.SENT, delivery.reason if delivery.tried > 1 else ""))
-        out.append(MessageSent(delivery, thread.route))
-        return thread.without(delivery.delivery_id)
+        out.append(MessageSent(delivery, conversation.route))
+        return conversation.without(delivery.delivery_id)
 
-    def _failed(self, thread: Thread, delivery: Delivery, reason: str, out: list[Effect]) -> Thread:
+    def _failed(
+        self, conversation: SenderConversation, delivery: Delivery, reason: str, out: list[Effect]
+    ) -> SenderConversation:
         out.append(DeliveryChanged(delivery, DeliveryState.FAILED, reason))
         out.append(GivenUp(delivery, reason))
-        failed = {**thread.failed, delivery.delivery_id: delivery.number}
+        failed = {**conversation.failed, delivery.delivery_id: delivery.number}
         for oldest in list(failed)[:-MAX_FAILED]:
             del failed[oldest]
-        return replace(thread.without(delivery.delivery_id), failed=failed)
+        return replace(conversation.without(delivery.delivery_id), failed=failed)
 
-    def _unknown(self, thread: Thread, delivery: Delivery, reason: str, now_ms: int, out: list[Effect]) -> Thread:
+    def _unknown(
+        self, conversation: SenderConversation, delivery: Delivery, reason: str, now_ms: int, out: list[Effect]
+    ) -> SenderConversation:
         unknown = replace(delivery, status=Status.UNKNOWN, due_ms=now_ms + self._limits.late_outcome_ms, reason=reason)
         out.append(DeliveryChanged(unknown, DeliveryState.UNKNOWN, reason))
-        return thread.having(unknown)
+        return conversation.having(unknown)
 
 
 def backoff_ms(rules: ChannelRules, delivery_id: str, tried: int) -> int:
@@ -239,8 +253,8 @@ def _problem(delivery: Delivery, route: Route | None, now_ms: int) -> str:
     return ""
 
 
-def _rules_of(thread: Thread) -> ChannelRules:
-    rules = channel_rules(thread.route.identity.channel) if thread.route is not None else None
+def _rules_of(conversation: SenderConversation) -> ChannelRules:
+    rules = channel_rules(conversation.route.identity.channel) if conversation.route is not None else None
     return rules if rules is not None else ChannelRules()
 
 
@@ -248,13 +262,13 @@ def _halted(gate: Gate, route: Route) -> int:
     return gate.halted_until(route.identity.channel, route.identity.account)
 
 
-def _routed(thread: Thread, route: Route, now_ms: int) -> Thread:
-    known = thread.route
-    if thread.migrated_from and known is not None and route.context.get("chat_id") == thread.migrated_from:
+def _routed(conversation: SenderConversation, route: Route, now_ms: int) -> SenderConversation:
+    known = conversation.route
+    if conversation.migrated_from and known is not None and route.context.get("chat_id") == conversation.migrated_from:
         route = replace(route, context={**route.context, "chat_id": known.context.get("chat_id", "")})
-    return replace(thread, route=route, active_at_ms=now_ms)
+    return replace(conversation, route=route, active_at_ms=now_ms)
 
 
-def _migrated(thread: Thread, route: Route, address: str) -> Thread:
+def _migrated(conversation: SenderConversation, route: Route, address: str) -> SenderConversation:
     moved = replace(route, context={**route.context, "chat_id": address})
-    return replace(thread, route=moved, migrated_from=route.context.get("chat_id", ""))
+    return replace(conversation, route=moved, migrated_from=route.context.get("chat_id", ""))

@@ -10,29 +10,31 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from services.ingest.domain.deliveries import Delivery, Status, Thread
+from services.ingest.domain.deliveries import Delivery, SenderConversation, Status
 
 
-def taken_over(thread: Thread, owner: str, submitted: Callable[[str, int], bool], now_ms: int) -> Thread:
-    """Return the thread as its new owner `owner` (a process run) continues it. `submitted(delivery_id, number)`: whether
+def taken_over(
+    conversation: SenderConversation, owner: str, submitted: Callable[[str, int], bool], now_ms: int
+) -> SenderConversation:
+    """Return the conversation as its new owner `owner` (a process run) continues it. `submitted(delivery_id, number)`: whether
     this process run has submitted an attempt."""
-    for delivery in thread.deliveries:
+    for delivery in conversation.deliveries:
         if delivery.status is not Status.ATTEMPTING or submitted(delivery.delivery_id, delivery.number):
             continue
         if delivery.owner == owner:
-            thread = thread.having(replace(delivery, status=Status.WAITING, due_ms=now_ms))
+            conversation = conversation.having(replace(delivery, status=Status.WAITING, due_ms=now_ms))
         else:
-            thread = thread.having(replace(delivery, status=Status.ORPHANED, due_ms=0))
-    return thread
+            conversation = conversation.having(replace(delivery, status=Status.ORPHANED, due_ms=0))
+    return conversation
 
 
-def orphans(thread: Thread) -> list[Delivery]:
+def orphans(conversation: SenderConversation) -> list[Delivery]:
     """Return the orphans whose grace period has not begun."""
-    return [each for each in thread.deliveries if each.status is Status.ORPHANED and not each.due_ms]
+    return [each for each in conversation.deliveries if each.status is Status.ORPHANED and not each.due_ms]
 
 
-def with_grace(thread: Thread, until_ms: int) -> Thread:
-    """Begin the grace period of the thread's orphans; it ends at `until_ms`."""
-    for delivery in orphans(thread):
-        thread = thread.having(replace(delivery, due_ms=until_ms))
-    return thread
+def with_grace(conversation: SenderConversation, until_ms: int) -> SenderConversation:
+    """Begin the grace period of the conversation's orphans; it ends at `until_ms`."""
+    for delivery in orphans(conversation):
+        conversation = conversation.having(replace(delivery, due_ms=until_ms))
+    return conversation

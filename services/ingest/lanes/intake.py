@@ -142,8 +142,10 @@ class IntakeProcessor:
         """See `contract.Processor`."""
         for entry in self._entry_keys.erased:
             outbox.delete(entry)
-        threads = (customer.conversation for customer in self._customers.values())
-        open_ = sum(1 for thread in threads if thread is not None and thread.interaction is not None)
+        conversations = (customer.conversation for customer in self._customers.values())
+        open_ = sum(
+            1 for conversation in conversations if conversation is not None and conversation.interaction is not None
+        )
         outbox.after_commit(lambda: self._counters.restored(self._partition, open_))
 
     def begin(self, now_ms: int) -> None:

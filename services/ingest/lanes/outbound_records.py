@@ -75,7 +75,7 @@ def event_of(outbound: records_pb2.OutboundRecord) -> words.Event:
                 if not outbound.request.request_id:
                     raise InvalidRecord(Reason.INCOMPLETE, "a request needs its id")
                 delivery_id = derive(outbound.tenant, outbound.request.request_id)
-                return words.Asked(delivery_id, send_request(outbound.request))
+                return words.SendingRequested(delivery_id, send_request(outbound.request))
             case "finished":
                 return translate.finished(outbound.finished)
             case _:

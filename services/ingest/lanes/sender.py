@@ -35,7 +35,7 @@ from services.chassis.privacy.sealing import DataKey, Keys, bare, is_erased, sea
 from services.ingest.domain import deliveries as words
 from services.ingest.domain.account_breaker import AccountBreaker
 from services.ingest.domain.attempts import AttemptJob, Attempts
-from services.ingest.domain.deliveries import Gate, SenderLimits, Status, Thread, ThreadDecision
+from services.ingest.domain.deliveries import Gate, SenderConversation, SenderLimits, SendingDecision, Status
 from services.ingest.domain.flights import Flights
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
@@ -118,7 +118,7 @@ class SenderProcessor:
         self._limits = limits
         self._sending = Sending(limits)
         self._state = translate.SenderState()
-        self._threads: dict[str, Thread] = {}
+        self._conversations: dict[str, SenderConversation] = {}
         self._seen = SeenDeliveries(limits, self._state)
         self._timers = Timers()
         self._account_breaker = AccountBreaker(limits)
@@ -134,8 +134,8 @@ class SenderProcessor:
             opened = self._entry_keys.opened(key, value)
             if opened is None:
                 return
-            thread = self._state.thread(opened)
-            self._threads[thread.place] = thread
+            conversation = self._state.conversation(opened)
+            self._conversations[conversation.place] = conversation
         elif key.startswith(translate.SEEN_STATE):
             self._seen.restore(key, value)
 
@@ -144,14 +144,14 @@ class SenderProcessor:
         self._now_ms = now_ms
         for entry in self._entry_keys.erased:
             outbox.delete(entry)
-        for thread in list(self._threads.values()):
+        for conversation in list(self._conversations.values()):
             # Changed in memory only: if another process takes over at once, it must decide for itself.
-            thread = taken_over(thread, self._attempts.owner, self._attempts.knows, now_ms)
-            self._threads[thread.place] = thread
-            self._flights.changed(None, thread)
-        for place in {*self._threads, *self._seen.places}:
+            conversation = taken_over(conversation, self._attempts.owner, self._attempts.knows, now_ms)
+            self._conversations[conversation.place] = conversation
+            self._flights.changed(None, conversation)
+        for place in {*self._conversations, *self._seen.places}:
             self._schedule(place)
-        if any(orphans(thread) for thread in self._threads.values()):
+        if any(orphans(conversation) for conversation in self._conversations.values()):
             outbound_records.mark_takeover(outbox, self._context.partition, self._context.epoch)
 
     def begin(self, now_ms: int) -> None:
@@ -173,18 +173,18 @@ class SenderProcessor:
         """See `contract.Processor`."""
         for place in self._timers.pop_due(now_ms):
             self._seen.evict(place, now_ms, outbox)
-            thread = self._threads.get(place)
-            if thread is not None:
-                if self._sending.idle(thread, now_ms):
-                    del self._threads[place]
-                    outbox.delete(self._state.thread_key(place))
-                    self._entry_keys.forget(self._state.thread_key(place))
-                elif self._key_of(thread, None) is None:
+            conversation = self._conversations.get(place)
+            if conversation is not None:
+                if self._sending.idle(conversation, now_ms):
+                    del self._conversations[place]
+                    outbox.delete(self._state.conversation_key(place))
+                    self._entry_keys.forget(self._state.conversation_key(place))
+                elif self._key_of(conversation, None) is None:
                     # The person is being erased; the record that makes this lane forget them will arrive.
                     self._timers.set(place, now_ms + _RETRY_ERASED_MS)
                     continue
                 else:
-                    self._apply(self._sending.wake(thread, now_ms, self._gate(thread.tenant)), outbox, None)
+                    self._apply(self._sending.wake(conversation, now_ms, self._gate(conversation.tenant)), outbox, None)
             self._schedule(place)
         self._unblock(outbox)
 
@@ -202,7 +202,7 @@ class SenderProcessor:
 
     def _step_for(self, found: Received) -> Step:
         """Return the step for a record. Raises InvalidRecord for a record that no step understands."""
-        outbound, known = found.outbound, self._threads.get(found.place)
+        outbound, known = found.outbound, self._conversations.get(found.place)
         if outbound.WhichOneof("record") == "route" and not outbound.route.identity.identity_id:
             return self._forget
         if outbound.route.only_if_missing and known is not None and known.route is not None:
@@ -213,7 +213,7 @@ class SenderProcessor:
         match event:
             case Route():
                 return partial(self._reroute, event)
-            case words.Asked():
+            case words.SendingRequested():
                 return partial(self._ask, event)
             case words.Finished():
                 return partial(self._finish, event)
@@ -224,46 +224,46 @@ class SenderProcessor:
         """Remember how the conversation is answered."""
         self._decide(self._thread_of(found), event, found.used, outbox)
 
-    def _ask(self, event: words.Asked, found: Received, outbox: Outbox) -> None:
+    def _ask(self, event: words.SendingRequested, found: Received, outbox: Outbox) -> None:
         """Send something; a repeated request has no effect."""
         if self._seen.has(found.place, event.delivery_id):
             return
-        thread, named = self._thread_of(found), found.outbound.request.identity_id
-        own = found.used or (self._keys.current(thread.tenant, named) if named else None)
-        decision = self._decide(thread, event, own, outbox)
+        conversation, named = self._thread_of(found), found.outbound.request.identity_id
+        own = found.used or (self._keys.current(conversation.tenant, named) if named else None)
+        decision = self._decide(conversation, event, own, outbox)
         if not decision.gives_up(event.delivery_id):
             self._seen.add(found.place, event.delivery_id, self._now_ms, outbox)
 
     def _finish(self, event: words.Finished, found: Received, outbox: Outbox) -> None:
         """Apply the outcome of an attempt, unless the conversation was forgotten meanwhile."""
-        thread = self._threads.get(found.place)
-        if thread is None:
+        conversation = self._conversations.get(found.place)
+        if conversation is None:
             return
-        self._learn(thread, event, outbox)
-        if self._key_of(thread, found.used) is None:
+        self._learn(conversation, event, outbox)
+        if self._key_of(conversation, found.used) is None:
             self._counted["erased", "sender"] += 1  # the record to forget its person will arrive
             return
-        self._decide(thread, event, found.used, outbox)
+        self._decide(conversation, event, found.used, outbox)
 
     def _forget(self, found: Received, outbox: Outbox) -> None:
         """Handle a route without identity: the customer is erased. Waiting deliveries are never sent."""
         outbound, place = found.outbound, found.place
         tenant, conversation_id, request_id = outbound.tenant, outbound.conversation_id, outbound.route.erased_by
-        thread = self._threads.pop(place, None)
-        entry = self._state.thread_key(place)
+        conversation = self._conversations.pop(place, None)
+        entry = self._state.conversation_key(place)
         cancelled = 0
-        if thread is not None:
-            for delivery in thread.deliveries:
+        if conversation is not None:
+            for delivery in conversation.deliveries:
                 left = delivery.status in (Status.ATTEMPTING, Status.ORPHANED, Status.UNKNOWN)
                 state = words.DeliveryState.UNKNOWN if left else words.DeliveryState.FAILED
                 cancelled += not left
-                said = translate.delivery_record(thread, delivery, state, ERASED, self._now_ms, derive)
+                said = translate.delivery_record(conversation, delivery, state, ERASED, self._now_ms, derive)
                 outbox.send(DELIVERIES, tenant_key(tenant, conversation_id), bare(said), headers.of_delivery(said))
-            self._flights.changed(thread, None)
+            self._flights.changed(conversation, None)
             outbox.delete(entry)
         self._entry_keys.forget(entry)
         if request_id:
-            counts = {"conversations": int(thread is not None), "deliveries_cancelled": cancelled}
+            counts = {"conversations": int(conversation is not None), "deliveries_cancelled": cancelled}
             done = outcome_record(request_id, tenant, "sender", conversation_id, counts, self._now_ms)
             outbox.send(OUTCOMES, request_id.encode(), done.SerializeToString(), headers.of_outcome(done))
 
@@ -278,14 +278,16 @@ class SenderProcessor:
 
     # ---- internal
 
-    def _thread_of(self, found: Received) -> Thread:
-        """Return the conversation's thread; a new one when there is none."""
-        known = self._threads.get(found.place)
+    def _thread_of(self, found: Received) -> SenderConversation:
+        """Return the conversation as the sender keeps it; a new one when there is none."""
+        known = self._conversations.get(found.place)
         tenant, conversation_id = found.outbound.tenant, found.outbound.conversation_id
-        return known or Thread(conversation_id=conversation_id, tenant=tenant, active_at_ms=self._now_ms)
+        return known or SenderConversation(conversation_id=conversation_id, tenant=tenant, active_at_ms=self._now_ms)
 
-    def _decide(self, thread: Thread, event: words.Event, used: DataKey | None, outbox: Outbox) -> ThreadDecision:
-        decision = self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant))
+    def _decide(
+        self, conversation: SenderConversation, event: words.Event, used: DataKey | None, outbox: Outbox
+    ) -> SendingDecision:
+        decision = self._sending.decide(conversation, event, self._now_ms, self._gate(conversation.tenant))
         self._apply(decision, outbox, used)
         return decision
 
@@ -299,19 +301,19 @@ class SenderProcessor:
             owner=self._attempts.owner,
         )
 
-    def _learn(self, thread: Thread, event: words.Finished, outbox: Outbox) -> None:
+    def _learn(self, conversation: SenderConversation, event: words.Finished, outbox: Outbox) -> None:
         """Apply what an outcome says beyond its own delivery: about the account, and that the attempt may be forgotten."""
-        delivery = thread.find(event.delivery_id)
-        if delivery is None or delivery.number != event.attempt or thread.route is None:
+        delivery = conversation.find(event.delivery_id)
+        if delivery is None or delivery.number != event.attempt or conversation.route is None:
             return
         outbox.after_commit(lambda: self._attempts.forget(event.delivery_id, event.attempt))
-        where = thread.route.identity
+        where = conversation.route.identity
         self._counted["attempts", where.channel, event.outcome.name] += 1
         match event.outcome:
             case words.Outcome.HALTED:
-                self._account_breaker.halted(thread.tenant, where.channel, where.account, self._now_ms)
+                self._account_breaker.halted(conversation.tenant, where.channel, where.account, self._now_ms)
             case words.Outcome.ACCEPTED | words.Outcome.REJECTED | words.Outcome.UNREACHABLE:
-                self._account_breaker.answered(thread.tenant, where.channel, where.account)
+                self._account_breaker.answered(conversation.tenant, where.channel, where.account)
             case words.Outcome.RETRY:
                 self._counted["retries", where.channel, event.reason or "RETRY"] += 1
             case words.Outcome.UNKNOWN | words.Outcome.UNSPECIFIED:
@@ -319,53 +321,63 @@ class SenderProcessor:
             case _:
                 assert_never(event.outcome)
 
-    def _key_of(self, thread: Thread, used: DataKey | None) -> DataKey | None:
+    def _key_of(self, conversation: SenderConversation, used: DataKey | None) -> DataKey | None:
         """Return the key of a conversation's state; None when it is destroyed."""
         # Only a conversation without a route uses its own key: an erasure of the identity may not find that key.
-        owner = thread.route.identity.identity_id if thread.route is not None else thread.conversation_id
-        return self._entry_keys.choose(self._state.thread_key(thread.place), used, thread.tenant, (owner,))
+        owner = (
+            conversation.route.identity.identity_id if conversation.route is not None else conversation.conversation_id
+        )
+        return self._entry_keys.choose(
+            self._state.conversation_key(conversation.place), used, conversation.tenant, (owner,)
+        )
 
-    def _apply(self, decision: ThreadDecision, outbox: Outbox, used: DataKey | None) -> None:
-        thread = decision.thread
-        before = self._threads.get(thread.place)
-        own = self._key_of(thread, used)
+    def _apply(self, decision: SendingDecision, outbox: Outbox, used: DataKey | None) -> None:
+        conversation = decision.conversation
+        before = self._conversations.get(conversation.place)
+        own = self._key_of(conversation, used)
         if own is None:
             raise InvalidRecord(Reason.NO_PERSONAL_KEY, "there is no key to seal this person's data with")
         for effect in decision.effects:
-            self._write(thread, effect, outbox, own)
-        if thread is not before:
-            entry = self._state.thread_key(thread.place)
-            outbox.put(entry, self._entry_keys.sealed(entry, self._state.encode(thread), own))
-            self._threads[thread.place] = thread
-            self._flights.changed(before, thread)
+            self._write(conversation, effect, outbox, own)
+        if conversation is not before:
+            entry = self._state.conversation_key(conversation.place)
+            outbox.put(entry, self._entry_keys.sealed(entry, self._state.encode(conversation), own))
+            self._conversations[conversation.place] = conversation
+            self._flights.changed(before, conversation)
         if decision.blocked:
-            self._flights.block(thread)
+            self._flights.block(conversation)
 
-    def _write(self, thread: Thread, effect: words.Effect, outbox: Outbox, own: DataKey) -> None:
-        key = tenant_key(thread.tenant, thread.conversation_id)
+    def _write(self, conversation: SenderConversation, effect: words.Effect, outbox: Outbox, own: DataKey) -> None:
+        key = tenant_key(conversation.tenant, conversation.conversation_id)
         match effect:
             case words.DeliveryChanged():
                 changed = translate.delivery_record(
-                    thread, effect.delivery, effect.state, effect.reason, self._now_ms, derive
+                    conversation, effect.delivery, effect.state, effect.reason, self._now_ms, derive
                 )
                 outbox.send(DELIVERIES, key, seal(changed, own, DELIVERIES, key), headers.of_delivery(changed))
-                if effect.state is words.DeliveryState.UNKNOWN and thread.route is not None:
-                    self._counted["unknown", thread.route.identity.channel] += 1
+                if effect.state is words.DeliveryState.UNKNOWN and conversation.route is not None:
+                    self._counted["unknown", conversation.route.identity.channel] += 1
             case words.MessageSent():
-                sent = translate.sent_message(thread, effect, self._now_ms, derive)
+                sent = translate.sent_message(conversation, effect, self._now_ms, derive)
                 outbox.send(CONVERSATIONS, key, seal(sent, own, CONVERSATIONS, key), headers.of_conversation(sent))
             case words.GivenUp():
-                asked = seal(translate.asked_record(thread, effect.delivery), own, TOPIC, key)
+                asked = seal(translate.asked_record(conversation, effect.delivery), own, TOPIC, key)
                 letter = translate.dead_letter(
-                    thread, effect.delivery, asked, effect.reason, SPEC.name, self._context.partition, self._now_ms
+                    conversation,
+                    effect.delivery,
+                    asked,
+                    effect.reason,
+                    SPEC.name,
+                    self._context.partition,
+                    self._now_ms,
                 )
-                named = record_headers(DEAD_LETTERS, effect.delivery.delivery_id, thread.tenant)
+                named = record_headers(DEAD_LETTERS, effect.delivery.delivery_id, conversation.tenant)
                 outbox.send(DEAD_LETTERS, key, letter.SerializeToString(), named)
-                channel = thread.route.identity.channel if thread.route is not None else ""
+                channel = conversation.route.identity.channel if conversation.route is not None else ""
                 self._counted["dead_letters", channel, effect.reason] += 1
-                self._seen.discard(thread.place, effect.delivery.delivery_id, outbox)
+                self._seen.discard(conversation.place, effect.delivery.delivery_id, outbox)
             case words.Attempt():
-                job = AttemptJob(thread.tenant, thread.conversation_id, effect.delivery, effect.route)
+                job = AttemptJob(conversation.tenant, conversation.conversation_id, effect.delivery, effect.route)
                 outbox.after_commit(lambda: self._attempts.submit(job))
             case _:
                 assert_never(effect)
@@ -373,25 +385,27 @@ class SenderProcessor:
     def _unblock(self, outbox: Outbox) -> None:
         """Continue the conversations that were blocked because too many attempts were in flight."""
         for place in self._flights.unblocked():
-            thread = self._threads.get(place)
-            if thread is not None and self._key_of(thread, None) is not None:
-                self._apply(self._sending.wake(thread, self._now_ms, self._gate(thread.tenant)), outbox, None)
+            conversation = self._conversations.get(place)
+            if conversation is not None and self._key_of(conversation, None) is not None:
+                self._apply(
+                    self._sending.wake(conversation, self._now_ms, self._gate(conversation.tenant)), outbox, None
+                )
             self._schedule(place)
 
     def _caught_up(self, takeover: bytes) -> None:
         """Called when everything written before our takeover has been read: the orphans' grace period starts now."""
         if takeover != b"%d" % self._context.epoch:
             return
-        for thread in list(self._threads.values()):
-            thread = with_grace(thread, self._now_ms + self._limits.orphan_grace_ms)
-            self._threads[thread.place] = thread
-            self._schedule(thread.place)
+        for conversation in list(self._conversations.values()):
+            conversation = with_grace(conversation, self._now_ms + self._limits.orphan_grace_ms)
+            self._conversations[conversation.place] = conversation
+            self._schedule(conversation.place)
 
     def _schedule(self, place: str) -> None:
-        thread = self._threads.get(place)
+        conversation = self._conversations.get(place)
         dues = []
-        if thread is not None and not self._flights.blocked(place):
-            dues.append(self._sending.due_ms(thread))
+        if conversation is not None and not self._flights.blocked(place):
+            dues.append(self._sending.due_ms(conversation))
         eviction = self._seen.next_eviction_ms(place)
         if eviction is not None:
             dues.append(eviction)

@@ -300,7 +300,7 @@ def routing_command(
         case effects.Enqueue():
             command.command_id = derive("enqueue", effect.interaction_id)
             command.enqueue.interaction.CopyFrom(
-                router_pb2.InteractionFacts(
+                router_pb2.InteractionAttributes(
                     interaction_id=effect.interaction_id,
                     conversation_id=effect.conversation_id,
                     person_id=effect.person_id,
@@ -342,11 +342,11 @@ def answer_command(
 ) -> feedback_pb2.FeedbackCommand:
     """Return the command with a survey's answer, given by a reply."""
     return feedback_pb2.FeedbackCommand(
-        command_id=derive("answer", effect.invitation_id, effect.message_id),
+        command_id=derive("response", effect.invitation_id, effect.message_id),
         tenant=tenant,
         person_id=effect.person_id,
         issued_at_ms=now_ms,
-        answer=feedback_pb2.RecordResponse(
+        response=feedback_pb2.RecordResponse(
             invitation_id=effect.invitation_id,
             score=effect.score,
             source=feedback_pb2.RESPONSE_SOURCE_REPLY,

@@ -6,7 +6,14 @@ from chapar.common.v1 import dead_letter_pb2, types_pb2
 from chapar.ingest.v1 import records_pb2
 from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.chassis.keys import tenant_key
-from services.ingest.domain.deliveries import Delivery, DeliveryState, Finished, MessageSent, Outcome, Thread
+from services.ingest.domain.deliveries import (
+    Delivery,
+    DeliveryState,
+    Finished,
+    MessageSent,
+    Outcome,
+    SenderConversation,
+)
 from services.ingest.domain.messages import Derive, Route
 from services.ingest.domain.origin import OriginProof
 from services.ingest.domain.seen import Chunk
@@ -61,14 +68,14 @@ def finished_record(
 
 
 def delivery_record(
-    thread: Thread, delivery: Delivery, state: DeliveryState, reason: str, now_ms: int, derive: Derive
+    conversation: SenderConversation, delivery: Delivery, state: DeliveryState, reason: str, now_ms: int, derive: Derive
 ) -> records_pb2.DeliveryRecord:
     """Return the state of a delivery, for deliveries.v1."""
-    known = thread.route.identity if thread.route is not None else None
+    known = conversation.route.identity if conversation.route is not None else None
     return records_pb2.DeliveryRecord(
         delivery_id=delivery.delivery_id,
-        tenant=thread.tenant,
-        conversation_id=thread.conversation_id,
+        tenant=conversation.tenant,
+        conversation_id=conversation.conversation_id,
         interaction_id=delivery.request.interaction_id,
         channel=known.channel if known is not None else "",
         account=known.account if known is not None else "",
@@ -82,7 +89,9 @@ def delivery_record(
     )
 
 
-def sent_message(thread: Thread, effect: MessageSent, now_ms: int, derive: Derive) -> records_pb2.ConversationRecord:
+def sent_message(
+    conversation: SenderConversation, effect: MessageSent, now_ms: int, derive: Derive
+) -> records_pb2.ConversationRecord:
     """Return a sent message as its conversation keeps it.
 
     The person is not known here; history knows the conversation's person.
@@ -90,8 +99,8 @@ def sent_message(thread: Thread, effect: MessageSent, now_ms: int, derive: Deriv
     request, where = effect.delivery.request, effect.route.identity
     return records_pb2.ConversationRecord(
         event_id=derive("sent", effect.delivery.delivery_id),
-        tenant=thread.tenant,
-        conversation_id=thread.conversation_id,
+        tenant=conversation.tenant,
+        conversation_id=conversation.conversation_id,
         identity_id=where.identity_id,
         occurred_at_ms=now_ms,
         message=records_pb2.ConversationMessage(
@@ -126,24 +135,30 @@ def never_sent(
     )
 
 
-def asked_record(thread: Thread, delivery: Delivery) -> records_pb2.OutboundRecord:
+def asked_record(conversation: SenderConversation, delivery: Delivery) -> records_pb2.OutboundRecord:
     """Return the request from which a delivery was made."""
     return records_pb2.OutboundRecord(
-        tenant=thread.tenant,
-        conversation_id=thread.conversation_id,
-        request=request_record(delivery.request, thread.tenant),
+        tenant=conversation.tenant,
+        conversation_id=conversation.conversation_id,
+        request=request_record(delivery.request, conversation.tenant),
     )
 
 
 def dead_letter(
-    thread: Thread, delivery: Delivery, asked: bytes, reason: str, lane: str, partition: int, now_ms: int
+    conversation: SenderConversation,
+    delivery: Delivery,
+    asked: bytes,
+    reason: str,
+    lane: str,
+    partition: int,
+    now_ms: int,
 ) -> dead_letter_pb2.DeadLetter:
     """Return the dead letter of a failed send, with the sealed request, so that it can be replayed."""
     return dead_letter_pb2.DeadLetter(
         origin_topic="outbound.v1",
         origin_partition=partition,
         origin_offset=-1,
-        key=tenant_key(thread.tenant, thread.conversation_id),
+        key=tenant_key(conversation.tenant, conversation.conversation_id),
         value=asked,
         reason=reason,
         detail=f"given up after {delivery.tried} attempts",
@@ -157,11 +172,11 @@ class SenderState:
     """Encodes the sender lane's changelog entries."""
 
     def __init__(self) -> None:
-        self._entries = ChangelogCodec[Thread | Chunk](Any)
-        self._threads = ChangelogCodec[Thread](Thread)
+        self._entries = ChangelogCodec[SenderConversation | Chunk](Any)
+        self._conversations = ChangelogCodec[SenderConversation](SenderConversation)
         self._chunks = ChangelogCodec[Chunk](Chunk)
 
-    def thread_key(self, place: str) -> bytes:
+    def conversation_key(self, place: str) -> bytes:
         """Return the entry of a conversation; its place is tenant/conversation."""
         return THREAD_STATE + place.encode()
 
@@ -173,13 +188,13 @@ class SenderState:
         """Return the place of the conversation of a chunk."""
         return entry[len(SEEN_STATE) :].rpartition(b"/")[0].decode()
 
-    def encode(self, value: Thread | Chunk) -> bytes:
+    def encode(self, value: SenderConversation | Chunk) -> bytes:
         """Encode an entry's value."""
         return self._entries.encode(value)
 
-    def thread(self, value: bytes) -> Thread:
-        """Decode a thread. Raises UnknownVersion, and msgspec.MsgspecError for invalid bytes."""
-        return self._threads.decode(value)
+    def conversation(self, value: bytes) -> SenderConversation:
+        """Decode a conversation. Raises UnknownVersion, and msgspec.MsgspecError for invalid bytes."""
+        return self._conversations.decode(value)
 
     def chunk(self, value: bytes) -> Chunk:
         """Decode a chunk. Raises UnknownVersion, and msgspec.MsgspecError for invalid bytes."""

@@ -17,7 +17,7 @@ from services.policy.lint.capacity import capacity, numbers
 from services.policy.lint.counting import counting
 from services.policy.lint.destinations import where_to
 from services.policy.lint.mail import mail_proof_problem
-from services.policy.lint.queues import overflow, pools, promises, reach, staff, starvation
+from services.policy.lint.queues import overflow, pick_up_targets, pools, reach, staff, starvation
 from services.policy.lint.references import references
 from services.policy.lint.relaxation import relaxation, requirements
 from services.policy.lint.review import Review
@@ -154,7 +154,7 @@ _CHECKS: tuple[Callable[[Review], None], ...] = (
     starvation,
     partial(capacity, channels=CHANNELS),
     partial(policies, channels=CHANNELS),
-    promises,
+    pick_up_targets,
     calendars,
     _channels,
     partial(surveys, channels=CHANNELS),

@@ -232,7 +232,7 @@ def _own_priorities(c: config_pb2.TenantConfiguration, queue: config_pb2.Queue, 
     return found
 
 
-def promises(review: Review) -> None:
+def pick_up_targets(review: Review) -> None:
     """Check for orders by deadline without a deadline, and for delays that alone breach a target."""
     c = review.configuration
     for i, policy in enumerate(c.sla_policies):
@@ -244,7 +244,7 @@ def promises(review: Review) -> None:
         found = sorted(_pick_ups(c, queue))
         if queue.order in (config_pb2.QUEUE_ORDER_DEADLINE, config_pb2.QUEUE_ORDER_ADAPTIVE) and not found:
             message = f"queue `{queue.name}` orders by deadline, but no SLA policy for it has a pick-up target: give one a `pick_up` target"
-            review.find("NO_PROMISE", message, "queues", i, "order", severity="warning")
+            review.find("NO_PICK_UP_TARGET", message, "queues", i, "order", severity="warning")
         if found:
             _contradictions(review, queue, i, found)
 
@@ -258,11 +258,11 @@ def _contradictions(review: Review, queue: config_pb2.Queue, i: int, found: list
             f"queue `{queue.name}` counts interactions answered within {duration(level)}{which} as in time, "
             f"but the target of `{found[-1][1]}` is {duration(found[-1][0])}: lower `service_level`"
         )
-        review.find("SERVICE_LEVEL_ABOVE_PROMISE", message, "queues", i, "service_level_ms", severity="warning")
+        review.find("SERVICE_LEVEL_ABOVE_TARGET", message, "queues", i, "service_level_ms", severity="warning")
     held = (
-        (queue.delay_ms, "DELAY_BREAKS_PROMISE", "delay_ms", "`delay`"),
-        (queue.match_window_ms, "WINDOW_BREAKS_PROMISE", "match_window_ms", "`match_window`"),
-        (queue.sticky_ms + queue.sticky_team_ms, "STICKY_BREAKS_PROMISE", "sticky_ms", "`sticky` (with `sticky_team`)"),
+        (queue.delay_ms, "DELAY_BREAKS_TARGET", "delay_ms", "`delay`"),
+        (queue.match_window_ms, "WINDOW_BREAKS_TARGET", "match_window_ms", "`match_window`"),
+        (queue.sticky_ms + queue.sticky_team_ms, "STICKY_BREAKS_TARGET", "sticky_ms", "`sticky` (with `sticky_team`)"),
     )
     for ms, code, key, what in held:
         if ms > shortest:

@@ -53,8 +53,8 @@ def _prediction(review: Review, target: config_pb2.SlaTarget, here: Path) -> Non
 def _orders(review: Review, policy: config_pb2.SlaPolicy, here: Path) -> None:
     if not policy.orders_queue:
         return
-    promised = {target.kind for target in policy.targets}
-    if not promised & {config_pb2.TARGET_KIND_PICK_UP, config_pb2.TARGET_KIND_FIRST_RESPONSE}:
+    kinds = {target.kind for target in policy.targets}
+    if not kinds & {config_pb2.TARGET_KIND_PICK_UP, config_pb2.TARGET_KIND_FIRST_RESPONSE}:
         what = "it has neither a pick_up nor a first_response target: give it one"
     elif not any(
         queue.order == config_pb2.QUEUE_ORDER_DEADLINE and (not policy.queues or queue.name in policy.queues)

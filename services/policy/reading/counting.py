@@ -16,7 +16,7 @@ _SATURDAY_ZONES: Final = frozenset({"Asia/Tehran", "Iran", "Asia/Kabul"})
 def read_counting(tenant: config.TenantConfiguration, findings: Findings) -> Counting:
     """Return a tenant's configuration of counting; what cannot be used is reported. Rules with an error are left out."""
     if tenant.least_responses < 0:
-        findings.find("LEAST_ANSWERS", "`least_responses` can't be negative", "least_responses")
+        findings.find("LEAST_RESPONSES", "`least_responses` can't be negative", "least_responses")
     if tenant.first_contact_window_ms < 0:
         findings.find("OUT_OF_RANGE", "`first_contact_window` can't be negative", "first_contact_window_ms")
     recoveries = (_recovery(rule, findings, ("recoveries", i)) for i, rule in enumerate(tenant.recoveries))

@@ -234,12 +234,12 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             session.finish()  # the desk asked for it: not an error
 
     async def _reply(self, session: DeskSession, reply_id: str, reply: api.Reply) -> None:
-        facts = session.facts(reply.interaction_id)
-        if facts is None:
+        attributes = session.attributes(reply.interaction_id)
+        if attributes is None:
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION, Reason.NOT_ASSIGNED, "the interaction is not held in this session"
             )
-        await self._replies.send(reply_id, session.tenant, session.agent_id, facts, reply.text)
+        await self._replies.send(reply_id, session.tenant, session.agent_id, attributes, reply.text)
 
     async def _give_up(self, session: DeskSession) -> None:
         """Report the lost connection to the shard. If that fails, the end of the lease does it."""

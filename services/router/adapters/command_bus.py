@@ -73,19 +73,21 @@ class CommandBus:
             if not answer.done():
                 answer.set_result(Outcome(result.ok, result.reason))
 
-    async def send(self, reply_id: str, tenant: str, agent_id: str, facts: pb.InteractionFacts, text: str) -> None:
+    async def send(
+        self, reply_id: str, tenant: str, agent_id: str, attributes: pb.InteractionAttributes, text: str
+    ) -> None:
         """See `ports.Replies`.
 
         The text is sealed with a key of the customer's identity: the shard never sees it, and the log never has it in clear.
         """
         record = ingest_pb.OutboundRecord(
             tenant=tenant,
-            conversation_id=facts.conversation_id,
+            conversation_id=attributes.conversation_id,
             request=ingest_pb.OutboundRequest(
                 request_id=reply_id,
                 tenant=tenant,
-                conversation_id=facts.conversation_id,
-                interaction_id=facts.interaction_id,
+                conversation_id=attributes.conversation_id,
+                interaction_id=attributes.interaction_id,
                 text=text,
                 purpose=ingest_pb.OUTBOUND_PURPOSE_REPLY,
                 author_kind=types_pb2.ACTOR_KIND_AGENT,
@@ -94,10 +96,10 @@ class CommandBus:
             ),
         )
         try:
-            own = await self._keys.ensure(tenant, facts.identity_id or facts.conversation_id)
+            own = await self._keys.ensure(tenant, attributes.identity_id or attributes.conversation_id)
         except BrokerUnavailable as error:
             raise _away() from error
-        key = tenant_key(tenant, facts.conversation_id)
+        key = tenant_key(tenant, attributes.conversation_id)
         await self._write(OUTBOUND, key, seal(record, own, OUTBOUND, key), derive(tenant, reply_id), tenant)
 
     async def _publish(self, command: pb.RoutingCommand) -> None:

@@ -10,7 +10,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.router.domain.reasons import Reason
 
 _MOST = 2000
-_FACTS_KEPT = 500
+_ATTRIBUTES_KEPT = 500
 
 
 class DeskSession:
@@ -30,7 +30,7 @@ class DeskSession:
         """Whether a request is being carried out, so that the desk still waits for its result."""
         self.failure: ChaparError | None = None
         self._last_word: ChaparError | None = None
-        self._facts: dict[str, pb.InteractionFacts] = {}
+        self._attributes: dict[str, pb.InteractionAttributes] = {}
         self._outgoing: deque[api.SessionResponse] = deque()
         self._more = asyncio.Event()
         self._over = False
@@ -80,13 +80,13 @@ class DeskSession:
             await self._more.wait()
         return self._outgoing.popleft()
 
-    def learn(self, facts: pb.InteractionFacts) -> None:
+    def learn(self, attributes: pb.InteractionAttributes) -> None:
         """Remember an interaction that the agent holds: replies go to its conversation."""
-        self._facts.pop(facts.interaction_id, None)
-        while len(self._facts) >= _FACTS_KEPT:
-            del self._facts[next(iter(self._facts))]
-        self._facts[facts.interaction_id] = facts
+        self._attributes.pop(attributes.interaction_id, None)
+        while len(self._attributes) >= _ATTRIBUTES_KEPT:
+            del self._attributes[next(iter(self._attributes))]
+        self._attributes[attributes.interaction_id] = attributes
 
-    def facts(self, interaction_id: str) -> pb.InteractionFacts | None:
+    def attributes(self, interaction_id: str) -> pb.InteractionAttributes | None:
         """Return an interaction that the agent holds or held in this session; None when it is not known."""
-        return self._facts.get(interaction_id)
+        return self._attributes.get(interaction_id)

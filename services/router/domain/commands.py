@@ -32,7 +32,7 @@ class Command:
 class Enqueue(Command):
     """Put a new interaction into its queue."""
 
-    facts: InteractionAttributes
+    attributes: InteractionAttributes
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from services.router.domain.model import AgentState, InteractionAttributes, Offe
 
 @dataclass(slots=True)
 class Event:
-    """Something that happened to an interaction; `facts` are its attributes after the event."""
+    """Something that happened to an interaction; `attributes` are those after the event."""
 
-    facts: InteractionAttributes
+    attributes: InteractionAttributes
     epoch: int
     reason: str
 
@@ -39,7 +39,7 @@ class Scheduled(Event):
 
 @dataclass(slots=True)
 class Overflowed(Event):
-    """A rule moved or changed the interaction; `facts` say where it is now."""
+    """A rule moved or changed the interaction; `attributes` say where it is now."""
 
     from_queue: str
     rule: str
@@ -186,7 +186,7 @@ class Result:
 class OfferNotice:
     """An offer for the desk to show."""
 
-    facts: InteractionAttributes
+    attributes: InteractionAttributes
     offer_id: str
     expires_at_ms: int
     offered_at_ms: int
@@ -205,7 +205,7 @@ class RevokedNotice:
 class AssignmentNotice:
     """An interaction that the agent holds, as it is now."""
 
-    facts: InteractionAttributes
+    attributes: InteractionAttributes
     assigned_at_ms: int
     wrapping_up: bool = False
     wrap_up_until_ms: int = 0

@@ -20,7 +20,7 @@ from services.router.domain.reasons import Reason
 from services.router.lanes.shard_metrics import ShardMetrics, Tally
 from services.router.translate import codec
 from services.router.translate.commands import decode, to_command
-from services.router.translate.effects import FILL, FactsCache, from_agent_state, from_desk, from_result
+from services.router.translate.effects import FILL, AttributesCache, from_agent_state, from_desk, from_result
 
 EVENTS: Final = "routing.events.v1"
 JOURNAL: Final = "routing.journal.v1"
@@ -44,7 +44,7 @@ class ShardProcessor:
         self._metrics = metrics
         self._restorers: dict[Where, Restorer] = {}
         self.engines: dict[Where, Engine] = {}
-        self._facts: dict[Where, FactsCache] = {}
+        self._attributes: dict[Where, AttributesCache] = {}
         self._touched: dict[Where, None] = {}
         self._tally = Tally()
         self._now = 0
@@ -71,7 +71,7 @@ class ShardProcessor:
         self._now = now_ms
         for where, restorer in sorted(self._restorers.items()):
             self.engines[where] = restorer.engine(now_ms)
-            self._facts[where] = FactsCache()
+            self._attributes[where] = AttributesCache()
             self._perform(where, self.engines[where].take_over(now_ms), "", outbox)
         self._restorers.clear()
         self._write(outbox, taken_over=True)
@@ -112,7 +112,7 @@ class ShardProcessor:
                 self._result(message.tenant, refused, outbox)
                 return
             engine = self.engines[where] = Engine()
-            self._facts[where] = FactsCache()
+            self._attributes[where] = AttributesCache()
         self._perform(where, engine.handle(command, self._now), command.command_id, outbox)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
@@ -136,7 +136,7 @@ class ShardProcessor:
     def _perform(self, where: Where, effects: list[fx.Effect], cause: str, outbox: Outbox) -> None:
         self._touched[where] = None
         tenant, pool = where
-        now, facts = self._now, self._facts[where]
+        now, attributes = self._now, self._attributes[where]
         config = self.engines[where].core.config
         version = config.version if config is not None else 0
         ordinal = 0
@@ -147,7 +147,7 @@ class ShardProcessor:
                 self._result(tenant, effect, outbox)
                 continue
             if isinstance(effect, fx.ToDesk):
-                notice = from_desk(effect, now, facts)
+                notice = from_desk(effect, now, attributes)
                 key = effect.agent_id.encode() or b"-"
                 headers = record_headers(
                     FEED, derive("desk", cause or str(now), tenant, pool, effect.agent_id, str(ordinal)), tenant
@@ -167,11 +167,11 @@ class ShardProcessor:
                     event.agent_state_changed.CopyFrom(from_agent_state(effect))
                     key_text = entity = effect.agent_id
                 else:
-                    event.interaction.CopyFrom(facts(effect.facts))
+                    event.interaction.CopyFrom(attributes(effect.attributes))
                     FILL[type(effect)](event, effect)
-                    key_text, entity = effect.facts.conversation_id, effect.facts.interaction_id
+                    key_text, entity = effect.attributes.conversation_id, effect.attributes.interaction_id
                     if isinstance(effect, fx.Completed):
-                        tally.handled(effect.facts.queue, (now - effect.assigned_at_ms) / 1000)
+                        tally.handled(effect.attributes.queue, (now - effect.assigned_at_ms) / 1000)
                 if cause:
                     event.event_id = derive(cause, str(ordinal))
                 else:
@@ -203,7 +203,7 @@ class ShardProcessor:
                 if value is None:
                     outbox.delete(key)
                     if kind == "i":
-                        self._facts[tenant, pool].forget(name)
+                        self._attributes[tenant, pool].forget(name)
                 else:
                     outbox.put(key, codec.encode(value))
         self._touched.clear()

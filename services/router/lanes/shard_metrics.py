@@ -39,7 +39,7 @@ class Tally:
             self._count(("chapar_router_refusals_total", effect.kind, effect.reason))
 
     def _assigned(self, effect: fx.Assigned) -> None:
-        queue, waited_ms = effect.facts.queue, effect.waited_ms
+        queue, waited_ms = effect.attributes.queue, effect.waited_ms
         self.seconds.append((("chapar_router_assignment_seconds", queue), waited_ms / 1000))
         if effect.over_capacity:
             self._count(("chapar_router_over_capacity_total", queue))
@@ -59,32 +59,34 @@ class Tally:
 
 def _queued(effect: fx.Queued) -> Series:
     odd = effect.reason in (Reason.UNKNOWN_QUEUE, Reason.NO_CONFIGURATION)
-    return ("chapar_router_unroutable_total", effect.facts.queue, effect.reason) if odd else ()
+    return ("chapar_router_unroutable_total", effect.attributes.queue, effect.reason) if odd else ()
 
 
 def _accepted(effect: fx.Assigned) -> Series:
     # An interaction that was picked, or assigned by a supervisor, had no offer to accept.
-    return ("chapar_router_offers_total", effect.facts.queue, "accepted") if effect.offer_id else ()
+    return ("chapar_router_offers_total", effect.attributes.queue, "accepted") if effect.offer_id else ()
 
 
 def _cancelled(effect: fx.Cancelled) -> Series:
     # A rule that cancels an interaction emits only this event.
-    return ("chapar_router_overflowed_total", effect.facts.queue, "CANCELLED") if effect.reason == "OVERFLOW" else ()
+    return (
+        ("chapar_router_overflowed_total", effect.attributes.queue, "CANCELLED") if effect.reason == "OVERFLOW" else ()
+    )
 
 
 _LOOK: Final[dict[type, Callable[[Any], Series]]] = {
     fx.Result: lambda e: ("chapar_router_commands_total", e.kind, e.reason),
-    fx.Offered: lambda e: ("chapar_router_offered_total", e.facts.queue),
+    fx.Offered: lambda e: ("chapar_router_offered_total", e.attributes.queue),
     fx.Assigned: _accepted,
-    fx.OfferEnded: lambda e: ("chapar_router_offers_total", e.facts.queue, _ENDS[e.end]),
-    fx.Completed: lambda e: ("chapar_router_completed_total", e.facts.queue, e.facts.channel),
-    fx.Abandoned: lambda e: ("chapar_router_abandoned_total", e.facts.queue, e.facts.channel),
-    fx.Transferred: lambda e: ("chapar_router_transferred_total", e.facts.queue, e.reason),
+    fx.OfferEnded: lambda e: ("chapar_router_offers_total", e.attributes.queue, _ENDS[e.end]),
+    fx.Completed: lambda e: ("chapar_router_completed_total", e.attributes.queue, e.attributes.channel),
+    fx.Abandoned: lambda e: ("chapar_router_abandoned_total", e.attributes.queue, e.attributes.channel),
+    fx.Transferred: lambda e: ("chapar_router_transferred_total", e.attributes.queue, e.reason),
     fx.Queued: _queued,
-    fx.Scheduled: lambda e: ("chapar_router_scheduled_total", e.facts.queue),
+    fx.Scheduled: lambda e: ("chapar_router_scheduled_total", e.attributes.queue),
     fx.Overflowed: lambda e: ("chapar_router_overflowed_total", e.from_queue, e.reason),
     fx.Cancelled: _cancelled,
-    fx.Parked: lambda e: ("chapar_router_parked_total", e.facts.queue, e.facts.channel),
+    fx.Parked: lambda e: ("chapar_router_parked_total", e.attributes.queue, e.attributes.channel),
 }
 
 

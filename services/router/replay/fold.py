@@ -15,7 +15,7 @@ from services.router.lanes.shard_metrics import ShardMetrics
 from services.router.metrics import METRICS
 from services.router.replay.log import NotComparable
 from services.router.replay.state import ShardState
-from services.router.translate.effects import FactsCache
+from services.router.translate.effects import AttributesCache
 
 
 class ResumableShard(ShardProcessor):
@@ -29,7 +29,7 @@ class ResumableShard(ShardProcessor):
         self._now = now_ms
         for where, restorer in sorted(self._restorers.items()):
             engine = self.engines[where] = restorer.engine(now_ms)
-            self._facts[where] = FactsCache()
+            self._attributes[where] = AttributesCache()
             # A restore marks everything to be looked at, as for an owner that takes over. A saved shard had nothing left to look at.
             for unseen in (engine.core.stirred, engine.core.freed, engine.core.overdue, engine.core.asking):
                 unseen.clear()
@@ -69,7 +69,7 @@ class Fold:
         return self._processor.engines
 
     async def step(self, journal: pb.JournalRecord, commands: list[Record]) -> Rerun:
-        """Run one batch of the journal. Raises NotComparable if a take-over is not journaled."""
+        """Run one batch of the journal. Raises NotComparable if a takeover is not journaled."""
         if journal.lane_epoch != self.state.epoch:
             if not commands and journal.lane_epoch == self.state.epoch + 1:
                 return self._take_over(journal)
@@ -116,7 +116,7 @@ class Fold:
         return self._done(journal, taken)
 
     def _take_over_nothing(self, journal: pb.JournalRecord) -> None:
-        """Continue with an owner whose take-over is not journaled: without consequence only where there was nothing to take over."""
+        """Continue with an owner whose takeover is not journaled: without consequence only where there was nothing to take over."""
         if self.state.entities:
             raise NotComparable(
                 f"shard {self.state.shard}: the journal does not say when owner {journal.lane_epoch} took over from owner {self.state.epoch} "

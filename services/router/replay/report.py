@@ -28,7 +28,7 @@ def _figures(report: ShardReport) -> Iterable[str]:
         return
     pace = per_second(report.effects, report.seconds)
     yield (
-        f"shard {report.shard}: {report.batches} batches, {report.commands} commands, {report.effects} effects, {report.take_overs} take-overs "
+        f"shard {report.shard}: {report.batches} batches, {report.commands} commands, {report.effects} effects, {report.takeovers} takeovers "
         f"in {report.seconds:.1f} s ({pace} events/s): {verdict}"
     )
     if report.batches:
@@ -42,7 +42,7 @@ def _difference(shard: int, difference: Difference) -> Iterable[str]:
     commands = (
         f"commands {difference.first_offset} to {difference.next_offset - 1}"
         if difference.first_offset < difference.next_offset
-        else "a take-over"
+        else "a takeover"
         if difference.took_over
         else "timers alone"
     )

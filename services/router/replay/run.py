@@ -53,7 +53,7 @@ class ShardReport:
     batches: int = 0
     commands: int = 0
     effects: int = 0
-    take_overs: int = 0
+    takeovers: int = 0
     before_window: int = 0
     """Batches before the window that were folded and compared."""
     seconds: float = 0.0
@@ -248,7 +248,7 @@ def _count(report: ShardReport, step: _Step, *, inside: bool) -> None:
     report.batches += 1
     report.commands += len(step.commands)
     report.effects += step.journal.effects
-    report.take_overs += step.took_over
+    report.takeovers += step.took_over
 
 
 async def _difference(

@@ -174,7 +174,7 @@ class Floor:
         name = f"{number:09d}"  # interactions of the same millisecond are served in the order of their ids
         attempts.enter(number)
         person = f"{attempts.person(number):09d}"
-        self._tell(cmd.Enqueue(kind.facts(name, name, person_id=person, arrived_at_ms=START + int(now))))
+        self._tell(cmd.Enqueue(kind.attributes(name, name, person_id=person, arrived_at_ms=START + int(now))))
         self._settle()
         if attempts.stage[number] != WAITING:
             return
@@ -269,7 +269,7 @@ class Floor:
     # Effects of the engine
 
     def _offered(self, offer: fx.Offered) -> None:
-        number = int(offer.facts.interaction_id)
+        number = int(offer.attributes.interaction_id)
         if self._attempts.stage[number] != WAITING:
             return  # another agent who was asked has accepted it
         answering = self._answering[self._group_of[self._agents[offer.agent_id]]]
@@ -286,7 +286,7 @@ class Floor:
             self._plan_at(self._now + delay, _ANSWER, offer.offer_id, declines)
 
     def _assigned(self, event: fx.Assigned) -> None:
-        number, agent, now = int(event.facts.interaction_id), self._agents[event.agent_id], self._now
+        number, agent, now = int(event.attributes.interaction_id), self._agents[event.agent_id], self._now
         attempts = self._attempts
         attempts.answer(number, now)
         handling = self._left.pop(number, None)
@@ -310,7 +310,7 @@ class Floor:
         """Record an interaction that returns to the queue from an agent who left before it was done. Other arrivals are known already."""
         if not event.again:
             return
-        number, attempts = int(event.facts.interaction_id), self._attempts
+        number, attempts = int(event.attributes.interaction_id), self._attempts
         if number in self._serving:
             self._pause(number)
         if number not in self._parked_with:
@@ -330,10 +330,10 @@ class Floor:
         self._parked_with[number] = (agent, end - self._now)
 
     def _parked(self, event: fx.Parked) -> None:
-        self._pause(int(event.facts.interaction_id))
+        self._pause(int(event.attributes.interaction_id))
 
     def _resumed(self, event: fx.Resumed) -> None:
-        number = int(event.facts.interaction_id)
+        number = int(event.attributes.interaction_id)
         agent, left = self._parked_with.pop(number)
         self._serving[number] = (agent, self._now + left)
         self._plan_at(self._now + left, _END, number, self._attempts.turn[number])
@@ -343,7 +343,7 @@ class Floor:
 
     def _cancelled(self, event: fx.Cancelled) -> None:
         """Record a cancellation by the policy; those of the simulator itself are recorded already."""
-        number = int(event.facts.interaction_id)
+        number = int(event.attributes.interaction_id)
         if self._attempts.stage[number] == WAITING:
             self._attempts.go(number, CANCELLED, self._now)
 

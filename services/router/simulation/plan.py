@@ -32,7 +32,7 @@ class InteractionKind:
     """Interactions that look the same to the engine; several kinds can be of one type when they come from a file."""
 
     type_index: int
-    facts: partial[InteractionAttributes]
+    attributes: partial[InteractionAttributes]
     """Makes the attributes of one interaction, given ids, `person_id` and `arrived_at_ms`."""
 
 
@@ -251,9 +251,9 @@ def _kinds(
             if value not in ("", (), None)
         }
         if looks.requirements:
-            given["requirements"] = base.facts.keywords["requirements"] + to_selectors(looks.requirements)
-        _known(policy, looks.type, given.get("queue", base.facts.keywords["queue"]))
-        made.append(InteractionKind(base.type_index, partial(base.facts, **given)))
+            given["requirements"] = base.attributes.keywords["requirements"] + to_selectors(looks.requirements)
+        _known(policy, looks.type, given.get("queue", base.attributes.keywords["queue"]))
+        made.append(InteractionKind(base.type_index, partial(base.attributes, **given)))
     return tuple(made)
 
 
@@ -266,7 +266,7 @@ def _kind(
     queue = (kind.queue if kind is not None else "") or name
     if kind is not None:
         _known(policy, name, queue)
-    facts = partial(
+    attributes = partial(
         InteractionAttributes,
         channel=kind.channel if kind is not None else "voice",
         language=kind.language if kind is not None else "",
@@ -275,7 +275,7 @@ def _kind(
         requirements=needs,
         labels=tuple(sorted(kind.labels.items())) if kind is not None else (),
     )
-    return InteractionKind(types.index(name), facts)
+    return InteractionKind(types.index(name), attributes)
 
 
 def _known(policy: PoolConfig, name: str, queue: object) -> None:

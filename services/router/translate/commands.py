@@ -77,10 +77,10 @@ def _plain(command: type[cmd.Command], *fields: str) -> _Maker:
 
 
 def _enqueue(body: pb.Enqueue, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
-    facts = to_facts(body.interaction)
-    if not facts.interaction_id or not facts.conversation_id or len(facts.interaction_id) > _MAX_ID:
+    attributes = to_attributes(body.interaction)
+    if not attributes.interaction_id or not attributes.conversation_id or len(attributes.interaction_id) > _MAX_ID:
         raise ValueError("enqueue.interaction needs interaction_id and conversation_id")
-    return cmd.Enqueue(facts, **envelope)
+    return cmd.Enqueue(attributes, **envelope)
 
 
 def _update(body: pb.UpdateInteraction, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
@@ -191,7 +191,7 @@ def _pairs(labels: Any) -> tuple[tuple[str, str], ...]:
     return interning.whole(tuple(sorted((interning.name(name), value) for name, value in labels.items())))
 
 
-def to_facts(f: pb.InteractionFacts) -> InteractionAttributes:
+def to_attributes(f: pb.InteractionAttributes) -> InteractionAttributes:
     """Return the interaction's attributes."""
     return InteractionAttributes(
         f.interaction_id,

@@ -14,20 +14,20 @@ from services.router.domain.model import InteractionAttributes
 _KEPT = 20_000
 
 
-class FactsCache:
+class AttributesCache:
     """Attributes of interactions as protobuf, by identity of the object."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[InteractionAttributes, pb.InteractionFacts]] = {}
+        self._known: dict[str, tuple[InteractionAttributes, pb.InteractionAttributes]] = {}
 
-    def __call__(self, facts: InteractionAttributes) -> pb.InteractionFacts:
-        known = self._known.get(facts.interaction_id)
-        if known is not None and known[0] is facts:
+    def __call__(self, attributes: InteractionAttributes) -> pb.InteractionAttributes:
+        known = self._known.get(attributes.interaction_id)
+        if known is not None and known[0] is attributes:
             return known[1]
         if len(self._known) >= _KEPT:
             self._known.clear()
-        made = from_facts(facts)
-        self._known[facts.interaction_id] = (facts, made)
+        made = from_attributes(attributes)
+        self._known[attributes.interaction_id] = (attributes, made)
         return made
 
     def forget(self, interaction_id: str) -> None:
@@ -35,9 +35,9 @@ class FactsCache:
         self._known.pop(interaction_id, None)
 
 
-def from_facts(f: InteractionAttributes) -> pb.InteractionFacts:
+def from_attributes(f: InteractionAttributes) -> pb.InteractionAttributes:
     """Return the attributes of an interaction as protobuf."""
-    made = pb.InteractionFacts(
+    made = pb.InteractionAttributes(
         interaction_id=f.interaction_id,
         conversation_id=f.conversation_id,
         person_id=f.person_id,
@@ -153,8 +153,8 @@ def _cancelled(record: pb.RoutingEvent, _event: fx.Cancelled) -> None:
 
 def _changed(record: pb.RoutingEvent, event: fx.Changed) -> None:
     record.changed.SetInParent()
-    record.changed.priority = event.facts.priority
-    record.changed.queue = event.facts.queue
+    record.changed.priority = event.attributes.priority
+    record.changed.queue = event.attributes.queue
 
 
 FILL: Final[dict[type[fx.Event], Callable[[pb.RoutingEvent, Any], None]]] = {
@@ -189,21 +189,21 @@ def from_agent_state(event: fx.AgentStateChanged) -> pb.AgentStateChanged:
     )
 
 
-def from_offer(notice: fx.OfferNotice, facts: FactsCache) -> pb.OfferView:
+def from_offer(notice: fx.OfferNotice, attributes: AttributesCache) -> pb.OfferView:
     """Return an offer as a desk sees it."""
     return pb.OfferView(
         offer_id=notice.offer_id,
-        interaction=facts(notice.facts),
+        interaction=attributes(notice.attributes),
         expires_at_ms=notice.expires_at_ms,
         reason=notice.reason,
         offered_at_ms=notice.offered_at_ms,
     )
 
 
-def from_assignment(notice: fx.AssignmentNotice, facts: FactsCache) -> pb.AssignmentView:
+def from_assignment(notice: fx.AssignmentNotice, attributes: AttributesCache) -> pb.AssignmentView:
     """Return an assignment as a desk sees it."""
     return pb.AssignmentView(
-        interaction=facts(notice.facts),
+        interaction=attributes(notice.attributes),
         assigned_at_ms=notice.assigned_at_ms,
         wrapping_up=notice.wrapping_up,
         wrap_up_until_ms=notice.wrap_up_until_ms,
@@ -211,19 +211,19 @@ def from_assignment(notice: fx.AssignmentNotice, facts: FactsCache) -> pb.Assign
     )
 
 
-def from_snapshot(notice: fx.SnapshotNotice, facts: FactsCache) -> pb.AgentSnapshot:
+def from_snapshot(notice: fx.SnapshotNotice, attributes: AttributesCache) -> pb.AgentSnapshot:
     """Return the offers and assignments of an agent."""
     return pb.AgentSnapshot(
         state=notice.state.value,  # type: ignore[arg-type]  # the numbers are the contract's
-        offers=[from_offer(offer, facts) for offer in notice.offers],
-        assignments=[from_assignment(held, facts) for held in notice.assignments],
+        offers=[from_offer(offer, attributes) for offer in notice.offers],
+        assignments=[from_assignment(held, attributes) for held in notice.assignments],
         session_id=notice.session_id,
         used=notice.used,
         total=notice.total,
     )
 
 
-def from_desk(to: fx.ToDesk, now_ms: int, facts: FactsCache) -> pb.FeedRecord:
+def from_desk(to: fx.ToDesk, now_ms: int, attributes: AttributesCache) -> pb.FeedRecord:
     """Return a notice for a desk as a record of the feed."""
     record = pb.FeedRecord(
         gateway_id=to.gateway.gateway_id, session_id=to.session_id, agent_id=to.agent_id, occurred_at_ms=now_ms
@@ -231,12 +231,12 @@ def from_desk(to: fx.ToDesk, now_ms: int, facts: FactsCache) -> pb.FeedRecord:
     notice = to.notice
     match notice:
         case fx.OfferNotice():
-            record.offered.CopyFrom(from_offer(notice, facts))
+            record.offered.CopyFrom(from_offer(notice, attributes))
         case fx.RevokedNotice():
             record.revoked.offer_id = notice.offer_id
             record.revoked.reason = notice.reason
         case fx.AssignmentNotice():
-            record.assigned.CopyFrom(from_assignment(notice, facts))
+            record.assigned.CopyFrom(from_assignment(notice, attributes))
         case fx.EndedNotice():
             record.ended.interaction_id = notice.interaction_id
             record.ended.reason = notice.reason
@@ -245,7 +245,7 @@ def from_desk(to: fx.ToDesk, now_ms: int, facts: FactsCache) -> pb.FeedRecord:
             record.customer_acted.message_id = notice.message_id
             record.customer_acted.left = notice.left
         case fx.SnapshotNotice():
-            record.snapshot.CopyFrom(from_snapshot(notice, facts))
+            record.snapshot.CopyFrom(from_snapshot(notice, attributes))
         case fx.StateNotice():
             changed = record.state_changed
             changed.agent_id = to.agent_id

@@ -6,7 +6,7 @@ from chapar.router.v1 import router_pb2 as api
 from services.policy.model.routing import AgentProfile
 from services.router.domain.queries.explain import Explanation
 from services.router.domain.queries.views import AgentNow, EstimateNow, QueueNow, WaitingNow
-from services.router.translate.effects import FactsCache, from_facts, from_snapshot
+from services.router.translate.effects import AttributesCache, from_attributes, from_snapshot
 
 
 def from_queue(pool: str, q: QueueNow) -> api.QueueView:
@@ -30,7 +30,7 @@ def from_queue(pool: str, q: QueueNow) -> api.QueueView:
 def from_waiting(w: WaitingNow) -> api.WaitingView:
     """Return a waiting interaction."""
     return api.WaitingView(
-        interaction=from_facts(w.facts),
+        interaction=from_attributes(w.attributes),
         position=w.position,
         queued_at_ms=w.queued_at_ms,
         effective_priority=w.priority,
@@ -60,7 +60,7 @@ def from_agent(pool: str, a: AgentNow) -> api.AgentView:
     """Return an agent as they are now."""
     return api.AgentView(
         profile=from_profile(pool, a.profile),
-        snapshot=_without_session(from_snapshot(a.snapshot, FactsCache())),
+        snapshot=_without_session(from_snapshot(a.snapshot, AttributesCache())),
         state_since_ms=a.state_since_ms,
         idle_since_ms=a.idle_since_ms,
     )
@@ -75,7 +75,7 @@ def _without_session(snapshot: pb.AgentSnapshot) -> pb.AgentSnapshot:
 def from_explanation(e: Explanation, epoch: int) -> api.ExplainResponse:
     """Return an explanation, with the number of events that the interaction has had."""
     return api.ExplainResponse(
-        interaction=from_facts(e.facts),
+        interaction=from_attributes(e.attributes),
         state=e.state,
         agent_id=e.agent_id,
         reason=e.reason,

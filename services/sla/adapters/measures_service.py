@@ -14,7 +14,7 @@ from services.policy.model.sla import Target, TenantPolicies
 from services.sla.adapters import periods
 from services.sla.adapters.read_model import ReadModel
 from services.sla.domain.measures import DAY_MS, WHOLE_DAY
-from services.sla.domain.report import Asked, Group, backlog, kept, measured
+from services.sla.domain.report import Group, MeasuresQuery, backlog, kept, measured
 from services.sla.translate.measure_views import attainment, backlog_row, key, measure_row, service_level_response
 from services.sla.translate.views import group_cursor_of, group_of, timestamp
 
@@ -49,15 +49,15 @@ class Measures:
             raise invalid("target", "is not a target that this version knows")
         target = Target(number)
         size = _size(request.page)
-        zone, asked = self._asked(tenant, request)
-        whole = Asked(asked.since_ms, asked.until_ms, asked.queue, asked.channel)
+        zone, query = self._query(tenant, request)
+        whole = MeasuresQuery(query.since_ms, query.until_ms, query.queue, query.channel)
         tallies = [row.tallies[target] for row in kept(whole, self._model.tallies(tenant), target).values()]
         open_ = self._model.open(tenant, request.queue, request.channel, target)
         answer = service_level_response(tallies, open_)
         answer.time_zone = zone
         _set(answer.coarse_until, self._coarse_until(tenant))
         if request.group_by:
-            rows = kept(asked, self._model.tallies(tenant), target)
+            rows = kept(query, self._model.tallies(tenant), target)
             page, cursor = _page(rows, request.page, size)
             answer.rows.extend(
                 sla.ServiceLevelRow(key=key(group), attainment=attainment(target, rows[group].tallies[target]))
@@ -69,17 +69,17 @@ class Measures:
     def measures(self, tenant: str, request: sla.GetMeasuresRequest) -> sla.GetMeasuresResponse:
         """Return a page of measures. Raises ChaparError INVALID."""
         size = _size(request.page)
-        zone, asked = self._asked(tenant, request)
+        zone, query = self._query(tenant, request)
         analytics = self._model.analytics
         contacts, covered = analytics.contacts(tenant, self._contacts_kept_ms, self._window_ms, self._clock())
-        rows = measured(asked, self._model.tallies(tenant), analytics.flows(tenant), contacts, self._window_ms, covered)
+        rows = measured(query, self._model.tallies(tenant), analytics.flows(tenant), contacts, self._window_ms, covered)
         page, cursor = _page(rows, request.page, size)
         answer = sla.GetMeasuresResponse(
             rows=[measure_row(group, rows[group]) for group in page],
             page=types_pb2.PageInfo(next_cursor=cursor),
             time_zone=zone,
             language=self._language(tenant),
-            repeat_since=timestamp(max(covered, asked.since_ms)),
+            repeat_since=timestamp(max(covered, query.since_ms)),
             repeat_window_ms=self._window_ms,
         )
         _set(answer.coarse_until, self._coarse_until(tenant))
@@ -98,7 +98,7 @@ class Measures:
             time_zone=self._zone(tenant),
         )
 
-    def _asked(self, tenant: str, request: Question) -> tuple[str, Asked]:
+    def _query(self, tenant: str, request: Question) -> tuple[str, MeasuresQuery]:
         """Return the zone and the query."""
         name = request.time_zone or self._zone(tenant)
         try:
@@ -118,7 +118,7 @@ class Measures:
         until = _ms(request.until, "until") if request.HasField("until") else now + DAY_MS
         if until <= since:
             raise invalid("until", "must be later than `since`")
-        return name, Asked(
+        return name, MeasuresQuery(
             since,
             until,
             request.queue,

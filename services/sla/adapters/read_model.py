@@ -16,11 +16,11 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import Record
 from services.policy.model.sla import Plan, Target
 from services.sla.adapters.analytics_model import AnalyticsModel
-from services.sla.domain.book import CalendarOf
 from services.sla.domain.calendar import BusinessTime, RoundTheClock
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.measures import Tally, TallyKey
+from services.sla.domain.tracked_interactions import CalendarOf
 from services.sla.translate import state
 
 Place = tuple[int, str, int, int]

@@ -91,14 +91,14 @@ class Telemetry:
 
     def look(self) -> None:
         """Update the gauges once."""
-        books = [processor.book for processor in self._owned.values()]
+        all_tracked = [processor.tracked for processor in self._owned.values()]
         counts: Counter[Target] = Counter()
-        for book in books:
-            counts.update(book.open_by_target)
+        for tracked in all_tracked:
+            counts.update(tracked.open_by_target)
         for target in Target:
             self._open.labels(target.name).set(counts[target])
         before = self._clock() - _PAST_DUE_MS
-        self._past_due.set(sum(book.past_due(before) for book in books))
+        self._past_due.set(sum(tracked.past_due(before) for tracked in all_tracked))
         self._look_ahead([processor.analytics.forecasting for processor in self._owned.values()])
 
     def _look_ahead(self, forecasters: list[Forecasting]) -> None:

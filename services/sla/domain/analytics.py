@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
 
-from services.sla.domain.book import KEPT_DAYS, Book
 from services.sla.domain.facts import Occurrence, RoutingFact, RoutingFactKind
 from services.sla.domain.flow import Contact, Flow, FlowKey, Times
 from services.sla.domain.forecasting import DEFAULT_LIMITS, Forecasting, ForecastLimits, ModelKey
 from services.sla.domain.lines import LineKey
 from services.sla.domain.measures import DAY_MS, SLOT_MS, WHOLE_DAY
 from services.sla.domain.story import Story
+from services.sla.domain.tracked_interactions import KEPT_DAYS, TrackedInteractions
 
 MOST_FLOWS: Final = 50_000
 """Most entries of flow in a lane; above that, the oldest days are kept as whole days."""
@@ -52,7 +52,7 @@ class Analytics:
 
     def __init__(
         self,
-        book: Book,
+        tracked: TrackedInteractions,
         forget_after_ms: int,
         contacts_kept_ms: int = 2 * WEEK_MS,
         *,
@@ -62,7 +62,7 @@ class Analytics:
         """`contacts_kept_ms`: how long contacts are remembered, and so how far back repeat contacts can be reported.
         `most_flows`: entries of flow above which the oldest days are kept as whole days."""
         self._most_flows = most_flows
-        self._book = book
+        self._tracked = tracked
         self._forget_after_ms = forget_after_ms
         self._contacts_kept_ms = contacts_kept_ms
         self.stories: dict[str, Story] = {}
@@ -72,7 +72,7 @@ class Analytics:
         here: only readers need it."""
         self.new_contacts: dict[str, Contact] = {}
         """Contacts that began since the last `take_changes`."""
-        self.forecasting = Forecasting(book, self.stories, forecasts)
+        self.forecasting = Forecasting(tracked, self.stories, forecasts)
         self._closed: deque[tuple[int, str]] = deque()
         self._newest_day = 0
         self._changed = Learned()

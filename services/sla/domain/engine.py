@@ -13,33 +13,33 @@ from collections.abc import Iterable
 
 from services.policy.model.sla import Level, Plan, Policy, Subject, Target, choose
 from services.sla.domain import deadlines as dl
-from services.sla.domain.book import Book
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.facts import OPENING, Occurrence, OccurrenceKind, RoutingFact, RoutingFactKind
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.judgement import Judgement
 from services.sla.domain.occurrences import occurrence
+from services.sla.domain.tracked_interactions import TrackedInteractions
 
 
 class Engine:
-    """Applies routing facts and the clock to the interactions in its book."""
+    """Applies routing facts and the clock to the interactions that it tracks."""
 
-    def __init__(self, book: Book) -> None:
-        self._book = book
+    def __init__(self, tracked: TrackedInteractions) -> None:
+        self._tracked = tracked
 
     def advance(self, until_ms: int, now_ms: int) -> list[Occurrence]:
         """Pass all milestones that were due at or before `until_ms`. `until_ms` is not later than `now_ms`, the
         lane's time."""
         found: list[Occurrence] = []
-        while (due := self._book.take_due(until_ms)) is not None:
+        while (due := self._tracked.take_due(until_ms)) is not None:
             found += self._pass(*due, now_ms)
-            self._book.arm(due[0])
+            self._tracked.arm(due[0])
         return found
 
     def handle(self, fact: RoutingFact, policies: Iterable[Policy], now_ms: int) -> list[Occurrence]:
         """Apply one event of the router."""
-        book = self._book
-        interaction = book.interactions.get(fact.interaction_id)
+        tracked = self._tracked
+        interaction = tracked.interactions.get(fact.interaction_id)
         if interaction is None:
             if fact.kind not in OPENING or fact.again:
                 return []
@@ -61,10 +61,10 @@ class Engine:
         interaction.last_epoch = max(interaction.last_epoch, fact.epoch)
         interaction.last_ms = at_ms
         if fact.queue and fact.queue != interaction.queue:
-            book.move(interaction, fact.queue)
-        book.touch(interaction)
-        found += Judgement(book, interaction, fact, at_ms, now_ms).result()
-        book.arm(interaction, before)
+            tracked.move(interaction, fact.queue)
+        tracked.touch(interaction)
+        found += Judgement(tracked, interaction, fact, at_ms, now_ms).result()
+        tracked.arm(interaction, before)
         return found
 
     def _open(self, fact: RoutingFact, plan: Plan, subject: Subject, now_ms: int) -> list[Occurrence]:
@@ -83,14 +83,14 @@ class Engine:
             subject=subject,
             due_given=fact.due_at_ms > 0,
         )
-        self._book.add(interaction, plan)
-        judgement = Judgement(self._book, interaction, fact, fact.occurred_at_ms, max(now_ms, fact.occurred_at_ms))
+        self._tracked.add(interaction, plan)
+        judgement = Judgement(self._tracked, interaction, fact, fact.occurred_at_ms, max(now_ms, fact.occurred_at_ms))
         waits_from = max(fact.start_at_ms, fact.occurred_at_ms)
         arrived = fact.arrived_at_ms or waits_from
         judgement.set(Target.PICK_UP, waits_from)
         judgement.set(Target.FIRST_RESPONSE, min(arrived, waits_from))
         judgement.set(Target.RESOLUTION, min(arrived, waits_from))
-        self._book.arm(interaction)
+        self._tracked.arm(interaction)
         return judgement.found
 
     def _pass_before(self, interaction: TrackedInteraction, at_ms: int, now_ms: int) -> list[Occurrence]:
@@ -110,21 +110,21 @@ class Engine:
         return found
 
     def _pass(self, interaction: TrackedInteraction, deadline: Deadline, now_ms: int) -> list[Occurrence]:
-        book = self._book
+        tracked = self._tracked
         target, time, plan = (
-            book.target_plan(interaction, deadline),
-            book.time_of(interaction),
-            book.plans[interaction.plan_id],
+            tracked.target_plan(interaction, deadline),
+            tracked.time_of(interaction),
+            tracked.plans[interaction.plan_id],
         )
         index = deadline.next_index
         due_ms = deadline.dues[index]
         used = deadline.used_at(due_ms, time)
         dues = deadline.due_of(Level.DESIRED, target), deadline.due_of(Level.ADEQUATE, target)
         milestone = dl.pass_milestone(deadline, target, time)
-        book.touch(interaction)
+        tracked.touch(interaction)
         if milestone.level is Level.ADEQUATE:
-            book.open_by_target[deadline.target] -= 1
-            book.tally(interaction, deadline.target, now_ms).breached += 1
+            tracked.open_by_target[deadline.target] -= 1
+            tracked.tally(interaction, deadline.target, now_ms).breached += 1
         # After a change of plan, the same index is a different milestone.
         revised = f".r{deadline.revision}" if deadline.revision else ""
         cause = f"{interaction.interaction_id}.{deadline.target.name}.{deadline.epoch}.{index}{revised}"

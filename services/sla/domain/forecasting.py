@@ -17,7 +17,6 @@ from heapq import heappop, heappush
 from typing import Final
 
 from services.policy.model.sla import Level, Target, TargetPlan
-from services.sla.domain.book import Book
 from services.sla.domain.calendar import BusinessTime
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.facts import Occurrence, OccurrenceKind
@@ -25,6 +24,7 @@ from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.lines import LineKey, ResponseLines
 from services.sla.domain.prediction import Features, Model, Moment, Pulse, features, packed, unpacked
 from services.sla.domain.story import Sample, Story
+from services.sla.domain.tracked_interactions import TrackedInteractions
 
 AGES: Final = (0.25, 0.5, 0.75)
 """Shares of the time allowed at which a deadline that is still open is forecast again."""
@@ -84,9 +84,11 @@ DEFAULT_LIMITS: Final = ForecastLimits()
 class Forecasting:
     """Forecasts of one partition. Not concurrent."""
 
-    def __init__(self, book: Book, stories: Mapping[str, Story], limits: ForecastLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, tracked: TrackedInteractions, stories: Mapping[str, Story], limits: ForecastLimits = DEFAULT_LIMITS
+    ) -> None:
         self._limits = limits
-        self._book = book
+        self._tracked = tracked
         self._stories = stories
         self.lines = ResponseLines()
         self.pulses: dict[LineKey, Pulse] = {}
@@ -107,7 +109,7 @@ class Forecasting:
 
     def restore(self) -> None:
         """Build waiting lines and timers from the restored state. Call it when everything else has been restored."""
-        for interaction in self._book.interactions.values():
+        for interaction in self._tracked.interactions.values():
             self.lines.follow(interaction)
             story = self._stories.get(interaction.interaction_id)
             if story is None or not story.samples:
@@ -122,7 +124,7 @@ class Forecasting:
         found: list[Occurrence] = []
         begun: list[tuple[TrackedInteraction, Deadline]] = []
         for occurrence in occurrences:
-            interaction = self._book.interactions.get(occurrence.interaction_id)
+            interaction = self._tracked.interactions.get(occurrence.interaction_id)
             deadline = _deadline(interaction, occurrence.target, occurrence.epoch)
             if interaction is None:
                 continue
@@ -148,7 +150,7 @@ class Forecasting:
 
     def follow(self, interaction_id: str) -> None:
         """Update the place of an interaction in its waiting line after an event."""
-        interaction = self._book.interactions.get(interaction_id)
+        interaction = self._tracked.interactions.get(interaction_id)
         if interaction is None:
             self.lines.forget(interaction_id)
             return
@@ -163,7 +165,7 @@ class Forecasting:
         found: list[Occurrence] = []
         while self._heap and self._heap[0][0] <= until_ms:
             _, interaction_id, target, epoch, since = heappop(self._heap)
-            interaction = self._book.interactions.get(interaction_id)
+            interaction = self._tracked.interactions.get(interaction_id)
             deadline = _deadline(interaction, Target(target), epoch)
             if (
                 interaction is None
@@ -198,10 +200,10 @@ class Forecasting:
 
     def _forecast(self, interaction: TrackedInteraction, deadline: Deadline, now_ms: int) -> list[Occurrence]:
         story = self._stories.get(interaction.interaction_id)
-        plan = self._book.target_plan(interaction, deadline)
+        plan = self._tracked.target_plan(interaction, deadline)
         if story is None or not (plan.predict_probability or self._affords(story, now_ms)):
             return []
-        time = self._book.time_of(interaction)
+        time = self._tracked.time_of(interaction)
         x = look(
             interaction,
             deadline,
@@ -249,7 +251,7 @@ class Forecasting:
             queue=interaction.queue,
             channel=interaction.channel,
             agent_id=interaction.agent_id,
-            policy=self._book.plans[interaction.plan_id].policy,
+            policy=self._tracked.plans[interaction.plan_id].policy,
             target=deadline.target,
             epoch=deadline.epoch,
             level=Level.ADEQUATE,
@@ -257,7 +259,7 @@ class Forecasting:
             adequate_at_ms=deadline.due_of(Level.ADEQUATE, plan),
             occurred_at_ms=now_ms,
             due_ms=0,
-            used_ms=deadline.used_at(now_ms, self._book.time_of(interaction)),
+            used_ms=deadline.used_at(now_ms, self._tracked.time_of(interaction)),
             share=0.0,
             escalate_priority=plan.predict_priority,
             reason="LIKELY_TO_BREAK",
@@ -265,7 +267,7 @@ class Forecasting:
         )
 
     def _decided(self, interaction: TrackedInteraction, deadline: Deadline, *, broken: bool) -> None:
-        plan = self._book.target_plan(interaction, deadline)
+        plan = self._tracked.target_plan(interaction, deadline)
         key = (interaction.tenant, interaction.queue, interaction.channel, deadline.target)
         self.pulse(interaction, deadline.target).decide(deadline.used_ms / plan.adequate_ms, broken=broken)
         self.changed_pulses[key] = None
@@ -309,8 +311,8 @@ class Forecasting:
         meanwhile are skipped."""
         if deadline.state is not State.RUNNING or not 0 < made <= len(AGES):
             return
-        allowed_ms = self._book.target_plan(interaction, deadline).adequate_ms
-        time = self._book.time_of(interaction)
+        allowed_ms = self._tracked.target_plan(interaction, deadline).adequate_ms
+        time = self._tracked.time_of(interaction)
         due = time.add(deadline.since_ms, max(0, round(AGES[made - 1] * allowed_ms) - deadline.used_ms))
         heappush(self._heap, (due, interaction.interaction_id, int(deadline.target), deadline.epoch, deadline.since_ms))
 

@@ -12,11 +12,11 @@ from typing import Final, assert_never
 
 from services.policy.model.sla import Level, Target
 from services.sla.domain import deadlines as dl
-from services.sla.domain.book import Book
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.facts import Occurrence, OccurrenceKind, RoutingFact, RoutingFactKind
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.occurrences import occurrence
+from services.sla.domain.tracked_interactions import TrackedInteractions
 
 KEPT_NEXT_RESPONSES: Final = 8
 """Number of instances of next response that stay readable; a long conversation has hundreds."""
@@ -25,8 +25,10 @@ KEPT_NEXT_RESPONSES: Final = 8
 class Judgement:
     """Applies one fact at its time. The caller arms the interaction afterwards."""
 
-    def __init__(self, book: Book, interaction: TrackedInteraction, fact: RoutingFact, at_ms: int, now_ms: int) -> None:
-        self._book = book
+    def __init__(
+        self, tracked: TrackedInteractions, interaction: TrackedInteraction, fact: RoutingFact, at_ms: int, now_ms: int
+    ) -> None:
+        self._tracked = tracked
         self._interaction = interaction
         self._fact = fact
         self._at_ms = at_ms
@@ -38,18 +40,18 @@ class Judgement:
         interaction = self._interaction
         match self._fact.kind:
             case RoutingFactKind.QUEUED:
-                self._book.hand(interaction, "")
+                self._tracked.hand(interaction, "")
                 self._reopen()
                 self._start_now("SCHEDULE_DUE")
             case RoutingFactKind.SCHEDULED:
                 interaction.scheduled = True
                 self._hold("SCHEDULED", "")
             case RoutingFactKind.ASSIGNED:
-                self._book.hand(interaction, self._fact.agent_id)
+                self._tracked.hand(interaction, self._fact.agent_id)
                 self._fulfil(Target.PICK_UP, "ASSIGNED")
                 self._start_now("ASSIGNED")
             case RoutingFactKind.AGENT_REPLIED:
-                self._book.hand(interaction, self._fact.agent_id or interaction.agent_id)
+                self._tracked.hand(interaction, self._fact.agent_id or interaction.agent_id)
                 self._fulfil(Target.FIRST_RESPONSE, "AGENT_REPLIED")
                 self._fulfil(Target.NEXT_RESPONSE, "AGENT_REPLIED")
                 interaction.customer_awaited = True
@@ -72,14 +74,14 @@ class Judgement:
 
     def set(self, target: Target, since_ms: int, epoch: int = 1, reason: str = "") -> None:
         """Set a deadline, if the plan has the target."""
-        plan = self._book.plans[self._interaction.plan_id].target(target)
+        plan = self._tracked.plans[self._interaction.plan_id].target(target)
         if plan is not None:
-            deadline = dl.start(plan, epoch, since_ms, self._book.time_of(self._interaction))
+            deadline = dl.start(plan, epoch, since_ms, self._tracked.time_of(self._interaction))
             self._add(deadline, reason or self._fact.kind.name)
 
     def _add(self, deadline: Deadline, reason: str) -> None:
         self._interaction.deadlines.append(deadline)
-        self._book.open_by_target[deadline.target] += 1
+        self._tracked.open_by_target[deadline.target] += 1
         self._report(OccurrenceKind.SET, deadline, reason)
 
     def _reopen(self) -> None:
@@ -91,8 +93,8 @@ class Judgement:
         interaction.closed_at_ms, interaction.completed, interaction.customer_awaited = 0, False, False
         resolution = interaction.latest(Target.RESOLUTION)
         if resolution is not None and resolution.state is State.MET:
-            plan = self._book.target_plan(interaction, resolution)
-            self._add(dl.continue_as(resolution, plan, self._at_ms, self._book.time_of(interaction)), "REOPENED")
+            plan = self._tracked.target_plan(interaction, resolution)
+            self._add(dl.continue_as(resolution, plan, self._at_ms, self._tracked.time_of(interaction)), "REOPENED")
 
     def _start_now(self, reason: str) -> None:
         """End the wait for the agreed time: it has come, or an agent took the interaction before it."""
@@ -115,14 +117,14 @@ class Judgement:
     def _hold(self, pausing: str, resuming: str) -> None:
         """Pause and resume clocks according to the current state of the interaction."""
         interaction = self._interaction
-        plan, time = self._book.plans[interaction.plan_id], self._book.time_of(interaction)
+        plan, time = self._tracked.plans[interaction.plan_id], self._tracked.time_of(interaction)
         for deadline in interaction.deadlines:
             still = plan.holds(deadline.target, awaited=interaction.customer_awaited, scheduled=interaction.scheduled)
             if still and deadline.state is State.RUNNING:
                 dl.pause(deadline, self._at_ms, time)
                 self._report(OccurrenceKind.PAUSED, deadline, pausing)
             elif not still and deadline.state is State.PAUSED:
-                dl.resume(deadline, self._book.target_plan(interaction, deadline), self._at_ms, time)
+                dl.resume(deadline, self._tracked.target_plan(interaction, deadline), self._at_ms, time)
                 self._report(OccurrenceKind.RESUMED, deadline, resuming)
 
     def _fulfil(self, target: Target, reason: str) -> None:
@@ -130,40 +132,40 @@ class Judgement:
         if deadline is None:
             return
         if deadline.open:
-            plan = self._book.target_plan(self._interaction, deadline)
-            tally = self._book.tally(self._interaction, target, self._now_ms)
+            plan = self._tracked.target_plan(self._interaction, deadline)
+            tally = self._tracked.tally(self._interaction, target, self._now_ms)
             deadline.met_level = dl.attained(deadline, plan)
             if deadline.met_level is Level.DESIRED:
-                tally.kept_desired += 1
+                tally.met_desired += 1
             else:
-                tally.kept_adequate += 1
+                tally.met_adequate += 1
             self._decide(OccurrenceKind.MET, State.MET, deadline, reason)
         elif deadline.state is State.BREACHED and not deadline.late:
             deadline.late = True
-            self._book.tally(self._interaction, target, self._now_ms).late += 1
+            self._tracked.tally(self._interaction, target, self._now_ms).late += 1
 
     def _cancel_rest(self, reason: str, *, abandoned: bool) -> None:
         for deadline in self._interaction.deadlines:
             if deadline.open:
                 if abandoned:
-                    self._book.tally(self._interaction, deadline.target, self._now_ms).abandoned += 1
+                    self._tracked.tally(self._interaction, deadline.target, self._now_ms).abandoned += 1
                 self._decide(OccurrenceKind.CANCELLED, State.CANCELLED, deadline, reason)
-        self._book.close(self._interaction, self._now_ms)
+        self._tracked.close(self._interaction, self._now_ms)
 
     def _decide(self, kind: OccurrenceKind, state: State, deadline: Deadline, reason: str) -> None:
-        plan = self._book.target_plan(self._interaction, deadline)
+        plan = self._tracked.target_plan(self._interaction, deadline)
         dues = deadline.due_of(Level.DESIRED, plan), deadline.due_of(Level.ADEQUATE, plan)
-        dl.decide(deadline, state, self._at_ms, self._book.time_of(self._interaction))
-        self._book.open_by_target[deadline.target] -= 1
+        dl.decide(deadline, state, self._at_ms, self._tracked.time_of(self._interaction))
+        self._tracked.open_by_target[deadline.target] -= 1
         self._report(kind, deadline, reason, dues)
 
     def _report(
         self, kind: OccurrenceKind, deadline: Deadline, reason: str, dues: tuple[int, int] | None = None
     ) -> None:
         interaction = self._interaction
-        plan = self._book.plans[interaction.plan_id]
+        plan = self._tracked.plans[interaction.plan_id]
         if dues is None:
-            target = self._book.target_plan(interaction, deadline)
+            target = self._tracked.target_plan(interaction, deadline)
             dues = deadline.due_of(Level.DESIRED, target), deadline.due_of(Level.ADEQUATE, target)
         runs = kind is OccurrenceKind.SET or kind is OccurrenceKind.RESUMED
         self.found.append(

@@ -39,8 +39,8 @@ class TallyKey:
 class Tally:
     """Counts of decided deadlines."""
 
-    kept_desired: int = 0
-    kept_adequate: int = 0
+    met_desired: int = 0
+    met_adequate: int = 0
     """Kept, but only at the adequate level."""
     breached: int = 0
     late: int = 0
@@ -50,8 +50,8 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Add another tally to this one."""
-        self.kept_desired += other.kept_desired
-        self.kept_adequate += other.kept_adequate
+        self.met_desired += other.met_desired
+        self.met_adequate += other.met_adequate
         self.breached += other.breached
         self.late += other.late
         self.abandoned += other.abandoned
@@ -111,13 +111,13 @@ def service_level(tallies: Iterable[Tally]) -> ServiceLevel:
     total = Tally()
     for tally in tallies:
         total.add(tally)
-    kept = total.kept_desired + total.kept_adequate
+    kept = total.met_desired + total.met_adequate
     decided = kept + total.breached
     return ServiceLevel(
         over_offered=wilson(kept, decided + total.abandoned),
         over_offered_less_short_abandons=wilson(kept, decided),
         over_answered=wilson(kept, kept + total.late),
-        desired_level=wilson(total.kept_desired, decided),
+        desired_level=wilson(total.met_desired, decided),
         adequate_level=wilson(kept, decided),
         breach_rate=wilson(total.breached, decided),
         breaches=total.breached,

@@ -13,11 +13,11 @@ from typing import Final
 
 from services.policy.model.sla import NOTHING_KNOWN, Level, Plan, PolicyList, Subject, choose
 from services.sla.domain import deadlines as dl
-from services.sla.domain.book import Book
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.facts import Occurrence, OccurrenceKind
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.occurrences import occurrence
+from services.sla.domain.tracked_interactions import TrackedInteractions
 
 _A_CHANGE: Final = 9
 
@@ -32,8 +32,8 @@ class PolicyChanges:
     """Checks open interactions against configuration versions that they have not been checked against yet. Not
     concurrent."""
 
-    def __init__(self, book: Book) -> None:
-        self._book = book
+    def __init__(self, tracked: TrackedInteractions) -> None:
+        self._tracked = tracked
         self._tasks: dict[str, _Task] = {}
 
     @property
@@ -46,21 +46,21 @@ class PolicyChanges:
         than a check alone."""
         for tenant, wanted in in_force.items():
             task = self._tasks.get(tenant)
-            if (task.wanted.version if task else self._book.versions.get(tenant)) != wanted.version:
+            if (task.wanted.version if task else self._tracked.versions.get(tenant)) != wanted.version:
                 self._begin(tenant, wanted)
         found: list[Occurrence] = []
         while self._tasks and most > 0:
             tenant, task = next(iter(self._tasks.items()))
             while task.left and most > 0:
                 most -= 1
-                interaction = self._book.interactions.get(task.left.pop())
+                interaction = self._tracked.interactions.get(task.left.pop())
                 if interaction is not None and not interaction.closed_at_ms:
                     changes = self._hold_against(interaction, task.wanted, now_ms)
                     most -= _A_CHANGE if changes else 0
                     found += changes
             if not task.left:
                 del self._tasks[tenant]
-                self._book.taken_over(tenant, task.wanted.version)
+                self._tracked.taken_over(tenant, task.wanted.version)
         return found
 
     def _begin(self, tenant: str, wanted: PolicyList) -> None:
@@ -68,40 +68,42 @@ class PolicyChanges:
         if any(policy.applies_to_open for policy in wanted.policies):
             task.left = [
                 interaction.interaction_id
-                for interaction in self._book.interactions.values()
+                for interaction in self._tracked.interactions.values()
                 if interaction.tenant == tenant and not interaction.closed_at_ms
             ]
 
     def _hold_against(self, interaction: TrackedInteraction, wanted: PolicyList, now_ms: int) -> list[Occurrence]:
-        book = self._book
+        tracked = self._tracked
         subject = (
             Subject(interaction.queue, interaction.channel)
             if interaction.subject == NOTHING_KNOWN
             else interaction.subject
         )
         policy = choose(wanted.policies, subject)
-        old = book.plans[interaction.plan_id]
+        old = tracked.plans[interaction.plan_id]
         if policy is None or not policy.applies_to_open or policy.plan.says_as(old):
             return []
         # Times never go backwards for one interaction, even if this process's clock is behind the router's.
         at_ms = max(now_ms, interaction.last_ms)
         before = interaction.next_due()
-        changes = _Change(book, interaction, old, policy.plan, at_ms)
+        changes = _Change(tracked, interaction, old, policy.plan, at_ms)
         changes.apply()
-        book.arm(interaction, before)
+        tracked.arm(interaction, before)
         return changes.found
 
 
 class _Change:
     """Moves one interaction from one plan to another."""
 
-    def __init__(self, book: Book, interaction: TrackedInteraction, old: Plan, new: Plan, at_ms: int) -> None:
-        self._book, self._interaction, self._old, self._new, self._at_ms = book, interaction, old, new, at_ms
+    def __init__(
+        self, tracked: TrackedInteractions, interaction: TrackedInteraction, old: Plan, new: Plan, at_ms: int
+    ) -> None:
+        self._tracked, self._interaction, self._old, self._new, self._at_ms = tracked, interaction, old, new, at_ms
         self.found: list[Occurrence] = []
 
     def apply(self) -> None:
-        interaction, book = self._interaction, self._book
-        time_before = book.time_of(interaction)
+        interaction, tracked = self._interaction, self._tracked
+        time_before = tracked.time_of(interaction)
         kept: list[Deadline] = []
         for deadline in interaction.deadlines:
             old, new = self._old.target(deadline.target), self._new.target(deadline.target)
@@ -112,12 +114,12 @@ class _Change:
             elif deadline.open:
                 dues = deadline.due_of(Level.DESIRED, old), deadline.due_of(Level.ADEQUATE, old)
                 dl.decide(deadline, State.CANCELLED, self._at_ms, time_before)
-                book.open_by_target[deadline.target] -= 1
+                tracked.open_by_target[deadline.target] -= 1
                 self._report(OccurrenceKind.CANCELLED, deadline, self._old, dues)
         old_plan = self._old
-        book.replan(interaction, self._new)
+        tracked.replan(interaction, self._new)
         interaction.deadlines = kept
-        time = book.time_of(interaction)
+        time = tracked.time_of(interaction)
         for deadline in kept:
             old, new = old_plan.target(deadline.target), self._new.target(deadline.target)
             if old is None or new is None:

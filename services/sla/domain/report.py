@@ -20,7 +20,7 @@ AGES_MS = (0, 5 * 60_000, 15 * 60_000, 3_600_000, 4 * 3_600_000, DAY_MS, 3 * DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MeasuresQuery:
     """A query. `period` returns the beginning of the hour or day in which an instant lies; None asks for neither."""
 
     since_ms: int
@@ -60,13 +60,15 @@ class Row:
     again: int = 0
 
 
-def kept(asked: Asked, tallies: Iterable[tuple[TallyKey, Tally]], target: Target | None = None) -> dict[Group, Row]:
+def kept(
+    query: MeasuresQuery, tallies: Iterable[tuple[TallyKey, Tally]], target: Target | None = None
+) -> dict[Group, Row]:
     """Return how targets were kept, by group; only of `target` if it is given."""
     rows: dict[Group, Row] = {}
     for key, tally in tallies:
         if target is not None and key.target is not target:
             continue
-        group = asked.group(key.day, key.slot, key.queue, key.channel)
+        group = query.group(key.day, key.slot, key.queue, key.channel)
         if group is not None:
             row = rows.setdefault(group, Row())
             row.tallies.setdefault(key.target, Tally()).add(tally)
@@ -74,7 +76,7 @@ def kept(asked: Asked, tallies: Iterable[tuple[TallyKey, Tally]], target: Target
 
 
 def measured(
-    asked: Asked,
+    query: MeasuresQuery,
     tallies: Iterable[tuple[TallyKey, Tally]],
     flows: Iterable[tuple[FlowKey, Flow]],
     contacts: Iterable[Contact],
@@ -83,19 +85,19 @@ def measured(
 ) -> dict[Group, Row]:
     """Return all measures, by group. `covered_since_ms`: from here on, all contacts and their possible predecessors
     are known."""
-    rows = kept(asked, tallies)
+    rows = kept(query, tallies)
     for key, flow in flows:
-        group = asked.group(key.day, key.slot, key.queue, key.channel)
+        group = query.group(key.day, key.slot, key.queue, key.channel)
         if group is not None:
             rows.setdefault(group, Row()).flow.add(flow)
     contacts = list(contacts)
-    until_ms = -(-asked.until_ms // SLOT_MS) * SLOT_MS
-    again = repeats(contacts, max(asked.since_ms, covered_since_ms), until_ms, window_ms)
+    until_ms = -(-query.until_ms // SLOT_MS) * SLOT_MS
+    again = repeats(contacts, max(query.since_ms, covered_since_ms), until_ms, window_ms)
     for contact in contacts:
         if contact.interaction_id not in again:
             continue
         begins = contact.at_ms // SLOT_MS * SLOT_MS
-        group = asked.group_at(begins, begins, contact.queue, contact.channel)
+        group = query.group_at(begins, begins, contact.queue, contact.channel)
         if group is not None:
             row = rows.setdefault(group, Row())
             row.contacts += 1

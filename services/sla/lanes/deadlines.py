@@ -17,13 +17,13 @@ from services.chassis.kafka.lane import LaneContext, LaneSpec, Outbox, Processor
 from services.chassis.keys import tenant_key
 from services.policy.model.sla import Plan, PolicyList
 from services.sla.domain.analytics import WEEK_MS, Analytics, Noted
-from services.sla.domain.book import Book, CalendarOf
 from services.sla.domain.calendar import NEVER_MS
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Occurrence
 from services.sla.domain.forecasting import DEFAULT_LIMITS, ForecastLimits
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.policy_changes import PolicyChanges
+from services.sla.domain.tracked_interactions import CalendarOf, TrackedInteractions
 from services.sla.domain.watermark import Watermark
 from services.sla.ports import OnCommitted
 from services.sla.translate import analytics_state, state
@@ -44,7 +44,7 @@ class DeadlineProcessor:
 
     def __init__(
         self,
-        book: Book,
+        tracked: TrackedInteractions,
         watermark: Watermark,
         policies: Callable[[], Mapping[str, PolicyList]],
         on_committed: OnCommitted,
@@ -53,10 +53,10 @@ class DeadlineProcessor:
     ) -> None:
         """`policies`: returns the running configuration, by tenant; called once a batch. `on_committed` and `measured`:
         called with the occurrences and durations that were committed."""
-        self.book = book
-        self.analytics = Analytics(book, 600_000) if analytics is None else analytics
-        self._engine = Engine(book)
-        self._policy_changes = PolicyChanges(book)
+        self.tracked = tracked
+        self.analytics = Analytics(tracked, 600_000) if analytics is None else analytics
+        self._engine = Engine(tracked)
+        self._policy_changes = PolicyChanges(tracked)
         self._watermark = watermark
         self._policies = policies
         self._in_force: Mapping[str, PolicyList] = {}
@@ -68,13 +68,13 @@ class DeadlineProcessor:
         """See Processor."""
         match state.decode(key, value):
             case TrackedInteraction() as interaction:
-                self.book.restore_interaction(interaction)
+                self.tracked.restore_interaction(interaction)
             case Plan() as plan:
-                self.book.restore_plan(plan)
+                self.tracked.restore_plan(plan)
             case state.KeptTally() as kept:
-                self.book.restore_tally(kept.key, kept.tally)
+                self.tracked.restore_tally(kept.key, kept.tally)
             case state.KeptVersion() as at:
-                self.book.restore_version(at.tenant, at.version)
+                self.tracked.restore_version(at.tenant, at.version)
             case None if analytics_state.restore(self.analytics, key, value):
                 pass
             case None:
@@ -111,19 +111,19 @@ class DeadlineProcessor:
         found += self._policy_changes.look(self._in_force, self._now_ms, _AT_ONCE)
         found += self.analytics.look(found, self._now_ms)
         self._emit(found + self.analytics.advance(until, self._now_ms), outbox)
-        changes, book = self.book.take_changes(), self.book
+        changes, tracked = self.tracked.take_changes(), self.tracked
         # Plans first, so that a reader of the changelog meets a plan before the interactions that use it.
         for plan_id in changes.plans:
-            plan = book.plans.get(plan_id)
+            plan = tracked.plans.get(plan_id)
             _put(outbox, state.plan_key(plan_id), state.encode(plan) if plan else None)
         for interaction_id in changes.interactions:
-            interaction = book.interactions.get(interaction_id)
+            interaction = tracked.interactions.get(interaction_id)
             _put(outbox, state.interaction_key(interaction_id), state.encode(interaction) if interaction else None)
         for key in changes.tallies:
-            tally = book.tallies.get(key)
+            tally = tracked.tallies.get(key)
             _put(outbox, state.tally_key(key), state.encode(tally) if tally else None)
         for tenant in changes.versions:
-            _put(outbox, state.version_key(tenant), state.encode(book.versions[tenant]))
+            _put(outbox, state.version_key(tenant), state.encode(tracked.versions[tenant]))
         noted, self.analytics.noted = self.analytics.noted, []
         if noted and (measured := self._measured) is not None:
             outbox.after_commit(lambda: measured(noted))
@@ -134,9 +134,9 @@ class DeadlineProcessor:
         """See Processor."""
         if self._policy_changes.busy:
             return self._now_ms + 1
-        wanted = [at for at in (self.book.next_wakeup(), self.analytics.next_wakeup()) if at is not None]
+        wanted = [at for at in (self.tracked.next_wakeup(), self.analytics.next_wakeup()) if at is not None]
         due = self._watermark.wakeup(min(wanted, default=None), self._now_ms)
-        look = self._now_ms + _LOOK_MS if self.book.interactions else None
+        look = self._now_ms + _LOOK_MS if self.tracked.interactions else None
         return look if due is None else due if look is None else min(due, look)
 
     def _emit(self, occurrences: list[Occurrence], outbox: Outbox) -> None:
@@ -176,8 +176,8 @@ def factory(
     """Return a function that builds the processor of a partition."""
 
     def make(_context: LaneContext) -> Processor:
-        book = Book(calendar_of, forget_after_ms)
-        analytics = Analytics(book, forget_after_ms, contacts_kept_ms, forecasts=forecasts)
-        return DeadlineProcessor(book, Watermark(settle_ms=settle_ms), policies, on_committed, analytics, measured)
+        tracked = TrackedInteractions(calendar_of, forget_after_ms)
+        analytics = Analytics(tracked, forget_after_ms, contacts_kept_ms, forecasts=forecasts)
+        return DeadlineProcessor(tracked, Watermark(settle_ms=settle_ms), policies, on_committed, analytics, measured)
 
     return make

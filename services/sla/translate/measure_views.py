@@ -18,12 +18,12 @@ def estimate(share: Share) -> types_pb2.Estimate:
 
 
 def attainment(target: Target, tally: Tally) -> sla.Attainment:
-    """Return how targets of one kind were kept."""
+    """Return how targets of one kind were met."""
     level = service_level([tally])
     return sla.Attainment(
         target=TARGETS[target],
-        kept_desired=tally.kept_desired,
-        kept_adequate=tally.kept_adequate,
+        met_desired=tally.met_desired,
+        met_adequate=tally.met_adequate,
         breached=tally.breached,
         late=tally.late,
         abandoned=tally.abandoned,

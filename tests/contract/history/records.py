@@ -127,7 +127,7 @@ class Life:
             occurred_at_ms=at,
             epoch=self._epoch,
             reason=reason,
-            interaction=router_pb2.InteractionFacts(
+            interaction=router_pb2.InteractionAttributes(
                 interaction_id=self.interaction_id,
                 conversation_id=self.conversation_id,
                 person_id=self.person_id,

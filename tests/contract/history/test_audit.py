@@ -75,12 +75,12 @@ async def test_a_page_is_bounded_in_targets_and_bytes(database: Database, id_byt
     """A page holds some of the records with 500 targets each; all pages together hold every record with every target."""
     targets = [("person", f"{n:0{id_bytes}}") for n in range(500)]
     await write(database, [a_record(n, targets=targets) for n in range(12)])
-    answers = await pages(AuditReader(FairReads(database)))
-    assert [each for answer in answers for each in ids(answer)] == [f"e{n:03}" for n in reversed(range(12))]
-    assert all(len(record.targets) == 500 for answer in answers for record in answer.records)
-    assert all(answer.ByteSize() <= MOST_PAGE_BYTES + 1000 for answer in answers)
-    assert all(sum(len(record.targets) for record in answer.records) <= MOST_PAGE_TARGETS for answer in answers)
-    assert 1 < len(answers) < 12
+    invitations = await pages(AuditReader(FairReads(database)))
+    assert [each for answer in invitations for each in ids(answer)] == [f"e{n:03}" for n in reversed(range(12))]
+    assert all(len(record.targets) == 500 for answer in invitations for record in answer.records)
+    assert all(answer.ByteSize() <= MOST_PAGE_BYTES + 1000 for answer in invitations)
+    assert all(sum(len(record.targets) for record in answer.records) <= MOST_PAGE_TARGETS for answer in invitations)
+    assert 1 < len(invitations) < 12
 
 
 async def test_one_record_larger_than_a_page_is_a_page(database: Database) -> None:

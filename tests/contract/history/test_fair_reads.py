@@ -76,8 +76,8 @@ async def test_a_tenant_beyond_its_waiting_reads_is_told_when_to_come_back(datab
     reader = HistoryReader(FairReads(database, at_a_time=1, most_waiting=10), changed)
     flood = [asyncio.create_task(reader.identities("flood", "p")) for _ in range(50)]
     quiet = asyncio.create_task(reader.identities("quiet", "p"))
-    answers = await asyncio.gather(*flood, return_exceptions=True)
-    refused = [answer for answer in answers if isinstance(answer, BaseException)]
+    invitations = await asyncio.gather(*flood, return_exceptions=True)
+    refused = [answer for answer in invitations if isinstance(answer, BaseException)]
     assert len(refused) == 50 - 11
     for error in refused:
         assert isinstance(error, ChaparError)

@@ -144,7 +144,7 @@ def answered(lane: FakeLane, score: int, comment: str = "", command_id: str = "a
     lane.handle(completed(1), key=KEY)
     (invited,) = records_of(lane.sent, "invited")
     command = pb.FeedbackCommand.FromString(a_response(invited.invited.invitation_id, score, command_id))
-    command.answer.comment = comment
+    command.response.comment = comment
     return lane.handle(command.SerializeToString(), key=KEY)
 
 

@@ -66,8 +66,8 @@ async def test_all_answers_are_cleaned_and_keyed_by_question(visit: Visit, links
         page = await browser.post(links.url(a_ticket()), data=fields)
     assert page.status_code == 200
     (command,) = log.commands
-    assert (command.answer.score, command.answer.comment) == (5, "پایان")
-    assert [(each.question_id, each.score, each.text) for each in command.answer.responses] == [
+    assert (command.response.score, command.response.comment) == (5, "پایان")
+    assert [(each.question_id, each.score, each.text) for each in command.response.answers] == [
         ("effort", 7, ""),
         ("why", 0, "كتابي خوبی"),
     ]
@@ -106,7 +106,7 @@ async def test_free_text_as_the_first_question_has_no_scale_and_must_not_be_empt
         assert (await browser.post(url, data={"comment": " "})).status_code == 400
         assert (await browser.post(url, data={"comment": "More tea"})).status_code == 200
     (command,) = log.commands
-    assert (command.answer.score, command.answer.comment) == (0, "More tea")
+    assert (command.response.score, command.response.comment) == (0, "More tea")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ async def test_each_free_text_may_have_its_full_length_and_ten_megabytes_are_ref
         assert "too long" in huge.text
         assert (await browser.post(url, content=b"q-why=" + b"a" * (BASE_BYTES + TEXT_BYTES))).status_code == 413
     (command,) = log.commands
-    assert (len(command.answer.comment), len(command.answer.responses[1].text)) == (4000, 4000)
+    assert (len(command.response.comment), len(command.response.answers[1].text)) == (4000, 4000)
 
 
 async def test_a_survey_that_was_changed_can_still_be_answered(visit: Visit, links: SignedLinks, log: Log) -> None:
@@ -162,4 +162,4 @@ async def test_a_survey_that_was_changed_can_still_be_answered(visit: Visit, lin
     async with visit(kind=SurveyKind.NPS) as browser:
         page = await browser.post(links.url(a_ticket("en")), data={"score": "5"})
     assert page.status_code == 200
-    assert log.commands[0].answer.source == pb.RESPONSE_SOURCE_PAGE
+    assert log.commands[0].response.source == pb.RESPONSE_SOURCE_PAGE

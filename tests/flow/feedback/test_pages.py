@@ -129,9 +129,9 @@ async def test_a_response_is_in_the_log_before_the_thanks(
     assert page.status_code == 200
     assert "سپاسگزاریم" in page.text
     (command,) = log.commands
-    assert (command.tenant, command.person_id, command.answer.invitation_id) == (TENANT, "person-1", "invitation-1")
-    assert (command.answer.score, command.answer.comment) == (4, "خوب بود")
-    assert command.answer.source == pb.RESPONSE_SOURCE_PAGE
+    assert (command.tenant, command.person_id, command.response.invitation_id) == (TENANT, "person-1", "invitation-1")
+    assert (command.response.score, command.response.comment) == (4, "خوب بود")
+    assert command.response.source == pb.RESPONSE_SOURCE_PAGE
 
 
 async def test_a_double_click_is_one_command_and_a_change_of_mind_another(

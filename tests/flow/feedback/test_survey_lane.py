@@ -43,7 +43,7 @@ def a_completed_event(**facts: Any) -> router.RoutingEvent:
         event_id="event-1",
         tenant=TENANT,
         occurred_at_ms=NOW,
-        interaction=router.InteractionFacts(**{**options, **facts}),
+        interaction=router.InteractionAttributes(**{**options, **facts}),
     )
     event.completed.agent_id = "ada"
     event.completed.disposition = "solved"
@@ -70,9 +70,9 @@ def words(sent: list[Send]) -> list[str | None]:
 
 def a_response(invitation_id: str, score: int = 5, command_id: str = "a1", person: str = "person-1") -> bytes:
     command = pb.FeedbackCommand(command_id=command_id, tenant=TENANT, person_id=person, issued_at_ms=NOW)
-    command.answer.invitation_id = invitation_id
-    command.answer.score = score
-    command.answer.source = pb.RESPONSE_SOURCE_REPLY
+    command.response.invitation_id = invitation_id
+    command.response.score = score
+    command.response.source = pb.RESPONSE_SOURCE_REPLY
     return command.SerializeToString()
 
 
@@ -206,18 +206,18 @@ def test_an_amendment_reports_both_responses_with_categories_and_separate_ids(me
     lane = FakeLane(survey_factory(programmes, metrics, KEYS), now_ms=NOW)
     made = records_of(lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1"))[0].invited
     first = pb.FeedbackCommand.FromString(a_response(made.invitation_id, 2, "a1"))
-    first.answer.source = pb.RESPONSE_SOURCE_PAGE
-    first.answer.comment = "slow\u202e"
-    first.answer.responses.add(question_id="why", text="queue")
+    first.response.source = pb.RESPONSE_SOURCE_PAGE
+    first.response.comment = "slow\u202e"
+    first.response.answers.add(question_id="why", text="queue")
     (counted,) = records_of(lane.handle(first.SerializeToString(), key=b"parsa/person-1"))
     lane.crash()
     (amended,) = records_of(lane.handle(a_response(made.invitation_id, 4, "a2"), key=b"parsa/person-1"))
     assert amended.amended.before == counted.answered
     assert (counted.answered.comment, counted.answered.revision) == ("slow", 1)
     assert list(counted.answered.categories) == ["speed", "queueing"]
-    now = amended.amended.answer
+    now = amended.amended.response
     assert (now.score, now.revision, now.asked_at_ms, now.day) == (4, 2, made.send_at_ms, made.day)
-    assert [(each.question_id, each.text) for each in now.responses] == [("why", "queue")]
+    assert [(each.question_id, each.text) for each in now.answers] == [("why", "queue")]
     (again,) = records_of(lane.handle(a_response(made.invitation_id, 1, "a3"), key=b"parsa/person-1"))
     assert len({counted.event_id, amended.event_id, again.event_id}) == 3
     assert metrics.value("chapar_feedback_responses_total", "telegram", "amended") == 2

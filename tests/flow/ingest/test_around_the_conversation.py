@@ -71,15 +71,15 @@ def test_a_score_answers_the_survey_and_opens_nothing() -> None:
     """The score is part of the conversation and goes to feedback under the person's key, once."""
     world = surveyed()
     world.customer(a_message("۵", native_message_id="m2"))
-    (answer,) = world.answers
-    assert (answer.answer.invitation_id, answer.answer.score) == ("inv-1", 5)
-    assert answer.answer.source == feedback_pb2.RESPONSE_SOURCE_REPLY
+    (answer,) = world.responses
+    assert (answer.response.invitation_id, answer.response.score) == ("inv-1", 5)
+    assert answer.response.source == feedback_pb2.RESPONSE_SOURCE_REPLY
     assert answer.person_id == world.enqueued[0].person_id
     assert world.intake.sent_to("feedback.commands.v1")[0].key == tenant_key(TENANT, answer.person_id)
     assert len(world.enqueued) == 1
     assert world.texts == ["سلام", "How was it? 1-5", "۵"]
     world.customer(a_message("4", native_message_id="m3"))
-    assert len(world.answers) == 1
+    assert len(world.responses) == 1
     assert len(world.enqueued) == 2
 
 
@@ -94,12 +94,12 @@ def test_a_further_score_amends_in_time_and_in_the_same_conversation() -> None:
     world.customer(a_message("👍", native_message_id="m3"))
     world.wait(HOUR - 1)
     world.customer(a_message("4", native_message_id="m4"))
-    assert [each.answer.score for each in world.answers] == [2, 5, 4]
-    assert len({each.command_id for each in world.answers}) == 3
+    assert [each.response.score for each in world.responses] == [2, 5, 4]
+    assert len({each.command_id for each in world.responses}) == 3
     assert len(world.enqueued) == 1
     world.wait(1)
     world.customer(a_message("3", native_message_id="m5"))
-    assert (len(world.answers), len(world.enqueued)) == (3, 2)
+    assert (len(world.responses), len(world.enqueued)) == (3, 2)
 
 
 def test_a_score_in_another_conversation_answers_first_but_never_amends() -> None:
@@ -110,10 +110,10 @@ def test_a_score_in_another_conversation_answers_first_but_never_amends() -> Non
     world.inbound(a_survey(world, survey_amend_for_ms=72 * HOUR), an_identity().identity_id)
     world.wait(48 * HOUR)
     world.customer(a_message("5", native_message_id="m2"))
-    assert [each.answer.score for each in world.answers] == [5]
+    assert [each.response.score for each in world.responses] == [5]
     world.wait(23 * HOUR)
     world.customer(a_message("2", native_message_id="m3"))
-    assert [each.answer.score for each in world.answers] == [5, 2]
+    assert [each.response.score for each in world.responses] == [5, 2]
     world = World()
     world.customer(a_message("سلام", language="fa"))
     world.routing("completed", world.enqueued[0])
@@ -123,7 +123,7 @@ def test_a_score_in_another_conversation_answers_first_but_never_amends() -> Non
     world.customer(a_message("5", native_message_id="m2"))
     world.wait(48 * HOUR)
     world.customer(a_message("2", native_message_id="m3"))
-    assert [each.answer.score for each in world.answers] == [5]
+    assert [each.response.score for each in world.responses] == [5]
     assert len(world.enqueued) == 2
 
 
@@ -134,7 +134,7 @@ def test_a_reminder_leaves_one_invitation_open() -> None:
     assert world.texts[-1] == "Please?"
     world.customer(a_message("5", native_message_id="m2"))
     world.customer(a_message("4", native_message_id="m3"))
-    assert [each.answer.score for each in world.answers] == [5]
+    assert [each.response.score for each in world.responses] == [5]
 
 
 @pytest.mark.parametrize("change", [{"kind": records_pb2.MESSAGE_KIND_REACTION}, {"no_auto_reply": True}])
@@ -143,7 +143,7 @@ def test_reactions_and_machines_answer_no_survey(change: dict[str, object]) -> N
     customer's answer."""
     world = surveyed()
     world.customer(a_message("👍" if "kind" in change else "5", native_message_id="m2", **change))  # type: ignore[arg-type]  # a table of different keywords
-    assert world.answers == []
+    assert world.responses == []
 
 
 def test_free_text_is_not_a_survey_answer() -> None:
@@ -153,22 +153,22 @@ def test_free_text_is_not_a_survey_answer() -> None:
     world.routing("completed", world.enqueued[0])
     world.inbound(a_survey(world, survey_kind="text"), an_identity().identity_id)
     world.customer(a_message("5", native_message_id="m2"))
-    assert (world.answers, len(world.enqueued)) == ([], 2)
+    assert (world.responses, len(world.enqueued)) == ([], 2)
 
 
 def test_words_after_a_survey_are_a_new_contact_and_the_survey_stays_open() -> None:
     """The survey remains open until it expires."""
     world = surveyed()
     world.customer(a_message("5 of my parcels are missing", native_message_id="m2"))
-    assert (len(world.enqueued), world.answers) == (2, [])
+    assert (len(world.enqueued), world.responses) == (2, [])
     world.customer(a_message("3", native_message_id="m3"))
-    assert world.answers == []
+    assert world.responses == []
     world.routing(
         "customer_message_recorded", world.enqueued[1], message_id=world.commands[-1].customer_messaged.message_id
     )
     world.routing("completed", world.enqueued[1])
     world.customer(a_message("4", native_message_id="m4"))
-    assert [a.answer.score for a in world.answers] == [4]
+    assert [a.response.score for a in world.responses] == [4]
 
 
 def test_an_expired_survey_is_not_answered() -> None:
@@ -176,7 +176,7 @@ def test_an_expired_survey_is_not_answered() -> None:
     world = surveyed()
     world.wait(72 * HOUR)
     world.customer(a_message("5", native_message_id="m2"))
-    assert (world.answers, len(world.enqueued)) == ([], 2)
+    assert (world.responses, len(world.enqueued)) == ([], 2)
 
 
 def test_an_invitation_may_overtake_the_end_of_its_interaction() -> None:
@@ -187,7 +187,7 @@ def test_an_invitation_may_overtake_the_end_of_its_interaction() -> None:
     world.inbound(a_survey(world, interaction_id=interaction), an_identity().identity_id)
     world.customer(a_message("5", native_message_id="m2"))
     world.routing("completed", world.enqueued[0])
-    assert len(world.answers) == 1
+    assert len(world.responses) == 1
     assert len(world.enqueued) == 1
 
 

@@ -96,8 +96,8 @@ def test_what_waits_is_cancelled_and_what_is_open_ends() -> None:
     assert not [key for key in (*world.intake.changelog, *world.sender.changelog) if key.startswith((b"c/", b"t/"))]
     erased = [r.conversation_id for r in world.conversation if r.WhichOneof("record") == "erased"]
     assert sorted(erased) == sorted([conversation, "past-conversation"])
-    assert [c.WhichOneof("command") for c in world.answers] == ["erase"]
-    assert world.answers[0].person_id == derive("person", key)
+    assert [c.WhichOneof("command") for c in world.responses] == ["erase"]
+    assert world.responses[0].person_id == derive("person", key)
     jobs = len(world.attempts.jobs)
     world.wait(60_000)
     assert len(world.attempts.jobs) == jobs

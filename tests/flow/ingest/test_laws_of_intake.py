@@ -30,10 +30,10 @@ class ModelRouter:
     """Open interactions, and events that have not arrived yet."""
 
     read: int = 0
-    open: dict[str, router_pb2.InteractionFacts] = field(default_factory=dict)
+    open: dict[str, router_pb2.InteractionAttributes] = field(default_factory=dict)
     shown: set[str] = field(default_factory=set)
     refused: list[tuple[str, int]] = field(default_factory=list)
-    enqueued: list[router_pb2.InteractionFacts] = field(default_factory=list)
+    enqueued: list[router_pb2.InteractionAttributes] = field(default_factory=list)
     events: deque[Callable[[], None]] = field(default_factory=deque)
 
     def follow(self, world: World) -> None:

@@ -159,7 +159,7 @@ def test_an_unproven_message_teaches_nothing_of_a_proven_customer() -> None:
     the_survey(world)
     world.outcome(Outcome.ACCEPTED)
     world.customer(a_mail("1", identity=liar))
-    assert world.answers == []
+    assert world.responses == []
     world.routing("completed", world.enqueued[-1])
     world.wait(26 * HOUR)
     world.customer(a_mail("three", identity=liar))

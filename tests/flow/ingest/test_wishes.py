@@ -19,7 +19,7 @@ ACCOUNT = Account(TENANT, "grpc", "default", {}, {}, "en")
 WISHES = records_pb2.RoutingWishes(start_at_ms=5_000, due_at_ms=6_000, preferred_agent="sara", preferred_team="red")
 
 
-def wished(facts: router_pb2.InteractionFacts) -> tuple[int, int, str, str]:
+def wished(facts: router_pb2.InteractionAttributes) -> tuple[int, int, str, str]:
     """Return the wishes that the router receives."""
     return facts.start_at_ms, facts.due_at_ms, facts.preferred_agent, facts.preferred_team
 

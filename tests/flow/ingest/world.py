@@ -191,7 +191,7 @@ class World:
         self.pump()
 
     def routing(
-        self, kind: str, interaction: router_pb2.InteractionFacts, at_ms: int | None = None, **fields: Any
+        self, kind: str, interaction: router_pb2.InteractionAttributes, at_ms: int | None = None, **fields: Any
     ) -> None:
         """Write a routing event of an interaction, as of now or with the state that it had at an earlier time."""
         event = router_pb2.RoutingEvent(
@@ -253,7 +253,7 @@ class World:
         return self._all("routing.commands.v1", router_pb2.RoutingCommand.FromString)
 
     @property
-    def enqueued(self) -> list[router_pb2.InteractionFacts]:
+    def enqueued(self) -> list[router_pb2.InteractionAttributes]:
         """Return the interactions that were handed to the router."""
         return [c.enqueue.interaction for c in self.commands if c.WhichOneof("command") == "enqueue"]
 
@@ -287,8 +287,8 @@ class World:
         ]
 
     @property
-    def answers(self) -> list[feedback_pb2.FeedbackCommand]:
-        """Return the survey answers."""
+    def responses(self) -> list[feedback_pb2.FeedbackCommand]:
+        """Return the survey responses."""
         return self._all("feedback.commands.v1", feedback_pb2.FeedbackCommand.FromString)
 
     def kinds(self) -> list[str]:

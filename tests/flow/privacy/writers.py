@@ -64,9 +64,9 @@ def an_answer(invitation_id: str, number: int, comment: str = NEEDLE) -> feedbac
     command = feedback.FeedbackCommand(
         command_id=f"a{number}", tenant=TENANT, person_id="person-1", issued_at_ms=NOW + number
     )
-    command.answer.invitation_id, command.answer.score, command.answer.comment = invitation_id, number, comment
-    command.answer.source = feedback.RESPONSE_SOURCE_PAGE
-    command.answer.responses.add(question_id="why", text=comment)
+    command.response.invitation_id, command.response.score, command.response.comment = invitation_id, number, comment
+    command.response.source = feedback.RESPONSE_SOURCE_PAGE
+    command.response.answers.add(question_id="why", text=comment)
     return command
 
 
@@ -161,7 +161,7 @@ async def replies_of_agents(keys: MemoryKeys) -> Written:
     """An agent's reply on its way to the sender."""
     written = Written()
     bus = CommandBus(written, keys, "gateway", 0, lambda: NOW)  # type: ignore[arg-type]  # stands for the producer
-    facts = router.InteractionFacts(interaction_id="i", conversation_id="c", identity_id="d")
+    facts = router.InteractionAttributes(interaction_id="i", conversation_id="c", identity_id="d")
     await bus.send("r", TENANT, "ada", facts, NEEDLE)
     return written
 

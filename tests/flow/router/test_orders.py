@@ -121,7 +121,7 @@ def test_a_callback_keeps_its_place_and_is_not_offered_before_its_time(team: Tea
     team.enqueue("one")
     team.lane.advance(1_000)
     team.tell(
-        enqueue=pb.Enqueue(interaction=pb.InteractionFacts(interaction_id="two", conversation_id="c2", queue="q"))
+        enqueue=pb.Enqueue(interaction=pb.InteractionAttributes(interaction_id="two", conversation_id="c2", queue="q"))
     )
     at = team.lane.now_ms + 60_000
     team.tell(request_callback=pb.RequestCallback(interaction_id="one", at_ms=at))
@@ -161,8 +161,8 @@ def test_an_overflow_rule_moves_the_interaction_that_exceeds_the_length(team: Te
 def test_an_interaction_with_a_start_time_is_scheduled_and_then_queued(team: Team) -> None:
     """Attributes contain the time; the log has an event when it is scheduled and one when it is queued."""
     at = team.lane.now_ms + 60_000
-    facts = pb.InteractionFacts(interaction_id="one", conversation_id="c", queue="q", start_at_ms=at)
-    (scheduled,) = team.tell(enqueue=pb.Enqueue(interaction=facts))
+    attributes = pb.InteractionAttributes(interaction_id="one", conversation_id="c", queue="q", start_at_ms=at)
+    (scheduled,) = team.tell(enqueue=pb.Enqueue(interaction=attributes))
     assert scheduled.scheduled.start_at_ms == at
     assert names(events(team.lane.advance(60_000))) == ["queued"]
     assert team.metrics.value("chapar_router_scheduled_total", "q") == 1

@@ -58,11 +58,11 @@ class Shard:
 
     def enqueue(self, interaction_id: str = "i") -> list[pb.RoutingEvent]:
         """Queue a new interaction."""
-        facts = pb.InteractionFacts(
+        attributes = pb.InteractionAttributes(
             interaction_id=interaction_id, conversation_id=f"c-{interaction_id}", channel="chat", queue="q",
             labels={"tier": "gold"},
         )  # fmt: skip
-        return self.tell(enqueue=pb.Enqueue(interaction=facts))
+        return self.tell(enqueue=pb.Enqueue(interaction=attributes))
 
     def sign_in(self) -> list[pb.RoutingEvent]:
         """Sign in agent `a`."""
@@ -125,7 +125,9 @@ def test_a_batch_writes_one_journal_record_with_its_clock_and_offsets(shard: Sha
         b"",
         pb.RoutingCommand(tenant="acme", pool="default").SerializeToString(),
         pb.RoutingCommand(tenant="acme", accept_offer=pb.AcceptOffer(agent_id="a")).SerializeToString(),
-        pb.RoutingCommand(enqueue=pb.Enqueue(interaction=pb.InteractionFacts(interaction_id="x"))).SerializeToString(),
+        pb.RoutingCommand(
+            enqueue=pb.Enqueue(interaction=pb.InteractionAttributes(interaction_id="x"))
+        ).SerializeToString(),
         pb.RoutingCommand(
             tenant="acme", reply_to=pb.ReplyTo(feed_partition=99), renew_leases=pb.RenewLeases()
         ).SerializeToString(),
@@ -169,8 +171,8 @@ def test_an_agent_for_an_invented_pool_leaves_nothing_behind(shard: Shard, pool:
 
 def test_an_interaction_for_an_unknown_pool_is_set_aside_not_lost(shard: Shard) -> None:
     """No caller waits for its result, so it becomes a dead letter that can be replayed when the pool exists."""
-    facts = pb.InteractionFacts(interaction_id="i", conversation_id="c", queue="sales")
-    shard.tell(pool="nowhere", enqueue=pb.Enqueue(interaction=facts))
+    attributes = pb.InteractionAttributes(interaction_id="i", conversation_id="c", queue="sales")
+    shard.tell(pool="nowhere", enqueue=pb.Enqueue(interaction=attributes))
     assert [verdict.reason for _, verdict in shard.lane.dead_letters] == ["UNKNOWN_POOL"]
     processor = shard.lane.processor
     assert isinstance(processor, ShardProcessor)
@@ -205,8 +207,8 @@ def test_a_shard_without_an_owner_costs_no_session_and_no_offer(shard: Shard) ->
 def test_a_batch_that_was_not_committed_is_decided_again_alike(shard: Shard) -> None:
     """When the process dies before the commit, the same records give the same events, including their ids."""
     shard.sign_in()
-    facts = pb.InteractionFacts(interaction_id="i", conversation_id="c", channel="chat", queue="q")
-    value = shard.command(enqueue=pb.Enqueue(interaction=facts))
+    attributes = pb.InteractionAttributes(interaction_id="i", conversation_id="c", channel="chat", queue="q")
+    value = shard.command(enqueue=pb.Enqueue(interaction=attributes))
     other = Shard()
     other.configure()
     other.sign_in()
@@ -217,8 +219,8 @@ def test_a_batch_that_was_not_committed_is_decided_again_alike(shard: Shard) -> 
 
 def test_a_repeated_command_is_answered_again_also_after_a_crash(shard: Shard) -> None:
     """The desk repeats a request whose result it has not received."""
-    facts = pb.InteractionFacts(interaction_id="i", conversation_id="c", channel="chat", queue="q")
-    value = shard.command(enqueue=pb.Enqueue(interaction=facts))
+    attributes = pb.InteractionAttributes(interaction_id="i", conversation_id="c", channel="chat", queue="q")
+    value = shard.command(enqueue=pb.Enqueue(interaction=attributes))
     shard.lane.handle(value)
     shard.lane.crash()
     sent = shard.lane.handle(value)
@@ -240,10 +242,12 @@ def test_nonsense_becomes_a_dead_letter_and_changes_nothing(shard: Shard) -> Non
     shard.sign_in()
     queue = config_pb2.Queue(name="q", ageing_per_minute=float("nan"))
     configuration = config_pb2.TenantConfiguration(tenant="acme", version=2, queues=[queue])
-    facts = pb.InteractionFacts(interaction_id="i", conversation_id="c", channel="chat", queue="q", arrived_at_ms=-1)
+    attributes = pb.InteractionAttributes(
+        interaction_id="i", conversation_id="c", channel="chat", queue="q", arrived_at_ms=-1
+    )
     bodies: tuple[dict[str, object], ...] = (
         {"activate_configuration": pb.ActivateConfiguration(configuration=configuration)},
-        {"enqueue": pb.Enqueue(interaction=facts)},
+        {"enqueue": pb.Enqueue(interaction=attributes)},
         {"decline_offer": pb.DeclineOffer(agent_id="a", offer_id="i.1", retry_after_ms=-1)},
     )
     for body in bodies:
@@ -274,11 +278,11 @@ def test_extreme_numbers_do_not_stop_the_lane(shard: Shard) -> None:
     )
     shard.tell(activate_configuration=pb.ActivateConfiguration(configuration=configuration))
     shard.sign_in()
-    facts = pb.InteractionFacts(
+    attributes = pb.InteractionAttributes(
         interaction_id="i", conversation_id="c", channel="chat", queue="q", priority=most, arrived_at_ms=LATEST_MS - 1
     )
-    facts.requirements.add(attribute="x", number=-huge, weight=huge, expires_after_ms=longest)
-    shard.tell(enqueue=pb.Enqueue(interaction=facts))
+    attributes.requirements.add(attribute="x", number=-huge, weight=huge, expires_after_ms=longest)
+    shard.tell(enqueue=pb.Enqueue(interaction=attributes))
     for _ in range(2):
         shard.tell(reprioritise=pb.Reprioritise(interaction_id="i", add=most))
     offer = next(e.offered for e in events(shard.lane.sent) if e.HasField("offered"))

@@ -255,4 +255,4 @@ def test_a_deadline_fires_a_moment_after_it_is_due_and_never_before() -> None:
     assert "PICK_UP BREACHED DESIRED" in f.on_committed
     processor = f.lane.processor
     assert isinstance(processor, DeadlineProcessor)
-    assert processor.book.past_due(f.lane.now_ms) == 0
+    assert processor.tracked.past_due(f.lane.now_ms) == 0

@@ -27,7 +27,7 @@ from tests.integration.broker.test_broker_suite import producer_of, read, wait_v
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-PROMISED_BYTES = 260 * 2**20
+ALLOWED_BYTES = 260 * 2**20
 
 
 def command(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -243,7 +243,7 @@ async def test_memory_stays_within_the_documented_limit(home: Path) -> None:
         assert len(await read(settings, "memory.topic", "read_committed")) == 100_000
         assert broker.pid is not None
         resident = process.resident_bytes(broker.pid)
-        assert resident is None or resident <= PROMISED_BYTES, f"{resident / 2**20:.0f} MB"
+        assert resident is None or resident <= ALLOWED_BYTES, f"{resident / 2**20:.0f} MB"
 
 
 @pytest.mark.parametrize(

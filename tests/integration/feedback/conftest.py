@@ -30,7 +30,7 @@ from tests.fixtures.broker import KafkaUnderTest
 
 TENANT = "parsa"
 TOPICS = topics(("edge", "dispatcher", "lanes", "analytics"))
-SCOPES = ("feedback.invite", "feedback.answer", "feedback.read")
+SCOPES = ("feedback.invite", "feedback.respond", "feedback.read")
 
 
 class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
@@ -169,7 +169,7 @@ def a_completed_event(number: int = 1, **facts: Any) -> router.RoutingEvent:
         event_id=f"completed-{number}",
         tenant=TENANT,
         occurred_at_ms=facts.pop("occurred_at_ms"),
-        interaction=router.InteractionFacts(**{**options, **facts}),
+        interaction=router.InteractionAttributes(**{**options, **facts}),
     )
     event.completed.agent_id = "ada"
     event.completed.disposition = "solved"

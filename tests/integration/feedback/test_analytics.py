@@ -55,7 +55,7 @@ def records(count: int, seed: int) -> list[tuple[int, pb.FeedbackRecord]]:
         day = datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat()
         scale, more = (
             KINDS[kind],
-            [pb.Response(question_id="more", kind=config.SURVEY_KIND_NPS, score=rng.randrange(11))],
+            [pb.Answer(question_id="more", kind=config.SURVEY_KIND_NPS, score=rng.randrange(11))],
         )
 
         def answer(
@@ -64,7 +64,7 @@ def records(count: int, seed: int) -> list[tuple[int, pb.FeedbackRecord]]:
             about: pb.Subject,
             day: str,
             at_ms: int,
-            more: list[pb.Response],
+            more: list[pb.Answer],
         ) -> pb.ResponseCounted:
             return pb.ResponseCounted(
                 kind=kind,
@@ -73,7 +73,7 @@ def records(count: int, seed: int) -> list[tuple[int, pb.FeedbackRecord]]:
                 day=day,
                 asked_at_ms=at_ms,
                 categories=rng.choice([[], ["complaint"], ["praise", "request"]]),
-                responses=more if rng.random() < 0.3 else [],
+                answers=more if rng.random() < 0.3 else [],
             )
 
         said = [pb.FeedbackRecord(invited=pb.InvitationCreated(kind=kind, subject=about, send_at_ms=at_ms, day=day))]
@@ -82,7 +82,7 @@ def records(count: int, seed: int) -> list[tuple[int, pb.FeedbackRecord]]:
             said.append(pb.FeedbackRecord(answered=first))
             if rng.random() < 0.25:
                 again = answer(kind, scale, about, day, at_ms, more)
-                said.append(pb.FeedbackRecord(amended=pb.ResponseAmended(answer=again, before=first)))
+                said.append(pb.FeedbackRecord(amended=pb.ResponseAmended(response=again, before=first)))
         settled = pb.ContactSettled(subject=about, first_at_ms=at_ms, resolved=rng.random() < 0.5, day=day)
         said.append(pb.FeedbackRecord(settled=settled))
         for ordinal, record in enumerate(said):
@@ -97,7 +97,7 @@ def expected(told: list[tuple[int, pb.FeedbackRecord]]) -> "Totals":
     never added."""
     histograms: dict[Dimension, Counter[int]] = {}
     invited: Counter[Dimension] = Counter()
-    amended = {id_of(record.amended.answer) for _, record in told if record.HasField("amended")}
+    amended = {id_of(record.amended.response) for _, record in told if record.HasField("amended")}
 
     def dimensions(kind: SurveyKind | None, body: pb.Subject, day: str, at_ms: int, more: list[str]) -> list[Dimension]:
         at = datetime.fromtimestamp(at_ms / 1000, UTC)
@@ -125,11 +125,11 @@ def expected(told: list[tuple[int, pb.FeedbackRecord]]) -> "Totals":
                 for dimension in dimensions(None, settled.subject, settled.day, settled.first_at_ms, []):
                     histograms.setdefault(dimension, Counter())[int(settled.resolved)] += 1
             case which:
-                answer = record.answered if which == "answered" else record.amended.answer
+                answer = record.answered if which == "answered" else record.amended.response
                 if which == "answered" and id_of(answer) in amended:
                     continue
                 count(answer.kind, answer.score, answer)
-                for response in answer.responses:
+                for response in answer.answers:
                     count(response.kind, response.score, answer)
     return {dimension: (dict(counts), invited[dimension]) for dimension, counts in histograms.items()}
 

@@ -115,29 +115,29 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_response_and_nps(
     assert feedback.service.metrics.value("chapar_feedback_responses_total", "", "forged") == 2
     assert feedback.service.metrics.value("chapar_feedback_responses_total", "", "late") == 1
 
-    def with_responses(score: int, *responses: pb.Response) -> pb.SubmitSurveyResponseRequest:
+    def with_answers(score: int, *answers: pb.Answer) -> pb.SubmitSurveyResponseRequest:
         return pb.SubmitSurveyResponseRequest(
-            idempotency_key="a1", survey_token=token, score=score, comment="Fine\u202e!", responses=responses
+            idempotency_key="a1", survey_token=token, score=score, comment="Fine\u202e!", answers=answers
         )
 
-    effort, why = pb.Response(question_id="effort", score=6), pb.Response(question_id="why", text="Quick\u202e")
+    effort, why = pb.Answer(question_id="effort", score=6), pb.Answer(question_id="why", text="Quick\u202e")
     for wrong, reason in (
-        (with_responses(11, effort), "OUT_OF_SCALE"),
-        (with_responses(9, pb.Response(question_id="effort", score=8)), "OUT_OF_SCALE"),
-        (with_responses(9, why), "INCOMPLETE"),
-        (with_responses(9, effort, effort), "INVALID_FIELD"),
-        (with_responses(9, effort, pb.Response(question_id="shoe", score=1)), "INVALID_FIELD"),
+        (with_answers(11, effort), "OUT_OF_SCALE"),
+        (with_answers(9, pb.Answer(question_id="effort", score=8)), "OUT_OF_SCALE"),
+        (with_answers(9, why), "INCOMPLETE"),
+        (with_answers(9, effort, effort), "INVALID_FIELD"),
+        (with_answers(9, effort, pb.Answer(question_id="shoe", score=1)), "INVALID_FIELD"),
     ):
         assert (await refused(feedback.stub.SubmitSurveyResponse(wrong, **options)))[1] == reason
-    submit = with_responses(9, effort, why)
+    submit = with_answers(9, effort, why)
     await feedback.stub.SubmitSurveyResponse(submit, **options)
     await feedback.stub.SubmitSurveyResponse(submit, **options)  # a retry
 
     async with asyncio.timeout(20):
         watched = await watch.read()
-    assert (watched.answer.answer.score, watched.answer.answer.comment) == (9, "Fine!")
-    assert watched.answer.answer.source == pb.RESPONSE_SOURCE_API
-    assert [(each.question_id, each.score, each.text) for each in watched.answer.answer.responses] == [
+    assert (watched.response.response.score, watched.response.response.comment) == (9, "Fine!")
+    assert watched.response.response.source == pb.RESPONSE_SOURCE_API
+    assert [(each.question_id, each.score, each.text) for each in watched.response.response.answers] == [
         ("effort", 6, ""),
         ("why", 0, "Quick"),
     ]
@@ -207,7 +207,7 @@ async def test_a_response_by_ids_is_counted_and_one_for_invented_ids_leaves_no_k
             invitation_id=invitation,
             score=9,
             comment="needle",
-            responses=[pb.Response(question_id="effort", score=2)],
+            answers=[pb.Answer(question_id="effort", score=2)],
         )
         return feedback.stub.SubmitSurveyResponse(request, **options)
 
@@ -217,10 +217,10 @@ async def test_a_response_by_ids_is_counted_and_one_for_invented_ids_leaves_no_k
     await answer("b", "person-1", invited.invitation_id)
 
     async def listed() -> list[pb.ResponseView]:
-        return list((await feedback.stub.ListSurveyResponses(pb.ListSurveyResponsesRequest(), **options)).answers)
+        return list((await feedback.stub.ListSurveyResponses(pb.ListSurveyResponsesRequest(), **options)).responses)
 
     (told,) = await eventually(listed, bool)
-    assert told.answer.comment == "needle"
+    assert told.response.comment == "needle"
     async with a_keyring(cluster) as keys:
         assert await keys.existing(TENANT, "person-1") is not None
         assert not any(keys.knows(TENANT, person) for person in ("invented", "person-2"))

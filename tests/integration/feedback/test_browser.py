@@ -147,8 +147,8 @@ def test_a_person_responds_by_keyboard_sees_what_is_missing_and_changes_the_resp
     assert browser.switch_to.active_element.tag_name == "button", "the tab key does not stop at the field for programs"
     press(browser, Keys.ENTER)
     assert there(browser, ".told h1").text == "سپاسگزاریم"
-    first = site.log.commands[0].answer
-    assert (first.score, [(each.question_id, each.score, each.text) for each in first.responses]) == (
+    first = site.log.commands[0].response
+    assert (first.score, [(each.question_id, each.score, each.text) for each in first.answers]) == (
         4,
         [("effort", 1, ""), ("why", 0, "كتابي خوب بود ۵")],
     )
@@ -162,7 +162,7 @@ def test_a_person_responds_by_keyboard_sees_what_is_missing_and_changes_the_resp
     browser.find_element(By.NAME, "q-why").send_keys("دیر شد")
     browser.find_element(By.TAG_NAME, "button").click()
     assert there(browser, ".told h1").text == "سپاسگزاریم"
-    assert [command.answer.score for command in site.log.commands] == [4, 2]
+    assert [command.response.score for command in site.log.commands] == [4, 2]
     assert len({command.command_id for command in site.log.commands}) == 2
 
 

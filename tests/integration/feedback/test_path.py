@@ -84,9 +84,9 @@ async def test_a_completed_interaction_becomes_an_invitation_a_response_and_a_sc
             )
             return response
 
-        answers = (await eventually(listed, lambda seen: len(seen.answers) > 0)).answers
-        assert [(each.answer.score, each.answer.comment) for each in answers] == [(5, "خیلی خوب بود")]
-        assert answers[0].answer.subject.agent_id == "ada"
+        responses = (await eventually(listed, lambda seen: len(seen.responses) > 0)).responses
+        assert [(each.response.score, each.response.comment) for each in responses] == [(5, "خیلی خوب بود")]
+        assert responses[0].response.subject.agent_id == "ada"
 
         async def refused() -> float | None:
             return feedback.service.metrics.value("chapar_feedback_responses_total", "telegram", "repeated")
@@ -110,13 +110,13 @@ async def test_a_bad_response_opens_a_recovery_that_watchers_and_scores_show(
                 await browser.post(link_in(sent.text), data={"score": score, "comment": comment})
         async with asyncio.timeout(30):
             watched = await watch.read()
-        assert watched.answer.answer.score == 1
+        assert watched.response.response.score == 1
         watch.cancel()
 
         async def asked() -> list[str]:
             return [each.idempotency_key for each in outbound.ingest.follow_ups]
 
-        assert await eventually(asked, bool) == [watched.answer.answer.invitation_id]
+        assert await eventually(asked, bool) == [watched.response.response.invitation_id]
         (request,) = outbound.ingest.follow_ups
         assert (request.queue, request.priority, request.reason) == ("call-back", 9, "recovery:bad")
         assert (request.conversation_id, request.labels["about"]) == ("conversation-2", "interaction-2")

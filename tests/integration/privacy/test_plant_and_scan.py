@@ -292,7 +292,7 @@ async def test_nothing_of_an_erased_person_is_left(tmp_path: Path, monkeypatch: 
             assert counts["intake"]["follow_ups_cancelled"] >= 1
             assert counts["intake"]["interactions_ended"] >= 1
             assert counts["sender"]["deliveries_cancelled"] >= 1
-            assert counts["feedback"]["answers"] == 1
+            assert counts["feedback"]["responses"] == 1
             assert counts["history@ingest"]["messages_emptied"] >= 9
             again = await people.ErasePerson(request, timeout=60)
             assert (again.complete, again.keys_destroyed) == (True, 0)

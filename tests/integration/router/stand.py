@@ -100,7 +100,7 @@ class Bench:
     async def enqueue(self, queue: str = "sales", interaction_id: str = "", channel: str = "webchat") -> str:
         """Publish a new interaction; return its id."""
         name = interaction_id or random_id()
-        facts = pb.InteractionFacts(
+        attributes = pb.InteractionAttributes(
             interaction_id=name,
             conversation_id=f"conversation-{name}",
             person_id=f"person-{name}",
@@ -108,7 +108,7 @@ class Bench:
             queue=queue,
             arrived_at_ms=system_clock(),
         )
-        await self.command(enqueue=pb.Enqueue(interaction=facts))
+        await self.command(enqueue=pb.Enqueue(interaction=attributes))
         return name
 
     async def until(self, holds: Callable[[], bool], within_s: float = 30) -> None:

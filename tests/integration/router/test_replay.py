@@ -135,7 +135,7 @@ async def work_through(bench: Bench, count: int) -> None:
     """Run `count` interactions from arrival to the end of wrap-up."""
     names = []
     for number in range(count):
-        facts = pb.InteractionFacts(
+        attributes = pb.InteractionAttributes(
             interaction_id=f"i-{len(bench.events)}-{number}",
             conversation_id=f"c-{number}",
             person_id=f"p-{number % 5}",
@@ -144,8 +144,8 @@ async def work_through(bench: Bench, count: int) -> None:
             arrived_at_ms=system_clock(),
             labels={"tier": "gold", "city": "Tehran", "plan": "b", "shop": "17"},
         )
-        names.append(facts.interaction_id)
-        await bench.command(enqueue=pb.Enqueue(interaction=facts))
+        names.append(attributes.interaction_id)
+        await bench.command(enqueue=pb.Enqueue(interaction=attributes))
         await bench.until(lambda: sum(e.HasField("queued") for e in bench.events) > 0)
     await bench.until(lambda: all("wrap_up_ended" in bench.story(name) for name in names), within_s=60)
 
@@ -224,7 +224,7 @@ async def test_a_life_with_a_change_of_owner_is_replayed_identically(
     assert whole.code == 0, whole
     shard = shard_of(whole, 200)
     assert whole.data["verdict"] == "identical"
-    assert shard["take_overs"] == 2
+    assert shard["takeovers"] == 2
     assert shard["effects"] > 600
     assert shard["next_offset"] == shard["commands"]
 
@@ -247,7 +247,7 @@ async def test_a_life_with_a_change_of_owner_is_replayed_identically(
         await bench.until(lambda: len(bench.story(interaction)) > 1)
     third = await chapar_replay(kafka, prefix, "--shard", number, "--state", str(captured), "--json")
     assert third.code == 0, third
-    assert third.data["shards"][0]["take_overs"] == 1
+    assert third.data["shards"][0]["takeovers"] == 1
     assert third.data["shards"][0]["effects"] >= 2
 
     # Without the beginning of the journal

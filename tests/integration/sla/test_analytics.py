@@ -102,7 +102,7 @@ async def test_measures_of_a_range(world: World) -> None:
         assert sales.first_response.sum_ms >= 5_000
         assert sales.first_response.mean_ms.low <= sales.first_response.mean_ms.value
         [kept] = sales.targets
-        assert (kept.target, kept.kept_desired, kept.breach_rate.value) == (config.TARGET_KIND_PICK_UP, 1, 0)
+        assert (kept.target, kept.met_desired, kept.breach_rate.value) == (config.TARGET_KIND_PICK_UP, 1, 0)
         assert (kept.desired_level.n, kept.desired_level.method) == (1, "wilson")
         assert sales.repeat_contacts.n == 2
         begins = sales.key.begins_at.ToMilliseconds()

@@ -153,7 +153,7 @@ class World:
             pool="default",
             occurred_at_ms=now,
             epoch=epoch,
-            interaction=router.InteractionFacts(
+            interaction=router.InteractionAttributes(
                 interaction_id=interaction,
                 conversation_id=f"c-{interaction}",
                 channel="webchat",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.grpc.admission import Admission, Budget, CallKind, Slots, Who
+from services.chassis.grpc.admission import Admission, Budget, CallerKey, CallKind, Slots
 
 
 def admission(total: int = 100, per_caller: int = 1000) -> Admission:
@@ -17,13 +17,13 @@ def fill(slots: Admission, tenant: str, kind: CallKind = CallKind.WATCH) -> int:
     taken = 0
     while True:
         try:
-            slots.enter(kind, Who(tenant, f"{tenant}-{taken}"))
+            slots.enter(kind, CallerKey(tenant, f"{tenant}-{taken}"))
         except ChaparError:
             return taken
         taken += 1
 
 
-def refusal(slots: Admission, who: Who, kind: CallKind = CallKind.WATCH) -> ChaparError:
+def refusal(slots: Admission, who: CallerKey, kind: CallKind = CallKind.WATCH) -> ChaparError:
     with pytest.raises(ChaparError) as caught:
         slots.enter(kind, who)
     return caught.value
@@ -33,7 +33,7 @@ def test_one_tenant_gets_half_and_others_are_still_served() -> None:
     """One tenant gets half, however many callers it has."""
     slots = admission(100)
     assert fill(slots, "greedy") == 50
-    error = refusal(slots, Who("greedy", "one more"))
+    error = refusal(slots, CallerKey("greedy", "one more"))
     assert (error.kind, error.reason) == (ErrorKind.EXHAUSTED, "TOO_MANY_WATCHES_OF_TENANT")
     assert error.retry_after_s is not None
     assert fill(slots, "modest") >= 25
@@ -43,10 +43,10 @@ def test_a_caller_has_a_limit_of_its_own() -> None:
     """One broken client does not use up its tenant's part."""
     slots = admission(100, per_caller=3)
     for _ in range(3):
-        slots.enter(CallKind.CALL, Who("acme", "broken"))
-    assert refusal(slots, Who("acme", "broken"), CallKind.CALL).reason == "TOO_MANY_CALLS_OF_CALLER"
-    slots.enter(CallKind.CALL, Who("acme", "other"))
-    slots.enter(CallKind.CALL, Who("beta", "broken"))
+        slots.enter(CallKind.CALL, CallerKey("acme", "broken"))
+    assert refusal(slots, CallerKey("acme", "broken"), CallKind.CALL).reason == "TOO_MANY_CALLS_OF_CALLER"
+    slots.enter(CallKind.CALL, CallerKey("acme", "other"))
+    slots.enter(CallKind.CALL, CallerKey("beta", "broken"))
 
 
 def test_kinds_do_not_share_their_slots() -> None:
@@ -79,16 +79,16 @@ def test_modest_tenants_are_served_while_several_are_greedy(greedy: int, total: 
         fill(slots, f"greedy-{index}")
     for index in range(8):
         for step in range(max(1, total // 128)):
-            slots.enter(CallKind.WATCH, Who(f"modest-{index}", f"{step}"))
+            slots.enter(CallKind.WATCH, CallerKey(f"modest-{index}", f"{step}"))
 
 
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from("xyz"), st.booleans()), max_size=200))
 def test_slots_balance_and_leave_nothing_behind(steps: list[tuple[str, str, bool]]) -> None:
     """After every slot is released, no caller is remembered."""
     slots = Slots(Budget(17, 5))
-    held: list[Who] = []
+    held: list[CallerKey] = []
     for tenant, subject, wants in steps:
-        who = Who(tenant, subject)
+        who = CallerKey(tenant, subject)
         if wants and not slots.refusal(who):
             slots.take(who)
             held.append(who)
@@ -105,7 +105,7 @@ def test_slots_balance_and_leave_nothing_behind(steps: list[tuple[str, str, bool
 def test_refused_callers_are_not_remembered() -> None:
     """Refused callers use no memory."""
     slots = Slots(Budget(1, 1))
-    slots.take(Who("acme", "first"))
+    slots.take(CallerKey("acme", "first"))
     for index in range(1000):
-        assert slots.refusal(Who(f"tenant-{index}", "x")) == "SERVER"
+        assert slots.refusal(CallerKey(f"tenant-{index}", "x")) == "SERVER"
     assert slots.known == 2

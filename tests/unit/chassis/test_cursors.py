@@ -26,7 +26,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "feedback, answers": views._read_cursor,
     "feedback, scores": scores_view._read_cursor,
 }
-LISTS = ("messages", "waiting", "agents", "at_risk", "ranked", "groups", "answers", "scores")
+LISTS = ("messages", "waiting", "agents", "at_risk", "ranked", "groups", "responses", "scores")
 
 
 def as_cursor(content: str) -> str:

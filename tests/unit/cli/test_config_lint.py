@@ -158,7 +158,7 @@ BROKEN = {
     "a match window with another choice": ("POINTLESS_WINDOW", "choice: skill_score", "choice: load_ratio"),
     "a match window with keep_free": ("POINTLESS_WINDOW", "match_window: 1s", "match_window: 1s\n    keep_free: 1"),
     "a match window that is too long": ("OUT_OF_RANGE", "match_window: 1s", "match_window: 61s"),
-    "a match window longer than the target": ("WINDOW_BREAKS_PROMISE", "match_window: 1s", "match_window: 61s"),
+    "a match window longer than the target": ("WINDOW_BREAKS_TARGET", "match_window: 1s", "match_window: 61s"),
     "no team": ("NO_TEAM", "delay: 20s", "sticky_team: 5s"),
     # relaxation
     "steps backwards": ("STEPS_OUT_OF_ORDER", LAST_STEP, "{after: 10s, number: 3}"),
@@ -194,13 +194,13 @@ BROKEN = {
     # reach
     "no way into a queue": ("UNREACHABLE_QUEUE", 'when: labels.night == "yes", queue: late', "queue: sales"),
     # targets
-    "no target": ("NO_PROMISE", "kind: pick_up", "kind: resolution"),
+    "no target": ("NO_PICK_UP_TARGET", "kind: pick_up", "kind: resolution"),
     "adequate below desired": ("CONTRADICTING_LEVELS", "adequate: 2m", "adequate: 50s"),
     "two targets of one kind": ("DUPLICATE", "adequate: 2m}", "adequate: 2m}, {kind: pick_up, desired: 60s}"),
-    "a level above the target": ("SERVICE_LEVEL_ABOVE_PROMISE", "service_level: 1m", "service_level: 61s"),
-    "the default level above the target": ("SERVICE_LEVEL_ABOVE_PROMISE", "desired: 60s", "desired: 19s"),
-    "a delay above the target": ("DELAY_BREAKS_PROMISE", "delay: 20s", "delay: 61s"),
-    "sticky above the target": ("STICKY_BREAKS_PROMISE", "sticky: 10s", "sticky: 56s"),
+    "a level above the target": ("SERVICE_LEVEL_ABOVE_TARGET", "service_level: 1m", "service_level: 61s"),
+    "the default level above the target": ("SERVICE_LEVEL_ABOVE_TARGET", "desired: 60s", "desired: 19s"),
+    "a delay above the target": ("DELAY_BREAKS_TARGET", "delay: 20s", "delay: 61s"),
+    "sticky above the target": ("STICKY_BREAKS_TARGET", "sticky: 10s", "sticky: 56s"),
     # starvation
     "a rule is more urgent": ("MAY_STARVE", "ageing_per_minute: 1}", "ageing_per_minute: 0}\n  - {name: x, pool: night, priority: 1}"),
     "the neighbour ages": ("MAY_STARVE", "ageing_per_minute: 1\n    delay", "delay"),
@@ -241,7 +241,7 @@ def test_each_mistake_has_its_code_and_its_line(tmp_path: Path, code: str, old: 
 LINES = {
     "a ring": ("NEVER_WIDENS", "lower: {sales: 3}", "lower: {sales: 6}", "{after: 30s"),
     "an overflow's queue": ("OVERFLOW_LOOP", "threshold: 10, queue: support", "threshold: 10, queue: sales", "too many"),
-    "a time, however it is spelt": ("DELAY_BREAKS_PROMISE", "delay: 20s", "delay: 61s", "delay:"),
+    "a time, however it is spelt": ("DELAY_BREAKS_TARGET", "delay: 20s", "delay: 61s", "delay:"),
     "a rule's step": ("NEVER_WIDENS", LAST_STEP, "{after: 40s, number: 9}", "requirements: [{attribute: french, number: 8"),
     "a number": ("OUT_OF_RANGE", "max_offers: 2", "max_offers: 11", "max_offers"),
     "a channel": ("IMPOSSIBLE_CHANNEL", "weight: 100, exclusive", "weight: 101, exclusive", "channel: voice"),

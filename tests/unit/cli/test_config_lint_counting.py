@@ -50,7 +50,7 @@ def test_a_valid_configuration_has_no_such_finding_and_keeps_its_words(tmp_path:
     ("old", "new", "code", "line"),
     [
         ("week_begins: sat", "week_begins: caturday", "WEEKDAY", 2),
-        ("least_responses: 5", "least_responses: -5", "LEAST_ANSWERS", 3),
+        ("least_responses: 5", "least_responses: -5", "LEAST_RESPONSES", 3),
         ("first_contact_window: 7d", "first_contact_window: 120d", "FIRST_CONTACT_WINDOW", 4),
         ("at_most: 2, queue: call-back", "at_most: 2, queue: nowhere", "UNKNOWN_QUEUE", 11),
         ("queues: [support], kind", "queues: [nowhere], kind", "UNKNOWN_QUEUE", 11),

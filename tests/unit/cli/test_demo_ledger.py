@@ -24,8 +24,8 @@ def customer_says(mark: str) -> Record:
 
 
 def event(**kind: object) -> Record:
-    facts = router_pb2.InteractionFacts(interaction_id="i", channel="webchat")
-    return record("routing.events.v1", router_pb2.RoutingEvent(interaction=facts, **kind).SerializeToString())  # type: ignore[arg-type]  # one of many fields
+    attributes = router_pb2.InteractionAttributes(interaction_id="i", channel="webchat")
+    return record("routing.events.v1", router_pb2.RoutingEvent(interaction=attributes, **kind).SerializeToString())  # type: ignore[arg-type]  # one of many fields
 
 
 QUEUED = event(queued=router_pb2.InteractionQueued())
@@ -85,9 +85,11 @@ def opened(interaction_id: str, message_id: str) -> Record:
 
 
 def lives(interaction_id: str) -> Record:
-    facts = router_pb2.InteractionFacts(interaction_id=interaction_id)
+    attributes = router_pb2.InteractionAttributes(interaction_id=interaction_id)
     done = router_pb2.InteractionCompleted(agent_id="sara")
-    return record("routing.events.v1", router_pb2.RoutingEvent(interaction=facts, completed=done).SerializeToString())
+    return record(
+        "routing.events.v1", router_pb2.RoutingEvent(interaction=attributes, completed=done).SerializeToString()
+    )
 
 
 def test_a_second_opening_is_doubled() -> None:

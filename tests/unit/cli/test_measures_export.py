@@ -21,7 +21,7 @@ def a_row(hour: int, queue: str, answered: int) -> sla_pb2.MeasureRow:
         row.first_response.sum_ms = 12_345 * answered
         row.first_response.mean_ms.value, row.first_response.mean_ms.n = 12_345.0, answered
         row.first_response.p50_ms, row.first_response.p90_ms = 12_031.5, 12_543.5
-        row.targets.add(target=config_pb2.TARGET_KIND_PICK_UP, kept_desired=answered, breached=2)
+        row.targets.add(target=config_pb2.TARGET_KIND_PICK_UP, met_desired=answered, breached=2)
         row.repeat_contacts.n, row.repeat_contacts.value = answered, 0.25
     return row
 

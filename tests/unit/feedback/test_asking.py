@@ -11,7 +11,7 @@ from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.domain.invitations import Effect, SkipReason
-from services.feedback.domain.people import Asked
+from services.feedback.domain.people import SurveyHistory
 from services.feedback.translate import kept
 from services.policy.model.quiet_hours import Quiet
 from services.policy.model.surveys import MOST_SENDINGS, Programme
@@ -286,7 +286,7 @@ def test_the_history_of_a_person_is_bounded() -> None:
     policy = a_policy()
     for number in range(200):
         policy.handle(invited(number, "free", person_id="p"), programme, NOW + number)
-    (person,) = [each for each in policy.kept() if isinstance(each, Asked)]
+    (person,) = [each for each in policy.kept() if isinstance(each, SurveyHistory)]
     assert len(person.sendings) == MOST_SENDINGS
     at = NOW + 300
     assert skipped(policy.handle(considered(900, at, person_id="p"), programme, at)) is SkipReason.TOO_MANY
@@ -322,7 +322,7 @@ def test_entries_without_the_newest_fields_are_restored() -> None:
         b'"made_by":"m","answered_by":"","delivery_id":""}' % (NOW, NOW + DAY)
     )
     policy = a_policy()
-    policy.restore(kept.decode(kept.asked_key(TENANT, "person-1"), ENTRIES.encode(json.loads(old_person))))
+    policy.restore(kept.decode(kept.history_key(TENANT, "person-1"), ENTRIES.encode(json.loads(old_person))))
     policy.restore(kept.decode(kept.invitation_key("v"), ENTRIES.encode(json.loads(old_invitation))))
     programme = a_programme(a_survey(least_gap_ms=DAY))
     assert skipped(policy.handle(considered(1, NOW + HOUR), programme, NOW + HOUR)) is SkipReason.TOO_SOON

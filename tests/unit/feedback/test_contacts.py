@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.feedback.domain.contacts import Contact, Contacts, DropThread, KeepThread, Settled
+from services.feedback.domain.contacts import Contact, Contacts, DropContactSeries, KeepContactSeries, Settled
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_subject
 
 WINDOW = 24 * HOUR
@@ -28,15 +28,15 @@ def test_the_lane_settles_what_the_oracle_settles(gaps: list[int], data: st.Data
     settled: dict[str, bool] = {}
     times: list[int] = []
 
-    def note(effects: list[Settled | KeepThread | DropThread]) -> None:
+    def note(effects: list[Settled | KeepContactSeries | DropContactSeries]) -> None:
         for effect in effects:
             match effect:
-                case Settled(thread, resolved):
-                    assert thread.first.interaction_id not in settled
-                    settled[thread.first.interaction_id] = resolved
-                case KeepThread(thread):
-                    kept[thread.key] = thread
-                case DropThread(key):
+                case Settled(series, resolved):
+                    assert series.first.interaction_id not in settled
+                    settled[series.first.interaction_id] = resolved
+                case KeepContactSeries(series):
+                    kept[series.key] = series
+                case DropContactSeries(key):
                     del kept[key]
 
     at_ms = NOW
@@ -47,8 +47,8 @@ def test_the_lane_settles_what_the_oracle_settles(gaps: list[int], data: st.Data
             note(contacts.advance(at_ms))
         if data.draw(st.booleans()):
             contacts = Contacts()
-            for thread in kept.values():
-                contacts.restore(thread)
+            for series in kept.values():
+                contacts.restore(series)
         once = Contact(f"c{number}", TENANT, a_subject(number, person_id="p"), at_ms)
         note(contacts.handle(once, WINDOW))
         note(contacts.handle(once, WINDOW))

@@ -23,7 +23,7 @@ def test_ten_of_ten_are_not_a_certainty() -> None:
 
 
 def test_nps_has_the_adjusted_wald_interval_of_the_literature() -> None:
-    """50 promoters, 30 passives, 20 detractors: 29.13 [14.1, 44.2], of 100 answers."""
+    """50 promoters, 30 passives, 20 detractors: 29.13 [14.1, 44.2], of 100 responses."""
     nps = measures(SurveyKind.NPS, {10: 30, 9: 20, 8: 10, 7: 20, 6: 15, 0: 5})["nps"]
     assert nps.value == pytest.approx(29.13, abs=0.005)
     assert nps.low == pytest.approx(14.1, abs=0.06)

@@ -78,10 +78,10 @@ class InvitationPolicyMachine(RuleBasedStateMachine):
                     self.changelog[kept.invitation_key(invitation.invitation_id)] = kept.encode(invitation)
                 case inv.Drop(invitation_id):
                     del self.changelog[kept.invitation_key(invitation_id)]
-                case inv.KeepAsked(asked):
-                    self.changelog[kept.asked_key(*asked.key)] = kept.encode(asked)
-                case inv.DropAsked(tenant, person_id):
-                    del self.changelog[kept.asked_key(tenant, person_id)]
+                case inv.KeepHistory(asked):
+                    self.changelog[kept.history_key(*asked.key)] = kept.encode(asked)
+                case inv.DropHistory(tenant, person_id):
+                    del self.changelog[kept.history_key(tenant, person_id)]
                 case _:
                     self.events.append((self.now, effect))
 

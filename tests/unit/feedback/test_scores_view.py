@@ -35,7 +35,7 @@ def csat(value: str, day: str = "", good: int = 8, bad: int = 2, **fields: Any) 
     return Dimension(TENANT, options["kind"], options["name"], value, day), counts
 
 
-def asked(view: ScoresView, how: Counting = TEHRAN, **fields: Any) -> pb.GetScoresResponse:
+def query(view: ScoresView, how: Counting = TEHRAN, **fields: Any) -> pb.GetScoresResponse:
     return scores(view, how, TENANT, pb.GetScoresRequest(**{"by": "queue", **fields}))
 
 
@@ -47,7 +47,7 @@ def test_pages_of_any_size_contain_every_row_once_in_order() -> None:
         (Dimension("other", SurveyKind.CSAT, "queue", "q1"), ScoreCounts({5: 9})),
     ]
     view = a_view(*entries)
-    whole = asked(view, window=pb.SCORE_WINDOW_DAY)
+    whole = query(view, window=pb.SCORE_WINDOW_DAY)
     assert len(whole.scores) == 15
     assert whole.page.next_cursor == ""
     for size in (1, 4, 14):
@@ -66,7 +66,7 @@ def test_pages_of_any_size_contain_every_row_once_in_order() -> None:
 def test_below_the_minimum_n_a_score_is_withheld_and_only_n_is_shown() -> None:
     """Four of five; the response rate is withheld below the same number of invitations."""
     view = a_view(csat("few", good=3, bad=1, invited=4), csat("enough", good=4, bad=1, invited=10))
-    few, enough = asked(view).scores[1], asked(view).scores[0]
+    few, enough = query(view).scores[1], query(view).scores[0]
     assert (few.withheld, few.estimate.n, few.estimate.value, few.estimate.high, few.estimate.method) == (
         True,
         4,
@@ -77,22 +77,22 @@ def test_below_the_minimum_n_a_score_is_withheld_and_only_n_is_shown() -> None:
     assert not few.HasField("response_rate")
     assert (enough.withheld, enough.estimate.n, enough.estimate.method) == (False, 5, "wilson")
     assert (enough.response_rate.value, enough.response_rate.n) == (0.5, 10)
-    assert not asked(view, how=Counting(least_responses=1)).scores[1].withheld
+    assert not query(view, how=Counting(least_responses=1)).scores[1].withheld
 
 
 def test_many_invitations_without_a_response_show_their_response_rate() -> None:
     """Zero is a figure too, with n."""
-    (score,) = asked(a_view(csat("silent", good=0, bad=0, invited=40))).scores
+    (score,) = query(a_view(csat("silent", good=0, bad=0, invited=40))).scores
     assert (score.withheld, score.estimate.n, score.response_rate.value, score.response_rate.n) == (True, 0, 0, 40)
 
 
 def test_a_week_is_the_sum_of_its_days_from_the_tenants_first_day() -> None:
     """Friday 20 March 2026 ends Iran's week, Saturday begins the next; elsewhere both belong to one week."""
     view = a_view(csat("q", "2026-03-19"), csat("q", "2026-03-20"), csat("q", "2026-03-21"))
-    iran = asked(view, window=pb.SCORE_WINDOW_WEEK).scores
+    iran = query(view, window=pb.SCORE_WINDOW_WEEK).scores
     assert [(each.dimension.day, each.estimate.n) for each in iran] == [("2026-03-14/P7D", 20), ("2026-03-21/P7D", 10)]
     assert getattr(iran[1], "from").ToJsonString() == "2026-03-20T20:30:00Z"
-    (elsewhere,) = asked(view, Counting(), window=pb.SCORE_WINDOW_WEEK).scores
+    (elsewhere,) = query(view, Counting(), window=pb.SCORE_WINDOW_WEEK).scores
     assert (elsewhere.dimension.day, elsewhere.estimate.n) == ("2026-03-16/P7D", 30)
 
 
@@ -117,11 +117,11 @@ def test_expired_windows_are_not_shown_and_a_late_entry_is_ignored() -> None:
     view = a_view((dimension, counts))
     view.take(dimension, 1, counts)
     view.take(dimension, 0, ScoreCounts({1: 99}, 0, 0))
-    assert asked(view, day="2026-03-20").scores[0].estimate.n == 20
+    assert query(view, day="2026-03-20").scores[0].estimate.n == 20
     view.drop(dimension, 0)
-    assert asked(view, day="2026-03-20").scores[0].estimate.n == 10
+    assert query(view, day="2026-03-20").scores[0].estimate.n == 10
     view.drop(dimension, 1)
-    assert not asked(view, day="2026-03-20").scores
+    assert not query(view, day="2026-03-20").scores
     assert len(view) == 0
 
 
@@ -129,9 +129,9 @@ def test_first_contacts_are_selected_by_their_measure() -> None:
     """They have no kind of survey."""
     dimension = Dimension(TENANT, None, "queue", "q")
     view = a_view((dimension, ScoreCounts({1: 8, 0: 2})), csat("q"))
-    (score,) = asked(view, measure="fcr").scores
+    (score,) = query(view, measure="fcr").scores
     assert (score.measure, score.estimate.value, score.estimate.n, score.dimension.kind) == ("fcr", 0.8, 10, 0)
-    assert {each.measure for each in asked(view).scores} == {"csat", "fcr"}
+    assert {each.measure for each in query(view).scores} == {"csat", "fcr"}
 
 
 def test_a_trend_compares_the_newest_whole_window_and_corrects_for_all_that_it_compares() -> None:
@@ -187,7 +187,7 @@ def a_response(number: int, score: int, revision: int = 1, **fields: Any) -> pb.
     if revision == 1:
         record.answered.CopyFrom(content)
     else:
-        record.amended.answer.CopyFrom(content)
+        record.amended.response.CopyFrom(content)
     return record
 
 
@@ -211,8 +211,8 @@ def test_lists_show_an_amended_response_once_and_watchers_receive_both() -> None
 def test_responses_are_filtered_by_category_and_by_the_score_of_a_kind() -> None:
     """The first question's score is used unless a kind is named."""
     view = ResponsesView(10)
-    more = [pb.Response(question_id="n", kind=config.SURVEY_KIND_NPS, score=3)]
-    view.take(a_response(1, 5, categories=["praise"], responses=more))
+    more = [pb.Answer(question_id="n", kind=config.SURVEY_KIND_NPS, score=3)]
+    view.take(a_response(1, 5, categories=["praise"], answers=more))
     view.take(a_response(2, 1, categories=["complaint"]))
 
     def ids(**wanted: Any) -> list[str]:

@@ -83,7 +83,7 @@ def _scores_view() -> Take:
     return lambda record: readers.take_score(view, gauges, poison, record)
 
 
-def _answers_view() -> Take:
+def _responses_view() -> Take:
     view, keys, poison = ResponsesView(100), AnyKey(), StrictPoison()
     return lambda record: readers.take_response(view, keys, poison, record)
 
@@ -123,11 +123,11 @@ FEEDBACK_READERS: tuple[Reader, ...] = (
         ),
     ),
     Reader(
-        "feedback answers view",
+        "feedback responses view",
         "feedback.responses.v1",
         feedback_pb2.FeedbackRecord,
         "feedback/wiring.py",
-        _answers_view,
+        _responses_view,
     ),
     Reader(
         "feedback analytics",

@@ -55,7 +55,7 @@ def holdings(core: PoolState, agent: Agent) -> dict[str, int]:
     for interaction in core.interactions.values():
         times = (agent.id in interaction.offers) + (interaction.agent_id == agent.id and not interaction.parked)
         if times:
-            counts[interaction.facts.channel] = counts.get(interaction.facts.channel, 0) + times
+            counts[interaction.attributes.channel] = counts.get(interaction.attributes.channel, 0) + times
     return counts
 
 
@@ -125,7 +125,7 @@ def no_agent_could_take(core: PoolState, interaction: Interaction) -> None:
     config = core.config
     if config is None:
         return
-    queue = config.by_name[interaction.facts.queue]
+    queue = config.by_name[interaction.attributes.queue]
     able = [
         agent.id for agent in core.agents.values() if next(ineligibility(core, agent, interaction, queue), None) is None
     ]

@@ -87,10 +87,10 @@ class Oracle:
             if job.phase is not Phase.WAITING:
                 continue
             queue = self.queue(job)
-            times += [job.not_before, job.facts.arrived_at_ms + queue.delay_ms, job.kept_until, job.team_until]
+            times += [job.not_before, job.attributes.arrived_at_ms + queue.delay_ms, job.kept_until, job.team_until]
             times.append(matching.window_end(self, job))
             times += job.declined_until.values()
-            ages = rules.turning_points(queue.requirements + job.facts.requirements, queue.rings)
+            ages = rules.turning_points(queue.requirements + job.attributes.requirements, queue.rings)
             ages += [int(rule.threshold) for rule in queue.overflow if rule.trigger is Trigger.WAIT]
             times += [job.entered + age for age in ages]
         times += [self.now + rest for person in self.people.values() if (rest := self.rest(person))]
@@ -121,7 +121,7 @@ class Oracle:
 
     def queue(self, job: Job) -> QueueConfig:
         """Return the interaction's queue."""
-        return self.config.by_name[job.facts.queue]
+        return self.config.by_name[job.attributes.queue]
 
     def history(self, queue: str) -> History:
         """Return the history of a queue."""
@@ -137,9 +137,9 @@ class Oracle:
 
     def ledger(self, person: Person) -> list[str]:
         """Return the channels of everything that takes the agent's capacity: offered, held, in wrap-up; not parked."""
-        held = [job.facts.channel for job in self.jobs.values() if job.holder == person.id and not job.parked]
+        held = [job.attributes.channel for job in self.jobs.values() if job.holder == person.id and not job.parked]
         return held + [
-            job.facts.channel for job in self.jobs.values() for offer in job.offers if offer.agent_id == person.id
+            job.attributes.channel for job in self.jobs.values() for offer in job.offers if offer.agent_id == person.id
         ]
 
     def there(self, person: Person) -> bool:
@@ -155,7 +155,7 @@ class Oracle:
         if person.profile.queues and not {queue.name, *added} & set(person.profile.queues):
             return "QUEUE_NOT_SERVED"
         has = rules.abilities(person.profile)
-        for selector in rules.asked(queue, job.facts, clock):
+        for selector in rules.asked(queue, job.attributes, clock):
             if not rules.meets(selector, has):
                 return "SKILL_MISSING"
         return ""
@@ -172,7 +172,7 @@ class Oracle:
         handed = job.by_name and job.kept_for == person.id
         if self.now < job.not_before:
             return "SCHEDULED"
-        if not job.by_name and self.now < job.facts.arrived_at_ms + self.queue(job).delay_ms:
+        if not job.by_name and self.now < job.attributes.arrived_at_ms + self.queue(job).delay_ms:
             return "DELAYED"
         if self.now < matching.window_end(self, job):
             return "MATCH_WINDOW"
@@ -193,9 +193,9 @@ class Oracle:
         if self.rests(person):
             return "RESTING"
         if any(other.parked and other.holder == person.id for other in self.jobs.values()):
-            return "HAS_PARKED_WORK"
+            return "HAS_PARKED_INTERACTION"
         if not fits and self.to_park(job, person) is None:
-            return rules.misfit(self.profile(person), self.ledger(person), job.facts.channel)
+            return rules.misfit(self.profile(person), self.ledger(person), job.attributes.channel)
         return ""
 
     def absence(self, person: Person) -> str:
@@ -214,7 +214,7 @@ class Oracle:
 
     def to_park(self, job: Job, person: Person) -> list[Job] | None:
         """Return what must be parked to make room: nothing, newest assignments first, or None when that would not help."""
-        profile, channel = self.profile(person), job.facts.channel
+        profile, channel = self.profile(person), job.attributes.channel
         ledger = self.ledger(person)
         if not rules.misfit(profile, ledger, channel):
             return []
@@ -222,9 +222,9 @@ class Oracle:
         held = [j for j in self.jobs.values() if j.holder == person.id and j.phase is Phase.HELD and not j.parked]
         parking: list[Job] = []
         for other in sorted(held, key=lambda j: (j.assigned_at, j.id), reverse=True):
-            if other.facts.channel in interrupted:
+            if other.attributes.channel in interrupted:
                 parking.append(other)
-                ledger.remove(other.facts.channel)
+                ledger.remove(other.attributes.channel)
                 if not rules.misfit(profile, ledger, channel):
                     return parking
         return None
@@ -238,13 +238,13 @@ class Oracle:
 
     def order(self, job: Job) -> tuple[Any, ...]:
         """Return the page's order among all interactions that an agent could take."""
-        queue, facts = self.queue(job), job.facts
-        key: float = facts.arrived_at_ms
+        queue, attributes = self.queue(job), job.attributes
+        key: float = attributes.arrived_at_ms
         if queue.order is Order.DEADLINE:
-            key = facts.due_at_ms or facts.arrived_at_ms + rules.pick_up_target_ms(queue, facts)
+            key = attributes.due_at_ms or attributes.arrived_at_ms + rules.pick_up_target_ms(queue, attributes)
         elif queue.order is Order.ADAPTIVE:
-            key = facts.arrived_at_ms + int(job.stretch * rules.pick_up_target_ms(queue, facts))
-        return len(job.offers), -rules.priority(queue, facts, self.now), key, facts.interaction_id
+            key = attributes.arrived_at_ms + int(job.stretch * rules.pick_up_target_ms(queue, attributes))
+        return len(job.offers), -rules.priority(queue, attributes, self.now), key, attributes.interaction_id
 
     def serve(self) -> None:
         """Resume what fits, then offer interactions as long as one can be offered."""
@@ -317,7 +317,7 @@ class Oracle:
         for job in sorted(self.jobs.values(), key=lambda j: (j.assigned_at, j.id)):
             if job.parked:
                 person = self.people[job.holder]
-                if not rules.misfit(self.profile(person), self.ledger(person), job.facts.channel):
+                if not rules.misfit(self.profile(person), self.ledger(person), job.attributes.channel):
                     job.parked = False
                     self.say("resumed", job.id, person.id)
 
@@ -339,7 +339,7 @@ class Oracle:
 
     def worth_waiting(self, job: Job, person: Person) -> bool:
         """Whether the agent is present, has not declined, and could take the channel with an empty load."""
-        never = rules.misfit(self.profile(person), [], job.facts.channel)
+        never = rules.misfit(self.profile(person), [], job.attributes.channel)
         return self.there(person) and not never and not self.declines(job, person)
 
     def overflow_by_waiting(self, job: Job) -> None:

@@ -150,7 +150,7 @@ def activate(o: "Oracle", command: cmd.ActivateConfiguration) -> str:
         o.people.setdefault(profile.agent_id, Person(profile)).profile = profile
     first = o.config.queues[0].name
     for job in o.jobs.values():
-        if job.facts.queue not in o.config.by_name:
-            job.facts = replace(job.facts, queue=first)
+        if job.attributes.queue not in o.config.by_name:
+            job.attributes = replace(job.attributes, queue=first)
             job.entered = o.now
     return ""

@@ -22,17 +22,17 @@ def carry_out(o: "Oracle", command: cmd.Command) -> str:
 
 def enqueue(o: "Oracle", command: cmd.Enqueue) -> str:
     """Put it into its queue now, or at its time."""
-    facts = command.facts
-    if facts.interaction_id in o.jobs:
+    attributes = command.attributes
+    if attributes.interaction_id in o.jobs:
         return "ALREADY_OPEN"
-    arrived = min(facts.arrived_at_ms, o.now) or o.now
-    queue = facts.queue if facts.queue in o.config.by_name else o.config.queues[0].name
-    job = Job(replace(facts, arrived_at_ms=arrived, queue=queue), Phase.WAITING, o.now, o.now)
+    arrived = min(attributes.arrived_at_ms, o.now) or o.now
+    queue = attributes.queue if attributes.queue in o.config.by_name else o.config.queues[0].name
+    job = Job(replace(attributes, arrived_at_ms=arrived, queue=queue), Phase.WAITING, o.now, o.now)
     o.jobs[job.id] = job
-    if facts.start_at_ms > o.now:
-        job.phase, job.not_before = Phase.SCHEDULED, facts.start_at_ms
-        job.facts = replace(job.facts, arrived_at_ms=job.not_before)
-        o.say("scheduled", job.id, facts.start_at_ms)
+    if attributes.start_at_ms > o.now:
+        job.phase, job.not_before = Phase.SCHEDULED, attributes.start_at_ms
+        job.attributes = replace(job.attributes, arrived_at_ms=job.not_before)
+        o.say("scheduled", job.id, attributes.start_at_ms)
     else:
         moves.begin(o, job)
     return ""
@@ -105,8 +105,8 @@ def complete(o: "Oracle", command: cmd.CompleteInteraction) -> str:
     if isinstance(job, str):
         return job
     wrap_up = 0 if job.parked else o.queue(job).wrap_up_ms
-    if job.facts.person_id:
-        o.last_agent[job.facts.person_id] = job.holder
+    if job.attributes.person_id:
+        o.last_agent[job.attributes.person_id] = job.holder
     if not wrap_up:
         moves.close(o, job, "completed", job.id, command.agent_id, 0)
         return ""
@@ -147,7 +147,7 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
         return code
     moves.revoke(o, job, job.offers)
     requirements = moves.own(o, job) if command.requirements is None else command.requirements
-    transferring_agent, queue = job.holder, command.queue or job.facts.queue
+    transferring_agent, queue = job.holder, command.queue or job.attributes.queue
     if command.warm and transferring_agent:
         job.phase = Phase.WAITING
     else:
@@ -177,7 +177,7 @@ def refuse_target(o: "Oracle", job: Job, agent_id: str) -> str:
         return "UNKNOWN_AGENT"
     if not o.there(person):
         return "AGENT_NOT_AVAILABLE"
-    never = rules.misfit(o.profile(person), [], job.facts.channel)
+    never = rules.misfit(o.profile(person), [], job.attributes.channel)
     return "CHANNEL_NOT_SERVED" if never else ""
 
 
@@ -216,7 +216,7 @@ def pick_or_assign(o: "Oracle", command: cmd.AssignInteraction) -> str:
         code = "" if 1 + len(others) > o.queue(job).keep_free else "KEPT_FREE"
     parked, over = o.to_park(job, person), False
     if parked is None and not offered:
-        over = bool(rules.misfit(o.profile(person), o.ledger(person), job.facts.channel))
+        over = bool(rules.misfit(o.profile(person), o.ledger(person), job.attributes.channel))
     job.offers = offers
     if code:
         return code
@@ -255,7 +255,7 @@ def reroute(o: "Oracle", command: cmd.Reroute) -> str:
     moves.revoke(o, job, job.offers)
     requirements = moves.own(o, job) if command.requirements is None else command.requirements
     requirements += tuple(selector for selector in command.added if selector not in requirements)
-    queue = command.queue or job.facts.queue
+    queue = command.queue or job.attributes.queue
     if job.holder:
         o.say("transferred", job.id, job.holder, queue, "")
     if job.phase is not Phase.SCHEDULED:
@@ -269,8 +269,8 @@ def reprioritise(o: "Oracle", command: cmd.Reprioritise) -> str:
     job = moves.open_job(o, command.interaction_id)
     if isinstance(job, str):
         return job
-    due = command.due_at_ms or job.facts.due_at_ms
-    job.facts = replace(job.facts, priority=job.facts.priority + command.add, due_at_ms=due)
+    due = command.due_at_ms or job.attributes.due_at_ms
+    job.attributes = replace(job.attributes, priority=job.attributes.priority + command.add, due_at_ms=due)
     return ""
 
 

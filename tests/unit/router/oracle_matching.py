@@ -23,7 +23,7 @@ def window_end(o: "Oracle", job: Job) -> int:
 
 def score(o: "Oracle", job: Job, person: Person) -> int:
     """Return the skill score in billionths; a team that is asked alone counts like any label."""
-    asked = rules.asked(o.queue(job), job.facts, job.clock(o.now))
+    asked = rules.asked(o.queue(job), job.attributes, job.clock(o.now))
     if job.team_until:
         asked.append(Selector("team", Operator.EQUAL, text=job.team))
     return round(rules.score(asked, rules.abilities(person.profile)) * 1_000_000_000)
@@ -43,7 +43,10 @@ def batch(o: "Oracle", jobs: Sequence[Job]) -> list[Job]:
     """
     found: list[Job] = []
     for job in jobs:
-        alike = not found or (job.facts.channel, len(job.offers)) == (found[0].facts.channel, len(found[0].offers))
+        alike = not found or (job.attributes.channel, len(job.offers)) == (
+            found[0].attributes.channel,
+            len(found[0].offers),
+        )
         if not matchable(o, job) or not alike or all(o.to_park(job, p) for p in o.takers(job)):
             break
         if best(o, [*found, job]):
@@ -70,7 +73,7 @@ def best(o: "Oracle", jobs: Sequence[Job]) -> list[tuple[Job, Person]]:
     """
     takers = [[p for p in o.takers(job) if not o.to_park(job, p)] for job in jobs]
     people = sorted({p.id for able in takers for p in able})
-    rooms = [room(o, o.people[name], jobs[0].facts.channel) for name in people]
+    rooms = [room(o, o.people[name], jobs[0].attributes.channel) for name in people]
 
     @cache
     def rest(number: int, counts: tuple[int, ...]) -> Given | None:

@@ -18,7 +18,7 @@ COMPLETED = "INTERACTION_COMPLETED"
 def enter(o: "Oracle", job: Job, queue: str, requirements: tuple[Selector, ...]) -> None:
     """Enter a queue: its clocks start again, no particular agent is waited for, and overflow rules will be asked."""
     forget_keeping(job)
-    job.facts = replace(job.facts, queue=queue, requirements=requirements)
+    job.attributes = replace(job.attributes, queue=queue, requirements=requirements)
     job.entered, job.asking = o.now, True
     note_entering(o, job, counts=not job.holder)
 
@@ -34,7 +34,7 @@ def note_entering(o: "Oracle", job: Job, counts: bool = True) -> None:
 
 def note_outcome(o: "Oracle", job: Job, in_time: bool) -> None:
     """Record that it was answered or lost."""
-    o.history(job.facts.queue).outcomes.append((o.now, in_time))
+    o.history(job.attributes.queue).outcomes.append((o.now, in_time))
 
 
 def forget_keeping(job: Job) -> None:
@@ -45,7 +45,7 @@ def forget_keeping(job: Job) -> None:
 
 def own(o: "Oracle", job: Job) -> tuple[Selector, ...]:
     """Return its own requirements, as relaxed as they are now."""
-    return rules.carried_over(job.facts, o.queue(job), job.clock(o.now))
+    return rules.carried_over(job.attributes, o.queue(job), job.clock(o.now))
 
 
 def revoke(o: "Oracle", job: Job, offers: list[OpenOffer], how: str = "REVOKED") -> None:
@@ -89,7 +89,7 @@ def assign(o: "Oracle", job: Job, person: Person, over_capacity: bool = False) -
         note_outcome(o, job, waited <= o.queue(job).service_level_ms)
     if job.holder:
         o.people[job.holder].idle_since = o.now
-        o.say("transferred", job.id, job.holder, job.facts.queue, person.id)
+        o.say("transferred", job.id, job.holder, job.attributes.queue, person.id)
     job.stopped = job.clock(o.now)
     job.waited, job.phase, job.holder, job.assigned_at = waited, Phase.HELD, person.id, o.now
     person.idle_since = o.now
@@ -115,16 +115,16 @@ def set_state(o: "Oracle", person: Person, state: AgentState) -> None:
 
 def begin(o: "Oracle", job: Job) -> None:
     """Queue it for the first time: an agent may be asked first."""
-    job.phase, job.entered, job.waiting_since, job.asking = Phase.WAITING, o.now, job.facts.arrived_at_ms, True
-    o.say("queued", job.id, job.facts.queue)
+    job.phase, job.entered, job.waiting_since, job.asking = Phase.WAITING, o.now, job.attributes.arrived_at_ms, True
+    o.say("queued", job.id, job.attributes.queue)
     note_entering(o, job)
-    queue, facts = o.queue(job), job.facts
-    last = o.last_agent.get(facts.person_id, "")
-    if queue.sticky_ms and (first := facts.preferred_agent or last) in o.people:
+    queue, attributes = o.queue(job), job.attributes
+    last = o.last_agent.get(attributes.person_id, "")
+    if queue.sticky_ms and (first := attributes.preferred_agent or last) in o.people:
         job.kept_for, job.kept_until = first, o.now + queue.sticky_ms
     if queue.sticky_team_ms:
         job.team_ms = queue.sticky_team_ms
-        job.team = facts.preferred_team or (o.people[last].profile.team if last in o.people else "")
+        job.team = attributes.preferred_team or (o.people[last].profile.team if last in o.people else "")
 
 
 def start(o: "Oracle", job: Job) -> None:
@@ -137,7 +137,9 @@ def start(o: "Oracle", job: Job) -> None:
 
 def relabel(job: Job, labels: tuple[tuple[str, str], ...]) -> None:
     """Set labels; those of the same name are overwritten."""
-    job.facts = replace(job.facts, labels=tuple(sorted({**dict(job.facts.labels), **dict(labels)}.items())))
+    job.attributes = replace(
+        job.attributes, labels=tuple(sorted({**dict(job.attributes.labels), **dict(labels)}.items()))
+    )
 
 
 def expire(o: "Oracle", offer_id: str) -> None:
@@ -158,9 +160,9 @@ def end_wrap_up_of(o: "Oracle", job: Job) -> None:
 def asks(o: "Oracle", job: Job, rule: OverflowRule) -> bool:
     """Whether a rule applies now."""
     if rule.trigger is Trigger.LENGTH:
-        return sum(j.facts.queue == job.facts.queue and not j.offers for j in o.waiting()) > rule.threshold
+        return sum(j.attributes.queue == job.attributes.queue and not j.offers for j in o.waiting()) > rule.threshold
     if rule.trigger is Trigger.SERVICE_LEVEL:
-        level = o.history(job.facts.queue).level()
+        level = o.history(job.attributes.queue).level()
         return level is not None and level < rule.threshold
     return False
 
@@ -171,13 +173,13 @@ def overflow(o: "Oracle", job: Job, queue: QueueConfig, rule: OverflowRule) -> b
         close(o, job, "cancelled", job.id)
         return True
     moves = rule.queue not in ("", queue.name)
-    before = own(o, job) if moves else job.facts.requirements
+    before = own(o, job) if moves else job.attributes.requirements
     requirements = rule.requirements if rule.replace_requirements else before + rule.requirements
     if moves:
         enter(o, job, rule.queue, requirements)
-    priority = job.facts.priority if rule.set_priority is None else rule.set_priority
-    job.facts = replace(job.facts, requirements=requirements, priority=priority + rule.add_priority)
-    o.say("overflowed", job.id, queue.name, rule.name, job.facts.queue, job.facts.priority)
+    priority = job.attributes.priority if rule.set_priority is None else rule.set_priority
+    job.attributes = replace(job.attributes, requirements=requirements, priority=priority + rule.add_priority)
+    o.say("overflowed", job.id, queue.name, rule.name, job.attributes.queue, job.attributes.priority)
     return moves
 
 

@@ -47,7 +47,7 @@ _TABLE = {
     ),
     *(
         "RESTING",
-        "HAS_PARKED_WORK",
+        "HAS_PARKED_INTERACTION",
         "NO_CAPACITY",
         "CHANNEL_FULL",
         "EXCLUSIVE_CHANNEL",
@@ -64,35 +64,35 @@ def decisions(effects: Iterable[fx.Effect]) -> list[Decided]:
 
 def _told(effect: fx.Effect) -> Decided:  # noqa: C901 - one line for each kind of effect
     match effect:
-        case fx.Queued(facts=f, again=False):
+        case fx.Queued(attributes=f, again=False):
             return "queued", f.interaction_id, f.queue
-        case fx.Scheduled(facts=f, start_at_ms=start):
+        case fx.Scheduled(attributes=f, start_at_ms=start):
             return "scheduled", f.interaction_id, start
-        case fx.Overflowed(facts=f, from_queue=queue, rule=rule):
+        case fx.Overflowed(attributes=f, from_queue=queue, rule=rule):
             return "overflowed", f.interaction_id, queue, rule, f.queue, f.priority
-        case fx.Parked(facts=f, agent_id=agent, by=by):
+        case fx.Parked(attributes=f, agent_id=agent, by=by):
             return "parked", f.interaction_id, agent, by
-        case fx.Resumed(facts=f, agent_id=agent):
+        case fx.Resumed(attributes=f, agent_id=agent):
             return "resumed", f.interaction_id, agent
-        case fx.Offered(facts=f, agent_id=agent, expires_at_ms=expires, offer_id=offer_id):
+        case fx.Offered(attributes=f, agent_id=agent, expires_at_ms=expires, offer_id=offer_id):
             return "offered", f.interaction_id, agent, expires, offer_id
-        case fx.OfferEnded(facts=f, agent_id=agent, end=end):
+        case fx.OfferEnded(attributes=f, agent_id=agent, end=end):
             return "offer ended", f.interaction_id, agent, end.name
-        case fx.Assigned(facts=f, agent_id=agent, waited_ms=waited, over_capacity=over):
+        case fx.Assigned(attributes=f, agent_id=agent, waited_ms=waited, over_capacity=over):
             return "assigned", f.interaction_id, agent, waited, over
-        case fx.Replied(facts=f, agent_id=agent, first=first):
+        case fx.Replied(attributes=f, agent_id=agent, first=first):
             return "replied", f.interaction_id, agent, first
-        case fx.CustomerActed(facts=f, message_id=message):
+        case fx.CustomerActed(attributes=f, message_id=message):
             return "customer", f.interaction_id, message
-        case fx.Transferred(facts=f, from_agent_id=transferring_agent, queue=queue, to_agent_id=to):
+        case fx.Transferred(attributes=f, from_agent_id=transferring_agent, queue=queue, to_agent_id=to):
             return "transferred", f.interaction_id, transferring_agent, queue, to
-        case fx.Completed(facts=f, agent_id=agent, wrap_up_until_ms=until):
+        case fx.Completed(attributes=f, agent_id=agent, wrap_up_until_ms=until):
             return "completed", f.interaction_id, agent, until
-        case fx.WrapUpEnded(facts=f, agent_id=agent):
+        case fx.WrapUpEnded(attributes=f, agent_id=agent):
             return "wrap-up ended", f.interaction_id, agent
-        case fx.Abandoned(facts=f, waited_ms=waited):
+        case fx.Abandoned(attributes=f, waited_ms=waited):
             return "abandoned", f.interaction_id, waited
-        case fx.Cancelled(facts=f):
+        case fx.Cancelled(attributes=f):
             return "cancelled", f.interaction_id
         case fx.AgentStateChanged(agent_id=agent, before=before, after=after):
             return "agent", agent, before.name, after.name
@@ -200,14 +200,14 @@ def visible_in_engine(engine: Engine) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     for interaction in core.interactions.values():
         offers = [(offer.agent_id, offer.expires_at) for offer in interaction.offers.values()]
-        facts = interaction.facts
+        attributes = interaction.attributes
         seen[f"interaction {interaction.id}"] = (
             _PHASES[interaction.stage],
-            facts.queue,
-            facts.priority,
-            facts.arrived_at_ms,
-            [label for label in facts.labels if label[0] != "callback"],
-            facts.due_at_ms,
+            attributes.queue,
+            attributes.priority,
+            attributes.arrived_at_ms,
+            [label for label in attributes.labels if label[0] != "callback"],
+            attributes.due_at_ms,
             interaction.agent_id,
             interaction.parked,
             sorted(offers),
@@ -222,14 +222,14 @@ def visible_in_oracle(oracle: Oracle) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     for job in oracle.jobs.values():
         offers = [(offer.agent_id, offer.expires_at) for offer in job.offers]
-        facts = job.facts
+        attributes = job.attributes
         seen[f"interaction {job.id}"] = (
             job.phase,
-            facts.queue,
-            facts.priority,
-            facts.arrived_at_ms,
-            list(facts.labels),
-            facts.due_at_ms,
+            attributes.queue,
+            attributes.priority,
+            attributes.arrived_at_ms,
+            list(attributes.labels),
+            attributes.due_at_ms,
             job.holder,
             job.parked,
             sorted(offers),

@@ -61,18 +61,18 @@ def _widened(selector: Selector, clock: int, rings: Sequence[Ring]) -> Selector 
     return selector
 
 
-def asked(queue: QueueConfig, facts: InteractionAttributes, clock: int) -> list[Selector]:
+def asked(queue: QueueConfig, attributes: InteractionAttributes, clock: int) -> list[Selector]:
     """Return all requirements that apply now, the queue's and the interaction's own."""
-    found = [relaxed(selector, clock, queue.rings) for selector in queue.requirements + facts.requirements]
+    found = [relaxed(selector, clock, queue.rings) for selector in queue.requirements + attributes.requirements]
     return [selector for selector in found if selector is not None]
 
 
-def carried_over(facts: InteractionAttributes, queue: QueueConfig, clock: int) -> tuple[Selector, ...]:
+def carried_over(attributes: InteractionAttributes, queue: QueueConfig, clock: int) -> tuple[Selector, ...]:
     """Return its own requirements when it moves to another queue, whose clock starts at 0.
 
     They are as relaxed as they are now; later relaxations keep their times.
     """
-    found = [relaxed(selector, clock, queue.rings) for selector in facts.requirements]
+    found = [relaxed(selector, clock, queue.rings) for selector in attributes.requirements]
     return tuple(
         replace(
             selector,
@@ -179,16 +179,18 @@ def misfit(profile: CapacityProfile, channels: Sequence[str], channel: str) -> s
 # Order
 
 
-def pick_up_target_ms(queue: QueueConfig, facts: InteractionAttributes) -> int:
+def pick_up_target_ms(queue: QueueConfig, attributes: InteractionAttributes) -> int:
     """Return the pick-up target of the first policy that matches; 0 when none does."""
-    tier = dict(facts.labels).get("tier", "")
+    tier = dict(attributes.labels).get("tier", "")
     for policy in queue.pick_up_targets:
-        if (not policy.channels or facts.channel in policy.channels) and (not policy.tiers or tier in policy.tiers):
+        if (not policy.channels or attributes.channel in policy.channels) and (
+            not policy.tiers or tier in policy.tiers
+        ):
             return policy.target_ms
     return 0
 
 
-def priority(queue: QueueConfig, facts: InteractionAttributes, now: int) -> Fraction:
+def priority(queue: QueueConfig, attributes: InteractionAttributes, now: int) -> Fraction:
     """Return the queue's priority, plus the interaction's, plus ageing times its age since arrival; exact."""
-    aged = Fraction(queue.ageing_per_minute) * max(0, now - facts.arrived_at_ms) / 60_000
-    return queue.priority + facts.priority + aged
+    aged = Fraction(queue.ageing_per_minute) * max(0, now - attributes.arrived_at_ms) / 60_000
+    return queue.priority + attributes.priority + aged

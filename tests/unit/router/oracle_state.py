@@ -33,7 +33,7 @@ class Job:
     `entered` is the start of its queue's clock; while an agent holds it, the clock has the value `stopped`.
     """
 
-    facts: InteractionAttributes
+    attributes: InteractionAttributes
     phase: Phase
     entered: int
     waiting_since: int
@@ -70,7 +70,7 @@ class Job:
     @property
     def id(self) -> str:
         """The interaction's id."""
-        return self.facts.interaction_id
+        return self.attributes.interaction_id
 
     def clock(self, now: int) -> int:
         """Return how long it has waited in its queue: relaxation and overflow depend on it."""

@@ -195,7 +195,7 @@ class Steps:
         age = dice.of(0, 0, 1_000, 30_000, -5_000)
         start = dice.of(0, 0, 3_000) if Feature.SCHEDULE in self.features else 0
         due = dice.of(0, 5_000, -2_000) if Feature.ORDER in self.features else 0
-        facts = InteractionAttributes(
+        attributes = InteractionAttributes(
             name,
             f"c-{name}",
             f"p{dice.of(0, 1, 2)}",
@@ -209,7 +209,7 @@ class Steps:
             preferred_agent=dice.of("", "", "", "a", "b"),
             preferred_team=dice.of("", "red") if Feature.TEAMS in self.features else "",
         )
-        return cmd.Enqueue(facts)
+        return cmd.Enqueue(attributes)
 
     def transfer(self, n: int, dice: Dice) -> cmd.Command:
         """Return a transfer by the holder or a supervisor, to a queue or to an agent."""

@@ -175,11 +175,11 @@ def test_a_reserved_interaction_is_offered_with_its_own_reason() -> None:
     world = World(a_pool(an_agent("a"), an_agent("b"), queues=[queue], lease_ms=LONG))
     world.sign_in("a", "b")
     world.wait(2_000)
-    for name, facts, reason in (
+    for name, attributes, reason in (
         ("asked", {"preferred_agent": "b"}, "PREFERRED_AGENT"),
         ("last", {"person_id": "p-asked"}, "LAST_AGENT"),
     ):
-        offered = only(world.enqueue(name, **facts), fx.Offered)
+        offered = only(world.enqueue(name, **attributes), fx.Offered)
         assert (offered.agent_id, offered.reason, offered.eligible, offered.considered) == ("b", reason, 1, 1)
         world.accept(name)
         world.complete(name)

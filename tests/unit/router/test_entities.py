@@ -73,7 +73,7 @@ WHOEVER = st.just(NO_AGENT) | st.tuples(TEXTS.filter(bool), NUMBERS)
 INTERACTIONS = filled(
     Interaction,
     ("line", "rank", "wake_at"),
-    facts=filled(InteractionAttributes, requirements=SELECTORS, labels=PAIRS),
+    attributes=filled(InteractionAttributes, requirements=SELECTORS, labels=PAIRS),
     offers=OFFERS,
     declined=st.dictionaries(TEXTS, st.integers(-9, 2**40), max_size=2),
     ended=st.dictionaries(TEXTS, WHO, max_size=2),
@@ -155,7 +155,7 @@ def test_a_configuration_comes_back(pool: PoolConfig) -> None:
 
 def a_first_work(offer: Any = None, ended: Any = ("", "", 0), kept: Any = ("", 0), declined: Any = ()) -> Interaction:
     """Return an interaction as version 1 wrote it."""
-    facts = (
+    attributes = (
         "i",
         "c",
         "p",
@@ -172,7 +172,7 @@ def a_first_work(offer: Any = None, ended: Any = ("", "", 0), kept: Any = ("", 0
         False,
     )
     first = (
-        facts,
+        attributes,
         2,
         START + 1,
         START + 2,

@@ -175,7 +175,7 @@ def test_an_agent_who_rests_or_has_parked_work_is_excluded() -> None:
     world.accept("mail")
     world.enqueue("call", channel="voice")
     world.enqueue("i")
-    assert left_out(world) == [("HAS_PARKED_WORK", "", 1, ["a"])]
+    assert left_out(world) == [("HAS_PARKED_INTERACTION", "", 1, ["a"])]
     assert said(world).smallest_change == "a finishes everything they hold, and 1 more"
     world.accept("call")
     world.wait(20_000)
@@ -245,7 +245,7 @@ def test_a_waiting_interaction_has_a_position_and_the_newest_reason() -> None:
     found = said(world)
     assert (found.state, found.agent_id, found.reason, found.position) == ("waiting", "", "ENQUEUED", 2)
     assert found.decided_at_ms == world.now - 1_000
-    assert found.facts.interaction_id == "i"
+    assert found.attributes.interaction_id == "i"
 
 
 def test_without_agents_and_without_a_configuration() -> None:

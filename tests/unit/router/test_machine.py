@@ -107,14 +107,14 @@ class Routing(RuleBasedStateMachine):
         """Record which interactions are open, and end the batch."""
         for effect in effects:
             if isinstance(effect, fx.Event):
-                name = effect.facts.interaction_id
+                name = effect.attributes.interaction_id
                 assert effect.epoch == self.numbers.get(name, 0) + 1
                 self.numbers[name] = effect.epoch
                 assert effect.reason
             if isinstance(effect, fx.Abandoned | fx.Cancelled | fx.WrapUpEnded) or (
                 isinstance(effect, fx.Completed) and not effect.wrap_up_until_ms
             ):
-                self.open.remove(effect.facts.interaction_id)
+                self.open.remove(effect.attributes.interaction_id)
         changes = collect(self.engine, self.now)
         assert collect(self.shadow, self.now) == changes
         for entity, value in changes:
@@ -172,11 +172,11 @@ class Routing(RuleBasedStateMachine):
         arrived = 0 if age is None else self.now - age
         name = self.id()
         self.open.add(name)
-        facts = InteractionAttributes(
+        attributes = InteractionAttributes(
             name, f"c-{name}", f"p{person}", "", channel, "", "", queue, priority, requirements, (), arrived
         )
-        facts = replace(facts, start_at_ms=self.now + start if start else 0, preferred_agent=preferred)
-        self.tell(cmd.Enqueue(facts, command_id=self.id()))
+        attributes = replace(attributes, start_at_ms=self.now + start if start else 0, preferred_agent=preferred)
+        self.tell(cmd.Enqueue(attributes, command_id=self.id()))
 
     @rule(
         agent=st.sampled_from(AGENTS),

@@ -93,7 +93,7 @@ def test_rules_on_entering_are_asked_when_the_window_ends() -> None:
         restorer.add(kind, name, codec.decode(codec.encode(value)))
     heir = restorer.engine(world.now)
     moved = all_of(world.wait(WINDOW), fx.Overflowed)
-    assert [effect.facts.interaction_id for effect in moved] == ["i8"]
+    assert [effect.attributes.interaction_id for effect in moved] == ["i8"]
     assert all_of(heir.advance(world.now), fx.Overflowed) == moved
 
 
@@ -319,11 +319,11 @@ def burst(numbers: bytes) -> Pair:
     for name in ("i", "j"):
         for n in range(dice.of(4, 5, 6, 8)):
             wanted = tuple({s.attribute: s for s in (dice.of(*asked), dice.of(*asked))}.values())
-            facts = InteractionAttributes(
+            attributes = InteractionAttributes(
                 f"{name}{n}", f"c{name}{n}", channel=dice.of("chat", "chat", "chat", "mail"), queue=dice.of("q", "q", "w", "q", "z"),
                 priority=dice.of(0, 0, 0, 1), requirements=wanted[: dice.of(1, 2, 1)], arrived_at_ms=pair.now,
             )  # fmt: skip
-            pair.tell(cmd.Enqueue(facts))
+            pair.tell(cmd.Enqueue(attributes))
             pair.wait(dice.of(0, 0, 30))
         pair.wait(dice.of(1_500, 1_000))
         for offer in [offer for job in pair.oracle.jobs.values() for offer in job.offers]:

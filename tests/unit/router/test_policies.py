@@ -211,7 +211,11 @@ def test_rules_on_length_apply_to_interactions_not_offered_at_once() -> None:
     for n in (1, 2):
         assert not all_of(world.enqueue(str(n)), fx.Overflowed)
     moved = only(world.enqueue("3"), fx.Overflowed)
-    assert (moved.facts.queue, moved.facts.priority, moved.facts.requirements) == ("backup", 10, (requires("x"),))
+    assert (moved.attributes.queue, moved.attributes.priority, moved.attributes.requirements) == (
+        "backup",
+        10,
+        (requires("x"),),
+    )
     assert (moved.from_queue, moved.rule, moved.reason) == ("q", "long", "LENGTH")
 
 
@@ -232,4 +236,4 @@ def test_a_low_service_level_overflows_new_interactions() -> None:
     world = World(a_pool(queues=[a_queue(overflow=(rule,))]))
     world.enqueue("left")
     world.tell(cmd.CustomerLeft("left"))
-    assert only(world.enqueue("i"), fx.Overflowed).facts.priority == 7
+    assert only(world.enqueue("i"), fx.Overflowed).attributes.priority == 7

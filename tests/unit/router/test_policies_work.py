@@ -32,13 +32,13 @@ def test_a_call_parks_mails_and_they_resume_before_anything_new() -> None:
         world.wait(SECOND)
         world.accept(name)
     effects = world.enqueue("call", channel="voice")
-    assert [e.facts.interaction_id for e in all_of(effects, fx.Parked)] == ["m2", "m1"]
+    assert [e.attributes.interaction_id for e in all_of(effects, fx.Parked)] == ["m2", "m1"]
     assert world.offered("call") == "a"
     assert at_once(world, "m3", channel="email") == ""
-    assert "HAS_PARKED_WORK" in {x.reason for x in explain(world.engine, "m3").excluded}  # type: ignore[union-attr]
+    assert "HAS_PARKED_INTERACTION" in {x.reason for x in explain(world.engine, "m3").excluded}  # type: ignore[union-attr]
     world.accept("call")
     effects = world.complete("call")
-    assert [e.facts.interaction_id for e in all_of(effects, fx.Resumed)] == ["m1", "m2"]
+    assert [e.attributes.interaction_id for e in all_of(effects, fx.Resumed)] == ["m1", "m2"]
     assert world.offered("m3") == "a"
 
 
@@ -49,7 +49,7 @@ def test_an_unanswered_call_resumes_the_mails() -> None:
     world.accept("mail")
     world.enqueue("call", channel="voice")
     effects = world.wait(10_000)
-    assert only(effects, fx.Resumed).facts.interaction_id == "mail"
+    assert only(effects, fx.Resumed).attributes.interaction_id == "mail"
     assert world.state("a") is AgentState.NOT_RESPONDING
 
 
@@ -122,7 +122,7 @@ def test_a_warm_transfer_is_held_until_another_agent_accepts() -> None:
     assert world.ask(cmd.RecordReply("a", "i", "r")) == ""
     world.accept("i")
     interaction = world.engine.core.interactions["i"]
-    assert (interaction.agent_id, interaction.facts.labels) == ("b", (("why", "billing"),))
+    assert (interaction.agent_id, interaction.attributes.labels) == ("b", (("why", "billing"),))
     assert not world.engine.core.agents["a"].held
     transferred = only(world.log, fx.Transferred)
     assert (transferred.from_agent_id, transferred.to_agent_id) == ("a", "b")
@@ -162,7 +162,7 @@ def test_a_callback_keeps_its_place_though_the_customer_hangs_up() -> None:
     assert world.ask(cmd.CustomerLeft("i")) == "CALLBACK_REQUESTED"
     world.sign_in("a")
     assert world.offered("i") == "a"
-    assert ("callback", "requested") in world.engine.core.interactions["i"].facts.labels
+    assert ("callback", "requested") in world.engine.core.interactions["i"].attributes.labels
 
 
 def test_a_callback_at_a_time_comes_then_and_keeps_its_age() -> None:
@@ -185,7 +185,7 @@ def test_a_schedule_counts_its_age_from_its_start() -> None:
     world.wait(5_000)
     world.sign_in("a")
     assert world.offered("j") == "a"
-    assert world.engine.core.interactions["i"].facts.arrived_at_ms == world.now
+    assert world.engine.core.interactions["i"].attributes.arrived_at_ms == world.now
 
 
 # Refusals

@@ -225,11 +225,11 @@ def test_priorities_stay_within_a_million() -> None:
     """This holds for new interactions, for changed priorities, and for rules that add to them."""
     world = World(a_pool())
     for name, asked, kept in (("a", MOST, MOST), ("b", MOST + 1, MOST), ("c", -MOST - 1, -MOST), ("d", -MOST, -MOST)):
-        assert only(world.enqueue(name, priority=asked), fx.Queued).facts.priority == kept
-    assert only(world.tell(cmd.Reprioritise("a", 1)), fx.Changed).facts.priority == MOST
-    assert only(world.tell(cmd.Reprioritise("a", -2)), fx.Changed).facts.priority == MOST - 2
-    assert only(world.tell(cmd.Reprioritise("c", -1)), fx.Changed).facts.priority == -MOST
-    assert only(world.tell(cmd.Reprioritise("c", 1)), fx.Changed).facts.priority == 1 - MOST
+        assert only(world.enqueue(name, priority=asked), fx.Queued).attributes.priority == kept
+    assert only(world.tell(cmd.Reprioritise("a", 1)), fx.Changed).attributes.priority == MOST
+    assert only(world.tell(cmd.Reprioritise("a", -2)), fx.Changed).attributes.priority == MOST - 2
+    assert only(world.tell(cmd.Reprioritise("c", -1)), fx.Changed).attributes.priority == -MOST
+    assert only(world.tell(cmd.Reprioritise("c", 1)), fx.Changed).attributes.priority == 1 - MOST
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_priorities_stay_within_a_million() -> None:
 def test_a_rule_stays_within_the_same_million(own: int, rule: dict[str, int], kept: int) -> None:
     rules = (replace(OverflowRule("r", Trigger.LENGTH, 0), **rule),)  # type: ignore[arg-type]
     world = World(a_pool(queues=[a_queue(overflow=rules)]))
-    assert only(world.enqueue("i", priority=own), fx.Overflowed).facts.priority == kept
+    assert only(world.enqueue("i", priority=own), fx.Overflowed).attributes.priority == kept
 
 
 def test_an_agent_cannot_pick_when_all_are_kept_free() -> None:
@@ -277,17 +277,17 @@ def test_no_free_agent_picks_up_to_the_number_kept_free(able: int) -> None:
 def test_an_arrival_in_the_future_or_without_a_time_is_now() -> None:
     world = World(a_pool())
     for name, asked, kept in (("a", 0, 0), ("b", 1, 1), ("c", -1, 0), ("d", world.now, 0), ("e", world.now + 1, 0)):
-        facts = only(world.enqueue(name, arrived_at_ms=asked), fx.Queued).facts
-        assert facts.arrived_at_ms == (kept or world.now)
+        attributes = only(world.enqueue(name, arrived_at_ms=asked), fx.Queued).attributes
+        assert attributes.arrived_at_ms == (kept or world.now)
 
 
 def test_schedules_and_callbacks_lie_within_a_year() -> None:
     """A start time in the past is not a schedule; a callback too far ahead is refused, a start is moved to the limit."""
     world = World(a_pool())
-    assert only(world.enqueue("now", start_at_ms=world.now), fx.Queued).facts.start_at_ms == 0
+    assert only(world.enqueue("now", start_at_ms=world.now), fx.Queued).attributes.start_at_ms == 0
     for name, asked in (("year", YEAR), ("more", YEAR + 1)):
         scheduled = only(world.enqueue(name, start_at_ms=world.now + asked), fx.Scheduled)
-        assert (scheduled.start_at_ms, scheduled.facts.arrived_at_ms) == (world.now + YEAR, world.now + YEAR)
+        assert (scheduled.start_at_ms, scheduled.attributes.arrived_at_ms) == (world.now + YEAR, world.now + YEAR)
     world.enqueue("i")
     assert world.ask(cmd.RequestCallback("i", world.now + YEAR + 1)) == "TOO_FAR_AHEAD"
     assert all_of(world.tell(cmd.RequestCallback("i", world.now)), fx.Scheduled) == []
@@ -344,7 +344,7 @@ def test_a_new_owner_extends_leases_offers_and_grace() -> None:
     assert {entity for entity in core.dirty if entity[0] in "ai"} >= {("a", "lost"), ("i", "quick")}
     world.wait(4_999)
     assert world.offered("quick") == "a"
-    ended = [(e.facts.interaction_id, e.reason) for e in all_of(world.wait(1), fx.OfferEnded)]
+    ended = [(e.attributes.interaction_id, e.reason) for e in all_of(world.wait(1), fx.OfferEnded)]
     assert ended == [("quick", "NO_ANSWER"), ("slow", "NO_ANSWER")]
     assert only(world.wait(15_000), fx.Queued).reason == "AGENT_LOST"
     assert World().engine.take_over(world.now) == []
@@ -353,9 +353,9 @@ def test_a_new_owner_extends_leases_offers_and_grace() -> None:
 def test_an_interaction_is_never_refused_for_its_queue() -> None:
     """A pool without queues keeps interactions under the name of their own queue."""
     world = World(PoolConfig(1, queues=()))
-    assert only(world.enqueue("i", queue="x"), fx.Queued).facts.queue == "x"
+    assert only(world.enqueue("i", queue="x"), fx.Queued).attributes.queue == "x"
     world.tell(cmd.ActivateConfiguration(PoolConfig(2, queues=(QueueConfig("y"), QueueConfig("z")))))
-    assert world.engine.core.interactions["i"].facts.queue == "y"
+    assert world.engine.core.interactions["i"].attributes.queue == "y"
     assert world.engine.core.interactions["i"].stage is Stage.WAITING
 
 
@@ -366,12 +366,14 @@ def test_a_scheduled_interaction_starts_in_time_when_its_queue_no_longer_exists(
     world.tell(cmd.ActivateConfiguration(PoolConfig(2, queues=(a_queue(),))))
     assert world.wait(59_999) == []
     queued = only(world.wait(1), fx.Queued)
-    assert (queued.reason, queued.facts.queue) == ("SCHEDULE_DUE", "q")
+    assert (queued.reason, queued.attributes.queue) == ("SCHEDULE_DUE", "q")
 
 
 def test_requirements_of_a_reroute_take_the_place_of_its_own_and_none_keep_them() -> None:
     world = World(a_pool(queues=[a_queue(), a_queue("other")]))
     world.enqueue("i", requirements=(requires("x"),))
-    assert only(world.tell(cmd.Reroute("i", "other")), fx.Queued).facts.requirements == (requires("x"),)
-    assert only(world.tell(cmd.Reroute("i", "", (requires("y"),))), fx.Queued).facts.requirements == (requires("y"),)
-    assert only(world.tell(cmd.Reroute("i", "", ())), fx.Queued).facts.requirements == ()
+    assert only(world.tell(cmd.Reroute("i", "other")), fx.Queued).attributes.requirements == (requires("x"),)
+    assert only(world.tell(cmd.Reroute("i", "", (requires("y"),))), fx.Queued).attributes.requirements == (
+        requires("y"),
+    )
+    assert only(world.tell(cmd.Reroute("i", "", ())), fx.Queued).attributes.requirements == ()

@@ -39,7 +39,7 @@ def test_before_any_configuration_interactions_wait_and_nothing_is_lost() -> Non
 def test_an_unknown_queue_becomes_the_pools_first(world: World) -> None:
     """The interaction is never dropped: it is queued in the first queue with the reason UNKNOWN_QUEUE."""
     queued = only(world.enqueue("lost", queue="nowhere"), fx.Queued)
-    assert (queued.facts.queue, queued.reason) == ("q", "UNKNOWN_QUEUE")
+    assert (queued.attributes.queue, queued.reason) == ("q", "UNKNOWN_QUEUE")
     assert world.offered("lost") == "a"
 
 
@@ -56,7 +56,7 @@ def test_a_removed_queue_passes_its_interactions_to_the_first(world: World) -> N
     world.enqueue("job", queue="other")
     dropped = PoolConfig(2, lease_ms=FOREVER, queues=(a_queue(),), profiles=(a_capacity(),))
     queued = only(world.tell(cmd.ActivateConfiguration(dropped)), fx.Queued)
-    assert (queued.facts.queue, queued.reason, queued.again) == ("q", "UNKNOWN_QUEUE", True)
+    assert (queued.attributes.queue, queued.reason, queued.again) == ("q", "UNKNOWN_QUEUE", True)
 
 
 def test_more_capacity_or_another_skill_serves_waiting_interactions_at_once(world: World) -> None:
@@ -161,6 +161,6 @@ def test_every_event_has_a_reason_and_the_next_number(world: World) -> None:
     world.sign_in("b")
     world.accept("i")
     world.complete("i")
-    events = [e for e in world.log if isinstance(e, fx.Event) and e.facts.interaction_id == "i"]
+    events = [e for e in world.log if isinstance(e, fx.Event) and e.attributes.interaction_id == "i"]
     assert [event.epoch for event in events] == list(range(1, len(events) + 1))
     assert all(event.reason for event in events)

@@ -120,7 +120,7 @@ def test_rerouting_changes_queue_and_requirements(world: World) -> None:
     """A held interaction can be rerouted too: it leaves the agent."""
     world.holds("a", "i")
     effects = world.tell(cmd.Reroute("i", "other", (requires("persian", 5),)))
-    assert only(effects, fx.Queued).facts.queue == "other"
+    assert only(effects, fx.Queued).attributes.queue == "other"
     assert not world.offered("i")
     assert world.ask(cmd.Reroute("i", "nowhere")) == "UNKNOWN_QUEUE"
     assert only(world.tell(cmd.Reroute("i", "", ())), fx.Offered).agent_id == "a"
@@ -132,7 +132,7 @@ def test_rerouting_may_add_requirements(world: World) -> None:
     added = (requires("senior", 1), requires("persian", 5))
     for _ in range(2):
         assert world.ask(cmd.Reroute("i", added=added)) == ""
-    assert all_of(world.log, fx.Queued)[-1].facts.requirements == (requires("persian", 5), requires("senior", 1))
+    assert all_of(world.log, fx.Queued)[-1].attributes.requirements == (requires("persian", 5), requires("senior", 1))
 
 
 def test_a_command_for_waiting_interactions_ignores_held_ones(world: World) -> None:

@@ -25,7 +25,7 @@ def test_a_resumed_session_keeps_state_and_assignments(world: World) -> None:
     effects = world.sign_in("a", session="new", resumes="s-a")
     snapshot = next(n for n in notices(effects, "a") if isinstance(n, fx.SnapshotNotice))
     assert snapshot.state is AgentState.AWAY
-    assert [view.facts.interaction_id for view in snapshot.assignments] == ["held"]
+    assert [view.attributes.interaction_id for view in snapshot.assignments] == ["held"]
 
 
 def test_a_lost_connection_revokes_offers_at_once() -> None:
@@ -54,7 +54,7 @@ def test_a_lease_that_is_not_renewed_ends_the_session() -> None:
     assert (changed.after, changed.reason) == (AgentState.OFFLINE, "LEASE_EXPIRED")
     assert all_of(world.wait(59_999), fx.Queued) == []
     queued = only(world.wait(1), fx.Queued)
-    assert (queued.reason, queued.again, queued.facts.arrived_at_ms) == ("AGENT_LOST", True, arrived)
+    assert (queued.reason, queued.again, queued.attributes.arrived_at_ms) == ("AGENT_LOST", True, arrived)
     world.sign_in("b")
     assert world.offered("i") == "b"
 

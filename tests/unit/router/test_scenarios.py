@@ -187,7 +187,7 @@ def test_a_preferred_agent_who_becomes_free_in_time_gets_their_customer() -> Non
     world.holds("p", "busy")
     world.enqueue("again", person_id="ali")
     offered = only(world.complete("busy"), fx.Offered)
-    assert (offered.facts.interaction_id, offered.reason) == ("again", "LAST_AGENT")
+    assert (offered.attributes.interaction_id, offered.reason) == ("again", "LAST_AGENT")
 
 
 def test_equal_priority_goes_by_age_and_to_the_longest_idle() -> None:
@@ -198,7 +198,7 @@ def test_equal_priority_goes_by_age_and_to_the_longest_idle() -> None:
     world.sign_in("x")
     world.wait(1)
     world.sign_in("y")
-    assert [o.facts.interaction_id for o in all_of(world.log, fx.Offered)] == ["old", "young"]
+    assert [o.attributes.interaction_id for o in all_of(world.log, fx.Offered)] == ["old", "young"]
     assert world.offered("old") == "x"
 
 

@@ -15,7 +15,7 @@ def test_5_job_eleven_lands_in_the_backup_queue_with_priority_and_one_more_selec
     world = World(a_pool(queues=[a_queue(overflow=(rule,)), a_queue("backup")]))
     for n in range(10):
         assert not all_of(world.enqueue(f"i{n}", requirements=(requires("own"),)), fx.Overflowed)
-    moved = only(world.enqueue("i10", requirements=(requires("own"),)), fx.Overflowed).facts
+    moved = only(world.enqueue("i10", requirements=(requires("own"),)), fx.Overflowed).attributes
     assert (moved.queue, moved.priority, moved.requirements) == ("backup", 10, (requires("own"), requires("x", 2)))
 
 
@@ -24,7 +24,7 @@ def test_5_a_wait_of_thirty_seconds_moves_to_the_fallback_queue() -> None:
     world = World(a_pool(queues=[a_queue(overflow=(rule,)), a_queue("fallback")]))
     world.enqueue("i")
     assert not all_of(world.wait(29_999), fx.Overflowed)
-    moved = only(world.wait(1), fx.Overflowed).facts
+    moved = only(world.wait(1), fx.Overflowed).attributes
     assert (moved.queue, moved.priority) == ("fallback", 100)
 
 
@@ -36,7 +36,10 @@ def test_5_two_rules_on_one_job_both_happen_in_order() -> None:
     world = World(a_pool(queues=[a_queue(overflow=rules), a_queue("other")]))
     world.enqueue("i")
     happened = all_of(world.wait(400_000), fx.Overflowed)
-    assert [(e.rule, e.facts.queue, e.facts.priority) for e in happened] == [("raise", "q", 10), ("move", "other", 10)]
+    assert [(e.rule, e.attributes.queue, e.attributes.priority) for e in happened] == [
+        ("raise", "q", 10),
+        ("move", "other", 10),
+    ]
 
 
 def test_6_two_agents_are_offered_and_the_first_accept_revokes_the_other() -> None:
@@ -143,7 +146,7 @@ def test_a_backlog_is_offered_oldest_first_when_agents_return() -> None:
         world.enqueue(name)
         world.wait(SECOND)
     effects = world.sign_in("a")
-    assert [e.facts.interaction_id for e in all_of(effects, fx.Offered)] == ["1", "2", "3"]
+    assert [e.attributes.interaction_id for e in all_of(effects, fx.Offered)] == ["1", "2", "3"]
 
 
 def test_a_flush_of_the_backlog_never_overloads_an_agent() -> None:

@@ -17,9 +17,9 @@ from services.policy.reading.selectors import DEEPEST, from_selector, to_selecto
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.model import InteractionAttributes
-from services.router.translate.commands import to_command, to_facts
+from services.router.translate.commands import to_attributes, to_command
 from services.router.translate.desk import KINDS, to_routing
-from services.router.translate.effects import FILL, FactsCache, from_assignment, from_facts
+from services.router.translate.effects import FILL, AttributesCache, from_assignment, from_attributes
 from services.router.translate.views import from_profile
 
 _DURATIONS = st.integers(0, LONGEST_MS)
@@ -52,7 +52,7 @@ def _grouped(members: st.SearchStrategy[Selector]) -> st.SearchStrategy[Selector
 
 
 _SELECTORS = st.lists(_grouped(_grouped(_LEAVES)), max_size=2).map(tuple)
-_FACTS = st.builds(
+_ATTRIBUTES = st.builds(
     InteractionAttributes,
     interaction_id=_WORDS,
     conversation_id=_WORDS,
@@ -76,23 +76,26 @@ def test_every_kind_of_event_can_be_written() -> None:
     assert set(FILL) == set(get_args(fx.InteractionEvent))
 
 
-def test_facts_survive_the_way_to_the_log_and_back() -> None:
+def test_attributes_survive_the_way_to_the_log_and_back() -> None:
     """This includes labels, Persian text in them, and every field of a requirement."""
     selector = Selector("city", Operator.IN, 1.5, "x", ("تهران", "قم"), 30_000, 2.0, ((10_000, 1.0),))
     either = Selector("", any_of=(selector, Selector("vip", Operator.HAS)))
-    facts = InteractionAttributes(
+    attributes = InteractionAttributes(
         "i", "c", "p", "d", "webchat", "main", "fa", "q", -3, (selector, either), (("لایه", "طلا"),), 7, "r", True,
         8, 9, "a", "red",
     )  # fmt: skip
-    assert to_facts(from_facts(facts)) == facts
-    assert all(getattr(facts, f.name) for f in fields(InteractionAttributes)), "a field is not tried"
+    assert to_attributes(from_attributes(attributes)) == attributes
+    assert all(getattr(attributes, f.name) for f in fields(InteractionAttributes)), "a field is not tried"
 
 
 @settings(max_examples=25)
-@given(_FACTS)
-def test_any_facts_survive(facts: InteractionAttributes) -> None:
+@given(_ATTRIBUTES)
+def test_any_attributes_survive(attributes: InteractionAttributes) -> None:
     """This holds for any attributes, including groups within groups."""
-    assert to_facts(pb.InteractionFacts.FromString(from_facts(facts).SerializeToString())) == facts
+    assert (
+        to_attributes(pb.InteractionAttributes.FromString(from_attributes(attributes).SerializeToString()))
+        == attributes
+    )
 
 
 # Requirements
@@ -268,15 +271,15 @@ def test_a_desks_transfers_and_picks_become_complete_commands() -> None:
 
 def test_events_are_written_completely() -> None:
     """This includes schedules, overflow, parking and estimates."""
-    facts = InteractionAttributes("i", "c")
+    attributes = InteractionAttributes("i", "c")
     written = {}
     for event in (
-        fx.Scheduled(facts, 1, "r", 50),
-        fx.Queued(facts, 1, "r", 2, -1, True, -1),
-        fx.Overflowed(facts, 1, "r", "q", "too many"),
-        fx.Parked(facts, 1, "r", "a", "call"),
-        fx.Resumed(facts, 1, "r", "a"),
-        fx.Assigned(facts, 1, "r", "a", "", 9, 7, 8, True),
+        fx.Scheduled(attributes, 1, "r", 50),
+        fx.Queued(attributes, 1, "r", 2, -1, True, -1),
+        fx.Overflowed(attributes, 1, "r", "q", "too many"),
+        fx.Parked(attributes, 1, "r", "a", "call"),
+        fx.Resumed(attributes, 1, "r", "a"),
+        fx.Assigned(attributes, 1, "r", "a", "", 9, 7, 8, True),
     ):
         record = pb.RoutingEvent()
         FILL[type(event)](record, event)
@@ -295,5 +298,7 @@ def test_events_are_written_completely() -> None:
 
 def test_desks_and_directories_see_the_newer_fields() -> None:
     """They see whether an interaction is parked, and an agent's team."""
-    assert from_assignment(fx.AssignmentNotice(InteractionAttributes("i", "c"), 1, parked=True), FactsCache()).parked
+    assert from_assignment(
+        fx.AssignmentNotice(InteractionAttributes("i", "c"), 1, parked=True), AttributesCache()
+    ).parked
     assert from_profile("default", AgentProfile("a", team="red")).team == "red"

@@ -57,10 +57,12 @@ def test_before_any_configuration_waiting_interactions_are_listed_without_queues
     world.enqueue("old", queue="x", arrived_at_ms=world.now - 20)
     world.enqueue("j", queue="y", priority=2)
     assert views.queues(world.engine, world.now) == []
-    seen = [(w.facts.interaction_id, w.position, w.priority, w.reason) for w in views.waiting(world.engine, "", START)]
+    seen = [
+        (w.attributes.interaction_id, w.position, w.priority, w.reason) for w in views.waiting(world.engine, "", START)
+    ]
     none = "NO_CONFIGURATION"
     assert seen == [("j", 1, 2.0, none), ("i", 2, 1.0, none), ("old", 3, 0.0, none), ("late", 4, 0.0, none)]
-    assert [(w.facts.interaction_id, w.position) for w in views.waiting(world.engine, "y", START)] == [("j", 1)]
+    assert [(w.attributes.interaction_id, w.position) for w in views.waiting(world.engine, "y", START)] == [("j", 1)]
     assert {w.queued_at_ms for w in views.waiting(world.engine, "", START)} == {START}
     assert views.gauges(world.engine, START) == ({}, {}, 0, 0)
 
@@ -69,13 +71,13 @@ def test_waiting_interactions_are_listed_in_the_order_of_service_with_their_prio
     """Priority grows by one point a minute of age; an empty name lists all queues."""
     world = a_floor()
     seen = list(views.waiting(world.engine, "q", world.now))
-    assert [(w.facts.interaction_id, w.position, w.queued_at_ms - START) for w in seen] == [
+    assert [(w.attributes.interaction_id, w.position, w.queued_at_ms - START) for w in seen] == [
         ("first", 1, 3_000),
         ("old", 2, 3_000),
         ("young", 3, 3_000),
     ]
     assert [w.priority for w in seen] == pytest.approx([1.05, 7 / 60, 0.05])
-    assert [w.facts.interaction_id for w in views.waiting(world.engine, "", world.now)] == [
+    assert [w.attributes.interaction_id for w in views.waiting(world.engine, "", world.now)] == [
         *("first", "old", "young"),
         "skilled",
     ]
@@ -96,7 +98,7 @@ def test_the_reason_for_waiting_is_one_code() -> None:
     for name in ("q", "s"):
         world.enqueue(name, queue=name)
     world.enqueue("k", queue="k", preferred_agent="a")
-    reasons = {w.facts.interaction_id: w.reason for w in views.waiting(world.engine, "", world.now)}
+    reasons = {w.attributes.interaction_id: w.reason for w in views.waiting(world.engine, "", world.now)}
     assert reasons == {
         "d": "DELAYED",
         "q": "NO_ELIGIBLE_AGENT_AVAILABLE",
@@ -178,8 +180,8 @@ def test_an_agent_is_shown_with_their_state_and_interactions() -> None:
     assert found is not None
     assert (found.state_since_ms, found.idle_since_ms) == (START, 0)
     assert (found.snapshot.used, found.snapshot.total, found.snapshot.state) == (2, 2, AgentState.AVAILABLE)
-    assert [notice.facts.interaction_id for notice in found.snapshot.offers] == ["offered"]
-    assert [notice.facts.interaction_id for notice in found.snapshot.assignments] == ["held"]
+    assert [notice.attributes.interaction_id for notice in found.snapshot.offers] == ["offered"]
+    assert [notice.attributes.interaction_id for notice in found.snapshot.assignments] == ["held"]
     away = views.agent(world.engine, "b")
     assert away is not None
     assert (away.state_since_ms, away.idle_since_ms) == (START + 1_000, 0)

@@ -139,13 +139,17 @@ def test_the_changelog_equals_the_state_and_a_restored_engine_is_the_same(game: 
     """
     lane = Written()
     for n, (now, command) in enumerate(play(game).log):
-        newest = {e.facts.interaction_id: e for e in lane.batch(now, command) if isinstance(e, fx.Event)}
+        newest = {e.attributes.interaction_id: e for e in lane.batch(now, command) if isinstance(e, fx.Event)}
         for interaction in lane.engine.core.interactions.values():
             event = newest.get(interaction.id)
             if event is not None:
                 # The team's time may end when it is put back into a line, and no event reports that.
-                told = replace(event.facts, preferred_team=interaction.facts.preferred_team)
-                assert (interaction.epoch, interaction.reason, interaction.facts) == (event.epoch, event.reason, told)
+                told = replace(event.attributes, preferred_team=interaction.attributes.preferred_team)
+                assert (interaction.epoch, interaction.reason, interaction.attributes) == (
+                    event.epoch,
+                    event.reason,
+                    told,
+                )
         there = without_leases(memory(lane.engine))
         assert without_leases(lane.read()) == there, command
         if n % 5 == 4:

@@ -108,13 +108,13 @@ class World:
     def enqueue(self, interaction_id: str = "", queue: str = "q", **more: Any) -> list[fx.Effect]:
         """Queue a new interaction that arrives now."""
         name = interaction_id or self.fresh()
-        facts = InteractionAttributes(
+        attributes = InteractionAttributes(
             name,
             f"c-{name}",
             queue=queue,
             **{"channel": "chat", "arrived_at_ms": self.now, "person_id": f"p-{name}", **more},
         )
-        return self.tell(cmd.Enqueue(facts))
+        return self.tell(cmd.Enqueue(attributes))
 
     def accept(self, interaction_id: str) -> str:
         """Accept it, by the agent who has its offer."""
@@ -167,9 +167,9 @@ def notices(effects: Iterable[fx.Effect], agent: str) -> list[fx.Notice]:
     return [to.notice for to in all_of(effects, fx.ToDesk) if to.agent_id == agent]
 
 
-def at_once(world: World, interaction_id: str, **facts: Any) -> str:
+def at_once(world: World, interaction_id: str, **attributes: Any) -> str:
     """Enqueue an interaction; returns the agent to whom the engine offers it at once, or an empty string."""
-    world.enqueue(interaction_id, **facts)
+    world.enqueue(interaction_id, **attributes)
     return world.offered(interaction_id)
 
 

@@ -7,11 +7,11 @@ from typing import Any
 from services.policy.model.calendars import CalendarSpec
 from services.policy.model.sla import Plan, Policy, PolicyList, Target, TargetPlan
 from services.sla.adapters.business_calendar import caching_calendars
-from services.sla.domain.book import Book, CalendarOf
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Occurrence, RoutingFact, RoutingFactKind
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.policy_changes import PolicyChanges
+from services.sla.domain.tracked_interactions import CalendarOf, TrackedInteractions
 from services.sla.translate import state
 
 T0 = 1_700_000_000_000
@@ -88,13 +88,13 @@ def a_fact(
 
 
 class Watched:
-    """An engine with its book, and all occurrences that it has reported."""
+    """An engine with its tracked interactions, and all occurrences that it has reported."""
 
     def __init__(self, *policies: Policy) -> None:
         self.policies = policies or (a_policy(),)
-        self.book = Book(calendars(), FORGET_AFTER)
-        self.engine = Engine(self.book)
-        self.policy_changes = PolicyChanges(self.book)
+        self.tracked = TrackedInteractions(calendars(), FORGET_AFTER)
+        self.engine = Engine(self.tracked)
+        self.policy_changes = PolicyChanges(self.tracked)
         self.reported: list[Occurrence] = []
 
     def happens(self, kind: RoutingFactKind, at: int = T0, *, read_at: int = 0, **fact: object) -> list[str]:
@@ -119,22 +119,22 @@ class Watched:
     def restored(self) -> "Watched":
         """Return another engine with the same state, restored from bytes."""
         other = Watched(*self.policies)
-        for interaction in self.book.interactions.values():
+        for interaction in self.tracked.interactions.values():
             kept = state.decode(state.interaction_key(interaction.interaction_id), state.encode(interaction))
             assert isinstance(kept, TrackedInteraction)
-            other.book.restore_interaction(kept)
-        for plan in self.book.plans.values():
+            other.tracked.restore_interaction(kept)
+        for plan in self.tracked.plans.values():
             kept_plan = state.decode(state.plan_key(plan.plan_id), state.encode(plan))
             assert isinstance(kept_plan, Plan)
-            other.book.restore_plan(kept_plan)
-        for tenant, version in self.book.versions.items():
+            other.tracked.restore_plan(kept_plan)
+        for tenant, version in self.tracked.versions.items():
             kept_version = state.decode(state.version_key(tenant), state.encode(version))
             assert isinstance(kept_version, state.KeptVersion)
-            other.book.restore_version(kept_version.tenant, kept_version.version)
-        for key, tally in self.book.tallies.items():
+            other.tracked.restore_version(kept_version.tenant, kept_version.version)
+        for key, tally in self.tracked.tallies.items():
             kept_tally = state.decode(state.tally_key(key), state.encode(tally))
             assert isinstance(kept_tally, state.KeptTally)
-            other.book.restore_tally(kept_tally.key, kept_tally.tally)
+            other.tracked.restore_tally(kept_tally.key, kept_tally.tally)
         return other
 
 

@@ -8,18 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.sla.domain.analytics import Analytics, who
-from services.sla.domain.book import Book
 from services.sla.domain.facts import RoutingFact, RoutingFactKind
 from services.sla.domain.flow import Contact, Flow, FlowKey, Times, bucket_of, middle_of, repeats, together
 from services.sla.domain.measures import DAY_MS, SLOT_MS, WHOLE_DAY
-from services.sla.domain.report import Asked, backlog, measured
+from services.sla.domain.report import MeasuresQuery, backlog, measured
+from services.sla.domain.tracked_interactions import TrackedInteractions
 from tests.unit.sla.builders import FORGET_AFTER, MINUTE, T0, a_fact, calendars
 
 DAY0 = T0 // DAY_MS * DAY_MS
 
 
 def new_analytics() -> Analytics:
-    return Analytics(Book(calendars(), FORGET_AFTER), FORGET_AFTER)
+    return Analytics(TrackedInteractions(calendars(), FORGET_AFTER), FORGET_AFTER)
 
 
 def observed(analytics: Analytics, *facts: RoutingFact) -> Analytics:
@@ -216,7 +216,7 @@ def test_measures_equal_a_naive_count_of_the_facts(
     drawn: list[tuple[str, RoutingFactKind, int, str, int, bool]],
 ) -> None:
     facts = lives(drawn)
-    analytics = Analytics(Book(calendars(), 10 * DAY_MS), 10 * DAY_MS)
+    analytics = Analytics(TrackedInteractions(calendars(), 10 * DAY_MS), 10 * DAY_MS)
     observed(analytics, *facts)
     naive = Naive().count(facts).flows
     assert {key for key, flow in analytics.flows.items() if flow != Flow()} == set(naive)
@@ -289,23 +289,23 @@ def test_groups_add_up_to_the_total() -> None:
                    ("a", RoutingFactKind.AGENT_REPLIED, MINUTE, "sales", 0, False)])  # fmt: skip
     analytics = observed(new_analytics(), *facts)
 
-    def ask(asked: Asked) -> dict[tuple[int, str, str], tuple[int, int]]:
-        rows = measured(asked, [], analytics.flows.items(), analytics.new_contacts.values(), 7 * DAY_MS, 0)
+    def ask(query: MeasuresQuery) -> dict[tuple[int, str, str], tuple[int, int]]:
+        rows = measured(query, [], analytics.flows.items(), analytics.new_contacts.values(), 7 * DAY_MS, 0)
         return {group: (row.flow.contacts, row.contacts) for group, row in rows.items() if row.flow.contacts}
 
     far = T0 + DAY_MS
-    assert ask(Asked(0, far)) == {(0, "", ""): (2, 2)}
-    assert ask(Asked(0, far, by_queue=True)) == {(0, "sales", ""): (1, 1), (0, "support", ""): (1, 1)}
+    assert ask(MeasuresQuery(0, far)) == {(0, "", ""): (2, 2)}
+    assert ask(MeasuresQuery(0, far, by_queue=True)) == {(0, "sales", ""): (1, 1), (0, "support", ""): (1, 1)}
     slot = T0 // SLOT_MS * SLOT_MS
-    by_slot = ask(Asked(0, far, period=lambda at: at // SLOT_MS * SLOT_MS))
+    by_slot = ask(MeasuresQuery(0, far, period=lambda at: at // SLOT_MS * SLOT_MS))
     assert by_slot == {(slot, "", ""): (1, 1), (slot + SLOT_MS, "", ""): (1, 1)}
-    assert ask(Asked(slot + SLOT_MS, far)) == {(0, "", ""): (1, 1)}
-    assert ask(Asked(0, far, queue="support")) == {(0, "", ""): (1, 1)}
+    assert ask(MeasuresQuery(slot + SLOT_MS, far)) == {(0, "", ""): (1, 1)}
+    assert ask(MeasuresQuery(0, far, queue="support")) == {(0, "", ""): (1, 1)}
 
 
 def test_state_is_bounded() -> None:
     """After 31 days counts are gone; with too many entries the oldest days become whole days, and no count is lost."""
-    analytics = Analytics(Book(calendars(), FORGET_AFTER), FORGET_AFTER, most_flows=10)
+    analytics = Analytics(TrackedInteractions(calendars(), FORGET_AFTER), FORGET_AFTER, most_flows=10)
     for number in range(40):
         at = DAY0 + number * 3 * SLOT_MS
         observed(analytics, a_fact(RoutingFactKind.QUEUED, at, interaction=f"i{number}", epoch=1))

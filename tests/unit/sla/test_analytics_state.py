@@ -20,7 +20,7 @@ def test_counts_written_before_half_hours_existed_are_whole_days() -> None:
     """A key without a slot means the whole day, and is written as it was read, so that it is replaced and not
     doubled."""
     key = b"t/" + msgspec.json.encode(("acme", 19_000, "sales", "webchat", 1))
-    kept = state.decode(key, ENTRIES.encode({"kept_desired": 3}))
+    kept = state.decode(key, ENTRIES.encode({"met_desired": 3}))
     assert kept == state.KeptTally(TallyKey("acme", 19_000, "sales", "webchat", Target.PICK_UP, WHOLE_DAY), Tally(3))
     assert state.tally_key(TallyKey("acme", 19_000, "sales", "webchat", Target.PICK_UP)) == key
     half_hour = TallyKey("acme", 19_000, "sales", "webchat", Target.PICK_UP, 17)
@@ -66,13 +66,13 @@ def test_roll_up_loses_no_count() -> None:
     """The half hours of the oldest day become one entry for each queue, channel and target; those of the newest day
     never do."""
     tallies = {
-        TallyKey("acme", day, queue, "webchat", Target.PICK_UP, slot): Tally(kept_desired=1, breached=slot)
+        TallyKey("acme", day, queue, "webchat", Target.PICK_UP, slot): Tally(met_desired=1, breached=slot)
         for day in (1, 2)
         for queue in ("sales", "support")
         for slot in (3, 4)
     }
     touched = roll_up(tallies, 2)
     assert {(k.day, k.slot) for k in tallies} == {(1, WHOLE_DAY), (2, 3), (2, 4)}
-    assert tallies[TallyKey("acme", 1, "sales", "webchat", Target.PICK_UP)] == Tally(kept_desired=2, breached=7)
+    assert tallies[TallyKey("acme", 1, "sales", "webchat", Target.PICK_UP)] == Tally(met_desired=2, breached=7)
     assert set(touched) >= {k for k in tallies if k.day == 1}
     assert roll_up(tallies, 2) == []

@@ -114,7 +114,7 @@ class TestADeadlineSurvives:
         watched.happens(QUEUED)
         assert watched.happens(RoutingFactKind.CANCELLED, T0 + 1, reason="SPAM") == ["RESOLUTION CANCELLED"]
         assert watched.reported[-1].reason == "SPAM"
-        assert not watched.book.tallies
+        assert not watched.tracked.tallies
 
 
 class TestOrderOfTheQueue:

@@ -121,7 +121,7 @@ class TestResponses:
         for turn in range(1, 40):
             watched.happens(REPLIED, T0 + 2 * turn * MINUTE)
             watched.happens(MESSAGED, T0 + (2 * turn + 1) * MINUTE)
-        assert [d.epoch for d in watched.book.interactions["i1"].deadlines] == list(range(32, 40))
+        assert [d.epoch for d in watched.tracked.interactions["i1"].deadlines] == list(range(32, 40))
 
 
 class TestResolution:
@@ -189,19 +189,19 @@ class TestTheEnd:
         watched.happens(QUEUED)
         watched.clock(T0 + 20 * MINUTE)
         assert watched.happens(ASSIGNED, T0 + 30 * MINUTE) == []
-        (key, tally), *_ = watched.book.tallies.items()
+        (key, tally), *_ = watched.tracked.tallies.items()
         assert isinstance(key, TallyKey)
-        assert (tally.breached, tally.late, tally.kept_desired) == (1, 1, 0)
+        assert (tally.breached, tally.late, tally.met_desired) == (1, 1, 0)
 
     def test_a_closed_interaction_is_forgotten_with_its_plan(self) -> None:
         watched = Watched()
         watched.happens(QUEUED)
         watched.happens(COMPLETED, T0 + MINUTE)
         watched.clock(T0 + MINUTE + FORGET_AFTER - 1)
-        assert watched.book.interactions["i1"].closed_at_ms == T0 + MINUTE
+        assert watched.tracked.interactions["i1"].closed_at_ms == T0 + MINUTE
         watched.clock(T0 + MINUTE + FORGET_AFTER)
-        assert (watched.book.interactions, watched.book.plans, watched.book.next_wakeup()) == ({}, {}, None)
-        changes = watched.book.take_changes()
+        assert (watched.tracked.interactions, watched.tracked.plans, watched.tracked.next_wakeup()) == ({}, {}, None)
+        changes = watched.tracked.take_changes()
         assert "i1" in changes.interactions
         assert "acme/1/standard" in changes.plans
 
@@ -239,7 +239,7 @@ class TestPolicies:
         watched = Watched()
         assert watched.happens(QUEUED, again=True) == []
         assert watched.happens(ASSIGNED, T0 + 1) == []
-        assert not watched.book.interactions
+        assert not watched.tracked.interactions
 
 
 class TestRepetition:
@@ -286,26 +286,26 @@ class TestTimersKept:
         for turn in range(3_000):
             watched.happens(REPLIED, T0 + 2 * turn)
             watched.happens(MESSAGED, T0 + 2 * turn + 1)
-        assert len(watched.book._heap) < 1_100
+        assert len(watched.tracked._heap) < 1_100
 
     def test_overdue_deadlines_can_be_counted(self) -> None:
         watched = pick_up_only()
         for number in range(5):
             watched.happens(QUEUED, T0 + number * MINUTE, interaction=f"i{number}")
-        assert watched.book.past_due(T0 + 12 * MINUTE) == 2
+        assert watched.tracked.past_due(T0 + 12 * MINUTE) == 2
         watched.clock(T0 + 12 * MINUTE)
-        assert watched.book.past_due(T0 + 12 * MINUTE) == 0
+        assert watched.tracked.past_due(T0 + 12 * MINUTE) == 0
 
     def test_open_deadlines_are_counted_by_target(self) -> None:
         watched = Watched()
         watched.happens(QUEUED)
         watched.happens(ASSIGNED, T0 + 1)
-        assert watched.book.open_by_target == {
+        assert watched.tracked.open_by_target == {
             Target.PICK_UP: 0,
             Target.FIRST_RESPONSE: 1,
             Target.NEXT_RESPONSE: 0,
             Target.RESOLUTION: 1,
         }
-        assert watched.restored().book.open_by_target == watched.book.open_by_target
-        assert watched.book.interactions["i1"].deadlines[0].state is State.MET
-        assert watched.book.interactions["i1"].deadlines[0].met_level is Level.DESIRED
+        assert watched.restored().tracked.open_by_target == watched.tracked.open_by_target
+        assert watched.tracked.interactions["i1"].deadlines[0].state is State.MET
+        assert watched.tracked.interactions["i1"].deadlines[0].met_level is Level.DESIRED

@@ -42,7 +42,7 @@ def test_a_transfer_names_its_destination_queue() -> None:
 
 
 def test_a_fact_has_all_attributes_that_a_policy_may_use() -> None:
-    facts = router.InteractionFacts(language="fa-IR", priority=7, due_at_ms=5, labels={"b": "2", "a": "1"})
+    facts = router.InteractionAttributes(language="fa-IR", priority=7, due_at_ms=5, labels={"b": "2", "a": "1"})
     fact = fact_of(a_record(an_event(queued=router.InteractionQueued(), interaction=facts)))
     assert fact is not None
     assert (fact.language, fact.priority, fact.due_at_ms) == ("fa-IR", 7, 5)
@@ -101,7 +101,7 @@ def test_events_without_meaning_for_sla_are_skipped(event: router.RoutingEvent) 
         (an_event(queued=router.InteractionQueued(), occurred_at_ms=-5), "TIME_OUT_OF_RANGE"),
         (an_event(scheduled=router.InteractionScheduled(start_at_ms=1 << 60)), "TIME_OUT_OF_RANGE"),
         (
-            an_event(queued=router.InteractionQueued(), interaction=router.InteractionFacts(arrived_at_ms=5)),
+            an_event(queued=router.InteractionQueued(), interaction=router.InteractionAttributes(arrived_at_ms=5)),
             "TIME_OUT_OF_RANGE",
         ),
     ],

@@ -127,5 +127,5 @@ def test_a_restore_after_every_step_changes_nothing(
     steady = live(steps, calendar)
     restless = live(steps, calendar, between=Watched.restored)
     assert restless.reported == steady.reported
-    assert restless.book.interactions == steady.book.interactions
-    assert restless.book.tallies == steady.book.tallies
+    assert restless.tracked.interactions == steady.tracked.interactions
+    assert restless.tracked.tallies == steady.tracked.tallies

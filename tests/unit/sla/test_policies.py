@@ -100,5 +100,5 @@ def test_the_policy_is_chosen_by_the_attributes_at_the_first_queueing() -> None:
     watched = Watched(gold)
     watched.happens(RoutingFactKind.QUEUED, tier="gold", priority=5, labels=(("tier", "gold"),))
     assert watched.happens(RoutingFactKind.MOVED, T0 + 1, queue="other", priority=0) == []
-    assert watched.book.interactions["i1"].subject.priority == 5
+    assert watched.tracked.interactions["i1"].subject.priority == 5
     assert watched.happens(RoutingFactKind.ASSIGNED, T0 + 2) == ["PICK_UP MET DESIRED"]

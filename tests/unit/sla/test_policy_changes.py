@@ -40,7 +40,7 @@ def test_due_times_count_from_the_start() -> None:
     assert (watched.reported[-1].desired_at_ms, watched.reported[-1].reason) == (T0 + 2 * MINUTE, "POLICY_CHANGED")
     assert watched.clock(T0 + 2 * MINUTE) == ["PICK_UP BREACHED DESIRED"]
     assert watched.clock(T0 + 10 * MINUTE) == ["PICK_UP WARNED 0.75", "PICK_UP BREACHED ADEQUATE"]
-    assert watched.book.plans.keys() == {"acme/2/standard"}
+    assert watched.tracked.plans.keys() == {"acme/2/standard"}
 
 
 def test_a_milestone_past_due_by_the_new_levels_fires_at_once_with_a_time_not_before_the_change() -> None:
@@ -104,7 +104,7 @@ def test_kept_deadlines_stay_kept_and_a_removed_target_is_cancelled() -> None:
     watched.happens(ASSIGNED, T0 + MINUTE)
     new = a_policy(a_target(desired=5), a_target(Target.NEXT_RESPONSE), version=2, applies_to_open=True)
     assert watched.configured(T0 + 2 * MINUTE, new, version=2) == ["FIRST_RESPONSE CANCELLED"]
-    assert [(d.target, d.state) for d in watched.book.interactions["i1"].deadlines] == [(Target.PICK_UP, State.MET)]
+    assert [(d.target, d.state) for d in watched.tracked.interactions["i1"].deadlines] == [(Target.PICK_UP, State.MET)]
     assert watched.happens(REPLIED, T0 + 3 * MINUTE) == []
     assert watched.happens(MESSAGED, T0 + 4 * MINUTE) == ["NEXT_RESPONSE SET"]
 
@@ -161,11 +161,11 @@ def test_a_version_is_taken_over_once_and_an_equal_plan_changes_nothing() -> Non
     watched.configured(T0 + 1, new, version=2)
     watched.happens(QUEUED, T0 + 2, interaction="i2")
     other = watched.restored()
-    assert other.book.versions == {"acme": 2}
+    assert other.tracked.versions == {"acme": 2}
     assert other.configured(T0 + 3, new, version=2) == []
     same = a_policy(a_target(desired=5 * MINUTE), version=3, applies_to_open=True)
     assert other.configured(T0 + 4, same, version=3) == []
-    assert other.book.interactions["i1"].plan_id == "acme/2/standard"
+    assert other.tracked.interactions["i1"].plan_id == "acme/2/standard"
 
 
 def test_many_interactions_are_checked_in_portions_and_a_takeover_ends_the_same() -> None:
@@ -177,15 +177,15 @@ def test_many_interactions_are_checked_in_portions_and_a_takeover_ends_the_same(
         watched.happens(QUEUED, interaction=f"i{number}")
     new = a_policy(a_target(desired=5 * MINUTE), version=2, applies_to_open=True)
     assert len(watched.configured(T0 + 1, new, version=2, most=20)) == 2, "a change counts as ten checks"
-    assert (watched.book.versions, watched.policy_changes.busy) == ({"acme": 1}, True)
+    assert (watched.tracked.versions, watched.policy_changes.busy) == ({"acme": 1}, True)
     other = watched.restored()
     assert len(other.configured(T0 + 2, new, version=2)) == 3
-    assert (other.book.versions, other.policy_changes.busy) == ({"acme": 2}, False)
+    assert (other.tracked.versions, other.policy_changes.busy) == ({"acme": 2}, False)
     for steady in (watched,):
         while steady.policy_changes.busy:
             steady.configured(T0 + 2, new, version=2, most=1)
-        dues = {name: interaction.deadlines[0].dues for name, interaction in steady.book.interactions.items()}
-        assert dues == {name: interaction.deadlines[0].dues for name, interaction in other.book.interactions.items()}
+        dues = {name: interaction.deadlines[0].dues for name, interaction in steady.tracked.interactions.items()}
+        assert dues == {name: interaction.deadlines[0].dues for name, interaction in other.tracked.interactions.items()}
 
 
 def test_escalations_of_the_new_plan_count_and_those_of_fired_milestones_do_not() -> None:
@@ -212,7 +212,7 @@ def test_a_decided_deadline_still_shows_its_due_times() -> None:
     watched.happens(ASSIGNED, T0 + MINUTE)
     new = a_target(desired=40 * MINUTE, adequate=50 * MINUTE, warn_at=(0.3, 0.5, 0.9))
     watched.configured(T0 + 2 * MINUTE, a_policy(new, version=2, applies_to_open=True), version=2)
-    (deadline,) = watched.book.interactions["i1"].deadlines
+    (deadline,) = watched.tracked.interactions["i1"].deadlines
     desired, adequate = deadline.due_of(Level.DESIRED, new), deadline.dues[-1]
     assert (desired, adequate) == (T0 + 10 * MINUTE, T0 + 20 * MINUTE)
 

@@ -21,15 +21,15 @@ class Followed:
         self.model.apply(Record("sla.state.v1", partition, 0, T0, key, value, ()))
 
     def write(self) -> None:
-        book, changes = self.watched.book, self.watched.book.take_changes()
+        tracked, changes = self.watched.tracked, self.watched.tracked.take_changes()
         for plan_id in changes.plans:
-            plan = book.plans.get(plan_id)
+            plan = tracked.plans.get(plan_id)
             self.put(state.plan_key(plan_id), state.encode(plan) if plan else None)
         for name in changes.interactions:
-            interaction = book.interactions.get(name)
+            interaction = tracked.interactions.get(name)
             self.put(state.interaction_key(name), state.encode(interaction) if interaction else None)
         for key in changes.tallies:
-            self.put(state.tally_key(key), state.encode(book.tallies[key]))
+            self.put(state.tally_key(key), state.encode(tracked.tallies[key]))
 
     def at_risk(self, within: int = 3_600_000, tenant: str = "acme", queue: str = "") -> list[tuple[str, str]]:
         found = self.model.at_risk(tenant, FIRST, T0 + within, queue)
@@ -81,10 +81,10 @@ def test_tallies_of_all_partitions_are_added_but_not_those_of_other_tenants() ->
     f = Followed()
     for partition, tenant, kept in ((0, "acme", 3), (1, "acme", 4), (1, "other", 50)):
         key = TallyKey(tenant, 19_000, "sales", "webchat", Target.PICK_UP)
-        f.put(state.tally_key(key), state.encode(Tally(kept_desired=kept)), partition)
+        f.put(state.tally_key(key), state.encode(Tally(met_desired=kept)), partition)
     f.watched.happens(RoutingFactKind.QUEUED)
     f.write()
-    assert sum(tally.kept_desired for _, tally in f.model.tallies("acme")) == 7
+    assert sum(tally.met_desired for _, tally in f.model.tallies("acme")) == 7
     assert f.model.open("acme", "", "", Target.PICK_UP) == 1
     assert f.model.open("acme", "support", "", Target.PICK_UP) == 0
     assert f.model.open("other", "", "", Target.PICK_UP) == 0
@@ -95,13 +95,13 @@ def test_a_deadline_as_readers_see_it() -> None:
     time grows."""
     f = Followed()
     f.watched.happens(RoutingFactKind.QUEUED)
-    interaction, plan = f.watched.book.interactions["i1"], f.watched.book.plans["acme/1/standard"]
+    interaction, plan = f.watched.tracked.interactions["i1"], f.watched.tracked.plans["acme/1/standard"]
     pick_up = interaction.deadlines[0]
-    view = deadline_view(interaction, pick_up, plan, f.watched.book.time_of(interaction), T0 + 5 * MINUTE)
+    view = deadline_view(interaction, pick_up, plan, f.watched.tracked.time_of(interaction), T0 + 5 * MINUTE)
     assert (view.used_ms, view.remaining_ms) == (5 * MINUTE, 15 * MINUTE)
     assert view.adequate_at.ToMilliseconds() == T0 + 20 * MINUTE
     f.watched.clock(T0 + 20 * MINUTE)
-    late = deadline_view(interaction, pick_up, plan, f.watched.book.time_of(interaction), T0 + 27 * MINUTE)
+    late = deadline_view(interaction, pick_up, plan, f.watched.tracked.time_of(interaction), T0 + 27 * MINUTE)
     assert (late.used_ms, late.remaining_ms) == (20 * MINUTE, -7 * MINUTE)
 
 
@@ -109,9 +109,9 @@ def test_a_paused_deadline_shows_no_due_time() -> None:
     f = Followed()
     f.watched.happens(RoutingFactKind.QUEUED)
     f.watched.happens(RoutingFactKind.AGENT_REPLIED, T0 + 4 * MINUTE)
-    interaction, plan = f.watched.book.interactions["i1"], f.watched.book.plans["acme/1/standard"]
+    interaction, plan = f.watched.tracked.interactions["i1"], f.watched.tracked.plans["acme/1/standard"]
     view = deadline_view(
-        interaction, interaction.deadlines[1], plan, f.watched.book.time_of(interaction), T0 + 90 * MINUTE
+        interaction, interaction.deadlines[1], plan, f.watched.tracked.time_of(interaction), T0 + 90 * MINUTE
     )
     assert not view.HasField("adequate_at")
     assert (view.used_ms, view.remaining_ms) == (4 * MINUTE, 16 * MINUTE)

@@ -74,20 +74,20 @@ def test_state_written_before_escalations_existed_still_works() -> None:
     assert isinstance(plan, Plan)
     assert isinstance(interaction, TrackedInteraction)
     assert (plan.pause_until_scheduled, interaction.subject) == (SCHEDULE_PAUSES, NOTHING_KNOWN)
-    watched.book.restore_interaction(interaction)
-    watched.book.restore_plan(plan)
+    watched.tracked.restore_interaction(interaction)
+    watched.tracked.restore_plan(plan)
     assert watched.clock(T0 + 15 * MINUTE) == ["PICK_UP WARNED 0.75"]
     stricter = a_policy(a_target(adequate=16 * MINUTE), queues=["sales"], version=2, applies_to_open=True)
     watched.configured(T0 + 15 * MINUTE, stricter, version=2)
     assert watched.clock(T0 + 16 * MINUTE) == ["PICK_UP BREACHED ADEQUATE"]
-    assert watched.book.interactions["i1"].deadlines[0].state is State.BREACHED
+    assert watched.tracked.interactions["i1"].deadlines[0].state is State.BREACHED
 
 
 def test_equal_subjects_are_kept_once_also_after_a_restore() -> None:
     watched = Watched()
     for name in ("i1", "i2"):
         watched.happens(RoutingFactKind.QUEUED, interaction=name, tier="gold", labels=(("tier", "gold"),))
-    for book in (watched.book, watched.restored().book):
-        one, two = book.interactions.values()
+    for tracked in (watched.tracked, watched.restored().tracked):
+        one, two = tracked.interactions.values()
         assert one.subject is two.subject
         assert one.queue is two.queue

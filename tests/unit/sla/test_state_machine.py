@@ -71,7 +71,7 @@ class Lives(RuleBasedStateMachine):
 
     def begins(self, name: str, start: int) -> bool:
         """Return whether a new interaction begins: the engine does not know the one before."""
-        if self.named(name) in self.watched.book.interactions:
+        if self.named(name) in self.watched.tracked.interactions:
             return False
         self.lives[name] += 1
         self.starts[self.named(name)] = start
@@ -121,7 +121,7 @@ class Lives(RuleBasedStateMachine):
         self.watched.reported = []
         self.watched.clock(self.now)
         self.look()
-        due = self.watched.book.next_wakeup()
+        due = self.watched.tracked.next_wakeup()
         assert due is None or due > self.now, "all due milestones have been passed"
 
     @rule(number=st.integers(0, 3))
@@ -135,9 +135,9 @@ class Lives(RuleBasedStateMachine):
     def another_owner(self) -> None:
         before = self.watched
         self.watched = before.restored()
-        assert self.watched.book.interactions == before.book.interactions
-        assert self.watched.book.open_by_target == before.book.open_by_target
-        assert self.watched.book.next_wakeup() == before.book.next_wakeup()
+        assert self.watched.tracked.interactions == before.tracked.interactions
+        assert self.watched.tracked.open_by_target == before.tracked.open_by_target
+        assert self.watched.tracked.next_wakeup() == before.tracked.next_wakeup()
 
     def configure(self, number: int) -> None:
         self.watched.configured(self.now, a_variant(number, self.version), version=self.version)
@@ -178,11 +178,11 @@ class Lives(RuleBasedStateMachine):
             first = o.target is not Target.NEXT_RESPONSE and o.epoch == 1
             since = self.starts[o.interaction_id] if first else o.occurred_at_ms
             if o.target is Target.NEXT_RESPONSE or o.epoch > 1:
-                since = self.watched.book.interactions[o.interaction_id].last_ms
+                since = self.watched.tracked.interactions[o.interaction_id].last_ms
             self.clocks[instance] = (o.used_ms, since)
             return
         used, since_ms = self.clocks[instance]
-        at = self.watched.book.interactions[o.interaction_id].last_ms
+        at = self.watched.tracked.interactions[o.interaction_id].last_ms
         if o.reason == "POLICY_CHANGED":
             at = o.occurred_at_ms
         if o.kind is OccurrenceKind.RESUMED:
@@ -197,16 +197,16 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def counts_are_those_of_what_is_there(self) -> None:
-        book = self.watched.book
-        deadlines = [d for interaction in book.interactions.values() for d in interaction.deadlines]
-        assert book.open_by_target == {t: sum(d.open and d.target is t for d in deadlines) for t in Target}
-        assert set(book.plans) == {interaction.plan_id for interaction in book.interactions.values()}
-        for interaction in book.interactions.values():
+        tracked = self.watched.tracked
+        deadlines = [d for interaction in tracked.interactions.values() for d in interaction.deadlines]
+        assert tracked.open_by_target == {t: sum(d.open and d.target is t for d in deadlines) for t in Target}
+        assert set(tracked.plans) == {interaction.plan_id for interaction in tracked.interactions.values()}
+        for interaction in tracked.interactions.values():
             if interaction.closed_at_ms:
                 assert not any(d.open for d in interaction.deadlines)
             for deadline in interaction.deadlines:
                 if deadline.state is State.RUNNING:
-                    target = book.target_plan(interaction, deadline)
+                    target = tracked.target_plan(interaction, deadline)
                     assert len(deadline.dues) == len(target.milestones)
                     assert list(deadline.dues) == sorted(deadline.dues)
 

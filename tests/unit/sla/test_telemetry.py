@@ -20,7 +20,7 @@ def test_committed_occurrences_are_counted_and_held_deadlines_are_shown() -> Non
     metrics, clock = Metrics(METRICS), ManualClock(T0)
     telemetry = Telemetry(metrics, clock)
     watched = Watched()
-    processor = DeadlineProcessor(watched.book, Watermark(), dict, telemetry.committed)
+    processor = DeadlineProcessor(watched.tracked, Watermark(), dict, telemetry.committed)
     telemetry.owned(0, processor)
     watched.happens(RoutingFactKind.QUEUED)
     watched.clock(T0 + 10 * MINUTE)
@@ -47,7 +47,7 @@ def test_forecasts_and_durations_are_shown() -> None:
     metrics = Metrics(METRICS)
     telemetry = Telemetry(metrics, ManualClock(T0))
     watched = Watched()
-    processor = DeadlineProcessor(watched.book, Watermark(), dict, telemetry.committed, measured=telemetry.measured)
+    processor = DeadlineProcessor(watched.tracked, Watermark(), dict, telemetry.committed, measured=telemetry.measured)
     telemetry.owned(0, processor)
     found = watched.engine.handle(a_fact(RoutingFactKind.QUEUED), watched.policies, T0)
     processor.analytics.observe(a_fact(RoutingFactKind.QUEUED), found, T0)
@@ -70,12 +70,12 @@ def test_a_removed_target_is_no_longer_forecast() -> None:
     """A change of policies removes a deadline: its forecast is neither counted nor learned from; the same holds for
     a story that ends undecided."""
     watched = Watched()
-    analytics = Analytics(watched.book, MINUTE)
+    analytics = Analytics(watched.tracked, MINUTE)
     found = watched.engine.handle(a_fact(RoutingFactKind.QUEUED, epoch=1), watched.policies, T0)
     analytics.observe(a_fact(RoutingFactKind.QUEUED, epoch=1), found, T0)
     forecasting = analytics.forecasting
     assert forecasting.followed["sales", Target.PICK_UP] == forecasting.followed["sales", Target.RESOLUTION] == 1
-    interaction = watched.book.interactions["i1"]
+    interaction = watched.tracked.interactions["i1"]
     interaction.deadlines = [d for d in interaction.deadlines if d.target is not Target.PICK_UP]
     gone = replace(next(o for o in found if o.target is Target.PICK_UP), kind=OccurrenceKind.CANCELLED)
     analytics.look([gone], T0 + 1)

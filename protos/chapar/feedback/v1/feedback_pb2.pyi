@@ -169,7 +169,7 @@ class Subject(_message.Message):
 Global___Subject: _TypeAlias = Subject  # noqa: Y015
 
 @_typing.final
-class Response(_message.Message):
+class Answer(_message.Message):
     """The answer to one question."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -200,7 +200,7 @@ class Response(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Response: _TypeAlias = Response  # noqa: Y015
+Global___Answer: _TypeAlias = Answer  # noqa: Y015
 
 @_typing.final
 class ConsiderInvitation(_message.Message):
@@ -268,7 +268,7 @@ class RecordResponse(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
-    RESPONSES_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
     """Id of the invitation."""
     score: _builtins.int
@@ -278,7 +278,7 @@ class RecordResponse(_message.Message):
     source: Global___ResponseSource.ValueType
     """Source."""
     @_builtins.property
-    def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Response]:
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Answer]:
         """Answers to the questions after the first."""
 
     def __init__(
@@ -288,11 +288,11 @@ class RecordResponse(_message.Message):
         score: _builtins.int = ...,
         comment: _builtins.str = ...,
         source: Global___ResponseSource.ValueType = ...,
-        responses: _abc.Iterable[Global___Response] | None = ...,
+        answers: _abc.Iterable[Global___Answer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "invitation_id", b"invitation_id", "responses", b"responses", "score", b"score", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "comment", b"comment", "invitation_id", b"invitation_id", "score", b"score", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -418,7 +418,7 @@ class FeedbackCommand(_message.Message):
     ISSUED_AT_MS_FIELD_NUMBER: _builtins.int
     CONSIDER_FIELD_NUMBER: _builtins.int
     INVITE_FIELD_NUMBER: _builtins.int
-    ANSWER_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
     SENT_FIELD_NUMBER: _builtins.int
     CONTACT_FIELD_NUMBER: _builtins.int
     RECOVERY_FIELD_NUMBER: _builtins.int
@@ -446,7 +446,7 @@ class FeedbackCommand(_message.Message):
         """See InviteNow."""
 
     @_builtins.property
-    def answer(self) -> Global___RecordResponse:
+    def response(self) -> Global___RecordResponse:
         """See RecordResponse."""
 
     @_builtins.property
@@ -474,7 +474,7 @@ class FeedbackCommand(_message.Message):
         issued_at_ms: _builtins.int = ...,
         consider: Global___ConsiderInvitation | None = ...,
         invite: Global___InviteNow | None = ...,
-        answer: Global___RecordResponse | None = ...,
+        response: Global___RecordResponse | None = ...,
         sent: Global___RecordInvitationSent | None = ...,
         contact: Global___RecordContact | None = ...,
         recovery: Global___RecordRecovery | None = ...,
@@ -482,11 +482,11 @@ class FeedbackCommand(_message.Message):
         question_id: _builtins.str = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "consider", b"consider", "contact", b"contact", "erase", b"erase", "invite", b"invite", "recovery", b"recovery", "sent", b"sent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "consider", b"consider", "contact", b"contact", "erase", b"erase", "invite", b"invite", "recovery", b"recovery", "response", b"response", "sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "command_id", b"command_id", "consider", b"consider", "contact", b"contact", "erase", b"erase", "invite", b"invite", "issued_at_ms", b"issued_at_ms", "person_id", b"person_id", "question_id", b"question_id", "recovery", b"recovery", "sealed", b"sealed", "sent", b"sent", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "command_id", b"command_id", "consider", b"consider", "contact", b"contact", "erase", b"erase", "invite", b"invite", "issued_at_ms", b"issued_at_ms", "person_id", b"person_id", "question_id", b"question_id", "recovery", b"recovery", "response", b"response", "sealed", b"sealed", "sent", b"sent", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["consider", "invite", "answer", "sent", "contact", "recovery", "erase"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["consider", "invite", "response", "sent", "contact", "recovery", "erase"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -614,7 +614,7 @@ class ResponseCounted(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     DAY_FIELD_NUMBER: _builtins.int
-    RESPONSES_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     CATEGORIES_FIELD_NUMBER: _builtins.int
     ASKED_AT_MS_FIELD_NUMBER: _builtins.int
@@ -641,7 +641,7 @@ class ResponseCounted(_message.Message):
         """The interaction, as it was when the invitation was created."""
 
     @_builtins.property
-    def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Response]:
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Answer]:
         """Answers to the questions after the first."""
 
     @_builtins.property
@@ -659,14 +659,14 @@ class ResponseCounted(_message.Message):
         source: Global___ResponseSource.ValueType = ...,
         subject: Global___Subject | None = ...,
         day: _builtins.str = ...,
-        responses: _abc.Iterable[Global___Response] | None = ...,
+        answers: _abc.Iterable[Global___Answer] | None = ...,
         revision: _builtins.int = ...,
         categories: _abc.Iterable[_builtins.str] | None = ...,
         asked_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_at_ms", b"asked_at_ms", "categories", b"categories", "comment", b"comment", "day", b"day", "invitation_id", b"invitation_id", "kind", b"kind", "responses", b"responses", "revision", b"revision", "score", b"score", "source", b"source", "subject", b"subject", "survey", b"survey"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "asked_at_ms", b"asked_at_ms", "categories", b"categories", "comment", b"comment", "day", b"day", "invitation_id", b"invitation_id", "kind", b"kind", "revision", b"revision", "score", b"score", "source", b"source", "subject", b"subject", "survey", b"survey"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -674,14 +674,14 @@ Global___ResponseCounted: _TypeAlias = ResponseCounted  # noqa: Y015
 
 @_typing.final
 class ResponseAmended(_message.Message):
-    """A counted response was amended. Scores count `answer` instead of `before`."""
+    """A counted response was amended. Scores count `response` instead of `before`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ANSWER_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def answer(self) -> Global___ResponseCounted:
+    def response(self) -> Global___ResponseCounted:
         """The response that counts now."""
 
     @_builtins.property
@@ -691,12 +691,12 @@ class ResponseAmended(_message.Message):
     def __init__(
         self,
         *,
-        answer: Global___ResponseCounted | None = ...,
+        response: Global___ResponseCounted | None = ...,
         before: Global___ResponseCounted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "before", b"before"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "before", b"before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "response", b"response"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1264,7 +1264,7 @@ class SubmitSurveyResponseRequest(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
-    RESPONSES_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's idempotency key of this request."""
     survey_token: _builtins.str
@@ -1278,7 +1278,7 @@ class SubmitSurveyResponseRequest(_message.Message):
     comment: _builtins.str
     """Comment; at most 4,000 characters."""
     @_builtins.property
-    def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Response]:
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Answer]:
         """Answers to the questions after the first; each text has at most 4,000 characters."""
 
     def __init__(
@@ -1290,11 +1290,11 @@ class SubmitSurveyResponseRequest(_message.Message):
         person_id: _builtins.str = ...,
         score: _builtins.int = ...,
         comment: _builtins.str = ...,
-        responses: _abc.Iterable[Global___Response] | None = ...,
+        answers: _abc.Iterable[Global___Answer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "idempotency_key", b"idempotency_key", "invitation_id", b"invitation_id", "person_id", b"person_id", "responses", b"responses", "score", b"score", "survey_token", b"survey_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "comment", b"comment", "idempotency_key", b"idempotency_key", "invitation_id", b"invitation_id", "person_id", b"person_id", "score", b"score", "survey_token", b"survey_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1659,10 +1659,10 @@ class ResponseView(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ANSWER_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def answer(self) -> Global___ResponseCounted:
+    def response(self) -> Global___ResponseCounted:
         """The response."""
 
     @_builtins.property
@@ -1672,12 +1672,12 @@ class ResponseView(_message.Message):
     def __init__(
         self,
         *,
-        answer: Global___ResponseCounted | None = ...,
+        response: Global___ResponseCounted | None = ...,
         occurred_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "occurred_at", b"occurred_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at", "response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "occurred_at", b"occurred_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at", "response", b"response"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1689,10 +1689,10 @@ class ListSurveyResponsesResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ANSWERS_FIELD_NUMBER: _builtins.int
+    RESPONSES_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResponseView]:
+    def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResponseView]:
         """The newest first."""
 
     @_builtins.property
@@ -1702,12 +1702,12 @@ class ListSurveyResponsesResponse(_message.Message):
     def __init__(
         self,
         *,
-        answers: _abc.Iterable[Global___ResponseView] | None = ...,
+        responses: _abc.Iterable[Global___ResponseView] | None = ...,
         page: _types_pb2.PageInfo | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "page", b"page"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "responses", b"responses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1755,19 +1755,19 @@ class WatchSurveyResponsesResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ANSWER_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def answer(self) -> Global___ResponseView:
+    def response(self) -> Global___ResponseView:
         """The response."""
 
     def __init__(
         self,
         *,
-        answer: Global___ResponseView | None = ...,
+        response: Global___ResponseView | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

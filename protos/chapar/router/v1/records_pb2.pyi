@@ -90,7 +90,7 @@ class ReplyTo(_message.Message):
 Global___ReplyTo: _TypeAlias = ReplyTo  # noqa: Y015
 
 @_typing.final
-class InteractionFacts(_message.Message):
+class InteractionAttributes(_message.Message):
     """The interaction as the router knows it: ids and attributes, but no text and no names."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -201,7 +201,7 @@ class InteractionFacts(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___InteractionFacts: _TypeAlias = InteractionFacts  # noqa: Y015
+Global___InteractionAttributes: _TypeAlias = InteractionAttributes  # noqa: Y015
 
 @_typing.final
 class Enqueue(_message.Message):
@@ -211,13 +211,13 @@ class Enqueue(_message.Message):
 
     INTERACTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def interaction(self) -> Global___InteractionFacts:
+    def interaction(self) -> Global___InteractionAttributes:
         """The interaction."""
 
     def __init__(
         self,
         *,
-        interaction: Global___InteractionFacts | None = ...,
+        interaction: Global___InteractionAttributes | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interaction", b"interaction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -1663,7 +1663,7 @@ class RoutingEvent(_message.Message):
     configuration_version: _builtins.int
     """Version of the configuration in force."""
     @_builtins.property
-    def interaction(self) -> Global___InteractionFacts:
+    def interaction(self) -> Global___InteractionAttributes:
         """The interaction; absent for agent events."""
 
     @_builtins.property
@@ -1744,7 +1744,7 @@ class RoutingEvent(_message.Message):
         occurred_at_ms: _builtins.int = ...,
         epoch: _builtins.int = ...,
         reason: _builtins.str = ...,
-        interaction: Global___InteractionFacts | None = ...,
+        interaction: Global___InteractionAttributes | None = ...,
         configuration_version: _builtins.int = ...,
         queued: Global___InteractionQueued | None = ...,
         offered: Global___InteractionOffered | None = ...,
@@ -1884,14 +1884,14 @@ class OfferView(_message.Message):
     offered_at_ms: _builtins.int
     """Time at which it was made, in milliseconds since the Unix epoch."""
     @_builtins.property
-    def interaction(self) -> Global___InteractionFacts:
+    def interaction(self) -> Global___InteractionAttributes:
         """The interaction."""
 
     def __init__(
         self,
         *,
         offer_id: _builtins.str = ...,
-        interaction: Global___InteractionFacts | None = ...,
+        interaction: Global___InteractionAttributes | None = ...,
         expires_at_ms: _builtins.int = ...,
         reason: _builtins.str = ...,
         offered_at_ms: _builtins.int = ...,
@@ -1924,13 +1924,13 @@ class AssignmentView(_message.Message):
     parked: _builtins.bool
     """True while it is parked for an interaction that interrupted it."""
     @_builtins.property
-    def interaction(self) -> Global___InteractionFacts:
+    def interaction(self) -> Global___InteractionAttributes:
         """The interaction."""
 
     def __init__(
         self,
         *,
-        interaction: Global___InteractionFacts | None = ...,
+        interaction: Global___InteractionAttributes | None = ...,
         assigned_at_ms: _builtins.int = ...,
         wrapping_up: _builtins.bool = ...,
         wrap_up_until_ms: _builtins.int = ...,

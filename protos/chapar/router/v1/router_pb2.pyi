@@ -930,13 +930,13 @@ class WaitingView(_message.Message):
     reason: _builtins.str
     """Reason code of the wait, e.g. "NO_ELIGIBLE_AGENT_AVAILABLE"."""
     @_builtins.property
-    def interaction(self) -> _records_pb2.InteractionFacts:
+    def interaction(self) -> _records_pb2.InteractionAttributes:
         """The interaction."""
 
     def __init__(
         self,
         *,
-        interaction: _records_pb2.InteractionFacts | None = ...,
+        interaction: _records_pb2.InteractionAttributes | None = ...,
         position: _builtins.int = ...,
         queued_at_ms: _builtins.int = ...,
         effective_priority: _builtins.float = ...,
@@ -1460,7 +1460,7 @@ class ExplainResponse(_message.Message):
     epoch: _builtins.int
     """Epoch: the number of events of the interaction so far, to which `expected_epoch` of a change is compared."""
     @_builtins.property
-    def interaction(self) -> _records_pb2.InteractionFacts:
+    def interaction(self) -> _records_pb2.InteractionAttributes:
         """The interaction."""
 
     @_builtins.property
@@ -1474,7 +1474,7 @@ class ExplainResponse(_message.Message):
     def __init__(
         self,
         *,
-        interaction: _records_pb2.InteractionFacts | None = ...,
+        interaction: _records_pb2.InteractionAttributes | None = ...,
         state: _builtins.str = ...,
         agent_id: _builtins.str = ...,
         reason: _builtins.str = ...,

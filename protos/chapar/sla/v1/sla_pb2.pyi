@@ -647,8 +647,8 @@ class Attainment(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TARGET_FIELD_NUMBER: _builtins.int
-    KEPT_DESIRED_FIELD_NUMBER: _builtins.int
-    KEPT_ADEQUATE_FIELD_NUMBER: _builtins.int
+    MET_DESIRED_FIELD_NUMBER: _builtins.int
+    MET_ADEQUATE_FIELD_NUMBER: _builtins.int
     BREACHED_FIELD_NUMBER: _builtins.int
     LATE_FIELD_NUMBER: _builtins.int
     ABANDONED_FIELD_NUMBER: _builtins.int
@@ -660,9 +660,9 @@ class Attainment(_message.Message):
     BREACH_RATE_FIELD_NUMBER: _builtins.int
     target: _config_pb2.TargetKind.ValueType
     """Target."""
-    kept_desired: _builtins.int
+    met_desired: _builtins.int
     """Number met at the desired level."""
-    kept_adequate: _builtins.int
+    met_adequate: _builtins.int
     """Number met at the adequate level, but not at the desired level."""
     breached: _builtins.int
     """Number breached."""
@@ -698,8 +698,8 @@ class Attainment(_message.Message):
         self,
         *,
         target: _config_pb2.TargetKind.ValueType = ...,
-        kept_desired: _builtins.int = ...,
-        kept_adequate: _builtins.int = ...,
+        met_desired: _builtins.int = ...,
+        met_adequate: _builtins.int = ...,
         breached: _builtins.int = ...,
         late: _builtins.int = ...,
         abandoned: _builtins.int = ...,
@@ -712,7 +712,7 @@ class Attainment(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["adequate_level", b"adequate_level", "breach_rate", b"breach_rate", "desired_level", b"desired_level", "over_answered", b"over_answered", "over_offered", b"over_offered", "over_offered_less_short_abandons", b"over_offered_less_short_abandons"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "adequate_level", b"adequate_level", "breach_rate", b"breach_rate", "breached", b"breached", "desired_level", b"desired_level", "kept_adequate", b"kept_adequate", "kept_desired", b"kept_desired", "late", b"late", "over_answered", b"over_answered", "over_offered", b"over_offered", "over_offered_less_short_abandons", b"over_offered_less_short_abandons", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "adequate_level", b"adequate_level", "breach_rate", b"breach_rate", "breached", b"breached", "desired_level", b"desired_level", "late", b"late", "met_adequate", b"met_adequate", "met_desired", b"met_desired", "over_answered", b"over_answered", "over_offered", b"over_offered", "over_offered_less_short_abandons", b"over_offered_less_short_abandons", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -167,17 +167,17 @@ class Database:
                 await connection.invalidate()
 
 
-async def migrate(connection: AsyncConnection) -> None:
-    """Bring the schema up to date, in one transaction."""
+async def migrate(connection: AsyncConnection, revision: str = "head") -> None:
+    """Bring the schema up to date, or to a revision, in one transaction."""
     async with connection.begin():
-        await connection.run_sync(_upgrade)
+        await connection.run_sync(_upgrade, revision)
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

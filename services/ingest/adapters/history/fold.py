@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from services.ingest.adapters.history.rows import (
-    Answer,
-    Asked,
     Audited,
     AuditRow,
     Began,
@@ -27,6 +25,8 @@ from services.ingest.adapters.history.rows import (
     Fact,
     Identity,
     Interaction,
+    Invitation,
+    InvitationChanged,
     Key,
     Message,
     Opened,
@@ -48,7 +48,7 @@ class Rows:
     identities: dict[Key, Identity] = field(default_factory=dict)
     interactions: dict[Key, Interaction] = field(default_factory=dict)
     deliveries: dict[Key, Delivery] = field(default_factory=dict)
-    answers: dict[Key, Answer] = field(default_factory=dict)
+    invitations: dict[Key, Invitation] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     """New events."""
     messages: dict[tuple[str, str, str], Message] = field(default_factory=dict)
@@ -107,10 +107,10 @@ class Rows:
                 before = self.deliveries.get((tenant, delivery.delivery_id))
                 if before is None or _age(before) < _age(delivery):
                     self.deliveries[tenant, delivery.delivery_id] = delivery
-            case Asked(answer):
-                self._ask(answer)
+            case InvitationChanged(invitation):
+                self._change(invitation)
             case Declined(invitation_id):
-                asked = self.answers.get((tenant, invitation_id))
+                asked = self.invitations.get((tenant, invitation_id))
                 if asked is not None:
                     event.interaction_id, event.conversation_id = asked.interaction_id, asked.conversation_id
             case None:
@@ -190,8 +190,8 @@ class Rows:
         row = self._interaction(event)
         if routed.arrived_at_ms:
             row.opened_at_ms = min(row.opened_at_ms, routed.arrived_at_ms)
-        if routed.epoch > row.facts_epoch:
-            row.facts_epoch = routed.epoch
+        if routed.epoch > row.attributes_epoch:
+            row.attributes_epoch = routed.epoch
             row.person_id = routed.person_id or row.person_id
             row.channel = routed.channel or row.channel
             row.queue = routed.queue or row.queue
@@ -210,19 +210,19 @@ class Rows:
         # The router's last decision is the state, unless ingest knows of an end that the router's events don't show.
         row.state = row.routed_state if row.routed_state in _TERMINAL else row.outcome or row.routed_state or "open"
 
-    def _ask(self, answer: Answer) -> None:
-        key = (answer.tenant, answer.invitation_id)
-        row = self.answers.get(key)
+    def _change(self, invitation: Invitation) -> None:
+        key = (invitation.tenant, invitation.invitation_id)
+        row = self.invitations.get(key)
         if row is None:
-            self.answers[key] = answer
+            self.invitations[key] = invitation
             return
-        row.invited_at_ms = row.invited_at_ms or answer.invited_at_ms
-        row.kind = row.kind or answer.kind
-        if _STAGES.index(answer.state) > _STAGES.index(row.state):
-            row.state = answer.state
-        # The newest answer counts: an amended answer is later.
-        if answer.score is not None and (row.score is None or answer.answered_at_ms > row.answered_at_ms):
-            row.score, row.source, row.answered_at_ms = answer.score, answer.source, answer.answered_at_ms
+        row.invited_at_ms = row.invited_at_ms or invitation.invited_at_ms
+        row.kind = row.kind or invitation.kind
+        if _STAGES.index(invitation.state) > _STAGES.index(row.state):
+            row.state = invitation.state
+        # The newest response counts: an amended response is later.
+        if invitation.score is not None and (row.score is None or invitation.answered_at_ms > row.answered_at_ms):
+            row.score, row.source, row.answered_at_ms = invitation.score, invitation.source, invitation.answered_at_ms
 
 
 def _age(delivery: Delivery) -> tuple[int, int, int, str]:

@@ -264,9 +264,9 @@ def _feedback(record: feedback_pb2.FeedbackRecord, offset: int) -> Fact | None:
 
     def asked(
         kind: str, of: feedback_pb2.InvitationCreated | feedback_pb2.ResponseCounted | feedback_pb2.InvitationExpired
-    ) -> rows.Answer:
+    ) -> rows.Invitation:
         about = of.subject
-        return rows.Answer(
+        return rows.Invitation(
             tenant,
             identifier(of.invitation_id),
             identifier(about.interaction_id),
@@ -282,36 +282,36 @@ def _feedback(record: feedback_pb2.FeedbackRecord, offset: int) -> Fact | None:
     match record.WhichOneof("record"):
         case "invited":
             kind = word(config_pb2.SurveyKind.Name, record.invited.kind, "SURVEY_KIND_")
-            answer = asked(kind, record.invited)
-            answer.invited_at_ms = at
-            details = {"invitation": answer.invitation_id, "survey": answer.survey, "kind": kind}
+            row = asked(kind, record.invited)
+            row.invited_at_ms = at
+            details = {"invitation": row.invitation_id, "survey": row.survey, "kind": kind}
             return Fact(
                 event("InvitationCreated", record.invited.subject, **details),
-                rows.Asked(answer),
+                rows.InvitationChanged(row),
                 "",
-                answer.invitation_id,
+                row.invitation_id,
             )
         case "due":
             invitation = record.due.invitation
             return Fact(event("InvitationFellDue", invitation.subject, invitation=invitation.invitation_id), None)
         case "answered" | "amended" as which:
-            counted = record.answered if which == "answered" else record.amended.answer
+            counted = record.answered if which == "answered" else record.amended.response
             kind = word(config_pb2.SurveyKind.Name, counted.kind, "SURVEY_KIND_")
-            answer = asked(kind, counted)
-            answer.state, answer.score, answer.answered_at_ms = "answered", counted.score, at
-            answer.source = word(feedback_pb2.ResponseSource.Name, counted.source, "RESPONSE_SOURCE_")
+            row = asked(kind, counted)
+            row.state, row.score, row.answered_at_ms = "answered", counted.score, at
+            row.source = word(feedback_pb2.ResponseSource.Name, counted.source, "RESPONSE_SOURCE_")
             details = {
-                "invitation": answer.invitation_id,
-                "survey": answer.survey,
+                "invitation": row.invitation_id,
+                "survey": row.survey,
                 "kind": kind,
                 "score": str(counted.score),
-                "by": answer.source,
+                "by": row.source,
             }
             return Fact(
                 event("ResponseCounted" if which == "answered" else "ResponseAmended", counted.subject, **details),
-                rows.Asked(answer),
+                rows.InvitationChanged(row),
                 "",
-                answer.invitation_id,
+                row.invitation_id,
             )
         case "reminder":
             invitation = record.reminder.invitation
@@ -334,14 +334,14 @@ def _feedback(record: feedback_pb2.FeedbackRecord, offset: int) -> Fact | None:
             details = {"invitation": identifier(opened.invitation_id), "recovery": identifier(opened.interaction_id)}
             return Fact(event("RecoveryOpened", opened.subject, **details), None)
         case "expired":
-            answer = asked("", record.expired)
-            answer.state = "expired"
-            details = {"invitation": answer.invitation_id, "survey": answer.survey}
+            row = asked("", record.expired)
+            row.state = "expired"
+            details = {"invitation": row.invitation_id, "survey": row.survey}
             return Fact(
                 event("InvitationExpired", record.expired.subject, **details),
-                rows.Asked(answer),
+                rows.InvitationChanged(row),
                 "",
-                answer.invitation_id,
+                row.invitation_id,
             )
         case "erased":
             return None

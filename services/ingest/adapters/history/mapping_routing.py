@@ -23,8 +23,8 @@ def routed(raw: bytes, offset: int) -> Fact | None:
     which = record.WhichOneof("event")
     if which == "agent_state_changed":
         return None
-    facts = record.interaction
-    interaction_id = identifier(facts.interaction_id)
+    attributes = record.interaction
+    interaction_id = identifier(attributes.interaction_id)
     if which is None or which not in _CHANGES:
         raise Unreadable(Reason.UNKNOWN_KIND)
     if not interaction_id:
@@ -35,19 +35,19 @@ def routed(raw: bytes, offset: int) -> Fact | None:
         record,
         made.kind,
         interaction_id,
-        identifier(facts.conversation_id),
+        identifier(attributes.conversation_id),
         position=record.epoch,
         reason=record.reason,
-        details={"queue": made.queue or facts.queue, **made.details},
+        details={"queue": made.queue or attributes.queue, **made.details},
     )
     change = Routed(
         epoch=record.epoch,
-        person_id=identifier(facts.person_id),
-        channel=clean(facts.channel),
-        queue=clean(made.queue or facts.queue),
+        person_id=identifier(attributes.person_id),
+        channel=clean(attributes.channel),
+        queue=clean(made.queue or attributes.queue),
         state=made.state,
         agent_id=None if made.agent_id is None else identifier(made.agent_id),
-        arrived_at_ms=max(0, facts.arrived_at_ms),
+        arrived_at_ms=max(0, attributes.arrived_at_ms),
     )
     return Fact(event, change)
 

@@ -32,7 +32,7 @@ _OF_CONVERSATION: Final = (
     tables.MESSAGES,
     tables.EVENTS,
     tables.DELIVERIES,
-    tables.ANSWERS,
+    tables.INVITATIONS,
     tables.INTERACTIONS,
     tables.CONVERSATIONS,
 )

@@ -84,7 +84,7 @@ class Interaction:
     agent_id: str = ""
     opened_at_ms: int = 0
     closed_at_ms: int = 0
-    facts_epoch: int = 0
+    attributes_epoch: int = 0
     state_epoch: int = 0
     agent_epoch: int = 0
     routed_state: str = ""
@@ -128,7 +128,7 @@ class Delivery:
 
 
 @dataclass(slots=True)
-class Answer:
+class Invitation:
     """An invitation and its result: "invited", "expired", "answered"."""
 
     tenant: str
@@ -208,15 +208,15 @@ class Routed:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class InvitationChanged:
     """An invitation was made, answered or expired: its current state."""
 
-    answer: Answer
+    invitation: Invitation
 
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """An answer was refused; the interaction is the invitation's."""
+    """A response was refused; the interaction is the invitation's."""
 
     invitation_id: str
 
@@ -248,7 +248,20 @@ class AuditRow:
     calls: int
 
 
-Change = Audited | Belongs | Opened | Written | Began | Ended | Erased | Routed | Delivery | Asked | Declined | None
+Change = (
+    Audited
+    | Belongs
+    | Opened
+    | Written
+    | Began
+    | Ended
+    | Erased
+    | Routed
+    | Delivery
+    | InvitationChanged
+    | Declined
+    | None
+)
 
 
 @dataclass(frozen=True, slots=True)

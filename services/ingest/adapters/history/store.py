@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.ingest.adapters.history import tables
 from services.ingest.adapters.history.fold import Rows
-from services.ingest.adapters.history.rows import Answer, Conversation, Delivery, Fact, Identity, Interaction, Key
+from services.ingest.adapters.history.rows import Conversation, Delivery, Fact, Identity, Interaction, Invitation, Key
 
 _ALL: Final = (
     tables.CONVERSATIONS,
@@ -23,7 +23,7 @@ _ALL: Final = (
     tables.INTERACTIONS,
     tables.EVENTS,
     tables.DELIVERIES,
-    tables.ANSWERS,
+    tables.INVITATIONS,
 )
 _IDS_AT_ONCE: Final = 500
 R = TypeVar("R")
@@ -126,7 +126,7 @@ async def _load(connection: AsyncConnection, facts: Sequence[Fact]) -> Rows:
         conversations=await _rows(connection, tables.CONVERSATIONS, Conversation, conversations),
         interactions=await _rows(connection, tables.INTERACTIONS, Interaction, interactions),
         deliveries=await _rows(connection, tables.DELIVERIES, Delivery, deliveries),
-        answers=await _rows(connection, tables.ANSWERS, Answer, invitations),
+        invitations=await _rows(connection, tables.INVITATIONS, Invitation, invitations),
     )
     identities = {(fact.event.tenant, fact.identity_id) for fact in facts}
     identities |= {(row.tenant, row.identity_id) for row in rows.conversations.values()}
@@ -163,7 +163,7 @@ def _kept(rows: Rows) -> tuple[tuple[Table, Mapping[Key, Any]], ...]:
         (tables.IDENTITIES, rows.identities),
         (tables.INTERACTIONS, rows.interactions),
         (tables.DELIVERIES, rows.deliveries),
-        (tables.ANSWERS, rows.answers),
+        (tables.INVITATIONS, rows.invitations),
     )
 
 

@@ -96,7 +96,7 @@ INTERACTIONS: Final = Table(
     _text("agent_id"),
     _ms("opened_at_ms"),
     _ms("closed_at_ms"),
-    Column("facts_epoch", BigInteger, nullable=False),
+    Column("attributes_epoch", BigInteger, nullable=False),
     Column("state_epoch", BigInteger, nullable=False),
     Column("agent_epoch", BigInteger, nullable=False),
     _text("routed_state"),
@@ -141,8 +141,8 @@ DELIVERIES: Final = Table(
     Index("deliveries_of_conversation", "tenant", "conversation_id"),
 )
 
-ANSWERS: Final = Table(
-    "answers",
+INVITATIONS: Final = Table(
+    "invitations",
     METADATA,
     _text("tenant", key=True),
     _text("invitation_id", key=True),
@@ -159,7 +159,7 @@ ANSWERS: Final = Table(
     _text("source"),
     _ms("invited_at_ms"),
     _ms("answered_at_ms"),
-    Index("answers_of_interaction", "tenant", "interaction_id"),
+    Index("invitations_of_interaction", "tenant", "interaction_id"),
 )
 
 AUDIT: Final = Table(

@@ -210,7 +210,7 @@ def _find_reserved(core: PoolState, line: Line, interaction: Interaction) -> Pic
         parked = found
     idle = float(core.now - agent.ranked_since)
     rationale = fx.OfferRationale(core.now, 1, 1, ((agent.profile.agent_id, (("idle_ms", idle),)),))
-    preferred = "PREFERRED_AGENT" if interaction.facts.preferred_agent == agent.profile.agent_id else "LAST_AGENT"
+    preferred = "PREFERRED_AGENT" if interaction.attributes.preferred_agent == agent.profile.agent_id else "LAST_AGENT"
     return Pick(agent, rationale, "TRANSFERRED_TO_AGENT" if line.forced else preferred, tuple(parked))
 
 

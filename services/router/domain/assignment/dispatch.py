@@ -280,7 +280,7 @@ def announce(core: PoolState) -> None:
     """Fill in the announcement of each interaction that entered a queue: its position now, and its estimated wait."""
     entered, core.entered = core.entered, []
     for interaction, queued in entered:
-        position, p50, p90 = _prospect(core, interaction, queued.facts.queue)
+        position, p50, p90 = _prospect(core, interaction, queued.attributes.queue)
         # Stored as the whole wait, including the wait so far: that is what the assignment is compared with.
         so_far = interaction.waited_ms(core.now)
         interaction.announced = (p50 + so_far, p90 + so_far) if p50 >= 0 else (-1, -1)

@@ -62,9 +62,9 @@ def ineligibility(
     if core.is_transferring(interaction, agent):
         yield IneligibilityReason("TRANSFERRING_AGENT")
     yield from _of_presence(core, agent)
-    refusal = agent.group.capacity.refusal(agent.load, interaction.facts.channel)
-    if refusal and plan(core, agent, interaction.facts.channel) is None:
-        yield IneligibilityReason(refusal, interaction.facts.channel)
+    refusal = agent.group.capacity.refusal(agent.load, interaction.attributes.channel)
+    if refusal and plan(core, agent, interaction.attributes.channel) is None:
+        yield IneligibilityReason(refusal, interaction.attributes.channel)
 
 
 def _of_presence(core: PoolState, agent: Agent) -> Iterator[IneligibilityReason]:
@@ -80,7 +80,7 @@ def _of_presence(core: PoolState, agent: Agent) -> Iterator[IneligibilityReason]
     if occupancy.rests(agent, agent.group.capacity.profile, core.now):
         yield IneligibilityReason("RESTING")
     if agent.parked:
-        yield IneligibilityReason("HAS_PARKED_WORK")
+        yield IneligibilityReason("HAS_PARKED_INTERACTION")
 
 
 def only_of_the_desk(code: str) -> bool:

@@ -26,12 +26,16 @@ def offer(
         park(core, other, interaction)
     epoch = core.event_number(interaction, reason)
     made = Offer(
-        f"{interaction.facts.interaction_id}.{epoch}", agent.profile.agent_id, core.now, core.now + offer_ms, reason
+        f"{interaction.attributes.interaction_id}.{epoch}",
+        agent.profile.agent_id,
+        core.now,
+        core.now + offer_ms,
+        reason,
     )
     interaction.offers[agent.profile.agent_id] = made
     interaction.rationale = rationale
-    agent.offers[interaction.facts.interaction_id] = None
-    core.charge(agent, interaction.facts.channel, 1)
+    agent.offers[interaction.attributes.interaction_id] = None
+    core.charge(agent, interaction.attributes.channel, 1)
     if core.roster.rotates:
         core.turns += 1
         agent.turn = core.turns
@@ -40,7 +44,7 @@ def offer(
     core.timers.arm(made.expires_at, Timer.OFFER, made.offer_id)
     core.effects.append(
         fx.Offered(
-            interaction.facts,
+            interaction.attributes,
             epoch,
             reason,
             agent.profile.agent_id,
@@ -58,9 +62,11 @@ def end_offer(core: PoolState, interaction: Interaction, agent_id: str, end: Off
     """End an offer without an assignment. The caller says where the interaction goes."""
     ended = _take_offer(core, interaction, agent_id, int(end))
     agent = core.agents[agent_id]
-    core.charge(agent, interaction.facts.channel, -1)
+    core.charge(agent, interaction.attributes.channel, -1)
     epoch = core.event_number(interaction, reason)
-    core.effects.append(fx.OfferEnded(interaction.facts, epoch, reason, agent.profile.agent_id, ended.offer_id, end))
+    core.effects.append(
+        fx.OfferEnded(interaction.attributes, epoch, reason, agent.profile.agent_id, ended.offer_id, end)
+    )
     if end is not OfferEnd.DECLINED:
         core.notify(agent, fx.RevokedNotice(ended.offer_id, reason))
     resume(core, agent)
@@ -70,7 +76,7 @@ def end_offer(core: PoolState, interaction: Interaction, agent_id: str, end: Off
 
 def _take_offer(core: PoolState, interaction: Interaction, agent_id: str, how: int) -> Offer:
     taken = interaction.offers.pop(agent_id)
-    del core.agents[agent_id].offers[interaction.facts.interaction_id]
+    del core.agents[agent_id].offers[interaction.attributes.interaction_id]
     if len(interaction.ended) >= core.limits.ended_offers_kept:
         del interaction.ended[next(iter(interaction.ended))]
     interaction.ended[taken.offer_id] = (agent_id, how)
@@ -103,11 +109,11 @@ def hold(
         epoch = core.event_number(interaction, "TRANSFERRED")
         core.effects.append(
             fx.Transferred(
-                interaction.facts,
+                interaction.attributes,
                 epoch,
                 "TRANSFERRED",
                 transferring_agent.id,
-                interaction.facts.queue,
+                interaction.attributes.queue,
                 agent.profile.agent_id,
             )
         )
@@ -115,13 +121,13 @@ def hold(
     interaction.stage, interaction.agent_id, interaction.assigned_at = Stage.ASSIGNED, agent.profile.agent_id, core.now
     end_reservation(interaction)
     interaction.team_until, interaction.not_before, interaction.callback, interaction.unasked = 0, 0, False, False
-    if interaction.facts.preferred_team:
+    if interaction.attributes.preferred_team:
         core.refit(interaction, preferred_team="")
     interaction.declined.pop(agent.profile.agent_id, None)
     interaction.transferring_agent = ("", 0)
-    agent.held[interaction.facts.interaction_id] = None
+    agent.held[interaction.attributes.interaction_id] = None
     if not offer_id:  # an offer is in the ledger already
-        core.charge(agent, interaction.facts.channel, 1)
+        core.charge(agent, interaction.attributes.channel, 1)
     agent.ranked_since = core.now
     core.dirty["a", agent.profile.agent_id] = None
     # A desk with few credits can show the next offer now, and an assignment may be interrupted where an offer may not.
@@ -130,7 +136,7 @@ def hold(
     epoch = core.event_number(interaction, reason)
     core.effects.append(
         fx.Assigned(
-            interaction.facts,
+            interaction.attributes,
             epoch,
             reason,
             agent.profile.agent_id,
@@ -142,13 +148,13 @@ def hold(
     )
     core.notify(agent, assignment_notice(interaction))
     if not warm:
-        tally = core.count(interaction.facts.queue)
+        tally = core.count(interaction.attributes.queue)
         in_time = queue is not None and interaction.waited <= queue.service_level_ms
         tally[0] += in_time
         tally[1] += 1
-        history = core.history(interaction.facts.queue)
+        history = core.history(interaction.attributes.queue)
         begins = not history.adapts_at
-        left_waiting = core.lines.anything_waits(interaction.facts.queue)
+        left_waiting = core.lines.anything_waits(interaction.attributes.queue)
         history.departed(core.now, interaction.waited, in_time=in_time, left_waiting=left_waiting)
         if begins and queue is not None:
             core.watch_level(queue)
@@ -160,17 +166,17 @@ def release(core: PoolState, interaction: Interaction, reason: str) -> Agent:
     if interaction.stage is Stage.ASSIGNED:
         interaction.enqueued_at += core.now - interaction.assigned_at
     interaction.waiting_since = core.now
-    del agent.held[interaction.facts.interaction_id]
+    del agent.held[interaction.attributes.interaction_id]
     if interaction.parked:
         interaction.parked = False
-        del agent.parked[interaction.facts.interaction_id]
+        del agent.parked[interaction.attributes.interaction_id]
     else:
-        core.charge(agent, interaction.facts.channel, -1)
+        core.charge(agent, interaction.attributes.channel, -1)
     agent.ranked_since = core.now
     interaction.agent_id, interaction.assigned_at, interaction.wrap_until = "", 0, 0
     interaction.announced = (-1, -1)
     core.dirty["a", agent.profile.agent_id] = None
-    core.notify(agent, fx.EndedNotice(interaction.facts.interaction_id, reason))
+    core.notify(agent, fx.EndedNotice(interaction.attributes.interaction_id, reason))
     resume(core, agent)
     core.update_rank(agent, freed=True)
     return agent
@@ -179,14 +185,14 @@ def release(core: PoolState, interaction: Interaction, reason: str) -> Agent:
 def drop(core: PoolState, interaction: Interaction) -> None:
     """Remove an interaction that is closed and that no agent holds."""
     leave_line(core, interaction)
-    del core.interactions[interaction.facts.interaction_id]
-    core.dirty["i", interaction.facts.interaction_id] = None
+    del core.interactions[interaction.attributes.interaction_id]
+    core.dirty["i", interaction.attributes.interaction_id] = None
 
 
 def offer_notice(interaction: Interaction, open_offer: Offer) -> fx.OfferNotice:
     """Return the notice of an offer as the agent's desk sees it."""
     return fx.OfferNotice(
-        interaction.facts, open_offer.offer_id, open_offer.expires_at, open_offer.offered_at, open_offer.reason
+        interaction.attributes, open_offer.offer_id, open_offer.expires_at, open_offer.offered_at, open_offer.reason
     )
 
 

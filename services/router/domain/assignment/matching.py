@@ -137,9 +137,9 @@ def least_total(rows: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
                 of_column[column] = of_column.get(column, 0) - (far - distance)
         column = nearest
         while True:
-            taker = before[column]
-            owners[column] = taker
-            given[taker], column = column, given[taker]
-            if taker == row:
+            previous = before[column]
+            owners[column] = previous
+            given[previous], column = column, given[previous]
+            if previous == row:
                 break
     return given

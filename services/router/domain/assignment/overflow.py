@@ -92,23 +92,23 @@ def _apply(core: PoolState, interaction: Interaction, queue: QueueConfig, rule: 
     leave_line(core, interaction)
     if rule.cancel:
         epoch = core.event_number(interaction, "OVERFLOW")
-        core.effects.append(fx.Cancelled(interaction.facts, epoch, "OVERFLOW"))
+        core.effects.append(fx.Cancelled(interaction.attributes, epoch, "OVERFLOW"))
         del core.interactions[interaction.id]
         return True
     moves = bool(rule.queue) and rule.queue != queue.name and rule.queue in core.config.by_name
-    own = interaction.facts.requirements
+    own = interaction.attributes.requirements
     if moves:
         own = carried_over(own, queue.rings, core.now - interaction.enqueued_at)
         end_reservation(interaction)
         interaction.team_until = 0
     own = rule.requirements if rule.replace_requirements else own + rule.requirements
-    priority = interaction.facts.priority if rule.set_priority is None else rule.set_priority
+    priority = interaction.attributes.priority if rule.set_priority is None else rule.set_priority
     priority = max(-_MOST_URGENT, min(_MOST_URGENT, priority + rule.add_priority))
     core.refit(interaction, queue=rule.queue if moves else queue.name, requirements=own, priority=priority)
     if moves:
         core.refit(interaction, preferred_team="")
     epoch = core.event_number(interaction, rule.trigger.name)
-    core.effects.append(fx.Overflowed(interaction.facts, epoch, rule.trigger.name, queue.name, rule.name))
+    core.effects.append(fx.Overflowed(interaction.attributes, epoch, rule.trigger.name, queue.name, rule.name))
     if not moves:
         place(core, interaction)
         return False

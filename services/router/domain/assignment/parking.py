@@ -18,11 +18,11 @@ def plan(core: PoolState, agent: Agent, channel: str) -> list[Interaction] | Non
         return None
     held = [core.interactions[i] for i in agent.held]
     interruptible = [
-        each for each in held if each.stage is Stage.ASSIGNED and not each.parked and each.facts.channel in may
+        each for each in held if each.stage is Stage.ASSIGNED and not each.parked and each.attributes.channel in may
     ]
     load, chosen = agent.load, []
     for interaction in sorted(interruptible, key=lambda each: (each.assigned_at, each.id), reverse=True):
-        load = plus(load, interaction.facts.channel, -1)
+        load = plus(load, interaction.attributes.channel, -1)
         chosen.append(interaction)
         if capacity.fits(load, channel):
             return chosen
@@ -34,9 +34,9 @@ def park(core: PoolState, interaction: Interaction, by: Interaction) -> None:
     agent = core.agents[interaction.agent_id]
     interaction.parked = True
     agent.parked[interaction.id] = None
-    core.charge(agent, interaction.facts.channel, -1)
+    core.charge(agent, interaction.attributes.channel, -1)
     epoch = core.event_number(interaction, "INTERRUPTED")
-    core.effects.append(fx.Parked(interaction.facts, epoch, "INTERRUPTED", agent.id, by.id))
+    core.effects.append(fx.Parked(interaction.attributes, epoch, "INTERRUPTED", agent.id, by.id))
     core.notify(agent, assignment_notice(interaction))
 
 
@@ -47,20 +47,20 @@ def resume(core: PoolState, agent: Agent) -> None:
     for interaction in sorted(
         (core.interactions[i] for i in agent.parked), key=lambda each: (each.assigned_at, each.id)
     ):
-        if not agent.group.capacity.fits(agent.load, interaction.facts.channel):
+        if not agent.group.capacity.fits(agent.load, interaction.attributes.channel):
             continue
         interaction.parked = False
         del agent.parked[interaction.id]
-        core.charge(agent, interaction.facts.channel, 1)
+        core.charge(agent, interaction.attributes.channel, 1)
         epoch = core.event_number(interaction, "RESUMED")
-        core.effects.append(fx.Resumed(interaction.facts, epoch, "RESUMED", agent.id))
+        core.effects.append(fx.Resumed(interaction.attributes, epoch, "RESUMED", agent.id))
         core.notify(agent, assignment_notice(interaction))
 
 
 def assignment_notice(interaction: Interaction) -> fx.AssignmentNotice:
     """Return the notice of an assignment as the agent's desk sees it."""
     return fx.AssignmentNotice(
-        interaction.facts,
+        interaction.attributes,
         interaction.assigned_at,
         interaction.stage is Stage.WRAP_UP,
         interaction.wrap_until,

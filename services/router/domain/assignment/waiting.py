@@ -17,12 +17,12 @@ def requirements_now(queue: QueueConfig, interaction: Interaction, now: int) -> 
         return ()
     found = _without_preference(queue, interaction, now)
     if interaction.team_until:
-        found += (Selector("team", Operator.EQUAL, text=interaction.facts.preferred_team),)
+        found += (Selector("team", Operator.EQUAL, text=interaction.attributes.preferred_team),)
     return found
 
 
 def _without_preference(queue: QueueConfig, interaction: Interaction, now: int) -> tuple[Selector, ...]:
-    own = interaction.facts.requirements
+    own = interaction.attributes.requirements
     required = queue.requirements + own if own else queue.requirements
     return requirements_at(required, queue.rings, now - interaction.enqueued_at)
 
@@ -32,7 +32,7 @@ def due_at(queue: QueueConfig, interaction: Interaction) -> int:
     return (
         0
         if interaction.handed_on
-        else max(interaction.facts.arrived_at_ms + queue.delay_ms, matched_at(queue, interaction))
+        else max(interaction.attributes.arrived_at_ms + queue.delay_ms, matched_at(queue, interaction))
     )
 
 
@@ -59,14 +59,14 @@ def place(core: PoolState, interaction: Interaction) -> None:
     requirement_set, relaxes_at = _requirement_set(core, queue, interaction)
     if interaction.unasked and matched_at(queue, interaction) <= core.now:
         interaction.unasked = False
-        core.asking[interaction.facts.interaction_id] = None
-        core.dirty["i", interaction.facts.interaction_id] = None
+        core.asking[interaction.attributes.interaction_id] = None
+        core.dirty["i", interaction.attributes.interaction_id] = None
     asleep = due_at(queue, interaction) > core.now
     line = core.lines.add(
         interaction,
         requirement_set,
         (
-            interaction.facts.channel,
+            interaction.attributes.channel,
             interaction.reserved_for,
             interaction.handed_on,
             len(interaction.offers),
@@ -80,7 +80,7 @@ def place(core: PoolState, interaction: Interaction) -> None:
         wake.append(relaxes_at)
     if wake:
         interaction.wake_at = min(wake)
-        core.timers.arm(interaction.wake_at, Timer.PLACE, interaction.facts.interaction_id)
+        core.timers.arm(interaction.wake_at, Timer.PLACE, interaction.attributes.interaction_id)
 
 
 def _end_preferences(core: PoolState, queue: QueueConfig, interaction: Interaction) -> None:
@@ -89,8 +89,8 @@ def _end_preferences(core: PoolState, queue: QueueConfig, interaction: Interacti
     if interaction.reserved_for and not _still_kept(core, queue, interaction):
         since = min(core.now, interaction.reserved_until)  # which may have passed while an offer was open
         end_reservation(interaction)
-        core.dirty["i", interaction.facts.interaction_id] = None
-    if interaction.facts.preferred_team and not interaction.reserved_for:
+        core.dirty["i", interaction.attributes.interaction_id] = None
+    if interaction.attributes.preferred_team and not interaction.reserved_for:
         _prefer_team(core, queue, interaction, since)
 
 
@@ -99,7 +99,7 @@ def _requirement_set(core: PoolState, queue: QueueConfig, interaction: Interacti
     age = core.now - interaction.enqueued_at
     relaxes_at = 0
     if not interaction.handed_on:
-        schedule = core.lines.relaxation_schedule(queue, interaction.facts.requirements)
+        schedule = core.lines.relaxation_schedule(queue, interaction.attributes.requirements)
         found, change = schedule.at(age, core.lines, core.roster)
         if change:
             relaxes_at = interaction.enqueued_at + change
@@ -136,7 +136,7 @@ def _overflow_times(core: PoolState, queue: QueueConfig, interaction: Interactio
             if at > core.now:
                 times.append(at)
             elif not interaction.offers:
-                core.overdue[interaction.facts.interaction_id] = None
+                core.overdue[interaction.attributes.interaction_id] = None
     return times
 
 
@@ -153,7 +153,7 @@ def _waits_for(
     """Whether it makes sense to wait for an agent: they have a session, though they may be busy, and would be asked."""
     if not core.at_desk(agent) or core.declines(interaction, agent) or core.is_transferring(interaction, agent):
         return False
-    if not agent.group.capacity.fits(EMPTY, interaction.facts.channel):
+    if not agent.group.capacity.fits(EMPTY, interaction.attributes.channel):
         return False
     if not asks_skills:
         return True
@@ -168,13 +168,13 @@ def end_reservation(interaction: Interaction) -> None:
 
 def _prefer_team(core: PoolState, queue: QueueConfig, interaction: Interaction, since: int) -> None:
     """Start the team's time when the agent's time ends, or end it: when it is over, or no agent of the team is there to wait for."""
-    team = interaction.facts.preferred_team
+    team = interaction.attributes.preferred_team
     started = interaction.team_until or since + queue.sticky_team_ms
     members = (core.agents[agent_id] for agent_id in sorted(core.teams.get(team, ())))
     if started > core.now and any(_waits_for(core, queue, interaction, agent, asks_skills=True) for agent in members):
         if not interaction.team_until:
             interaction.team_until = started
-            core.dirty["i", interaction.facts.interaction_id] = None
+            core.dirty["i", interaction.attributes.interaction_id] = None
         return
     interaction.team_until = 0
     core.refit(interaction, preferred_team="")
@@ -198,7 +198,7 @@ def enter(core: PoolState, interaction: Interaction, reason: str, *, again: bool
             core.history(queue.name).arrived(core.now)
     interaction.unasked = queue is not None and matched_at(queue, interaction) > core.now
     if not interaction.unasked:
-        core.asking[interaction.facts.interaction_id] = None
+        core.asking[interaction.attributes.interaction_id] = None
     come_back(core, interaction, reason, again=again)
 
 
@@ -207,7 +207,7 @@ def come_back(core: PoolState, interaction: Interaction, reason: str, *, again: 
     place(core, interaction)
     epoch = core.event_number(interaction, reason)
     # `dispatch.announce` fills in the position and the estimate before the effects leave the engine.
-    queued = fx.Queued(interaction.facts, epoch, reason, 0, -1, again)
+    queued = fx.Queued(interaction.attributes, epoch, reason, 0, -1, again)
     core.entered.append((interaction, queued))
     core.effects.append(queued)
 
@@ -217,12 +217,12 @@ def prefer(core: PoolState, interaction: Interaction) -> None:
     queue = core.queue_of(interaction)
     if queue is None:
         return
-    last = core.last_agent.get(interaction.facts.person_id, "")
+    last = core.last_agent.get(interaction.attributes.person_id, "")
     if queue.sticky_ms:
-        preferred = interaction.facts.preferred_agent or last
+        preferred = interaction.attributes.preferred_agent or last
         if preferred:
             interaction.reserved_for, interaction.reserved_until = preferred, core.now + queue.sticky_ms
-    if queue.sticky_team_ms and not interaction.facts.preferred_team and last in core.agents:
+    if queue.sticky_team_ms and not interaction.attributes.preferred_team and last in core.agents:
         core.refit(interaction, preferred_team=core.agents[last].profile.team)
 
 
@@ -238,13 +238,13 @@ def schedule(core: PoolState, interaction: Interaction, at_ms: int, reason: str)
         )  # it may be assigned to an agent, and come back, before its time
     watch_schedule(core, interaction)
     epoch = core.event_number(interaction, reason)
-    core.effects.append(fx.Scheduled(interaction.facts, epoch, reason, at_ms))
+    core.effects.append(fx.Scheduled(interaction.attributes, epoch, reason, at_ms))
 
 
 def watch_schedule(core: PoolState, interaction: Interaction) -> None:
     """Set the timer of a scheduled interaction."""
     interaction.wake_at = interaction.not_before
-    core.timers.arm(interaction.wake_at, Timer.PLACE, interaction.facts.interaction_id)
+    core.timers.arm(interaction.wake_at, Timer.PLACE, interaction.attributes.interaction_id)
 
 
 def place_due(core: PoolState, interaction: Interaction) -> None:

@@ -47,8 +47,8 @@ def _reorder(core: PoolState, before: PoolConfig | None) -> None:
     """Give new keys to interactions that wait in a queue whose order has changed."""
     assert core.config is not None
     for interaction in core.interactions.values():
-        queue = core.config.by_name.get(interaction.facts.queue)
-        old = before.by_name.get(interaction.facts.queue) if before is not None else None
+        queue = core.config.by_name.get(interaction.attributes.queue)
+        old = before.by_name.get(interaction.attributes.queue) if before is not None else None
         if queue is not None and (
             old is None or (old.order, old.pick_up_targets) != (queue.order, queue.pick_up_targets)
         ):
@@ -70,7 +70,7 @@ def rebuild(core: PoolState) -> None:
     kept = [core.interactions[interaction_id] for interaction_id in sorted(core.interactions)]
     for interaction in kept:
         interaction.line = None
-        channel = interaction.facts.channel
+        channel = interaction.attributes.channel
         for agent_id in interaction.offers:
             agent = core.agents[agent_id]
             agent.offers[interaction.id] = None

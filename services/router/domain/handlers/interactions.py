@@ -21,24 +21,24 @@ LONGEST_SCHEDULE_MS: Final = 366 * 86_400_000
 
 def enqueue(core: PoolState, command: cmd.Enqueue) -> str:
     """Queue a new interaction. It is never refused for its queue: an unknown queue is replaced by the pool's first."""
-    facts, now = command.facts, core.now
-    if facts.interaction_id in core.interactions:
+    attributes, now = command.attributes, core.now
+    if attributes.interaction_id in core.interactions:
         return Reason.ALREADY_OPEN
     latest = now + LONGEST_SCHEDULE_MS
-    arrived_at = facts.arrived_at_ms
+    arrived_at = attributes.arrived_at_ms
     # An edge whose clock is ahead must not gain or lose a place because of it.
     if not 0 < arrived_at <= now:
         arrived_at = now
-    start_at = min(facts.start_at_ms, latest) if facts.start_at_ms > now else 0
+    start_at = min(attributes.start_at_ms, latest) if attributes.start_at_ms > now else 0
     if start_at:
         arrived_at = start_at
-    priority = max(-MOST_URGENT, min(MOST_URGENT, facts.priority))
-    if (arrived_at, start_at, priority) != (facts.arrived_at_ms, facts.start_at_ms, facts.priority):
-        facts = replace(facts, arrived_at_ms=arrived_at, start_at_ms=start_at, priority=priority)
+    priority = max(-MOST_URGENT, min(MOST_URGENT, attributes.priority))
+    if (arrived_at, start_at, priority) != (attributes.arrived_at_ms, attributes.start_at_ms, attributes.priority):
+        attributes = replace(attributes, arrived_at_ms=arrived_at, start_at_ms=start_at, priority=priority)
     interaction = Interaction(
-        facts, Stage.WAITING, enqueued_at=now, waiting_since=now if start_at else facts.arrived_at_ms
+        attributes, Stage.WAITING, enqueued_at=now, waiting_since=now if start_at else attributes.arrived_at_ms
     )
-    core.interactions[facts.interaction_id] = interaction
+    core.interactions[attributes.interaction_id] = interaction
     reason = settle_queue(core, interaction) or ("ENQUEUED" if core.config is not None else Reason.NO_CONFIGURATION)
     if start_at:
         schedule(core, interaction, start_at, reason)
@@ -51,7 +51,7 @@ def enqueue(core: PoolState, command: cmd.Enqueue) -> str:
 def settle_queue(core: PoolState, interaction: Interaction) -> str:
     """Move an interaction of an unknown queue to the pool's first queue; return a reason when that happened."""
     config = core.config
-    if config is None or not config.queues or interaction.facts.queue in config.by_name:
+    if config is None or not config.queues or interaction.attributes.queue in config.by_name:
         return ""
     core.refit(interaction, queue=config.queues[0].name)
     return Reason.UNKNOWN_QUEUE
@@ -62,7 +62,7 @@ def update(core: PoolState, command: cmd.UpdateInteraction) -> str:
     interaction = core.interactions.get(command.interaction_id)
     if interaction is None:
         return Reason.UNKNOWN_INTERACTION
-    labels = dict(interaction.facts.labels) | dict(command.labels)
+    labels = dict(interaction.attributes.labels) | dict(command.labels)
     waiting.change(core, interaction, labels=tuple(sorted(labels.items())))
     changed(core, interaction, "UPDATED")
     return ""
@@ -71,7 +71,7 @@ def update(core: PoolState, command: cmd.UpdateInteraction) -> str:
 def changed(core: PoolState, interaction: Interaction, reason: str) -> None:
     """Emit the event that an interaction has changed."""
     epoch = core.event_number(interaction, reason)
-    core.effects.append(fx.Changed(interaction.facts, epoch, reason))
+    core.effects.append(fx.Changed(interaction.attributes, epoch, reason))
 
 
 def customer_messaged(core: PoolState, command: cmd.CustomerMessaged) -> str:
@@ -87,10 +87,10 @@ def customer_messaged(core: PoolState, command: cmd.CustomerMessaged) -> str:
 
 def _customer_acted(core: PoolState, interaction: Interaction, message_id: str, reason: str) -> None:
     epoch = core.event_number(interaction, reason)
-    core.effects.append(fx.CustomerActed(interaction.facts, epoch, reason, message_id))
+    core.effects.append(fx.CustomerActed(interaction.attributes, epoch, reason, message_id))
     holder = core.agents.get(interaction.agent_id)
     if holder is not None:
-        core.notify(holder, fx.CustomerNotice(interaction.facts.interaction_id, message_id, not message_id))
+        core.notify(holder, fx.CustomerNotice(interaction.attributes.interaction_id, message_id, not message_id))
 
 
 def customer_left(core: PoolState, command: cmd.CustomerLeft) -> str:
@@ -109,10 +109,10 @@ def customer_left(core: PoolState, command: cmd.CustomerLeft) -> str:
     withdraw(core, interaction, "CUSTOMER_LEFT")
     waited = 0 if scheduled else interaction.waited_ms(core.now)
     epoch = core.event_number(interaction, "CUSTOMER_LEFT")
-    core.effects.append(fx.Abandoned(interaction.facts, epoch, "CUSTOMER_LEFT", waited))
+    core.effects.append(fx.Abandoned(interaction.attributes, epoch, "CUSTOMER_LEFT", waited))
     drop(core, interaction)
     if not scheduled:
-        _count_abandoned(core, interaction.facts.queue, waited)
+        _count_abandoned(core, interaction.attributes.queue, waited)
     return ""
 
 
@@ -136,7 +136,7 @@ def request_callback(core: PoolState, command: cmd.RequestCallback) -> str:
     if command.at_ms > core.now + LONGEST_SCHEDULE_MS:
         return Reason.TOO_FAR_AHEAD
     interaction.callback = True
-    labels = dict(interaction.facts.labels) | {"callback": "requested"}
+    labels = dict(interaction.attributes.labels) | {"callback": "requested"}
     if command.at_ms <= core.now:
         waiting.change(core, interaction, labels=tuple(sorted(labels.items())))
         changed(core, interaction, "CALLBACK_REQUESTED")
@@ -157,7 +157,7 @@ def cancel(core: PoolState, command: cmd.CancelInteraction) -> str:
     reason = command.reason or "CANCELLED"
     detach(core, interaction, reason)
     epoch = core.event_number(interaction, reason)
-    core.effects.append(fx.Cancelled(interaction.facts, epoch, reason))
+    core.effects.append(fx.Cancelled(interaction.attributes, epoch, reason))
     drop(core, interaction)
     return ""
 
@@ -187,7 +187,9 @@ def record_reply(core: PoolState, command: cmd.RecordReply) -> str:
         return interaction
     first, interaction.replied = not interaction.replied, True
     epoch = core.event_number(interaction, "AGENT_REPLY")
-    core.effects.append(fx.Replied(interaction.facts, epoch, "AGENT_REPLY", command.agent_id, command.reply_id, first))
+    core.effects.append(
+        fx.Replied(interaction.attributes, epoch, "AGENT_REPLY", command.agent_id, command.reply_id, first)
+    )
     return ""
 
 
@@ -203,13 +205,19 @@ def complete(core: PoolState, command: cmd.CompleteInteraction) -> str:
     epoch = core.event_number(interaction, "COMPLETED")
     core.effects.append(
         fx.Completed(
-            interaction.facts, epoch, "COMPLETED", command.agent_id, command.disposition, interaction.assigned_at, until
+            interaction.attributes,
+            epoch,
+            "COMPLETED",
+            command.agent_id,
+            command.disposition,
+            interaction.assigned_at,
+            until,
         )
     )
     _remember_agent(core, interaction)
     if until:
         interaction.stage, interaction.wrap_until = Stage.WRAP_UP, until
-        core.timers.arm(until, Timer.WRAP_UP, interaction.facts.interaction_id)
+        core.timers.arm(until, Timer.WRAP_UP, interaction.attributes.interaction_id)
         core.notify(core.agents[command.agent_id], assignment_notice(interaction))
     else:
         release(core, interaction, "COMPLETED")
@@ -218,7 +226,7 @@ def complete(core: PoolState, command: cmd.CompleteInteraction) -> str:
 
 
 def _remember_agent(core: PoolState, interaction: Interaction) -> None:
-    person = interaction.facts.person_id
+    person = interaction.attributes.person_id
     if (
         not person
         or core.config is None
@@ -251,6 +259,6 @@ def finish_wrap_up(core: PoolState, interaction: Interaction, reason: str) -> No
     """End wrap-up, and close the interaction."""
     agent_id = interaction.agent_id
     epoch = core.event_number(interaction, reason)
-    core.effects.append(fx.WrapUpEnded(interaction.facts, epoch, reason, agent_id))
+    core.effects.append(fx.WrapUpEnded(interaction.attributes, epoch, reason, agent_id))
     release(core, interaction, "WRAP_UP_ENDED")
     drop(core, interaction)

@@ -45,7 +45,7 @@ def transfer(core: PoolState, command: cmd.TransferInteraction) -> str:
     config = core.config
     if config is None or (command.queue and command.queue not in config.by_name):
         return Reason.UNKNOWN_QUEUE
-    queue = config.by_name.get(command.queue or interaction.facts.queue)
+    queue = config.by_name.get(command.queue or interaction.attributes.queue)
     if queue is None:
         return Reason.UNKNOWN_QUEUE
     if command.to_agent_id:
@@ -76,7 +76,9 @@ def transfer(core: PoolState, command: cmd.TransferInteraction) -> str:
         return ""
     epoch = core.event_number(interaction, "TRANSFERRED")
     core.effects.append(
-        fx.Transferred(interaction.facts, epoch, "TRANSFERRED", transferring_agent, queue.name, command.to_agent_id)
+        fx.Transferred(
+            interaction.attributes, epoch, "TRANSFERRED", transferring_agent, queue.name, command.to_agent_id
+        )
     )
     waiting.wait_again(core, interaction)
     waiting.enter(core, interaction, "TRANSFERRED", again=True)
@@ -92,9 +94,9 @@ def _rewrite(
 ) -> None:
     old = core.queue_of(interaction)
     own = carried_over(
-        interaction.facts.requirements, old.rings if old is not None else (), core.now - interaction.enqueued_at
+        interaction.attributes.requirements, old.rings if old is not None else (), core.now - interaction.enqueued_at
     )
-    merged = tuple(sorted((dict(interaction.facts.labels) | dict(labels)).items()))
+    merged = tuple(sorted((dict(interaction.attributes.labels) | dict(labels)).items()))
     core.refit(
         interaction,
         queue=queue,
@@ -111,7 +113,7 @@ def _refuse_target(core: PoolState, interaction: Interaction, target: Agent | No
         return Reason.SAME_AGENT
     if not core.at_desk(target):
         return Reason.AGENT_NOT_AVAILABLE
-    if target.group.capacity.refusal((), interaction.facts.channel):
+    if target.group.capacity.refusal((), interaction.attributes.channel):
         return "CHANNEL_NOT_SERVED"
     return ""
 
@@ -141,14 +143,14 @@ def reroute(core: PoolState, command: cmd.Reroute) -> str:
     if command.waiting_only and interaction.agent_id:
         return Reason.NOT_WAITING
     holder = detach(core, interaction, "REROUTED")
-    queue = command.queue or interaction.facts.queue
+    queue = command.queue or interaction.attributes.queue
     _rewrite(core, interaction, queue, command.requirements)
-    more = tuple(selector for selector in command.added if selector not in interaction.facts.requirements)
+    more = tuple(selector for selector in command.added if selector not in interaction.attributes.requirements)
     if more:
-        core.refit(interaction, requirements=interaction.facts.requirements + more)
+        core.refit(interaction, requirements=interaction.attributes.requirements + more)
     if holder:
         epoch = core.event_number(interaction, "REROUTED")
-        core.effects.append(fx.Transferred(interaction.facts, epoch, "REROUTED", holder, queue, ""))
+        core.effects.append(fx.Transferred(interaction.attributes, epoch, "REROUTED", holder, queue, ""))
     else:
         changed(core, interaction, "REROUTED")
     waiting.end_reservation(interaction)
@@ -168,8 +170,8 @@ def reprioritise(core: PoolState, command: cmd.Reprioritise) -> str:
     interaction = _open(core, command.interaction_id)
     if isinstance(interaction, str):
         return interaction
-    priority = max(-MOST_URGENT, min(MOST_URGENT, interaction.facts.priority + command.add))
-    due_at = command.due_at_ms if command.due_at_ms > 0 else interaction.facts.due_at_ms
+    priority = max(-MOST_URGENT, min(MOST_URGENT, interaction.attributes.priority + command.add))
+    due_at = command.due_at_ms if command.due_at_ms > 0 else interaction.attributes.due_at_ms
     waiting.change(core, interaction, priority=priority, due_at_ms=due_at)
     changed(core, interaction, command.reason or "REPRIORITISED")
     return ""
@@ -199,8 +201,8 @@ def assign(core: PoolState, command: cmd.AssignInteraction) -> str:
         for c in ineligibility(core, agent, interaction, queue)
         if not only_of_the_desk(c.code) and c.code not in _OF_CAPACITY
     ]
-    full = "" if mine else agent.group.capacity.refusal(agent.load, interaction.facts.channel)
-    aside = plan(core, agent, interaction.facts.channel) if full else None
+    full = "" if mine else agent.group.capacity.refusal(agent.load, interaction.attributes.channel)
+    aside = plan(core, agent, interaction.attributes.channel) if full else None
     if full and aside is None:
         refusals.append(full)
     if command.picked and not refusals and _kept_free(core, interaction, queue, agent):
@@ -249,7 +251,7 @@ def resettle(core: PoolState) -> None:
     """Move interactions that wait in a queue that no longer exists to the pool's first queue, after a configuration change."""
     for interaction_id in sorted(core.interactions):
         interaction = core.interactions[interaction_id]
-        if core.config is None or not core.config.queues or interaction.facts.queue in core.config.by_name:
+        if core.config is None or not core.config.queues or interaction.attributes.queue in core.config.by_name:
             continue
         if interaction.stage is Stage.WAITING and not interaction.agent_id:
             waiting.leave_line(core, interaction)

@@ -132,8 +132,8 @@ class WaitingLines:
                 self._open.setdefault(requirement_set.key[0], {})[line] = None
             if line.reserved_for:
                 self.reserved.setdefault(line.reserved_for, {})[line] = None
-        facts = interaction.facts
-        rank = line.add(facts.priority, facts.arrived_at_ms, interaction.key, facts.interaction_id)
+        attributes = interaction.attributes
+        rank = line.add(attributes.priority, attributes.arrived_at_ms, interaction.key, attributes.interaction_id)
         interaction.line, interaction.rank = line, rank
         if line.ranks[0] == rank:
             self._update_head(line)

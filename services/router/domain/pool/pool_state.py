@@ -101,7 +101,7 @@ class PoolState:
         interaction.epoch += 1
         interaction.reason = reason
         interaction.decided_at = self.now
-        self.dirty["i", interaction.facts.interaction_id] = None
+        self.dirty["i", interaction.attributes.interaction_id] = None
         return interaction.epoch
 
     def notify(self, agent: Agent, notice: fx.Notice) -> None:
@@ -114,7 +114,7 @@ class PoolState:
 
     def queue_of(self, interaction: Interaction) -> QueueConfig | None:
         """Return the queue of an interaction; None before any configuration."""
-        return self.config.by_name.get(interaction.facts.queue) if self.config is not None else None
+        return self.config.by_name.get(interaction.attributes.queue) if self.config is not None else None
 
     def history(self, queue: str) -> History:
         """Return a queue's history, and mark it as changed."""
@@ -138,23 +138,23 @@ class PoolState:
 
     def key_of(self, interaction: Interaction, queue: QueueConfig) -> int:
         """Return what the queue orders by among equal priorities. It changes with the tier and the deadline, not with time."""
-        facts = interaction.facts
-        if queue.order is Order.DEADLINE and facts.due_at_ms:
-            return facts.due_at_ms
+        attributes = interaction.attributes
+        if queue.order is Order.DEADLINE and attributes.due_at_ms:
+            return attributes.due_at_ms
         if queue.order not in (Order.DEADLINE, Order.ADAPTIVE):
-            return facts.arrived_at_ms
-        tier = next((value for name, value in facts.labels if name == "tier"), "")
+            return attributes.arrived_at_ms
+        tier = next((value for name, value in attributes.labels if name == "tier"), "")
         target_ms = next(
             (
                 p.target_ms
                 for p in queue.pick_up_targets
-                if (not p.channels or facts.channel in p.channels) and (not p.tiers or tier in p.tiers)
+                if (not p.channels or attributes.channel in p.channels) and (not p.tiers or tier in p.tiers)
             ),
             0,
         )
         if queue.order is Order.ADAPTIVE:
             target_ms = round(target_ms * interaction.stretch)
-        return facts.arrived_at_ms + target_ms
+        return attributes.arrived_at_ms + target_ms
 
     def count(self, queue: str) -> list[int]:
         """Return the tally of a queue."""
@@ -165,8 +165,8 @@ class PoolState:
 
     def refit(self, interaction: Interaction, **fields: object) -> None:
         """Replace attributes of an interaction that is in no line."""
-        interaction.facts = replace(interaction.facts, **fields)  # type: ignore[arg-type]  # names and types are those of InteractionAttributes
-        self.dirty["i", interaction.facts.interaction_id] = None
+        interaction.attributes = replace(interaction.attributes, **fields)  # type: ignore[arg-type]  # names and types are those of InteractionAttributes
+        self.dirty["i", interaction.attributes.interaction_id] = None
 
     # Agents
 

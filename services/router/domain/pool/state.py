@@ -42,11 +42,11 @@ class Interaction:
 
     `declined` holds, for each agent, until when they are not asked again: a time, or minus the number of their sign-in ("until the agent
     signs in again"). `enqueued_at` is when the interaction entered its present queue (selectors expire from then);
-    `facts.arrived_at_ms` is its age, and never changes. `agent_id` is the agent who holds it; while it waits or is offered, it is the
+    `attributes.arrived_at_ms` is its age, and never changes. `agent_id` is the agent who holds it; while it waits or is offered, it is the
     transferring agent of a warm transfer.
     """
 
-    facts: InteractionAttributes
+    attributes: InteractionAttributes
     stage: Stage
     enqueued_at: int
     waiting_since: int
@@ -94,7 +94,7 @@ class Interaction:
     @property
     def id(self) -> str:
         """The interaction's id."""
-        return self.facts.interaction_id
+        return self.attributes.interaction_id
 
     @property
     def offer(self) -> Offer | None:
@@ -110,7 +110,7 @@ class Interaction:
         """Return the interaction as plain tuples."""
         rationale = self.rationale
         return (
-            dump_facts(self.facts),
+            dump_attributes(self.attributes),
             int(self.stage),
             self.enqueued_at,
             self.waiting_since,
@@ -155,7 +155,7 @@ class Interaction:
         ]
         transferring_agent, announced = raw[13], raw[23]
         return cls(
-            load_facts(raw[0]),
+            load_attributes(raw[0]),
             _STAGES[raw[1]],
             raw[2],
             raw[3],
@@ -293,7 +293,7 @@ def load_profile(raw: Any) -> AgentProfile:
     return AgentProfile(raw[0], raw[1], skills, name(raw[3]), whole(tuple(name(queue) for queue in raw[4])), team)
 
 
-def dump_facts(f: InteractionAttributes) -> tuple[Any, ...]:
+def dump_attributes(f: InteractionAttributes) -> tuple[Any, ...]:
     """Return an interaction's attributes as tuples."""
     return (
         f.interaction_id,
@@ -317,8 +317,8 @@ def dump_facts(f: InteractionAttributes) -> tuple[Any, ...]:
     )
 
 
-def load_facts(raw: Any) -> InteractionAttributes:
-    """Build an interaction's attributes from what `dump_facts` returned."""
+def load_attributes(raw: Any) -> InteractionAttributes:
+    """Build an interaction's attributes from what `dump_attributes` returned."""
     labels = whole(tuple([(name(key), value) for key, value in raw[10]])) if raw[10] else ()
     return InteractionAttributes(
         raw[0],

@@ -39,7 +39,7 @@ class Excluded:
 class Explanation:
     """The explanation of one interaction."""
 
-    facts: InteractionAttributes
+    attributes: InteractionAttributes
     state: str
     agent_id: str
     reason: str
@@ -64,10 +64,10 @@ def explain(engine: Engine, interaction_id: str) -> Explanation | None:
     excluded, changes = _left_out(core, interaction, queue, holder) if queue is not None else ([], [])
     position = 0
     if interaction.stage is Stage.WAITING and interaction.line is not None:
-        position = 1 + core.lines.ahead(interaction.facts.queue, interaction.rank)
+        position = 1 + core.lines.ahead(interaction.attributes.queue, interaction.rank)
     waits = interaction.stage in (Stage.WAITING, Stage.SCHEDULED)
     return Explanation(
-        interaction.facts,
+        interaction.attributes,
         _STATES[interaction.stage],
         holder,
         interaction.reason,
@@ -117,7 +117,7 @@ _CHANGES: Final = {
     "CONNECTION_LOST": "{agent} reconnects",
     "NO_CREDITS": "{agent} answers an offer",
     "RESTING": "{agent} has rested",
-    "HAS_PARKED_WORK": "{agent} finishes what interrupted them",
+    "HAS_PARKED_INTERACTION": "{agent} finishes what interrupted them",
     "NO_CAPACITY": "{agent} finishes something",
     "CHANNEL_FULL": "{agent} finishes something on this channel",
     "EXCLUSIVE_CHANNEL": "{agent} finishes everything they hold",

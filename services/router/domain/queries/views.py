@@ -37,7 +37,7 @@ class QueueNow:
 class WaitingNow:
     """A waiting interaction, and why it waits."""
 
-    facts: InteractionAttributes
+    attributes: InteractionAttributes
     position: int
     queued_at_ms: int
     priority: float
@@ -74,13 +74,13 @@ def queues(engine: Engine, now: int) -> list[QueueNow]:
     assigned: dict[str, int] = {}
     oldest: dict[str, int] = {}
     for interaction in core.interactions.values():
-        name = interaction.facts.queue
+        name = interaction.attributes.queue
         if interaction.stage is Stage.OFFERED:
             offered[name] = offered.get(name, 0) + 1
         elif interaction.stage is Stage.ASSIGNED:
             assigned[name] = assigned.get(name, 0) + 1
         elif interaction.stage is Stage.WAITING:
-            oldest[name] = max(oldest.get(name, 0), now - interaction.facts.arrived_at_ms)
+            oldest[name] = max(oldest.get(name, 0), now - interaction.attributes.arrived_at_ms)
     serving = _serving(core)
     found = []
     for queue in sorted(core.config.queues, key=lambda q: q.name):
@@ -146,18 +146,21 @@ def waiting(engine: Engine, queue: str, now: int) -> Iterator[WaitingNow]:
     ordered = merge(*(_in_order(core, line, now) for line in lines if line.ranks), key=lambda pair: pair[0])
     for position, (urgency, interaction) in enumerate(ordered, 1):
         yield WaitingNow(
-            interaction.facts, position, interaction.enqueued_at, -urgency[0] / UNIT, waiting_reason(interaction)
+            interaction.attributes, position, interaction.enqueued_at, -urgency[0] / UNIT, waiting_reason(interaction)
         )
     if core.config is None:
         rest = sorted(
-            core.interactions.values(), key=lambda each: (-each.facts.priority, each.facts.arrived_at_ms, each.id)
+            core.interactions.values(),
+            key=lambda each: (-each.attributes.priority, each.attributes.arrived_at_ms, each.id),
         )
-        for position, interaction in enumerate((each for each in rest if not queue or each.facts.queue == queue), 1):
+        for position, interaction in enumerate(
+            (each for each in rest if not queue or each.attributes.queue == queue), 1
+        ):
             yield WaitingNow(
-                interaction.facts,
+                interaction.attributes,
                 position,
                 interaction.enqueued_at,
-                float(interaction.facts.priority),
+                float(interaction.attributes.priority),
                 Reason.NO_CONFIGURATION,
             )
 
@@ -204,7 +207,8 @@ def gauges(engine: Engine, now: int) -> tuple[dict[str, tuple[int, int]], dict[s
         # The heads are not enough: the most urgent need not be the oldest.
         found_in = core.lines.of_queue(queue.name)
         oldest = min(
-            (core.interactions[rank[2]].facts.arrived_at_ms for line in found_in for rank in line.ranks), default=now
+            (core.interactions[rank[2]].attributes.arrived_at_ms for line in found_in for rank in line.ranks),
+            default=now,
         )
         lines[queue.name] = (core.lines.waiting(queue.name), now - oldest)
     states: dict[str, int] = {}

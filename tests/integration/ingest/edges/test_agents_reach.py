@@ -73,7 +73,7 @@ class Scene:
             pool="default",
             occurred_at_ms=system_clock(),
             epoch=1,
-            interaction=router_pb2.InteractionFacts(
+            interaction=router_pb2.InteractionAttributes(
                 interaction_id=talk.interaction,
                 conversation_id=talk.conversation,
                 person_id=talk.person,

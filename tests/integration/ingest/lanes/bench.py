@@ -160,7 +160,7 @@ class Bench:
         async with asyncio.timeout(within_s), self.changed:
             await self.changed.wait_for(holds)
 
-    def enqueued(self) -> list[router_pb2.InteractionFacts]:
+    def enqueued(self) -> list[router_pb2.InteractionAttributes]:
         """Return the interactions that the router received."""
         commands = self.seen["routing.commands.v1"]
         return [c.enqueue.interaction for c in commands if c.WhichOneof("command") == "enqueue"]

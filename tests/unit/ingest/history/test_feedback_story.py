@@ -1,4 +1,4 @@
-"""How an interaction's story shows amended answers, first contacts and recoveries."""
+"""How an interaction's story shows amended responses, first contacts and recoveries."""
 
 import pytest
 
@@ -41,9 +41,9 @@ def test_the_amended_answer_is_the_one_that_is_shown(order: tuple[int, ...]) -> 
     """Whichever record comes first, and however often."""
     first = pb.ResponseCounted(invitation_id="v", kind=1, score=1, subject=ABOUT, revision=1)  # type: ignore[arg-type] # CSAT
     second = pb.ResponseCounted(invitation_id="v", kind=1, score=5, subject=ABOUT, revision=2)  # type: ignore[arg-type] # CSAT
-    facts = [told(1, answered=first), told(2, amended=pb.ResponseAmended(answer=second, before=first))]
+    facts = [told(1, answered=first), told(2, amended=pb.ResponseAmended(response=second, before=first))]
     rows = Rows()
     for index in order:
         rows.fold([facts[index]])
-    (row,) = rows.answers.values()
+    (row,) = rows.invitations.values()
     assert (row.state, row.score, row.answered_at_ms) == ("answered", 5, 2)

@@ -20,7 +20,7 @@ _TABLES: Final = (
     "identities",
     "interactions",
     "deliveries",
-    "answers",
+    "invitations",
 )
 
 
@@ -91,7 +91,7 @@ def test_the_later_epoch_wins(order: list[int]) -> None:
     life.routed("support", agent_replied=router_pb2.AgentReplied(agent_id="sara"))
     records = as_records(life.log)
     row = folded([records[index] for index in order])["interactions"]["acme", "one-i"]
-    assert (row.state, row.agent_id, row.queue, row.facts_epoch) == ("assigned", "sara", "support", 6)
+    assert (row.state, row.agent_id, row.queue, row.attributes_epoch) == ("assigned", "sara", "support", 6)
 
 
 @settings(max_examples=25)

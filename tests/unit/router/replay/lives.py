@@ -21,9 +21,9 @@ _CALM = (
 _WAITS = (1, 500, 3_000, 6_000, 10_000, 21_000, 700_000)
 
 
-def lives(*, take_overs: bool, least: int = 0) -> st.SearchStrategy[list[Step]]:
+def lives(*, takeovers: bool, least: int = 0) -> st.SearchStrategy[list[Step]]:
     """Draw up to forty steps; some of them change the owner."""
-    kinds = (*_CALM, "crash", "crash", "crash") if take_overs else _CALM
+    kinds = (*_CALM, "crash", "crash", "crash") if takeovers else _CALM
     return st.lists(
         st.tuples(st.sampled_from(kinds), st.integers(0, 11), st.integers(0, 11)), min_size=least, max_size=40
     )

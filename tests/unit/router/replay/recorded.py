@@ -221,7 +221,7 @@ class Recorded:
     def enqueue(self, queue: str = "q", channel: str = "chat", person: int = 0) -> str:
         """Add a new interaction; return its id."""
         name = f"i-{self.count}"
-        facts = pb.InteractionFacts(
+        attributes = pb.InteractionAttributes(
             interaction_id=name,
             conversation_id=f"c-{name}",
             person_id=f"p-{person}",
@@ -230,7 +230,7 @@ class Recorded:
             arrived_at_ms=self.lane.now_ms,
             labels={"tier": "gold", "city": "Tehran", "shop": "17", "plan": "b", "locale": "fa"},
         )
-        self.tell(enqueue=pb.Enqueue(interaction=facts))
+        self.tell(enqueue=pb.Enqueue(interaction=attributes))
         return name
 
     def sign_in(self, agent: str) -> None:

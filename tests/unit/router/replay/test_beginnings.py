@@ -97,7 +97,7 @@ def test_a_window_before_the_state_is_refused() -> None:
     assert finish(log.replayed(state, Window(At(state.now_ms)))).identical
 
 
-def test_a_take_over_that_was_not_journaled_is_refused() -> None:
+def test_a_takeover_that_was_not_journaled_is_refused() -> None:
     """An earlier version wrote it: the time at which the leases were renewed is not known."""
     shard = a_life()
     shard.crash()
@@ -150,17 +150,17 @@ def test_records_that_never_reached_the_processor_are_left_out() -> None:
 def test_records_with_too_large_effects_are_left_out() -> None:
     """The lane restored itself and ran the batch again without the record."""
     shard = a_life()
-    facts = pb.InteractionFacts(interaction_id="large", conversation_id="c", channel="chat", queue="q")
-    facts.labels["x"] = "y" * 950_000
+    attributes = pb.InteractionAttributes(interaction_id="large", conversation_id="c", channel="chat", queue="q")
+    attributes.labels["x"] = "y" * 950_000
     shard.enqueue()
-    shard.tell(enqueue=pb.Enqueue(interaction=facts))
+    shard.tell(enqueue=pb.Enqueue(interaction=attributes))
     shard.enqueue()
     shard.wait(100)
     assert [verdict.reason for _, verdict in shard.lane.dead_letters] == ["OUTPUT_TOO_LARGE"]
     log = shard.log()
     report = finish(log.replayed())
     assert report.identical, report.difference
-    assert report.take_overs == 2
+    assert report.takeovers == 2
     log.letters.clear()
     assert "OUTPUT_TOO_LARGE" in difference(finish(log.replayed())).found.summary
 

@@ -67,7 +67,7 @@ def replace(log: MemoryLog, old: Record, new: list[Record]) -> None:
 
 
 @MODEST
-@given(lives(take_overs=False), st.data())
+@given(lives(takeovers=False), st.data())
 def test_a_flipped_effect_is_found_at_its_place(steps: list[Step], data: st.DataObject) -> None:
     """One event of one batch has another agent or reason; the journal's hash is that of the changed effects."""
     shard = Recorded()
@@ -91,7 +91,7 @@ def test_a_flipped_effect_is_found_at_its_place(steps: list[Step], data: st.Data
 
 
 @MODEST
-@given(lives(take_overs=False), st.integers(1, 5), st.data())
+@given(lives(takeovers=False), st.integers(1, 5), st.data())
 def test_a_flipped_clock_is_found_at_its_batch(steps: list[Step], by: int, data: st.DataObject) -> None:
     """The originals, which have the true clock, are found nevertheless."""
     shard = Recorded()

@@ -16,7 +16,7 @@ MODEST = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 @MODEST
-@given(lives(take_overs=True))
+@given(lives(takeovers=True))
 def test_a_replay_is_identical_and_ends_in_the_same_state(steps: list[Step]) -> None:
     """With life cycles, timers, changes of owner, garbage and repetitions, every effect is equal by hash, and the changelog entry by entry."""
     shard = Recorded()
@@ -27,11 +27,11 @@ def test_a_replay_is_identical_and_ends_in_the_same_state(steps: list[Step]) -> 
     assert (report.batches, report.commands) == (len(log.journal_), len(shard.commands))
     assert list(state.entities.items()) == list(shard.lane.changelog.items())
     assert (state.position, state.epoch) == (shard.lane.position.offset, shard.lane.position.epoch)
-    event(f"take-overs: {min(report.take_overs, 5)}")
+    event(f"takeovers: {min(report.takeovers, 5)}")
 
 
 @MODEST
-@given(lives(take_overs=True, least=10), st.data())
+@given(lives(takeovers=True, least=10), st.data())
 def test_a_replay_goes_on_from_a_saved_state(steps: list[Step], data: st.DataObject) -> None:
     """A replay that stops at any batch, is saved to a file and continued gives the same as one without a stop."""
     shard = Recorded()

@@ -42,12 +42,12 @@ def event(interaction: str, at_s: float, tenant: str = "acme", pool: str = "defa
         attribute="persian", operator=types_pb2.SELECTOR_OPERATOR_GREATER, number=3, expires_after_ms=30_000,
         steps=[types_pb2.SelectorStep(after_ms=5_000, number=1)],
     )  # fmt: skip
-    facts = records_pb2.InteractionFacts(
+    attributes = records_pb2.InteractionAttributes(
         interaction_id=interaction, person_id="secret", queue="q", channel="voice", priority=2, arrived_at_ms=START,
         labels={"tier": "gold", "phone": "secret"}, requirements=[selector],
     )  # fmt: skip
     at = START + round(at_s * 1_000)
-    made = records_pb2.RoutingEvent(tenant=tenant, pool=pool, occurred_at_ms=at, interaction=facts, **body)
+    made = records_pb2.RoutingEvent(tenant=tenant, pool=pool, occurred_at_ms=at, interaction=attributes, **body)
     return made.SerializeToString()
 
 

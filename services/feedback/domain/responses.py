@@ -11,7 +11,7 @@
 
 from dataclasses import replace
 
-from services.feedback.domain.invitations import Given, Invitation, RecordResponse, RefusalReason, Response, Source
+from services.feedback.domain.invitations import Answer, Given, Invitation, RecordResponse, RefusalReason, Source
 from services.policy.model.surveys import SCALES, SurveyKind
 
 
@@ -27,26 +27,26 @@ def weigh(invitation: Invitation, response: RecordResponse) -> Given | RefusalRe
         return RefusalReason.OUT_OF_SCALE
     if response.source is Source.REPLY and before is not None:
         return replace(before, score=response.score, source=response.source, revision=before.revision + 1)
-    responses: list[Response] = []
+    answers: list[Answer] = []
     for question in invitation.more:
-        score, text = response.responses.get(question.question_id, (None, ""))
+        score, text = response.answers.get(question.question_id, (None, ""))
         if question.kind is SurveyKind.TEXT:
             if score:
                 return RefusalReason.OUT_OF_SCALE
             if text:
-                responses.append(Response(question.question_id, SurveyKind.TEXT, 0, text))
+                answers.append(Answer(question.question_id, SurveyKind.TEXT, 0, text))
                 continue
         elif score is not None:
             if score not in SCALES[question.kind]:
                 return RefusalReason.OUT_OF_SCALE
-            responses.append(Response(question.question_id, question.kind, score))
+            answers.append(Answer(question.question_id, question.kind, score))
             continue
         if response.source is Source.API and not question.optional:
             return RefusalReason.INCOMPLETE
     revision = 1 if before is None else before.revision + 1
-    return Given(response.score, response.comment, response.source, tuple(responses), response.categories, revision)
+    return Given(response.score, response.comment, response.source, tuple(answers), response.categories, revision)
 
 
 def same(one: Given, other: Given) -> bool:
     """Return whether two responses have the same content, however they came."""
-    return (one.score, one.comment, one.responses) == (other.score, other.comment, other.responses)
+    return (one.score, one.comment, one.answers) == (other.score, other.comment, other.answers)

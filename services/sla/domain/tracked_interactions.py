@@ -30,7 +30,7 @@ _STALE_SLACK: Final = 1024
 CalendarOf = Callable[[CalendarSpec], BusinessTime]
 
 
-class Book:
+class TrackedInteractions:
     """Interactions, plans, counts and timers of one partition. Not concurrent."""
 
     def __init__(self, calendar_of: CalendarOf, forget_after_ms: int) -> None:

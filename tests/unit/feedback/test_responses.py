@@ -6,7 +6,7 @@ import pytest
 
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.invitation_policy import InvitationPolicy
-from services.feedback.domain.invitations import MOST_REVISIONS, RefusalReason, Response, Source
+from services.feedback.domain.invitations import MOST_REVISIONS, Answer, RefusalReason, Source
 from services.policy.model.surveys import Programme, Question, SurveyKind
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_policy, a_programme, a_survey, considered, events_of
 from tests.unit.feedback.test_invitations import made_by, refusal
@@ -79,17 +79,17 @@ def test_amendments_are_bounded() -> None:
 def test_several_questions_are_answered_in_the_order_they_were_asked() -> None:
     """Answers to unknown questions are left out."""
     policy, programme, made = a_policy_that_asked(more=MORE)
-    responses = {"nps": (0, ""), "effort": (7, "x"), "why": (0, "fast"), "shoe-size": (44, "")}
-    given = given_by(policy.handle(a_response(made, responses=responses), programme, NOW))
-    assert given.responses == (
-        Response("effort", SurveyKind.CES, 7),
-        Response("why", SurveyKind.TEXT, 0, "fast"),
-        Response("nps", SurveyKind.NPS, 0),
+    answers = {"nps": (0, ""), "effort": (7, "x"), "why": (0, "fast"), "shoe-size": (44, "")}
+    given = given_by(policy.handle(a_response(made, answers=answers), programme, NOW))
+    assert given.answers == (
+        Answer("effort", SurveyKind.CES, 7),
+        Answer("why", SurveyKind.TEXT, 0, "fast"),
+        Answer("nps", SurveyKind.NPS, 0),
     )
 
 
 @pytest.mark.parametrize(
-    ("responses", "source", "reason"),
+    ("answers", "source", "reason"),
     [
         ({"effort": (8, "")}, Source.PAGE, RefusalReason.OUT_OF_SCALE),
         ({"effort": (4, ""), "why": (3, "")}, Source.PAGE, RefusalReason.OUT_OF_SCALE),
@@ -98,23 +98,23 @@ def test_several_questions_are_answered_in_the_order_they_were_asked() -> None:
     ],
 )
 def test_a_response_that_does_not_fit_is_refused_and_does_not_use_up_the_invitation(
-    responses: dict[str, tuple[int, str]], source: Source, reason: RefusalReason
+    answers: dict[str, tuple[int, str]], source: Source, reason: RefusalReason
 ) -> None:
     """A score outside its scale; a program that leaves out an answer that is not optional."""
     policy, programme, made = a_policy_that_asked(more=MORE)
-    assert refusal(policy.handle(a_response(made, 1, responses=responses, source=source), programme, NOW)) is reason
-    again = a_response(made, 2, responses={"effort": (7, "")}, source=source)
+    assert refusal(policy.handle(a_response(made, 1, answers=answers, source=source), programme, NOW)) is reason
+    again = a_response(made, 2, answers={"effort": (7, "")}, source=source)
     assert given_by(policy.handle(again, programme, NOW)).revision == 1
 
 
 def test_a_reply_answers_the_first_question_and_amends_only_that() -> None:
     """The answers to the other questions from the page stay."""
     policy, programme, made = a_policy_that_asked(more=MORE)
-    policy.handle(a_response(made, 1, 5, "good", responses={"effort": (7, "")}), programme, NOW)
+    policy.handle(a_response(made, 1, 5, "good", answers={"effort": (7, "")}), programme, NOW)
     given = given_by(policy.handle(a_response(made, 2, 3, source=Source.REPLY), programme, NOW))
-    assert (given.score, given.comment, given.responses) == (3, "good", (Response("effort", SurveyKind.CES, 7),))
+    assert (given.score, given.comment, given.answers) == (3, "good", (Answer("effort", SurveyKind.CES, 7),))
     policy, programme, made = a_policy_that_asked(more=MORE)
-    assert given_by(policy.handle(a_response(made, source=Source.REPLY), programme, NOW)).responses == ()
+    assert given_by(policy.handle(a_response(made, source=Source.REPLY), programme, NOW)).answers == ()
 
 
 def test_free_text_has_no_score_and_must_not_be_empty() -> None:
