@@ -16,6 +16,8 @@ ifdef CI
 export UV_NO_PROGRESS := 1
 endif
 
+# `make test` runs in so many processes, each with a broker of its own. Most of its time is waiting.
+PARTS ?= 2
 SAMPLE ?= 150
 SEED ?= 1
 SECONDS ?= 60
@@ -31,8 +33,8 @@ run: .venv/.ready ## run everything on this machine until Ctrl-C
 demo: .venv/.ready ## run everything with simulated customers and agents; ends after at most 90 s
 	@$(BIN)/chapar demo
 
-test: .venv/.ready ## run all tests that one machine can run
-	$(BIN)/pytest tests/architecture tests/unit tests/contract tests/flow tests/integration tests/e2e tests/chaos
+test: .venv/.ready ## run all tests that one machine can run, in PARTS=2 processes
+	$(BIN)/pytest -n $(PARTS) --dist loadfile tests/architecture tests/unit tests/contract tests/flow tests/integration tests/e2e tests/chaos
 
 test-tooling: .venv/.ready ## tests of the benches and of the mutation tooling, which the product does not need
 	$(BIN)/pytest tests/tooling

