@@ -66,9 +66,12 @@ def test_chapar_replay_without_a_cluster_does_not_exit_as_for_a_difference(
     assert answer.exit_code == 2
 
 
-def _hear_ctrl_c() -> None:
-    """Restore SIGINT in the child: a shell that starts the tests in the background makes every process below it ignore the signal."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell that starts the tests in the background makes every process below it ignore SIGINT. The child restores it itself: code
+# between fork and exec could hang, because the tests of gRPC before this one have left threads in this process.
+_HEARS_CTRL_C = (
+    "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "del sys.argv[0]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
 
 
 @pytest.mark.parametrize("command", [("services.router.replay",), ("services.cli", "replay")])
@@ -84,11 +87,10 @@ async def test_ctrl_c_ends_it_without_a_trace(command: tuple[str, ...], tmp_path
     async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *command, "--save", str(tmp_path / "state"),
+            sys.executable, "-c", _HEARS_CTRL_C, *command, "--save", str(tmp_path / "state"),
             env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": f"{host}:{port}"},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            preexec_fn=_hear_ctrl_c,
         )  # fmt: skip
         async with asyncio.timeout(30):
             await called.wait()
