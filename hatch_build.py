@@ -29,6 +29,8 @@ TYPES = tuple(
     Path("services/policy/model") / name for name in ("eligibility.py", "interning.py", "routing.py", "validity.py")
 )
 """The types of policy that the domain reads at each decision: left as Python, each access from compiled code would be a slow one."""
+PURE = DOMAIN / "entries.py"
+"""Stays Python: mypyc keeps neither the options of msgspec's structs nor the types of their fields, from which msgspec makes its decoders."""
 COMPILED = Path("build/compiled")
 GROUP = "chapar_router_domain"
 """Names the shared object that holds the code of all modules, at the top level; each module's own is a few lines that point to it."""
@@ -75,7 +77,7 @@ def _compile(target: Path) -> None:
 
     with tempfile.TemporaryDirectory(prefix="chapar-") as work:
         modules = mypycify(
-            ["--cache-dir", f"{work}/mypy", *(str(path) for path in _sources())],
+            ["--cache-dir", f"{work}/mypy", *(str(path) for path in _sources() if path != PURE)],
             opt_level="2",
             multi_file=True,
             group_name=GROUP,

@@ -68,6 +68,7 @@ from services.policy.model.rules import RuleInput
 from services.policy.model.surveys import SurveyKind
 from services.policy.reading.rule_conditions import CelConditions
 from services.router.adapters import paging
+from services.router.domain.entries import KINDS
 from services.router.translate import codec, desk
 from services.sla.translate import analytics_state, state
 from services.sla.translate import views as sla_views
@@ -379,8 +380,10 @@ ENTRIES: Final = (
     Entry(_named("services.chassis.keys", "split_key"), _refusing(split_key, ValueError), "bytes", most=_MEGABYTE // 16),
     # the state that lanes keep
     Entry(_named("services.chassis.kafka.changelog", "Position.decode"), _refusing(Position.decode, ValueError), "bytes"),
-    Entry((*_named("services.chassis.kafka.changelog_codec", "ChangelogCodec.decode"), *_named("services.router.translate.codec", "parse_key")),
-          _state(lambda key, value: (codec.decode(value), codec.decode(b"\x01" + value), codec.parse_key(value)), b""), "bytes"),
+    Entry((*_named("services.chassis.kafka.changelog_codec", "ChangelogCodec.decode"),
+           *_named("services.router.translate.codec", "decode", "parse_key")),
+          _all(_refusing(lambda value: codec.decode("i", value), ValueError), _refusing(codec.parse_key, ValueError),
+               _state(lambda kind, value: codec.decode(kind.decode(), b"\x03" + value), *(kind.encode() for kind in KINDS))), "bytes"),
     Entry(_named("services.sla.translate.state", "decode", "tally_key_of"),
           _state(lambda key, value: state.decode(key + value[:64], value), b"w/", b"p/", b"t/", b"v/", b""), "bytes"),
     Entry(_named("services.sla.translate.analytics_state", "decode", "flow_key_of"),

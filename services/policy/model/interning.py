@@ -6,13 +6,21 @@ used.
 
 from functools import lru_cache
 from sys import intern
-from typing import Any
+from typing import Final, Protocol, TypeVar, cast
 
-name = intern
+_Value = TypeVar("_Value", bound=tuple[object, ...])
+
+
+class _Whole(Protocol):
+    def __call__(self, value: _Value, /) -> _Value: ...
+
+
+def _same(value: tuple[object, ...]) -> tuple[object, ...]:
+    return value
+
+
+name: Final = intern
 """Return one shared copy of a short text out of a small set: channel, account, language, queue, rule, skill."""
 
-
-@lru_cache(maxsize=65_536)
-def whole(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the first tuple that was equal to this one."""
-    return value
+whole: Final = cast("_Whole", lru_cache(maxsize=65_536)(_same))
+"""Return the first tuple that was equal to this one."""

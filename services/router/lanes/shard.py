@@ -61,7 +61,7 @@ class ShardProcessor:
         restorer = self._restorers.get((tenant, pool))
         if restorer is None:  # `setdefault` would make a restorer for every entry
             restorer = self._restorers[tenant, pool] = Restorer()
-        restorer.add(kind, name, codec.decode(value))
+        restorer.add(name, codec.decode(kind, value))
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """Rebuild the engines, and do what became due while the shard had no owner.

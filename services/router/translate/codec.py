@@ -3,12 +3,14 @@
 from typing import Any, Final
 
 from services.chassis.kafka.changelog_codec import ChangelogCodec
+from services.router.domain.entries import KINDS, Value
 
-# Entries of version 1 are shorter; the domain recognises them by their length.
-_CODEC: Final = ChangelogCodec[Any](Any, version=2, reads=(1,))
-encode: Final = _CODEC.encode
-decode: Final = _CODEC.decode
-"""Returns what `encode` was given, with lists instead of tuples."""
+_VERSION: Final = 3
+_WRITER: Final = ChangelogCodec[Value](Any, version=_VERSION)
+_CODECS: Final[dict[str, ChangelogCodec[Value]]] = {
+    kind: ChangelogCodec(value, version=_VERSION, reads=(2,)) for kind, value in KINDS.items()
+}
+"""Entries of version 2 lack some of the last fields, which have defaults."""
 
 
 def entity_key(tenant: str, pool: str, kind: str, name: str) -> bytes:
@@ -21,3 +23,19 @@ def parse_key(key: bytes) -> tuple[str, str, str, str]:
     kind, where, name = key.decode().split("|", 2)
     tenant, pool = where.split("/", 1)
     return tenant, pool, kind, name
+
+
+def encode(value: Value) -> bytes:
+    """Return the value of an entity as bytes."""
+    return _WRITER.encode(value)
+
+
+def decode(kind: str, value: bytes) -> Value:
+    """Return what `encode` was given, for an entity of this kind.
+
+    Raises ValueError for a kind or a version that this program does not know, and for a value that is not of its kind.
+    """
+    codec = _CODECS.get(kind)
+    if codec is None:
+        raise ValueError(f"no entity of kind {kind!r} is known")
+    return codec.decode(value)

@@ -76,7 +76,7 @@ def lives(commands: int) -> Iterator[str]:
 def _restored(changelog: Mapping[tuple[str, str], Any], now: int) -> Engine:
     restorer = Restorer()
     for (kind, name), value in changelog.items():
-        restorer.add(kind, name, codec.decode(codec.encode(value)))
+        restorer.add(name, codec.decode(kind, codec.encode(value)))
     return restorer.engine(now)
 
 

@@ -84,7 +84,7 @@ def test_a_restored_engine_moves_it_at_the_same_time() -> None:
     restorer = Restorer()
     for (kind, name), value in collect(world.engine, world.now):
         if value is not None:
-            restorer.add(kind, name, codec.decode(codec.encode(value)))
+            restorer.add(name, codec.decode(kind, codec.encode(value)))
     heir = restorer.engine(world.now)
     assert heir.next_wakeup() == world.engine.next_wakeup() == world.now - 1_000 + MINUTE
     world.wait(MINUTE)

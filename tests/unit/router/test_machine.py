@@ -319,7 +319,7 @@ class Routing(RuleBasedStateMachine):
         """Discard the other engine and restore it from its entities."""
         restorer = Restorer()
         for (kind, name), value in self.entities.items():
-            restorer.add(kind, name, codec.decode(value))
+            restorer.add(name, codec.decode(kind, value))
         self.shadow = restorer.engine(self.engine.core.now)
         assert self.shadow.advance(self.engine.core.now) == []
         assert collect(self.shadow, self.now) == []

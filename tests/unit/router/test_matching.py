@@ -90,7 +90,8 @@ def test_rules_on_entering_are_asked_when_the_window_ends() -> None:
     assert not all_of(effects, fx.Overflowed)
     restorer = Restorer()
     for (kind, name), value in collect(world.engine, world.now):
-        restorer.add(kind, name, codec.decode(codec.encode(value)))
+        assert value is not None
+        restorer.add(name, codec.decode(kind, codec.encode(value)))
     heir = restorer.engine(world.now)
     moved = all_of(world.wait(WINDOW), fx.Overflowed)
     assert [effect.attributes.interaction_id for effect in moved] == ["i8"]
@@ -262,7 +263,8 @@ def test_a_batch_is_explained_the_same_after_a_restore() -> None:
     world.wait(WINDOW)
     restorer = Restorer()
     for (kind, name), value in collect(world.engine, world.now):
-        restorer.add(kind, name, codec.decode(codec.encode(value)))
+        assert value is not None
+        restorer.add(name, codec.decode(kind, codec.encode(value)))
     heir = restorer.engine(world.now)
     assert explain(heir, "first") == explain(world.engine, "first")
     assert heir.core.config == world.engine.core.config

@@ -69,8 +69,8 @@ def test_more_than_fit_push_the_oldest_chunks_out() -> None:
 
 def test_restored_chunks_go_on_with_the_next_number() -> None:
     memory = Dedup()
-    memory.restore(7, START, [["a", ""], ["b", "NO"]])
-    memory.restore(9, START + 5, [["c", ""]])
+    memory.restore(7, START, (("a", ""), ("b", "NO")))
+    memory.restore(9, START + 5, (("c", ""),))
     assert (memory.result("a"), memory.result("b"), memory.result("c")) == ("", "NO", "")
     memory.remember("d", "")
     assert memory.collect(START + 6) == ([(10, START + 6, (("d", ""),))], [])

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import given
+from msgspec import structs
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.changelog.snapshot import Restorer, collect
 from services.router.domain.engine import Engine
+from services.router.domain.entries import SessionEntry, Value
 from services.router.domain.pool.pool_state import Entity, PoolState
 from services.router.translate import codec
 from tests.unit.router.indexes import true
@@ -46,19 +48,19 @@ class Written:
             if value is not None:
                 self.entries[entity] = codec.encode(value)
 
-    def read(self) -> dict[Entity, Any]:
+    def read(self) -> dict[Entity, Value]:
         """Return the content of the changelog."""
-        return {entity: codec.decode(entry) for entity, entry in self.entries.items()}
+        return {(kind, name): codec.decode(kind, entry) for (kind, name), entry in self.entries.items()}
 
     def restored(self) -> Engine:
         """Return another engine, restored from the changelog."""
         restorer = Restorer()
-        for (kind, name), value in self.read().items():
-            restorer.add(kind, name, value)
+        for (_, name), value in self.read().items():
+            restorer.add(name, value)
         return restorer.engine(self.engine.core.now)
 
 
-def memory(engine: Engine) -> dict[Entity, Any]:
+def memory(engine: Engine) -> dict[Entity, Value]:
     """Return the whole state as a new changelog would hold it; remembered commands are checked elsewhere."""
     core = engine.core
     kinds: dict[str, Any] = {
@@ -71,21 +73,21 @@ def memory(engine: Engine) -> dict[Entity, Any]:
         "c": {"": None} if core.config is not None else {},
     }
     marks, core.dirty = core.dirty, {(kind, str(name)): None for kind, names in kinds.items() for name in names}
-    found = {entity: codec.decode(codec.encode(value)) for entity, value in collect(engine, core.now)}
+    found = {
+        (kind, name): codec.decode(kind, codec.encode(value))
+        for (kind, name), value in collect(engine, core.now)
+        if value is not None
+    }
     core.dirty = marks
     return found
 
 
-LEASE = 5
-"""Index of a session's lease in its entry: renewals are in the groups."""
-
-
-def without_leases(entries: dict[Entity, Any]) -> dict[Entity, Any]:
-    """Return entries in the form in which they are compared."""
-    kept = {entity: value for entity, value in entries.items() if entity[0] != "d"}
+def without_leases(entries: dict[Entity, Value]) -> dict[Entity, Value]:
+    """Return entries in the form in which they are compared: renewals of leases are in the groups, not in a session's entry."""
     return {
-        (kind, name): [*value[:LEASE], *value[LEASE + 1 :]] if kind == "s" else value
-        for (kind, name), value in kept.items()
+        entity: structs.replace(value, lease_until=0) if isinstance(value, SessionEntry) else value
+        for entity, value in entries.items()
+        if entity[0] != "d"
     }
 
 

@@ -1,23 +1,39 @@
 """The engine's state as entities: what the changelog holds, and how a restore reads it.
 
-Kinds: `i` interaction, `a` agent, `s` session, `l` sessions whose leases end at one time, `p` a person's last agent, `q` a queue's history,
-`d` a chunk of remembered commands, `c` the configuration. Values are plain tuples; the codec gives them bytes and a version.
+`entries` has the kinds of entities and the types of their values; the codec gives them bytes and a version.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import assert_never
 
-from services.router.domain.changelog.config_state import dump_config, load_config
+from services.router.domain.changelog.configuration import dump_config, load_config
+from services.router.domain.changelog.entities import (
+    dump_agent,
+    dump_interaction,
+    dump_session,
+    load_agent,
+    load_interaction,
+    load_session,
+)
 from services.router.domain.engine import Engine
+from services.router.domain.entries import (
+    AgentEntry,
+    CommandsEntry,
+    ConfigurationEntry,
+    HistoryEntry,
+    InteractionEntry,
+    LeaseEntry,
+    SessionEntry,
+    Value,
+)
 from services.router.domain.handlers.activation import rebuild
 from services.router.domain.model import Stage
 from services.router.domain.pool.dedup import Chunk
 from services.router.domain.pool.history import History
 from services.router.domain.pool.pool_state import Entity, PoolState
-from services.router.domain.pool.state import Agent, Interaction, Session
 from services.router.domain.pool.timers import Timer
 
-Change = tuple[Entity, Any]
+Change = tuple[Entity, Value | None]
 """An entity and its value; None deletes the entity."""
 
 
@@ -35,7 +51,7 @@ def _each(core: PoolState, dirty: Iterable[Entity], new: Iterable[Chunk], gone: 
     for entity in dirty:
         yield entity, _dump(core, entity)
     for number, at, entries in new:
-        yield ("d", str(number)), (at, entries)
+        yield ("d", str(number)), CommandsEntry(at, entries)
     for number in gone:
         yield ("d", str(number)), None
 
@@ -45,18 +61,18 @@ def collect(engine: Engine, now: int) -> list[Change]:
     return list(changes(engine, now))
 
 
-def _dump(core: PoolState, entity: Entity) -> Any:
+def _dump(core: PoolState, entity: Entity) -> Value | None:
     kind, name = entity
     match kind:
         case "i":
             interaction = core.interactions.get(name)
-            return None if interaction is None else interaction.dump()
+            return None if interaction is None else dump_interaction(interaction)
         case "a":
             agent = core.agents.get(name)
-            return None if agent is None else agent.dump()
+            return None if agent is None else dump_agent(agent)
         case "s":
             session = core.sessions.get(name)
-            return None if session is None else session.dump()
+            return None if session is None else dump_session(session)
         case "l":
             groups = core.leases.get(int(name))
             return None if groups is None else tuple(groups)
@@ -74,41 +90,38 @@ class Restorer:
 
     def __init__(self) -> None:
         self._core = PoolState()
-        self._chunks: list[tuple[int, int, Any]] = []
-        self._leases: list[tuple[int, Any]] = []
+        self._chunks: list[tuple[int, CommandsEntry]] = []
+        self._leases: list[tuple[int, LeaseEntry]] = []
 
-    def add(self, kind: str, name: str, value: Any) -> None:
-        """Add one entity.
-
-        Raises ValueError for an unknown kind.
-        """
+    def add(self, name: str, value: Value) -> None:
+        """Add one entity; the type of its value says of which kind it is."""
         core = self._core
-        match kind:
-            case "i":
-                core.interactions[name] = Interaction.load(value)
-            case "a":
-                core.agents[name] = Agent.load_from(value)
-            case "s":
-                core.sessions[name] = Session.load(value)
-            case "l":
-                self._leases.append((int(name), value))
-            case "p":
+        match value:
+            case InteractionEntry():
+                core.interactions[name] = load_interaction(value)
+            case AgentEntry():
+                core.agents[name] = load_agent(value)
+            case SessionEntry():
+                core.sessions[name] = load_session(value)
+            case str():
                 core.last_agent[name] = value
-            case "q":
+            case CommandsEntry():
+                self._chunks.append((int(name), value))
+            case tuple():
+                self._leases.append((int(name), value))
+            case HistoryEntry():
                 core.histories[name] = History.load(value)
-            case "d":
-                self._chunks.append((int(name), value[0], value[1]))
-            case "c":
+            case ConfigurationEntry():
                 core.adopt(load_config(value))
             case _:
-                raise ValueError(f"no entity of kind {kind!r} is known")
+                assert_never(value)
 
     def engine(self, now: int) -> Engine:
         """Return the engine at `now`. The first `advance` does what became due since the last batch."""
         core = self._core
         core.now = now
-        for number, at, entries in sorted(self._chunks, key=lambda chunk: chunk[0]):
-            core.dedup.restore(number, at, entries)
+        for number, chunk in sorted(self._chunks, key=lambda each: each[0]):
+            core.dedup.restore(number, chunk.at_ms, chunk.results)
         # A session's own entry has its first lease; renewals are in the groups, and the latest one counts.
         for until, groups in sorted(self._leases, key=lambda lease: lease[0]):
             for group in groups:
@@ -117,11 +130,8 @@ class Restorer:
                     if session is not None:
                         session.lease_until = max(session.lease_until, until)
         for until, groups in self._leases:
-            core.leases[until] = [tuple(group) for group in groups]
+            core.leases[until] = list(groups)
             core.timers.arm(until, Timer.LEASE, str(until))
-        for session in core.sessions.values():
-            if session.lease_until not in core.leases:  # entries of version 1 have no groups
-                core.arm_leases((session.session_id,), session.lease_until)
         for agent in core.agents.values():
             if agent.grace_until:
                 core.timers.arm(agent.grace_until, Timer.GRACE, agent.id)

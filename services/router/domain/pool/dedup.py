@@ -7,7 +7,6 @@ Entries are kept in chunks, one for each batch: the changelog then has one recor
 """
 
 from collections import deque
-from collections.abc import Sequence
 from typing import Final
 
 from services.router.domain.pool.limits import DEFAULT
@@ -61,12 +60,8 @@ class Dedup:
             gone.append(number)
         return new, gone
 
-    def restore(self, number: int, at_ms: int, entries: Sequence[Sequence[str]]) -> None:
-        """Add one chunk, in order of its number.
-
-        From the changelog its entries come as lists, which the compiled engine would not accept as tuples.
-        """
-        kept = tuple((command_id, reason) for command_id, reason in entries)
-        self._chunks.append((number, at_ms, kept))
-        self._entries.update(kept)
+    def restore(self, number: int, at_ms: int, entries: tuple[Entry, ...]) -> None:
+        """Add one chunk, in order of its number."""
+        self._chunks.append((number, at_ms, entries))
+        self._entries.update(entries)
         self._next = max(self._next, number + 1)

@@ -4,9 +4,10 @@ All of it is written to the changelog, so that a restored engine decides as the 
 """
 
 from collections import deque
-from collections.abc import Sequence
 from math import exp, isfinite, log, sqrt
-from typing import Any, Final
+from typing import Final
+
+from services.router.domain.entries import HistoryEntry
 
 _INTERVALS: Final = 32
 _OUTCOMES: Final = 500
@@ -128,9 +129,9 @@ class History:
 
     # Changelog
 
-    def dump(self) -> tuple[Any, ...]:
-        """Return the history as plain values."""
-        return (
+    def dump(self) -> HistoryEntry:
+        """Return the entry of the history."""
+        return HistoryEntry(
             self._since,
             tuple(self._intervals),
             self._left,
@@ -138,23 +139,22 @@ class History:
             self._level.to_bytes(_LEVEL_OF // 8 + 1, "big"),
             self._outcomes,
             self._period_since,
-            tuple(self._in_period),
+            (self._in_period[0], self._in_period[1]),
             self._asked,
             self._asked_at,
             self.multiplier,
         )
 
     @classmethod
-    def load(cls, raw: Sequence[Any]) -> "History":
-        """Build a history from what `dump` returned. Entries of the first version hold only the intervals."""
+    def load(cls, entry: HistoryEntry) -> "History":
+        """Return the history of an entry."""
         found = cls()
-        found._since = raw[0]
-        found._intervals.extend(raw[1])
-        if len(raw) > 2:
-            found._left, found._exposure = float(raw[2]), float(raw[3])
-            found._level, found._outcomes = int.from_bytes(raw[4], "big"), raw[5]
-            found._period_since, found._in_period = raw[6], list(raw[7])
-            found._asked, found._asked_at, found.multiplier = float(raw[8]), raw[9], float(raw[10])
+        found._since = entry.since
+        found._intervals.extend(entry.intervals)
+        found._left, found._exposure = entry.left, entry.exposure
+        found._level, found._outcomes = int.from_bytes(entry.level, "big"), entry.outcomes
+        found._period_since, found._in_period = entry.period_since, list(entry.in_period)
+        found._asked, found._asked_at, found.multiplier = entry.asked, entry.asked_at, entry.multiplier
         return found
 
 

@@ -1,0 +1,227 @@
+"""Convert interactions, agents and sessions to entries of the changelog, and back.
+
+One call changes some interactions and agents, so their entries are made by position: by keyword, an entry of 29 fields takes ten times as
+long. They are read by name, so a test that writes and reads notices two fields in the wrong order.
+"""
+
+from services.policy.model.interning import name, whole
+from services.policy.model.routing import AgentProfile
+from services.router.domain.changelog.selectors import dump_selectors, load_selectors
+from services.router.domain.commands import ReplyTo
+from services.router.domain.effects import OfferRationale
+from services.router.domain.entries import (
+    AgentEntry,
+    AttributesEntry,
+    InteractionEntry,
+    OfferEntry,
+    ProfileEntry,
+    RationaleEntry,
+    SessionEntry,
+)
+from services.router.domain.model import InteractionAttributes
+from services.router.domain.pool.state import NO_AGENT, Agent, Interaction, Offer, Session
+
+
+def dump_interaction(interaction: Interaction) -> InteractionEntry:
+    """Return the entry of an interaction."""
+    rationale = interaction.rationale
+    return InteractionEntry(
+        _dump_attributes(interaction.attributes),
+        interaction.stage,
+        interaction.enqueued_at,
+        interaction.waiting_since,
+        interaction.waited,
+        interaction.epoch,
+        tuple(
+            [
+                OfferEntry(o.offer_id, o.agent_id, o.offered_at, o.expires_at, o.reason)
+                for o in interaction.offers.values()
+            ]
+        ),
+        interaction.agent_id,
+        interaction.assigned_at,
+        interaction.wrap_until,
+        interaction.replied,
+        interaction.parked,
+        tuple(interaction.declined.items()),
+        interaction.transferring_agent,
+        interaction.reserved_for,
+        interaction.reserved_until,
+        interaction.handed_on,
+        interaction.team_until,
+        interaction.not_before,
+        interaction.callback,
+        interaction.key,
+        interaction.stretch,
+        interaction.overflowed,
+        interaction.announced,
+        tuple([(offer_id, agent_id, how) for offer_id, (agent_id, how) in interaction.ended.items()]),
+        interaction.reason,
+        interaction.decided_at,
+        RationaleEntry(
+            rationale.at_ms,
+            rationale.eligible,
+            rationale.considered,
+            rationale.candidates,
+            rationale.matched,
+            rationale.total,
+        ),
+        interaction.unasked,
+    )
+
+
+def load_interaction(entry: InteractionEntry) -> Interaction:
+    """Return the interaction of an entry."""
+    why = entry.rationale
+    candidates = tuple(
+        [(agent, tuple([(name(measure), value) for measure, value in measures])) for agent, measures in why.candidates]
+    )
+    return Interaction(
+        attributes=_load_attributes(entry.attributes),
+        stage=entry.stage,
+        enqueued_at=entry.enqueued_at,
+        waiting_since=entry.waiting_since,
+        waited=entry.waited,
+        epoch=entry.epoch,
+        offers={o.agent_id: Offer(o.offer_id, o.agent_id, o.offered_at, o.expires_at, o.reason) for o in entry.offers},
+        agent_id=entry.agent_id,
+        assigned_at=entry.assigned_at,
+        wrap_until=entry.wrap_until,
+        replied=entry.replied,
+        parked=entry.parked,
+        declined=dict(entry.declined),
+        transferring_agent=entry.transferring_agent if entry.transferring_agent[0] else NO_AGENT,
+        reserved_for=entry.reserved_for,
+        reserved_until=entry.reserved_until,
+        handed_on=entry.handed_on,
+        team_until=entry.team_until,
+        not_before=entry.not_before,
+        callback=entry.callback,
+        key=entry.key,
+        stretch=entry.stretch,
+        overflowed=entry.overflowed,
+        announced=entry.announced,
+        ended={offer_id: (agent_id, how) for offer_id, agent_id, how in entry.ended},
+        reason=entry.reason,
+        decided_at=entry.decided_at,
+        rationale=OfferRationale(why.at_ms, why.eligible, why.considered, candidates, why.matched, why.total),
+        unasked=entry.unasked,
+    )
+
+
+def _dump_attributes(attributes: InteractionAttributes) -> AttributesEntry:
+    return AttributesEntry(
+        attributes.interaction_id,
+        attributes.conversation_id,
+        attributes.person_id,
+        attributes.identity_id,
+        attributes.channel,
+        attributes.account,
+        attributes.language,
+        attributes.queue,
+        attributes.priority,
+        dump_selectors(attributes.requirements) if attributes.requirements else (),
+        attributes.labels,
+        attributes.arrived_at_ms,
+        attributes.rule,
+        attributes.public,
+        attributes.due_at_ms,
+        attributes.start_at_ms,
+        attributes.preferred_agent,
+        attributes.preferred_team,
+    )
+
+
+def _load_attributes(entry: AttributesEntry) -> InteractionAttributes:
+    return InteractionAttributes(
+        interaction_id=entry.interaction_id,
+        conversation_id=entry.conversation_id,
+        person_id=entry.person_id,
+        identity_id=entry.identity_id,
+        channel=name(entry.channel),
+        account=name(entry.account),
+        language=name(entry.language),
+        queue=name(entry.queue),
+        priority=entry.priority,
+        requirements=load_selectors(entry.requirements) if entry.requirements else (),
+        labels=whole(tuple([(name(key), value) for key, value in entry.labels])) if entry.labels else (),
+        arrived_at_ms=entry.arrived_at_ms,
+        rule=name(entry.rule),
+        public=entry.public,
+        due_at_ms=entry.due_at_ms,
+        start_at_ms=entry.start_at_ms,
+        preferred_agent=entry.preferred_agent,
+        preferred_team=entry.preferred_team,
+    )
+
+
+def dump_agent(agent: Agent) -> AgentEntry:
+    """Return the entry of an agent."""
+    p = agent.profile
+    return AgentEntry(
+        ProfileEntry(p.agent_id, p.display_name, p.skills, p.capacity_profile, p.queues, p.team),
+        agent.state,
+        agent.state_since,
+        agent.session_id,
+        agent.sign_in,
+        agent.ranked_since,
+        agent.grace_until,
+        agent.epoch,
+        agent.lost,
+        agent.state_reason,
+        agent.turn,
+        agent.debt,
+        agent.debt_at,
+    )
+
+
+def load_agent(entry: AgentEntry) -> Agent:
+    """Return the agent of an entry. They have no group yet."""
+    profile = entry.profile
+    return Agent(
+        profile=AgentProfile(
+            agent_id=profile.agent_id,
+            display_name=profile.display_name,
+            skills=whole(tuple([whole((name(skill), level)) for skill, level in profile.skills])),
+            capacity_profile=name(profile.capacity_profile),
+            queues=whole(tuple([name(queue) for queue in profile.queues])),
+            team=name(profile.team),
+        ),
+        state=entry.state,
+        state_since=entry.state_since,
+        session_id=entry.session_id,
+        sign_in=entry.sign_in,
+        ranked_since=entry.ranked_since,
+        grace_until=entry.grace_until,
+        epoch=entry.epoch,
+        lost=entry.lost,
+        state_reason=entry.state_reason,
+        turn=entry.turn,
+        debt=entry.debt,
+        debt_at=entry.debt_at,
+    )
+
+
+def dump_session(session: Session) -> SessionEntry:
+    """Return the entry of a session."""
+    return SessionEntry(
+        session.session_id,
+        session.agent_id,
+        session.gateway.gateway_id,
+        session.gateway.partition,
+        session.credits,
+        session.lease_until,
+        session.attached,
+    )
+
+
+def load_session(entry: SessionEntry) -> Session:
+    """Return the session of an entry."""
+    return Session(
+        session_id=entry.session_id,
+        agent_id=entry.agent_id,
+        gateway=ReplyTo(entry.gateway_id, entry.partition),
+        credits=entry.credits,
+        lease_until=entry.lease_until,
+        attached=entry.attached,
+    )
