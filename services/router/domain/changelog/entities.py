@@ -1,7 +1,7 @@
 """Convert interactions, agents and sessions to entries of the changelog, and back.
 
-One call changes some interactions and agents, so their entries are made by position: by keyword, an entry of 29 fields takes ten times as
-long. They are read by name, so a test that writes and reads notices two fields in the wrong order.
+Both are made by position: by keyword, an entry of 29 fields takes ten times as long. The values of an entry are read by name, so a test that
+writes and reads notices two fields in the wrong order.
 """
 
 from services.policy.model.interning import name, whole
@@ -77,35 +77,35 @@ def load_interaction(entry: InteractionEntry) -> Interaction:
         [(agent, tuple([(name(measure), value) for measure, value in measures])) for agent, measures in why.candidates]
     )
     return Interaction(
-        attributes=_load_attributes(entry.attributes),
-        stage=entry.stage,
-        enqueued_at=entry.enqueued_at,
-        waiting_since=entry.waiting_since,
-        waited=entry.waited,
-        epoch=entry.epoch,
-        offers={o.agent_id: Offer(o.offer_id, o.agent_id, o.offered_at, o.expires_at, o.reason) for o in entry.offers},
-        agent_id=entry.agent_id,
-        assigned_at=entry.assigned_at,
-        wrap_until=entry.wrap_until,
-        replied=entry.replied,
-        parked=entry.parked,
-        declined=dict(entry.declined),
-        transferring_agent=entry.transferring_agent if entry.transferring_agent[0] else NO_AGENT,
-        reserved_for=entry.reserved_for,
-        reserved_until=entry.reserved_until,
-        handed_on=entry.handed_on,
-        team_until=entry.team_until,
-        not_before=entry.not_before,
-        callback=entry.callback,
-        key=entry.key,
-        stretch=entry.stretch,
-        overflowed=entry.overflowed,
-        announced=entry.announced,
-        ended={offer_id: (agent_id, how) for offer_id, agent_id, how in entry.ended},
-        reason=entry.reason,
-        decided_at=entry.decided_at,
-        rationale=OfferRationale(why.at_ms, why.eligible, why.considered, candidates, why.matched, why.total),
-        unasked=entry.unasked,
+        _load_attributes(entry.attributes),
+        entry.stage,
+        entry.enqueued_at,
+        entry.waiting_since,
+        entry.waited,
+        entry.epoch,
+        {o.agent_id: Offer(o.offer_id, o.agent_id, o.offered_at, o.expires_at, o.reason) for o in entry.offers},
+        entry.agent_id,
+        entry.assigned_at,
+        entry.wrap_until,
+        entry.replied,
+        entry.parked,
+        dict(entry.declined),
+        entry.transferring_agent if entry.transferring_agent[0] else NO_AGENT,
+        entry.reserved_for,
+        entry.reserved_until,
+        entry.handed_on,
+        entry.team_until,
+        entry.not_before,
+        entry.callback,
+        entry.key,
+        entry.stretch,
+        entry.overflowed,
+        entry.announced,
+        {offer_id: (agent_id, how) for offer_id, agent_id, how in entry.ended},
+        entry.reason,
+        entry.decided_at,
+        OfferRationale(why.at_ms, why.eligible, why.considered, candidates, why.matched, why.total),
+        entry.unasked,
     )
 
 
@@ -134,24 +134,24 @@ def _dump_attributes(attributes: InteractionAttributes) -> AttributesEntry:
 
 def _load_attributes(entry: AttributesEntry) -> InteractionAttributes:
     return InteractionAttributes(
-        interaction_id=entry.interaction_id,
-        conversation_id=entry.conversation_id,
-        person_id=entry.person_id,
-        identity_id=entry.identity_id,
-        channel=name(entry.channel),
-        account=name(entry.account),
-        language=name(entry.language),
-        queue=name(entry.queue),
-        priority=entry.priority,
-        requirements=load_selectors(entry.requirements) if entry.requirements else (),
-        labels=whole(tuple([(name(key), value) for key, value in entry.labels])) if entry.labels else (),
-        arrived_at_ms=entry.arrived_at_ms,
-        rule=name(entry.rule),
-        public=entry.public,
-        due_at_ms=entry.due_at_ms,
-        start_at_ms=entry.start_at_ms,
-        preferred_agent=entry.preferred_agent,
-        preferred_team=entry.preferred_team,
+        entry.interaction_id,
+        entry.conversation_id,
+        entry.person_id,
+        entry.identity_id,
+        name(entry.channel),
+        name(entry.account),
+        name(entry.language),
+        name(entry.queue),
+        entry.priority,
+        load_selectors(entry.requirements) if entry.requirements else (),
+        whole(tuple([(name(key), value) for key, value in entry.labels])) if entry.labels else (),
+        entry.arrived_at_ms,
+        name(entry.rule),
+        entry.public,
+        entry.due_at_ms,
+        entry.start_at_ms,
+        entry.preferred_agent,
+        entry.preferred_team,
     )
 
 
@@ -179,26 +179,26 @@ def load_agent(entry: AgentEntry) -> Agent:
     """Return the agent of an entry. They have no group yet."""
     profile = entry.profile
     return Agent(
-        profile=AgentProfile(
-            agent_id=profile.agent_id,
-            display_name=profile.display_name,
-            skills=whole(tuple([whole((name(skill), level)) for skill, level in profile.skills])),
-            capacity_profile=name(profile.capacity_profile),
-            queues=whole(tuple([name(queue) for queue in profile.queues])),
-            team=name(profile.team),
+        AgentProfile(
+            profile.agent_id,
+            profile.display_name,
+            whole(tuple([whole((name(skill), level)) for skill, level in profile.skills])),
+            name(profile.capacity_profile),
+            whole(tuple([name(queue) for queue in profile.queues])),
+            name(profile.team),
         ),
-        state=entry.state,
-        state_since=entry.state_since,
-        session_id=entry.session_id,
-        sign_in=entry.sign_in,
-        ranked_since=entry.ranked_since,
-        grace_until=entry.grace_until,
-        epoch=entry.epoch,
-        lost=entry.lost,
-        state_reason=entry.state_reason,
-        turn=entry.turn,
-        debt=entry.debt,
-        debt_at=entry.debt_at,
+        entry.state,
+        entry.state_since,
+        entry.session_id,
+        entry.sign_in,
+        entry.ranked_since,
+        entry.grace_until,
+        entry.epoch,
+        entry.lost,
+        entry.state_reason,
+        entry.turn,
+        entry.debt,
+        entry.debt_at,
     )
 
 
