@@ -78,7 +78,7 @@ _MODULES: Final = {
     ),
     _LOG: (
         "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
-        " ingest.lanes.relay ingest.lanes.sender ingest.lanes.sender_counters ingest.lanes.timers "
+        " ingest.lanes.relay ingest.lanes.sender ingest.lanes.sender_runner ingest.lanes.sender_counters ingest.lanes.timers "
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.headers chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
         " chassis.privacy.fields chassis.privacy.master chassis.privacy.sealing chassis.questions feedback.lanes.outcome_tracker"
         " feedback.lanes.relay feedback.adapters.score_log feedback.lanes.survey feedback.adapters.webhook_responses"

@@ -13,24 +13,12 @@ from functools import partial
 from typing import Final, assert_never
 
 from services.chassis.ids import derive
-from services.chassis.kafka.clients import KafkaAccess
 from services.chassis.kafka.deadletters import DEAD_LETTERS
 from services.chassis.kafka.headers import record_headers
-from services.chassis.kafka.heap import Heap
-from services.chassis.kafka.lane import (
-    InvalidRecord,
-    LaneContext,
-    LaneMetrics,
-    LaneRunner,
-    LaneSpec,
-    LaneTuning,
-    Outbox,
-    Processor,
-    Record,
-)
+from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
-from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys
+from services.chassis.privacy.lanes import EntryKeys
 from services.chassis.privacy.sealing import DataKey, Keys, bare, is_erased, seal
 from services.ingest.domain import deliveries as words
 from services.ingest.domain.account_breaker import AccountBreaker
@@ -42,7 +30,7 @@ from services.ingest.domain.reasons import Reason
 from services.ingest.domain.sending import Sending
 from services.ingest.domain.takeover import orphans, taken_over, with_grace
 from services.ingest.lanes import outbound_records
-from services.ingest.lanes.outbound_records import TOPIC, Received, event_of, prepare, received
+from services.ingest.lanes.outbound_records import TOPIC, Received, event_of, received
 from services.ingest.lanes.seen_deliveries import SeenDeliveries
 from services.ingest.lanes.sender_counters import SenderCounters
 from services.ingest.lanes.timers import Timers
@@ -55,41 +43,11 @@ SPEC: Final = LaneSpec("ingest-sender", "outbound.v1", "ingest-sender.state.v1",
 ERASED: Final = "ERASED"
 """Reason of deliveries that an erasure has cancelled."""
 _RETRY_ERASED_MS: Final = 5_000
-_DEFAULT_LIMITS: Final = SenderLimits()
-_DEFAULT_TUNING: Final = LaneTuning(linger=0.02)  # most records are reply routes, which are not urgent
-
-
-def sender_lane(
-    kafka: KafkaAccess,
-    attempts: Attempts,
-    metrics: Metrics,
-    keys: AwaitedKeys,
-    *,
-    clock: Callable[[], int],
-    client_id: str,
-    lane_metrics: LaneMetrics,
-    limits: SenderLimits = _DEFAULT_LIMITS,
-    tuning: LaneTuning = _DEFAULT_TUNING,
-    heap: Heap | None = None,
-    on_restored: Callable[[bool], None] | None = None,
-) -> LaneRunner:
-    """Create the lane. `attempts` must outlive it."""
-    return LaneRunner(
-        SPEC,
-        sender_factory(attempts, metrics, keys, limits),
-        kafka,
-        clock=clock,
-        client_id=client_id,
-        tuning=tuning,
-        metrics=lane_metrics,
-        heap=heap,
-        on_restored=on_restored,
-        prepare=prepare(keys),
-    )
+DEFAULT_LIMITS: Final = SenderLimits()
 
 
 def sender_factory(
-    attempts: Attempts, metrics: Metrics, keys: Keys, limits: SenderLimits = _DEFAULT_LIMITS
+    attempts: Attempts, metrics: Metrics, keys: Keys, limits: SenderLimits = DEFAULT_LIMITS
 ) -> Callable[[LaneContext], Processor]:
     """Return a factory that creates the processor of a partition."""
     counters = SenderCounters(metrics)

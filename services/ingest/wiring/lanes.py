@@ -24,7 +24,7 @@ from services.ingest.adapters.out.worker import AttemptWorker
 from services.ingest.lanes.intake import intake_lane
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_lane
-from services.ingest.lanes.sender import sender_lane
+from services.ingest.lanes.sender_runner import sender_lane
 from services.ingest.ports import Secrets
 from services.ingest.settings import IngestSettings
 from services.policy.reading.rule_conditions import CelConditions

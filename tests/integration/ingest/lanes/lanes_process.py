@@ -32,7 +32,7 @@ from services.ingest.domain.deliveries import SenderLimits
 from services.ingest.lanes.intake import intake_lane
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_lane
-from services.ingest.lanes.sender import sender_lane
+from services.ingest.lanes.sender_runner import sender_lane
 from services.ingest.metrics import METRICS
 from services.policy.reading.rule_conditions import CelConditions
 from tests.fakes.privacy import a_keyring

@@ -1,0 +1,45 @@
+"""Creates the sender lane: the runner of its processor."""
+
+from collections.abc import Callable
+from typing import Final
+
+from services.chassis.kafka.clients import KafkaAccess
+from services.chassis.kafka.heap import Heap
+from services.chassis.kafka.lane import LaneMetrics, LaneRunner, LaneTuning
+from services.chassis.metrics import Metrics
+from services.chassis.privacy.lanes import AwaitedKeys
+from services.ingest.domain.attempts import Attempts
+from services.ingest.domain.deliveries import SenderLimits
+from services.ingest.lanes.outbound_records import prepare
+from services.ingest.lanes.sender import DEFAULT_LIMITS, SPEC, sender_factory
+
+_DEFAULT_TUNING: Final = LaneTuning(linger=0.02)  # most records are reply routes, which are not urgent
+
+
+def sender_lane(
+    kafka: KafkaAccess,
+    attempts: Attempts,
+    metrics: Metrics,
+    keys: AwaitedKeys,
+    *,
+    clock: Callable[[], int],
+    client_id: str,
+    lane_metrics: LaneMetrics,
+    limits: SenderLimits = DEFAULT_LIMITS,
+    tuning: LaneTuning = _DEFAULT_TUNING,
+    heap: Heap | None = None,
+    on_restored: Callable[[bool], None] | None = None,
+) -> LaneRunner:
+    """Create the lane. `attempts` must outlive it."""
+    return LaneRunner(
+        SPEC,
+        sender_factory(attempts, metrics, keys, limits),
+        kafka,
+        clock=clock,
+        client_id=client_id,
+        tuning=tuning,
+        metrics=lane_metrics,
+        heap=heap,
+        on_restored=on_restored,
+        prepare=prepare(keys),
+    )
