@@ -59,7 +59,7 @@ def first_line(path: Path) -> str:
 
 def page() -> str:
     """Return the whole page."""
-    found = edges(grimp.build_graph("services", exclude_type_checking_imports=True))
+    found = edges(grimp.build_graph("services", exclude_type_checking_imports=True, cache_dir=None))
 
     def short(name: str) -> str:
         return name.removeprefix(f"{DOMAIN}.")

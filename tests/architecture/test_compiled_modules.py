@@ -20,7 +20,7 @@ def _hatch_build() -> ModuleType:
 
 def test_the_modules_of_policy_that_the_engine_imports_are_compiled_with_it() -> None:
     """Directly or through each other. A module that stays Python would make each of its values slow for compiled code."""
-    graph = grimp.build_graph("services", exclude_type_checking_imports=True)
+    graph = grimp.build_graph("services", exclude_type_checking_imports=True, cache_dir=None)
     domain = {name for name in graph.modules if name.startswith("services.router.domain")}
     reached = set().union(*(graph.find_upstream_modules(name) for name in domain))
     imported = {name for name in reached if name.startswith("services.policy.") and not graph.find_children(name)}
