@@ -16,7 +16,7 @@ ifdef CI
 export UV_NO_PROGRESS := 1
 endif
 
-# `make test` runs in so many processes, each with a broker of its own. Most of its time is waiting.
+# The number of processes of `make test`, each with a broker of its own. Most of their time is waiting.
 PARTS ?= 2
 SAMPLE ?= 150
 SEED ?= 1

@@ -136,7 +136,7 @@ class Reason(StrEnum):
     READER_FAILED = "READER_FAILED"
     """The record made its reader fail. Report it; replay it with a version that has a fix."""
     SKIPPED_BY_OPERATOR = "SKIPPED_BY_OPERATOR"
-    """An operator has told the lane to skip the record. Replay it when the cause is gone."""
+    """The lane skips the record, as an operator asked. Replay it when the cause is gone."""
     UNDECODABLE = "UNDECODABLE"
     """The record is not a message of its topic, or its key is not valid. Find its writer; a replay is refused again."""
     UNKNOWN_WEBHOOK = "UNKNOWN_WEBHOOK"

@@ -1,4 +1,4 @@
-"""Findings about a configuration: what is wrong, where in the contract, how to fix it, and whether the configuration can be used.
+"""Findings about a configuration: the problem, its place in the contract, how to fix it, and whether the configuration can be used.
 
 The readers (`services/policy/reading`) and the checks of lint (`services/policy/lint`) report to the same list. A service
 refuses a configuration in which a reader finds an error; lint reports all findings with their lines.

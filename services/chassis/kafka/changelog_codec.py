@@ -26,7 +26,7 @@ class ChangelogCodec(Generic[T]):
     """Encodes the values of one kind of entry."""
 
     def __init__(self, kind: type[T] | Any, *, version: int = 1, reads: Iterable[int] = ()) -> None:
-        """`kind`: the type that `decode` returns. `reads`: earlier versions that have the same shape as `version`, or that the caller tells apart."""
+        """`kind`: the type that `decode` returns. `reads`: earlier versions of the same shape as `version`, or that the caller can distinguish."""
         if not 1 <= version <= 127:
             raise ValueError("a version is 1 to 127, so that no entry begins like one without a version")
         self._mark = bytes([version])

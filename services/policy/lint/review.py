@@ -16,7 +16,7 @@ def _no_secret(_reference: str) -> str:
 class Review:
     """One tenant's configuration.
 
-    `today`: an ISO 8601 date. `written`: the parts that the author wrote down, which tells a written zero from one that was left out.
+    `today`: an ISO 8601 date. `written`: the parts that the author wrote down, to distinguish a written zero from one that was left out.
     `destinations`: where services may send to. `secret_of`: a secret by its reference; empty when it cannot be read here.
     """
 

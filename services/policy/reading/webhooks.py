@@ -13,7 +13,7 @@ _SECRETS: Final = ("signing", "previous")
 def read_webhooks(configuration: config_pb2.TenantConfiguration, findings: Findings) -> Mapping[str, Endpoint]:
     """Return the receivers by name; those that cannot be used are reported and left out.
 
-    A URL that leads to a forbidden place is not reported: what is forbidden depends on the operator and on the address at each use, so
+    A URL that leads to a forbidden place is not reported: the forbidden places depend on the operator and on the address at each use, so
     its attempts fail with URL_REFUSED, and everything else continues.
     """
     found: dict[str, Endpoint] = {}

@@ -13,7 +13,7 @@ def an_empty_row(connection: Connection, table: str) -> dict[str, object]:
 
 
 async def test_the_invitations_keep_their_rows_under_the_new_name(url: str) -> None:
-    """0005 renames a table and a column; it makes none anew."""
+    """0005 renames a table and a column; it creates none."""
     of = {"tenant": "acme", "interaction_id": "i", "facts_epoch": 7}
     asked = {"tenant": "acme", "invitation_id": "v", "interaction_id": "i", "score": 4}
     async with Database(database_url(url, {}, "", "")) as database, database.engine.connect() as connection:

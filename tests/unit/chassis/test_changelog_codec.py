@@ -21,7 +21,7 @@ class Kept:
 
 
 def test_a_value_is_a_version_and_messagepack() -> None:
-    """Another program can tell the version before it decodes the rest."""
+    """Another program can see the version before it decodes the rest."""
     value = ChangelogCodec[Kept](Kept, version=3).encode(Kept("a", 1))
     assert (value[0], msgspec.msgpack.decode(value[1:])) == (3, {"name": "a", "count": 1})
 

@@ -67,5 +67,5 @@ def test_a_failure_is_marked_by_its_type_only(tracing: Tracing, spans: InMemoryS
 
 @given(st.lists(st.tuples(st.sampled_from(["traceparent", "tracestate", "x"]), st.binary(max_size=60)), max_size=4))
 def test_no_header_breaks_the_extraction(headers: list[tuple[str, bytes]]) -> None:
-    """Records can have any headers; random bytes are no trace context."""
+    """Records can have any headers; random bytes are not a trace context."""
     assert not trace.get_current_span(extract(headers)).get_span_context().is_valid

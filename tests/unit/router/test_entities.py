@@ -257,7 +257,7 @@ def test_a_configuration_of_version_two_is_read() -> None:
     assert (pool.version, pool.lease_ms, pool.grace_ms) == (7, 1, 2)
 
 
-# What is refused
+# Refused entries
 
 
 def test_an_entry_of_an_unknown_version_is_refused() -> None:

@@ -12,7 +12,7 @@ EVENTS = [field.name for field in records_pb2.RoutingEvent.DESCRIPTOR.oneofs_by_
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_each_event_of_an_interaction_has_its_step(name: str) -> None:
-    """An event that history does not know would be refused. An agent's own state is no part of a conversation."""
+    """An event that history does not know would be refused. An agent's own state is not part of a conversation."""
     event = records_pb2.RoutingEvent(event_id="e", tenant="acme")
     event.interaction.interaction_id, event.interaction.conversation_id = "i", "c"
     getattr(event, name).SetInParent()
