@@ -1,5 +1,6 @@
 """The whole ingest service on a real broker, with the edges' real sockets and without lanes, which have other tests."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -25,6 +26,7 @@ from services.ingest.settings import IngestSettings
 from services.ingest.wiring import build
 from tests.fakes.privacy import a_keyring
 
+_READY_S = 60
 SECRET = {
     "TELEGRAM": "telegram-secret",
     "WHATSAPP": "whatsapp-app-secret",
@@ -130,7 +132,7 @@ async def install(kafka: KafkaSettings, tenant: config_pb2.TenantConfiguration) 
 
 @asynccontextmanager
 async def ingest(kafka: KafkaSettings, tmp_path: Path, **overrides: Any) -> AsyncIterator[Edges]:
-    """Yield the service, with edges only."""
+    """Yield the service once it is ready, when an orchestrator would send it traffic; by default with edges only."""
     secret = secrets.token_hex(32).encode()
     file = tmp_path / "jwt"
     file.write_bytes(secret)
@@ -148,7 +150,17 @@ async def ingest(kafka: KafkaSettings, tmp_path: Path, **overrides: Any) -> Asyn
         **overrides,
     }
     async with serving("ingest", IngestSettings(**values), build, clock=system_clock) as service:
+        await _ready(service)
         yield Edges(service, kafka, secret)
+
+
+async def _ready(service: Service[Any]) -> None:
+    changed = asyncio.Event()
+    service.health.on_change(lambda ready: changed.set() if ready else None)
+    try:
+        await asyncio.wait_for(changed.wait(), _READY_S)
+    except TimeoutError:
+        raise AssertionError(f"not ready: {service.health.reasons()}") from None
 
 
 @pytest.fixture

@@ -66,13 +66,13 @@ async def the_refusal(call: Any) -> tuple[grpc.StatusCode, str]:
 
 
 async def decided(edges: Edges, call: Callable[[], Any]) -> Any:
-    """Return the answer once the lane has read the earlier records of another partition, and history has its schema."""
+    """Return the answer once the lane has read the earlier records of another partition."""
     async with asyncio.timeout(20):
         while True:
             try:
                 return await call()
             except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.NOT_FOUND and refused(error).reason != "HISTORY_AWAY":
+                if error.code() is not grpc.StatusCode.NOT_FOUND:
                     raise
                 await asyncio.sleep(0.05)
 
