@@ -36,6 +36,13 @@ _IDLE_TIMERS: Final = 0.005
 """Seconds after timers that did nothing, so that a domain whose wake-up time does not advance cannot spin."""
 
 
+def not_before(records: list[Record], offset: int) -> list[Record]:
+    """Return the records from an offset on. `records`: in order of offset, at least one."""
+    if records[0].offset >= offset:
+        return records
+    return [record for record in records if record.offset >= offset]
+
+
 class PartitionLane:
     """The life of one partition in this process. `run` returns when `stop` was called, and raises ProcessorFailed or PositionUnreachable."""
 
@@ -65,9 +72,7 @@ class PartitionLane:
         """Take records in order of offset. Records before the lane's position belong to an earlier fetch and are dropped."""
         if not self._accepting:
             return
-        fresh = (
-            records if records[0].offset >= self._read_offset else [r for r in records if r.offset >= self._read_offset]
-        )
+        fresh = not_before(records, self._read_offset)
         if not fresh:
             return
         self._read_offset = fresh[-1].offset + 1
