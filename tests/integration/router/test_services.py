@@ -18,6 +18,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import chapar_errors, grpc_channel
 from services.chassis.tokens import mint
 from services.cli.desk import Desk, DeskClosed
+from tests.contract.lane.real import read_all
 from tests.fixtures.broker import KafkaUnderTest
 from tests.hostile.grpc_floods import until, upsert_agent_flood
 from tests.integration.router.stand import SECRET, TENANT, Bench, a_bench, a_router, a_token, settings_for
@@ -290,7 +291,7 @@ async def test_a_desk_gets_a_result_for_each_request(kafka: KafkaUnderTest, pref
             assert (await sara.accept(offer.offer_id)).ok
             assert (await sara.complete(interaction)).ok
             assert (await ali.grant_credits(3)).ok
-        assert bench.outbound == []
+        assert await read_all(bench.kafka, "outbound.v1") == []
 
 
 async def test_agents_for_unknown_pools_are_refused_at_once_and_create_no_pool(

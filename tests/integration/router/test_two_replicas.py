@@ -138,10 +138,14 @@ class Agent:
 
 
 async def everything_completed(bench: Bench, interactions: list[str], within_s: float) -> None:
-    """Wait until each interaction is completed, and check that it was completed once."""
+    """Wait until each interaction is completed, and check that it was completed once.
+
+    Events and replies come from two readers: each is read up to the last interaction.
+    """
 
     def done() -> bool:
-        return all("completed" in bench.story(i) for i in interactions)
+        replied = {record.request.interaction_id for record in bench.outbound}
+        return replied.issuperset(interactions) and all("completed" in bench.story(i) for i in interactions)
 
     await bench.until(done, within_s)
     for interaction in interactions:
