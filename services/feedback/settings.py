@@ -56,6 +56,12 @@ class FeedbackSettings(OutgoingSettings):
         description="Secret for signing survey links, at least 32 bytes; "
         "without it, a key is derived from jwt.secret_file. All replicas must use the same secret.",
     )
+    link_further_secret_files: tuple[Path, ...] = Field(
+        default=(),
+        max_length=4,
+        description="Further secrets, at least 32 bytes each, whose survey links are valid too: the next secret before a rotation, "
+        "the former one after it.",
+    )
     service_token: ServiceTokenSettings = Field(
         default_factory=ServiceTokenSettings, description="Source of the tokens for calls to ingest."
     )

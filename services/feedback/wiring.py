@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import grpc
 
 from chapar.feedback.v1 import feedback_pb2_grpc
 from services.chassis.audit_log import audit_trail
+from services.chassis.clock import Clock
 from services.chassis.config_reader import ConfigReader
 from services.chassis.connections import ConnectionLimits, dropped_counter
 from services.chassis.errors import ChaparError, ErrorKind
@@ -101,8 +103,8 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             questions = LaneQuestions(settings.verdict_timeout_s, VERDICT_KINDS)
             await stack.enter_async_context(service.background(_follow_verdicts(service, questions), "verdicts"))
             intake = ResponseIntake(commands, clock, service.metrics, questions)
-            key = _link_key(settings)
-            pages = Pages(programmes, SignedLinks(key, "", clock), intake, service.metrics)
+            links = _links(settings, "", clock)
+            pages = Pages(programmes, links, intake, service.metrics)
             address = await stack.enter_async_context(
                 http_server(
                     pages.app(),
@@ -122,7 +124,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                 programmes=programmes,
                 commands=commands,
                 intake=intake,
-                links=SignedLinks(key, "", clock),
+                links=links,
                 subjects=GrpcSubjects(await _ingest(stack, service)),
                 scores=scores,
                 responses=responses,
@@ -143,7 +145,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             channel = await _ingest(stack, service)
             dispatcher = Dispatcher(
                 programmes,
-                SignedLinks(_link_key(settings), base_url, clock),
+                _links(settings, base_url, clock),
                 GrpcInvitationSender(channel),
                 commands,
                 clock,
@@ -341,21 +343,26 @@ def _own_pages(service: Service[FeedbackSettings]) -> str:
     return address
 
 
-def _link_key(settings: FeedbackSettings) -> bytes:
+def _links(settings: FeedbackSettings, base_url: str, clock: Clock) -> SignedLinks:
     if settings.link_secret_file is not None:
-        secret = read_secret(settings.link_secret_file)
+        key = _link_secret(settings.link_secret_file)
     elif settings.jwt.secret_file is not None:
-        secret = link_key(read_secret(settings.jwt.secret_file))
+        key = link_key(read_secret(settings.jwt.secret_file))
     else:
         raise ChaparError(
             ErrorKind.INVALID,
             Reason.NO_LINK_SECRET,
             "survey links require a secret: set CHAPAR_FEEDBACK_LINK_SECRET_FILE (at least 32 bytes, the same in all replicas).",
         )
+    return SignedLinks(key, base_url, clock, [_link_secret(file) for file in settings.link_further_secret_files])
+
+
+def _link_secret(file: Path) -> bytes:
+    secret = read_secret(file)
     if len(secret) < MIN_SECRET_BYTES:
         raise ChaparError(
             ErrorKind.INVALID,
             Reason.LINK_SECRET_SHORT,
-            f"the secret of survey links has fewer than {MIN_SECRET_BYTES} bytes.",
+            f"the secret of survey links in {file} has fewer than {MIN_SECRET_BYTES} bytes.",
         )
     return secret

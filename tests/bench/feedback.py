@@ -1,11 +1,12 @@
 """Responses a second through the survey page until they are durable, and the cost of reading scores: `python -m
 tests.bench.feedback [seconds] [--profile]`.
 
-The service (role "edge") runs in a process of its own on a real broker. A bare server beside it does the fair minimum:
-verify the link's signature, parse the form, produce, wait for the broker. Rounds alternate and the better half of each
-side's rounds counts. If the goal is missed, the CPU of the server's process per response shows where the time goes;
-`--profile` prints its functions by own time. Scores are read over gRPC by one caller after the other, a page of the
-default size at random places of 10,000 agents.
+The service (role "edge") runs in a process of its own on a real broker. Bare servers beside it do the fair minimum:
+verify the link's signature, parse the form, produce, wait for the broker. "bare" is what one would write first: its
+links are JWTs, which PyJWT verifies. "bare, own links" reads the links of the service with the service's own code.
+Rounds alternate and the better half of each side's rounds counts. The CPU of a server's process per response hardly
+depends on the load of the machine; `--profile` prints the service's functions by own time. Scores are read over gRPC by
+one caller after the other, a page of the default size at random places of 10,000 agents.
 """
 
 import asyncio
@@ -17,8 +18,8 @@ import statistics
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -36,62 +37,91 @@ from chapar.feedback.v1 import feedback_pb2 as pb
 from chapar.feedback.v1 import feedback_pb2_grpc
 from services.chassis.clock import system_clock
 from services.chassis.http import http_server
+from services.chassis.ids import derive
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import serving
 from services.chassis.tokens import JwtSettings, mint
-from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
+from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.domain.scores import Dimension, ScoreCounts
 from services.feedback.ports import Ticket
 from services.feedback.settings import FeedbackSettings
 from services.feedback.translate.scores import score_key, score_record
 from services.feedback.wiring import NAME, build
 from services.policy.model.surveys import SurveyKind
-from tests.bench.figures import tell
+from tests.bench.figures import NO_GOAL, tell
 from tests.bench.stand import Cpu, a_broker, percentile
 from tests.integration.feedback.conftest import TENANT, a_configuration, topics_of
 
 SECRET: Final = "s" * 40
 CONNECTIONS: Final = 64
 ROUNDS: Final = 4
+REQUESTS: Final = 20_000
 AGENTS: Final = 10_000
 READS: Final = 1_000
 GOAL_PER_S: Final = 5_000
 GOAL_MS: Final = 20
+AUDIENCE: Final = "bare.survey"
+EDGE, BARE, BARE_OWN_LINKS = "edge", "bare", "bare, own links"
 FORM: Final = "score=4&comment=%D8%AE%DB%8C%D9%84%DB%8C+%D8%AE%D9%88%D8%A8+%D8%A8%D9%88%D8%AF"
 
 Say = Callable[[dict[str, str]], None]
 
 
-def requests(count: int) -> list[bytes]:
+def requests(count: int, token: Callable[[Ticket], str]) -> list[bytes]:
     """Return complete HTTP requests, each the response to an invitation of its own: the client must cost little
     compared with the server."""
-    links = SignedLinks(link_key(SECRET.encode()), "", system_clock)
     expires = system_clock() + 3_600_000
     made = []
     for number in range(count):
-        ticket = Ticket(
-            TENANT, f"p{number}", str(uuid.UUID(int=number)), "after-contact", SurveyKind.CSAT, "fa", expires
-        )
+        person, invitation = derive("person", str(number)), derive("invitation", str(number))
+        ticket = Ticket(TENANT, person, invitation, "after-contact", SurveyKind.CSAT, "fa", expires)
         made.append(
-            f"POST /s/{links.token(ticket)} HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n"
+            f"POST /s/{token(ticket)} HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n"
             f"content-length: {len(FORM)}\r\n\r\n{FORM}".encode()
         )
     return made
 
 
-async def bare(kafka: KafkaSettings, say: Say, stop: asyncio.Event) -> None:
-    """Run the bare server: signature, form, broker."""
-    key = link_key(SECRET.encode())
+def _links() -> SignedLinks:
+    return SignedLinks(link_key(SECRET.encode()), "", system_clock)
+
+
+def a_jwt(ticket: Ticket) -> str:
+    """Return the link of the bare server: a JWT with the same contents."""
+    claims = {**asdict(ticket), "aud": AUDIENCE, "exp": ticket.expires_at_ms // 1000}
+    return jwt.encode(claims, link_key(SECRET.encode()), algorithm="HS256")
+
+
+def jwt_ids(token: str) -> tuple[str, str, str]:
+    """Return tenant, person and invitation of a JWT. Raises PyJWTError."""
+    claims = jwt.decode(token, link_key(SECRET.encode()), algorithms=["HS256"], audience=AUDIENCE)
+    return claims["tenant"], claims["person_id"], claims["invitation_id"]
+
+
+def own_ids() -> Callable[[str], tuple[str, str, str]]:
+    """Return the reader of the service's own links."""
+    links = _links()
+
+    def ids(token: str) -> tuple[str, str, str]:
+        ticket = links.read(token)
+        assert ticket is not None, token
+        return ticket.tenant, ticket.person_id, ticket.invitation_id
+
+    return ids
+
+
+async def bare(kafka: KafkaSettings, say: Say, stop: asyncio.Event, ids: Callable[[str], tuple[str, str, str]]) -> None:
+    """Run a bare server: signature, form, broker."""
     async with DurableProducer(kafka, client_id="bare") as producer:
 
         async def take(request: Request) -> Response:
-            claims = jwt.decode(request.path_params["token"], key, algorithms=["HS256"], audience=AUDIENCE)
+            tenant, person, invitation = ids(request.path_params["token"])
             fields = dict(parse_qsl((await request.body()).decode("ascii"), strict_parsing=True))
-            command = pb.FeedbackCommand(command_id=claims["inv"], tenant=claims["ten"], person_id=claims["per"])
-            command.response.invitation_id, command.response.score = claims["inv"], int(fields["score"])
+            command = pb.FeedbackCommand(command_id=invitation, tenant=tenant, person_id=person)
+            command.response.invitation_id, command.response.score = invitation, int(fields["score"])
             command.response.comment = fields["comment"]
-            await producer.publish("feedback.commands.v1", claims["per"].encode(), command.SerializeToString())
+            await producer.publish("feedback.commands.v1", person.encode(), command.SerializeToString())
             return HTMLResponse("thanks")
 
         async with http_server(
@@ -123,7 +153,10 @@ def _serve(kind: str, kafka: KafkaSettings, profile: str, pipe: Connection) -> N
     async def main() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_reader(pipe.fileno(), stop.set)
-        await (edge if kind == "edge" else bare)(kafka, pipe.send, stop)
+        if kind == EDGE:
+            await edge(kafka, pipe.send, stop)
+        else:
+            await bare(kafka, pipe.send, stop, jwt_ids if kind == BARE else own_ids())
 
     if not profile:
         uvloop.run(main())
@@ -202,10 +235,11 @@ async def read_scores(kafka: KafkaSettings, address: str) -> list[float]:
 
 async def main(seconds: float, profile: bool) -> None:
     """Print the figures."""
-    asked = requests(20_000)
+    own, jwts = requests(REQUESTS, _links().token), requests(REQUESTS, a_jwt)
+    asked = {EDGE: own, BARE: jwts, BARE_OWN_LINKS: own}
     spawn = multiprocessing.get_context("spawn")
-    rates: dict[str, list[float]] = {"bare": [], "edge": []}
-    cpu: list[float] = []
+    rates: dict[str, list[float]] = {kind: [] for kind in asked}
+    cpu: dict[str, list[float]] = {kind: [] for kind in asked}
     async with a_broker() as kafka, topics_of(kafka):
         async with DurableProducer(kafka, client_id="bench") as producer:
             await producer.publish("config.v1", TENANT.encode(), a_configuration().SerializeToString())
@@ -214,19 +248,18 @@ async def main(seconds: float, profile: bool) -> None:
             stats = str(Path(directory) / "profile") if profile else ""
             for kind in rates:
                 ours, theirs = spawn.Pipe()
-                arguments = (kind, kafka, stats if kind == "edge" else "", theirs)
+                arguments = (kind, kafka, stats if kind == EDGE else "", theirs)
                 process = spawn.Process(target=_serve, args=arguments, daemon=True)
                 process.start()
                 servers[kind] = (process, ours, await asyncio.to_thread(ours.recv))
-                await load(servers[kind][2]["http"], asked, seconds / 2)  # warm-up
+                await load(servers[kind][2]["http"], asked[kind], seconds / 2)  # warm-up
             for _ in range(ROUNDS):
                 for kind, (process, _, addresses) in servers.items():
                     used = Cpu(process.pid)
-                    rate = await load(addresses["http"], asked, seconds)
+                    rate = await load(addresses["http"], asked[kind], seconds)
                     rates[kind].append(rate)
-                    if kind == "edge":
-                        cpu.append(used.used_s() / (rate * seconds) * 1e6)
-            reads = await read_scores(kafka, servers["edge"][2]["grpc"])
+                    cpu[kind].append(used.used_s() / (rate * seconds) * 1e6)
+            reads = await read_scores(kafka, servers[EDGE][2]["grpc"])
             for process, pipe, _ in servers.values():
                 pipe.send("stop")
                 await asyncio.to_thread(process.join, 15)
@@ -234,11 +267,13 @@ async def main(seconds: float, profile: bool) -> None:
             if profile:
                 pstats.Stats(stats).sort_stats("tottime").print_stats(35)
     best = {kind: statistics.mean(sorted(values)[len(values) // 2 :]) for kind, values in rates.items()}
-    print(f"edge {best['edge']:.0f}/s, bare {best['bare']:.0f}/s, CPU of the edge {min(cpu):.0f} us a response")
-    tell(
-        "answers_per_s", round(best["edge"]), "1/s", f">={GOAL_PER_S}", cpu_us=round(min(cpu)), bare=round(best["bare"])
-    )
-    tell("answers_vs_bare", round(best["edge"] / best["bare"], 3), "ratio")
+    cheapest = {kind: round(min(values)) for kind, values in cpu.items()}
+    for kind, rate in best.items():
+        print(f"{kind}: {rate:.0f}/s, {cheapest[kind]} us of CPU a response")
+    tell("answers_per_s", round(best[EDGE]), "1/s", f">={GOAL_PER_S}", cpu_us=cheapest[EDGE], bare=round(best[BARE]))
+    for name, kind, goal in (("", BARE, ">=1"), ("{own links}", BARE_OWN_LINKS, NO_GOAL)):
+        ratio = round(best[EDGE] / best[kind], 3)
+        tell(f"answers_vs_bare{name}", ratio, "ratio", goal, cpu_us=cheapest[EDGE], bare_cpu_us=cheapest[kind])
     tell("get_scores_p99_ms", round(percentile(reads, 0.99), 2), "ms", f"<={GOAL_MS}", dimensions=AGENTS)
     tell("get_scores_p50_ms", round(percentile(reads, 0.5), 2), "ms", dimensions=AGENTS)
 

@@ -36,7 +36,7 @@ from services.chassis.ids import derive
 from services.chassis.kafka.changelog import Position
 from services.chassis.keys import split_key
 from services.chassis.tokens.keys import keys_of_set
-from services.feedback.adapters import handlers, page_form
+from services.feedback.adapters import handlers, page_form, ticket_codec
 from services.feedback.adapters.links import SignedLinks
 from services.feedback.domain import categories, comments
 from services.feedback.translate import kept
@@ -391,6 +391,8 @@ ENTRIES: Final = (
     Entry((*_named("services.ingest.translate.lanes", "IntakeState.customer", "IntakeState.chunk", "IntakeState.seen_owner"),
            *_named("services.ingest.translate.sender", "SenderState.conversation", "SenderState.chunk", "SenderState.seen_owner")),
           _all(*(_refusing(each, ValueError, TypeError, RecursionError) for each in _INGEST_STATE)), "bytes"),
+    Entry(_named("services.feedback.adapters.ticket_codec", "unpack"),
+          lambda raw: (ticket_codec.unpack(raw), ticket_codec.unpack(b"\x01\x01\0\0\0\0\0" + raw)), "bytes"),
     Entry(_named("services.feedback.translate.kept", "decode"), _state(kept.decode, b"i/", b"p/", b""), "bytes"),
 )  # fmt: skip
 
