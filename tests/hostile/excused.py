@@ -130,6 +130,8 @@ _FUNCTIONS: Final = {
     _CALLS: (
         "chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"
         " chassis.tokens.verifier.Verifier.prepare webhooks.delivery.attempt feedback.adapters.page_form.Form.response"
+        " feedback.adapters.page_cache.SurveyPage.asked_again feedback.adapters.page_template.CutPage.filled"
+        " feedback.adapters.page_cache.PageCache.page"
         " feedback.adapters.page_form.Form.missing feedback.adapters.page_form.Form.shown feedback.adapters.handlers.ResponseIntake.submit"
         " ingest.adapters.edges.grpc_submit.Submitter.submit ingest.adapters.edges.smtp_data.Collector.refuse"
         " ingest.adapters.out.http.post_json ingest.domain.normalise.webchat.visitor ingest.domain.retry_classes.smtp"

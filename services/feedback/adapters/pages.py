@@ -9,16 +9,11 @@ servers.
 - A person's text is shown again only escaped, and stored only cleaned.
 """
 
-import base64
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -29,19 +24,19 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.dates import shown
 from services.feedback.adapters.handlers import ResponseIntake
-from services.feedback.adapters.page_form import Form, read_view
+from services.feedback.adapters.page_cache import NOTHING, PageCache, SurveyPage
+from services.feedback.adapters.page_form import read_view
+from services.feedback.adapters.page_template import Template
 from services.feedback.adapters.page_texts import EN, FA, Texts, texts_for
 from services.feedback.domain.reasons import Reason
 from services.feedback.ports import Links, Programmes, Ticket
-from services.policy.model.surveys import MAX_COMMENT_CHARS, MOST_QUESTIONS
+from services.policy.model.surveys import MOST_QUESTIONS
 
 _MAX_FIELDS: Final = 4 + MOST_QUESTIONS
-_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
-_TEMPLATES: Final = Path(__file__).with_name("templates")
 
 
 class Pages:
-    """Renders the pages and accepts the forms."""
+    """Shows the pages and accepts the forms."""
 
     def __init__(
         self,
@@ -57,14 +52,12 @@ class Pages:
         self._intake = intake
         self._number = number
         self._requests = metrics.counter("chapar_feedback_page_requests_total")
-        environment = Environment(
-            loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-        )
-        self._template = environment.get_template("survey.html")
-        self._css = _TEMPLATES.joinpath("survey.css").read_text("utf-8")
-        digest = base64.b64encode(hashlib.sha256(self._css.encode()).digest()).decode()
+        template = Template()
+        self._cache = PageCache(programmes, template)
+        self._missing_pages = {t.lang: _told(template, t, *t.missing) for t in (FA, EN)}
+        self._broken_pages = {t.lang: _told(template, t, t.title, t.again) for t in (FA, EN)}
         self._headers = {
-            "content-security-policy": f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; "
+            "content-security-policy": f"default-src 'none'; style-src '{template.style_hash}'; form-action 'self'; "
             "base-uri 'none'; frame-ancestors 'none'",
             "referrer-policy": "no-referrer",
             "x-content-type-options": "nosniff",
@@ -86,29 +79,38 @@ class Pages:
         ticket = self._ticket(request)
         if ticket is None:
             return self._missing(request)
-        return self._ask(request, ticket, self._form(request, ticket), 200)
+        page, until = self._page(request, ticket)
+        token = request.path_params["token"]
+        return self._respond(200, page.asked.filled(token=token, view=self._number(), until=until))
 
     async def _take(self, request: Request) -> Response:
+        token = request.path_params["token"]
         ticket = self._ticket(request)
         if ticket is None:
-            token = request.path_params["token"]
             # A readable token without a page belongs to a tenant that is not configured here.
             self._intake.refuse(self._links.refusal(token) if self._links.read(token) is None else "forged")
             return self._missing(request)
-        form = self._form(request, ticket)
-        t = _texts(request, ticket)
+        page, until = self._page(request, ticket)
+        form, t = page.form, page.t
+
+        def again(
+            status: int, problem: str, fields: Mapping[str, str] = NOTHING, wrong: Mapping[str, str] = NOTHING
+        ) -> Response:
+            view = read_view(fields.get("view", "")) or self._number()
+            return self._respond(status, page.asked_again(problem, fields, wrong, token=token, view=view, until=until))
+
         try:
             fields = await _fields(request, form.most_bytes)
         except ChaparError as error:
             too_large = error.kind is ErrorKind.TOO_LARGE
-            return self._ask(request, ticket, form, 413 if too_large else 400, t.too_long if too_large else t.again)
+            return again(413 if too_large else 400, t.too_long if too_large else t.again)
         if fields.get("website"):
             # People do not see this field; only programs fill it in. They get no hint.
             self._intake.refuse("bot")
-            return self._thanks(request, ticket, form)
+            return self._respond(200, page.thanks.filled(token=token, until=until))
         wrong = form.missing(fields)
         if wrong:
-            return self._ask(request, ticket, form, 400, t.problem, fields, wrong)
+            return again(400, t.problem, fields, wrong)
         score, answers = form.response(fields)
         try:
             await self._intake.submit(
@@ -123,8 +125,8 @@ class Pages:
                 view=read_view(fields.get("view", "")),
             )
         except ChaparError:
-            return self._ask(request, ticket, form, 503, t.again, fields)
-        return self._thanks(request, ticket, form)
+            return again(503, t.again, fields)
+        return self._respond(200, page.thanks.filled(token=token, until=until))
 
     def _ticket(self, request: Request) -> Ticket | None:
         ticket = self._links.read(request.path_params["token"])
@@ -132,87 +134,31 @@ class Pages:
             return None
         return ticket
 
-    def _form(self, request: Request, ticket: Ticket) -> Form:
-        t = _texts(request, ticket)
-        # In the customer's language if the survey has it, even if the page does not; unless the customer chose another
-        # page language.
-        language = t.lang if "lang" in request.query_params else ticket.language
-        return Form(ticket, self._programmes.of(ticket.tenant), t, language)
-
-    def _ask(
-        self,
-        request: Request,
-        ticket: Ticket,
-        form: Form,
-        status: int,
-        problem: str = "",
-        fields: Mapping[str, str] = _NOTHING,
-        wrong: Mapping[str, str] = _NOTHING,
-    ) -> Response:
-        t = _texts(request, ticket)
-        other = EN if t is FA else FA
-        return self._render(
-            t,
-            status,
-            state="ask",
-            # Relative, so that a proxy may serve the pages below any path. The token has no character with a special
-            # meaning in a URL.
-            action=f"{request.path_params['token']}?lang={t.lang}",
-            other=other,
-            other_url=f"{request.path_params['token']}?lang={other.lang}",
-            problem=problem,
-            wrong=[{"field": each.field, "text": each.text} for each in form.questions if each.field in wrong],
-            questions=form.shown(fields, wrong),
-            view=read_view(fields.get("view", "")) or self._number(),
-            note=self._note(ticket, form, t),
-            max_comment=MAX_COMMENT_CHARS,
-        )
-
-    def _note(self, ticket: Ticket, form: Form, t: Texts) -> str:
-        """Return the text that says until when to answer, and how an earlier response is treated."""
-        until = t.until.format(shown(ticket.expires_at_ms, self._programmes.of(ticket.tenant).zone, t.lang))
-        survey = form.survey
-        if survey is None:
-            return until
-        if survey.first_response_counts:
-            return f"{until} {t.first_counts}"
-        if survey.amend_within_ms:
-            return f"{until} {t.replaces_for.format(t.period(survey.amend_within_ms))}"
-        return f"{until} {t.replaces}"
-
-    def _thanks(self, request: Request, ticket: Ticket, form: Form) -> Response:
-        t = _texts(request, ticket)
-        amends = form.survey is not None and not form.survey.first_response_counts
-        return self._render(
-            t,
-            200,
-            state="told",
-            heading=t.thanks[0],
-            text=t.thanks[1],
-            change_url=f"{request.path_params['token']}?lang={t.lang}" if amends else "",
-            note=self._note(ticket, form, t),
-        )
+    def _page(self, request: Request, ticket: Ticket) -> tuple[SurveyPage, str]:
+        """Return the ticket's page, and the time until which it can be answered, as text."""
+        wanted = request.query_params.get("lang")
+        t = texts_for(wanted if wanted in ("fa", "en") else ticket.language)
+        # The questions are in the customer's language if the survey has it, even if the page does not; unless the
+        # customer chose another page language.
+        page = self._cache.page(ticket, t, ticket.language if wanted is None else t.lang)
+        return page, shown(ticket.expires_at_ms, page.zone, t.lang)
 
     def _missing(self, request: Request) -> Response:
-        t = FA if _prefers_persian(request) else EN
-        return self._render(t, 404, state="told", heading=t.missing[0], text=t.missing[1], change_url="")
+        return self._respond(404, self._missing_pages["fa" if _prefers_persian(request) else "en"])
 
     async def _nothing_here(self, request: Request, _error: Exception) -> Response:
         return self._missing(request)
 
     async def _broken(self, request: Request, _error: Exception) -> Response:
-        t = FA if _prefers_persian(request) else EN
-        return self._render(t, 500, state="told", heading=t.title, text=t.again, change_url="")
+        return self._respond(500, self._broken_pages["fa" if _prefers_persian(request) else "en"])
 
-    def _render(self, t: Texts, status: int, **values: Any) -> Response:
+    def _respond(self, status: int, html: bytes) -> Response:
         self._requests.labels(str(status)).inc()
-        html = self._template.render(t=t, css=self._css, **values)
-        return Response(html.encode("utf-8", "replace"), status, self._headers, media_type="text/html; charset=utf-8")
+        return Response(html, status, self._headers, media_type="text/html; charset=utf-8")
 
 
-def _texts(request: Request, ticket: Ticket) -> Texts:
-    wanted = request.query_params.get("lang", "")
-    return texts_for(wanted if wanted in ("fa", "en") else ticket.language)
+def _told(template: Template, t: Texts, heading: str, text: str) -> bytes:
+    return template.html(t, state="told", heading=heading, text=text, change_url="")
 
 
 def _prefers_persian(request: Request) -> bool:
