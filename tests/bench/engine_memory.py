@@ -25,8 +25,8 @@ from services.policy.model.routing import AgentProfile
 from services.router.domain import commands as cmd
 from services.router.domain.changelog.snapshot import collect
 from services.router.domain.engine import Engine
+from services.router.translate.attributes import from_attributes
 from services.router.translate.commands import decode, to_command
-from services.router.translate.effects import from_attributes
 from tests.bench.engine_pool import START, Plan, Size, attributes_of
 
 WAITING, AGENTS = "waiting", "agents"

@@ -2,6 +2,7 @@
 does not distort it).
 
     python -m tests.bench.router_engine [--profile] [--agents 200] [--interactions 10000]
+    PYTHONSAFEPATH=1 PYTHONPATH=build/compiled:.:protos python -m tests.bench.router_engine    compiled: `make compiled`
 
 A life cycle is nine commands: Enqueue, AcceptOffer, then CustomerMessaged, RecordReply three times each,
 CompleteInteraction. The bench measures the whole shard in a small pool with light work: protobuf in, decisions,
@@ -19,6 +20,7 @@ from typing import Any
 
 from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as pb
+from services.chassis.build import engine
 from services.chassis.kafka.lane import LaneContext, Record
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.metrics import Metrics
@@ -163,6 +165,7 @@ def main() -> None:
     commands, cycles = processor_run(args.interactions, args.agents, args.skills)
     tell("shard_commands_per_s", round(commands), "1/s", agents=args.agents)
     tell("shard_life_cycles_per_s", round(cycles), "1/s", agents=args.agents)
+    tell("router_us_per_life_cycle", round(1e6 / cycles), "us", "<=280", agents=args.agents, engine=engine())
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ from services.router.domain.engine import Engine
 from services.router.domain.reasons import Reason
 from services.router.lanes.shard_metrics import ShardMetrics, Tally
 from services.router.translate import codec
+from services.router.translate.attributes import AttributesCache
 from services.router.translate.commands import decode, to_command
-from services.router.translate.effects import FILL, AttributesCache, from_agent_state, from_desk, from_result
+from services.router.translate.events import EventWriter
+from services.router.translate.feed import write_notice, write_result
 
 EVENTS: Final = "routing.events.v1"
 JOURNAL: Final = "routing.journal.v1"
@@ -44,7 +46,7 @@ class ShardProcessor:
         self._metrics = metrics
         self._restorers: dict[Where, Restorer] = {}
         self.engines: dict[Where, Engine] = {}
-        self._attributes: dict[Where, AttributesCache] = {}
+        self._writers: dict[Where, EventWriter] = {}
         self._touched: dict[Where, None] = {}
         self._tally = Tally()
         self._now = 0
@@ -70,11 +72,24 @@ class ShardProcessor:
         """
         self._now = now_ms
         for where, restorer in sorted(self._restorers.items()):
-            self.engines[where] = restorer.engine(now_ms)
-            self._attributes[where] = AttributesCache()
-            self._perform(where, self.engines[where].take_over(now_ms), "", outbox)
+            engine = self._add(where, restorer.engine(now_ms))
+            self._perform(where, engine.take_over(now_ms), "", outbox)
         self._restorers.clear()
         self._write(outbox, taken_over=True)
+
+    def resume(self, now_ms: int) -> int:
+        """Continue from the end of a saved state at `now_ms` without taking over, for replays.
+
+        Returns how many things the engines would do at once: 0, if they equal those that were saved.
+        """
+        self._now = now_ms
+        for where, restorer in sorted(self._restorers.items()):
+            core = self._add(where, restorer.engine(now_ms)).core
+            # A restore marks everything to be looked at, as for an owner that takes over. A saved shard had nothing left to look at.
+            for unseen in (core.stirred, core.freed, core.overdue, core.asking):
+                unseen.clear()
+        self._restorers.clear()
+        return sum(len(engine.advance(now_ms)) for engine in self.engines.values())
 
     def begin(self, now_ms: int) -> None:
         """Set the batch's clock."""
@@ -111,8 +126,7 @@ class ShardProcessor:
                 self._tally.note(refused)
                 self._result(message.tenant, refused, outbox)
                 return
-            engine = self.engines[where] = Engine()
-            self._attributes[where] = AttributesCache()
+            engine = self._add(where, Engine())
         self._perform(where, engine.handle(command, self._now), command.command_id, outbox)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
@@ -133,12 +147,17 @@ class ShardProcessor:
 
     # Implementation
 
+    def _add(self, where: Where, engine: Engine) -> Engine:
+        self.engines[where] = engine
+        self._writers[where] = EventWriter(*where, AttributesCache())
+        return engine
+
     def _perform(self, where: Where, effects: list[fx.Effect], cause: str, outbox: Outbox) -> None:
         self._touched[where] = None
         tenant, pool = where
-        now, attributes = self._now, self._attributes[where]
+        now, writer = self._now, self._writers[where]
         config = self.engines[where].core.config
-        version = config.version if config is not None else 0
+        writer.begin(cause, now, config.version if config is not None else 0)
         ordinal = 0
         tally, send = self._tally, outbox.send
         for effect in effects:
@@ -147,48 +166,36 @@ class ShardProcessor:
                 self._result(tenant, effect, outbox)
                 continue
             if isinstance(effect, fx.ToDesk):
-                notice = from_desk(effect, now, attributes)
                 key = effect.agent_id.encode() or b"-"
-                headers = record_headers(
-                    FEED, derive("desk", cause or str(now), tenant, pool, effect.agent_id, str(ordinal)), tenant
-                )
-                send(FEED, key, notice.SerializeToString(deterministic=True), headers, effect.gateway.partition)
+                event_id = derive("desk", cause or str(now), tenant, pool, effect.agent_id, str(ordinal))
+                value = write_notice(effect, now, writer.attributes)
+                send(FEED, key, value, record_headers(FEED, event_id, tenant), effect.gateway.partition)
             else:
-                event = pb.RoutingEvent(
-                    tenant=tenant,
-                    pool=pool,
-                    command_id=cause,
-                    occurred_at_ms=now,
-                    epoch=effect.epoch,
-                    reason=effect.reason,
-                    configuration_version=version,
+                if isinstance(effect, fx.AgentStateChanged):
+                    entity = owner = effect.agent_id
+                else:
+                    entity, owner = effect.attributes.interaction_id, effect.attributes.conversation_id
+                event_id = (
+                    derive(cause, str(ordinal))
+                    if cause
+                    else derive("timer", tenant, pool, entity, str(effect.epoch), str(now))
                 )
                 if isinstance(effect, fx.AgentStateChanged):
-                    event.agent_state_changed.CopyFrom(from_agent_state(effect))
-                    key_text = entity = effect.agent_id
+                    value = writer.agent_state(event_id, effect)
                 else:
-                    event.interaction.CopyFrom(attributes(effect.attributes))
-                    FILL[type(effect)](event, effect)
-                    key_text, entity = effect.attributes.conversation_id, effect.attributes.interaction_id
+                    value = writer.interaction(event_id, effect)
                     if isinstance(effect, fx.Completed):
                         tally.handled(effect.attributes.queue, (now - effect.assigned_at_ms) / 1000)
-                if cause:
-                    event.event_id = derive(cause, str(ordinal))
-                else:
-                    event.event_id = derive("timer", tenant, pool, entity, str(effect.epoch), str(now))
-                # Deterministic: otherwise the order of a map's entries, and with it the digest, would differ between processes.
-                headers = record_headers(EVENTS, event.event_id, tenant)
-                send(EVENTS, tenant_key(tenant, key_text), event.SerializeToString(deterministic=True), headers)
+                send(EVENTS, tenant_key(tenant, owner), value, record_headers(EVENTS, event_id, tenant))
             ordinal += 1
             self._count += 1
 
     def _result(self, tenant: str, result: fx.Result, outbox: Outbox) -> None:
         if result.reply_to is not None:
-            record = from_result(result, self._now)
             outbox.send(
                 FEED,
                 result.command_id.encode() or b"-",
-                record.SerializeToString(deterministic=True),
+                write_result(result, self._now),
                 record_headers(FEED, derive("result", tenant, result.command_id), tenant),
                 result.reply_to.partition,
             )
@@ -203,7 +210,7 @@ class ShardProcessor:
                 if value is None:
                     outbox.delete(key)
                     if kind == "i":
-                        self._attributes[tenant, pool].forget(name)
+                        self._writers[tenant, pool].attributes.forget(name)
                 else:
                     outbox.put(key, codec.encode(value))
         self._touched.clear()

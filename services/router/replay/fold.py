@@ -15,26 +15,6 @@ from services.router.lanes.shard_metrics import ShardMetrics
 from services.router.metrics import METRICS
 from services.router.replay.log import NotComparable
 from services.router.replay.state import ShardState
-from services.router.translate.effects import AttributesCache
-
-
-class ResumableShard(ShardProcessor):
-    """The live processor, which can also continue from the end of a saved state without taking over."""
-
-    def resume(self, now_ms: int) -> int:
-        """Restore the engines as they were at `now_ms`.
-
-        Returns how many things they would do at once: 0, if they equal what was saved.
-        """
-        self._now = now_ms
-        for where, restorer in sorted(self._restorers.items()):
-            engine = self.engines[where] = restorer.engine(now_ms)
-            self._attributes[where] = AttributesCache()
-            # A restore marks everything to be looked at, as for an owner that takes over. A saved shard had nothing left to look at.
-            for unseen in (engine.core.stirred, engine.core.freed, engine.core.overdue, engine.core.asking):
-                unseen.clear()
-        self._restorers.clear()
-        return sum(len(engine.advance(now_ms)) for engine in self.engines.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +63,13 @@ class Fold:
                 )
         return await self._batch(journal, journal.now_ms, commands)
 
-    def _new(self, epoch: int) -> ResumableShard:
-        processor = ResumableShard(LaneContext(self.state.shard, epoch), self._feed_partitions, self._metrics)
+    def _new(self, epoch: int) -> ShardProcessor:
+        processor = ShardProcessor(LaneContext(self.state.shard, epoch), self._feed_partitions, self._metrics)
         for key, value in self.state.entities.items():
             processor.restore(key, value)
         return processor
 
-    def _resumed(self) -> ResumableShard:
+    def _resumed(self) -> ShardProcessor:
         """Restore the end of the saved state. Raises NotComparable if this version interprets it differently."""
         mend = "replay with the version that wrote it, or begin from a newer state"
         try:

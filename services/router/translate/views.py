@@ -4,9 +4,11 @@ from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
 from services.policy.model.routing import AgentProfile
+from services.router.domain.effects import SnapshotNotice
 from services.router.domain.queries.explain import Explanation
 from services.router.domain.queries.views import AgentNow, EstimateNow, QueueNow, WaitingNow
-from services.router.translate.effects import AttributesCache, from_attributes, from_snapshot
+from services.router.translate.attributes import AttributesCache, from_attributes
+from services.router.translate.feed import encode_snapshot
 
 
 def from_queue(pool: str, q: QueueNow) -> api.QueueView:
@@ -60,13 +62,14 @@ def from_agent(pool: str, a: AgentNow) -> api.AgentView:
     """Return an agent as they are now."""
     return api.AgentView(
         profile=from_profile(pool, a.profile),
-        snapshot=_without_session(from_snapshot(a.snapshot, AttributesCache())),
+        snapshot=_without_session(a.snapshot),
         state_since_ms=a.state_since_ms,
         idle_since_ms=a.idle_since_ms,
     )
 
 
-def _without_session(snapshot: pb.AgentSnapshot) -> pb.AgentSnapshot:
+def _without_session(notice: SnapshotNotice) -> pb.AgentSnapshot:
+    snapshot = pb.AgentSnapshot.FromString(encode_snapshot(notice, AttributesCache()))
     # The session's id can resume the session: only the desk may have it.
     snapshot.ClearField("session_id")
     return snapshot

@@ -1,7 +1,4 @@
-"""Convert the engine's effects to records: `RoutingEvent` for the log, `FeedRecord` for gateways.
-
-Each event of an interaction contains its attributes, so their protobuf is built once and cached while they do not change.
-"""
+"""The records of the router as message objects, built field by field: what the router's own encoding must equal, byte for byte."""
 
 from collections.abc import Callable
 from typing import Any, Final, assert_never
@@ -10,29 +7,6 @@ from chapar.router.v1 import records_pb2 as pb
 from services.policy.reading.selectors import from_selector
 from services.router.domain import effects as fx
 from services.router.domain.model import InteractionAttributes
-
-_KEPT = 20_000
-
-
-class AttributesCache:
-    """Attributes of interactions as protobuf, by identity of the object."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[InteractionAttributes, pb.InteractionAttributes]] = {}
-
-    def __call__(self, attributes: InteractionAttributes) -> pb.InteractionAttributes:
-        known = self._known.get(attributes.interaction_id)
-        if known is not None and known[0] is attributes:
-            return known[1]
-        if len(self._known) >= _KEPT:
-            self._known.clear()
-        made = from_attributes(attributes)
-        self._known[attributes.interaction_id] = (attributes, made)
-        return made
-
-    def forget(self, interaction_id: str) -> None:
-        """Remove an interaction that is closed."""
-        self._known.pop(interaction_id, None)
 
 
 def from_attributes(f: InteractionAttributes) -> pb.InteractionAttributes:
@@ -157,7 +131,7 @@ def _changed(record: pb.RoutingEvent, event: fx.Changed) -> None:
     record.changed.queue = event.attributes.queue
 
 
-FILL: Final[dict[type[fx.Event], Callable[[pb.RoutingEvent, Any], None]]] = {
+_FILL: Final[dict[type[fx.Event], Callable[[pb.RoutingEvent, Any], None]]] = {
     fx.Scheduled: _scheduled,
     fx.Queued: _queued,
     fx.Overflowed: _overflowed,
@@ -175,7 +149,34 @@ FILL: Final[dict[type[fx.Event], Callable[[pb.RoutingEvent, Any], None]]] = {
     fx.Cancelled: _cancelled,
     fx.Changed: _changed,
 }
-"""By kind of event: a function that fills in the event's own part of a record. A test checks that every kind is listed."""
+
+
+def from_event(
+    effect: fx.InteractionEvent | fx.AgentStateChanged,
+    event_id: str,
+    tenant: str,
+    pool: str,
+    cause: str,
+    now_ms: int,
+    version: int,
+) -> pb.RoutingEvent:
+    """Return an event as a record of the log."""
+    event = pb.RoutingEvent(
+        event_id=event_id,
+        tenant=tenant,
+        pool=pool,
+        command_id=cause,
+        occurred_at_ms=now_ms,
+        epoch=effect.epoch,
+        reason=effect.reason,
+        configuration_version=version,
+    )
+    if isinstance(effect, fx.AgentStateChanged):
+        event.agent_state_changed.CopyFrom(from_agent_state(effect))
+    else:
+        event.interaction.CopyFrom(from_attributes(effect.attributes))
+        _FILL[type(effect)](event, effect)
+    return event
 
 
 def from_agent_state(event: fx.AgentStateChanged) -> pb.AgentStateChanged:
@@ -189,21 +190,21 @@ def from_agent_state(event: fx.AgentStateChanged) -> pb.AgentStateChanged:
     )
 
 
-def from_offer(notice: fx.OfferNotice, attributes: AttributesCache) -> pb.OfferView:
+def from_offer(notice: fx.OfferNotice) -> pb.OfferView:
     """Return an offer as a desk sees it."""
     return pb.OfferView(
         offer_id=notice.offer_id,
-        interaction=attributes(notice.attributes),
+        interaction=from_attributes(notice.attributes),
         expires_at_ms=notice.expires_at_ms,
         reason=notice.reason,
         offered_at_ms=notice.offered_at_ms,
     )
 
 
-def from_assignment(notice: fx.AssignmentNotice, attributes: AttributesCache) -> pb.AssignmentView:
+def from_assignment(notice: fx.AssignmentNotice) -> pb.AssignmentView:
     """Return an assignment as a desk sees it."""
     return pb.AssignmentView(
-        interaction=attributes(notice.attributes),
+        interaction=from_attributes(notice.attributes),
         assigned_at_ms=notice.assigned_at_ms,
         wrapping_up=notice.wrapping_up,
         wrap_up_until_ms=notice.wrap_up_until_ms,
@@ -211,19 +212,19 @@ def from_assignment(notice: fx.AssignmentNotice, attributes: AttributesCache) ->
     )
 
 
-def from_snapshot(notice: fx.SnapshotNotice, attributes: AttributesCache) -> pb.AgentSnapshot:
+def from_snapshot(notice: fx.SnapshotNotice) -> pb.AgentSnapshot:
     """Return the offers and assignments of an agent."""
     return pb.AgentSnapshot(
         state=notice.state.value,  # type: ignore[arg-type]  # the numbers are the contract's
-        offers=[from_offer(offer, attributes) for offer in notice.offers],
-        assignments=[from_assignment(held, attributes) for held in notice.assignments],
+        offers=[from_offer(offer) for offer in notice.offers],
+        assignments=[from_assignment(held) for held in notice.assignments],
         session_id=notice.session_id,
         used=notice.used,
         total=notice.total,
     )
 
 
-def from_desk(to: fx.ToDesk, now_ms: int, attributes: AttributesCache) -> pb.FeedRecord:
+def from_desk(to: fx.ToDesk, now_ms: int) -> pb.FeedRecord:
     """Return a notice for a desk as a record of the feed."""
     record = pb.FeedRecord(
         gateway_id=to.gateway.gateway_id, session_id=to.session_id, agent_id=to.agent_id, occurred_at_ms=now_ms
@@ -231,12 +232,12 @@ def from_desk(to: fx.ToDesk, now_ms: int, attributes: AttributesCache) -> pb.Fee
     notice = to.notice
     match notice:
         case fx.OfferNotice():
-            record.offered.CopyFrom(from_offer(notice, attributes))
+            record.offered.CopyFrom(from_offer(notice))
         case fx.RevokedNotice():
             record.revoked.offer_id = notice.offer_id
             record.revoked.reason = notice.reason
         case fx.AssignmentNotice():
-            record.assigned.CopyFrom(from_assignment(notice, attributes))
+            record.assigned.CopyFrom(from_assignment(notice))
         case fx.EndedNotice():
             record.ended.interaction_id = notice.interaction_id
             record.ended.reason = notice.reason
@@ -245,7 +246,7 @@ def from_desk(to: fx.ToDesk, now_ms: int, attributes: AttributesCache) -> pb.Fee
             record.customer_acted.message_id = notice.message_id
             record.customer_acted.left = notice.left
         case fx.SnapshotNotice():
-            record.snapshot.CopyFrom(from_snapshot(notice, attributes))
+            record.snapshot.CopyFrom(from_snapshot(notice))
         case fx.StateNotice():
             changed = record.state_changed
             changed.agent_id = to.agent_id
