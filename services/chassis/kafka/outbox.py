@@ -16,6 +16,9 @@ _MOST_BYTES_A_CHARACTER: Final = 4
 _SLACK: Final = 256  # more than the epoch's header and the framing of a record
 _RECORD_OVERHEAD: Final = 32  # upper bound: varints of lengths, deltas and attributes of one record
 
+_DIGESTED: Final = struct.Struct(">HiII")
+"""In the digest before each output: lengths of the topic, of the key and of the value; and the partition, -1 for none."""
+
 
 class OutputTooLarge(InvalidRecord):
     """An output exceeds the limit. The processor may have changed already: the batch must be replayed without its input."""
@@ -94,17 +97,17 @@ class BatchOutbox:
         self.effects.append(effect)
 
     def digest(self) -> bytes:
-        total = hashlib.sha256()
+        parts: list[bytes] = []
         for send in self.sends:
             if send.verdict:
                 continue
-            topic = send.topic.encode()
+            topic, key, value = send.topic.encode(), send.key, send.value
             partition = -1 if send.partition is None else send.partition
-            total.update(struct.pack(">HiII", len(topic), partition, len(send.key), len(send.value)))
-            total.update(topic)
-            total.update(send.key)
-            total.update(send.value)
-        return total.digest()
+            parts.append(_DIGESTED.pack(len(topic), partition, len(key), len(value)))
+            parts.append(topic)
+            parts.append(key)
+            parts.append(value)
+        return hashlib.sha256(b"".join(parts)).digest()
 
     def mark(self) -> Mark:
         """Return a mark of the current writes."""

@@ -1,4 +1,8 @@
-"""The commands of the engine. Every command has an id (idempotency key) and says where its result goes."""
+"""The commands of the engine. Every command has an id (idempotency key) and says where its result goes.
+
+Commands are not changed once they are made. They are not frozen because one is made for every record, and a frozen one takes three times as
+long to make (decision 0035).
+"""
 
 from dataclasses import dataclass
 
@@ -14,7 +18,7 @@ class ReplyTo:
     partition: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Command:
     """The fields of all commands. An empty `command_id` is never remembered.
 
@@ -28,14 +32,14 @@ class Command:
     expected_epoch: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Enqueue(Command):
     """Put a new interaction into its queue."""
 
     attributes: InteractionAttributes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UpdateInteraction(Command):
     """Set labels of an interaction; other labels stay."""
 
@@ -43,7 +47,7 @@ class UpdateInteraction(Command):
     labels: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CustomerMessaged(Command):
     """The customer wrote a message that belongs to an open interaction."""
 
@@ -51,14 +55,14 @@ class CustomerMessaged(Command):
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CustomerLeft(Command):
     """The customer left: a waiting interaction is abandoned, and the agent of a held one is notified."""
 
     interaction_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CancelInteraction(Command):
     """Cancel an interaction, whether it waits or an agent holds it."""
 
@@ -66,7 +70,7 @@ class CancelInteraction(Command):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SignIn(Command):
     """`credits`: offers that the desk can show at once; 0 means as capacity allows. `state` UNSPECIFIED keeps it; a new agent is AVAILABLE."""
 
@@ -77,7 +81,7 @@ class SignIn(Command):
     state: AgentState = AgentState.UNSPECIFIED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CloseSession(Command):
     """End a session of an agent. Not `signed_out`: the connection was lost, and the agent has a grace period to resume."""
 
@@ -86,14 +90,14 @@ class CloseSession(Command):
     signed_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RenewLeases(Command):
     """Renew the leases of sessions whose desks are still connected."""
 
     session_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GrantCredits(Command):
     """Set the number of unanswered offers that the desk can show."""
 
@@ -102,7 +106,7 @@ class GrantCredits(Command):
     credits: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SetAgentState(Command):
     """Set an agent's state. `reason` is the agent's own word for it, such as a break."""
 
@@ -111,7 +115,7 @@ class SetAgentState(Command):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AcceptOffer(Command):
     """Accept an offer: the agent gets the interaction."""
 
@@ -119,7 +123,7 @@ class AcceptOffer(Command):
     offer_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DeclineOffer(Command):
     """Decline an offer. The interaction is not offered to this agent for `retry_after_ms`; 0 means until the next sign-in."""
 
@@ -129,7 +133,7 @@ class DeclineOffer(Command):
     retry_after_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RecordReply(Command):
     """Record that the agent replied to the customer. The text takes another way and is not here."""
 
@@ -138,7 +142,7 @@ class RecordReply(Command):
     reply_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CompleteInteraction(Command):
     """Complete an interaction; its wrap-up begins if the queue has one."""
 
@@ -147,7 +151,7 @@ class CompleteInteraction(Command):
     disposition: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TransferInteraction(Command):
     """An empty agent means that a supervisor transfers. `requirements` None keeps the interaction's own; `labels` are the context passed on.
 
@@ -163,7 +167,7 @@ class TransferInteraction(Command):
     warm: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RecallTransfer(Command):
     """Take back a warm transfer, by the transferring agent."""
 
@@ -171,7 +175,7 @@ class RecallTransfer(Command):
     interaction_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AssignInteraction(Command):
     """Assign an interaction to an agent without an offer: a supervisor assigns it, or the agent picks it from the queue (`picked`).
 
@@ -184,7 +188,7 @@ class AssignInteraction(Command):
     picked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestCallback(Command):
     """Request a callback: the customer hangs up and keeps their place. `at_ms` 0 means when it is their turn; otherwise not before that time."""
 
@@ -192,7 +196,7 @@ class RequestCallback(Command):
     at_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EndWrapUp(Command):
     """End the wrap-up of a completed interaction before its time."""
 
@@ -200,14 +204,14 @@ class EndWrapUp(Command):
     interaction_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UpsertAgent(Command):
     """Add an agent, or replace their profile."""
 
     profile: AgentProfile
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reroute(Command):
     """`requirements` None keeps the interaction's own; `added` are added to them. `waiting_only` ignores interactions that an agent holds."""
 
@@ -218,7 +222,7 @@ class Reroute(Command):
     waiting_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reprioritise(Command):
     """`due_at_ms` 0 keeps the deadline."""
 
@@ -228,7 +232,7 @@ class Reprioritise(Command):
     due_at_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ActivateConfiguration(Command):
     """Put a new configuration of the pool into force."""
 

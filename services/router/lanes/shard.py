@@ -21,8 +21,8 @@ from services.router.lanes.shard_metrics import ShardMetrics, Tally
 from services.router.translate import codec
 from services.router.translate.attributes import AttributesCache
 from services.router.translate.commands import decode, to_command
-from services.router.translate.events import EventWriter
-from services.router.translate.feed import write_notice, write_result
+from services.router.translate.events import EventWriter, event_time
+from services.router.translate.feed import feed_time, write_notice, write_result
 
 EVENTS: Final = "routing.events.v1"
 JOURNAL: Final = "routing.journal.v1"
@@ -50,6 +50,7 @@ class ShardProcessor:
         self._touched: dict[Where, None] = {}
         self._tally = Tally()
         self._now = 0
+        self._event_time = self._feed_time = b""
         self._first: int | None = None
         self._next = 0
         self._count = 0
@@ -70,7 +71,7 @@ class ShardProcessor:
 
         This is always journaled: a replay takes over at the same clock.
         """
-        self._now = now_ms
+        self._set_clock(now_ms)
         for where, restorer in sorted(self._restorers.items()):
             engine = self._add(where, restorer.engine(now_ms))
             self._perform(where, engine.take_over(now_ms), "", outbox)
@@ -82,7 +83,7 @@ class ShardProcessor:
 
         Returns how many things the engines would do at once: 0, if they equal those that were saved.
         """
-        self._now = now_ms
+        self._set_clock(now_ms)
         for where, restorer in sorted(self._restorers.items()):
             core = self._add(where, restorer.engine(now_ms)).core
             # A restore marks everything to be looked at, as for an owner that takes over. A saved shard had nothing left to look at.
@@ -93,7 +94,7 @@ class ShardProcessor:
 
     def begin(self, now_ms: int) -> None:
         """Set the batch's clock."""
-        self._now = now_ms
+        self._set_clock(now_ms)
         self._first = None
         self._count = 0
 
@@ -107,12 +108,13 @@ class ShardProcessor:
             command = to_command(message)
         except ValueError as error:
             raise InvalidRecord(Reason.UNDECODABLE, str(error)) from error
-        where = (message.tenant, message.pool or DEFAULT_POOL)
-        if not message.tenant or "/" in message.tenant or "|" in where[1] or "|" in message.tenant:
+        tenant: str = message.tenant
+        where = (tenant, message.pool or DEFAULT_POOL)
+        engine = self.engines.get(where)
+        if engine is None and (not tenant or "/" in tenant or "|" in where[1] or "|" in tenant):
             raise InvalidRecord(Reason.UNDECODABLE, "tenant or pool can't be used in keys")
         if command.reply_to is not None and not 0 <= command.reply_to.partition < self._feed_partitions:
             raise InvalidRecord(Reason.UNDECODABLE, "reply_to names a partition that the feed does not have")
-        engine = self.engines.get(where)
         if engine is None:
             which = message.WhichOneof("command")
             if which == "enqueue":
@@ -124,7 +126,7 @@ class ShardProcessor:
             if which != _FOUNDING:
                 refused = fx.Result(command.command_id, command.reply_to, False, Reason.UNKNOWN_POOL, which or "")
                 self._tally.note(refused)
-                self._result(message.tenant, refused, outbox)
+                self._result(tenant, refused, outbox)
                 return
             engine = self._add(where, Engine())
         self._perform(where, engine.handle(command, self._now), command.command_id, outbox)
@@ -147,6 +149,10 @@ class ShardProcessor:
 
     # Implementation
 
+    def _set_clock(self, now_ms: int) -> None:
+        self._now = now_ms
+        self._event_time, self._feed_time = event_time(now_ms), feed_time(now_ms)
+
     def _add(self, where: Where, engine: Engine) -> Engine:
         self.engines[where] = engine
         self._writers[where] = EventWriter(*where, AttributesCache())
@@ -157,7 +163,7 @@ class ShardProcessor:
         tenant, pool = where
         now, writer = self._now, self._writers[where]
         config = self.engines[where].core.config
-        writer.begin(cause, now, config.version if config is not None else 0)
+        writer.begin(cause, self._event_time, config.version if config is not None else 0)
         ordinal = 0
         tally, send = self._tally, outbox.send
         for effect in effects:
@@ -168,7 +174,7 @@ class ShardProcessor:
             if isinstance(effect, fx.ToDesk):
                 key = effect.agent_id.encode() or b"-"
                 event_id = derive("desk", cause or str(now), tenant, pool, effect.agent_id, str(ordinal))
-                value = write_notice(effect, now, writer.attributes)
+                value = write_notice(effect, self._feed_time, writer.attributes)
                 send(FEED, key, value, record_headers(FEED, event_id, tenant), effect.gateway.partition)
             else:
                 if isinstance(effect, fx.AgentStateChanged):
@@ -195,7 +201,7 @@ class ShardProcessor:
             outbox.send(
                 FEED,
                 result.command_id.encode() or b"-",
-                write_result(result, self._now),
+                write_result(result, self._feed_time),
                 record_headers(FEED, derive("result", tenant, result.command_id), tenant),
                 result.reply_to.partition,
             )

@@ -44,70 +44,93 @@ def to_command(record: pb.RoutingCommand) -> cmd.Command:
         text = getattr(body, name)
         if not text or len(text) > _MAX_ID:
             raise ValueError(f"{which}.{name} is missing or too long")
-    if record.expected_epoch < 0:
+    expected_epoch: int = record.expected_epoch
+    if expected_epoch < 0:
         raise ValueError("expected_epoch is below 0")
-    reply_to = None
+    command = make(body, record)
+    command.command_id = "" if which == _NOT_REMEMBERED else record.command_id
+    command.expected_epoch = expected_epoch
     if record.HasField("reply_to"):
-        reply_to = cmd.ReplyTo(record.reply_to.gateway_id, record.reply_to.feed_partition)
-    return make(
-        body,
-        record,
-        {
-            "command_id": record.command_id,
-            "reply_to": reply_to,
-            "supervisor": record.actor_kind == types_pb2.ACTOR_KIND_SUPERVISOR,
-            "expected_epoch": record.expected_epoch,
-        },
-    )
+        reply_to = record.reply_to
+        command.reply_to = cmd.ReplyTo(reply_to.gateway_id, reply_to.feed_partition)
+    command.supervisor = record.actor_kind == _SUPERVISOR
+    return command
 
 
-_Envelope = dict[str, Any]
-"""The fields of all commands."""
+_NOT_REMEMBERED: Final = "renew_leases"
+"""To renew twice has the effect of once, so the command's id is not kept."""
+_SUPERVISOR: Final = int(types_pb2.ACTOR_KIND_SUPERVISOR)
+_AGENT: Final = int(types_pb2.ACTOR_KIND_AGENT)
 
-_Maker = Callable[[Any, pb.RoutingCommand, _Envelope], cmd.Command]
-
-
-def _plain(command: type[cmd.Command], *fields: str) -> _Maker:
-    """Return a maker that copies fields in order."""
-
-    def make(body: Any, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
-        return command(*[getattr(body, name) for name in fields], **envelope)
-
-    return make
+_Maker = Callable[[Any, pb.RoutingCommand], cmd.Command]
+"""Makes a command of its kind; the fields of all commands are set afterwards."""
 
 
-def _enqueue(body: pb.Enqueue, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
+def _enqueue(body: pb.Enqueue, _record: pb.RoutingCommand) -> cmd.Command:
     attributes = to_attributes(body.interaction)
     if not attributes.interaction_id or not attributes.conversation_id or len(attributes.interaction_id) > _MAX_ID:
         raise ValueError("enqueue.interaction needs interaction_id and conversation_id")
-    return cmd.Enqueue(attributes, **envelope)
+    return cmd.Enqueue(attributes)
 
 
-def _update(body: pb.UpdateInteraction, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
-    return cmd.UpdateInteraction(body.interaction_id, _pairs(body.labels), **envelope)
+def _update(body: pb.UpdateInteraction, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.UpdateInteraction(body.interaction_id, _pairs(body.labels))
 
 
-def _sign_in(body: pb.SignIn, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
-    return cmd.SignIn(
-        body.agent_id, body.session_id, body.resumes_session_id, body.credits, state(body.state), **envelope
-    )
+def _messaged(body: pb.CustomerMessaged, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.CustomerMessaged(body.interaction_id, body.message_id)
 
 
-def _set_state(body: pb.SetAgentState, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
-    return cmd.SetAgentState(body.agent_id, state(body.state), body.reason, **envelope)
+def _left(body: pb.CustomerLeft, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.CustomerLeft(body.interaction_id)
 
 
-def _renew(body: pb.RenewLeases, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
-    # Without an id, so it is not remembered: to renew twice has the effect of once.
-    return cmd.RenewLeases(tuple(body.session_ids), **{**envelope, "command_id": ""})
+def _cancel(body: pb.CancelInteraction, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.CancelInteraction(body.interaction_id, body.reason)
 
 
-def _decline(body: pb.DeclineOffer, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
+def _sign_in(body: pb.SignIn, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.SignIn(body.agent_id, body.session_id, body.resumes_session_id, body.credits, state(body.state))
+
+
+def _set_state(body: pb.SetAgentState, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.SetAgentState(body.agent_id, state(body.state), body.reason)
+
+
+def _renew(body: pb.RenewLeases, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.RenewLeases(tuple(body.session_ids))
+
+
+def _close(body: pb.CloseSession, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.CloseSession(body.agent_id, body.session_id, body.signed_out)
+
+
+def _grant(body: pb.GrantCredits, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.GrantCredits(body.agent_id, body.session_id, body.credits)
+
+
+def _accept(body: pb.AcceptOffer, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.AcceptOffer(body.agent_id, body.offer_id)
+
+
+def _decline(body: pb.DeclineOffer, _record: pb.RoutingCommand) -> cmd.Command:
     after = duration(body.retry_after_ms, "decline_offer.retry_after_ms")
-    return cmd.DeclineOffer(body.agent_id, body.offer_id, body.reason, after, **envelope)
+    return cmd.DeclineOffer(body.agent_id, body.offer_id, body.reason, after)
 
 
-def _transfer(body: pb.TransferInteraction, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
+def _reply(body: pb.RecordReply, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.RecordReply(body.agent_id, body.interaction_id, body.reply_id)
+
+
+def _complete(body: pb.CompleteInteraction, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.CompleteInteraction(body.agent_id, body.interaction_id, body.disposition)
+
+
+def _end_wrap_up(body: pb.EndWrapUp, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.EndWrapUp(body.agent_id, body.interaction_id)
+
+
+def _transfer(body: pb.TransferInteraction, _record: pb.RoutingCommand) -> cmd.Command:
     return cmd.TransferInteraction(
         agent_id=body.agent_id,
         interaction_id=body.interaction_id,
@@ -116,62 +139,65 @@ def _transfer(body: pb.TransferInteraction, _record: pb.RoutingCommand, envelope
         requirements=to_selectors(body.requirements) if body.replace_requirements else None,
         labels=_pairs(body.labels),
         warm=body.warm,
-        **envelope,
     )
 
 
-def _assign(body: pb.AssignInteraction, record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
-    if body.force and not envelope["supervisor"]:
+def _recall(body: pb.RecallTransfer, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.RecallTransfer(body.agent_id, body.interaction_id)
+
+
+def _assign(body: pb.AssignInteraction, record: pb.RoutingCommand) -> cmd.Command:
+    if body.force and record.actor_kind != _SUPERVISOR:
         raise ValueError("assign_interaction.force is for supervisors")
     # Only the agent is the actor when they pick; a field that any caller could set would not prove it.
-    picked = record.actor_kind == types_pb2.ACTOR_KIND_AGENT
-    return cmd.AssignInteraction(body.interaction_id, body.agent_id, body.force, picked, **envelope)
+    picked = record.actor_kind == _AGENT
+    return cmd.AssignInteraction(body.interaction_id, body.agent_id, body.force, picked)
 
 
-def _callback(body: pb.RequestCallback, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
-    return cmd.RequestCallback(body.interaction_id, instant(body.at_ms, "request_callback.at_ms"), **envelope)
+def _callback(body: pb.RequestCallback, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.RequestCallback(body.interaction_id, instant(body.at_ms, "request_callback.at_ms"))
 
 
-def _upsert(body: pb.UpsertAgent, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
-    return cmd.UpsertAgent(to_profile(body.agent), **envelope)
+def _upsert(body: pb.UpsertAgent, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.UpsertAgent(to_profile(body.agent))
 
 
-def _reroute(body: pb.Reroute, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
+def _reroute(body: pb.Reroute, _record: pb.RoutingCommand) -> cmd.Command:
     requirements = to_selectors(body.requirements) if body.replace_requirements else None
     added = to_selectors(body.add_requirements)
-    return cmd.Reroute(body.interaction_id, body.queue, requirements, added, body.waiting_only, **envelope)
+    return cmd.Reroute(body.interaction_id, body.queue, requirements, added, body.waiting_only)
 
 
-def _reprioritise(body: pb.Reprioritise, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
+def _reprioritise(body: pb.Reprioritise, _record: pb.RoutingCommand) -> cmd.Command:
     due = instant(body.due_at_ms, "reprioritise.due_at_ms")
-    return cmd.Reprioritise(body.interaction_id, body.add, body.reason, due, **envelope)
+    return cmd.Reprioritise(body.interaction_id, body.add, body.reason, due)
 
 
-def _activate(body: pb.ActivateConfiguration, record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
-    return cmd.ActivateConfiguration(to_pool(body.configuration, record.pool or DEFAULT_POOL), **envelope)
+def _activate(body: pb.ActivateConfiguration, record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.ActivateConfiguration(to_pool(body.configuration, record.pool or DEFAULT_POOL))
 
 
 _I, _A = "interaction_id", "agent_id"
 _MAKERS: Final[dict[str, tuple[_Maker, tuple[str, ...]]]] = {
     "enqueue": (_enqueue, ()),
     "update_interaction": (_update, (_I,)),
-    "customer_messaged": (_plain(cmd.CustomerMessaged, _I, "message_id"), (_I, "message_id")),
-    "customer_left": (_plain(cmd.CustomerLeft, _I), (_I,)),
-    "cancel_interaction": (_plain(cmd.CancelInteraction, _I, "reason"), (_I,)),
+    "customer_messaged": (_messaged, (_I, "message_id")),
+    "customer_left": (_left, (_I,)),
+    "cancel_interaction": (_cancel, (_I,)),
     "sign_in": (_sign_in, (_A, "session_id")),
-    "close_session": (_plain(cmd.CloseSession, _A, "session_id", "signed_out"), (_A, "session_id")),
+    "close_session": (_close, (_A, "session_id")),
     "renew_leases": (_renew, ()),
-    "grant_credits": (_plain(cmd.GrantCredits, _A, "session_id", "credits"), (_A, "session_id")),
+    "grant_credits": (_grant, (_A, "session_id")),
     "set_agent_state": (_set_state, (_A,)),
-    "accept_offer": (_plain(cmd.AcceptOffer, _A, "offer_id"), (_A, "offer_id")),
+    "accept_offer": (_accept, (_A, "offer_id")),
     "decline_offer": (_decline, (_A, "offer_id")),
-    "record_reply": (_plain(cmd.RecordReply, _A, _I, "reply_id"), (_A, _I)),
-    "complete_interaction": (_plain(cmd.CompleteInteraction, _A, _I, "disposition"), (_A, _I)),
+    "record_reply": (_reply, (_A, _I)),
+    "complete_interaction": (_complete, (_A, _I)),
     "transfer_interaction": (_transfer, (_I,)),
-    "recall_transfer": (_plain(cmd.RecallTransfer, _A, _I), (_A, _I)),
+    "recall_transfer": (_recall, (_A, _I)),
     "assign_interaction": (_assign, (_I, _A)),
     "request_callback": (_callback, (_I,)),
-    "end_wrap_up": (_plain(cmd.EndWrapUp, _A, _I), (_A, _I)),
+    "end_wrap_up": (_end_wrap_up, (_A, _I)),
     "upsert_agent": (_upsert, ()),
     "reroute": (_reroute, (_I,)),
     "reprioritise": (_reprioritise, (_I,)),

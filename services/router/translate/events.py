@@ -23,6 +23,11 @@ _INTERACTION: Final = tag(_OF, "interaction")
 _CONFIGURATION_VERSION: Final = tag(_OF, "configuration_version")
 
 
+def event_time(now_ms: int) -> bytes:
+    """Return the field that holds an event's time. All events of a batch have the same."""
+    return int64(_OCCURRED_AT, now_ms)
+
+
 class EventWriter:
     """Writes the events of one pool. `begin` comes before the events of each command or timer."""
 
@@ -33,9 +38,9 @@ class EventWriter:
         self._where = text(_TENANT, tenant) + text(_POOL, pool)
         self._common = self._version = b""
 
-    def begin(self, command_id: str, now_ms: int, version: int) -> None:
-        """Set what the next events have in common: the command (empty for timers), the time, and the version of the configuration."""
-        self._common = self._where + text(_COMMAND_ID, command_id) + int64(_OCCURRED_AT, now_ms)
+    def begin(self, command_id: str, time: bytes, version: int) -> None:
+        """Set what the next events have in common: the command (empty for timers), `event_time`, and the version of the configuration."""
+        self._common = self._where + text(_COMMAND_ID, command_id) + time
         self._version = int64(_CONFIGURATION_VERSION, version)
 
     def interaction(self, event_id: str, event: fx.Event) -> bytes:

@@ -53,14 +53,19 @@ _OK: Final = tag(pb.CommandResult, "ok")
 _REASON: Final = tag(pb.CommandResult, "reason")
 
 
-def write_notice(to: fx.ToDesk, now_ms: int, attributes: AttributesCache) -> bytes:
-    """Return a notice for a desk as a record of the feed."""
+def feed_time(now_ms: int) -> bytes:
+    """Return the field that holds a record's time. All records of a batch have the same."""
+    return int64(_OCCURRED_AT, now_ms)
+
+
+def write_notice(to: fx.ToDesk, time: bytes, attributes: AttributesCache) -> bytes:
+    """Return a notice for a desk as a record of the feed, at `feed_time`."""
     return b"".join(
         (
             text(_GATEWAY_ID, to.gateway.gateway_id),
             text(_SESSION_ID, to.session_id),
             text(_AGENT_ID, to.agent_id),
-            int64(_OCCURRED_AT, now_ms),
+            time,
             _notice(to.agent_id, to.notice, attributes),
         )
     )
@@ -139,8 +144,8 @@ def encode_snapshot(notice: fx.SnapshotNotice, attributes: AttributesCache) -> b
     )
 
 
-def write_result(result: fx.Result, now_ms: int) -> bytes:
-    """Return a command's result as a record, for the gateway that waits. The caller has checked that one waits."""
+def write_result(result: fx.Result, time: bytes) -> bytes:
+    """Return a command's result as a record, at `feed_time`, for the gateway that waits. The caller has checked that one waits."""
     assert result.reply_to is not None
     outcome = text(_COMMAND_ID, result.command_id) + flag(_OK, result.ok) + text(_REASON, result.reason)
-    return text(_GATEWAY_ID, result.reply_to.gateway_id) + int64(_OCCURRED_AT, now_ms) + nested(_RESULT, outcome)
+    return text(_GATEWAY_ID, result.reply_to.gateway_id) + time + nested(_RESULT, outcome)

@@ -13,8 +13,8 @@ from services.router.domain.commands import ReplyTo
 from services.router.domain.model import AgentState, InteractionAttributes, OfferEnd
 from services.router.translate import attributes as attributes_module
 from services.router.translate.attributes import AttributesCache, encode_attributes, from_attributes
-from services.router.translate.events import BODIES, EventWriter
-from services.router.translate.feed import write_notice, write_result
+from services.router.translate.events import BODIES, EventWriter, event_time
+from services.router.translate.feed import feed_time, write_notice, write_result
 from services.router.translate.wire import int32, tag, text, varint
 from tests.unit.router import messages
 from tests.unit.router.test_translate import SELECTORS
@@ -92,7 +92,7 @@ def test_every_event_is_written_as_a_message_writes_it(
     """Any values of the contract's types, the default ones too."""
     event = data.draw(_EVENTS[kind])
     writer = EventWriter(tenant, pool, AttributesCache())
-    writer.begin(cause, now_ms, version)
+    writer.begin(cause, event_time(now_ms), version)
     write = writer.agent_state if isinstance(event, fx.AgentStateChanged) else writer.interaction
     expected = messages.from_event(event, event_id, tenant, pool, cause, now_ms, version)
     assert write(event_id, event) == _bytes(expected)
@@ -106,13 +106,13 @@ def test_every_notice_is_written_as_a_message_writes_it(
 ) -> None:
     """A snapshot holds offers and assignments."""
     to = fx.ToDesk(gateway, session_id, agent_id, data.draw(_NOTICES[kind]))
-    assert write_notice(to, now_ms, AttributesCache()) == _bytes(messages.from_desk(to, now_ms))
+    assert write_notice(to, feed_time(now_ms), AttributesCache()) == _bytes(messages.from_desk(to, now_ms))
 
 
 @given(_made(fx.Result, reply_to=_GATEWAYS), _INT64)
 def test_every_result_is_written_as_a_message_writes_it(result: fx.Result, now_ms: int) -> None:
     """Also a refusal, which has no `ok`."""
-    assert write_result(result, now_ms) == _bytes(messages.from_result(result, now_ms))
+    assert write_result(result, feed_time(now_ms)) == _bytes(messages.from_result(result, now_ms))
 
 
 def test_every_kind_of_event_can_be_written() -> None:

@@ -42,7 +42,7 @@ def park(core: PoolState, interaction: Interaction, by: Interaction) -> None:
 
 def resume(core: PoolState, agent: Agent) -> None:
     """Resume the agent's parked interactions that fit again, oldest first. An agent who is leaving resumes nothing."""
-    if agent.state is AgentState.OFFLINE:
+    if not agent.parked or agent.state is AgentState.OFFLINE:
         return
     for interaction in sorted(
         (core.interactions[i] for i in agent.parked), key=lambda each: (each.assigned_at, each.id)
