@@ -18,6 +18,7 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from runpy import run_path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ TYPES = tuple(
 PURE = DOMAIN / "entries.py"
 """Stays Python: mypyc keeps neither the options of msgspec's structs nor the types of their fields, from which msgspec makes its decoders."""
 COMPILED = Path("build/compiled")
+CONSTRUCTORS = ROOT / "native_constructors.py"
 GROUP = "chapar_router_domain"
 """Names the shared object that holds the code of all modules, at the top level; each module's own is a few lines that point to it."""
 
@@ -76,6 +78,7 @@ def _compile(target: Path) -> None:
     from setuptools.command.build_ext import build_ext
 
     with tempfile.TemporaryDirectory(prefix="chapar-") as work:
+        os.chdir(_copied(Path(work) / "sources"))
         modules = mypycify(
             ["--cache-dir", f"{work}/mypy", *(str(path) for path in _sources() if path != PURE)],
             opt_level="2",
@@ -87,6 +90,18 @@ def _compile(target: Path) -> None:
         command.build_lib, command.build_temp = str(target), f"{work}/objects"
         command.ensure_finalized()
         command.run()
+
+
+def _copied(to: Path) -> Path:
+    """Copy what the compiler reads to a directory, with the constructors of dataclasses written out: see `native_constructors`."""
+    written_out = run_path(str(CONSTRUCTORS))["written_out"]
+    shutil.copytree(ROOT / "services", to / "services", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", to)
+    (to / "protos").symlink_to(ROOT / "protos")
+    for path in _sources():
+        if path != PURE:
+            (to / path).write_text(written_out((ROOT / path).read_text()))
+    return to
 
 
 def _sources() -> list[Path]:
@@ -119,7 +134,7 @@ def _fingerprint() -> str:
     from mypy.version import __version__
 
     found = hashlib.sha256(f"{__version__} {sys.version} {sysconfig.get_config_var('EXT_SUFFIX')}".encode())
-    for path in (Path(__file__).resolve(), *(ROOT / source for source in _sources())):
+    for path in (Path(__file__).resolve(), CONSTRUCTORS, *(ROOT / source for source in _sources())):
         found.update(f"{path.name}\0".encode() + path.read_bytes())
     return found.hexdigest()
 

@@ -107,7 +107,7 @@ def sources(*places: str) -> list[Path]:
 
 
 SERVICES = sources("services", "protos/chapar")
-AROUND = sources("tests", "deploy", "protos/generate.py", "hatch_build.py", "docs")
+AROUND = sources("tests", "deploy", "protos/generate.py", "hatch_build.py", "native_constructors.py", "docs")
 
 
 def allowed(file: Path) -> set[str]:
