@@ -105,7 +105,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         if hello.agent_id and hello.agent_id != agent_id:
             raise ChaparError(ErrorKind.PERMISSION_DENIED, Reason.NOT_YOUR_AGENT, "the token names another agent")
         pool = pool_named(hello.pool, "hello.pool")
-        return DeskSession(random_id(), tenant, pool, agent_id, self._clock()), hello
+        return DeskSession(random_id(), tenant, pool, agent_id, self._clock), hello
 
     async def _sign_in(self, session: DeskSession, hello: api.Hello) -> None:
         command = self._commands.new(session.tenant, session.pool, derive("sign-in", session.session_id))

@@ -6,22 +6,29 @@ from collections.abc import Callable
 
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
+from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.router.domain.reasons import Reason
 
-_MOST = 2000
+_MANY = 2000
+"""A desk with fewer unread responses is never too slow."""
+_LATE_MS = 5000
+"""A desk with more unread responses is too slow when the oldest is older than this, milliseconds."""
+_MOST = 20_000
+"""The bound of the memory of one session. The feed delivers everything that one batch of the shard did to an agent in one
+go, before the desk can read any of it."""
 _ATTRIBUTES_KEPT = 500
 
 
 class DeskSession:
     """See the module. All methods are called in the gateway's event loop."""
 
-    def __init__(self, session_id: str, tenant: str, pool: str, agent_id: str, now_ms: int) -> None:
+    def __init__(self, session_id: str, tenant: str, pool: str, agent_id: str, clock: Clock) -> None:
         self.session_id = session_id
         self.tenant = tenant
         self.pool = pool
         self.agent_id = agent_id
-        self.alive_at = now_ms
+        self.alive_at = clock()
         self.snapshot: pb.AgentSnapshot | None = None
         self.on_snapshot: Callable[[], None] = lambda: None
         self.welcomed = False
@@ -31,18 +38,24 @@ class DeskSession:
         self.failure: ChaparError | None = None
         self._last_word: ChaparError | None = None
         self._attributes: dict[str, pb.InteractionAttributes] = {}
-        self._outgoing: deque[api.SessionResponse] = deque()
+        self._clock = clock
+        self._outgoing: deque[tuple[int, api.SessionResponse]] = deque()
         self._more = asyncio.Event()
         self._over = False
 
     def send(self, response: api.SessionResponse) -> None:
-        """Queue a response for the desk. A desk that reads too slowly loses its session: it would act on outdated information."""
+        """Queue a response for the desk. A desk that reads too slowly loses its session: it would act on outdated information.
+
+        Too slowly means: many unread responses, and the oldest is old. A burst alone says nothing about the desk.
+        """
         if self._over:
             return
-        if len(self._outgoing) >= _MOST:
+        now = self._clock()
+        unread = len(self._outgoing)
+        if unread >= _MOST or (unread >= _MANY and now - self._outgoing[0][0] >= _LATE_MS):
             self.finish(ChaparError(ErrorKind.EXHAUSTED, Reason.SLOW_DESK, "the desk reads its responses too slowly"))
             return
-        self._outgoing.append(response)
+        self._outgoing.append((now, response))
         self._more.set()
 
     def result(self, request_id: str, ok: bool, reason: str = "", message: str = "") -> None:
@@ -78,7 +91,7 @@ class DeskSession:
                 return None
             self._more.clear()
             await self._more.wait()
-        return self._outgoing.popleft()
+        return self._outgoing.popleft()[1]
 
     def learn(self, attributes: pb.InteractionAttributes) -> None:
         """Remember an interaction that the agent holds: replies go to its conversation."""
