@@ -1,4 +1,7 @@
-"""All benches, one after another, each in a process of its own: `python -m tests.bench [names…]`; `--list`; `--table`.
+"""The benches, one after another, each in a process of its own: `python -m tests.bench [names…]`; `--list`; `--table`.
+
+Without names, those run that together take at most 15 minutes on a quiet machine; the others have a make target of
+their own. A bench that takes four times as long as it should is ended, and the next one begins.
 
 Without KAFKA_BOOTSTRAP_SERVERS, one broker started here serves all benches that need one (CHAPAR_KAFKA_FULL_COMPILER
 and CHAPAR_KAFKA_HEAP choose its Java options; see docs/performance.md). `--table` renders the newest value of each
@@ -10,16 +13,19 @@ import asyncio
 import contextlib
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from services.chassis.kafka_settings import KafkaSettings
 from services.cli.local.broker.embedded import EmbeddedBroker
 from services.cli.local.broker.settings import BrokerSettings
 from tests.bench.figures import FILE, NO_GOAL, newest, reached
-from tests.bench.stand import a_home
+from tests.bench.neighbours import VARIABLE, Sample
+from tests.bench.stand import a_home, broker_pid
 
 PAGE: Final = Path("docs/performance.md")
 BEGIN, END = "<!-- figures: python -m tests.bench --table -->", "<!-- end of figures -->"
@@ -32,66 +38,107 @@ class Bench:
     what: str
     kafka: bool = True
     minutes: float = 1
+    """How long it takes on a quiet machine of two cores."""
+    apart: str = ""
+    """The command that runs it, if `make bench` does not."""
 
 
 BENCHES: Final = {
     "lane_vs_raw": Bench("a lane over transactions by hand"),
     "edge_vs_bare": Bench("the webhook edge over bare HMAC and produce"),
-    "hops": Bench("acknowledged to offered, over bare transactional hops", minutes=4),
+    "hops": Bench("acknowledged to offered, over bare transactional hops", minutes=2.5),
     "path": Bench("life cycles a second through the router"),
-    "footprint": Bench("time until ready, memory of each process (a broker of its own)", kafka=False, minutes=3),
+    "footprint": Bench("time until ready, memory of each process (a broker of its own)", kafka=False, minutes=2.5),
     "router_engine": Bench("the router's decisions without Kafka", kafka=False),
-    "engine": Bench("the engine in a pool of 15,000 agents", kafka=False, minutes=3),
+    "engine": Bench("the engine in a pool of 15,000 agents", kafka=False, minutes=3, apart="make bench-engine"),
     "simulator": Bench("the what-if simulator over ciw and simpy", kafka=False),
-    "references": Bench("the what-if simulator against Erlang's formulas", kafka=False, minutes=1.5),
-    "sla_engine": Bench("a million deadlines: memory, restore, lateness", kafka=False, minutes=2.5),
-    "sla_prediction": Bench("forecasts of breaches on simulated days", kafka=False),
-    "sla_calendar": Bench("deadlines in business time", kafka=False),
-    "hostile": Bench("stalls, memory and refused neighbours under hostile input", minutes=5),
-    "hostile_fairness": Bench("one tenant floods, another is served", minutes=5),
+    "references": Bench(
+        "the what-if simulator against Erlang's formulas", kafka=False, minutes=1.5, apart="make references"
+    ),
+    "sla_engine": Bench(
+        "a million deadlines: memory, restore, lateness", kafka=False, minutes=2.5, apart="make bench-sla"
+    ),
+    "sla_prediction": Bench("forecasts of breaches on simulated days", kafka=False, apart="make bench-sla"),
+    "sla_calendar": Bench("deadlines in business time", kafka=False, minutes=0.5),
+    "hostile": Bench(
+        "stalls, memory and refused neighbours under hostile input", minutes=5, apart="make bench-hostile"
+    ),
+    "hostile_fairness": Bench("one tenant floods, another is served", minutes=5, apart="make bench-hostile"),
     "privacy": Bench("the cost of encrypting personal data", kafka=False, minutes=0.5),
     "feedback": Bench("responses through the survey page, and reading scores"),
 }
+LIMIT: Final = 4.0
+"""A bench is ended after so many times its minutes."""
+_TERMINATED_S: Final = 30.0
 
 
 @contextlib.asynccontextmanager
-async def a_shared_broker(needed: bool) -> AsyncIterator[dict[str, str]]:
-    """Yield the environment variables by which benches find a broker."""
-    if not needed or os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
-        yield {}
+async def a_shared_broker(needed: bool) -> AsyncIterator[tuple[dict[str, str], int | None]]:
+    """Yield the environment variables by which benches find a broker, and the broker's process if it runs here."""
+    if not needed:
+        yield {}, None
+        return
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        yield {}, broker_pid(KafkaSettings.from_environment())
         return
     with a_home() as home:
         settings = BrokerSettings(home=home.home)
         async with EmbeddedBroker(settings) as broker:
             compiler = "full" if settings.kafka_full_compiler else "first (C1)"
             print(f"broker at {broker.bootstrap}, heap {settings.kafka_heap}, Java's compiler: {compiler}", flush=True)
-            yield {"KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap}
+            yield {"KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap}, broker.pid
 
 
 async def run(names: list[str]) -> int:
-    """Run all of them, even if one fails; return 1 then."""
+    """Run all of them, even if one fails or does not end; return 1 then."""
     failed = []
-    async with a_shared_broker(any(BENCHES[name].kafka for name in names)) as environment:
+    async with a_shared_broker(any(BENCHES[name].kafka for name in names)) as (environment, broker):
         for name in names:
             print(f"== {name}: {BENCHES[name].what}", flush=True)
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", f"tests.bench.{name}"), env={**os.environ, **environment}
+            begun = Sample.take({os.getpid()} | ({broker} if broker is not None else set()))
+            outcome = await run_one(
+                [sys.executable, "-m", f"tests.bench.{name}"],
+                {**environment, VARIABLE: begun.encode()},
+                60 * LIMIT * BENCHES[name].minutes,
             )
-            try:
-                if await process.wait():
-                    failed.append(name)
-            finally:
-                if process.returncode is None:
-                    process.terminate()
-                    await process.wait()
+            print(
+                f"== {name} ended after {time.monotonic() - begun.at_s:.0f} s{outcome and f': {outcome}'}", flush=True
+            )
+            if outcome:
+                failed.append(f"{name} ({outcome})")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
+async def run_one(command: list[str], environment: dict[str, str], within_s: float) -> str:
+    """Run a command, and end it after `within_s` seconds; return what was wrong, "" if nothing."""
+    process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **environment})
+    try:
+        async with asyncio.timeout(within_s):
+            code = await process.wait()
+        return f"exit code {code}" if code else ""
+    except TimeoutError:
+        return f"it did not end within {within_s:.0f} s"
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(_TERMINATED_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
 def rendered(figures: dict[str, dict[str, Any]], kept: dict[str, str]) -> str:
     """Return the table. `kept`: rows of figures that were not measured again, by name; each shows when it was
-    measured."""
+    measured. A figure that other processes spoiled neither reaches its goal nor misses it."""
     words = {True: "yes", False: "no", None: ""}
     rows = dict(kept)
     for name, figure in figures.items():
@@ -99,14 +146,14 @@ def rendered(figures: dict[str, dict[str, Any]], kept: dict[str, str]) -> str:
             datetime.fromtimestamp(figure["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M") if "at_ms" in figure else ""
         )
         goal = "" if figure["goal"] == NO_GOAL else figure["goal"]
-        verdict = words[reached(figure["value"], figure["goal"])]
+        verdict = "spoiled" if figure.get("spoiled") else words[reached(figure["value"], figure["goal"])]
         row = (
             f"`{name}`",
             f"{figure['value']:g}",
             figure["unit"],
             goal,
             verdict,
-            str(figure.get("load_1m", "")),
+            str(figure.get("load_before", "")),
             taken,
         )
         rows[name] = f"| {' | '.join(row)} |"
@@ -135,19 +182,20 @@ def table() -> int:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="name", help="which benches; default: all")
+    parser.add_argument("names", nargs="*", metavar="name", help="which benches; default: those of make bench")
     parser.add_argument("--list", action="store_true", help="list the benches and how long they take")
     parser.add_argument("--table", action="store_true", help=f"write the newest figures into {PAGE}")
     given = parser.parse_args()
     if given.list:
         for name, bench in BENCHES.items():
-            print(f"{name:14} {bench.what}; about {bench.minutes:g} min")
+            apart = f"; not in make bench: {bench.apart}" if bench.apart else ""
+            print(f"{name:16} {bench.what}; about {bench.minutes:g} min{apart}")
         return 0
     if given.table:
         return table()
     if unknown := [name for name in given.names if name not in BENCHES]:
         parser.error(f"there is no bench {', '.join(unknown)}: see --list")
-    return asyncio.run(run(given.names or list(BENCHES)))
+    return asyncio.run(run(given.names or [name for name, bench in BENCHES.items() if not bench.apart]))
 
 
 if __name__ == "__main__":

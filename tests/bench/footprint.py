@@ -30,7 +30,7 @@ from services.chassis.grpc.client import grpc_channel
 from services.cli.connection import token_for
 from services.cli.local.workspace import SERVICES, Workspace
 from tests.bench.figures import tell
-from tests.bench.stand import TENANT, a_configuration, a_home, processes, rss_mb
+from tests.bench.stand import TENANT, a_configuration, a_home, begin, processes, rss_mb
 
 STREAMS, SETTLE_S = 32, 5.0
 READY_GOAL: Final = "<=60"
@@ -150,4 +150,5 @@ def _short(count: int) -> str:
 
 
 if __name__ == "__main__":
+    begin()
     asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))

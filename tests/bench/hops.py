@@ -21,7 +21,7 @@ from tests.bench.bare_hops import Bare, bare_path
 from tests.bench.figures import NO_GOAL, tell
 from tests.bench.product import Product, a_product
 from tests.bench.rounds import RoundIncomplete
-from tests.bench.stand import a_broker, a_home, percentile
+from tests.bench.stand import a_broker, a_home, begin, percentile
 
 RATES: Final = (50, 200, 500)
 ROUNDS, SECONDS, WARM_UP_S, WARM_UP_RATE = 2, 8.0, 10.0, 200
@@ -67,6 +67,7 @@ def main() -> int:
     """The command line."""
     given = [float(value) for value in sys.argv[1:]]
     seconds, *rates = given or [SECONDS]
+    begin()
     return uvloop.run(run(seconds, tuple(int(rate) for rate in rates) or RATES))
 
 

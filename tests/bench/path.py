@@ -36,11 +36,11 @@ from services.cli.local.development import environment_of, make_keys
 from services.cli.local.stack import read_config
 from services.cli.local.workspace import Workspace
 from tests.bench.figures import tell
-from tests.bench.stand import QUEUE, TENANT, Cpu, a_broker, a_configuration, a_home, broker_pid
+from tests.bench.stand import QUEUE, TENANT, Cpu, a_broker, a_configuration, a_home, begin, broker_pid
 
 AGENTS, IN_FLIGHT, WARM_UP_S = 20, 600, 10.0
 GATEWAY, FEED_PARTITION = "bench-gateway", 3
-GOAL = ">=1000"
+GOAL = ">=3000"
 COMMANDS, FEED = "routing.commands.v1", "gateway.feed.v1"
 POOL_KEY: Final = f"{TENANT}/default".encode()
 _READY_S = 60.0
@@ -287,9 +287,10 @@ def _explain(
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("seconds", nargs="?", type=float, default=30.0)
+    parser.add_argument("seconds", nargs="?", type=float, default=20.0)
     parser.add_argument("--profile", type=Path, help="run the router under cProfile and write its statistics here")
     given = parser.parse_args()
+    begin()
     return uvloop.run(run(given.seconds, given.profile))
 
 

@@ -12,6 +12,7 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.cli.local.broker.embedded import EmbeddedBroker
 from services.cli.local.broker.settings import BrokerSettings
 from services.cli.local.workspace import Workspace
+from tests.bench import neighbours
 
 TENANT: Final = "bench"
 QUEUE: Final = "all"
@@ -67,6 +68,13 @@ async def a_broker() -> AsyncIterator[KafkaSettings]:
     with a_home() as home:
         async with EmbeddedBroker(BrokerSettings(home=home.home)) as broker:
             yield KafkaSettings.model_validate({"bootstrap_servers": broker.bootstrap, "topic_prefix": a_prefix()})
+
+
+def begin() -> None:
+    """Mark the beginning of a bench that runs alone: its figures say whether other processes spoiled them."""
+    given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    broker = broker_pid(KafkaSettings.from_environment()) if given else None
+    neighbours.begin(*([broker] if broker is not None else []))
 
 
 class Cpu:
