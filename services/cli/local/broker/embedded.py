@@ -12,8 +12,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Self, TypeVar
 
+from services.cli.local.broker.properties import TEMPLATE
 from services.cli.local.broker.server import BrokerServer, ShowProgress, silently
 from services.cli.local.broker.settings import BrokerSettings
 from services.cli.local.broker.state import Running
@@ -25,10 +27,16 @@ class EmbeddedBroker:
     """Runs a broker in a context. If the home's broker already runs (`make kafka`), it is used, and it keeps running when the context ends."""
 
     def __init__(
-        self, settings: BrokerSettings, *, detached: bool = False, show_progress: ShowProgress = silently
+        self,
+        settings: BrokerSettings,
+        *,
+        detached: bool = False,
+        show_progress: ShowProgress = silently,
+        template: Path = TEMPLATE,
     ) -> None:
-        """`detached`: the broker survives this program; leaving the context does not stop it."""
-        self._server = BrokerServer(settings, show_progress=show_progress)
+        """`detached`: the broker survives this program; leaving the context does not stop it. `template`: another
+        server.properties, with the same places to fill in."""
+        self._server = BrokerServer(settings, show_progress=show_progress, template=template)
         self._detached = detached
         self._running: Running | None = None
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="broker-keeper")
