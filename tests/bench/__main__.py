@@ -48,6 +48,7 @@ BENCHES: Final = {
     "edge_vs_bare": Bench("the webhook edge over bare HMAC and produce"),
     "hops": Bench("acknowledged to offered, over bare transactional hops", minutes=2.5),
     "costs": Bench("transactions, requests and CPU of one message (a broker of its own)", kafka=False, minutes=1.5),
+    "sustained": Bench("the highest rate of messages that the whole product sustains", minutes=2),
     "path": Bench("life cycles a second through the router"),
     "footprint": Bench("time until ready, memory of each process (a broker of its own)", kafka=False, minutes=2.5),
     "router_engine": Bench("the router's decisions without Kafka", kafka=False),

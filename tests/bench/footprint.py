@@ -1,8 +1,9 @@
-"""Time until everything is ready, and the memory that it takes: `python -m tests.bench.footprint [interactions]`.
+"""Time until everything is ready, and the CPU and memory that it takes: `python -m tests.bench.footprint [interactions]`.
 
 `ready_s`: from `chapar run` to its message that everything is ready, on a second start: jars and class archive are in
-the cache; topics, configuration and secrets exist. `rss_idle_mb{…}`: resident memory of each process a few seconds
-later. `rss_10k_mb{…}`: the same with 10,000 interactions open (waiting, with three deadlines each, no agent signed in)
+the cache; topics, configuration and secrets exist. `idle_cpu`: CPU of all processes together, the broker and `chapar
+run` included, over some seconds in which nothing happens, in percent of one core. `rss_idle_mb{…}`: resident memory of
+each process after that. `rss_10k_mb{…}`: the same with 10,000 interactions open (waiting, with three deadlines each, no agent signed in)
 and every lane at the end of its input.
 
 It starts a broker of its own in a temporary home, whatever KAFKA_BOOTSTRAP_SERVERS says: the broker is part of the
@@ -30,10 +31,11 @@ from services.chassis.grpc.client import grpc_channel
 from services.cli.connection import token_for
 from services.cli.local.workspace import SERVICES, Workspace
 from tests.bench.figures import tell
-from tests.bench.stand import TENANT, a_configuration, a_home, begin, processes, rss_mb
+from tests.bench.stand import TENANT, Cpu, a_configuration, a_home, begin, processes, rss_mb
 
-STREAMS, SETTLE_S = 32, 5.0
+STREAMS, SETTLE_S, IDLE_S = 32, 5.0, 15.0
 READY_GOAL: Final = "<=60"
+IDLE_GOAL: Final = "<=6"
 _READY_S, _OPEN_S = 240.0, 600.0
 
 
@@ -62,16 +64,28 @@ async def a_run(home: Workspace, config: Path) -> AsyncIterator[tuple[int, float
         await process.wait()
 
 
-def memory(run: int) -> dict[str, float]:
-    """Return MB by name of the process, for all processes that `chapar run` has started."""
-    found = {}
+def own_processes(run: int) -> dict[str, int]:
+    """Return the ids by name of `chapar run` (cli) and of all processes that it has started."""
+    found = {"cli": run}
     for pid, command in processes().items():
         if _parent(pid) == run:
             service = next((name for name in SERVICES if f"services.{name}" in command), None)
             name = service or ("kafka" if "kafka.Kafka" in command else None)
             if name is not None:
-                found[name] = rss_mb(pid)
-    return {**found, "cli": rss_mb(run)}
+                found[name] = pid
+    return found
+
+
+def memory(run: int) -> dict[str, float]:
+    """Return MB by name of the process."""
+    return {name: rss_mb(pid) for name, pid in own_processes(run).items()}
+
+
+async def idle(run: int) -> dict[str, float]:
+    """Return CPU by name of the process over some seconds, in percent of one core."""
+    cpus, begun = {name: Cpu(pid) for name, pid in own_processes(run).items()}, time.monotonic()
+    await asyncio.sleep(IDLE_S)
+    return {name: round(100 * cpu.used_s() / (time.monotonic() - begun), 2) for name, cpu in cpus.items()}
 
 
 def _parent(pid: int) -> int | None:
@@ -136,6 +150,9 @@ async def run(count: int) -> None:
         async with a_run(home, config) as (pid, ready_s, endpoints):
             tell("ready_s", round(ready_s, 1), "s", READY_GOAL, first_start_s=round(first_s, 1))
             await asyncio.sleep(SETTLE_S)
+            percent = await idle(pid)
+            print(", ".join(f"{name} {value:.1f} %" for name, value in sorted(percent.items())), "of a core when idle")
+            tell("idle_cpu", round(sum(percent.values()), 2), "% of a core", IDLE_GOAL, **percent)
             for name, megabytes in sorted(memory(pid).items()):
                 tell(f"rss_idle_mb{{{name}}}", megabytes, "MB")
             await open_interactions(home, endpoints["ingest"]["grpc"], count)

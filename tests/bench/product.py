@@ -67,7 +67,10 @@ class Product:
                 writer.cancel()
 
     def _acknowledged(self, answer: ingest_pb2.SubmitStreamResponse) -> None:
-        number = int(answer.idempotency_key.rpartition("/")[2])
+        of_round, _, number_text = answer.idempotency_key.partition("/")
+        if int(of_round) != self._round:
+            return  # of a round that was given up
+        number = int(number_text)
         identity = answer.accepted.identity_id
         self._clocked.acknowledge(number)
         self._identities[identity] = number
