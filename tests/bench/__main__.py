@@ -50,7 +50,10 @@ BENCHES: Final = {
     "costs": Bench("transactions, requests and CPU of one message (a broker of its own)", kafka=False, minutes=1.5),
     "sustained": Bench("the highest rate of messages that the whole product sustains", minutes=2),
     "path": Bench("life cycles a second through the router"),
-    "footprint": Bench("time until ready, memory of each process (a broker of its own)", kafka=False, minutes=2.5),
+    "takeover": Bench("from SIGKILL of a router to decisions elsewhere"),
+    "footprint": Bench(
+        "time until ready, idle CPU, memory of each process (a broker of its own)", kafka=False, minutes=2.5
+    ),
     "router_engine": Bench("the router's decisions without Kafka", kafka=False),
     "engine": Bench("the engine in a pool of 15,000 agents", kafka=False, minutes=3, apart="make bench-engine"),
     "simulator": Bench("the what-if simulator over ciw and simpy", kafka=False),
