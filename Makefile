@@ -42,7 +42,7 @@ test-tooling: .venv/.ready ## tests of the benches and of the mutation tooling, 
 quick: .venv/.ready ## run the fast tests only (seconds)
 	$(BIN)/pytest -q -m "not kafka and not slow and not chaos and not postgres" tests/architecture tests/unit tests/contract tests/flow
 
-bench: .venv/.ready ## measure the figures of docs/performance.md, print them and append them to build/figures.jsonl
+bench: .venv/.ready ## measure the figures of the routing path and the services (at most 15 minutes); see docs/performance.md
 	$(BIN)/python -m tests.bench
 
 bench-engine: .venv/.ready ## measure the routing engine alone, pure and compiled: throughput, growth, memory, snapshot, bursts (6 minutes)
