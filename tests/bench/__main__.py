@@ -73,7 +73,7 @@ BENCHES: Final = {
     "feedback": Bench("responses through the survey page, and reading scores"),
 }
 LIMIT: Final = 4.0
-"""A bench is ended after so many times its minutes."""
+"""A bench is ended after its minutes times this."""
 _TERMINATED_S: Final = 30.0
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 LATE_S = 120.0
-"""A round ends so long after its last message, even if messages are missing; seconds."""
+"""The time that a round waits for missing messages after the last one was sent, seconds."""
 
 Submit = Callable[[int], Awaitable[None]]
 
