@@ -73,8 +73,8 @@ class Intake:
             case _:
                 assert_never(event)
 
-    def due_ms(self, customer: Customer) -> int:
-        """Return when `expire` next has something to do for this customer, ms."""
+    def due_ms(self, customer: Customer) -> int | None:
+        """Return when `expire` next has something to do for this customer, ms; None: not before another record."""
         return self._lifetime.due_ms(customer)
 
     def expire(self, customer: Customer, now_ms: int, policy: TenantPolicy) -> IntakeDecision | Refused:

@@ -68,15 +68,19 @@ class Lifetime:
         out.append(effects.PersonForgotten(person, key, erasure.request_id, counts))
         return IntakeDecision(None, tuple(out), note="ERASED")
 
-    def due_ms(self, customer: Customer) -> int:
-        """Return when `expire` next has something to do for this customer."""
+    def due_ms(self, customer: Customer) -> int | None:
+        """Return when `expire` next has something to do for this customer; None: not before another record."""
         conversation = customer.conversation
         if conversation is not None:
             if conversation.gathering is not None:
                 return conversation.gathering.due_at_ms
             if conversation.interaction is None:
                 return conversation.last_at_ms + conversation.window_ms + self._limits.closed_grace_ms
-        return customer.last_seen_ms + self._limits.idle_customer_ms
+            return None
+        if customer.home:
+            return None
+        idle_at_ms = customer.last_seen_ms + self._limits.idle_customer_ms
+        return max((idle_at_ms, *(survey.expires_at_ms for survey in customer.surveys)))
 
     def expire(self, customer: Customer, now_ms: int, policy: TenantPolicy) -> IntakeDecision | Refused:
         """Apply the passing of time: route gathered interactions, remove conversations and inactive customers from memory."""

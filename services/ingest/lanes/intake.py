@@ -235,9 +235,10 @@ class IntakeProcessor:
                 if not len(seen):
                     del self._seen[key]
             customer = self._customers.get(key)
-            if customer is not None:
-                self._expire(key, customer, now_ms, outbox)
-            self._schedule(key)
+            if customer is None or self._expired(key, customer, now_ms, outbox):
+                self._schedule(key)
+            else:
+                self._timers.set(key, now_ms + _RETRY_UNCONFIGURED_MS)
 
     def end(self, outbox: Outbox) -> None:
         """See `contract.Processor`."""
@@ -253,20 +254,20 @@ class IntakeProcessor:
 
     # ---- internal
 
-    def _expire(self, key: str, customer: Customer, now_ms: int, outbox: Outbox) -> None:
+    def _expired(self, key: str, customer: Customer, now_ms: int, outbox: Outbox) -> bool:
+        """Apply the passing of time. Returns False if that is not possible now."""
         policy = self._policy.get(customer.identity.tenant)
         if policy is None:
             # The tenant was removed from the configuration: its state waits for its return and is checked from time to
             # time.
-            self._timers.set(key, now_ms + _RETRY_UNCONFIGURED_MS)
-            return
+            return False
         tenant = customer.identity.tenant
         own = self._key_of(key, customer, None, tenant)
         decision = self._intake.expire(customer, now_ms, policy) if own is not None else None
         if decision is None or isinstance(decision, Refused):
-            self._timers.set(key, now_ms + _RETRY_UNCONFIGURED_MS)
-            return
+            return False
         self._apply(key, decision, tenant, outbox, None, own)
+        return True
 
     def _apply(
         self,
@@ -343,8 +344,6 @@ class IntakeProcessor:
 
     def _schedule(self, key: str) -> None:
         customer, seen = self._customers.get(key), self._seen.get(key)
-        dues = [self._intake.due_ms(customer)] if customer is not None else []
+        expiry = self._intake.due_ms(customer) if customer is not None else None
         eviction = seen.next_eviction_ms() if seen is not None else None
-        if eviction is not None:
-            dues.append(eviction)
-        self._timers.set(key, min(dues) if dues else None)
+        self._timers.set(key, min((due for due in (expiry, eviction) if due is not None), default=None))

@@ -281,6 +281,29 @@ def test_closed_and_inactive_state_leaves_memory() -> None:
     assert world.intake.processor.next_wakeup() is None
 
 
+@pytest.mark.parametrize("kept", ["an open interaction", "a link", "a survey", "a removed tenant"])
+def test_state_that_outlives_its_customers_last_message_does_not_keep_the_lane_awake(kept: str) -> None:
+    """The lane would wake up again and again, with nothing to do."""
+    world = World(limits=IntakeLimits(idle_customer_ms=HOUR, duplicate_window_ms=HOUR))
+    world.customer(a_message())
+    if kept != "an open interaction":
+        world.routing("completed", world.enqueued[0])
+    if kept == "a link":
+        world.customer(a_message(identity=an_identity("v2")))
+        linked = records_pb2.IdentityLink(
+            request_id="l1", identity_id=an_identity().identity_id, home_identity_id=an_identity("v2").identity_id
+        )
+        world.inbound(records_pb2.InboundRecord(tenant=TENANT, link=linked), an_identity("v2").identity_id)
+    if kept == "a survey":
+        world.inbound(a_survey(world), an_identity().identity_id)
+    if kept == "a removed tenant":
+        world.removed.add(TENANT)
+    world.wait(25 * HOUR)  # FakeLane refuses a wake-up that comes again at once
+    due = world.intake.processor.next_wakeup()
+    assert due is None or due > world.intake.now_ms
+    assert any(key.startswith(b"c/") for key in world.intake.changelog)
+
+
 def test_unreadable_records_are_refused_and_others_are_handled() -> None:
     """Garbage, records of newer versions, and records without ids become dead letters; the records around them are
     handled."""

@@ -162,7 +162,13 @@ class World:
         self.attempts = RecordingAttempts()
         self.keys = MemoryKeys()
         self.tenants: dict[str, config_pb2.TenantConfiguration] = {}
-        policies = CompiledPolicies(lambda: {TENANT: self.configuration, **self.tenants}, CelConditions)
+        self.removed: set[str] = set()
+
+        def configured() -> dict[str, config_pb2.TenantConfiguration]:
+            known = {TENANT: self.configuration, **self.tenants}
+            return {tenant: known[tenant] for tenant in known.keys() - self.removed}
+
+        policies = CompiledPolicies(configured, CelConditions)
         self.intake = FakeLane(
             intake_factory(policies, self.metrics, self.keys, limits or IntakeLimits()), input_topic="inbound.v1"
         )
