@@ -5,6 +5,7 @@
     event-id        id of the event, the same after any repetition
     tenant          name of the tenant; absent if the record belongs to none
     traceparent     W3C trace context of the call or record that caused it; absent if that had none
+    relayed-from    where a relay read the record that this one repeats under another key (`relayed`); absent otherwise
 
 A lane adds its epoch (`records.EPOCH_HEADER`) and the trace context of the record being handled; a `DurableProducer` adds the current trace
 context. A tombstone has no value, so it has no headers of its own. Records of changelogs have the epoch only: their version is in the value
@@ -22,6 +23,7 @@ CONTENT_TYPE: Final = "content-type"
 SCHEMA: Final = "schema"
 EVENT_ID: Final = "event-id"
 TENANT: Final = "tenant"
+RELAYED_FROM: Final = "relayed-from"
 PROTOBUF: Final = b"application/protobuf"
 
 _OF_TOPIC: Final[Mapping[str, Headers]] = MappingProxyType(
