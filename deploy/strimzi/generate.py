@@ -41,13 +41,13 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
                 "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.responses.v1", "inbound.v1",
                 "ingest.verdicts.v1", "outbound.v1", "personal.erasures.v1", "personal.keys.v1",
                 "routing.events.v1", "sla.events.v1",
-                "ingest-intake.state.v1", "ingest-relay.state.v1", "ingest-sender.state.v1",
+                "ingest-intake.state.v1", "ingest-sender.state.v1",
             ),
             writes=(
                 "audit.v1", "conversations.v1", "deadletters.v1", "deliveries.v1", "feedback.commands.v1", "inbound.v1",
                 "ingest.verdicts.v1",
                 "outbound.v1", "personal.erasures.v1", "personal.keys.v1", "routing.commands.v1",
-                "ingest-intake.state.v1", "ingest-relay.state.v1", "ingest-sender.state.v1",
+                "ingest-intake.state.v1", "ingest-sender.state.v1",
             ),
         ),
         "router": Rights(
@@ -64,12 +64,12 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
         "feedback": Rights(
             reads=(
                 "config.v1", "feedback.responses.v1", "feedback.commands.v1", "feedback.scores.v1", "routing.events.v1",
-                "feedback.verdicts.v1", "feedback.webhooks.v1", "personal.keys.v1", "feedback-relay.state.v1", "feedback.state.v1",
+                "feedback.verdicts.v1", "feedback.webhooks.v1", "personal.keys.v1", "feedback.state.v1",
             ),
             writes=(
                 "audit.v1", "deadletters.v1", "feedback.responses.v1", "feedback.commands.v1", "feedback.scores.v1",
                 "feedback.verdicts.v1", "feedback.webhooks.v1", "personal.erasures.v1", "personal.keys.v1",
-                "feedback-relay.state.v1", "feedback.state.v1",
+                "feedback.state.v1",
             ),
         ),
     }

@@ -259,11 +259,9 @@ _TABLE = (
         1,
     ),
     _changelog("ingest-intake", "inbound.v1"),
-    _changelog("ingest-relay", "routing.events.v1"),
     _changelog("ingest-sender", "outbound.v1"),
     _changelog("router", "routing.commands.v1"),
     _changelog("sla", "routing.events.v1"),
-    _changelog("feedback-relay", "routing.events.v1"),
     _changelog("feedback", "feedback.commands.v1"),
 )
 

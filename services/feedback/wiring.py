@@ -18,12 +18,13 @@ from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
+from services.chassis.kafka.batch_publisher import BatchPublisher
 from services.chassis.kafka.consumer import GroupConsumer
-from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import LaneRunner, LaneSpec, LaneTuning, ProcessorFactory
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.relay import Relay
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
@@ -170,10 +171,9 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             await _webhooks(stack, service, programmes, producer, keys)
 
         if "lanes" in roles:
-            heap = Heap()
-            await _lane(stack, service, relay.SPEC, relay.relay_factory, heap)
+            await _relay(stack, service, producer)
             factory = survey.survey_factory(programmes, service.metrics, keys)
-            await _lane(stack, service, survey.SPEC, factory, heap, survey.prepare(keys))
+            await _lane(stack, service, survey.SPEC, factory, survey.prepare(keys))
 
         if "analytics" in roles:
             await stack.enter_async_context(service.background(_analytics(service), "analytics"))
@@ -195,7 +195,7 @@ def topics(roles: Collection[str]) -> set[str]:
     if "dispatcher" in roles:
         found |= {webhook_responses.TOPIC, "deadletters.v1"}
     if "lanes" in roles:
-        found |= {relay.SPEC.input, relay.SPEC.changelog_topic, survey.SPEC.changelog_topic}
+        found |= {relay.SPEC.input, survey.SPEC.changelog_topic}
         found |= {survey.OUTCOMES, "deadletters.v1"}
     return found
 
@@ -260,13 +260,28 @@ def _responses_group(
     )
 
 
+async def _relay(stack: AsyncExitStack, service: Service[FeedbackSettings], producer: DurableProducer) -> None:
+    name, kafka = relay.SPEC.name, service.settings.kafka
+    client_id = f"{name}@{service.settings.instance}"
+    runner = Relay(
+        relay.SPEC,
+        relay.command_of,
+        kafka,
+        await stack.enter_async_context(BatchPublisher(kafka, client_id=client_id, clock=service.clock)),
+        Poison(name, service.metrics, producer=producer, clock=service.clock),
+        client_id=client_id,
+        clock=service.clock,
+        metrics=PrometheusLaneMetrics(service.metrics),
+    )
+    await stack.enter_async_context(service.background(runner.run(), "relay"))
+
+
 async def _lane(
     stack: AsyncExitStack,
     service: Service[FeedbackSettings],
     spec: LaneSpec,
     factory: ProcessorFactory,
-    heap: Heap,
-    prepare: Prepare | None = None,
+    prepare: Prepare,
 ) -> None:
     runner = LaneRunner(
         spec,
@@ -276,7 +291,6 @@ async def _lane(
         clock=service.clock,
         tuning=LaneTuning(linger=LINGER_S),
         metrics=PrometheusLaneMetrics(service.metrics),
-        heap=heap,
         prepare=prepare,
     )
     await stack.enter_async_context(service.background(runner.run(), f"lane {spec.name}"))

@@ -12,7 +12,7 @@ from services.chassis.privacy.settings import PersonalSettings
 
 
 class IngestSettings(OutgoingSettings):
-    """Chapar ingest: the edges, the intake, relay and sender lanes, and the history projection."""
+    """Chapar ingest: the edges, the intake and sender lanes, the relay, and the history projection."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="CHAPAR_INGEST_", validate_default=True)
 
@@ -150,7 +150,7 @@ class IngestSettings(OutgoingSettings):
         default="", description="History's database (SQLAlchemy URL); empty: a SQLite file in state_dir."
     )
     state_dir: str = Field(default=".chapar", description="Directory of the SQLite file.")
-    lanes: bool = Field(default=True, description="Whether this replica runs the intake, relay and sender lanes.")
+    lanes: bool = Field(default=True, description="Whether this replica runs the intake and sender lanes and the relay.")
     audit_days: int = Field(
         default=400, ge=0, le=36_500, description="Days that an audit record is kept in the table audit; 0: for ever."
     )

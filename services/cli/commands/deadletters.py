@@ -10,6 +10,7 @@ import typer
 from aiokafka import AIOKafkaProducer
 
 from chapar.common.v1 import dead_letter_pb2
+from services.chassis.kafka.headers import RELAYED_FROM
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.topics import TOPICS, full_name
 from services.cli.commands.options import Json, Limit
@@ -88,7 +89,8 @@ async def _put_back(kafka: KafkaSettings, letters: list[dead_letter_pb2.DeadLett
         futures = []
         for letter in letters:
             attempts = sum(1 for header in letter.headers if header.key == "replayed")
-            headers = [(h.key, h.value) for h in letter.headers if h.key != "replayed"]
+            # A record that a relay wrote counts as a repetition as long as it names its origin.
+            headers = [(h.key, h.value) for h in letter.headers if h.key not in ("replayed", RELAYED_FROM)]
             futures.append(
                 await producer.send(
                     _full_name(kafka, letter.origin_topic),

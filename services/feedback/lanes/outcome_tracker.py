@@ -25,6 +25,7 @@ from services.policy.model.counting import Counting
 OUTPUT: Final = "feedback.responses.v1"
 REMEMBERED_MS: Final = 90 * 86_400_000
 """How long it is remembered that an invitation has had its recovery: longer than any response may be amended."""
+_COUNTED: Final = frozenset({"consider", "contact", "recovery"})
 _THREAD: Final = b"f/"
 _OPENED: Final = b"r/"
 
@@ -49,12 +50,11 @@ class OutcomeTracker:
             return False
         return True
 
-    def handle(self, raw: bytes | None, now_ms: int, outbox: Outbox) -> bool:
+    def handle(self, record: pb.FeedbackCommand, now_ms: int, outbox: Outbox) -> bool:
         """Handle a command. Returns True if the command was for counting alone."""
-        record = translate.command(raw)
-        if record is None:
-            return False
         which = record.WhichOneof("command")
+        if which not in _COUNTED:
+            return False
         try:
             if which == "recovery":
                 self._note_opened(record, now_ms, outbox)

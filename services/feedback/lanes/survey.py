@@ -2,7 +2,7 @@
 
 Event ids name the event, not its time: an invitation is created, due, reminded, answered and expired at most once, so
 `derive(invitation_id, word)` is the same after any repetition; an amendment names its revision too. The ids of skips
-and refusals derive from their command.
+and refusals derive from their command. A command that the relay wrote twice has an effect once (`chassis.kafka.relayed`).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
+from services.chassis.kafka.relayed import RelayedPlaces
 from services.chassis.keys import split_key, tenant_key
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys, Prepare
@@ -25,6 +26,7 @@ from services.feedback.domain import invitations as inv
 from services.feedback.domain.categories import classify
 from services.feedback.domain.invitation_policy import InvitationPolicy
 from services.feedback.domain.reasons import Reason
+from services.feedback.lanes.agents import InteractionAgents
 from services.feedback.lanes.outcome_tracker import OutcomeTracker
 from services.feedback.ports import Programmes
 from services.feedback.translate import kept
@@ -60,15 +62,18 @@ class SurveyProcessor:
         self._delivered = metrics.counter("chapar_feedback_delivered_total")
         self._policy = InvitationPolicy(derive)
         self._counting = OutcomeTracker(programmes.counting, metrics)
+        self._agents = InteractionAgents()
+        self._relayed = RelayedPlaces()
         self._now_ms = 0
         self._used: DataKey | None = None
         """The key of the current command's person."""
 
     def restore(self, key: bytes, value: bytes) -> None:
-        if not self._counting.restore(key, value):
-            opened = self._entry_keys.opened(key, value)
-            if opened is not None:
-                self._policy.restore(kept.decode(key, opened))
+        if any(part.restore(key, value) for part in (self._counting, self._agents, self._relayed)):
+            return
+        opened = self._entry_keys.opened(key, value)
+        if opened is not None:
+            self._policy.restore(kept.decode(key, opened))
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See Processor. A restore leaves nothing uncertain: no effect here leaves Kafka."""
@@ -79,14 +84,33 @@ class SurveyProcessor:
         self._now_ms = now_ms
 
     def handle(self, record: Record, outbox: Outbox) -> None:
+        if self._relayed.repeated(record):
+            return
         try:
             key_tenant, person_id = split_key(record.key or b"")
         except ValueError as error:
             raise InvalidRecord(Reason.UNDECODABLE, "a command must be keyed by its tenant and person") from error
-        if self._counting.handle(record.value, self._now_ms, outbox):
-            return
         try:
             read = read_command(record.value)
+        except Untranslatable as error:
+            raise InvalidRecord(Reason.UNDECODABLE, str(error)) from error
+        self._handle(record, read, key_tenant, person_id, outbox)
+        self._relayed.handled(record)
+
+    def _handle(
+        self, record: Record, read: pb.FeedbackCommand, key_tenant: str, person_id: str, outbox: Outbox
+    ) -> None:
+        if self._agents.handle(read, key_tenant, outbox):
+            return
+        self._agents.complete(read)
+        if not self._counting.handle(read, self._now_ms, outbox):
+            self._decide(record, read, key_tenant, person_id, outbox)
+        self._agents.forget_completed(read, outbox)
+
+    def _decide(
+        self, record: Record, read: pb.FeedbackCommand, key_tenant: str, person_id: str, outbox: Outbox
+    ) -> None:
+        try:
             used = unsealed(read, self._keys, record)
             if is_erased(read):
                 # The response of a person who was erased before it arrived here.
@@ -132,7 +156,7 @@ class SurveyProcessor:
         self._counting.advance(now_ms, outbox)
 
     def end(self, outbox: Outbox) -> None:
-        """See Processor. There is no journal."""
+        self._relayed.save(outbox)
 
     def next_wakeup(self) -> int | None:
         wakeups = [at for at in (self._policy.next_wakeup(), self._counting.next_wakeup()) if at is not None]

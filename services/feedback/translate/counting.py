@@ -4,20 +4,10 @@ from chapar.common.v1 import types_pb2
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.feedback.domain import recovery, windows
 from services.feedback.domain.contacts import Contact, Settled
-from services.feedback.translate.records import Untranslatable, parse, subject, subject_message
+from services.feedback.translate.records import subject, subject_message
 from services.policy.model.counting import Counting, RecoveryRule
 from services.policy.model.surveys import SCALES
 from services.policy.reading.surveys import kind
-
-
-def command(raw: bytes | None) -> pb.FeedbackCommand | None:
-    """Return a record of feedback.commands.v1 if counting uses it, else None."""
-    record = pb.FeedbackCommand()
-    try:
-        parse(record, raw)
-    except Untranslatable:
-        return None  # the survey lane refuses it
-    return record if record.WhichOneof("command") in ("consider", "contact", "recovery") else None
 
 
 def contact(record: pb.FeedbackCommand) -> Contact:

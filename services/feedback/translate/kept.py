@@ -18,7 +18,7 @@ _decode_invitation: Final = ChangelogCodec[Invitation](Invitation).decode
 _decode_history: Final = ChangelogCodec[SurveyHistory](SurveyHistory).decode
 decode_series: Final = ChangelogCodec[ContactSeries](ContactSeries).decode
 decode_opened: Final = ChangelogCodec[Opened](Opened).decode
-decode_holders: Final = ChangelogCodec[tuple[str, ...]](tuple[str, ...]).decode
+decode_agents: Final = ChangelogCodec[tuple[str, ...]](tuple[str, ...]).decode
 
 
 def invitation_key(invitation_id: str) -> bytes:

@@ -73,8 +73,8 @@ def parse_command(record: pb.FeedbackCommand) -> inv.Command | inv.Erase:
             return inv.NoteSent(record.command_id, record.tenant, record.sent.invitation_id, record.sent.delivery_id)
         case "erase":
             return inv.Erase(record.command_id, record.tenant, record.person_id, record.erase.request_id)
-        case "contact" | "recovery":
-            raise Untranslatable("a command for counting")  #  # handled before it comes here
+        case "contact" | "recovery" | "assignment" | "interaction_end":
+            raise Untranslatable("a command without a decision")  # handled before it comes here
         case None:
             raise Untranslatable("no command is set")
         case _ as never:

@@ -101,7 +101,10 @@ def forwarded(once: str) -> str:
 
 
 def identity_of_repetition(event: Event) -> str:
-    """Return the id under which a duplicate is recognised. Notices and erasures are harmless when repeated."""
+    """Return the id under which a duplicate is recognised.
+
+    Erasures are harmless when repeated. Repeated notices are recognised by their place of origin.
+    """
     match event:
         case Message():
             return event.message_id

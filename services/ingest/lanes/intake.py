@@ -1,9 +1,10 @@
 """The intake lane: inbound.v1 -> conversations.v1, outbound.v1, routing.commands.v1, feedback.commands.v1, in one
 transaction per batch.
 
-State: one entry per identity (`c/…`) and its chunks of message ids (`s/…/n`). Duplicates end here: a message that an
-edge wrote twice, because a provider retried or a broker's answer was lost, is handled once. A record is refused (dead
-letter) before anything of it is written.
+State: one entry per identity (`c/…`), its chunks of message ids (`s/…/n`), and the places up to which notices of the
+relay were handled (`o/…`). Duplicates end here: a message that an edge wrote twice, because a provider retried or a
+broker's answer was lost, is handled once; so is a notice that the relay wrote twice (`chassis.kafka.relayed`). A record
+is refused (dead letter) before anything of it is written.
 """
 
 from collections import Counter
@@ -26,6 +27,7 @@ from services.chassis.kafka.lane import (
     Processor,
     Record,
 )
+from services.chassis.kafka.relayed import RelayedPlaces
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys
 from services.chassis.privacy.sealing import DataKey, Keys, is_erased
@@ -108,6 +110,7 @@ class IntakeProcessor:
         self._keys = keys
         self._entry_keys = EntryKeys(keys, SPEC.changelog_topic)
         self._outputs = IntakeOutputs()
+        self._relayed = RelayedPlaces()
         self._policies = policies
         self._counters = counters
         self._limits = limits
@@ -137,6 +140,8 @@ class IntakeProcessor:
             owner = self._state.seen_owner(key)
             self._seen_of(owner).load(self._state.chunk(value))
             self._schedule(owner)
+        else:
+            self._relayed.restore(key, value)
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
@@ -155,9 +160,12 @@ class IntakeProcessor:
 
     def handle(self, record: Record, outbox: Outbox) -> None:
         """See `contract.Processor`."""
+        if self._relayed.repeated(record):
+            return
         inbound, used = decoded(record, self._keys)
         if not inbound.question_id:
             self._handle(record, inbound, used, outbox)
+            self._relayed.handled(record)
             return
         # A caller waits for the verdict: a refusal is returned to the caller and does not become a dead letter.
         try:
@@ -242,6 +250,7 @@ class IntakeProcessor:
 
     def end(self, outbox: Outbox) -> None:
         """See `contract.Processor`."""
+        self._relayed.save(outbox)
         if self._counted or self._opened:
             counted, opened = self._counted, self._opened
             self._counted, self._opened = Counter(), 0

@@ -250,7 +250,7 @@ def topics(settings: IngestSettings) -> set[str]:
     found |= {"personal.keys.v1", OUTCOMES, "audit.v1", REVOCATIONS}
     if settings.lanes:
         found |= {"deliveries.v1", "routing.commands.v1", "routing.events.v1", "feedback.commands.v1", "deadletters.v1"}
-        found |= {f"ingest-{lane}.state.v1" for lane in ("intake", "relay", "sender")}
+        found |= {f"ingest-{lane}.state.v1" for lane in ("intake", "sender")}
     if settings.history:
         found |= set(HISTORY_TOPICS)
     return found

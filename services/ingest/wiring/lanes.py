@@ -1,16 +1,19 @@
-"""Wires the lanes of ingest and the components that perform their effects. Part of the composition root."""
+"""Wires the lanes and the relay of ingest, and the components that perform their effects. Part of the composition root."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol
 
 from chapar.config.v1 import config_pb2
 from services.chassis.config_reader import ConfigReader
 from services.chassis.health import Component
+from services.chassis.kafka.batch_publisher import BatchPublisher
 from services.chassis.kafka.contract import LaneMetrics
 from services.chassis.kafka.heap import Heap
-from services.chassis.kafka.lane import LaneRunner
+from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.records import Headers
+from services.chassis.kafka.relay import Relay
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.privacy.lanes import AwaitedKeys
@@ -21,9 +24,9 @@ from services.ingest.adapters.out.telegram import TelegramClient
 from services.ingest.adapters.out.webhook_out import WebhookClient
 from services.ingest.adapters.out.whatsapp import WhatsAppClient
 from services.ingest.adapters.out.worker import AttemptWorker
+from services.ingest.lanes import relay
 from services.ingest.lanes.intake import intake_lane
 from services.ingest.lanes.policies import CompiledPolicies
-from services.ingest.lanes.relay import relay_lane
 from services.ingest.lanes.sender_runner import sender_lane
 from services.ingest.ports import Secrets
 from services.ingest.settings import IngestSettings
@@ -38,7 +41,7 @@ async def lanes(
     producer: DurableProducer,
     keys: AwaitedKeys,
 ) -> AsyncIterator[None]:
-    """Run the intake, relay and sender lanes; on exit stop them, and then the attempts that they had handed over."""
+    """Run the intake and sender lanes and the relay; on exit stop them, and then the attempts that they had handed over."""
     settings, kafka = service.settings, service.settings.kafka
     lane_metrics: LaneMetrics = PrometheusLaneMetrics(service.metrics)
     policies = CompiledPolicies(lambda: configuration.values, CelConditions)
@@ -60,9 +63,12 @@ async def lanes(
 
         attempts = AttemptWorker(clients, policies, secrets, publish, service.metrics, keys, clock=service.clock)
         await enter(service.background(attempts.run(), "attempts"))
-        health = {name: service.health.component(f"{name} lane") for name in ("intake", "relay", "sender")}
-        runners = {
-            "intake": intake_lane(
+        publisher = await enter(
+            BatchPublisher(kafka, client_id=f"ingest-relay@{settings.instance}", clock=service.clock)
+        )
+        health = {name: service.health.component(name) for name in ("intake lane", "relay", "sender lane")}
+        runners: dict[str, Runner] = {
+            "intake lane": intake_lane(
                 kafka,
                 policies,
                 service.metrics,
@@ -71,17 +77,20 @@ async def lanes(
                 client_id=client_id,
                 lane_metrics=lane_metrics,
                 heap=heap,
-                on_restored=health["intake"].set_restored,
+                on_restored=health["intake lane"].set_restored,
             ),
-            "relay": relay_lane(
+            "relay": Relay(
+                relay.SPEC,
+                relay.notice_of,
                 kafka,
-                clock=service.clock,
+                publisher,
+                Poison(relay.SPEC.name, service.metrics, producer=producer, clock=service.clock),
                 client_id=client_id,
-                lane_metrics=lane_metrics,
-                heap=heap,
-                on_restored=health["relay"].set_restored,
+                clock=service.clock,
+                metrics=lane_metrics,
+                on_joined=health["relay"].set_restored,
             ),
-            "sender": sender_lane(
+            "sender lane": sender_lane(
                 kafka,
                 attempts,
                 service.metrics,
@@ -90,19 +99,26 @@ async def lanes(
                 client_id=client_id,
                 lane_metrics=lane_metrics,
                 heap=heap,
-                on_restored=health["sender"].set_restored,
+                on_restored=health["sender lane"].set_restored,
             ),
         }
         for name, runner in runners.items():
             health[name].set(False, "waiting for a configuration: has `chapar config apply` run?")
-            await enter(service.background(_run(configuration, runner, health[name]), f"{name} lane"))
+            await enter(service.background(_run(configuration, runner, health[name]), name))
         yield
 
 
+class Runner(Protocol):
+    """A lane or a relay."""
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+
+
 async def _run(
-    configuration: ConfigReader[config_pb2.TenantConfiguration], runner: LaneRunner, component: Component
+    configuration: ConfigReader[config_pb2.TenantConfiguration], runner: Runner, component: Component
 ) -> None:
-    """Run a lane once a tenant is known: before that, every message would become a dead letter without a configuration."""
+    """Run once a tenant is known: before that, every message would become a dead letter without a configuration."""
     await configuration.configured()
     component.set_restored(False)
     await runner.run()

@@ -15,7 +15,6 @@ from services.feedback.adapters.configuration import ConfiguredProgrammes, Tenan
 from services.feedback.adapters.recoveries import RecoveryDispatcher
 from services.feedback.adapters.webhook_responses import notices
 from services.feedback.domain.recovery import Opened
-from services.feedback.lanes.relay import relay_factory
 from services.feedback.lanes.survey import survey_factory
 from services.feedback.metrics import METRICS
 from services.feedback.ports import Recovery
@@ -26,6 +25,7 @@ from services.policy.reading.counting import read_counting
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.flow.feedback.test_survey_lane import a_completed_event, a_response
+from tests.flow.feedback.test_survey_lane import relayed as sends
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme
 
 DAY = 24 * HOUR
@@ -68,7 +68,7 @@ def a_queued_event(number: int, at_ms: int = NOW, **facts: Any) -> router.Routin
 
 
 def relayed(event: router.RoutingEvent) -> bytes:
-    (sent,) = FakeLane(relay_factory).handle(event.SerializeToString(), key=b"conversation-1")
+    (sent,) = sends(event)
     return bytes(sent.value or b"")
 
 

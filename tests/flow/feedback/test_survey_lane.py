@@ -1,4 +1,4 @@
-"""The two lanes together, without Kafka: completed events in, records of feedback.responses.v1 out, with crashes
+"""The relay and the survey lane together, without Kafka: completed events in, records of feedback.responses.v1 out, with crashes
 between."""
 
 from typing import Any
@@ -10,7 +10,7 @@ from chapar.router.v1 import records_pb2 as router
 from services.chassis.kafka.outbox import Send
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
-from services.feedback.lanes.relay import relay_factory
+from services.feedback.lanes.relay import command_of
 from services.feedback.lanes.survey import survey_factory
 from services.feedback.metrics import METRICS
 from services.policy.model.categories import category_rule
@@ -18,6 +18,7 @@ from services.policy.model.counting import Counting
 from services.policy.model.surveys import Question, Survey, SurveyKind
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
+from tests.fakes.relay import FakeRelay
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
 
 KEYS = MemoryKeys()
@@ -51,7 +52,7 @@ def a_completed_event(**facts: Any) -> router.RoutingEvent:
 
 
 def relayed(event: router.RoutingEvent) -> list[Send]:
-    return FakeLane(relay_factory).handle(event.SerializeToString(), key=b"conversation-1")
+    return FakeRelay(command_of, "routing.events.v1").handle(event.SerializeToString(), key=b"conversation-1")
 
 
 def records_of(sent: list[Send]) -> list[pb.FeedbackRecord]:
@@ -105,54 +106,13 @@ def test_a_person_who_cannot_be_reached_is_not_invited(missing: str) -> None:
 
 
 def test_other_events_are_not_relayed_and_unreadable_records_are_set_aside() -> None:
-    """Feedback ignores an assignment; a value that is not an event becomes a dead letter."""
+    """Surveys need no offers; a value that is not an event becomes a dead letter."""
     event = a_completed_event()
-    event.assigned.agent_id = "ada"
-    lane = FakeLane(relay_factory)
-    assert lane.handle(event.SerializeToString()) == []
-    lane.handle(b"\xff\xff\xff")
-    assert [why.reason for _, why in lane.dead_letters] == ["UNDECODABLE"]
-
-
-def an_assigned_event(agent_id: str) -> bytes:
-    event = a_completed_event()
-    event.event_id = f"assigned-{agent_id}"
-    event.assigned.agent_id = agent_id
-    return event.SerializeToString()
-
-
-def holders(sent: list[Send]) -> list[str]:
-    return list(pb.FeedbackCommand.FromString(sent[-1].value).consider.subject.agent_ids)
-
-
-def test_all_agents_are_named_in_order_also_after_a_crash() -> None:
-    """Assigned to three agents, one of them twice; forgotten at its end."""
-    lane = FakeLane(relay_factory)
-    for agent in ("carl", "bob"):
-        lane.handle(an_assigned_event(agent), key=b"conversation-1")
-    lane.crash()
-    for agent in ("carl", "ada"):
-        lane.handle(an_assigned_event(agent), key=b"conversation-1")
-    assert holders(lane.handle(a_completed_event().SerializeToString(), key=b"conversation-1")) == [
-        "bob",
-        "carl",
-        "ada",
-    ]
-    assert [key for key in lane.changelog if not key.startswith(b"\x00")] == []
-    again = a_completed_event()
-    again.event_id = "event-2"
-    assert holders(lane.handle(again.SerializeToString(), key=b"conversation-1")) == ["ada"]
-
-
-@pytest.mark.parametrize("end", ["abandoned", "cancelled"])
-def test_agents_are_forgotten_after_any_other_end_too(end: str) -> None:
-    """A lane keeps open interactions only."""
-    lane = FakeLane(relay_factory)
-    lane.handle(an_assigned_event("ada"), key=b"conversation-1")
-    event = a_completed_event()
-    getattr(event, end).SetInParent()
-    assert lane.handle(event.SerializeToString(), key=b"conversation-1") == []
-    assert [key for key in lane.changelog if not key.startswith(b"\x00")] == []
+    event.offered.agent_id = "ada"
+    relay = FakeRelay(command_of, "routing.events.v1")
+    assert relay.handle(event.SerializeToString()) == []
+    relay.handle(b"\xff\xff\xff")
+    assert [why.reason for _, why in relay.dead_letters] == ["UNDECODABLE"]
 
 
 def test_required_skills_and_configuration_version_are_frozen_too() -> None:

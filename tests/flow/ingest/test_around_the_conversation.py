@@ -276,7 +276,7 @@ def test_closed_and_inactive_state_leaves_memory() -> None:
     world.reply(world.enqueued[0].conversation_id, "hi")
     world.routing("completed", world.enqueued[0])
     world.wait(31 * 24 * HOUR)
-    assert world.intake.changelog == {}
+    assert list(world.intake.changelog) == [b"o/routing.events.v1/0"]  # up to where the relay's notices were handled
     assert world.sender.changelog == {}
     assert world.intake.processor.next_wakeup() is None
 

@@ -22,13 +22,14 @@ from services.ingest.domain.deliveries import Finished, Outcome, SenderLimits
 from services.ingest.domain.messages import Route
 from services.ingest.lanes.intake import intake_factory
 from services.ingest.lanes.policies import CompiledPolicies
-from services.ingest.lanes.relay import relay_factory
+from services.ingest.lanes.relay import notice_of
 from services.ingest.lanes.sender import sender_factory
 from services.ingest.metrics import METRICS
 from services.ingest.translate.sender import finished_record
 from services.policy.reading.rule_conditions import CelConditions
 from tests.fakes.lane import Failure, FakeLane
 from tests.fakes.privacy import MemoryKeys
+from tests.fakes.relay import FakeRelay
 
 TENANT = "acme"
 
@@ -172,7 +173,7 @@ class World:
         self.intake = FakeLane(
             intake_factory(policies, self.metrics, self.keys, limits or IntakeLimits()), input_topic="inbound.v1"
         )
-        self.relay = FakeLane(relay_factory, input_topic="routing.events.v1")
+        self.relay = FakeRelay(notice_of, "routing.events.v1")
         self.sender = FakeLane(
             sender_factory(self.attempts, self.metrics, self.keys, sender_limits or SenderLimits()),
             input_topic="outbound.v1",
@@ -200,6 +201,13 @@ class World:
         self, kind: str, interaction: router_pb2.InteractionAttributes, at_ms: int | None = None, **fields: Any
     ) -> None:
         """Write a routing event of an interaction, as of now or with the state that it had at an earlier time."""
+        self.relayed(kind, interaction, at_ms, **fields)
+        self.pump()
+
+    def relayed(
+        self, kind: str, interaction: router_pb2.InteractionAttributes, at_ms: int | None = None, **fields: Any
+    ) -> list[Send]:
+        """Let the relay read a routing event; returns what it writes, which `pump` passes on."""
         event = router_pb2.RoutingEvent(
             event_id=derive("event", kind, interaction.interaction_id),
             tenant=TENANT,
@@ -212,8 +220,7 @@ class World:
         for name, value in fields.items():
             setattr(part, name, value)
         key = tenant_key(TENANT, interaction.conversation_id)
-        self.relay.handle(event.SerializeToString(), key=key)
-        self.pump()
+        return self.relay.handle(event.SerializeToString(), key=key)
 
     def reply(self, conversation_id: str, text: str, request_id: str = "r1", **fields: Any) -> None:
         """Write an agent's reply, as the gateway does."""

@@ -11,11 +11,9 @@ from services.chassis.topics import TOPICS, full_name, render_markdown, replicat
 ROOT = Path(__file__).parents[3]
 LANES = {
     "ingest-intake": "inbound.v1",
-    "ingest-relay": "routing.events.v1",
     "ingest-sender": "outbound.v1",
     "router": "routing.commands.v1",
     "sla": "routing.events.v1",
-    "feedback-relay": "routing.events.v1",
     "feedback": "feedback.commands.v1",
 }
 

@@ -29,7 +29,7 @@ from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.unit.poison.generator import NOW
 
-Take = Callable[[Record], None]
+Take = Callable[[Record], object]
 
 
 HOUR = 3_600_000

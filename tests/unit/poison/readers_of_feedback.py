@@ -17,7 +17,7 @@ from services.feedback.adapters.score_log import count_record, restored
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import ResponsesView
 from services.feedback.domain.scores import ScoreTable
-from services.feedback.lanes.relay import relay_factory as feedback_relay_factory
+from services.feedback.lanes.relay import command_of
 from services.feedback.lanes.survey import survey_factory
 from services.feedback.metrics import METRICS
 from services.feedback.ports import OutgoingInvitation, Recovery
@@ -33,6 +33,7 @@ from tests.unit.poison.reader import (
     a_poison,
     batch,
     configuration_reader,
+    guarded,
     webhooks,
 )
 
@@ -94,7 +95,7 @@ FEEDBACK_READERS: tuple[Reader, ...] = (
         "routing.events.v1",
         router_pb2.RoutingEvent,
         "feedback/lanes/relay.py",
-        lambda: LaneReader(feedback_relay_factory, "routing.events.v1"),
+        lambda: guarded(command_of),
     ),
     Reader(
         "feedback survey",

@@ -20,7 +20,7 @@ from services.ingest.adapters.history.mapping import fact
 from services.ingest.adapters.history.story import Unreadable
 from services.ingest.lanes.intake import intake_factory
 from services.ingest.lanes.policies import CompiledPolicies
-from services.ingest.lanes.relay import relay_factory
+from services.ingest.lanes.relay import notice_of
 from services.ingest.lanes.sender import sender_factory
 from services.ingest.metrics import METRICS
 from services.ingest.translate.configuration import decode as decode_accounts
@@ -87,7 +87,7 @@ INGEST_READERS: tuple[Reader, ...] = (
         "routing.events.v1",
         router_pb2.RoutingEvent,
         "ingest/lanes/relay.py",
-        lambda: LaneReader(relay_factory, "routing.events.v1"),
+        lambda: guarded(notice_of),
     ),
     Reader(
         "ingest sender",

@@ -24,10 +24,8 @@ NOT_READ: Mapping[str, str] = MappingProxyType(
         "deadletters.v1": "read by the deadletters command only",
         # Only its own lane reads a changelog, and the lane refuses to start on an entry that it did not write.
         "ingest-intake.state.v1": "changelog",
-        "ingest-relay.state.v1": "changelog",
         "ingest-sender.state.v1": "changelog",
         "router.state.v1": "changelog",
-        "feedback-relay.state.v1": "changelog",
         "feedback.state.v1": "changelog",
     }
 )

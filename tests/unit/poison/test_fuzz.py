@@ -15,7 +15,7 @@ from tests.unit.poison.registry import NOT_READ, READERS
 ROOT = Path(__file__).parents[3]
 RECORDS = 2_000
 SEEDS = 2
-READING = {"tail", "GroupConsumer", "LaneSpec", "plain_reader", "ConfigReader", "read_feed"}
+READING = {"tail", "GroupConsumer", "LaneSpec", "RelaySpec", "plain_reader", "ConfigReader", "read_feed"}
 
 
 @pytest.fixture(autouse=True)

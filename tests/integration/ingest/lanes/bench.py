@@ -31,6 +31,7 @@ from tests.integration.ingest.lanes.builders import TENANT, accounts
 _DECODERS: dict[str, Callable[[bytes], Any]] = {
     "conversations.v1": records_pb2.ConversationRecord.FromString,
     "deliveries.v1": records_pb2.DeliveryRecord.FromString,
+    "inbound.v1": records_pb2.InboundRecord.FromString,
     "routing.commands.v1": router_pb2.RoutingCommand.FromString,
     "deadletters.v1": bytes,
 }
@@ -79,8 +80,9 @@ class Bench:
     # ---- processes
 
     @asynccontextmanager
-    async def process(self, instance: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Yield a process with the lanes, ready; it is killed at the end if it still runs."""
+    async def process(self, instance: str, batches: int = 0) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Yield a process with the lanes, ready; it is killed at the end if it still runs. `batches`: it kills itself at
+        this batch of the relay."""
         file = self.folder / "configuration"
         file.write_bytes(a_configuration(self.provider, self.relay, self.sends_per_second).SerializeToString())
         running = await asyncio.create_subprocess_exec(
@@ -91,6 +93,7 @@ class Bench:
             self.kafka.topic_prefix,
             str(file),
             instance,
+            str(batches),
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": ".:protos"},
         )
@@ -153,6 +156,19 @@ class Bench:
             await self.producer.publish("outbound.v1", tenant_key(TENANT, conversation_id), record.SerializeToString())
         return derive(TENANT, request_id)
 
+    async def routed(self, interaction: router_pb2.InteractionAttributes, *kinds: str) -> None:
+        """Write routing events of an interaction, as the router does."""
+        for kind in kinds:
+            event = router_pb2.RoutingEvent(
+                event_id=derive("event", kind, interaction.interaction_id),
+                tenant=TENANT,
+                occurred_at_ms=interaction.arrived_at_ms,
+                interaction=interaction,
+            )
+            getattr(event, kind).SetInParent()
+            key = tenant_key(TENANT, interaction.conversation_id)
+            await self.producer.publish("routing.events.v1", key, event.SerializeToString())
+
     # ---- outputs
 
     async def until(self, holds: Callable[[], bool], within_s: float = 60) -> None:
@@ -169,6 +185,10 @@ class Bench:
         """Return the texts in the conversations, by kind of author."""
         records = [r.message for r in self.seen["conversations.v1"] if r.WhichOneof("record") == "message"]
         return [m.text for m in records if m.author_kind == author_kind]
+
+    def closed(self) -> int:
+        """Return the number of records that close an interaction."""
+        return sum(record.WhichOneof("record") == "interaction_closed" for record in self.seen["conversations.v1"])
 
     def states(self, delivery_id: str) -> list[str]:
         """Return the states of a delivery, in order."""

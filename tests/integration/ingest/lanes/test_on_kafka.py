@@ -1,6 +1,7 @@
 """The lanes on real Kafka, in a process that is killed at the worst times."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -139,3 +140,28 @@ async def test_a_failing_provider_finally_gets_every_message(stage: Bench) -> No
     assert stage.states(cut)[-1] == "UNKNOWN"
     assert [m.text for m in stage.provider.received] == ["two", "three"]
     assert len(stage.seen["deadletters.v1"]) == 1
+
+
+async def test_a_process_killed_before_the_relay_commits_repeats_notices_that_change_nothing(stage: Bench) -> None:
+    """Published and not committed: the successor publishes them again, and every interaction is closed once."""
+    numbers = range(10)
+    async with stage.process("first", batches=1) as running:
+        for number in numbers:
+            await stage.customer("telegram", number, f"question {number}")
+        await stage.until(lambda: len(stage.enqueued()) == len(numbers))
+        for interaction in stage.enqueued():
+            await stage.routed(interaction, "queued", "assigned", "completed")
+        async with asyncio.timeout(30):
+            assert await running.wait() == -signal.SIGKILL
+    async with stage.process("second") as running:
+        await stage.until(lambda: stage.closed() == len(numbers))
+        last = await stage.customer("telegram", 77, "one more")
+        await stage.until(lambda: len(stage.enqueued()) == len(numbers) + 1)
+        await stage.routed(stage.enqueued()[-1], "completed")
+        await stage.until(lambda: stage.closed() == len(numbers) + 1)
+        assert stage.enqueued()[-1].conversation_id == last
+    notices = [record.notice.event_id for record in stage.seen["inbound.v1"] if record.HasField("notice")]
+    assert len(set(notices)) == 3 * len(numbers) + 1
+    assert len(notices) > len(set(notices)), "nothing was repeated"
+    assert stage.closed() == len(numbers) + 1
+    assert stage.seen["deadletters.v1"] == []
