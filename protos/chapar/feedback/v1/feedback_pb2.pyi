@@ -353,6 +353,54 @@ class RecordContact(_message.Message):
 Global___RecordContact: _TypeAlias = RecordContact  # noqa: Y015
 
 @_typing.final
+class RecordAssignment(_message.Message):
+    """An agent was assigned to an interaction of the person. A later ConsiderInvitation about it names all of its agents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    interaction_id: _builtins.str
+    """Id of the interaction."""
+    agent_id: _builtins.str
+    """Id of the agent."""
+    def __init__(
+        self,
+        *,
+        interaction_id: _builtins.str = ...,
+        agent_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "interaction_id", b"interaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordAssignment: _TypeAlias = RecordAssignment  # noqa: Y015
+
+@_typing.final
+class RecordInteractionEnd(_message.Message):
+    """An interaction ended without being completed: it was abandoned or cancelled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    interaction_id: _builtins.str
+    """Id of the interaction."""
+    def __init__(
+        self,
+        *,
+        interaction_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordInteractionEnd: _TypeAlias = RecordInteractionEnd  # noqa: Y015
+
+@_typing.final
 class RecordRecovery(_message.Message):
     """Ingest has opened a recovery interaction."""
 
@@ -423,6 +471,8 @@ class FeedbackCommand(_message.Message):
     CONTACT_FIELD_NUMBER: _builtins.int
     RECOVERY_FIELD_NUMBER: _builtins.int
     ERASE_FIELD_NUMBER: _builtins.int
+    ASSIGNMENT_FIELD_NUMBER: _builtins.int
+    INTERACTION_END_FIELD_NUMBER: _builtins.int
     QUESTION_ID_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
@@ -465,6 +515,14 @@ class FeedbackCommand(_message.Message):
     def erase(self) -> Global___ErasePersonalData:
         """See ErasePersonalData."""
 
+    @_builtins.property
+    def assignment(self) -> Global___RecordAssignment:
+        """See RecordAssignment."""
+
+    @_builtins.property
+    def interaction_end(self) -> Global___RecordInteractionEnd:
+        """See RecordInteractionEnd."""
+
     def __init__(
         self,
         *,
@@ -479,14 +537,16 @@ class FeedbackCommand(_message.Message):
         contact: Global___RecordContact | None = ...,
         recovery: Global___RecordRecovery | None = ...,
         erase: Global___ErasePersonalData | None = ...,
+        assignment: Global___RecordAssignment | None = ...,
+        interaction_end: Global___RecordInteractionEnd | None = ...,
         question_id: _builtins.str = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "consider", b"consider", "contact", b"contact", "erase", b"erase", "invite", b"invite", "recovery", b"recovery", "response", b"response", "sent", b"sent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "command", b"command", "consider", b"consider", "contact", b"contact", "erase", b"erase", "interaction_end", b"interaction_end", "invite", b"invite", "recovery", b"recovery", "response", b"response", "sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "command_id", b"command_id", "consider", b"consider", "contact", b"contact", "erase", b"erase", "invite", b"invite", "issued_at_ms", b"issued_at_ms", "person_id", b"person_id", "question_id", b"question_id", "recovery", b"recovery", "response", b"response", "sealed", b"sealed", "sent", b"sent", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "command", b"command", "command_id", b"command_id", "consider", b"consider", "contact", b"contact", "erase", b"erase", "interaction_end", b"interaction_end", "invite", b"invite", "issued_at_ms", b"issued_at_ms", "person_id", b"person_id", "question_id", b"question_id", "recovery", b"recovery", "response", b"response", "sealed", b"sealed", "sent", b"sent", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["consider", "invite", "response", "sent", "contact", "recovery", "erase"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["consider", "invite", "response", "sent", "contact", "recovery", "erase", "assignment", "interaction_end"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
