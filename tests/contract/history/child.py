@@ -9,7 +9,7 @@ import sys
 
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.history.database import Database, database_url
-from services.ingest.adapters.history.projection import Projection
+from services.ingest.adapters.history.projection import Pace, Projection
 from services.ingest.metrics import METRICS
 from tests.fakes.privacy import MemoryKeys
 from tests.fixtures.broker import plain_settings
@@ -26,7 +26,7 @@ async def main(bootstrap: str, prefix: str, url: str) -> None:
             keys=MemoryKeys(),
             caught_up=lambda: print("caught up", flush=True),
             written=lambda: print("written", flush=True),
-            batch=3,
+            pace=Pace(commit_records=3),
         )
         await projection.run()
 

@@ -12,6 +12,7 @@ from chapar.ingest.v1 import records_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from chapar.sla.v1 import sla_pb2
 from services.chassis.kafka.records import Record
+from services.chassis.keys import tenant_key
 
 T0 = 1_700_000_000_000
 
@@ -54,7 +55,7 @@ class Life:
         return f"{self.name}-e{self._count}", self.at
 
     def _add(self, topic: str, key: str, record: Message) -> None:
-        self.log.append((topic, key.encode(), record.SerializeToString()))
+        self.log.append((topic, tenant_key(self.tenant, key), record.SerializeToString()))
 
     def conversation(self, **what: Message) -> None:
         event_id, at = self._tick()

@@ -13,7 +13,7 @@ from services.ingest.adapters.history.database import Database, database_url
 from services.ingest.domain.reach import Reach
 from tests.contract.history.records import Life, whole_life
 from tests.contract.history.tables_as_data import everything
-from tests.contract.history.world import eventually, publish, running, topics
+from tests.contract.history.world import Running, eventually, publish, running, topics
 from tests.fixtures.broker import KafkaUnderTest
 
 pytestmark = pytest.mark.kafka
@@ -174,3 +174,42 @@ async def test_two_replicas_write_once(log: KafkaSettings, url: str) -> None:
             )
             assert len(listed.interactions) == 3
             assert first.count("repeated") + second.count("repeated") == 0
+
+
+async def test_records_are_written_together_unless_someone_watches_them(log: KafkaSettings, url: str) -> None:
+    """After the log has been read once, a transaction waits for its time or its number of records; a watched
+    conversation does not wait."""
+    one, two = Life(name="one"), Life(name="two")
+    for life in (one, two):
+        life.opened()
+    await publish(log, [*one.log, *two.log])
+    async with running(log, url, batch=50, commit_s=3600) as history:
+        await history.caught_up()
+        one.log.clear()
+        for number in range(20):
+            one.said(f"{number}", message_id=f"m{number}")
+        await publish(log, one.log)
+        two.log.clear()
+        two.said("watched", message_id="w1")
+        watched = aiter(history.history.reader.watch(lambda: Reach.whole("acme"), "two-c", -1))
+        first = asyncio.ensure_future(anext(watched))  # type: ignore[arg-type] # a coroutine
+        await eventually(lambda: is_watched(history))
+        before = history.count("written")
+        assert before == 2
+        await publish(log, two.log)
+        async with asyncio.timeout(30):
+            assert (await first).message.text == "watched"
+        assert history.count("written") == 2 + len(one.log) + len(two.log)
+        await watched.aclose()  # type: ignore[attr-defined] # a generator
+        for number in range(50):
+            one.said(f"{number}", message_id=f"n{number}")
+        await publish(log, one.log[20:])
+
+        async def full() -> bool:
+            return history.count("written") >= 2 + 21 + 50
+
+        await eventually(full)
+
+
+async def is_watched(history: Running) -> bool:
+    return bool(history.history.reader._watched)

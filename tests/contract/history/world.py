@@ -13,6 +13,7 @@ from services.chassis.metrics import Metrics
 from services.ingest.adapters.history.database import Database, database_url
 from services.ingest.adapters.history.history import History
 from services.ingest.adapters.history.mapping import TOPICS
+from services.ingest.adapters.history.projection import Pace
 from services.ingest.metrics import METRICS
 from tests.fakes.privacy import MemoryKeys
 
@@ -84,7 +85,13 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    kafka: KafkaSettings, url: str, *, batch: int = 500, ready_after_s: float = 60, keys: MemoryKeys | None = None
+    kafka: KafkaSettings,
+    url: str,
+    *,
+    batch: int = 500,
+    commit_s: float = 0.1,
+    ready_after_s: float = 60,
+    keys: MemoryKeys | None = None,
 ) -> AsyncIterator[Running]:
     """Yield a running history for the time of the block."""
     metrics, health = Metrics(METRICS), Health()
@@ -96,7 +103,7 @@ async def running(
         health.component("history"),
         client_id="history-test",
         keys=keys or MemoryKeys(),
-        batch=batch,
+        pace=Pace(fetch_s=0.02, commit_s=commit_s, commit_records=batch),
         ready_after_s=ready_after_s,
     )
     async with history:

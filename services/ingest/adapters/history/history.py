@@ -19,10 +19,11 @@ from services.ingest.adapters.history import store
 from services.ingest.adapters.history.audit_reader import AuditReader
 from services.ingest.adapters.history.database import Database
 from services.ingest.adapters.history.fair_reads import FairReads
-from services.ingest.adapters.history.projection import Projection
+from services.ingest.adapters.history.projection import Pace, Projection
 from services.ingest.adapters.history.reader import HistoryReader
 from services.ingest.adapters.history.retention import Retention
 
+_PACE: Final = Pace()
 READY_AFTER_S: Final = 20.0
 """How long readiness waits for history. No routing decision depends on history, so when it takes longer to catch up, or
 its database is unreachable, the replica's edges and lanes become ready without it."""
@@ -44,7 +45,7 @@ class History:
         client_id: str,
         keys: AwaitedKeys,
         erased: Callable[[Sequence[store.Emptied]], Awaitable[None]] | None = None,
-        batch: int = 500,
+        pace: Pace = _PACE,
         ready_after_s: float = READY_AFTER_S,
     ) -> None:
         self._database = database
@@ -66,7 +67,8 @@ class History:
             written=self._on_written,
             keys=keys,
             erased=erased,
-            batch=batch,
+            watched=self.reader.watches,
+            pace=pace,
         )
 
     async def __aenter__(self) -> "History":

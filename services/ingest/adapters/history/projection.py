@@ -3,11 +3,18 @@
 A reader without a consumer group: positions are in the database, beside the rows. After any failure (broker, database,
 takeover by another replica) reading begins again at the stored positions. A record that can't be read is counted and
 skipped. A record that the database refuses is skipped too, after the rest of its batch has been written without it.
+
+Each transaction costs the same for one record as for many, so records are fetched at a pace and written together
+(`Pace`). A record of a conversation that someone watches is written with its fetch, and so is everything until the log
+has been read to its end for the first time.
 """
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -28,14 +35,33 @@ from services.ingest.adapters.history.store import Moved, Place
 from services.ingest.adapters.history.story import Unreadable
 from services.ingest.domain.reasons import Reason
 
-_BATCH: Final = 500
-_POLL_MS: Final = 500
+_POLL_S: Final = 1.0
 _RETRY_LEAST, _RETRY_MOST = 0.2, 10.0
 _CLOSE: Final = 3.0
 _PATIENCE_S: Final = 30.0
 _TRIES: Final = 3
 _REFUSING_SQLSTATES: Final = ("22", "23")
 """Classes of PostgreSQL's error codes: data exceptions and integrity violations, which the same data causes again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How records are fetched and written. Times in seconds."""
+
+    fetch_s: float = 0.1
+    """The pause between two fetches, unless the reader is behind."""
+    commit_s: float = 1.0
+    """The longest time that a record waits for its transaction."""
+    commit_records: int = 1_000
+    """The number of records that are written before this time has passed."""
+
+    @property
+    def stale_s(self) -> float:
+        """The time after which a record is in the database while it can be written: fetched, then written."""
+        return self.fetch_s + self.commit_s
+
+
+_PACE: Final = Pace()
 
 
 class Projection:
@@ -52,7 +78,8 @@ class Projection:
         written: Callable[[], None],
         keys: AwaitedKeys,
         erased: Callable[[Sequence[store.Emptied]], Awaitable[None]] | None = None,
-        batch: int = _BATCH,
+        watched: Callable[[Record], bool] = lambda _record: False,
+        pace: Pace = _PACE,
         patience_s: float = _PATIENCE_S,
     ) -> None:
         self._kafka = kafka
@@ -62,7 +89,13 @@ class Projection:
         self._written = written
         self._keys = keys
         self._erased = erased
-        self._batch = batch
+        self._watched = watched
+        self._pace = pace
+        self._batch = pace.commit_records
+        self._unwritten: list[Record] = []
+        self._oldest_s = 0.0
+        self._complete = False
+        self._measured_s = 0.0
         self._records = metrics.counter("chapar_history_records_total")
         self._emptied = metrics.counter("chapar_history_erased_rows_total")
         self._lag = metrics.gauge("chapar_history_lag_records")
@@ -91,23 +124,49 @@ class Projection:
 
     async def _read(self, connection: AsyncConnection) -> None:
         reader = plain_reader(self._kafka, client_id=self._client_id)
+        self._unwritten.clear()
+        self._complete = False
         try:
             await reader.start()
             names = await self._assign(reader, connection)
             while True:
-                batches = await reader.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
-                records = [_record(names[tp.topic], message) for tp, found in batches.items() for message in found]
-                if records:
-                    while records and self._careful:
-                        await self._write(connection, [records.pop(0)])
-                        self._careful -= 1
-                    if records:
-                        await self._write(connection, records)
-                    self._written()
+                full = await self._fetch(reader, names)
+                if self._due():
+                    await self._write_all(connection)
                 self._wait = _RETRY_LEAST
                 await self._measure(reader, connection, names)
+                if self._unwritten and not full:
+                    await asyncio.sleep(self._pace.fetch_s)
         finally:
             await close_consumer(reader, _CLOSE)
+
+    async def _fetch(self, reader: Any, names: Mapping[str, str]) -> bool:
+        """Wait for records, at most until the unwritten ones are due. Return whether there are more than fit."""
+        room = self._batch - len(self._unwritten)
+        wait_s = max(0.0, self._oldest_s + self._pace.commit_s - time.monotonic()) if self._unwritten else _POLL_S
+        batches = await reader.getmany(timeout_ms=int(1000 * min(_POLL_S, wait_s)), max_records=room)
+        found = [_record(names[tp.topic], message) for tp, messages in batches.items() for message in messages]
+        if found and not self._unwritten:
+            self._oldest_s = time.monotonic()
+        if any(self._watched(record) for record in found):
+            self._oldest_s = 0.0
+        self._unwritten += found
+        return len(found) >= room
+
+    def _due(self) -> bool:
+        if not self._unwritten:
+            return False
+        late = time.monotonic() >= self._oldest_s + self._pace.commit_s
+        return late or not self._complete or len(self._unwritten) >= self._batch
+
+    async def _write_all(self, connection: AsyncConnection) -> None:
+        records, self._unwritten = self._unwritten, []
+        while records and self._careful:
+            await self._write(connection, [records.pop(0)])
+            self._careful -= 1
+        if records:
+            await self._write(connection, records)
+        self._written()
 
     async def _assign(self, reader: Any, connection: AsyncConnection) -> dict[str, str]:
         """Assign all partitions at the positions in the database; returns logical topic names by full ones."""
@@ -130,7 +189,13 @@ class Projection:
         return names
 
     async def _measure(self, reader: Any, connection: AsyncConnection, names: Mapping[str, str]) -> None:
-        lags = dict.fromkeys(names.values(), 0)
+        """Report the lag, and whether everything is written: at most once in the time of a commit."""
+        now_s = time.monotonic()
+        if self._complete and now_s < self._measured_s + self._pace.commit_s:
+            return
+        self._measured_s = now_s
+        unwritten = Counter(record.topic for record in self._unwritten)
+        lags = {topic: unwritten[topic] for topic in names.values()}
         behind = False
         for tp in reader.assignment():
             end = reader.last_stable_offset(tp)
@@ -145,6 +210,7 @@ class Projection:
             async with self.settled:
                 # When there is nothing to write, this is how a rebuild is noticed.
                 await store.check(connection, self._next)
+                self._complete = True
                 self._caught_up()
 
     async def _write(self, connection: AsyncConnection, records: Sequence[Record]) -> None:

@@ -5,7 +5,9 @@ reach, is reported as if it did not exist.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -14,6 +16,8 @@ from sqlalchemy import Row
 from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.records import Record
+from services.chassis.keys import tenant_key
 from services.ingest.adapters.history import cursor, queries
 from services.ingest.adapters.history.chat_order import in_order
 from services.ingest.adapters.history.fair_reads import FairReads
@@ -42,6 +46,11 @@ class HistoryReader:
         self._rows = reads.rows
         self._until_changed = until_changed
         self._checked_s = checked_s
+        self._watched: Counter[bytes] = Counter()
+
+    def watches(self, record: Record) -> bool:
+        """Return whether someone watches the conversation of this record: they wait for it."""
+        return record.topic == "conversations.v1" and record.key is not None and record.key in self._watched
 
     # ---- IngestService
 
@@ -76,26 +85,38 @@ class HistoryReader:
         """
         at, checked, checked_s = after_sequence, None, 0.0
         seconds = asyncio.get_running_loop().time
-        while True:
-            now = reach()
-            try:
-                rows = await self._rows(now.tenant, queries.messages(now.tenant, conversation_id, at, _WATCH_PAGE))
-                if (rows or now != checked) and not await self._rows(
-                    now.tenant, queries.conversation(now, conversation_id)
-                ):
-                    raise _unknown(Reason.UNKNOWN_CONVERSATION, "conversation")
-                checked, checked_s = now, seconds()
-            except ChaparError as error:
-                if checked is None or error.kind is not ErrorKind.EXHAUSTED:
-                    raise
-                rows = ()  # the tenant reads too much at the moment: a watch that has begun tries again
-            for number, row in enumerate(rows):
-                if reach() != checked or (number and seconds() - checked_s > self._checked_s):
-                    break
-                yield _message_view(row)
-                at = row.sequence
-            if not rows:
-                await self._until_changed(_WATCH_S)
+        with self._watching(reach().tenant, conversation_id):
+            while True:
+                now = reach()
+                try:
+                    rows = await self._rows(now.tenant, queries.messages(now.tenant, conversation_id, at, _WATCH_PAGE))
+                    if (rows or now != checked) and not await self._rows(
+                        now.tenant, queries.conversation(now, conversation_id)
+                    ):
+                        raise _unknown(Reason.UNKNOWN_CONVERSATION, "conversation")
+                    checked, checked_s = now, seconds()
+                except ChaparError as error:
+                    if checked is None or error.kind is not ErrorKind.EXHAUSTED:
+                        raise
+                    rows = ()  # the tenant reads too much at the moment: a watch that has begun tries again
+                for number, row in enumerate(rows):
+                    if reach() != checked or (number and seconds() - checked_s > self._checked_s):
+                        break
+                    yield _message_view(row)
+                    at = row.sequence
+                if not rows:
+                    await self._until_changed(_WATCH_S)
+
+    @contextmanager
+    def _watching(self, tenant: str, conversation_id: str) -> Iterator[None]:
+        key = tenant_key(tenant, conversation_id)
+        self._watched[key] += 1
+        try:
+            yield
+        finally:
+            self._watched[key] -= 1
+            if not self._watched[key]:
+                del self._watched[key]
 
     async def search(
         self, reach: Reach, request: ingest_pb2.SearchConversationsRequest
