@@ -1,18 +1,9 @@
-"""HTTP answers of the edges: JSON that can hold any Unicode; clients must not sniff the type or store the answer."""
-
-from typing import Any
+"""HTTP answers of the edge's pages: clients must not sniff the type."""
 
 import msgspec
 from starlette.responses import Response
 
 from services.chassis.errors import Problem
-
-_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-
-
-def json_response(body: Any, status: int = 200) -> Response:
-    """Return a JSON answer."""
-    return Response(msgspec.json.encode(body), status_code=status, media_type="application/json", headers=_HEADERS)
 
 
 def problem_response(problem: Problem, status: int | None = None) -> Response:

@@ -13,17 +13,22 @@ same.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
-
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
 
 from services.chassis.byte_budget import ByteBudget, Held, OverBudget
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation, problem
-from services.chassis.http import peer_key
+from services.chassis.http import LateTimeout, peer_key
 from services.chassis.logs import get_logger
-from services.ingest.adapters.edges.http_answers import json_response, problem_response
 from services.ingest.adapters.edges.ingress_limiter import IngressLimiter, Taken
+from services.ingest.adapters.edges.webhook_call import (
+    Answer,
+    CallerGone,
+    WebhookCall,
+    json_answer,
+    problem_answer,
+    text_answer,
+)
 from services.ingest.domain.normalise.message import Parsed, Refusal
 from services.ingest.domain.normalise.proof import Unproven
 from services.ingest.domain.origin import Origin, OriginProof
@@ -60,7 +65,7 @@ class Channel(Protocol):
 
 
 class Webhooks:
-    """Handles all webhook channels."""
+    """Handles all webhook channels. An ASGI application; its path parameters are tenant, channel and account."""
 
     def __init__(
         self,
@@ -82,50 +87,51 @@ class Webhooks:
         self._timeout = body_timeout_s
         self._log = get_logger(__name__)
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Handle one call. Any input gets a clear answer."""
-        name = request.path_params["channel"]
+        call = WebhookCall(scope, receive)
+        name = call.path["channel"]
         label = name if name in self._channels else "unknown"
         try:
-            response, reason = await self._answer(request, name)
+            answer, reason = await self._answer(call, name)
         except ChaparError as error:
             if error.kind is ErrorKind.INTERNAL:
                 self._log.error("webhook failed", channel=label, reason=error.reason)
-            response, reason = problem_response(problem(error)), error.reason
-        self._ingress_limiter.answered(label, response.status_code, reason)
-        return response
+            answer, reason = problem_answer(problem(error)), error.reason
+        self._ingress_limiter.answered(label, answer.status, reason)
+        await answer.send(send)
 
-    async def _answer(self, request: Request, name: str) -> tuple[Response, str]:
+    async def _answer(self, call: WebhookCall, name: str) -> tuple[Answer, str]:
         channel = self._channels.get(name)
-        path = request.path_params
+        path = call.path
         account = self._accounts.find(path["tenant"], name, path["account"]) if channel is not None else None
         if channel is None or account is None:
             raise ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_ACCOUNT, "there is no such account")
-        peer = request.client.host if request.client is not None else ""
-        if request.method == "GET":
-            return self._handshake(channel, account, request, peer), ""
+        if call.method == "GET":
+            return self._handshake(channel, account, call), ""
         now_s = self._ingress_limiter.now_ms() / 1000
-        hopeless = channel.plausible(account, self._secrets, request.headers, now_s)
+        hopeless = channel.plausible(account, self._secrets, call.headers, now_s)
         if hopeless is not None:
-            raise self._failed(account, peer, hopeless)
-        with self._unproven.body(peer_key(peer)) as held:
-            return await self._proven(channel, account, request, peer, held)
+            raise self._failed(account, call.peer, hopeless)
+        held = self._unproven.open(peer_key(call.peer))
+        try:
+            return await self._proven(channel, account, call, held)
+        finally:
+            held.release()
 
-    async def _proven(
-        self, channel: Channel, account: Account, request: Request, peer: str, held: Held
-    ) -> tuple[Response, str]:
+    async def _proven(self, channel: Channel, account: Account, call: WebhookCall, held: Held) -> tuple[Answer, str]:
         name = channel.name
-        raw = await self._body(request, name, held)
-        unproven = channel.prove(account, self._secrets, request.headers, raw, self._ingress_limiter.now_ms() / 1000)
+        raw = await self._body(call, name, held)
+        unproven = channel.prove(account, self._secrets, call.headers, raw, self._ingress_limiter.now_ms() / 1000)
         if unproven is not None:
-            raise self._failed(account, peer, unproven)
-        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            raise self._failed(account, call.peer, unproven)
+        media = call.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json":
             self._ingress_limiter.refuse(name, Reason.MEDIA_TYPE)
             body = problem(
                 ChaparError(ErrorKind.INVALID, Reason.MEDIA_TYPE, "the body's content type must be application/json")
             )
-            return problem_response(body, status=415), Reason.MEDIA_TYPE
+            return problem_answer(body, status=415), Reason.MEDIA_TYPE
         # Parsing a large body takes longer than the event loop may be blocked.
         large = len(raw) > _INLINE_BYTES
         parsed = await asyncio.to_thread(channel.parse, account, raw) if large else channel.parse(account, raw)
@@ -135,33 +141,34 @@ class Webhooks:
         taken = await self._ingress_limiter.take(account, messages) if messages else Taken(())
         return self._outcome(name, parsed, taken)
 
-    def _handshake(self, channel: Channel, account: Account, request: Request, peer: str) -> Response:
-        answer = channel.handshake(account, self._secrets, request.query_params)
+    def _handshake(self, channel: Channel, account: Account, call: WebhookCall) -> Answer:
+        query = dict(parse_qsl(call.query.decode("latin-1"), keep_blank_values=True))
+        answer = channel.handshake(account, self._secrets, query)
         if answer is None:
             raise ChaparError(ErrorKind.NOT_FOUND, Reason.METHOD, "this channel accepts only POST")
         if isinstance(answer, Unproven):
-            raise self._failed(account, peer, answer)
-        return Response(answer, media_type="text/plain", headers={"x-content-type-options": "nosniff"})
+            raise self._failed(account, call.peer, answer)
+        return text_answer(answer)
 
     def _failed(self, account: Account, peer: str, unproven: Unproven) -> ChaparError:
         again = self._ingress_limiter.failed_proof(account, peer, unproven.reason)
         return again or ChaparError(ErrorKind.UNAUTHENTICATED, unproven.reason, unproven.description)
 
-    async def _body(self, request: Request, name: str, held: Held) -> bytes:
+    async def _body(self, call: WebhookCall, name: str, held: Held) -> bytes:
         """Return the body. It is charged as it arrives and not kept beyond the limit, whatever Content-Length says.
 
         If this raises while the caller is still sending, the server reads and discards the rest, so that the caller
         sees the answer.
         """
-        declared = request.headers.get("content-length", "")
+        declared = call.headers.get("content-length", "")
         expected = int(declared) if declared.isascii() and declared.isdecimal() and len(declared) < 16 else 0
         if expected > self._max:
             raise self._too_large(name)
         raw = bytearray()
         try:
             held.expect(expected)
-            async with asyncio.timeout(self._timeout):
-                async for chunk in request.stream():
+            async with LateTimeout(self._timeout):
+                async for chunk in call.body():
                     if len(raw) + len(chunk) > self._max:
                         raise self._too_large(name)
                     held.more(len(chunk))
@@ -177,7 +184,7 @@ class Webhooks:
         except TimeoutError as error:
             self._ingress_limiter.refuse(name, Reason.BODY_TIMEOUT)
             raise ChaparError(ErrorKind.INVALID, Reason.BODY_TIMEOUT, "the body did not arrive in time") from error
-        except ClientDisconnect as error:
+        except CallerGone as error:
             raise ChaparError(ErrorKind.INVALID, Reason.DISCONNECTED, "the caller closed the connection") from error
         return bytes(raw)
 
@@ -187,7 +194,7 @@ class Webhooks:
             ErrorKind.TOO_LARGE, Reason.BODY_TOO_LARGE, f"the body must not be larger than {self._max} bytes"
         )
 
-    def _outcome(self, name: str, parsed: Parsed, taken: Taken) -> tuple[Response, str]:
+    def _outcome(self, name: str, parsed: Parsed, taken: Taken) -> tuple[Answer, str]:
         for kind in parsed.ignored:
             self._ingress_limiter.refuse(name, f"IGNORED_{kind.upper()}")
         for refusal in parsed.refused:
@@ -201,7 +208,7 @@ class Webhooks:
             "ignored": len(parsed.ignored),
             "refused": [{"field": each.field[:200], "reason": each.reason} for each in parsed.refused],
         }
-        return json_response(body), ""
+        return json_answer(body), ""
 
 
 def refused(refusals: tuple[Refusal, ...]) -> ChaparError:
