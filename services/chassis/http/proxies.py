@@ -7,6 +7,7 @@ no text that a client writes can make it look like another client.
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -44,6 +45,7 @@ def address_in(text: str) -> Address | None:
     return address
 
 
+@lru_cache(_CACHED)  # parsing takes as long as the rest of a small call's checks, and callers come again
 def peer_key(host: str) -> str:
     """Return the key of a peer's share: an IPv4 address, or the /64 of an IPv6 one, because one customer has all of it. Never empty."""
     address = address_in(host)

@@ -19,7 +19,7 @@ async def test_a_block_that_does_not_wait_makes_no_timer(monkeypatch: pytest.Mon
         return call_at(when, *rest, **named)
 
     monkeypatch.setattr(loop, "call_at", noted)
-    async with LateTimeout(0.01):
+    with LateTimeout(0.01):
         pass
     await asyncio.sleep(0)
     assert made == []
@@ -29,15 +29,19 @@ async def test_a_block_that_waits_is_limited() -> None:
     """It raises TimeoutError, and not before its time."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(10), LateTimeout(0.05):
+
+    async def limited() -> None:
+        with LateTimeout(0.05):
             await loop.create_future()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(limited(), 10)
     assert 0.05 <= loop.time() - began < 10
 
 
 async def test_a_block_that_ends_in_time_is_not_disturbed() -> None:
     """It may wait; its timer ends with it."""
-    async with LateTimeout(0.02):
+    with LateTimeout(0.02):
         await asyncio.sleep(0)
     await asyncio.sleep(0.05)
 
@@ -46,7 +50,7 @@ async def test_a_cancellation_from_outside_remains_one() -> None:
     """Only the time limit becomes a TimeoutError."""
 
     async def limited() -> None:
-        async with LateTimeout(10):
+        with LateTimeout(10):
             await asyncio.get_running_loop().create_future()
 
     task = asyncio.create_task(limited())

@@ -12,7 +12,6 @@ same.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -137,8 +136,7 @@ class Webhooks:
         parsed = await asyncio.to_thread(channel.parse, account, raw) if large else channel.parse(account, raw)
         held.release()
         origin = Origin(OriginProof.PROVIDER_SIGNATURE, f"the proof of {name}")
-        messages = [replace(message, origin=origin) for message in parsed.messages]
-        taken = await self._ingress_limiter.take(account, messages) if messages else Taken(())
+        taken = await self._ingress_limiter.take(account, parsed.messages, origin) if parsed.messages else Taken(())
         return self._outcome(name, parsed, taken)
 
     def _handshake(self, channel: Channel, account: Account, call: WebhookCall) -> Answer:
@@ -167,7 +165,7 @@ class Webhooks:
         raw = bytearray()
         try:
             held.expect(expected)
-            async with LateTimeout(self._timeout):
+            with LateTimeout(self._timeout):
                 async for chunk in call.body():
                     if len(raw) + len(chunk) > self._max:
                         raise self._too_large(name)

@@ -18,6 +18,7 @@ from services.chassis.pacing import Rate
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, too_large
 from services.ingest.domain.limits import Limiter
 from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.domain.origin import Origin
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Account, Publisher
 from services.ingest.translate.edges import inbound_record
@@ -85,9 +86,9 @@ class IngressLimiter:
         """Count an answer."""
         self._requests.labels(channel, str(code), reason).inc()
 
-    async def take(self, account: Account, messages: Sequence[IncomingMessage]) -> Taken:
+    async def take(self, account: Account, messages: Sequence[IncomingMessage], origin: Origin | None = None) -> Taken:
         """Make the messages durable, except those that are too large or over a limit. Raises UNAVAILABLE when the
-        broker is unreachable."""
+        broker is unreachable. `origin`: of all messages of a call whose proof covers them all; otherwise their own."""
         now = self._clock()
         begun = time.monotonic()
         place = _place(account)
@@ -105,7 +106,7 @@ class IngressLimiter:
                     Reason.SENDER_RATE, "this customer sends too many messages right now", wait
                 )
                 continue
-            record = inbound_record(account, message, now)
+            record = inbound_record(account, message, now, origin)
             if record.ByteSize() > MAX_RECORD_BYTES:
                 self.refuse(account.channel, Reason.MESSAGE_TOO_LARGE)
                 refused = refused or too_large()

@@ -9,8 +9,7 @@ which also bounds the bytes that wait.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chapar.ingest.v1 import records_pb2
@@ -46,9 +45,8 @@ class TenantQuota:
         self._pace = SharedPace(settings.pace, settings.wait_s, settings.weights)
         self._turns = Turns(settings.on_the_way, _MOST_WAITING, settings.weights)
 
-    @asynccontextmanager
-    async def turn(self, tenant: str, customer: str, messages: int, size_bytes: int) -> AsyncIterator[None]:
-        """Wait for the tenant's turn; the messages are in flight during the block. Raises EXHAUSTED TENANT_RATE."""
+    async def enter(self, tenant: str, customer: str, messages: int, size_bytes: int) -> None:
+        """Wait for the tenant's turn; the messages are in flight until `leave`. Raises EXHAUSTED TENANT_RATE."""
         units = self._pace.cost(tenant, messages, size_bytes / UNIT_BYTES)
         turn = self._pace.take(tenant, customer, units, self._now_s())
         if turn.refused:
@@ -56,10 +54,13 @@ class TenantQuota:
         if turn.wait_s > 0:
             await asyncio.sleep(turn.wait_s)
         try:
-            async with self._turns.turn(tenant, units):
-                yield
+            await self._turns.enter(tenant, units)
         except TooManyWaiting as error:
             raise _too_much(self._settings.wait_s) from error
+
+    def leave(self) -> None:
+        """End a turn that `enter` began."""
+        self._turns.leave()
 
 
 class FairPublisher:
@@ -75,8 +76,11 @@ class FairPublisher:
             return
         size = sum(record.ByteSize() for _, record in records)
         customer, first = records[0]
-        async with self._quota.turn(first.tenant, customer, len(records), size):
+        await self._quota.enter(first.tenant, customer, len(records), size)
+        try:
             await self._publisher.publish(records)
+        finally:
+            self._quota.leave()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """Bounds the number of concurrent operations; waiting tenants take turns."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from services.ingest.domain.fair_queue import FairQueue
@@ -22,16 +21,12 @@ class Turns:
         self._free = places
         self._queue: FairQueue[asyncio.Future[None]] = FairQueue(most_waiting, weights)
 
-    @asynccontextmanager
-    async def turn(self, tenant: str, cost: float = 1.0) -> AsyncIterator[None]:
-        """Hold a place during the block. Raises TooManyWaiting."""
-        await self._enter(tenant, cost)
-        try:
-            yield
-        finally:
-            self._leave()
+    def turn(self, tenant: str, cost: float = 1.0) -> "Turn":
+        """Return a context manager that holds a place during its block. Entering it raises TooManyWaiting."""
+        return Turn(self, tenant, cost)
 
-    async def _enter(self, tenant: str, cost: float) -> None:
+    async def enter(self, tenant: str, cost: float) -> None:
+        """Wait for a place. Raises TooManyWaiting. The caller must call `leave`, if this does not raise."""
         if self._free > 0 and not len(self._queue):
             self._free -= 1
             return
@@ -42,12 +37,30 @@ class Turns:
             await mine
         except asyncio.CancelledError:
             if mine.done() and not mine.cancelled():
-                self._leave()  # the place was given to a caller that has been cancelled meanwhile
+                self.leave()  # the place was given to a caller that has been cancelled meanwhile
             raise
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Give the place to the tenant whose turn is next."""
         self._free += 1
         while self._free > 0 and (following := self._queue.pop()) is not None:
             if not following.done():
                 self._free -= 1
                 following.set_result(None)
+
+
+class Turn:
+    """A place during a block. Each message of an edge holds one, and a generator would cost three times as much."""
+
+    __slots__ = ("_cost", "_tenant", "_turns")
+
+    def __init__(self, turns: Turns, tenant: str, cost: float) -> None:
+        self._turns = turns
+        self._tenant = tenant
+        self._cost = cost
+
+    async def __aenter__(self) -> None:
+        await self._turns.enter(self._tenant, self._cost)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.leave()

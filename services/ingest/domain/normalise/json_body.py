@@ -27,6 +27,7 @@ _ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _LONG_NUMBER = re.compile(rb"[:,\[]\s*-?[0-9]{500}")
 """The time to read a whole number grows with the square of its digits."""
 _SIGNS = (b",", b":", b"[", b"{")
+_CONTAINERS = (dict, list)
 _decoder = msgspec.json.Decoder()
 T = TypeVar("T")
 
@@ -73,7 +74,7 @@ def _bounded(value: Any) -> Refusal | None:
         below: list[Any] = []
         for item in level:
             inside = item.values() if isinstance(item, dict) else item
-            below.extend(child for child in inside if isinstance(child, dict | list))
+            below.extend([child for child in inside if isinstance(child, _CONTAINERS)])
             items += len(item)
         if items > MAX_ITEMS:
             return _too_many()

@@ -14,7 +14,7 @@ UNKNOWN: Final = "und"
 _MIN_LETTERS = 6
 _SAMPLE = 2000  # characters: a longer sample does not improve the result
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]+")
-_LETTERS = re.compile(r"[^\W\d_]")
+_ENOUGH_LETTERS = re.compile(rf"(?:[\W\d_]*[^\W\d_]){{{_MIN_LETTERS}}}")
 _PERSIAN_ONLY = re.compile("[پچژگکی]")
 _ARABIC_ONLY = re.compile("[ةىيكإأ]")
 _ARABIC_SCRIPT = re.compile("[\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefc]")
@@ -31,9 +31,11 @@ def language_code(given: str) -> str:
 
 def detect(text: str, fallback: str = "") -> str:
     """Return the text's language. `fallback` (the conversation's language, or "") is used when the text is too short."""
-    sample = _NOT_TEXT.sub(" ", " ".join(word for word in text[:_SAMPLE].split() if not _is_address(word)))
-    letters = len(_LETTERS.findall(sample))
-    if letters < _MIN_LETTERS:
+    words = text[:_SAMPLE].split()
+    if "@" in text or "http" in text:
+        words = [word for word in words if not _is_address(word)]
+    sample = _NOT_TEXT.sub(" ", " ".join(words))
+    if not _ENOUGH_LETTERS.match(sample):
         return _by_script(sample, fallback)
     reliable, code = _cld2(sample)
     if code != UNKNOWN and (reliable or not fallback):

@@ -48,7 +48,7 @@ def hub_signature(header: str | None, raw: bytes, app_secret: str) -> Unproven |
     malformed = hub_signature_form(header)
     if malformed is not None or header is None:
         return malformed or MISSING
-    expected = hmac.new(app_secret.encode(), raw, hashlib.sha256).digest()
+    expected = hmac.digest(app_secret.encode(), raw, "sha256")
     return None if hmac.compare_digest(bytes.fromhex(header.partition("=")[2]), expected) else WRONG
 
 
@@ -94,7 +94,7 @@ def standard_webhook(
     given = [found for found in map(_signature, signatures.split(" ")) if found is not None]
     proven = False
     for key in filter(None, map(key_of, secrets)):
-        expected = hmac.new(key, signed, hashlib.sha256).digest()
+        expected = hmac.digest(key, signed, "sha256")  # in C at once: half the time of an HMAC object
         for candidate in given:
             # No early exit: the time taken must not show which of our keys matched.
             proven |= hmac.compare_digest(candidate, expected)
