@@ -221,8 +221,8 @@ def _mail_names(given: str) -> None:
 
 
 def _form(given: str) -> None:
-    page_form.read_score(given)
-    page_form.read_view(given)
+    _all(page_form.read_score, page_form.read_view)(given)
+    _refusing(page_form.read_form, ValueError)(given.encode("ascii", "replace"))
 
 
 def _conditions(given: str) -> None:
@@ -290,7 +290,7 @@ ENTRIES: Final = (
           _all(text_key, lambda given: categories.classify((given, given)),
                    lambda given: categories.classify((given,), (category_rule("r", ("price.", "قیمت"), ("no",)),)),
                    _refusing(lambda given: category_rule("r", (given,)), ValueError))),
-    Entry(_named("services.feedback.adapters.page_form", "read_score", "read_view"), _all(_form)),
+    Entry(_named("services.feedback.adapters.page_form", "read_score", "read_view", "read_form"), _all(_form)),
     Entry(_named("services.feedback.adapters.handlers", "check"),
           _all(_refusing(lambda given: handlers.check(SurveyKind.TEXT, 0, given, "score", "text"), ChaparError))),
     Entry(_named("services.router.translate.desk", "text_refusal"), _all(desk.text_refusal)),

@@ -8,11 +8,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 from services.feedback.adapters.page_texts import Texts
 from services.feedback.domain.comments import clean_comment
 from services.feedback.ports import Ticket
-from services.policy.model.surveys import MAX_COMMENT_CHARS, SCALES, Programme, Survey, SurveyKind, generic_question
+from services.policy.model.surveys import (
+    MAX_COMMENT_CHARS,
+    MOST_QUESTIONS,
+    SCALES,
+    Programme,
+    Survey,
+    SurveyKind,
+    generic_question,
+)
 
 BASE_BYTES: Final = 64 << 10
 TEXT_BYTES: Final = 24 << 10
@@ -20,6 +29,7 @@ TEXT_BYTES: Final = 24 << 10
 # Digits of the scales: people type and send them in either script.
 _DIGITS: Final = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "01234567890123456789")
 _SCORE_CHARS: Final = 40
+MOST_FIELDS: Final = 4 + MOST_QUESTIONS
 _VIEW: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
@@ -110,6 +120,26 @@ class Form:
             "most": most,
             "scale_note": t.scale.format(low=t.number(scale[0]), high=t.number(scale[-1]), least=least, most=most),
         }
+
+
+def read_form(body: bytes) -> dict[str, str]:
+    """Return the fields of a URL-encoded form, the last of each name. Raises ValueError for another body, and for more
+    than MOST_FIELDS fields."""
+    text = body.decode("ascii")
+    if text.count("&") >= MOST_FIELDS:
+        raise ValueError("too many fields")
+    fields: dict[str, str] = {}
+    for field in text.split("&") if text else ():
+        name, equals, value = field.partition("=")
+        if not equals:
+            raise ValueError("a field has no value")
+        fields[_unquoted(name)] = _unquoted(value)
+    return fields
+
+
+def _unquoted(text: str) -> str:
+    text = text.replace("+", " ")
+    return unquote_to_bytes(text).decode("utf-8", "replace") if "%" in text else text
 
 
 def read_score(text: str) -> int | None:
