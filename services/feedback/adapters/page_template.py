@@ -35,13 +35,14 @@ class CutPage:
     def __init__(self, pieces: list[bytes], places: list[Place]) -> None:
         """`pieces`: the parts before, between and after the places."""
         assert len(pieces) == len(places) + 1
-        self._places = tuple(places)
+        order = list(Place)
+        self._places = tuple(order.index(place) for place in places)
         self._parts = [b""] * (2 * len(places) + 1)
         self._parts[::2] = pieces
 
     def filled(self, *, token: str, view: str = "", until: str = "") -> bytes:
         """Return the page with the texts at its places, escaped."""
-        texts = {Place.TOKEN: token, Place.VIEW: view, Place.UNTIL: until}
+        texts = (token, view, until)  # in the order of `Place`
         parts = self._parts.copy()
         parts[1::2] = [_encoded(escape(texts[place])) for place in self._places]
         return b"".join(parts)
