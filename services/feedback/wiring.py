@@ -104,7 +104,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             questions = LaneQuestions(settings.verdict_timeout_s, VERDICT_KINDS)
             await stack.enter_async_context(service.background(_follow_verdicts(service, questions), "verdicts"))
             intake = ResponseIntake(commands, clock, service.metrics, questions)
-            links = _links(settings, "", clock)
+            links = survey_links(settings, "", clock)
             pages = Pages(programmes, links, intake, service.metrics)
             address = await stack.enter_async_context(
                 http_server(
@@ -146,7 +146,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             channel = await _ingest(stack, service)
             dispatcher = Dispatcher(
                 programmes,
-                _links(settings, base_url, clock),
+                survey_links(settings, base_url, clock),
                 GrpcInvitationSender(channel),
                 commands,
                 clock,
@@ -357,7 +357,8 @@ def _own_pages(service: Service[FeedbackSettings]) -> str:
     return address
 
 
-def _links(settings: FeedbackSettings, base_url: str, clock: Clock) -> SignedLinks:
+def survey_links(settings: FeedbackSettings, base_url: str, clock: Clock) -> SignedLinks:
+    """Return the links with the configured secrets. Raises INVALID NO_LINK_SECRET or LINK_SECRET_SHORT."""
     if settings.link_secret_file is not None:
         key = _link_secret(settings.link_secret_file)
     elif settings.jwt.secret_file is not None:
