@@ -48,8 +48,13 @@ class Engine:
 
     __slots__ = ("core",)
 
-    def __init__(self, limits: Limits = DEFAULT) -> None:
-        self.core = PoolState(limits)
+    def __init__(self, limits: Limits = DEFAULT, *, quiet: bool = False) -> None:
+        """`quiet`: decide the same, but make nothing that only desks, callers, `explain` and the changelog read.
+
+        Such an engine returns its events without `Queued` (except of interactions that come back) and without estimates, and the results of
+        refused commands. It cannot be restored, and `changes` and `explain` have gaps.
+        """
+        self.core = PoolState(limits, quiet=quiet)
 
     def handle(self, command: cmd.Command, now: int) -> list[Effect]:
         """Decide one command at `now`, milliseconds, which never decreases."""
@@ -63,7 +68,8 @@ class Engine:
             reason = _stale(core, command) or decide(core, command)
             if command_id:
                 core.dedup.remember(command_id, reason)
-        core.effects.append(Result(command_id, command.reply_to, not reason, reason, kind, repeated))
+        if reason or not core.quiet:
+            core.effects.append(Result(command_id, command.reply_to, not reason, reason, kind, repeated))
         dispatch.run(core)
         return self._taken()
 

@@ -139,7 +139,7 @@ def find(core: PoolState, line: Line, interaction: Interaction, among: list[Agen
     else:
         keys, eligible = _candidates(core, line, free, passed)
     if keys and (not line.queue.keep_free or _more_than(core, line, passed, line.queue.keep_free)):
-        return _picked(core, choice, nsmallest(_SHOWN, keys), eligible)
+        return _picked(core, choice, [min(keys)] if core.quiet else nsmallest(_SHOWN, keys), eligible)
     if keys:
         return _kept_free(passed)
     interruptible = _least_parked(core, line, passed, among)
@@ -223,7 +223,7 @@ def _candidates(core: PoolState, line: Line, free: list[AgentGroup], passed: fro
     if len(free) <= _FEW:
         ready = sum(len(bucket.members) for _, bucket in fitting(free, channel)) if choice is Choice.ROUND_ROBIN else 0
         if ready <= _FEW:
-            return _from_buckets(core, line, free, passed, _SHOWN if len(free) <= _SHOWN else 1)
+            return _from_buckets(core, line, free, passed, _SHOWN if len(free) <= _SHOWN and not core.quiet else 1)
     if choice is Choice.SKILL_SCORE:
         return _by_score(core, line, passed, 1)
     order, most = core.roster.by_idle(), _SHOWN_OF_MANY
@@ -325,7 +325,7 @@ def _picked(core: PoolState, choice: Choice, ranked: list[Key], eligible: int) -
     agent = core.agents[ranked[0][3]]
     name = _MEASURES.get(choice, "")
     candidates = []
-    for measure, _, _, agent_id in ranked:
+    for measure, _, _, agent_id in () if core.quiet else ranked:
         idle = ("idle_ms", float(core.now - core.agents[agent_id].ranked_since))
         candidates.append((agent_id, ((name, abs(measure)), idle) if name else (idle,)))
     return Pick(agent, fx.OfferRationale(core.now, eligible, len(core.agents), tuple(candidates)), REASONS[choice])

@@ -54,7 +54,8 @@ def offer(
             rationale.considered,
         )
     )
-    core.notify(agent, offer_notice(interaction, made))
+    if not core.quiet:
+        core.notify(agent, offer_notice(interaction, made))
     place(core, interaction)
 
 
@@ -129,7 +130,8 @@ def hold(
     if not offer_id:  # an offer is in the ledger already
         core.charge(agent, interaction.attributes.channel, 1)
     agent.ranked_since = core.now
-    core.dirty["a", agent.profile.agent_id] = None
+    if not core.quiet:
+        core.dirty["a", agent.profile.agent_id] = None
     # A desk with few credits can show the next offer now, and an assignment may be interrupted where an offer may not.
     shows_more = bool(offer_id) and core.sessions[agent.session_id].credits > 0
     core.update_rank(agent, freed=shows_more or agent.group.capacity.interrupting)
@@ -146,7 +148,8 @@ def hold(
             over_capacity=over,
         )
     )
-    core.notify(agent, assignment_notice(interaction))
+    if not core.quiet:
+        core.notify(agent, assignment_notice(interaction))
     if not warm:
         tally = core.count(interaction.attributes.queue)
         in_time = queue is not None and interaction.waited <= queue.service_level_ms
@@ -175,8 +178,9 @@ def release(core: PoolState, interaction: Interaction, reason: str) -> Agent:
     agent.ranked_since = core.now
     interaction.agent_id, interaction.assigned_at, interaction.wrap_until = "", 0, 0
     interaction.announced = (-1, -1)
-    core.dirty["a", agent.profile.agent_id] = None
-    core.notify(agent, fx.EndedNotice(interaction.attributes.interaction_id, reason))
+    if not core.quiet:
+        core.dirty["a", agent.profile.agent_id] = None
+        core.notify(agent, fx.EndedNotice(interaction.attributes.interaction_id, reason))
     resume(core, agent)
     core.update_rank(agent, freed=True)
     return agent
@@ -186,7 +190,8 @@ def drop(core: PoolState, interaction: Interaction) -> None:
     """Remove an interaction that is closed and that no agent holds."""
     leave_line(core, interaction)
     del core.interactions[interaction.attributes.interaction_id]
-    core.dirty["i", interaction.attributes.interaction_id] = None
+    if not core.quiet:
+        core.dirty["i", interaction.attributes.interaction_id] = None
 
 
 def offer_notice(interaction: Interaction, open_offer: Offer) -> fx.OfferNotice:

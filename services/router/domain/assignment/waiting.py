@@ -197,7 +197,7 @@ def enter(core: PoolState, interaction: Interaction, reason: str, *, again: bool
         if core.watches_demand:
             core.history(queue.name).arrived(core.now)
     interaction.unasked = queue is not None and matched_at(queue, interaction) > core.now
-    if not interaction.unasked:
+    if not interaction.unasked and queue is not None and queue.overflow:
         core.asking[interaction.attributes.interaction_id] = None
     come_back(core, interaction, reason, again=again)
 
@@ -206,6 +206,8 @@ def come_back(core: PoolState, interaction: Interaction, reason: str, *, again: 
     """Queue an interaction and announce it. Position and estimate are filled in when it is known whether an agent was free."""
     place(core, interaction)
     epoch = core.event_number(interaction, reason)
+    if core.quiet and not again and not core.announces:
+        return
     # `dispatch.announce` fills in the position and the estimate before the effects leave the engine.
     queued = fx.Queued(interaction.attributes, epoch, reason, 0, -1, again)
     core.entered.append((interaction, queued))

@@ -8,7 +8,7 @@ primitives on interactions are in `waiting` and `ledger`.
 
 from dataclasses import replace
 
-from services.policy.model.routing import AgentProfile, Choice, Order, PoolConfig, QueueConfig
+from services.policy.model.routing import AgentProfile, Choice, Order, PoolConfig, QueueConfig, Trigger
 from services.router.domain import effects as fx
 from services.router.domain.model import AgentState, Stage
 from services.router.domain.pool import occupancy
@@ -31,8 +31,10 @@ _PLACED = (Stage.WAITING, Stage.OFFERED, Stage.SCHEDULED)
 class PoolState:
     """The state of one pool."""
 
-    def __init__(self, limits: Limits = DEFAULT) -> None:
+    def __init__(self, limits: Limits = DEFAULT, *, quiet: bool = False) -> None:
         self.limits = limits
+        self.quiet = quiet
+        """Nothing is made that only readers outside the engine use: see `Engine`, and decision 0065."""
         self.now = 0
         self.config: PoolConfig | None = None
         self.interactions: dict[str, Interaction] = {}
@@ -52,6 +54,8 @@ class PoolState:
         """Number of offers made so far under a configuration with round robin."""
         self.watches_demand = False
         """Whether any queue chooses by demand, in which case arrivals are counted."""
+        self.announces = False
+        """Whether any rule depends on the wait that was announced."""
         self.effects: list[fx.Effect] = []
         self.dirty: dict[Entity, None] = {}
         self.stirred: dict[Line, None] = {}
@@ -69,6 +73,7 @@ class PoolState:
         """Put a configuration in force; `activation.rebuild` then derives everything else from it."""
         self.config = config
         self.watches_demand = any(queue.choice is Choice.ADAPTIVE for queue in config.queues)
+        self.announces = any(rule.trigger is Trigger.ESTIMATE for queue in config.queues for rule in queue.overflow)
 
     # Timers
 
@@ -101,13 +106,14 @@ class PoolState:
         interaction.epoch += 1
         interaction.reason = reason
         interaction.decided_at = self.now
-        self.dirty["i", interaction.attributes.interaction_id] = None
+        if not self.quiet:
+            self.dirty["i", interaction.attributes.interaction_id] = None
         return interaction.epoch
 
     def notify(self, agent: Agent, notice: fx.Notice) -> None:
         """Send a notice to an agent's desk, if the agent has a session."""
         session = self.sessions.get(agent.session_id)
-        if session is not None:
+        if session is not None and not self.quiet:
             self.effects.append(fx.ToDesk(session.gateway, session.session_id, session.agent_id, notice))
 
     # Queues
@@ -121,7 +127,8 @@ class PoolState:
         found = self.histories.get(queue)
         if found is None:
             found = self.histories[queue] = History()
-        self.dirty["q", queue] = None
+        if not self.quiet:
+            self.dirty["q", queue] = None
         return found
 
     def watch_level(self, queue: QueueConfig) -> None:
