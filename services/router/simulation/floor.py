@@ -9,16 +9,13 @@ Customers leave while they wait or while an offer rings, never while they are se
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, Final
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.changelog.snapshot import collect
 from services.router.domain.engine import Engine
-from services.router.domain.model import AgentState
+from services.router.domain.model import AgentState, InteractionAttributes
 from services.router.simulation.attempts import SERVED, TAKEN, WAITING, Attempts
 from services.router.simulation.customers import Customers, draw_one, lot
 from services.router.simulation.log import ABANDONED, BLOCKED, CANCELLED, Log
@@ -42,18 +39,22 @@ class RefusedError(Exception):
 class Floor:
     """One replication. It is not used again after `run`."""
 
-    def __init__(self, plan: Plan, customers: Customers, replication: int) -> None:
+    def __init__(self, plan: Plan, customers: Customers, replication: int, engine: Engine | None = None) -> None:
+        """`engine`: one that has no state yet; by default one that makes only what is read here."""
         self._plan = plan
         self._replication = replication
         self._arrivals = customers.arrived
+        self._kinds = [kind.attributes for kind in plan.kinds]
         self._attempts = Attempts(plan, customers, replication)
         self._log = self._attempts.log
-        self._engine = Engine()
+        self._engine = engine or Engine(quiet=True)
         self._now = 0.0
         self._heap: list[tuple[float, int, int, Any, Any]] = []
         self._pushed = 0
-        self._effects: deque[fx.Effect] = deque()
-        self._agents = {desk.agent_id: number for number, desk in enumerate(plan.desks)}
+        self._effects: list[fx.Effect] = []
+        """Effects that are still to be processed."""
+        self._agent_ids = [desk.agent_id for desk in plan.desks]
+        self._agents = {agent_id: number for number, agent_id in enumerate(self._agent_ids)}
         self._group_of = [desk.group for desk in plan.desks]
         groups = [plan.scenario.groups.get(name) for name in plan.groups]
         self._answering = [group.answering if group is not None else None for group in groups]
@@ -66,8 +67,8 @@ class Floor:
         self._on_duty: set[int] = set()
         self._leaving: dict[int, float] = {}
         """Agents who finish their interactions after the end of a shift, and since when."""
-        self._serving: dict[int, tuple[int, float]] = {}
-        """Agent and end of service, by interaction in service."""
+        self._serving: dict[int, tuple[int, float, str]] = {}
+        """Agent, end of service and id, by interaction in service."""
         self._parked_with: dict[int, tuple[int, float]] = {}
         """Agent and remaining time of parked interactions."""
         self._left: dict[int, float] = {}
@@ -75,50 +76,35 @@ class Floor:
         self._offers: dict[str, tuple[int, str]] = {}
         """Offers that an agent has not yet answered: attempt and agent."""
         self._asked: dict[int, int] = {}
-        self._on: dict[type, Callable[[Any], None]] = {
-            fx.Offered: self._offered,
-            fx.Assigned: self._assigned,
-            fx.Completed: self._completed,
-            fx.WrapUpEnded: self._wrapped_up,
-            fx.Queued: self._queued,
-            fx.Parked: self._parked,
-            fx.Resumed: self._resumed,
-            fx.OfferEnded: self._offer_ended,
-            fx.Cancelled: self._cancelled,
-            fx.AgentStateChanged: self._state_changed,
-            fx.Result: self._result,
-        }
 
     def run(self) -> Log:
         """Run from the first shift until every customer is served or gone. Raises RefusedError."""
         self._open()
         arrived, heap, engine, attempts = self._arrivals, self._heap, self._engine, self._attempts
-        first, number = len(arrived), 0
-        happen: tuple[Callable[[Any, Any], None], ...]
-        happen = (self._end, self._come, self._shift_over, self._answer, self._back, self._leave, self._again)
-        until = self._plan.scenario.duration + _LONGEST_END_MS
+        first, number, forever = len(arrived), 0, FOREVER
+        until: float = self._plan.scenario.duration + _LONGEST_END_MS
         while True:
-            at = arrived[number] if number < first else FOREVER
-            due = heap[0][0] if heap else FOREVER
+            at = arrived[number] if number < first else forever
+            due = heap[0][0] if heap else forever
             now = due if due <= at else at
             wake = engine.next_wakeup()
-            if wake is not None and wake - START <= now:
-                if wake - START > until:
+            wakes = forever if wake is None else float(wake - START)
+            if wakes <= now and wake is not None:
+                if wakes > until:
                     break
-                self._wake(wake)
+                self._wake(wakes)
                 continue
             if now > until or (number >= first and not (attempts.open or attempts.returning or self._at_work)):
                 break
             self._now = now
             if due <= at:
                 _, _, what, one, other = heappop(heap)
-                happen[what](one, other)
+                self._happen(what, one, other)
             else:
                 self._arrive(number)
                 number += 1
                 if not number % _FORGET_EVERY:
-                    # A shard writes these to its changelog; here they would only accumulate.
-                    collect(engine, START + int(now))
+                    engine.core.dirty.clear()  # a shard writes these to its changelog; here they would only accumulate
         self._close()
         return self._log
 
@@ -130,15 +116,57 @@ class Floor:
 
     def _settle(self) -> None:
         """Process the engine's effects, and the effects of the commands that follow from them."""
-        effects, on = self._effects, self._on
-        while effects:
-            effect = effects.popleft()
-            react = on.get(type(effect))
-            if react is not None:
-                react(effect)
+        effects, place = self._effects, 0
+        while place < len(effects):
+            effect = effects[place]
+            place += 1
+            match effect:
+                case fx.Offered():
+                    self._offered(effect)
+                case fx.Assigned():
+                    self._assigned(effect)
+                case fx.Completed():
+                    self._completed(effect)
+                case fx.WrapUpEnded():
+                    self._freed(self._agents[effect.agent_id])
+                case fx.Queued():
+                    self._queued(effect)
+                case fx.Parked():
+                    self._pause(int(effect.attributes.interaction_id))
+                case fx.Resumed():
+                    self._resumed(effect)
+                case fx.OfferEnded():
+                    self._offers.pop(effect.offer_id, None)
+                case fx.Cancelled():
+                    self._cancelled(effect)
+                case fx.AgentStateChanged():
+                    self._state_changed(effect)
+                case fx.Result():
+                    if not effect.ok:
+                        raise RefusedError(f"{effect.kind}: {effect.reason}")
+                case _:
+                    pass  # for readers of the log and for desks, which a floor does not have
+        effects.clear()
 
-    def _wake(self, wake: int) -> None:
-        self._now = max(self._now, float(wake - START))
+    def _happen(self, what: int, one: Any, other: Any) -> None:
+        """Do what was planned."""
+        if what == _END:
+            self._end(one, other)
+        elif what == _ON:
+            self._come(one)
+        elif what == _OFF:
+            self._shift_over(one)
+        elif what == _ANSWER:
+            self._answer(one, other)
+        elif what == _BACK:
+            self._back(one)
+        elif what == _LEAVE:
+            self._leave(one, other)
+        else:
+            self._again(one, other)
+
+    def _wake(self, wakes: float) -> None:
+        self._now = max(self._now, wakes)
         self._effects.extend(self._engine.advance(START + int(self._now)))
         self._settle()
 
@@ -170,11 +198,11 @@ class Floor:
 
     def _arrive(self, number: int) -> None:
         attempts, now = self._attempts, self._now
-        kind = self._plan.kinds[self._log.kind[number]]
+        kind = self._kinds[self._log.kind[number]]
         name = f"{number:09d}"  # interactions of the same millisecond are served in the order of their ids
         attempts.enter(number)
-        person = f"{attempts.person(number):09d}"
-        self._tell(cmd.Enqueue(kind.attributes(name, name, person_id=person, arrived_at_ms=START + int(now))))
+        first = attempts.person(number)
+        self._tell(cmd.Enqueue(_attributes(kind, name, name if first == number else f"{first:09d}", START + int(now))))
         self._settle()
         if attempts.stage[number] != WAITING:
             return
@@ -203,8 +231,8 @@ class Floor:
 
     # Agents
 
-    def _come(self, agent: int, _: object) -> None:
-        agent_id = self._plan.desks[agent].agent_id
+    def _come(self, agent: int) -> None:
+        agent_id = self._agent_ids[agent]
         self._on_duty.add(agent)
         since = self._leaving.pop(agent, None)
         if since is not None:  # the agent still finishes the shift before
@@ -215,14 +243,13 @@ class Floor:
             self._tell(cmd.SignIn(agent_id, session, reply_to=_DESKS, state=AgentState.AVAILABLE))
         self._settle()
 
-    def _shift_over(self, agent: int, _: object) -> None:
-        desk = self._plan.desks[agent]
+    def _shift_over(self, agent: int) -> None:
         self._on_duty.discard(agent)
         state = AgentState.OFFLINE
-        if self._at_shift_end[desk.group] == "finish" and self._load[agent]:
+        if self._at_shift_end[self._group_of[agent]] == "finish" and self._load[agent]:
             self._leaving[agent] = self._now
             state = AgentState.AWAY
-        self._tell(cmd.SetAgentState(desk.agent_id, state))
+        self._tell(cmd.SetAgentState(self._agent_ids[agent], state))
         self._settle()
 
     def _answer(self, offer_id: str, declines: bool) -> None:
@@ -243,15 +270,15 @@ class Floor:
         """End a service, unless it was interrupted in the meantime."""
         if self._attempts.turn.get(number, 0) != turn or self._attempts.stage[number] != SERVED:
             return
-        agent, _ = self._serving.pop(number)
+        agent, _, name = self._serving.pop(number)
         self._attempts.end(number)
-        self._tell(cmd.CompleteInteraction(self._plan.desks[agent].agent_id, f"{number:09d}"))
+        self._tell(cmd.CompleteInteraction(self._agent_ids[agent], name))
         self._settle()
 
-    def _back(self, agent: int, _: object) -> None:
+    def _back(self, agent: int) -> None:
         """Make an agent who did not respond available again, if their shift still lasts."""
         if agent in self._on_duty:
-            self._tell(cmd.SetAgentState(self._plan.desks[agent].agent_id, AgentState.AVAILABLE))
+            self._tell(cmd.SetAgentState(self._agent_ids[agent], AgentState.AVAILABLE))
             self._settle()
 
     def _freed(self, agent: int) -> None:
@@ -264,7 +291,7 @@ class Floor:
         since = self._leaving.pop(agent, None)
         if since is not None:
             self._log.overtime.append((agent, since, self._now))
-            self._tell(cmd.SetAgentState(self._plan.desks[agent].agent_id, AgentState.OFFLINE))
+            self._tell(cmd.SetAgentState(self._agent_ids[agent], AgentState.OFFLINE))
 
     # Effects of the engine
 
@@ -286,7 +313,8 @@ class Floor:
             self._plan_at(self._now + delay, _ANSWER, offer.offer_id, declines)
 
     def _assigned(self, event: fx.Assigned) -> None:
-        number, agent, now = int(event.attributes.interaction_id), self._agents[event.agent_id], self._now
+        name, agent, now = event.attributes.interaction_id, self._agents[event.agent_id], self._now
+        number = int(name)
         attempts = self._attempts
         attempts.answer(number, now)
         handling = self._left.pop(number, None)
@@ -296,15 +324,12 @@ class Floor:
             self._busy_since[agent] = now
             self._at_work += 1
         self._load[agent] += 1
-        self._serving[number] = (agent, now + handling)
+        self._serving[number] = (agent, now + handling, name)
         self._plan_at(now + handling, _END, number, attempts.turn.get(number, 0))
 
     def _completed(self, event: fx.Completed) -> None:
         if not event.wrap_up_until_ms:
             self._freed(self._agents[event.agent_id])
-
-    def _wrapped_up(self, event: fx.WrapUpEnded) -> None:
-        self._freed(self._agents[event.agent_id])
 
     def _queued(self, event: fx.Queued) -> None:
         """Record an interaction that returns to the queue from an agent who left before it was done. Other arrivals are known already."""
@@ -325,21 +350,16 @@ class Floor:
         self._freed(agent)
 
     def _pause(self, number: int) -> None:
-        agent, end = self._serving.pop(number)
+        agent, end, _ = self._serving.pop(number)
         self._attempts.turn[number] = self._attempts.turn.get(number, 0) + 1
         self._parked_with[number] = (agent, end - self._now)
 
-    def _parked(self, event: fx.Parked) -> None:
-        self._pause(int(event.attributes.interaction_id))
-
     def _resumed(self, event: fx.Resumed) -> None:
-        number = int(event.attributes.interaction_id)
+        name = event.attributes.interaction_id
+        number = int(name)
         agent, left = self._parked_with.pop(number)
-        self._serving[number] = (agent, self._now + left)
+        self._serving[number] = (agent, self._now + left, name)
         self._plan_at(self._now + left, _END, number, self._attempts.turn[number])
-
-    def _offer_ended(self, event: fx.OfferEnded) -> None:
-        self._offers.pop(event.offer_id, None)
 
     def _cancelled(self, event: fx.Cancelled) -> None:
         """Record a cancellation by the policy; those of the simulator itself are recorded already."""
@@ -353,6 +373,20 @@ class Floor:
             answering = self._answering[self._group_of[agent]]
             self._plan_at(self._now + (answering.back_after if answering is not None else 0.0), _BACK, agent)
 
-    def _result(self, result: fx.Result) -> None:
-        if not result.ok:
-            raise RefusedError(f"{result.kind}: {result.reason}")
+
+def _attributes(kind: InteractionAttributes, name: str, person: str, at_ms: int) -> InteractionAttributes:
+    """Return the attributes of an interaction of a kind: a constructor's call is compiled, `dataclasses.replace` is not."""
+    return InteractionAttributes(
+        name,
+        name,
+        person,
+        "",
+        kind.channel,
+        "",
+        kind.language,
+        kind.queue,
+        kind.priority,
+        kind.requirements,
+        kind.labels,
+        at_ms,
+    )

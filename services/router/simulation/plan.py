@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from services.policy.model.routing import (
     AgentProfile,
@@ -32,8 +31,8 @@ class InteractionKind:
     """Interactions that look the same to the engine; several kinds can be of one type when they come from a file."""
 
     type_index: int
-    attributes: partial[InteractionAttributes]
-    """Makes the attributes of one interaction, given ids, `person_id` and `arrived_at_ms`."""
+    attributes: InteractionAttributes
+    """Attributes without ids, `person_id` and `arrived_at_ms`, which each interaction adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +238,7 @@ def _kinds(
     made = [_kind(policy, types, name, scenario.types.get(name), liked=liked) for name in types]
     for looks in recording.looks if recording is not None else ():
         base = made[types.index(looks.type)]
-        given = {
+        given: dict[str, Any] = {
             field: value
             for field, value in (
                 ("queue", looks.queue),
@@ -251,9 +250,9 @@ def _kinds(
             if value not in ("", (), None)
         }
         if looks.requirements:
-            given["requirements"] = base.attributes.keywords["requirements"] + to_selectors(looks.requirements)
-        _known(policy, looks.type, given.get("queue", base.attributes.keywords["queue"]))
-        made.append(InteractionKind(base.type_index, partial(base.attributes, **given)))
+            given["requirements"] = base.attributes.requirements + to_selectors(looks.requirements)
+        _known(policy, looks.type, given.get("queue", base.attributes.queue))
+        made.append(InteractionKind(base.type_index, replace(base.attributes, **given)))
     return tuple(made)
 
 
@@ -266,8 +265,9 @@ def _kind(
     queue = (kind.queue if kind is not None else "") or name
     if kind is not None:
         _known(policy, name, queue)
-    attributes = partial(
-        InteractionAttributes,
+    attributes = InteractionAttributes(
+        "",
+        "",
         channel=kind.channel if kind is not None else "voice",
         language=kind.language if kind is not None else "",
         queue=queue,

@@ -44,7 +44,7 @@ def refusal(plan: Plan) -> str:
         return "agents come and go"
     if any(group is not None and group.answering is not None for group in groups):
         return "agents do not accept at once"
-    if not all(_is_plain_kind(kind.attributes("i", "c")) for kind in plan.kinds):
+    if not all(_is_plain_kind(kind.attributes) for kind in plan.kinds):
         return "interactions have requirements"
     if any(kind is not None and (kind.retrials is not None or kind.waiting_places is not None) for kind in types):
         return "customers come again, or types have waiting places of their own"
@@ -70,8 +70,8 @@ def _takes_everything(agent: AgentProfile, config: PoolConfig) -> bool:
 
 def _is_plain_kind(attributes: InteractionAttributes) -> bool:
     return attributes == InteractionAttributes(
-        "i",
-        "c",
+        "",
+        "",
         channel=attributes.channel,
         language=attributes.language,
         queue=attributes.queue,
@@ -84,7 +84,7 @@ def run(plan: Plan, customers: Customers) -> Log:
     """Return what `Floor.run` returns for a plain plan."""
     arrived, patience, kinds = customers.arrived, customers.patience, customers.kind
     count = len(arrived)
-    looks = [kind.attributes("i", "c") for kind in plan.kinds]
+    looks = [kind.attributes for kind in plan.kinds]
     urgency = [-(plan.config.by_name[one.queue].priority + one.priority) for one in looks]
     by_id = sorted(range(len(plan.desks)), key=lambda number: plan.desks[number].agent_id)
     handling = [customers.handling[plan.desks[number].group] for number in by_id]

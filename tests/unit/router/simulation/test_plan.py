@@ -95,7 +95,7 @@ def test_requirements_in_the_engines_words() -> None:
         },
         {"any_of": [{"attribute": "lang", "operator": "in", "texts": ["fa", "en"]}, {"attribute": "x"}]},
     ]
-    attributes = make(a_scenario(types={"calls": calls(requirements=required)})).kinds[0].attributes("i", "c")
+    attributes = make(a_scenario(types={"calls": calls(requirements=required)})).kinds[0].attributes
     assert attributes.requirements == (
         Selector("persian", Operator.GREATER, 3, expires_after_ms=30_000, weight=2, steps=((10_000, 1.0),)),
         Selector("", any_of=(Selector("lang", Operator.IN, texts=("fa", "en")), Selector("x"))),
@@ -110,7 +110,7 @@ def test_preferences_are_proficiencies() -> None:
     assert plan.config.agents[0].skills == (("type/x", 1.0), ("type/y", 10.0))
     assert plan.config.agents[1].skills == (("type/x", 1.0), ("type/y", 1.0), ("type/z", 1.0))
     assert {queue.choice for queue in plan.config.queues} == {Choice.SKILL_SCORE}
-    assert plan.kinds[2].attributes("i", "c").requirements == (Selector("type/z", Operator.AT_LEAST, 1.0),)
+    assert plan.kinds[2].attributes.requirements == (Selector("type/z", Operator.AT_LEAST, 1.0),)
 
 
 def test_thresholds() -> None:
