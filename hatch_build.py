@@ -30,6 +30,8 @@ TYPES = tuple(
     Path("services/policy/model") / name for name in ("eligibility.py", "interning.py", "routing.py", "validity.py")
 )
 """The types of policy that the domain reads at each decision: left as Python, each access from compiled code would be a slow one."""
+SIMULATION = tuple(Path("services/router/simulation") / name for name in ("attempts.py", "floor.py", "log.py"))
+"""The simulator's loop around the engine: it gives three commands for each customer, and reads their events."""
 PURE = DOMAIN / "entries.py"
 """Stays Python: mypyc keeps neither the options of msgspec's structs nor the types of their fields, from which msgspec makes its decoders."""
 COMPILED = Path("build/compiled")
@@ -105,7 +107,7 @@ def _copied(to: Path) -> Path:
 
 
 def _sources() -> list[Path]:
-    return sorted([*TYPES, *(path.relative_to(ROOT) for path in (ROOT / DOMAIN).rglob("*.py"))])
+    return sorted([*TYPES, *SIMULATION, *(path.relative_to(ROOT) for path in (ROOT / DOMAIN).rglob("*.py"))])
 
 
 def build_beside(target: Path = ROOT / COMPILED) -> Path:

@@ -1,33 +1,18 @@
 """A floor whose engine makes only what the floor reads has the same log, event for event, as one with a full engine."""
 
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from services.policy.model.routing import (
-    CapacityProfile,
-    ChannelCapacity,
-    Choice,
-    Order,
-    OverflowRule,
-    PickUpTarget,
-    PoolConfig,
-    QueueConfig,
-    Trigger,
-)
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.engine import Engine
 from services.router.simulation.customers import draw
 from services.router.simulation.floor import Floor
-from services.router.simulation.plan import Plan, make
-from tests.unit.router.simulation.questions import a_scenario, always, calls, exponential
+from tests.unit.router.simulation.floors import cases
 from tests.unit.router.test_quiet import heard
 
-MANY: Final = {"every": "12s"}
-DESK: Final = CapacityProfile(
-    "desk", 2, (ChannelCapacity("voice", 2, exclusive=True, interrupts=("email",)), ChannelCapacity("email", 1))
-)
+CASES: Final = cases()
 
 
 class Recorded(Engine):
@@ -50,54 +35,6 @@ class Recorded(Engine):
     def _kept(self, effects: list[fx.Effect]) -> list[fx.Effect]:
         self.effects += heard(effects, announces=self.core.announces)
         return effects
-
-
-def queue(**more: Any) -> PoolConfig:
-    """Return a policy with one queue."""
-    return PoolConfig(1, queues=(QueueConfig("q", **more),))
-
-
-def cases() -> dict[str, Plan]:
-    """Return plans that use all that a floor can do."""
-    leaving = calls(arrivals=MANY, patience=exponential("40s"))
-    retrying = calls(arrivals=MANY, patience=exponential("30s"), retrials={"share": 0.8, "delay": exponential("2m")})
-    preferring = {
-        "sellers": {"agents": 6, "prefers": ["sales", "support"]},
-        "helpers": {"agents": 6, "prefers": ["support", "sales"]},
-    }
-    two = {"sales": calls(queue=""), "support": calls(queue="")}
-    answering = {"delay": exponential("4s"), "ignore": 0.1, "decline": 0.1, "retry_after": "30s", "back_after": "1m"}
-    shifts = {"agents": [12, 6, 14], "at_shift_end": "hand_over_resume"}
-    too_long = OverflowRule("too long", Trigger.ESTIMATE, 30_000, cancel=True)
-    busy = {"calls": calls(arrivals=MANY)}
-    mixed = {"mail": calls(channel="email"), "call": calls(channel="voice", priority=5)}
-    return {
-        "plain": make(a_scenario()),
-        "urgent first": make(a_scenario(types={"a": calls(priority=1), "b": calls(arrivals=MANY)})),
-        "customers leave": make(a_scenario(types={"calls": leaving})),
-        "customers come again": make(a_scenario(types={"calls": retrying})),
-        "few places": make(a_scenario(types=busy, waiting_places=3)),
-        "shifts": make(a_scenario(types={"calls": leaving}, groups={"agents": shifts}, period="10m")),
-        "answers": make(a_scenario(groups={"agents": {"agents": 14, "answering": answering}})),
-        "preferences": make(a_scenario(types=two, groups=preferring)),
-        "wrap-up": make(a_scenario(), queue(wrap_up_ms=20_000)),
-        "several offers": make(a_scenario(), queue(max_offers=3)),
-        "in turn": make(a_scenario(), queue(choice=Choice.ROUND_ROBIN)),
-        "announced waits": make(a_scenario(types=busy), queue(overflow=(too_long,))),
-        "adaptive": make(
-            a_scenario(types=busy), queue(order=Order.ADAPTIVE, pick_up_targets=(PickUpTarget(target_ms=20_000),))
-        ),
-        "interruptions": make(
-            a_scenario(types=mixed, groups={"agents": {"agents": 14, "capacity_profile": "desk"}}),
-            PoolConfig(1, queues=(QueueConfig("q"),), profiles=(DESK,)),
-        ),
-        "chats": make(
-            a_scenario(types={"chat": calls(handling=always("8m"))}, groups={"a": {"agents": 8, "capacity": 3}})
-        ),
-    }
-
-
-CASES: Final = cases()
 
 
 @pytest.mark.parametrize("case", CASES)
