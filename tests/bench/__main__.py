@@ -87,10 +87,8 @@ async def a_shared_broker(needed: bool) -> AsyncIterator[tuple[dict[str, str], i
         yield {}, broker_pid(KafkaSettings.from_environment())
         return
     with a_home() as home:
-        settings = BrokerSettings(home=home.home)
-        async with EmbeddedBroker(settings) as broker:
-            compiler = "full" if settings.kafka_full_compiler else "first (C1)"
-            print(f"broker at {broker.bootstrap}, heap {settings.kafka_heap}, Java's compiler: {compiler}", flush=True)
+        async with EmbeddedBroker(BrokerSettings(home=home.home)) as broker:
+            print(f"broker at {broker.bootstrap}, {broker.sizing}", flush=True)
             yield {"KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap}, broker.pid
 
 

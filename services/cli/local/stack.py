@@ -89,7 +89,7 @@ async def kafka_for(
         return
     broker = EmbeddedBroker(BrokerSettings(home=workspace.home), show_progress=download_progress)
     async with broker:
-        say(f"Kafka is ready at {broker.bootstrap}")
+        say(f"Kafka is ready at {broker.bootstrap} ({broker.sizing})")
         values = {"bootstrap_servers": broker.bootstrap, **chosen}
         if "topic_prefix" not in values and os.environ.get("CHAPAR_TOPIC_PREFIX"):
             values["topic_prefix"] = os.environ["CHAPAR_TOPIC_PREFIX"]

@@ -90,7 +90,8 @@ def _status(server: BrokerServer) -> int:
 def _facts(running: Running) -> str:
     resident = process.resident_bytes(running.pid)
     memory = f", {resident / 2**20:.0f} MB" if resident is not None else ""
-    return f"process {running.pid}{memory}"
+    sizing = f"; {running.sizing}" if running.sizing else ""
+    return f"process {running.pid}{memory}{sizing}"
 
 
 @contextlib.contextmanager

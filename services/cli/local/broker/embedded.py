@@ -58,6 +58,11 @@ class EmbeddedBroker:
         """The process id of the broker; None while none runs."""
         return self._running.pid if self._running else None
 
+    @property
+    def sizing(self) -> str:
+        """The broker's heap and compiler, and why, in words; empty while none runs."""
+        return self._running.sizing if self._running else ""
+
     async def __aenter__(self) -> Self:
         try:
             await self.start()

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.cli.local.broker.java import Java
+from services.cli.local.broker.sizing import Sizing
 
 
 @dataclass(frozen=True)
 class Jvm:
-    """How a Java process is started: which Java, which classes, how much heap."""
+    """How a Java process is started: which Java, which classes, how much of the machine."""
 
     java: Java
     classpath: tuple[Path, ...]
     archives: Path
     """Directory of class archives, shared by all working copies."""
-    heap: str
-    full_compiler: bool
+    sizing: Sizing
 
     @property
     def archive(self) -> Path:
@@ -41,7 +41,7 @@ class Jvm:
     def command(self, main: str, *arguments: str, scratch: Path, record: Path | None = None) -> list[str]:
         """`scratch`: a directory for unpacked native libraries. `record`: where to write the class archive at the end, if there is none yet."""
         options = [
-            f"-Xmx{self.heap}",
+            f"-Xmx{self.sizing.heap}",
             "-XX:+UseSerialGC",
             "-XX:MaxMetaspaceSize=128m",
             "-Xss512k",
@@ -56,7 +56,7 @@ class Jvm:
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
             "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
         ]
-        if not self.full_compiler:
+        if not self.sizing.full_compiler:
             options.append("-XX:TieredStopAtLevel=1")
         if (
             self.java.major >= 24

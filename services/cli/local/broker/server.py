@@ -31,10 +31,12 @@ from services.cli.local.broker.errors import BrokerError
 from services.cli.local.broker.java import find_java, packaged_java
 from services.cli.local.broker.jvm import Jvm, adopt
 from services.cli.local.broker.lock import load_lock
+from services.cli.local.broker.machine import measure
 from services.cli.local.broker.ports import Ports, settle_ports
 from services.cli.local.broker.probe import ask_metadata, has_coordinators
 from services.cli.local.broker.properties import TEMPLATE, render
 from services.cli.local.broker.settings import BrokerSettings
+from services.cli.local.broker.sizing import choose
 from services.cli.local.broker.state import Running
 
 READY_WITHIN_S = 60.0
@@ -101,8 +103,7 @@ class BrokerServer:
             java=java,
             classpath=cache.classpath(lock),
             archives=self.settings.cache / "kafka",
-            heap=self.settings.kafka_heap,
-            full_compiler=self.settings.kafka_full_compiler,
+            sizing=choose(measure(), self.settings.kafka_heap, self.settings.kafka_full_compiler),
         )
 
     def start(self, *, tethered: bool = False) -> tuple[Running, bool]:
@@ -167,6 +168,7 @@ class BrokerServer:
             ports=ports,
             java=str(jvm.java.executable),
             owner=self.owner if tethered else None,
+            sizing=str(jvm.sizing),
         )
         state.write(self.home, running)
         return running

@@ -37,16 +37,17 @@ class BrokerSettings(BaseSettings):
     maven_url: str = "https://repo1.maven.org/maven2"
     """Base address of Maven Central or of a mirror with the same layout."""
 
-    kafka_heap: Memory = "160m"
-    """Java's -Xmx. The default keeps the whole process below 260 MB; load tests need more."""
+    kafka_heap: Memory | None = None
+    """Java's -Xmx. Without it: 512m with at least 8 GB of free memory, 256m with 4 GB, otherwise 160m, which keeps the process below 260 MB."""
 
     kafka_port: Annotated[int | None, Field(ge=1024, le=65535)] = None
     """Port of the broker; without it, a free port is chosen once and then kept."""
 
-    kafka_full_compiler: bool = False
-    """If true, Java's second compiler is on as well: slower in the first minute, 1.5 times faster after a long warm-up."""
+    kafka_full_compiler: bool | None = None
+    """Whether Java's second compiler is on as well: slower in the first minute, 1.5 times faster after a long warm-up. Without it: yes with at
+    least 4 CPUs."""
 
-    @field_validator("cache_dir", "xdg_cache_home", "kafka_port", mode="before")
+    @field_validator("cache_dir", "xdg_cache_home", "kafka_port", "kafka_heap", "kafka_full_compiler", mode="before")
     @classmethod
     def _empty_means_unset(cls, value: object) -> object:
         return None if value == "" else value

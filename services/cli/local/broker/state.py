@@ -24,6 +24,8 @@ class Running(BaseModel):
     """The Java that runs it, by its executable."""
     owner: str | None = None
     """The process that the broker is tethered to; None when it is detached."""
+    sizing: str = ""
+    """Its heap and compiler, and why, in words; empty for a broker of an earlier version."""
 
     @property
     def bootstrap(self) -> str:
