@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -192,7 +192,8 @@ async def test_records_are_written_together_unless_someone_watches_them(log: Kaf
         two.log.clear()
         two.said("watched", message_id="w1")
         watched = aiter(history.history.reader.watch(lambda: Reach.whole("acme"), "two-c", -1))
-        first = asyncio.ensure_future(anext(watched))  # type: ignore[arg-type] # a coroutine
+        assert isinstance(watched, AsyncGenerator)
+        first = asyncio.ensure_future(anext(watched))
         await eventually(lambda: is_watched(history))
         before = history.count("written")
         assert before == 2
@@ -200,7 +201,7 @@ async def test_records_are_written_together_unless_someone_watches_them(log: Kaf
         async with asyncio.timeout(30):
             assert (await first).message.text == "watched"
         assert history.count("written") == 2 + len(one.log) + len(two.log)
-        await watched.aclose()  # type: ignore[attr-defined] # a generator
+        await watched.aclose()
         for number in range(50):
             one.said(f"{number}", message_id=f"n{number}")
         await publish(log, one.log[20:])

@@ -61,14 +61,14 @@ class Database:
     def __init__(self, url: URL) -> None:
         self.postgres = url.drivername.startswith("postgresql")
         self.shown = url.render_as_string(hide_password=True)
-        self._url = url
+        self.url = url
         self._engine: AsyncEngine | None = None
 
     async def __aenter__(self) -> "Database":
         if self.postgres:
-            self._engine = create_async_engine(self._url, pool_pre_ping=True, pool_size=5, pool_timeout=10)
+            self._engine = create_async_engine(self.url, pool_pre_ping=True, pool_size=5, pool_timeout=10)
             return self
-        file = Path(self._url.database or "")
+        file = Path(self.url.database or "")
         try:
             await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
         except OSError as error:
@@ -77,7 +77,7 @@ class Database:
                 Reason.STATE_DIR,
                 f"history can't be kept in {file.parent} ({error.strerror}): set state_dir or {VARIABLE}",
             ) from error
-        self._engine = create_async_engine(self._url)
+        self._engine = create_async_engine(self.url)
         event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
         return self

@@ -1,6 +1,7 @@
 """Reports to the topic of erasures what history has emptied."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from services.chassis.clock import Clock
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
@@ -13,7 +14,7 @@ from services.ingest.translate.headers import OUTCOMES
 
 def erasure_reports(
     producer: DurableProducer, store: str, clock: Clock
-) -> Callable[[Sequence[Emptied]], Awaitable[None]]:
+) -> Callable[[Sequence[Emptied]], Coroutine[Any, Any, None]]:
     """Return a callback that reports the rows emptied by erasures; `store` names this copy of history.
 
     If a report is lost, the erasure's report is incomplete; the erasure itself is complete.

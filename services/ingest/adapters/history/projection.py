@@ -12,10 +12,10 @@ has been read to its end for the first time.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aiokafka import TopicPartition
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
@@ -25,7 +25,6 @@ from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consu
 from services.chassis.kafka.records import Record
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
-from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import Keys, KeysAtHand
 from services.ingest.adapters.history import store
 from services.ingest.adapters.history.database import Database
@@ -42,6 +41,13 @@ _PATIENCE_S: Final = 30.0
 _TRIES: Final = 3
 _REFUSING_SQLSTATES: Final = ("22", "23")
 """Classes of PostgreSQL's error codes: data exceptions and integrity violations, which the same data causes again."""
+
+
+class ReadyKeys(Keys, Protocol):
+    """The part of `AwaitedKeys` that a reader needs."""
+
+    async def ready(self, values: Iterable[bytes | None]) -> None:
+        """See `AwaitedKeys`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Projection:
         client_id: str,
         caught_up: Callable[[], None],
         written: Callable[[], None],
-        keys: AwaitedKeys,
+        keys: ReadyKeys,
         erased: Callable[[Sequence[store.Emptied]], Awaitable[None]] | None = None,
         watched: Callable[[Record], bool] = lambda _record: False,
         pace: Pace = _PACE,
