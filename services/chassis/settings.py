@@ -182,11 +182,21 @@ class ServiceSettings(BaseSettings):
 
     @classmethod
     def from_args(cls, argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> Self:
-        """Return the settings of a service's `__main__`: `--config FILE` and the environment. `--version` prints it and exits."""
+        """Return the settings of a service's `__main__`: `--config FILE`, its own options (`add_options`) and the environment.
+
+        `--version` prints it and exits.
+        """
         parser = argparse.ArgumentParser(description=(cls.__doc__ or "").strip().splitlines()[0])
         parser.add_argument("--config", type=Path, default=None, metavar="FILE", help="YAML file with settings")
         parser.add_argument("--version", action="version", version=version())
-        return cls.load(parser.parse_args(argv).config, env)
+        cls.add_options(parser)
+        given = vars(parser.parse_args(argv))
+        file = given.pop("config")
+        return cls.load(file, env, {name: value for name, value in given.items() if value is not None})
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Add options that are also settings, under their names; they override file and environment. None by default."""
 
 
 def _env_values(cls: type[BaseSettings], prefix: str, env: Mapping[str, str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Settings of the ingest service. Variables start with CHAPAR_INGEST_."""
 
+import argparse
 from collections.abc import Mapping
-from typing import Self
+from typing import Final, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -10,12 +11,21 @@ from services.chassis.http import networks_of
 from services.chassis.outgoing_settings import OutgoingSettings
 from services.chassis.privacy.settings import PersonalSettings
 
+Part = Literal["edge", "lanes", "history"]
+Role = Literal["all", "edge", "lanes", "history"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+
 
 class IngestSettings(OutgoingSettings):
     """Chapar ingest: the edges, the intake and sender lanes, the relay, and the history projection."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="CHAPAR_INGEST_", validate_default=True)
 
+    role: Role = Field(
+        default="all",
+        description="What this process runs: edge (webhooks, web chat, SMTP, gRPC), lanes (intake, sender, relay), history (the "
+        "projection), or all. Also `--role`.",
+    )
     personal: PersonalSettings = Field(default_factory=PersonalSettings, description="How personal data is protected.")
     http_host: str = Field(default="127.0.0.1", description="Address that webhooks and web chat listen on.")
     http_port: int = Field(default=0, ge=0, le=65535, description="Port of webhooks and web chat; 0 takes a free one.")
@@ -150,7 +160,6 @@ class IngestSettings(OutgoingSettings):
         default="", description="History's database (SQLAlchemy URL); empty: a SQLite file in state_dir."
     )
     state_dir: str = Field(default=".chapar", description="Directory of the SQLite file.")
-    lanes: bool = Field(default=True, description="Whether this replica runs the intake and sender lanes and the relay.")
     audit_days: int = Field(
         default=400, ge=0, le=36_500, description="Days that an audit record is kept in the table audit; 0: for ever."
     )
@@ -160,7 +169,27 @@ class IngestSettings(OutgoingSettings):
         le=36_500,
         description="Days after its last message at which a conversation is deleted from history; 0: never.",
     )
-    history: bool = Field(default=True, description="Whether this replica runs the history projection.")
+    history: bool = Field(
+        default=True, description="Whether history is kept (roles all and history) and read (roles all and edge)."
+    )
+    history_fetch_s: float = Field(
+        default=0.1, ge=0.05, le=0.2, description="Seconds between two fetches of the history projection."
+    )
+    history_commit_s: float = Field(
+        default=1, ge=0.05, le=60, description="Longest time in seconds that a record waits until history writes it."
+    )
+    history_commit_records: int = Field(
+        default=1_000, ge=1, le=10_000, description="Number of records that history writes before this time has passed."
+    )
+
+    def runs(self, part: Part) -> bool:
+        """Return whether this process runs a part."""
+        return self.role in ("all", part)
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        """See ServiceSettings."""
+        parser.add_argument("--role", choices=ROLES, default=None, help="what this process runs (default: all)")
 
     @field_validator("http_proxies", "smtp_relays", "smtp_upstreams")
     @classmethod

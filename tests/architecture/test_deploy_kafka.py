@@ -46,7 +46,7 @@ def test_a_services_user_may_touch_the_topics_that_its_code_names(service: str) 
 @pytest.mark.parametrize("service", SETTINGS)
 def test_groups_of_a_service_start_with_its_name(service: str) -> None:
     """The users' rights on groups and transactional ids use this prefix."""
-    group = re.compile(r'(?:\b_?(?:group|GROUP)(?:: Final)?\s*=\s*|LaneSpec\()"([^"]+)"')
+    group = re.compile(r'(?:\b_?(?:group|GROUP)(?:: Final)?\s*=\s*|(?:Lane|Relay)Spec\()"([^"]+)"')
     files = (ROOT / "services" / service).rglob("*.py")
     found = [name for file in files for name in group.findall(file.read_text(encoding="utf-8"))]
     assert found
@@ -54,7 +54,7 @@ def test_groups_of_a_service_start_with_its_name(service: str) -> None:
 
 
 _AWAITED = {
-    "ingest": lambda: ingest_topics(IngestSettings.model_construct(lanes=True, history=True)),
+    "ingest": lambda: ingest_topics(IngestSettings.model_construct(role="all", history=True)),
     "router": lambda: set(ROUTER_TOPICS),
     "sla": lambda: sla_topics(SlaSettings.model_construct(lanes=True)),
     "feedback": lambda: feedback_topics(("edge", "dispatcher", "lanes", "analytics")),

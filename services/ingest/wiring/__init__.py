@@ -1,60 +1,29 @@
-"""Composition root of ingest: starts everything, in the order of this file."""
+"""Composition root of ingest: starts everything, in the order of this file.
 
-import ssl
+A process runs the edges, the lanes, history, or all of them (`IngestSettings.role`), and is ready when these are.
+"""
+
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from chapar.audit.v1 import audit_pb2, audit_pb2_grpc
 from chapar.config.v1 import config_pb2
-from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
-from services.chassis.audit_log import audit_trail
-from services.chassis.byte_budget import ByteBudget, ByteShares
 from services.chassis.config_reader import ConfigReader
-from services.chassis.connections import ConnectionLimits, dropped_counter
-from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
-from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
-from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
-from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
-from services.chassis.pacing import Rate
 from services.chassis.privacy.settings import keyring
-from services.chassis.questions import LaneQuestions
 from services.chassis.secrets import SecretReferences
 from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.agent_queues import ConfiguredAgentQueues
-from services.ingest.adapters.edges.erasure import Outcomes, PersonEraser
-from services.ingest.adapters.edges.grpc_audit import AuditServicer
-from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
-from services.ingest.adapters.edges.grpc_ingest import IngestServicer
-from services.ingest.adapters.edges.grpc_outbound import OutboundServicer
-from services.ingest.adapters.edges.grpc_person import PersonServicer
-from services.ingest.adapters.edges.grpc_submit import Submitter
-from services.ingest.adapters.edges.http_app import edge_app
-from services.ingest.adapters.edges.http_webhooks import Channel, Webhooks
-from services.ingest.adapters.edges.ingress_limiter import IngressLimiter, IngressLimits
-from services.ingest.adapters.edges.lane_questions import KINDS, IntakeQuestions
 from services.ingest.adapters.edges.lane_questions import TOPIC as VERDICTS
-from services.ingest.adapters.edges.mail_authentication import MailAuthentication
-from services.ingest.adapters.edges.mail_dkim import dkim_process
-from services.ingest.adapters.edges.mail_dns import DnsTxtRecords
-from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, InboundPublisher
-from services.ingest.adapters.edges.smtp_in import SmtpLimits, smtp_server
-from services.ingest.adapters.edges.telegram_in import TelegramChannel
-from services.ingest.adapters.edges.tenant_quota import QuotaSettings, ways_in
-from services.ingest.adapters.edges.webchat_gate import GateLimits, WebchatLimits
-from services.ingest.adapters.edges.webchat_history import NoChatHistory
-from services.ingest.adapters.edges.webchat_hub import WebchatHub
-from services.ingest.adapters.edges.webchat_in import Webchat
-from services.ingest.adapters.edges.webhook_in import WebhookChannel
-from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
+from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES
 from services.ingest.adapters.history.mapping import TOPICS as HISTORY_TOPICS
 from services.ingest.metrics import METRICS
 from services.ingest.settings import IngestSettings
 from services.ingest.translate.configuration import decode
 from services.ingest.translate.headers import OUTCOMES
+from services.ingest.wiring.edges import Configured, edges
 from services.ingest.wiring.history import history
 from services.ingest.wiring.lanes import lanes
 
@@ -69,7 +38,6 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
         # Nothing works without the log: the start waits for it.
         presence = await enter(kafka_presence(service, topics(settings)))
-        configured = service.health.component("configuration")
         await presence.first()
 
         # Configuration: the accounts of all tenants.
@@ -81,11 +49,15 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             queues.replace(tenant, configured)
 
         configuration = ConfigReader(kafka, decode, on_change=follow, metrics=service.metrics)
-        await enter(service.background(configuration.run(), "configuration"))
+        if settings.runs("edge") or settings.runs("lanes"):
+            configured = service.health.component("configuration")
+            await enter(service.background(configuration.run(), "configuration"))
+            await configuration.first()
+            configured.set(True)
         secrets = AccountSecrets(SecretReferences(service.clock, settings.secrets_dir))
 
         # The keys of persons: personal data goes into the log only sealed with one.
-        keys = await enter(keyring(service, "ingest", rewraps=True))
+        keys = await enter(keyring(service, "ingest", rewraps=settings.runs("edge")))
 
         # The log: a published record is durable.
         producer = await enter(
@@ -96,148 +68,16 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
                 max_record_bytes=MAX_RECORD_BYTES + (16 << 10),
             )
         )
-        limits = IngressLimits(
-            Rate(settings.account_rate, settings.account_burst),
-            Rate(settings.sender_rate, settings.sender_burst),
-            Rate(settings.failed_auth_rate, settings.failed_auth_burst),
-        )
-        quota = QuotaSettings(
-            Rate(settings.tenant_rate, settings.tenant_burst), settings.tenant_wait_s, settings.tenant_weights
-        )
-        ways = ways_in(InboundPublisher(producer, keys), quota)
-        ingress_limiter = IngressLimiter(ways.customers, limits, service.clock, service.metrics)
-
-        # Web chat's live connections.
-        hub = WebchatHub(keys, Poison("ingest-webchat", service.metrics))
-        caught_up = service.health.component("web chat tail")
-        records = tail(
-            kafka,
-            "conversations.v1",
-            from_=int(settings.webchat_replay_s * 1000),
-            client_id=f"ingest-webchat@{settings.instance}",
-            caught_up=lambda: caught_up.set(True),
-            clock=service.clock,
-        )
-        await enter(service.background(hub.run(records), "web chat tail"))
-        await configuration.first()
-        configured.set(True)
 
         # The lanes, once the tenants are known.
-        if settings.lanes:
+        if settings.runs("lanes"):
             await enter(lanes(service, configuration, secrets, producer, keys))
 
         # History, for people; no routing decision depends on it.
-        kept = await enter(history(service, keys, producer)) if settings.history else None
-        past = kept.reader if kept is not None else None
+        kept = await enter(history(service, keys, producer)) if settings.history and settings.role != "lanes" else None
 
-        # gRPC.
-        submitter = Submitter(accounts, ingress_limiter)
-        questions = LaneQuestions(settings.verdict_timeout_s, KINDS)
-        intake = IntakeQuestions(ways.callers, questions)
-        hearing = service.health.component("verdicts")
-
-        def listening() -> None:
-            hearing.set(True)
-            questions.listening()
-
-        verdicts = tail(
-            kafka, VERDICTS, from_="end", client_id=f"ingest-verdicts@{settings.instance}", caught_up=listening
-        )
-        await enter(service.background(questions.run(verdicts), "verdicts"))
-        ingest_servicer = IngestServicer(submitter, FollowUpAsker(intake, service.clock), past, queues)
-
-        async def identity_of(tenant: str, conversation_id: str) -> str | None:
-            lately = hub.owner(tenant, conversation_id)
-            return lately if lately is not None or past is None else await past.owner(tenant, conversation_id)
-
-        outbound = OutboundServicer(intake, identity_of, past, service.clock)
-        outcomes = Outcomes()
-        poison = Poison("ingest-erasures", service.metrics)
-        following = outcomes.run(kafka, f"ingest-erasures@{settings.instance}", service.clock, poison)
-        await enter(service.background(following, "outcomes of erasures"))
-        told_by = f"history@{settings.instance}" if settings.history else ""
-        eraser = PersonEraser(ways.erasures, past, keys, outcomes, service.clock, history=told_by)
-        person = PersonServicer(intake, past, eraser, service.clock)
-        audited = AuditServicer(kept.audit if kept is not None else None)
-        await enter(
-            grpc_server(
-                service,
-                [
-                    lambda server: ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest_servicer, server),
-                    lambda server: ingest_pb2_grpc.add_OutboundServiceServicer_to_server(outbound, server),
-                    lambda server: ingest_pb2_grpc.add_PersonServiceServicer_to_server(person, server),
-                    lambda server: audit_pb2_grpc.add_AuditServiceServicer_to_server(audited, server),
-                ],
-                [
-                    each.full_name
-                    for file in (ingest_pb2, audit_pb2)
-                    for each in file.DESCRIPTOR.services_by_name.values()
-                ],
-                audit=await enter(audit_trail(service)),
-            )
-        )
-
-        # HTTP: webhooks and web chat.
-        channels: tuple[Channel, ...] = (TelegramChannel(), WhatsAppChannel(), WebhookChannel())
-        webhooks = Webhooks(
-            {channel.name: channel for channel in channels},
-            accounts,
-            secrets,
-            ingress_limiter,
-            ByteBudget(
-                ByteShares(settings.unproven_bytes, settings.unproven_bytes_per_peer, settings.unproven_bytes // 4)
-            ),
-            max_body_bytes=settings.max_body_bytes,
-            body_timeout_s=settings.body_timeout_s,
-        )
-        webchat = Webchat(
-            accounts, secrets, ingress_limiter, hub, past or NoChatHistory(), _webchat_limits(settings), service.metrics
-        )
-        service.on_drain(webchat.drain)
-        http = await enter(
-            http_server(
-                edge_app(webhooks, webchat),
-                settings.http_host,
-                settings.http_port,
-                grace_s=settings.stop_grace_s,
-                limits=HttpLimits(
-                    connections=ConnectionLimits(
-                        total=settings.http_concurrency,
-                        per_peer=settings.http_per_peer,
-                        # The webhooks' own deadline, and time for its answer.
-                        body_s=settings.body_timeout_s + 2,
-                    ),
-                    discard_bytes=settings.max_body_bytes + (32 << 20),
-                ),
-                ws_max_bytes=settings.webchat_max_frame_bytes,
-                proxies=TrustedProxies(networks_of(settings.http_proxies)),
-                dropped=dropped_counter(service.metrics, "http"),
-            )
-        )
-        service.endpoints.publish("http", http)
-
-        # SMTP.
-        if settings.smtp_enabled:
-            authentication = MailAuthentication(
-                DnsTxtRecords(listed(settings.mail_dns_servers)),
-                await enter(dkim_process(settings.mail_proof_cpu_s)),
-                TrustedProxies(networks_of(settings.smtp_upstreams)),
-            )
-            smtp = await enter(
-                smtp_server(
-                    accounts,
-                    secrets,
-                    ingress_limiter,
-                    _smtp_limits(settings),
-                    service.metrics,
-                    authentication,
-                    host=settings.smtp_host,
-                    port=settings.smtp_port,
-                    hostname=settings.smtp_hostname,
-                    tls=_starttls(settings),
-                )
-            )
-            service.endpoints.publish("smtp", smtp)
+        if settings.runs("edge"):
+            await enter(edges(service, Configured(accounts, queues, secrets), keys, producer, kept))
         yield
 
 
@@ -246,61 +86,14 @@ def topics(settings: IngestSettings) -> set[str]:
 
     An architecture test compares them with the rights of its user.
     """
-    found = {"config.v1", "inbound.v1", "outbound.v1", "conversations.v1", VERDICTS}
-    found |= {"personal.keys.v1", OUTCOMES, "audit.v1", REVOCATIONS}
-    if settings.lanes:
+    found = {"personal.keys.v1", OUTCOMES}
+    if settings.role != "history":
+        found |= {"config.v1", "conversations.v1", "inbound.v1", "outbound.v1", VERDICTS}
+    if settings.runs("edge"):
+        found |= {"audit.v1", REVOCATIONS}
+    if settings.runs("lanes"):
         found |= {"deliveries.v1", "routing.commands.v1", "routing.events.v1", "feedback.commands.v1", "deadletters.v1"}
         found |= {f"ingest-{lane}.state.v1" for lane in ("intake", "sender")}
-    if settings.history:
+    if settings.history and settings.runs("history"):
         found |= set(HISTORY_TOPICS)
     return found
-
-
-def listed(text: str) -> tuple[str, ...]:
-    """Split a text at its commas."""
-    return tuple(each.strip() for each in text.split(",") if each.strip())
-
-
-def _starttls(settings: IngestSettings) -> ssl.SSLContext | None:
-    if settings.tls_cert_file is None or settings.tls_key_file is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
-    return context
-
-
-def _smtp_limits(settings: IngestSettings) -> SmtpLimits:
-    return SmtpLimits(
-        settings.smtp_max_bytes,
-        settings.mail_cpu_s,
-        ConnectionLimits(
-            total=settings.smtp_connections,
-            per_peer=settings.smtp_per_peer,
-            head_s=min(60.0, settings.smtp_timeout_s),
-            idle_s=settings.smtp_timeout_s,
-            body_s=settings.smtp_data_timeout_s,
-            progress_s=min(30.0, settings.smtp_timeout_s),
-            progress_bytes=4096,
-            write_s=30.0,
-            closing_s=3.0,
-        ),
-        ByteShares(
-            settings.smtp_held_bytes, settings.smtp_held_bytes_per_peer, settings.smtp_held_bytes // 8, small=256 << 10
-        ),
-        TrustedProxies(networks_of(settings.smtp_relays)),
-    )
-
-
-def _webchat_limits(settings: IngestSettings) -> WebchatLimits:
-    return WebchatLimits(
-        sockets=settings.webchat_sockets,
-        gate=GateLimits(
-            settings.webchat_sockets_per_address,
-            Rate(settings.webchat_newcomer_rate, settings.webchat_newcomer_burst),
-            settings.webchat_sockets_per_visitor,
-        ),
-        idle_s=settings.webchat_idle_s,
-        rate=Rate(settings.webchat_rate, settings.webchat_burst),
-        token_s=settings.webchat_token_days * 86_400,
-        origins=settings.webchat_origins,
-    )

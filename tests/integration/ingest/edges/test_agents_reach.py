@@ -118,7 +118,7 @@ async def scene(kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str,
     settings = kafka.settings(prefix)
     await install(settings, queued("support"))
     async with (
-        ingest(settings, tmp_path, lanes=True, history=True) as edges,
+        ingest(settings, tmp_path, role="all", history=True) as edges,
         grpc.aio.insecure_channel(edges.service.endpoints["grpc"]) as channel,
     ):
         stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)

@@ -47,7 +47,7 @@ async def whole(kafka: Any, prefix: str, tmp_path: Path) -> AsyncIterator[Edges]
     """Yield ingest with lanes and history, so that requests to lanes are decided."""
     settings = kafka.settings(prefix)
     await install(settings, routed())
-    async with ingest(settings, tmp_path, lanes=True, history=True) as running:
+    async with ingest(settings, tmp_path, role="all", history=True) as running:
         yield running
 
 

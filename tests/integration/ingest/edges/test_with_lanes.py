@@ -48,7 +48,7 @@ async def test_a_restarted_replica_shows_what_was_missed(
     """Sequence numbers continue; the live reader of the new process starts now, so earlier messages come from history."""
     settings = kafka.settings(prefix)
     await install(settings, routed())
-    options: dict[str, Any] = {"lanes": True, "history": True, "webchat_replay_s": 0}
+    options: dict[str, Any] = {"role": "all", "history": True, "webchat_replay_s": 0}
     async with ingest(settings, tmp_path, **options) as edges:
         async with chat(edges, {}) as (socket, welcome):
             assert (await say(socket, "سلام، کمک می‌خواهم"))["type"] == "ack"
