@@ -11,17 +11,17 @@ import time
 import uuid
 
 NAMESPACE = uuid.UUID("6b1f0a52-7d0e-5c3a-9a51-c4a9a2c0f3e7")
+_NAMESPACE_BYTES = NAMESPACE.bytes
 
 
 def derive(*parts: str) -> str:
     """Return the UUIDv5 (RFC 9562, 5.5) of these parts, in canonical text form."""
     if not parts:
         raise ValueError("an id derives from at least one part")
-    name = bytearray(NAMESPACE.bytes)
+    name = _NAMESPACE_BYTES
     for part in parts:
         raw = part.encode("utf-8", "surrogatepass")
-        name += b"%d:" % len(raw)
-        name += raw
+        name += b"%d:%b" % (len(raw), raw)
     digest = hashlib.sha1(name, usedforsecurity=False).hexdigest()
     # The same as str(uuid.UUID(bytes=…, version=5)), which takes three times as long; edges derive two ids for each message.
     variant = "89ab"[int(digest[16], 16) & 3]

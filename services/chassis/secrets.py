@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ PREFIX: Final = "CHAPAR_SECRET_"
 FORMS: Final = "env:CHAPAR_SECRET_<TENANT>__<NAME> or file:<secret>/<key>"
 """The forms of references that people may write."""
 _KEPT_MS: Final = 5_000
+_KNOWN_REFERENCES: Final = 4096
 _MAX_SECRET_BYTES: Final = 64 << 10
 _TENANT: Final = re.compile(r"[a-z0-9-]{1,40}")
 # No double underscore in a name: it ends the tenant's part; otherwise tenant `a` could name a secret of `a-b`.
@@ -31,6 +33,7 @@ def env_prefix(tenant: str) -> str:
     return f"{PREFIX}{tenant.upper().replace('-', '_')}__"
 
 
+@lru_cache(_KNOWN_REFERENCES)
 def reference_problem(tenant: str, reference: str) -> str:
     """Return why a tenant may not use this reference; empty when it may. Does not check whether the secret exists."""
     scheme, colon, where = reference.partition(":")

@@ -78,6 +78,7 @@ class Webhooks:
         body_timeout_s: float,
     ) -> None:
         self._channels = channels
+        self._origins = {name: Origin(OriginProof.PROVIDER_SIGNATURE, f"the proof of {name}") for name in channels}
         self._accounts = accounts
         self._secrets = secrets
         self._ingress_limiter = ingress_limiter
@@ -135,8 +136,10 @@ class Webhooks:
         large = len(raw) > _INLINE_BYTES
         parsed = await asyncio.to_thread(channel.parse, account, raw) if large else channel.parse(account, raw)
         held.release()
-        origin = Origin(OriginProof.PROVIDER_SIGNATURE, f"the proof of {name}")
-        taken = await self._ingress_limiter.take(account, parsed.messages, origin) if parsed.messages else Taken(())
+        if parsed.messages:
+            taken = await self._ingress_limiter.take(account, parsed.messages, self._origins[name])
+        else:
+            taken = Taken(())
         return self._outcome(name, parsed, taken)
 
     def _handshake(self, channel: Channel, account: Account, call: WebhookCall) -> Answer:
