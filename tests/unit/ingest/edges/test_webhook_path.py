@@ -11,7 +11,8 @@ from services.ingest.adapters.edges.http_app import WebhookShortcut
 from services.ingest.adapters.edges.http_webhooks import Webhooks
 
 PARTS = st.sampled_from(["", "v1", "v2", "demo", "webhook", "main", "a b", "سلام", "x\n", "."])
-PATHS = st.lists(PARTS, max_size=7).map("/".join) | st.text(max_size=20)
+NEAR = st.lists(PARTS, min_size=2, max_size=4).map(lambda parts: "/v1/" + "/".join(parts))
+PATHS = NEAR | st.lists(PARTS, max_size=7).map("/".join) | st.text(max_size=20)
 
 
 async def _nothing(*_: Any) -> None:
