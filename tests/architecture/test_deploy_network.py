@@ -60,6 +60,14 @@ def test_the_table_matches_the_code(service: str) -> None:
     assert ("SecretReferences(" in source) == (service in SECRETS)
 
 
+PARTS: Mapping[str, frozenset[str]] = {
+    "ingest": frozenset({"database"}),
+    "ingest-lanes": frozenset({"providers"}),
+    "ingest-history": frozenset({"database"}),
+}
+"""What each part of ingest reaches when it has a Deployment of its own."""
+
+
 def _policies(documents: list[dict[str, Any]], service: str) -> Iterator[dict[str, Any]]:
     """Yield the network policies that select the pods of a service."""
     for document in documents:
@@ -123,9 +131,27 @@ def test_policies_let_out_what_the_table_says_and_no_more(render: Render, servic
 def test_the_rendered_examples_agree_with_the_table(path: Any) -> None:
     """No example allows a destination that the table lacks, and each allows all but the database, which is optional."""
     documents = list(yaml_documents(path))
-    for service in SETTINGS:
-        found = _reached(documents, service) - {"dns", "kafka", "traces", "issuers"}
-        assert REACHES[service] - {"database"} <= found <= REACHES[service], service
+    split = any(document["metadata"]["name"].endswith("-ingest-lanes") for document in documents)
+    table = {**REACHES, **PARTS} if split else REACHES
+    for component, reaches in table.items():
+        found = _reached(documents, component) - {"dns", "kafka", "traces", "issuers"}
+        assert reaches - {"database"} <= found <= reaches, component
+
+
+def test_the_parts_of_ingest_are_reached_as_one_service(render: Render) -> None:
+    """Split into three Deployments, it reaches what it reaches as one; only the edges take calls and customers' connections."""
+    split = {"split": {"enabled": True}, "database": {"existingSecret": "chapar-history"}}
+    documents = render({**VALUES, "ingest": split})
+    common = {"dns", "kafka", "traces", "issuers"}
+    found = {component: _reached(documents, component) - common for component in PARTS}
+    assert found == PARTS
+    assert set().union(*found.values()) == REACHES["ingest"]
+    for component in ("ingest-lanes", "ingest-history"):
+        rules = [rule for policy in _policies(documents, component) for rule in policy["spec"].get("ingress", ())]
+        assert {port["port"] for rule in rules for port in rule["ports"]} == {"ops"}
+        pod = _workload(documents, component)["spec"]["template"]["spec"]["containers"][0]
+        assert [port["name"] for port in pod["ports"]] == ["ops"]
+        assert {"name": "CHAPAR_INGEST_ROLE", "value": component.removeprefix("ingest-")} in pod["env"]
 
 
 def test_a_called_service_admits_its_callers(render: Render) -> None:

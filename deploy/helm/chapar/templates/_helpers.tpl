@@ -30,6 +30,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
+{{/* Components with pods of services, as JSON; ingest may be three Deployments. */}}
+{{- define "chapar.components" -}}
+{{- $found := list "ingest" "router" "sla" "feedback" -}}
+{{- if .Values.ingest.split.enabled -}}{{- $found = concat $found (list "ingest-lanes" "ingest-history") -}}{{- end -}}
+{{- toJson $found -}}
+{{- end -}}
+
 {{- define "chapar.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
@@ -195,6 +202,9 @@ capabilities:
 {{- if and $v.tls.certManager.enabled (not $v.tls.certManager.issuerRef.name) -}}{{- fail "tls.certManager.issuerRef.name is required when tls.certManager.enabled" -}}{{- end -}}
 {{- if and (eq $v.kafka.authentication "tls") (not $v.kafka.tls.enabled) -}}{{- fail "kafka.authentication tls needs kafka.tls.enabled" -}}{{- end -}}
 {{- if and (gt (int $v.ingest.replicas) 1) (not $v.ingest.database.existingSecret) (ne (toString (index $v.ingest.settings "HISTORY")) "false") -}}{{- fail "more than one replica of ingest needs ingest.database.existingSecret (history in PostgreSQL), or ingest.settings.HISTORY=false: with a SQLite file in each pod, each pod would have a different history" -}}{{- end -}}
+{{- if and $v.ingest.split.enabled (not $v.ingest.database.existingSecret) -}}{{- fail "ingest.split.enabled needs ingest.database.existingSecret: the edges read the history that another Deployment writes" -}}{{- end -}}
+{{- if and $v.ingest.split.enabled (eq (toString (index $v.ingest.settings "HISTORY")) "false") -}}{{- fail "ingest.split.enabled needs history: without it, ingest.settings.HISTORY=false, one Deployment runs edges and lanes" -}}{{- end -}}
+{{- if hasKey $v.ingest.settings "ROLE" -}}{{- fail "ingest.settings.ROLE: write ingest.split instead" -}}{{- end -}}
 {{- if and $v.apply.existingConfigMap $v.apply.tenants -}}{{- fail "give apply.tenants or apply.existingConfigMap, not both" -}}{{- end -}}
 {{- range $service := list "ingest" "sla" "feedback" -}}
 {{- range $name := keys (index $v $service).settings -}}{{- if eq (upper $name) "OUTGOING_ALLOW" -}}{{- fail (printf "%s.settings.OUTGOING_ALLOW: write outgoingAllow instead; otherwise the hook refuses configurations that the service would accept" $service) -}}{{- end -}}{{- end -}}

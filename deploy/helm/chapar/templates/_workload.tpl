@@ -1,14 +1,16 @@
-{{/* The pod of a service: (dict "root" $ "name" "router" "env" "<yaml list>" "mounts" … "volumes" … "ports" … "envFrom" …) */}}
+{{/* The pod of a service: (dict "root" $ "name" "router" "env" "<yaml list>" "mounts" … "volumes" … "ports" … "envFrom" …). A part of a service
+     has its own "component", "own" (its values), and "role", when it is not the part that answers by gRPC. */}}
 {{- define "chapar.pod" -}}
 {{- $root := .root -}}
 {{- $v := $root.Values -}}
-{{- $own := index $v .name -}}
+{{- $own := default (index $v .name) .own -}}
+{{- $component := default .name .component -}}
 {{- $prefix := printf "CHAPAR_%s_" (upper .name) -}}
 {{- $down := $v.shutdown -}}
 {{- $tells := has .name (list "sla" "feedback") -}}
 metadata:
   labels:
-    {{- include "chapar.labels" (dict "root" $root "name" .name) | nindent 4 }}
+    {{- include "chapar.labels" (dict "root" $root "name" $component) | nindent 4 }}
   annotations:
     kubectl.kubernetes.io/default-container: {{ .name }}
     {{- with $own.podAnnotations }}
@@ -35,7 +37,7 @@ spec:
       whenUnsatisfiable: ScheduleAnyway
       labelSelector:
         matchLabels:
-          {{- include "chapar.selector" (dict "root" $root "name" $.name) | nindent 10 }}
+          {{- include "chapar.selector" (dict "root" $root "name" $component) | nindent 10 }}
     {{- end }}
   {{- with $own.nodeSelector }}
   nodeSelector:
@@ -115,13 +117,17 @@ spec:
         {{- with .env }}
         {{- . | nindent 8 }}
         {{- end }}
-        {{- with include "chapar.settings" (dict "prefix" $prefix "settings" $own.settings) | trim }}
+        {{- with include "chapar.settings" (dict "prefix" $prefix "settings" (index $v .name).settings) | trim }}
         {{- . | nindent 8 }}
         {{- end }}
       ports:
+        {{- if not .role }}
         - {name: grpc, containerPort: 9000}
+        {{- end }}
         - {name: ops, containerPort: 9090}
+        {{- if not .role }}
         - {name: health, containerPort: 9091}
+        {{- end }}
         {{- with .ports }}
         {{- . | nindent 8 }}
         {{- end }}
