@@ -42,5 +42,7 @@ def record_headers(topic: str, event_id: str, tenant: str) -> Headers:
     """
     if not event_id:
         raise ValueError(f"a record of {topic} needs an event id")
-    named = (*_OF_TOPIC[topic], (EVENT_ID, event_id.encode("utf-8", "surrogatepass")))
-    return (*named, (TENANT, tenant.encode("utf-8", "surrogatepass"))) if tenant else named
+    own: Headers = ((EVENT_ID, event_id.encode("utf-8", "surrogatepass")),)
+    if tenant:
+        own = (own[0], (TENANT, tenant.encode("utf-8", "surrogatepass")))
+    return _OF_TOPIC[topic] + own

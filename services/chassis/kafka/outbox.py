@@ -52,11 +52,9 @@ class BatchOutbox:
     epoch_headers: Headers = field(init=False)
     """The header that is on every record of this owner, alone."""
     _cause: Headers = ()
-    _epoch_header: tuple[str, bytes] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._epoch_header = (EPOCH_HEADER, b"%d" % self.epoch)
-        self.epoch_headers = (self._epoch_header,)
+        self.epoch_headers = ((EPOCH_HEADER, b"%d" % self.epoch),)
 
     def caused_by(self, headers: Headers) -> None:
         """From now on, copy trace headers among these to the outputs."""
@@ -81,8 +79,8 @@ class BatchOutbox:
 
     def _completed(self, headers: Headers) -> Headers:
         if self._cause and not any(name == TRACE_HEADERS[0] for name, _ in headers):
-            headers = (*headers, *self._cause)
-        return (*headers, self._epoch_header)
+            headers = headers + self._cause
+        return headers + self.epoch_headers  # sums of tuples: compiled, unpacking them makes a list first
 
     def put(self, key: bytes, value: bytes) -> None:
         self._own(key)

@@ -55,7 +55,8 @@ def text(tag: bytes, value: str) -> bytes:
     if not value:
         return b""
     raw = value.encode()
-    return tag + varint(len(raw)) + raw
+    size = len(raw)
+    return tag + (_SHORT[size] if size < 128 else varint(size)) + raw  # a call less: most fields are short texts
 
 
 def int64(tag: bytes, value: int) -> bytes:
