@@ -28,7 +28,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 run: .venv/.ready ## run everything on this machine until Ctrl-C
-	@$(BIN)/chapar run
+	@$(BIN)/python hatch_build.py --run $(BIN)/chapar run
 
 demo: .venv/.ready ## run everything with simulated customers and agents; ends after at most 90 s
 	@$(BIN)/chapar demo
@@ -58,7 +58,7 @@ bench-hostile: .venv/.ready ## measure hostile input at every edge: stalls, memo
 bench-feedback: .venv/.ready ## measure survey responses from the page until they are durable, and reading the scores of 10,000 agents (1 minute)
 	$(BIN)/python -m tests.bench feedback
 
-compiled: .venv/.ready ## compile the routing engine into build/compiled; needs a C compiler (2 minutes, docs/decisions/0033-compiled-engine.md)
+compiled: .venv/.ready ## compile the router's path into build/compiled; needs a C compiler (2 minutes, docs/decisions/0033-compiled-engine.md)
 	$(BIN)/python hatch_build.py
 
 references: .venv/.ready ## compare the what-if simulator with Erlang B, C and A and with published tables

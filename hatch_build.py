@@ -1,11 +1,13 @@
-"""Compiles the routing engine's domain, and the types of policy that it uses, to C by mypyc, for the wheel and beside the sources.
-Why, and why only that: docs/decisions/0033.
+"""Compiles the router's path to C by mypyc, for the wheel and beside the sources: the engine, and what turns records into its commands and its
+effects into records. Why, and why only that: docs/decisions/0033.
 
     HATCH_BUILD_HOOK_ENABLE_CUSTOM=true uv build --wheel    the wheel, compiled; without the variable it is pure
     python hatch_build.py                                   build/compiled, for tests and benches: `make compiled`
+    python hatch_build.py --run COMMAND…                    the same, then COMMAND with it: `make run`
 
-Never in place: a compiled module beside its source is what Python would load, however old it is. Who asks for a compiled engine gets one or an
-error. build/compiled shadows nothing unless PYTHONPATH names it first (and PYTHONSAFEPATH=1 keeps the working directory behind it).
+Never in place: a compiled module beside its source is what Python would load, however old it is. build/compiled shadows nothing unless PYTHONPATH
+names it first (and PYTHONSAFEPATH=1 keeps the working directory behind it). A wheel that should be compiled is compiled, or its build fails; only
+`--run` falls back to the sources, and says so.
 """
 
 from __future__ import annotations
@@ -32,11 +34,25 @@ TYPES = tuple(
 """The types of policy that the domain reads at each decision: left as Python, each access from compiled code would be a slow one."""
 SIMULATION = tuple(Path("services/router/simulation") / name for name in ("attempts.py", "floor.py", "log.py"))
 """The simulator's loop around the engine: it gives three commands for each customer, and reads their events."""
+PATH = (
+    *(
+        Path("services/router/translate") / name
+        for name in ("attributes.py", "codec.py", "commands.py", "events.py", "feed.py", "wire.py")
+    ),
+    *(Path("services/router/lanes") / name for name in ("shard.py", "shard_metrics.py")),
+    *(Path("services/chassis/kafka") / name for name in ("headers.py", "outbox.py", "records.py")),
+    *(Path("services/chassis") / name for name in ("ids.py", "keys.py")),
+    *(Path("services/policy/reading") / name for name in ("numbers.py", "selectors.py")),
+)
+"""What a record passes on its way to the engine and back. All services use the modules of the chassis."""
 PURE = DOMAIN / "entries.py"
 """Stays Python: mypyc keeps neither the options of msgspec's structs nor the types of their fields, from which msgspec makes its decoders."""
 COMPILED = Path("build/compiled")
+_MARK = "made-of"
 CONSTRUCTORS = ROOT / "native_constructors.py"
-GROUP = "chapar_router_domain"
+_MYPY = ("--follow-imports=silent", "--ignore-missing-imports", "--no-warn-unused-ignores", "--no-warn-return-any")
+"""The rest of the program is not judged here: a wheel is built without the libraries that it imports. `make types` judges it."""
+GROUP = "chapar_compiled"
 """Names the shared object that holds the code of all modules, at the top level; each module's own is a few lines that point to it."""
 
 
@@ -51,7 +67,7 @@ def get_build_hook() -> type[BuildHookInterface[Any]]:
                 return
             self._built = tempfile.TemporaryDirectory(prefix="chapar-")
             target = Path(self._built.name)
-            compile_domain(target)
+            compile_path(target)
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
             build_data["force_include"].update({str(p): str(p.relative_to(target)) for p in target.rglob("*.so")})
@@ -68,10 +84,15 @@ def has_compiler() -> bool:
     return shutil.which((os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]) is not None
 
 
-def compile_domain(target: Path) -> None:
-    """Puts the compiled modules under `target`, at the places that they have in a wheel. About 75 s of CPU and 250 MB."""
+def compile_path(target: Path) -> None:
+    """Put the compiled modules under `target`, at the places that they have in a wheel. About 75 s of CPU and 250 MB."""
     # In a process of its own: mypy and setuptools read the working directory and the command line, and keep state.
-    subprocess.run([sys.executable, __file__, "--into", str(target.resolve())], cwd=ROOT, check=True)  # noqa: S603 this file, with our arguments
+    command = [sys.executable, __file__, "--into", str(target.resolve())]
+    ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603 this file, with our arguments
+    if ran.returncode:
+        # Only then: mypyc remarks on every generator, as it should (docs/decisions/0033).
+        sys.stderr.write(ran.stdout)
+        ran.check_returncode()
 
 
 def _compile(target: Path) -> None:
@@ -82,7 +103,7 @@ def _compile(target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="chapar-") as work:
         os.chdir(_copied(Path(work) / "sources"))
         modules = mypycify(
-            ["--cache-dir", f"{work}/mypy", *(str(path) for path in _sources() if path != PURE)],
+            ["--cache-dir", f"{work}/mypy", *_MYPY, *(str(path) for path in _sources() if path != PURE)],
             opt_level="2",
             multi_file=True,
             group_name=GROUP,
@@ -107,22 +128,24 @@ def _copied(to: Path) -> Path:
 
 
 def _sources() -> list[Path]:
-    return sorted([*TYPES, *SIMULATION, *(path.relative_to(ROOT) for path in (ROOT / DOMAIN).rglob("*.py"))])
+    return sorted([*TYPES, *SIMULATION, *PATH, *(path.relative_to(ROOT) for path in (ROOT / DOMAIN).rglob("*.py"))])
 
 
 def build_beside(target: Path = ROOT / COMPILED) -> Path:
-    """`target`, as a place from which Python takes the compiled domain and the sources of everything else. Built when the domain has changed.
+    """Return `target`, from which Python takes the compiled modules and the sources of everything else. Built when a module has changed.
 
     Raises CalledProcessError when the code cannot be compiled.
     """
-    wanted = _fingerprint()
-    mark = target / "made-of"
-    if not mark.exists() or mark.read_text() != wanted:
-        shutil.rmtree(target, ignore_errors=True)
-        compile_domain(target)
+    if not is_built(target):
+        made_of = _fingerprint()  # before: a source may be edited meanwhile
+        new = target.with_name(f"{target.name}.new")  # a build that is interrupted leaves the last one as it was
+        shutil.rmtree(new, ignore_errors=True)
+        compile_path(new)
         for source in _sources():
-            shutil.copy(ROOT / source, target / source)
-        mark.write_text(wanted)
+            shutil.copy(ROOT / source, new / source)
+        (new / _MARK).write_text(made_of)
+        shutil.rmtree(target, ignore_errors=True)
+        new.rename(target)
     # A package has one place, so what else the parents of compiled modules hold must be there too: links, which cannot be old.
     for package in {parent for source in _sources() for parent in source.parents[:-1]}:
         for path in (ROOT / package).iterdir():
@@ -130,6 +153,12 @@ def build_beside(target: Path = ROOT / COMPILED) -> Path:
             if path.name != "__pycache__" and not link.exists():
                 link.symlink_to(path)
     return target
+
+
+def is_built(target: Path = ROOT / COMPILED) -> bool:
+    """Whether `target` was built from these sources, by this mypy, for this Python."""
+    mark = target / _MARK
+    return mark.exists() and mark.read_text() == _fingerprint()
 
 
 def _fingerprint() -> str:
@@ -141,10 +170,47 @@ def _fingerprint() -> str:
     return found.hexdigest()
 
 
+def run(command: list[str]) -> None:
+    """Become `command`, with the compiled modules where they can be had. Prints to stderr which it is."""
+    environment = dict(os.environ)
+    compiled = _on_demand(environment.get("CHAPAR_COMPILE", "true"))
+    if compiled is not None:
+        before = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = f"{compiled}{os.pathsep}{before}" if before else str(compiled)
+        environment["PYTHONSAFEPATH"] = "1"
+    os.execvpe(command[0], command, environment)  # noqa: S606 the Makefile's own command
+
+
+def _on_demand(wanted: str) -> Path | None:
+    if wanted not in ("true", "false"):
+        sys.exit(f"CHAPAR_COMPILE is {wanted!r}: true or false")
+    if wanted == "false":
+        _say("the router runs as Python: CHAPAR_COMPILE=false")
+        return None
+    if not is_built():
+        if not has_compiler():
+            _say("the router runs as Python: there is no C compiler here")
+            return None
+        _say("compiling the router: about a minute, once for these sources (CHAPAR_COMPILE=false runs it as Python)")
+    try:
+        compiled = build_beside()
+    except subprocess.CalledProcessError:
+        _say("the router runs as Python: it could not be compiled, see above")
+        return None
+    _say(f"the router runs compiled, from {COMPILED}")
+    return compiled
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--into"]:
         _compile(Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["--run"]:
+        run(sys.argv[2:])
     elif has_compiler():
         print(build_beside().relative_to(ROOT))
     else:
-        sys.exit("no C compiler here: the engine runs pure")
+        sys.exit("no C compiler here: the router runs as Python")

@@ -80,5 +80,11 @@ VARIABLES: Final = (
         "",
         "File to which a service writes the addresses that it listens on. `chapar run` sets it.",
     ),
+    Variable(
+        "CHAPAR_COMPILE",
+        "`make run`",
+        "true",
+        "If false, the router runs as Python; otherwise it is compiled before, once for its sources, where there is a C compiler.",
+    ),
     Variable("JAVA_HOME", "`make run`, `make kafka`", "Java on the PATH", "Java 17 or later for the embedded broker."),
 )

@@ -3,7 +3,8 @@
     python -m tests.integration.router.decided COMMANDS FILE
 
 Each line is the `repr` of a command (or of the clock), of its effects, or of the changelog's changes: every field, and whether it is 1 or 1.0.
-The first line names the engine. Hash seeds differ between the processes on purpose: an order that comes from a set would show.
+Then come lives of a whole shard: every byte that it writes. The first line says whether the modules are
+compiled. Hash seeds differ between the processes on purpose: an order that comes from a set would show.
 """
 
 import sys
@@ -11,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import FunctionType
 from typing import Any, Final
 
 from services.router.domain import commands as cmd
@@ -25,6 +25,7 @@ from tests.bench.engine_agenda import Habits
 from tests.bench.engine_fill import filled
 from tests.bench.engine_life import Life
 from tests.bench.engine_pool import Plan, Size
+from tests.integration.router.decided_shard import records
 
 _SIZE: Final = Size(agents=160, waiting=120, teams=16, queues=16, skills=16)
 _LIVES: Final = (
@@ -33,11 +34,22 @@ _LIVES: Final = (
 )
 """One life with all agents busy, full queues and many failures; one with most agents idle, no two alike, and lost connections."""
 _TICK_MS: Final = 500
+_LIFE: Final = 10
+"""A life of a shard has this many times fewer steps: each step is a batch of its own."""
 
 
-def engine_kind() -> str:
-    """Return `compiled` or `pure`: a compiled method is not a Python function."""
-    return "pure" if isinstance(Engine.handle, FunctionType) else "compiled"
+_PATH: Final = (
+    *("router.domain.engine", "router.lanes.shard", "router.lanes.shard_metrics", "router.translate.attributes"),
+    *("router.translate.codec", "router.translate.commands", "router.translate.events", "router.translate.feed"),
+    *("router.translate.wire", "chassis.ids", "chassis.keys", "chassis.kafka.headers", "chassis.kafka.outbox"),
+    *("chassis.kafka.records", "policy.model.routing", "policy.reading.selectors", "policy.reading.numbers"),
+)
+
+
+def kind() -> str:
+    """Return `compiled` or `pure`; for a mixture, the names of the modules that are Python."""
+    python = [name for name in _PATH if str(sys.modules[f"services.{name}"].__file__).endswith(".py")]
+    return "pure" if len(python) == len(_PATH) else " ".join(python) or "compiled"
 
 
 def lives(commands: int) -> Iterator[str]:
@@ -86,4 +98,4 @@ def _tell(lines: list[str], command: cmd.Command | None, now: int, effects: list
 
 
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_text("\n".join([engine_kind(), *lives(int(sys.argv[1]))]))
+    Path(sys.argv[2]).write_text("\n".join([kind(), *lives(int(sys.argv[1])), *records(int(sys.argv[1]) // _LIFE)]))
