@@ -1,12 +1,15 @@
 """Speed of the what-if simulator, which runs the live engine, beside two libraries that only simulate queues.
 
-    python -m tests.bench.simulator [--profile] [--customers 20000]
+    python -m tests.bench.simulator [--pure] [--profile] [--customers 20000]
 
 The model: M/M/n, two classes, the more urgent first, no interruption, at 95 % load. All three run it one after another
 in this process, on CPU time, with customers drawn in their own ways; an event is an arrival, a begin or an end of
 service, so there are three per customer for each of them. Their results are compared too: a quick simulator of another
 model would not count. `simulator_vs_…{live}` is the live engine, `{shortcut}` is the method of `chapar simulate` for
 plain pools such as this one from the second replication on (`services/router/simulation/shortcut.py`).
+
+Engine and floor are compiled where there is a C compiler (decision 0033), as in the image; each figure says which they
+were. `{live pure}` is the same from their sources, as on a machine without a compiler.
 """
 
 from __future__ import annotations
@@ -14,11 +17,16 @@ from __future__ import annotations
 import argparse
 import cProfile
 import gc
+import os
 import pstats
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType
 from typing import Any, Final
 
 import ciw  # type: ignore[import-untyped]  # it ships no types
@@ -31,6 +39,7 @@ from services.router.simulation.floor import Floor
 from services.router.simulation.log import ANSWERED, Log
 from services.router.simulation.plan import Plan, make
 from services.router.simulation.scenario import Scenario
+from tests.bench.engine_compiled import build
 from tests.bench.figures import NO_GOAL, tell
 
 HANDLING_S: Final = 180.0
@@ -38,6 +47,13 @@ LOAD: Final = 0.95
 URGENT: Final = 0.3
 EVENTS: Final = 3
 ROUNDS: Final = 3
+GOALS: Final = {
+    "simulator_vs_ciw{live}": ">=1",
+    "simulator_vs_ciw{live 500 agents}": ">=2",
+    "simulator_vs_ciw{shortcut}": ">=5",
+    "simulator_vs_simpy{shortcut}": ">=5",
+}
+_ROOT: Final = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +161,9 @@ def with_simpy(model: Model) -> tuple[float, float]:
 Way = Callable[[Model], tuple[float, float]]
 
 
-def paces(model: Model) -> dict[str, float]:
+def paces(model: Model, ways: dict[str, Way]) -> dict[str, float]:
     """Return events a second: the best of some rounds, in which all take turns, so that a busy moment does not
     affect only one."""
-    ways: dict[str, Way] = {"live": live, "shortcut": by_shortcut, "ciw": with_ciw, "simpy": with_simpy}
     best = dict.fromkeys(ways, float("inf"))
     found = dict.fromkeys(ways, 0.0)
     for _ in range(ROUNDS):
@@ -166,27 +181,50 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--customers", type=int, default=20_000)
-    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--pure", action="store_true", help="compile nothing: measure the sources")
+    parser.add_argument("--profile", action="store_true", help="profile the sources: a profiler sees no compiled code")
+    parser.add_argument("--here", choices=("all", "live"), help="measure in this process, with what it imports")
     given = parser.parse_args()
-    few = Model(14, given.customers)
+    few, many = Model(14, given.customers), Model(500, given.customers)
     if given.profile:
         profiler = cProfile.Profile()
         profiler.runcall(live, few)
         pstats.Stats(profiler).sort_stats("tottime").print_stats(30)
-        return
-    _tell(few, "")
-    _tell(Model(500, given.customers), " 500 agents")
+    elif given.here == "live":
+        _tell(few, " pure", {"live": live, "ciw": with_ciw, "simpy": with_simpy})
+    elif given.here == "all":
+        ways: dict[str, Way] = {"live": live, "shortcut": by_shortcut, "ciw": with_ciw, "simpy": with_simpy}
+        _tell(few, "", ways)
+        _tell(many, " 500 agents", ways)
+    else:
+        compiled = None if given.pure else build()
+        if compiled is None:
+            print("no engine is compiled, for want of a C compiler or by request: the figures are the pure engine's")
+            _apart("all", given.customers)
+        else:
+            _apart("live", given.customers)
+            _apart("all", given.customers, compiled)
 
 
-def _tell(model: Model, suffix: str) -> None:
+def _apart(what: str, customers: int, *first: Path) -> None:
+    """Measure in a process that imports the engine from the first directory on the path that has one."""
+    path = os.pathsep.join(map(str, [*first, _ROOT, _ROOT / "protos"]))
+    command = [sys.executable, "-m", "tests.bench.simulator", "--here", what, "--customers", str(customers)]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"})
+
+
+def _tell(model: Model, suffix: str, ways: dict[str, Way]) -> None:
     """Report the live engine against each library, and the shortcut against each."""
-    pace = paces(model)
-    details: dict[str, Any] = {"agents": model.agents, **{name: round(value) for name, value in pace.items()}}
+    pace = paces(model, ways)
+    engine = "pure" if isinstance(Floor.run, FunctionType) else "compiled"
+    details: dict[str, Any] = {"engine": engine, "agents": model.agents}
+    details |= {name: round(value) for name, value in pace.items()}
     tell(f"simulator_events_per_s{_braces(suffix)}", round(pace["live"]), "1/s", **details)
     for name in ("ciw", "simpy"):
-        for way, note in (("live", "live"), ("shortcut", "shortcut")):
-            figure = f"simulator_vs_{name}{_braces(f'{note}{suffix}')}"
-            tell(figure, round(pace[way] / pace[name], 3), "ratio", ">=5" if not suffix else NO_GOAL, **details)
+        for way in ("live", "shortcut"):
+            if way in ways:
+                figure = f"simulator_vs_{name}{_braces(f'{way}{suffix}')}"
+                tell(figure, round(pace[way] / pace[name], 3), "ratio", GOALS.get(figure, NO_GOAL), **details)
 
 
 def _braces(note: str) -> str:
