@@ -96,3 +96,16 @@ def test_an_offer_that_moves_to_another_agent_is_still_open() -> None:
             await offers.none_left(within_s=0.01)
 
     asyncio.run(moved())
+
+
+def test_a_new_session_changes_nothing_for_other_agents() -> None:
+    """Each agent has offers of their own."""
+
+    async def resumed() -> None:
+        offers = OpenOffers()
+        offers.handle("a0", offered(1))
+        offers.handle("a1", welcome())
+        with pytest.raises(RoundIncomplete, match="1 offers are open"):
+            await offers.none_left(within_s=0.01)
+
+    asyncio.run(resumed())
