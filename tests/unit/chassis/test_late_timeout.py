@@ -43,9 +43,12 @@ async def test_a_block_that_waits_is_limited() -> None:
 
 async def test_a_block_that_ends_in_time_is_not_disturbed() -> None:
     """It may wait; its timer ends with it."""
+    task = asyncio.current_task()
+    assert task is not None
     with LateTimeout(0.02):
         await asyncio.sleep(0)
     await asyncio.sleep(0.05)
+    assert task.cancelling() == 0
 
 
 async def test_a_cancellation_from_outside_remains_one() -> None:
