@@ -9,12 +9,12 @@ import base64
 import hashlib
 import re
 import secrets
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import escape
 
 from services.feedback.adapters.page_texts import Texts
 
@@ -32,10 +32,11 @@ class Place(StrEnum):
 class CutPage:
     """A rendered page, cut at its places."""
 
-    def __init__(self, pieces: list[bytes], places: list[Place]) -> None:
-        """`pieces`: the parts before, between and after the places."""
+    def __init__(self, pieces: list[bytes], places: list[Place], escape: Callable[[str], str]) -> None:
+        """`pieces`: the parts before, between and after the places. `escape`: as the template escapes a text."""
         assert len(pieces) == len(places) + 1
         order = list(Place)
+        self._escape = escape
         self._places = tuple(order.index(place) for place in places)
         self._parts = [b""] * (2 * len(places) + 1)
         self._parts[::2] = pieces
@@ -44,7 +45,7 @@ class CutPage:
         """Return the page with the texts at its places, escaped."""
         texts = (token, view, until)  # in the order of `Place`
         parts = self._parts.copy()
-        parts[1::2] = [_encoded(escape(texts[place])) for place in self._places]
+        parts[1::2] = [_encoded(self._escape(texts[place])) for place in self._places]
         return b"".join(parts)
 
 
@@ -56,6 +57,7 @@ class Template:
             loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         self._template = environment.get_template("survey.html")
+        self._escape: Callable[[str], str] = environment.filters["escape"]
         self._css = _FOLDER.joinpath("survey.css").read_text("utf-8")
         # Random, so that no text of a configuration can contain a mark; letters and digits, so that escaping keeps it.
         self._mark = f"place{secrets.token_hex(16)}"
@@ -77,7 +79,7 @@ class Template:
     def cut(self, t: Texts, **values: Any) -> CutPage:
         """Render a page with marks (`place`) among its values, and cut it there."""
         parts = self._marked.split(self._rendered(t, values))
-        return CutPage([_encoded(part) for part in parts[::2]], [Place(name) for name in parts[1::2]])
+        return CutPage([_encoded(part) for part in parts[::2]], [Place(name) for name in parts[1::2]], self._escape)
 
     def _rendered(self, t: Texts, values: dict[str, Any]) -> str:
         return self._template.render(t=t, css=self._css, **values)
