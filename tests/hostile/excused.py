@@ -75,14 +75,15 @@ _MODULES: Final = {
         " router.translate.wire sla.adapters.analytics_model"
         " sla.adapters.measures_service sla.adapters.read_model sla.translate.events sla.translate.measure_views"
         " ingest.domain.shared_pace ingest.domain.takeover ingest.lanes.seen_deliveries"
-        " ingest.adapters.history.erasure_reports"
+        " ingest.adapters.history.erasure_reports ingest.adapters.history.own_loop"
     ),
     _LOG: (
         "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
-        " ingest.lanes.relay ingest.lanes.sender ingest.lanes.sender_runner ingest.lanes.sender_counters ingest.lanes.timers "
+        " ingest.lanes.sender ingest.lanes.sender_runner ingest.lanes.sender_counters ingest.lanes.timers "
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.headers chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
         " chassis.privacy.fields chassis.privacy.master chassis.privacy.sealing chassis.questions feedback.lanes.outcome_tracker"
-        " feedback.lanes.relay feedback.adapters.score_log feedback.lanes.survey feedback.adapters.webhook_responses"
+        " feedback.lanes.agents chassis.kafka.relayed ingest.adapters.history.projection"
+        " feedback.adapters.score_log feedback.lanes.survey feedback.adapters.webhook_responses"
         " feedback.translate.records feedback.translate.counting feedback.translate.scores feedback.translate.survey ingest.domain.intake"
         " ingest.adapters.history.mapping_audit ingest.adapters.history.mapping_routing ingest.translate.edges ingest.translate.erasure"
         " router.adapters.feed router.lanes.shard router.translate.commands sla.adapters.broadcast sla.lanes.deadlines"
