@@ -178,6 +178,10 @@ class PrometheusLaneMetrics:
         self._committed.labels(lane).inc(records)
         self._commit.labels(lane).observe(seconds)
 
+    def unwritten(self, lane: str, partition: int, records: int) -> None:
+        """Count records that were handled without a transaction."""
+        self._committed.labels(lane).inc(records)
+
     def rebalanced(self, lane: str, partitions: int) -> None:
         """Count an assignment, and set the number of partitions."""
         self._rebalances.labels(lane).inc()

@@ -26,6 +26,7 @@ from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.relay import Relay
 from services.chassis.kafka.tail import tail
+from services.chassis.kafka.writer import Writer
 from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
 from services.chassis.metrics import PrometheusLaneMetrics
@@ -65,7 +66,7 @@ VERDICT_KINDS: Final = {
 SCOPES: Final = ("outbound.send", "ingest.follow_up")
 """Scopes that this service needs at other services."""
 _DAY_MS: Final = 86_400_000
-LINGER_S: Final = 0.2
+FETCH_PAUSE_S: Final = 0.2
 """Longest wait before a batch is committed, in seconds. A survey may go out a fifth of a second later; the batching
 saves transactions."""
 log = get_logger(__name__)
@@ -172,8 +173,9 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
         if "lanes" in roles:
             await _relay(stack, service, producer)
+            writer = await stack.enter_async_context(Writer(kafka, service=NAME))
             factory = survey.survey_factory(programmes, service.metrics, keys)
-            await _lane(stack, service, survey.SPEC, factory, survey.prepare(keys))
+            await _lane(stack, service, survey.SPEC, factory, writer, survey.prepare(keys))
 
         if "analytics" in roles:
             await stack.enter_async_context(service.background(_analytics(service), "analytics"))
@@ -281,15 +283,17 @@ async def _lane(
     service: Service[FeedbackSettings],
     spec: LaneSpec,
     factory: ProcessorFactory,
+    writer: Writer,
     prepare: Prepare,
 ) -> None:
     runner = LaneRunner(
         spec,
         factory,
         service.settings.kafka,
+        writer=writer,
         client_id=f"{spec.name}@{service.settings.instance}",
         clock=service.clock,
-        tuning=LaneTuning(linger=LINGER_S),
+        tuning=LaneTuning(fetch_pause=FETCH_PAUSE_S),
         metrics=PrometheusLaneMetrics(service.metrics),
         prepare=prepare,
     )

@@ -15,6 +15,7 @@ from services.chassis.kafka.lane import LaneContext, LaneRunner
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.writer import Writer
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.pacing import Rate
@@ -120,6 +121,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             SPEC,
             processor,
             kafka,
+            writer=await enter(Writer(kafka, service="router")),
             clock=service.clock,
             client_id=f"router@{address}",
             metrics=PrometheusLaneMetrics(metrics),

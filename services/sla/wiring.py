@@ -25,6 +25,7 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
+from services.chassis.kafka.writer import Writer
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.reasons import Reason
@@ -54,7 +55,7 @@ NAME: Final = "sla"
 GRPC_NAME: Final = "chapar.sla.v1.SlaService"
 SCOPES: Final = ("routing.escalate",)
 """Scopes that this service needs at other services."""
-LINGER_S: Final = 0.1
+FETCH_PAUSE_S: Final = 0.1
 """Longest wait before a batch is committed, in seconds. Facts may wait for a batch; a due milestone does not wait. A tenth
 of a second saves most of the lane's transactions and leaves the broker to the services that customers wait for."""
 MOST_RECORDS: Final = 64
@@ -125,9 +126,10 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
                     measured=telemetry.measured,
                 ),
                 kafka,
+                writer=await stack.enter_async_context(Writer(kafka, service=NAME)),
                 clock=service.clock,
                 client_id=f"{NAME}@{server.address}",
-                tuning=LaneTuning(linger=LINGER_S, max_batch_records=MOST_RECORDS),
+                tuning=LaneTuning(fetch_pause=FETCH_PAUSE_S, max_batch_records=MOST_RECORDS),
                 metrics=PrometheusLaneMetrics(service.metrics),
                 on_owned=telemetry.owned,
                 on_lost=telemetry.lost,

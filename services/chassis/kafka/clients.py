@@ -76,13 +76,18 @@ def group_consumer(
     heartbeat_interval_ms: int,
     rebalance_timeout_ms: int,
     on_unknown_position: str,
+    group_instance: str | None = None,
 ) -> Any:
-    """A member of a consumer group: eager range assignment, read_committed, nothing committed automatically."""
+    """A member of a consumer group: eager range assignment, read_committed, nothing committed automatically.
+
+    `group_instance`: its name, for static membership.
+    """
     prepare_library()
     return AIOKafkaConsumer(
         **kafka.client_options(),
         client_id=client_id,
         group_id=kafka.topic_prefix + group,
+        group_instance_id=group_instance,
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset=on_unknown_position,

@@ -111,9 +111,12 @@ class LaneTuning:
 
     max_batch_records: int = 1000
     max_batch_bytes: int = 4_000_000
-    linger: float = 0.0
-    """Seconds that a lane collects records before it takes a batch, or until a timer is due. Use 0 if a caller waits for the reply, and a small
-    value if none does: each transaction costs the broker CPU, which a lane that only observes should leave to lanes that answer callers."""
+    fetch_pause: float = 0.0
+    """Seconds between two fetches of the lane's consumer. Use 0 if a caller waits for the reply, and .05 to .2 if none does: a lane that only
+    observes then asks the broker rarely, and takes what has come together. Timers do not wait for it."""
+    unwritten_records: int = 1000
+    """A batch that wrote nothing costs no transaction; its position is written with the next, or when this number of records has been
+    handled since."""
     buffer_records: int = 4000
     """Records read ahead per partition before it is paused."""
     max_output_bytes: int = 900_000
@@ -121,12 +124,13 @@ class LaneTuning:
     session_timeout_ms: int = 10_000
     heartbeat_interval_ms: int = 1_000
     rebalance_timeout_ms: int = 30_000
-    transaction_timeout_ms: int = 15_000
-    request_timeout_ms: int = 15_000
-    commit_timeout: float = 40.0
-    """After this time the outcome of a commit is unknown: both producers are discarded and the lane is restored."""
+    group_instance: str | None = None
+    """The name of this member in the group, if membership is static (KIP-345): a member that returns within the session time-out gets its
+    partitions back without a rebalance, and one that ends keeps them until then."""
     close_timeout: float = 3.0
-    """Deadline for an abort and for closing a client that has failed."""
+    """Deadline for closing a client that has failed."""
+    release_timeout: float = 1.0
+    """Deadline for readers to see that a partition was given up."""
     stop_timeout: float = 10.0
     """Deadline for finishing the current batch when partitions are revoked or the runner stops."""
     offsets_interval: float = 1.0
@@ -167,6 +171,9 @@ class LaneMetrics(Protocol):
     def committed(self, lane: str, partition: int, records: int, seconds: float) -> None:
         """A transaction is durable; seconds from the commit request to its response. Counter of records, histogram."""
 
+    def unwritten(self, lane: str, partition: int, records: int) -> None:
+        """A batch was handled that wrote nothing, so without a transaction. Counter of records, the same as `committed`'s."""
+
     def rebalanced(self, lane: str, partitions: int) -> None:
         """The group assigned this number of partitions to this process. Counter, and gauge of the partitions."""
 
@@ -195,6 +202,7 @@ class NoMetrics:
     def restored(self, lane: str, partition: int, entries: int, seconds: float) -> None: ...
     def batch(self, lane: str, partition: int, records: int) -> None: ...
     def committed(self, lane: str, partition: int, records: int, seconds: float) -> None: ...
+    def unwritten(self, lane: str, partition: int, records: int) -> None: ...
     def rebalanced(self, lane: str, partitions: int) -> None: ...
     def input_partitions(self, lane: str, partitions: int) -> None: ...
     def lost(self, lane: str, partition: int) -> None: ...

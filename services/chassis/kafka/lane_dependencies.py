@@ -18,6 +18,7 @@ from services.chassis.kafka.contract import (
 from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.kafka.records import Record
+from services.chassis.kafka.writer import Writer
 
 
 class Input(Protocol):
@@ -40,6 +41,7 @@ class LaneDependencies:
     spec: LaneSpec
     factory: ProcessorFactory
     kafka: KafkaAccess
+    writer: Writer
     client_id: str
     clock: Callable[[], int]
     tuning: LaneTuning

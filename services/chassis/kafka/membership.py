@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, OffsetOutOfRangeError
@@ -63,6 +63,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             heartbeat_interval_ms=tuning.heartbeat_interval_ms,
             rebalance_timeout_ms=tuning.rebalance_timeout_ms,
             on_unknown_position="none",
+            group_instance=tuning.group_instance,
         )
         self._consumer.subscribe([self._topic], listener=self)
         try:
@@ -138,26 +139,29 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
     # -- internal methods
 
     async def _poll(self) -> None:
+        pause = self._parts.tuning.fetch_pause
         try:
             await self._consumer.start()
             while not self.over.is_set():
-                await self._poll_once()
-                await asyncio.sleep(0)  # getmany does not yield while it has records: the lanes must run as well
+                found = await self._poll_once()
+                # getmany does not yield while it has records: the lanes must run as well, also without a pause.
+                await asyncio.sleep(pause if found else 0)
         except (BrokerError, OSError) as error:
             self._end(error)
 
-    async def _poll_once(self) -> None:
+    async def _poll_once(self) -> bool:
+        """Fetch, and return whether there was anything."""
         try:
             batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
         except OffsetOutOfRangeError as error:
             self._restart_out_of_range(error)
-            return
         for tp, messages in batches.items():
             lane = self._lanes.get(tp.partition)
             if lane is not None:
                 lane.offer([record_of(self._parts.spec.input, message) for message in messages])
+        return bool(batches)
 
-    def _restart_out_of_range(self, error: Exception) -> None:
+    def _restart_out_of_range(self, error: Exception) -> NoReturn:
         """Retention deleted records before a reader got them, or the topic was recreated: the lane takes over again and checks the bounds."""
         log.error("input of %s is out of range: %s", self._parts.spec.name, error)
         raise BrokerError(f"offset out of range: {error}") from error

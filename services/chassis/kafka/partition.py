@@ -1,8 +1,9 @@
 """One owned partition, from assignment to revocation: take over, work, recover, let go.
 
-    take over   both producers (fences), changelog, processor, `start`, first commit     -- may be cancelled at any time
-    work        batch: handle, send; wait for the commit before; commit; effects          -- stops between batches
-        recover     after any failure: discard everything, check that the group still assigns us the partition, take over again
+    take over   the steps of `claims`, then `start` and its commit            -- may be cancelled until it claims
+    work        batch: handle, submit to the writer; effects when it is durable -- stops between batches
+        recover     after any failure: discard the state, take over again
+    let go      the free claim, after the last batch
 
 Stage one (handle and send batch N+1) runs while stage two (commit N, then its effects) is in progress; each has at most one batch. So a batch
 contains the records that arrived while the previous batch was sent: no record waits when the lane is idle, and batches grow under load.
@@ -12,26 +13,23 @@ import asyncio
 import logging
 import time
 from collections import deque
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import Final
 
 from services.chassis.kafka.batch import BatchRunner, Replay, Taken
-from services.chassis.kafka.changelog import POSITION_KEY, Position, Restored, read_changelog
+from services.chassis.kafka.changelog import POSITION_KEY, Position
 from services.chassis.kafka.clients import BrokerError
-from services.chassis.kafka.contract import (
-    LaneContext,
-    PositionUnreachable,
-    Processor,
-)
+from services.chassis.kafka.contract import Processor
 from services.chassis.kafka.lane_dependencies import Input, LaneDependencies
+from services.chassis.kafka.ownership import Owned, Ownership
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.stage import CommitSlot
-from services.chassis.kafka.transactions import Sealed, TakingTurns, Transaction, TransactionFailed
+from services.chassis.kafka.transactions.contents import Sealed
+from services.chassis.kafka.transactions.producer import TransactionFailed
+from services.chassis.kafka.writer import Part
 
 log = logging.getLogger(__name__)
 
-_RECHECK_MEMBERSHIP: Final = 3.0
-_RESTORE_SLICE: Final = 1000
 _IDLE_TIMERS: Final = 0.005
 """Seconds after timers that did nothing, so that a domain whose wake-up time does not advance cannot spin."""
 
@@ -43,6 +41,12 @@ def not_before(records: list[Record], offset: int) -> list[Record]:
     return [record for record in records if record.offset >= offset]
 
 
+def replaced(position: Position, taken: Taken, now_ms: int, batch: int | None = None) -> Position:
+    """Return the position after a batch. `batch`: its number, if it is written."""
+    offset = position.offset if taken.next_offset is None else taken.next_offset
+    return Position(offset, now_ms, position.epoch, position.batch if batch is None else batch)
+
+
 class PartitionLane:
     """The life of one partition in this process. `run` returns when `stop` was called, and raises ProcessorFailed or PositionUnreachable."""
 
@@ -52,6 +56,7 @@ class PartitionLane:
         self.committed_offset: int | None = None
         self._parts = parts
         self._source = source
+        self._ownership = Ownership(parts, partition, source)
         self._batches = BatchRunner(parts.spec, partition, parts.tuning, parts.metrics, parts.encode_dead_letter)
         self._buffer: deque[Record] = deque()
         self._accepting = False
@@ -61,6 +66,10 @@ class PartitionLane:
         self._read_offset = 0  # of the next record to accept
         self._now_ms = 0
         self._handled: deque[tuple[int, float]] = deque()  # (next offset, time taken) of batches not yet committed
+        self._unwritten = 0  # records handled since the last batch that was written
+        self._unwritten_to = 0  # and the next offset after them
+        self._submitted = 0  # the number of the last batch that was written
+        self._alone = False  # whether this lane is suspected of records that the broker refuses
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -135,8 +144,7 @@ class PartitionLane:
                     wait = tuning.retry_least
                 await self._pause(wait)
                 wait = min(2 * wait, tuning.retry_most)
-                while not self._stop.is_set() and not await self._still_ours():
-                    await self._pause(_RECHECK_MEMBERSHIP)
+            await self._let_go()
         except asyncio.CancelledError:
             if not self._stop.is_set():
                 raise
@@ -147,81 +155,39 @@ class PartitionLane:
 
     async def _own(self) -> None:
         began = time.monotonic()
-        parts, tuning = self._parts, self._parts.tuning
-        async with AsyncExitStack() as stack:
-            turns = await stack.enter_async_context(
-                TakingTurns(
-                    parts.kafka,
-                    name=parts.spec.name,
-                    changelog=parts.spec.changelog_topic,
-                    partition=self.partition,
-                    client_id=parts.client_id,
-                    tuning=tuning,
-                )
-            )
-            self._fault("after_fencing")
-            ownership = stack.enter_context(parts.heap.ownership())
-            restored, position = await self._restore()
-            processor = parts.factory(LaneContext(self.partition, position.epoch))
-            await self._feed(processor, restored)
-            self._fault("after_restore")
-            self._now_ms = max(position.now_ms, parts.clock())
-            # With the clock of the start; otherwise a later owner with a slow clock could go back behind it.
-            position = Position(position.offset, self._now_ms, position.epoch)
-            started = self._batches.start(processor, self._now_ms, position.epoch)
-            await self._carry_out(turns.next_turn(), self._seal(started, position), started)
-            self._begin_work(processor, position, len(restored.entries), began)
-            del restored
-            ownership.live()
-            try:
-                await self._work(turns, processor, position)
-            finally:
-                self._end_work()
+        try:
+            with ExitStack() as held:
+                owned = await self._ownership.take(held, self._claiming)
+                await self._start(owned)
+                self._begin_work(owned, began)
+                owned.heap.live()
+                try:
+                    await self._work(owned)
+                finally:
+                    self._end_work()
+        finally:
+            self._working = False
 
-    async def _restore(self) -> tuple[Restored, Position]:
-        parts = self._parts
-        name = parts.spec.name
-        async with parts.restores:
-            restored = await read_changelog(
-                parts.kafka,
-                parts.kafka.topic_prefix + parts.spec.changelog_topic,
-                self.partition,
-                client_id=f"{parts.client_id}-{self.partition}-restore",
-                progress=lambda read, total: parts.metrics.restore_progress(name, self.partition, read, total),
-                close_timeout=parts.tuning.close_timeout,
-            )
-        begin, end = await self._source.bounds(self.partition)
-        last = restored.position
-        if last is None:
-            return restored, Position(begin, 0, 1)
-        if last.offset > end:
-            raise PositionUnreachable(
-                f"{self}: position {last.offset} is beyond the end {end} of its input; the topic was recreated or has lost data"
-            )
-        if last.offset < begin:
-            log.error(
-                "%s: %d records were deleted before they were handled; continuing at %d",
-                self,
-                begin - last.offset,
-                begin,
-            )
-        return restored, Position(max(last.offset, begin), last.now_ms, last.epoch + 1)
-
-    async def _feed(self, processor: Processor, restored: Restored) -> None:
-        entries = list(restored.entries.items())
-        for number, (key, value) in enumerate(entries):
-            if number % _RESTORE_SLICE == 0:
-                slice_ = entries[number : number + _RESTORE_SLICE]
-                topic = self._parts.spec.changelog_topic
-                await self._parts.ready([Record(topic, self.partition, -1, 0, *entry, ()) for entry in slice_])
-            processor.restore(key, value)
-            if number % _RESTORE_SLICE == 0:
-                await asyncio.sleep(0)
-
-    def _begin_work(self, processor: Processor, position: Position, entries: int, began: float) -> None:
-        parts = self._parts
+    def _claiming(self) -> None:
+        """From now on `stop` lets the lane finish: without a release, the next owner has to fence this process."""
         self._working = True
+
+    async def _start(self, owned: Owned) -> None:
+        position = owned.position
+        self._now_ms = max(position.now_ms, self._parts.clock())
+        started = self._batches.start(owned.processor, self._now_ms, position.epoch)
+        # With the clock of the start; otherwise a later owner with a slow clock could go back behind it.
+        position = Position(position.offset, self._now_ms, position.epoch)
+        part = owned.incarnation.submit(self._seal(started, position), alone=self._alone)
+        await self._sent(part)
+        await part.durable
+        self._ownership.wrote(position)
+        self._reply(started)
+
+    def _begin_work(self, owned: Owned, began: float) -> None:
+        parts, position, processor = self._parts, owned.position, owned.processor
         self._buffer.clear()
+        self._submitted = self._unwritten = 0
         self._next_offset = self._read_offset = self.committed_offset = position.offset
         self._batches.forget_before(position.offset)
         self._source.seek(self.partition, position.offset)
@@ -230,19 +196,18 @@ class PartitionLane:
         self._accepting = True
         self.processor = processor
         took = time.monotonic() - began
-        parts.metrics.restored(parts.spec.name, self.partition, entries, took)
+        parts.metrics.restored(parts.spec.name, self.partition, owned.entries, took)
         log.info(
             "%s: owned, epoch %d, position %d, %d entries in %.2f s",
             self,
             position.epoch,
             position.offset,
-            entries,
+            owned.entries,
             took,
         )
         parts.on_owned(self.partition, processor)
 
     def _end_work(self) -> None:
-        self._working = False
         self._accepting = False
         self.processor = None
         self._handled.clear()
@@ -254,11 +219,12 @@ class PartitionLane:
 
     # -- working
 
-    async def _work(self, turns: TakingTurns, processor: Processor, position: Position) -> None:
-        async with CommitSlot(self._parts.tuning.stop_timeout) as stage_two:
-            while await self._wait_for_work(processor, stage_two):
-                if self._parts.tuning.linger and self._buffer:
-                    await self._pause(self._linger(processor))
+    async def _work(self, owned: Owned) -> None:
+        processor, position = owned.processor, owned.position
+        async with AsyncExitStack() as stack:
+            stack.callback(owned.incarnation.listen(self._wake.set))
+            stage_two = await stack.enter_async_context(CommitSlot(self._parts.tuning.stop_timeout))
+            while await self._wait_for_work(owned, stage_two):
                 batch = self._take()
                 if batch:
                     await self._parts.ready(batch)
@@ -266,29 +232,43 @@ class PartitionLane:
                 if taken.idle:
                     await asyncio.sleep(_IDLE_TIMERS)
                     continue
-                position = Position(
-                    position.offset if taken.next_offset is None else taken.next_offset, self._now_ms, position.epoch
-                )
-                transaction = turns.next_turn()
-                try:
-                    await transaction.fill(self._seal(taken, position))
-                    self._fault("after_send")
-                    await stage_two.settle()
-                except BaseException:
-                    await transaction.abort()
-                    raise
-                stage_two.start(self._commit(transaction, taken, position))
+                if self._may_stay_unwritten(taken):
+                    position = replaced(position, taken, self._now_ms)
+                    self._leave_unwritten(taken, position, stage_two)
+                    continue
+                position = replaced(position, taken, self._now_ms, self._submitted + 1)
+                self._submitted, self._unwritten = position.batch, 0
+                part = owned.incarnation.submit(self._seal(taken, position), alone=self._alone)
+                await self._sent(part)
+                await stage_two.settle()
+                stage_two.start(self._durable(part, taken, position))
             await stage_two.settle()
 
-    def _linger(self, processor: Processor) -> float:
-        """Return how long, in seconds, to collect more records: at most until a timer is due, so that collecting never delays a timer."""
-        due, linger = processor.next_wakeup(), self._parts.tuning.linger
-        return linger if due is None else max(0.0, min(linger, (due - self._parts.clock()) / 1000))
+    def _may_stay_unwritten(self, taken: Taken) -> bool:
+        return taken.outbox.empty and self._unwritten + taken.records < self._parts.tuning.unwritten_records
 
-    async def _wait_for_work(self, processor: Processor, stage_two: CommitSlot) -> bool:
-        """Return True when there are records to take or a timer is due; False after `stop`. Raises if the commit in progress failed."""
+    def _leave_unwritten(self, taken: Taken, position: Position, stage_two: CommitSlot) -> None:
+        """Handle a batch that wrote nothing: another owner would handle it again, to the same end."""
+        self._unwritten += taken.records
+        self._unwritten_to = position.offset
+        if stage_two.free:
+            self._settle(position.offset)
+        self._parts.metrics.unwritten(self._parts.spec.name, self.partition, taken.records)
+
+    def _settle(self, offset: int) -> None:
+        """Note that nothing before an offset needs to be handled again by this owner."""
+        self.committed_offset = offset
+        while self._handled and self._handled[0][0] <= offset:
+            self._handled.popleft()
+        self._batches.forget_before(offset)
+
+    async def _wait_for_work(self, owned: Owned, stage_two: CommitSlot) -> bool:
+        """Return True when there are records to take or a timer is due; False after `stop`. Raises if the commit in progress
+        or the incarnation failed."""
+        processor = owned.processor
         while not self._stop.is_set():
             stage_two.check()
+            owned.incarnation.check()
             if self._buffer and not self._held:
                 return True
             due = processor.next_wakeup()
@@ -330,39 +310,31 @@ class PartitionLane:
     def _seal(self, taken: Taken, position: Position) -> Sealed:
         changes = taken.outbox.changes()
         changes[POSITION_KEY] = position.encode()
-        return Sealed(taken.outbox, changes, self._now_ms)
+        return Sealed(taken.outbox, changes, self._now_ms, self._ownership.place)
 
-    async def _carry_out(self, transaction: Transaction, sealed: Sealed, taken: Taken) -> None:
-        await transaction.fill(sealed)
-        await transaction.commit()
-        self._reply(taken)
+    async def _sent(self, part: Part) -> None:
+        try:
+            await part.sent
+        except TransactionFailed:
+            self._alone = part.suspect
+            raise
 
-    async def _commit(self, transaction: Transaction, taken: Taken, position: Position) -> None:
-        """Stage two: commit, then run the effects."""
+    async def _durable(self, part: Part, taken: Taken, position: Position) -> None:
+        """Stage two: wait until the batch is durable, then run the effects."""
         parts = self._parts
         try:
-            self._fault("before_commit")
             asked = time.monotonic()
-            if parts.tuning.fault is None:
-                await transaction.commit()
-            else:
-                await asyncio.gather(transaction.commit(), self._inside_commit())
-            self._fault("after_commit")
-            self.committed_offset = position.offset
-            while self._handled and self._handled[0][0] <= position.offset:
-                self._handled.popleft()
+            await part.durable
+            self._alone = False
+            self._ownership.wrote(position)
+            last = position.batch == self._submitted
+            self._settle(self._unwritten_to if last and self._unwritten else position.offset)
             parts.metrics.committed(parts.spec.name, self.partition, taken.records, time.monotonic() - asked)
             for reason in taken.dead_letters:
                 parts.metrics.dead_letter(parts.spec.name, self.partition, reason)
-            self._batches.forget_before(position.offset)
             self._reply(taken)
         finally:
             self._wake.set()
-
-    async def _inside_commit(self) -> None:
-        for _ in range(4):  # let the client's sender pass the request to the socket
-            await asyncio.sleep(0)
-        self._fault("inside_commit")
 
     def _reply(self, taken: Taken) -> None:
         self._fault("before_reply")
@@ -370,7 +342,13 @@ class PartitionLane:
             effect()
         self._fault("after_reply")
 
-    # -- recovering
+    # -- letting go, and recovering
+
+    async def _let_go(self) -> None:
+        try:
+            await self._ownership.release(self._now_ms)
+        except TransactionFailed as failure:
+            self._report(failure)
 
     def _report(self, failure: TransactionFailed) -> None:
         parts = self._parts
@@ -378,10 +356,7 @@ class PartitionLane:
             parts.metrics.fenced(parts.spec.name, self.partition)
         reason = "unknown_outcome" if failure.unknown else "transaction"
         parts.metrics.aborted(parts.spec.name, self.partition, reason)
-        log.warning("%s: %s; discarding both producers and restoring", self, str(failure))
-
-    async def _still_ours(self) -> bool:
-        return await self._source.still_ours(self.partition, self.committed_offset)
+        log.warning("%s: %s; restoring", self, str(failure))
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -21,6 +21,7 @@ from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane_dependencies import LaneDependencies
 from services.chassis.kafka.membership import Membership
 from services.chassis.kafka.records import Record
+from services.chassis.kafka.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class LaneRunner:
         factory: ProcessorFactory,
         kafka: KafkaAccess,
         *,
+        writer: Writer,
         clock: Callable[[], int],
         client_id: str | None = None,
         tuning: LaneTuning = _DEFAULT_TUNING,
@@ -58,11 +60,12 @@ class LaneRunner:
         heap: Heap | None = None,
         prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None,
     ) -> None:
-        """`heap`: the process's controller of the garbage collector, which all its lanes should share."""
+        """`writer`: the process's one committer. `heap`: its controller of the garbage collector. All its lanes share both."""
         self._parts = LaneDependencies(
             spec=spec,
             factory=factory,
             kafka=kafka,
+            writer=writer,
             client_id=client_id or f"{spec.name}@{socket.gethostname()}",
             clock=clock,
             tuning=tuning,

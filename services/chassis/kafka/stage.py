@@ -30,6 +30,11 @@ class CommitSlot:
         assert self._task is None
         self._task = asyncio.create_task(commit)
 
+    @property
+    def free(self) -> bool:
+        """Whether no commit is in progress."""
+        return self._task is None or self._task.done()
+
     def check(self) -> None:
         """Raise the exception of the commit in progress, if it has ended with one."""
         if self._task is not None and self._task.done():

@@ -28,6 +28,7 @@ from services.chassis.kafka.lane import (
     Record,
 )
 from services.chassis.kafka.relayed import RelayedPlaces
+from services.chassis.kafka.writer import Writer
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys
 from services.chassis.privacy.sealing import DataKey, Keys, is_erased
@@ -66,6 +67,7 @@ def intake_lane(
     metrics: Metrics,
     keys: AwaitedKeys,
     *,
+    writer: Writer,
     clock: Callable[[], int],
     client_id: str,
     lane_metrics: LaneMetrics,
@@ -81,6 +83,7 @@ def intake_lane(
         SPEC,
         lambda context: IntakeProcessor(context.partition, policies, counters, limits, keys),
         kafka,
+        writer=writer,
         clock=clock,
         client_id=client_id,
         tuning=tuning,

@@ -6,6 +6,7 @@ from typing import Final
 from services.chassis.kafka.clients import KafkaAccess
 from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import LaneMetrics, LaneRunner, LaneTuning
+from services.chassis.kafka.writer import Writer
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.ingest.domain.attempts import Attempts
@@ -13,7 +14,7 @@ from services.ingest.domain.deliveries import SenderLimits
 from services.ingest.lanes.outbound_records import prepare
 from services.ingest.lanes.sender import DEFAULT_LIMITS, SPEC, sender_factory
 
-_DEFAULT_TUNING: Final = LaneTuning(linger=0.02)  # most records are reply routes, which are not urgent
+_DEFAULT_TUNING: Final = LaneTuning(fetch_pause=0.05)  # most records are reply routes, which are not urgent
 
 
 def sender_lane(
@@ -22,6 +23,7 @@ def sender_lane(
     metrics: Metrics,
     keys: AwaitedKeys,
     *,
+    writer: Writer,
     clock: Callable[[], int],
     client_id: str,
     lane_metrics: LaneMetrics,
@@ -35,6 +37,7 @@ def sender_lane(
         SPEC,
         sender_factory(attempts, metrics, keys, limits),
         kafka,
+        writer=writer,
         clock=clock,
         client_id=client_id,
         tuning=tuning,

@@ -14,6 +14,7 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.records import Headers
 from services.chassis.kafka.relay import Relay
+from services.chassis.kafka.writer import Writer
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.privacy.lanes import AwaitedKeys
@@ -49,6 +50,7 @@ async def lanes(
     heap = Heap()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        writer = await enter(Writer(kafka, service="ingest"))
         rules = settings.destinations
         http = await enter(provider_client(rules))
         clients: dict[str, ChannelClient] = {
@@ -73,6 +75,7 @@ async def lanes(
                 policies,
                 service.metrics,
                 keys,
+                writer=writer,
                 clock=service.clock,
                 client_id=client_id,
                 lane_metrics=lane_metrics,
@@ -95,6 +98,7 @@ async def lanes(
                 attempts,
                 service.metrics,
                 keys,
+                writer=writer,
                 clock=service.clock,
                 client_id=client_id,
                 lane_metrics=lane_metrics,

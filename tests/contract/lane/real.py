@@ -16,6 +16,7 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.records import Headers, Record
 from services.chassis.kafka.runner import LaneRunner
 from services.chassis.kafka.tail import tail
+from services.chassis.kafka.writer import Writer, WriterTuning
 from services.chassis.kafka_settings import KafkaSettings
 from tests.contract.lane.ledger import LIMIT, OUT, Ledger
 
@@ -134,13 +135,16 @@ class Running:
     restored_changes: list[bool] = field(default_factory=list)
     """What the runner reported to `on_restored`, in order."""
     runner: LaneRunner = field(init=False)
+    writer: Writer = field(init=False)
     task: "asyncio.Task[None]" = field(init=False)
 
     async def __aenter__(self) -> Self:
+        self.writer = Writer(self.kafka, service="ledger", tuning=WriterTuning(fault=self.tuning.fault))
         self.runner = LaneRunner(
             SPEC,
             lambda context: self.kind(context, self.reply or self.replies.append),
             self.kafka,
+            writer=self.writer,
             clock=self.clock,
             client_id=self.client_id,
             tuning=self.tuning,
@@ -158,6 +162,7 @@ class Running:
             self.task.cancel()
             await asyncio.wait({self.task})
             raise AssertionError("the runner did not stop")
+        await self.writer.__aexit__()
         await self.task
 
     async def until(self, condition: Callable[[], bool], what: str, within: float = 30.0) -> None:
@@ -203,7 +208,12 @@ class RealHarness:
 
     async def __aexit__(self, *_: object) -> None:
         await self._producer.__aexit__()
-        if not self._running.task.done():
+        await self._end()
+
+    async def _end(self) -> None:
+        if self._running.task.done():
+            await self._running.writer.__aexit__()
+        else:
             await self._running.__aexit__()
 
     async def feed(self, *commands: str, headers: Headers = ()) -> None:
@@ -215,8 +225,7 @@ class RealHarness:
         await self._running.until(lambda: self.watch.records >= self._fed, f"{self._fed} records committed")
 
     async def restart(self, *, clock_back_ms: int = 0, skip: tuple[int, ...] = ()) -> None:
-        if not self._running.task.done():
-            await self._running.__aexit__()
+        await self._end()
         self._tuning = replace(self._tuning, skip=frozenset((0, offset) for offset in skip))
         self._running = self._build(lambda: system_clock() - clock_back_ms)
         await self._running.__aenter__()

@@ -20,10 +20,11 @@ from services.chassis.kafka.clients import (
 )
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
-from services.chassis.kafka.transactions import Sealed, TakingTurns, TransactionFailed
+from services.chassis.kafka.transactions.producer import TransactionFailed
 from services.chassis.kafka_settings import KafkaSettings
 from tests.contract.lane.ledger import OUT
-from tests.contract.lane.real import SPEC, TUNING, Running, Watch, create_topics
+from tests.contract.lane.real import SPEC, Running, Watch, create_topics
+from tests.contract.lane.rival import Rival
 from tests.contract.lane.test_outages import Outages
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
@@ -152,23 +153,21 @@ async def test_consumers_and_admins(broker: Outages, prefix: str) -> None:
 
 
 async def test_a_transaction_that_cannot_be_aborted(broker: Outages, prefix: str) -> None:
-    """A lane's batch is in flight when the broker hangs and dies: both producers are discarded without raising an exception."""
+    """A lane's batch is in flight when the broker hangs and dies: the writer is discarded without raising an exception."""
     kafka = broker.settings(prefix)
     await create_topics(kafka, 2)
-    async with TakingTurns(
-        kafka, name=SPEC.name, changelog=SPEC.changelog_topic, partition=0, client_id="lane", tuning=TUNING
-    ) as turns:
+    surprises = Surprises()
+    async with Rival(kafka) as lane:
         outbox = BatchOutbox(1, 20_000)
         for number in range(50):
             outbox.send(OUT, b"k%d" % number, b"x" * 1000)
-        turn = turns.next_turn()
-        async with asyncio.TaskGroup() as tasks:
-            freeze(broker)
-            filling = tasks.create_task(_fails(turn.fill(Sealed(outbox, {}, 0))))
-            await asyncio.sleep(0.2)
-            await turn.abort()
-            broker.kill()
-            filling.cancel()
+        freeze(broker)
+        part = lane.submit(outbox)
+        await asyncio.sleep(0.2)  # the requests have reached the kernel
+        broker.kill()
+    with pytest.raises(TransactionFailed):
+        await part.durable
+    assert surprises.seen == []
     await broker.start()
 
 

@@ -10,13 +10,13 @@ import pytest
 from services.chassis.clock import system_clock
 from services.chassis.kafka.contract import LaneContext
 from services.chassis.kafka.heap import Heap
-from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.runner import LaneRunner
-from services.chassis.kafka.transactions import Sealed, TakingTurns
+from services.chassis.kafka.writer import Writer
 from services.chassis.kafka_settings import KafkaSettings
 from tests.contract.lane.ledger import Ledger
 from tests.contract.lane.real import SPEC, TUNING, Watch, create_topics, eventually
+from tests.contract.lane.rival import Rival
 from tests.fixtures.broker import KafkaUnderTest
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
@@ -54,22 +54,26 @@ async def kafka_settings(kafka: KafkaUnderTest, prefix: str) -> AsyncIterator[Ka
 
 
 async def fence(kafka: KafkaSettings) -> None:
-    """Act as a rival: initialise both producers of the partition, so that the owner's next commit fails."""
-    async with TakingTurns(
-        kafka, name=SPEC.name, changelog=SPEC.changelog_topic, partition=0, client_id="rival", tuning=TUNING
-    ) as rival:
-        turn = rival.next_turn()
-        await turn.fill(Sealed(BatchOutbox(1, 1000), {b"rival": b""}, 0))
-        await turn.abort()
+    """Act as a rival: claim the partition, so that the owner's next commit fails."""
+    async with Rival(kafka):
+        pass
 
 
 async def test_a_partition_lost_five_times_leaves_one_pool(kafka_settings: KafkaSettings) -> None:
     """A rival fences the lane repeatedly: each lost state is freed, and the last one when the lane stops."""
     pools, watch = Pools(), Watch()
+    writer = Writer(kafka_settings, service="ledger")
     runner = LaneRunner(
-        SPEC, pools.make, kafka_settings, clock=system_clock, tuning=TUNING, metrics=watch, heap=Heap(soon=0.05)
+        SPEC,
+        pools.make,
+        kafka_settings,
+        writer=writer,
+        clock=system_clock,
+        tuning=TUNING,
+        metrics=watch,
+        heap=Heap(soon=0.05),
     )
-    async with DurableProducer(kafka_settings, client_id="feeder") as feeder, asyncio.TaskGroup() as tasks:
+    async with DurableProducer(kafka_settings, client_id="feeder") as feeder, writer, asyncio.TaskGroup() as tasks:
         running = tasks.create_task(runner.run())
         await eventually(lambda: runner.restored, "live")
         for loss in range(1, LOSSES + 1):
@@ -86,13 +90,16 @@ async def test_a_partition_lost_five_times_leaves_one_pool(kafka_settings: Kafka
 async def test_a_pool_that_a_rebalance_takes_away_is_freed(kafka_settings: KafkaSettings) -> None:
     """A partition that moves to another process permanently does not stay in the memory of the first."""
     first_pools, second_pools = Pools(), Pools()
-    first = LaneRunner(
-        SPEC, first_pools.make, kafka_settings, clock=system_clock, tuning=TUNING, client_id="ledger@b:1"
-    )
-    second = LaneRunner(
-        SPEC, second_pools.make, kafka_settings, clock=system_clock, tuning=TUNING, client_id="ledger@a:1"
-    )
-    async with asyncio.TaskGroup() as tasks:
+    writers = [Writer(kafka_settings, service="ledger") for _ in range(2)]
+
+    def runner(pools: Pools, writer: Writer, client_id: str) -> LaneRunner:
+        return LaneRunner(
+            SPEC, pools.make, kafka_settings, writer=writer, clock=system_clock, tuning=TUNING, client_id=client_id
+        )
+
+    first = runner(first_pools, writers[0], "ledger@b:1")
+    second = runner(second_pools, writers[1], "ledger@a:1")
+    async with writers[0], writers[1], asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(first.run())]
         await eventually(lambda: first.partitions == (0,), "the first owns it")
         running.append(tasks.create_task(second.run()))

@@ -5,21 +5,21 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from services.chassis.kafka.changelog import read_changelog
+from services.chassis.kafka.changelog import ChangelogReader, Restored
 from services.chassis.kafka.clients import group_consumer
 from services.chassis.kafka.contract import PositionUnreachable
 from services.chassis.kafka.groups import owners
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.producer import DurableProducer
-from services.chassis.kafka.transactions import Sealed, TakingTurns, TransactionFailed
+from services.chassis.kafka.transactions.producer import TransactionFailed
 from services.chassis.kafka_settings import KafkaSettings
 from tests.contract.lane.ledger import OUT
 from tests.contract.lane.real import SPEC, TUNING, Running, Watch, create_topics, eventually, read_all
+from tests.contract.lane.rival import Rival
 from tests.fixtures.broker import KafkaUnderTest
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
@@ -104,25 +104,24 @@ async def test_each_change_of_restored_is_reported(kafka: KafkaUnderTest, prefix
 
 
 async def test_a_rival_fences_and_the_group_decides(topics: KafkaSettings, feeder: DurableProducer) -> None:
-    """A rival that initialises the producers fences the owner; the owner, confirmed by the group, takes over again and fences the rival."""
+    """A rival that claims one partition without asking the group fences the owner, with all its partitions; the owner, confirmed
+    by the group, takes them over again and fences the rival."""
     watch = Watch()
     async with Running(topics, watch) as lane:
         await lane.live()
         await feed(feeder, 20)
         await lane.until(lambda: watch.records == 20, "handled")
-        async with TakingTurns(
-            topics, name=SPEC.name, changelog=SPEC.changelog_topic, partition=0, client_id="rival", tuning=TUNING
-        ) as rival:
-            turn = rival.next_turn()
+        async with Rival(topics, partition=0) as rival:
             outbox = BatchOutbox(99, 1000)
-            outbox.send(OUT, b"k0", b"count 99")
-            await turn.fill(Sealed(outbox, {}, 0))
+            outbox.send(OUT, b"rival", b"wrote")
+            part = rival.submit(outbox)
+            await part.durable
             await feed(feeder, 20)
             await lane.until(lambda: watch.records == 40, "handled after all")
             with pytest.raises(TransactionFailed) as failure:
-                await turn.commit()
+                await rival.submit(outbox).durable
             assert failure.value.fenced
-        assert watch.fences == 1
+        assert watch.fences == PARTITIONS
     assert exact(await counts(topics), keys=20, each=2)
 
 
@@ -136,12 +135,13 @@ async def test_a_restore_longer_than_the_session_does_not_loop(
         await feed(feeder, 20)
         await lane.until(lambda: watch.records == 20, "handled")
     longer = TUNING.session_timeout_ms / 1000 + 1.5
+    read = ChangelogReader.to_end
 
-    async def slow(*args: Any, **kwargs: Any) -> Any:
+    async def slow(reader: ChangelogReader) -> Restored:
         await asyncio.sleep(longer)  # as long as a changelog of that length would take
-        return await read_changelog(*args, **kwargs)
+        return await read(reader)
 
-    monkeypatch.setattr("services.chassis.kafka.partition.read_changelog", slow)
+    monkeypatch.setattr(ChangelogReader, "to_end", slow)
     again = Watch()
     began = time.monotonic()
     async with Running(topics, again) as lane:
@@ -174,18 +174,17 @@ async def test_held_partitions_wait_while_timers_go_on(topics: KafkaSettings, fe
     assert exact(await counts(topics), keys=20, each=5)
 
 
-async def test_a_due_timer_ends_the_wait_for_more_records(topics: KafkaSettings, feeder: DurableProducer) -> None:
-    """Records may wait for further records; a due timer does not, and the records that have arrived are taken with it."""
+async def test_a_due_timer_does_not_wait_for_the_next_fetch(topics: KafkaSettings, feeder: DurableProducer) -> None:
+    """Records may wait until the lane fetches again; a due timer does not."""
     watch = Watch()
-    async with Running(topics, watch, replace(TUNING, linger=3.0)) as lane:
+    async with Running(topics, watch, replace(TUNING, fetch_pause=3.0)) as lane:
         await lane.live()
         await feeder.publish(SPEC.input, b"k0", b"timer:300")
-        await lane.until(lambda: watch.records == 1, "timer set, after the linger time")
-        began = time.monotonic()
+        await lane.until(lambda: watch.records == 1, "timer set")
         await feeder.publish(SPEC.input, b"k0", b"add")
         await lane.until(lambda: all(not lane.ledger(p).timers for p in range(PARTITIONS)), "the timer fired")
-        await lane.until(lambda: watch.records == 2, "the record was taken in the same batch")
-        assert time.monotonic() - began < 2.0
+        assert watch.records == 1, "the record waits for the fetch"
+        await lane.until(lambda: watch.records == 2, "the record was taken")
 
 
 async def test_a_small_buffer_loses_nothing(topics: KafkaSettings, feeder: DurableProducer) -> None:
@@ -220,11 +219,12 @@ async def test_replies_come_after_their_commit(topics: KafkaSettings, feeder: Du
     tuning = replace(TUNING, fault=lambda point: seen.append(point))
     async with Running(topics, watch, tuning, reply=lambda _: seen.append("reply")) as lane:
         await lane.live()
+        seen.clear()
         for number in range(1, 6):
             await feed(feeder, 1)
             await lane.until(lambda number=number: watch.records == number, "committed")  # type: ignore[misc] # a bound loop variable
         await lane.until(lambda: seen.count("reply") == 5, "replied")
-    story = [point for point in seen if point in ("before_commit", "inside_commit", "after_commit", "reply")]
+        story = [point for point in seen if point in ("before_commit", "inside_commit", "after_commit", "reply")]
     assert story == ["before_commit", "inside_commit", "after_commit", "reply"] * 5
 
 

@@ -1,0 +1,55 @@
+"""Who owns a partition: the claim in its changelog.
+
+A claim names the incarnation of a writer (see `writer`). The steps of a takeover, in this order:
+
+1. ask the group's coordinator whether the partition is still ours (`Input.still_ours`);
+2. initialise the claim's own transactional id, `{lane}-{partition}-claim`: rival claimants can no longer claim, and the last
+   claim is complete;
+3. read the changelog; if its claim names another incarnation, fence that one's ids: its last transaction is complete after that;
+4. read the changelog to its end, which is final now, and restore;
+5. write our claim with the claim's id and commit: refused if another process has come to step 2 since;
+6. write with our incarnation from now on. When the partition is revoked: finish, then write a free claim, and wait until
+   readers see it, so that the next owner need not fence us and with us all our other partitions.
+
+Why it is safe: see docs/lanes.md.
+"""
+
+from typing import Final
+
+import msgspec
+
+from services.chassis.kafka.changelog_codec import ChangelogCodec
+
+CLAIM_KEY: Final = b"\x00claim"
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """The owner of a partition. New fields go to the end, with a default."""
+
+    writer: str
+    """The incarnation; empty: the partition is free."""
+    turns: int
+    """How many ids take turns in that incarnation."""
+    epoch: int
+    """The number of this ownership: unique, and increasing."""
+
+    @property
+    def free(self) -> bool:
+        """Whether nobody owns the partition."""
+        return not self.writer
+
+    def released(self) -> "Claim":
+        """Return the free claim that ends this one."""
+        return Claim("", self.turns, self.epoch)
+
+    def encode(self) -> bytes:
+        """Return the record's value."""
+        return _CLAIMS.encode(self)
+
+    @staticmethod
+    def decode(value: bytes) -> "Claim":
+        """Parse the value. Raises UnknownVersion, and msgspec.DecodeError for bytes that are not a claim."""
+        return _CLAIMS.decode(value)
+
+
+_CLAIMS: Final = ChangelogCodec[Claim](Claim)

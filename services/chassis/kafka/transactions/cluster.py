@@ -1,0 +1,127 @@
+"""Finds leaders and coordinators and asks them, over the connections of one aiokafka client.
+
+Transactions use two connections a broker: one for records, one for the coordinator's requests. A broker answers the
+requests of one connection in order, so a commit would wait behind the records of the next transaction.
+"""
+
+import asyncio
+from typing import Any, Final, Self, TypeVar
+
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.offset import OffsetRequest
+
+from services.chassis.kafka.clients import KafkaAccess, prepare_library
+from services.chassis.kafka.closing import close_all
+from services.chassis.kafka.transactions.contents import Place
+from services.chassis.kafka.transactions.requests import FeaturesRequest, OwnRequest, ResponseMalformed
+from services.chassis.kafka.transactions.verdicts import Verdict, verdict_of
+
+R = TypeVar("R")
+
+UNREACHABLE: Final = (KafkaError, OSError, TimeoutError)
+"""What `ask` and its neighbours raise when the other side is not to be had now."""
+_LATEST: Final = -1
+_V2: Final = 2
+
+
+class Cluster:
+    """The brokers, as one process sees them. Use as an async context manager."""
+
+    def __init__(self, kafka: KafkaAccess, *, client_id: str, request_timeout_ms: int, close_timeout: float) -> None:
+        prepare_library()
+        self._client: Any = AIOKafkaClient(
+            **kafka.client_options(), client_id=client_id, request_timeout_ms=request_timeout_ms, retry_backoff_ms=50
+        )
+        self._close_timeout = close_timeout
+        self._coordinators: dict[str, int] = {}
+        self.request_timeout_ms = request_timeout_ms
+        self.v2 = False
+        """Whether the cluster has version 2 of transactions (KIP-890)."""
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._client.bootstrap()
+            features = await self.ask(self._any_node(), FeaturesRequest())
+            if verdict_of(features.error) is not Verdict.DONE:
+                raise KafkaError(f"features of the cluster: error {features.error}")
+            self.v2 = features.transaction_version >= _V2
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await close_all((("connections of a writer", self._client.close),), self._close_timeout)
+
+    async def ask(self, node: int, request: OwnRequest[R], *, coordination: bool = False) -> R:
+        """Send a request to a broker; return its response. Raises one of UNREACHABLE, also when the response cannot be read."""
+        group = ConnectionGroup.COORDINATION if coordination else ConnectionGroup.DEFAULT
+        try:
+            answer: R | ResponseMalformed = await self._client.send(node, request, group=group)
+        except KeyError as error:  # the connection was closed between two steps of the client
+            raise KafkaError(f"the connection to broker {node} was closed") from error
+        if isinstance(answer, ResponseMalformed):
+            raise answer
+        return answer
+
+    async def partitions_of(self, topic: str) -> int:
+        """Return the number of partitions of a topic (physical name). Raises one of UNREACHABLE if there is no such topic."""
+        return len(await self._client._wait_on_metadata(topic))
+
+    async def leader_of(self, place: Place) -> int | None:
+        """Return the leader of a partition; None while it has none."""
+        leader = self._client.cluster.leader_for_partition(TopicPartition(*place))
+        if leader is None:
+            await self.partitions_of(place[0])
+            leader = self._client.cluster.leader_for_partition(TopicPartition(*place))
+        return None if leader is None or leader < 0 else int(leader)
+
+    async def refresh(self) -> None:
+        """Read the metadata again."""
+        await self._client.force_metadata_update()
+
+    async def coordinator_of(self, transactional_id: str) -> int:
+        """Return the coordinator of a transactional id. Raises one of UNREACHABLE."""
+        known = self._coordinators.get(transactional_id)
+        if known is None:
+            found = await self._client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
+            known = self._coordinators[transactional_id] = int(found)
+        return known
+
+    def forget_coordinator(self, transactional_id: str) -> None:
+        """Look the coordinator up again at the next request."""
+        self._coordinators.pop(transactional_id, None)
+
+    async def end_of(self, place: Place, *, committed: bool) -> int:
+        """Return the end of a partition: of what `read_committed` readers see, or of everything. Raises one of UNREACHABLE."""
+        leader = await self.leader_of(place)
+        if leader is None:
+            raise KafkaError(f"{place[0]}/{place[1]} has no leader")
+        topic, partition = place
+        answer = await self._client.send(leader, OffsetRequest(-1, int(committed), [(topic, [(partition, _LATEST)])]))
+        ((_, ((_, error, _, offset),)),) = answer.topics
+        if error:
+            raise KafkaError(f"end of {topic}/{partition}: error {error}")
+        return int(offset)
+
+    async def until_visible(self, place: Place, within: float) -> bool:
+        """Wait until `read_committed` readers see everything that is in a partition now; return whether that is so in time."""
+        try:
+            async with asyncio.timeout(within):
+                end = await self.end_of(place, committed=False)
+                while await self.end_of(place, committed=True) < end:  # noqa: ASYNC110 - the broker sends no event for it
+                    await asyncio.sleep(_LOOK_AGAIN)
+        except UNREACHABLE:
+            return False
+        return True
+
+    def _any_node(self) -> int:
+        node = self._client.get_random_node()
+        if node is None:
+            raise KafkaError("the cluster has named no broker")
+        return int(node)
+
+
+_LOOK_AGAIN: Final = 0.002

@@ -1,0 +1,71 @@
+"""A rival of a lane: another process that claims a partition although the group has given it to somebody else."""
+
+import asyncio
+from contextlib import ExitStack
+from typing import Self
+
+from services.chassis.clock import system_clock
+from services.chassis.kafka import deadletters
+from services.chassis.kafka.contract import NO_METRICS
+from services.chassis.kafka.heap import Heap
+from services.chassis.kafka.lane_dependencies import LaneDependencies
+from services.chassis.kafka.outbox import BatchOutbox
+from services.chassis.kafka.ownership import Owned, Ownership
+from services.chassis.kafka.transactions.contents import Sealed
+from services.chassis.kafka.writer import Part, Writer
+from services.chassis.kafka_settings import KafkaSettings
+from tests.contract.lane.ledger import Ledger
+from tests.contract.lane.real import SPEC, TUNING
+
+
+class Deceived:
+    """Implements `Input` of a member that believes it owns every partition."""
+
+    def seek(self, partition: int, offset: int) -> None: ...
+    def pause(self, partition: int) -> None: ...
+    def resume(self, partition: int) -> None: ...
+
+    async def bounds(self, partition: int) -> tuple[int, int]:
+        return 0, 1 << 40
+
+    async def still_ours(self, partition: int, offset: int | None) -> bool:
+        return True
+
+
+class Rival:
+    """Takes a partition over on entering, and never releases it."""
+
+    def __init__(self, kafka: KafkaSettings, partition: int = 0) -> None:
+        self.writer = Writer(kafka, service="rival")
+        parts = LaneDependencies(
+            spec=SPEC,
+            factory=lambda context: Ledger(context, lambda _: None),
+            kafka=kafka,
+            writer=self.writer,
+            client_id="rival",
+            clock=system_clock,
+            tuning=TUNING,
+            metrics=NO_METRICS,
+            encode_dead_letter=deadletters.encode,
+            restores=asyncio.Semaphore(1),
+            heap=Heap(),
+            on_owned=lambda partition, processor: None,
+            on_lost=lambda partition: None,
+            on_assignment=lambda: None,
+        )
+        self.ownership = Ownership(parts, partition, Deceived())
+        self._owned: Owned | None = None
+
+    async def __aenter__(self) -> Self:
+        with ExitStack() as held:
+            self._owned = await self.ownership.take(held, lambda: None)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.writer.__aexit__()
+
+    def submit(self, outbox: BatchOutbox, **changes: bytes) -> Part:
+        """Write as an owner would."""
+        assert self._owned is not None
+        entries: dict[bytes, bytes | None] = {key.encode(): value for key, value in changes.items()}
+        return self._owned.incarnation.submit(Sealed(outbox, entries, system_clock(), self.ownership.place))
