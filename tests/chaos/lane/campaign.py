@@ -27,6 +27,7 @@ from tests.chaos.lane.fold import OUT, SPEC, State, decode, follow
 SESSION_MS = 1500
 KEYS = 200
 _RESTORED_WITHIN_S = 3.0
+_NO_FAULT_FOR_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Verdict:
     replied_twice: int = 0
     replied_in_vain: int = 0
     """Replies for records whose outputs never became visible."""
+    healthy_fenced: int = 0
+    """Times that a process was fenced which never had been stopped."""
     faults: int = 0
     owners: int = 0
 
@@ -62,6 +65,7 @@ class Verdict:
             or self.late_writes
             or self.replied_twice
             or self.replied_in_vain
+            or self.healthy_fenced
         )
 
 
@@ -96,11 +100,13 @@ class Campaign:
     processes: int = 3
     records: int = 20_000
     mutation: str = ""
+    old_protocol: bool = False
     patience: float = 30.0
     _seen: list[Record] = field(default_factory=list)
     _fed: int = 0
     _played: int = 0
     _born: int = 0
+    _stopped: set[str] = field(default_factory=set)
     _waiting: deque[Fault] = field(default_factory=deque)
     _slots: list[Slot] = field(default_factory=list)
 
@@ -127,11 +133,14 @@ class Campaign:
         """Feed a share of the records at each fault, and a few whenever all are handled, so that the next fault interrupts some work."""
         share = -(-self.records // (len(self.faults) + 1))
         feeding, moved_at, before = share, time.monotonic(), (-1, -1)
+        played_at = moved_at
         while True:
             if feeding:
                 await self._feed(producer, feeding)
             played = self._played
             await self._tend(directory)
+            if self._played != played:
+                played_at = time.monotonic()
             handled = len(self._seen)
             if (handled, self._played) != before:
                 before, moved_at = (handled, self._played), time.monotonic()
@@ -139,7 +148,7 @@ class Campaign:
             finished = self._played == len(self.faults)
             if finished and handled >= self._fed >= self.records and quiet > 1.0:
                 return  # a second without records: a late write of a zombie would be visible
-            if quiet > self.patience:
+            if quiet > self.patience or time.monotonic() - played_at > _NO_FAULT_FOR_S:
                 return
             left = max(0, self.records - self._fed)
             feeding = min(share, left) if finished else share * (self._played - played)
@@ -163,6 +172,7 @@ class Campaign:
                     await self._until_successors_restored(slot)
                     self._played += 1
                     slot.resumed = True
+                    self._stopped.add(slot.name)
                     os.kill(slot.pid, signal.SIGCONT)
 
     async def _until_successors_restored(self, zombie: Slot) -> None:
@@ -202,6 +212,7 @@ class Campaign:
             mutation=self.mutation,
             home=str(self.home),
             session_ms=SESSION_MS,
+            old_protocol=self.old_protocol,
             point=fault.point,
             times=fault.times,
             action=fault.action,
@@ -233,15 +244,16 @@ class Campaign:
         verdict.doubled = sum(count - 1 for count in times.values())
         verdict.late_writes, verdict.owners = self._late_writes()
         verdict.state_errors = await self._state_errors()
-        replies = Counter(self._replies())
+        replies = Counter(number.encode() for number in self._lines("replies"))
         verdict.replied_twice = sum(count - 1 for count in replies.values())
         verdict.replied_in_vain = sum(1 for number in replies if number not in times)
+        verdict.healthy_fenced = sum(name not in self._stopped for name in self._lines("fenced"))
         return verdict
 
-    def _replies(self) -> Iterator[bytes]:
-        path = self.home / "replies"
+    def _lines(self, file: str) -> Iterator[str]:
+        path = self.home / file
         if path.exists():
-            yield from path.read_bytes().split()
+            yield from path.read_text().split()
 
     def _late_writes(self) -> tuple[int, int]:
         """Check that epochs never decrease per lane and output partition; return how often they did and how many ownerships wrote."""

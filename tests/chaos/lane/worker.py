@@ -7,67 +7,97 @@ import asyncio
 import logging
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
 from services.chassis.clock import system_clock
+from services.chassis.kafka.batch import Taken
 from services.chassis.kafka.changelog import POSITION_KEY, Position
-from services.chassis.kafka.contract import LaneTuning
+from services.chassis.kafka.claims import Claim
+from services.chassis.kafka.contract import LaneTuning, NoMetrics
+from services.chassis.kafka.ownership import Ownership
 from services.chassis.kafka.partition import PartitionLane
 from services.chassis.kafka.runner import LaneRunner
-from services.chassis.kafka.transactions import Sealed, TakingTurns, Transaction
+from services.chassis.kafka.transactions.cluster import Cluster
+from services.chassis.kafka.transactions.contents import Sealed
+from services.chassis.kafka.transactions.producer import TransactionalId
+from services.chassis.kafka.writer import Incarnation, Part, Writer, WriterTuning
 from services.chassis.kafka_settings import KafkaSettings
 from tests.chaos.lane.fold import SPEC, Fold
 
 
-def no_fencing(kafka: KafkaSettings) -> None:
-    """Use transactional ids of the process instead of the partition: a takeover then fences no owner."""
-    real = TakingTurns.__init__
+def no_fence(kafka: KafkaSettings) -> None:
+    """Take over without fencing the incarnation that the claim names."""
 
-    def own_ids(self: TakingTurns, *args: Any, name: str, **kwargs: Any) -> None:
-        real(self, *args, name=f"{name}-{os.getpid()}", **kwargs)
+    async def nothing(self: Writer, claim: Claim, cluster: Cluster) -> None: ...
 
-    TakingTurns.__init__ = own_ids  # type: ignore[method-assign] # the mutation
+    Writer.fence = nothing  # type: ignore[method-assign] # the mutation
+
+
+def no_claim(kafka: KafkaSettings) -> None:
+    """Write without a claim: the next owner does not know whom to fence."""
+
+    async def only_here(self: Ownership, claimant: TransactionalId, incarnation: Incarnation, epoch: int) -> None:
+        self._incarnation, self._claim = incarnation, incarnation.claim(epoch)
+
+    Ownership._write_claim = only_here  # type: ignore[method-assign] # the mutation
+
+
+def no_release(kafka: KafkaSettings) -> None:
+    """Give a partition up without saying so: the next owner fences a healthy process."""
+
+    async def nothing(self: Ownership, now_ms: int) -> None: ...
+
+    Ownership.release = nothing  # type: ignore[method-assign] # the mutation
 
 
 def position_outside(kafka: KafkaSettings) -> None:
     """Write the position separately, after the transaction of its batch."""
-    seal, commit = PartitionLane._seal, PartitionLane._commit
+    seal, durable = PartitionLane._seal, PartitionLane._durable
 
-    def without_position(self: PartitionLane, taken: Any, position: Position) -> Sealed:
+    def without_position(self: PartitionLane, taken: Taken, position: Position) -> Sealed:
         sealed = seal(self, taken, position)
-        changes = dict(sealed.changes)
-        if taken.records:
-            del changes[POSITION_KEY]
-        return Sealed(sealed.outbox, changes, sealed.now_ms)
+        if not taken.records:
+            return sealed
+        return replace(sealed, changes={key: each for key, each in sealed.changes.items() if key != POSITION_KEY})
 
-    async def position_after(self: PartitionLane, transaction: Transaction, taken: Any, position: Position) -> None:
-        await commit(self, transaction, taken, position)
+    async def position_after(self: PartitionLane, part: Part, taken: Taken, position: Position) -> None:
+        await durable(self, part, taken, position)
         async with AIOKafkaProducer(**kafka.client_options()) as plain:
             topic = kafka.topic_prefix + SPEC.changelog_topic
             await plain.send_and_wait(topic, position.encode(), POSITION_KEY, partition=self.partition)
 
     PartitionLane._seal = without_position  # type: ignore[method-assign] # the mutation
-    PartitionLane._commit = position_after  # type: ignore[method-assign] # the mutation
+    PartitionLane._durable = position_after  # type: ignore[method-assign] # the mutation
 
 
 def reply_before_commit(kafka: KafkaSettings) -> None:
     """Run effects when the batch has been sent, whether or not it becomes durable."""
-    commit = PartitionLane._commit
+    durable = PartitionLane._durable
 
-    async def too_early(self: PartitionLane, transaction: Transaction, taken: Any, position: Position) -> None:
+    async def too_early(self: PartitionLane, part: Part, taken: Taken, position: Position) -> None:
         effects, taken.outbox.effects = taken.outbox.effects, []
         for effect in effects:
             effect()
-        await commit(self, transaction, taken, position)
+        await durable(self, part, taken, position)
 
-    PartitionLane._commit = too_early  # type: ignore[method-assign] # the mutation
+    PartitionLane._durable = too_early  # type: ignore[method-assign] # the mutation
 
 
-MUTATIONS = {f.__name__: f for f in (no_fencing, position_outside, reply_before_commit)}
+MUTATIONS = {f.__name__: f for f in (no_fence, no_claim, no_release, position_outside, reply_before_commit)}
+
+
+class Fences(NoMetrics):
+    """Notes in a file that this process was fenced: that may only happen to one that was stopped."""
+
+    def __init__(self, home: str, name: str) -> None:
+        self._file = os.open(f"{home}/fenced", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._name = name
+
+    def fenced(self, lane: str, partition: int) -> None:
+        os.write(self._file, f"{self._name}\n".encode())
 
 
 @dataclass(frozen=True)
@@ -80,6 +110,7 @@ class Orders:
     mutation: str
     home: str
     session_ms: int
+    old_protocol: bool
     point: str
     times: int
     action: str
@@ -109,6 +140,7 @@ async def main(orders: Orders) -> None:
     def reply(number: bytes) -> None:
         os.write(replies, number + b"\n")  # one call: the line is complete or absent
 
+    fault = SelfHarm(orders)
     tuning = LaneTuning(
         max_batch_records=25,
         session_timeout_ms=orders.session_ms,
@@ -117,19 +149,23 @@ async def main(orders: Orders) -> None:
         stop_timeout=3.0,
         retry_least=0.05,
         retry_most=0.5,
-        fault=SelfHarm(orders),
+        fault=fault,
     )
     restored = restored_file(Path(orders.home), orders.name)
+    writer = Writer(kafka, service="fold", tuning=WriterTuning(fault=fault, old_protocol=orders.old_protocol))
     runner = LaneRunner(
         SPEC,
         lambda context: Fold(context, reply),
         kafka,
+        writer=writer,
+        metrics=Fences(orders.home, orders.name),
         clock=system_clock,
         client_id=orders.name,
         tuning=tuning,
         on_restored=lambda now: restored.touch() if now else restored.unlink(),
     )
-    await runner.run()
+    async with writer:
+        await runner.run()
 
 
 def restored_file(home: Path, name: str) -> Path:

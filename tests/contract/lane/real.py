@@ -152,8 +152,12 @@ class Running:
             prepare=self.prepare,
             on_restored=self.restored_changes.append,
         )
-        self.task = asyncio.create_task(self.runner.run())
+        self.task = asyncio.create_task(self._run())
         return self
+
+    async def _run(self) -> None:
+        async with self.writer:
+            await self.runner.run()
 
     async def __aexit__(self, *_: object) -> None:
         self.runner.stop()
@@ -162,7 +166,6 @@ class Running:
             self.task.cancel()
             await asyncio.wait({self.task})
             raise AssertionError("the runner did not stop")
-        await self.writer.__aexit__()
         await self.task
 
     async def until(self, condition: Callable[[], bool], what: str, within: float = 30.0) -> None:
@@ -208,12 +211,7 @@ class RealHarness:
 
     async def __aexit__(self, *_: object) -> None:
         await self._producer.__aexit__()
-        await self._end()
-
-    async def _end(self) -> None:
-        if self._running.task.done():
-            await self._running.writer.__aexit__()
-        else:
+        if not self._running.task.done():
             await self._running.__aexit__()
 
     async def feed(self, *commands: str, headers: Headers = ()) -> None:
@@ -225,7 +223,8 @@ class RealHarness:
         await self._running.until(lambda: self.watch.records >= self._fed, f"{self._fed} records committed")
 
     async def restart(self, *, clock_back_ms: int = 0, skip: tuple[int, ...] = ()) -> None:
-        await self._end()
+        if not self._running.task.done():
+            await self._running.__aexit__()
         self._tuning = replace(self._tuning, skip=frozenset((0, offset) for offset in skip))
         self._running = self._build(lambda: system_clock() - clock_back_ms)
         await self._running.__aenter__()
