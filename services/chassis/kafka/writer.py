@@ -15,10 +15,10 @@ durable. So a lane whose records are refused again and again stops nobody else.
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from services.chassis.kafka.claims import Claim
 from services.chassis.kafka.clients import BrokerError, KafkaAccess
@@ -236,7 +236,7 @@ class Incarnation:
     async def start(self) -> None:
         """Initialise the ids, all of them before any is used: a claim names them all. Raises TransactionFailed."""
         await asyncio.gather(*(each.initialise(self._tuning.commit_timeout) for each in self._ids))
-        self._tasks = [asyncio.create_task(self._run(each.run())) for each in (self._together, self._alone)]
+        self._tasks = [asyncio.create_task(self._run(each)) for each in (self._together, self._alone)]
 
     async def close(self) -> None:
         """Stop writing. Parts that are not durable fail."""
@@ -267,9 +267,9 @@ class Incarnation:
         """Return the claim that names this incarnation."""
         return Claim(self.name, self._tuning.turns, epoch)
 
-    async def _run(self, committer: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, committer: Committer) -> None:
         try:
-            await committer
+            await committer.run()
         except TransactionFailed as failure:
             log.warning("%s: %s; every lane of this process takes over again", self.name, str(failure))
             self._over(failure)

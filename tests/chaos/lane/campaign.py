@@ -164,6 +164,10 @@ class Campaign:
                 self._played += 1
                 self._slots.remove(slot)
                 self._spawn()
+            elif slot.resumed and self._waiting and worker.restored_file(self.home, slot.name).exists():
+                _dismiss(slot)  # it is an owner again; the next fault needs its place
+                self._slots.remove(slot)
+                self._spawn()
             elif slot.fault.action == "stop" and not slot.resumed and slot.stopped:
                 if len(self._slots) == 1:
                     self._spawn()  # another process must succeed it
@@ -172,6 +176,7 @@ class Campaign:
                     await self._until_successors_restored(slot)
                     self._played += 1
                     slot.resumed = True
+                    worker.restored_file(self.home, slot.name).unlink(missing_ok=True)
                     self._stopped.add(slot.name)
                     os.kill(slot.pid, signal.SIGCONT)
 

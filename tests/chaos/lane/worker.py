@@ -74,16 +74,16 @@ def position_outside(kafka: KafkaSettings) -> None:
 
 
 def reply_before_commit(kafka: KafkaSettings) -> None:
-    """Run effects when the batch has been sent, whether or not it becomes durable."""
-    durable = PartitionLane._durable
+    """Run effects when the batch was handled, whether or not it becomes durable."""
+    seal = PartitionLane._seal
 
-    async def too_early(self: PartitionLane, part: Part, taken: Taken, position: Position) -> None:
+    def too_early(self: PartitionLane, taken: Taken, position: Position) -> Sealed:
         effects, taken.outbox.effects = taken.outbox.effects, []
         for effect in effects:
             effect()
-        await durable(self, part, taken, position)
+        return seal(self, taken, position)
 
-    PartitionLane._durable = too_early  # type: ignore[method-assign] # the mutation
+    PartitionLane._seal = too_early  # type: ignore[method-assign] # the mutation
 
 
 MUTATIONS = {f.__name__: f for f in (no_fence, no_claim, no_release, position_outside, reply_before_commit)}
@@ -162,7 +162,7 @@ async def main(orders: Orders) -> None:
         clock=system_clock,
         client_id=orders.name,
         tuning=tuning,
-        on_restored=lambda now: restored.touch() if now else restored.unlink(),
+        on_restored=lambda now: restored.touch() if now else restored.unlink(missing_ok=True),
     )
     async with writer:
         await runner.run()

@@ -1,7 +1,8 @@
 """A small domain for the lane's contract suite: it counts per key, keeps timers, and fails on demand.
 
 Values of its input: `add`, `del` (forget the key), `poison` (refuses at once), `half` (acts, then refuses), `huge` (acts, then an oversized output),
-`swallow` (the same, but swallows the exception), `bug`, `break` (the batch cannot end), `timer:<ms>`, `now` (sends the batch's clock).
+`swallow` (the same, but swallows the exception), `bug`, `break` (the batch cannot end), `timer:<ms>`, `now` (sends the batch's clock),
+`look` (writes nothing).
 """
 
 from collections.abc import Callable
@@ -26,6 +27,7 @@ class Ledger:
         self.nows: list[int] = []
         self._reply = reply
         self.broken = False
+        self.looked = 0
         self._now_ms = 0
 
     def restore(self, key: bytes, value: bytes) -> None:
@@ -71,6 +73,8 @@ class Ledger:
                 outbox.put(b"timer/" + key, b"%d" % due)
             case [b"break"]:
                 self.broken = True
+            case [b"look"]:
+                self.looked += 1
             case [b"now"]:
                 outbox.send(OUT, key, b"now %d" % self._now_ms)
             case [b"traced", value]:

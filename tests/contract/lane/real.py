@@ -106,6 +106,9 @@ class Watch(NoMetrics):
         self.records += records
         self.batches.append(records)
 
+    def unwritten(self, lane: str, partition: int, records: int) -> None:
+        self.records += records
+
     def rebalanced(self, lane: str, partitions: int) -> None:
         self.rebalances += 1
 

@@ -8,10 +8,10 @@ from services.chassis.clock import system_clock
 from services.chassis.kafka import deadletters
 from services.chassis.kafka.contract import NO_METRICS
 from services.chassis.kafka.heap import Heap
-from services.chassis.kafka.lane_dependencies import LaneDependencies
+from services.chassis.kafka.lane_dependencies import Input, LaneDependencies
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.ownership import Owned, Ownership
-from services.chassis.kafka.transactions.contents import Sealed
+from services.chassis.kafka.transactions.contents import Place, Sealed
 from services.chassis.kafka.writer import Part, Writer
 from services.chassis.kafka_settings import KafkaSettings
 from tests.contract.lane.ledger import Ledger
@@ -35,7 +35,7 @@ class Deceived:
 class Rival:
     """Takes a partition over on entering, and never releases it."""
 
-    def __init__(self, kafka: KafkaSettings, partition: int = 0) -> None:
+    def __init__(self, kafka: KafkaSettings, partition: int = 0, source: Input | None = None) -> None:
         self.writer = Writer(kafka, service="rival")
         parts = LaneDependencies(
             spec=SPEC,
@@ -53,7 +53,7 @@ class Rival:
             on_lost=lambda partition: None,
             on_assignment=lambda: None,
         )
-        self.ownership = Ownership(parts, partition, Deceived())
+        self.ownership = Ownership(parts, partition, source or Deceived())
         self._owned: Owned | None = None
 
     async def __aenter__(self) -> Self:
@@ -64,8 +64,21 @@ class Rival:
     async def __aexit__(self, *_: object) -> None:
         await self.writer.__aexit__()
 
+    @property
+    def epoch(self) -> int:
+        """The number of this ownership."""
+        assert self._owned is not None
+        return self._owned.position.epoch
+
+    def submit_to(self, partition: int, **changes: bytes) -> Part:
+        """Write to another partition of the changelog, as the owner of that one would."""
+        return self._submit(BatchOutbox(1, 1000), (self.ownership.place[0], partition), changes)
+
     def submit(self, outbox: BatchOutbox, **changes: bytes) -> Part:
         """Write as an owner would."""
+        return self._submit(outbox, self.ownership.place, changes)
+
+    def _submit(self, outbox: BatchOutbox, place: Place, changes: dict[str, bytes]) -> Part:
         assert self._owned is not None
         entries: dict[bytes, bytes | None] = {key.encode(): value for key, value in changes.items()}
-        return self._owned.incarnation.submit(Sealed(outbox, entries, system_clock(), self.ownership.place))
+        return self._owned.incarnation.submit(Sealed(outbox, entries, system_clock(), place))

@@ -57,6 +57,15 @@ class LaneContract:
         assert simple(await lane.outputs())[-1] == "a:count 3"
         assert lane.replies == ["a=1", "a=2", "b=1", "a=3"]
 
+    async def test_a_record_without_a_trace_leaves_none(self, lane: Harness) -> None:
+        """A record that writes nothing is handled in its order; another owner goes on behind it."""
+        await lane.feed("a=add", "a=look", "a=add")
+        await lane.feed("a=look")
+        await lane.restart()
+        await lane.feed("a=add")
+        assert simple(await lane.outputs()) == ["a:count 1", "a:count 2", "a:count 3"]
+        assert await lane.dead_letters() == []
+
     async def test_a_deleted_entry_stays_deleted(self, lane: Harness) -> None:
         """A tombstone deletes; restore passes each live key once, ordered by last write."""
         await lane.feed("a=add", "b=add", "c=add", "a=add", "b=del")

@@ -12,6 +12,7 @@ from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis import cluster_topics, topics
 from services.chassis.kafka.lane import LaneRunner, LaneTuning
 from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.writer import Writer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
@@ -53,15 +54,17 @@ async def test_killed_before_its_offsets_are_committed(kafka: KafkaUnderTest, pr
         for event in events:
             await router.publish("routing.events.v1", b"parsa/conversation-1", event.SerializeToString())
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme())}.get)
+    writer = Writer(settings, service="feedback")
     lane = LaneRunner(
         survey.SPEC,
         survey.survey_factory(programmes, Metrics(METRICS), MemoryKeys()),
         settings,
+        writer=writer,
         clock=lambda: a_completed_event().occurred_at_ms,
         client_id="survey",
         tuning=LaneTuning(session_timeout_ms=6_000),
     )
-    async with asyncio.TaskGroup() as tasks:
+    async with writer, asyncio.TaskGroup() as tasks:
         deciding = tasks.create_task(lane.run())
         first = await process(kafka, prefix, 1)
         async with asyncio.timeout(40):

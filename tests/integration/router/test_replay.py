@@ -21,6 +21,7 @@ from services.chassis import cluster_topics
 from services.chassis.clock import system_clock
 from services.chassis.kafka.lane import LaneContext, LaneRunner, LaneTuning
 from services.chassis.kafka.records import Record
+from services.chassis.kafka.writer import Writer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
 from services.cli.topic_reader import read_all
@@ -60,15 +61,17 @@ async def an_owner(kafka: KafkaSettings, name: str) -> AsyncIterator[None]:
     def factory(context: LaneContext) -> ShardProcessor:
         return ShardProcessor(context, PARTITIONS[FEED], metrics)
 
+    writer = Writer(kafka, service="router")
     runner = LaneRunner(
         SPEC,
         factory,
         kafka,
+        writer=writer,
         clock=system_clock,
         client_id=f"router@{name}",
         tuning=TUNING,
     )
-    async with asyncio.TaskGroup() as tasks:
+    async with writer, asyncio.TaskGroup() as tasks:
         running = tasks.create_task(runner.run())
         async with asyncio.timeout(40):
             await runner.wait_restored()
