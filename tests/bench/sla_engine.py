@@ -34,7 +34,7 @@ from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.facts import Occurrence
 from services.sla.lanes.deadlines import DeadlineProcessor, factory
 from services.sla.ports import OnCommitted
-from services.sla.wiring import LINGER_S, MOST_RECORDS
+from services.sla.wiring import FETCH_PAUSE_S, MOST_RECORDS
 from tests.bench.figures import tell
 
 GOAL_BYTES, GOAL_LATE_MS, GOAL_RESTORE_S = 600, 100, 30
@@ -256,7 +256,7 @@ def run(
             time.sleep(max(0.0, min(0.001, (due or 0) / 1000 - now)))
             continue
         if there > 0:
-            time.sleep(LINGER_S if due is None else max(0.0, min(LINGER_S, due / 1000 - now)))
+            time.sleep(FETCH_PAUSE_S if due is None else max(0.0, min(FETCH_PAUSE_S, due / 1000 - now)))
         now = time.time()
         there = min(len(made), int((now - begin) * EVENTS_A_SECOND), taken + MOST_RECORDS) - taken
         ready = [an_event(n, e, int(now * 1000), what, **of) for n, e, what, of in made[taken : taken + there]]

@@ -22,6 +22,7 @@ from services.chassis.kafka.lane import NO_METRICS, LaneTuning
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.relay import Relay
+from services.chassis.kafka.writer import Writer
 from services.chassis.metrics import Metrics
 from services.chassis.secrets import SecretReferences
 from services.ingest.adapters.edges.accounts import AccountSecrets
@@ -77,12 +78,14 @@ async def main(
             clock=system_clock,
             grace_s=3.0,
         )
+        writer = await stack.enter_async_context(Writer(kafka, service="ingest"))
         runners = (
             intake_lane(
                 kafka,
                 policies,
                 metrics,
                 keys,
+                writer=writer,
                 clock=system_clock,
                 client_id=instance,
                 lane_metrics=NO_METRICS,
@@ -93,6 +96,7 @@ async def main(
                 attempts,
                 metrics,
                 keys,
+                writer=writer,
                 clock=system_clock,
                 client_id=instance,
                 lane_metrics=NO_METRICS,
