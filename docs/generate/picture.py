@@ -1,6 +1,6 @@
-"""The picture of a message's path: docs/pictures/path.yaml drawn as two SVG files, for light and for dark pages.
+"""The pictures: each docs/pictures/*.yaml drawn as two SVG files, for light and for dark pages.
 
-`python -m docs.generate.picture` writes them; a test compares. The drawing is a function of its source alone: no fonts are measured and
+`python -m docs.generate.picture` writes them; a test compares. A drawing is a function of its source alone: no fonts are measured and
 no browser is needed.
 """
 
@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from docs.generate.contract import ROOT
 
-SOURCE: Final = ROOT / "docs/pictures/path.yaml"
+SOURCES: Final = tuple(sorted((ROOT / "docs/pictures").glob("*.yaml")))
 THEMES: Final = ("light", "dark")
 _GAP, _MARGIN = 46, 12
 _HEIGHT, _SPACE = 100, 40
@@ -99,7 +99,7 @@ _COLOURS: Final = {
 }
 
 
-def read_picture(source: Path = SOURCE) -> Picture:
+def read_picture(source: Path) -> Picture:
     """The source. Raises pydantic's ValidationError for a key that is not known."""
     return Picture.model_validate(YAML(typ="safe").load(source.read_text(encoding="utf-8")))
 
@@ -196,6 +196,12 @@ def _text(x: int, y: int, text: str, size: float, colour: str, weight: int = 400
     return f'<text x="{x}" y="{y}" {style}>{escape(text)}</text>'
 
 
+def drawn(source: Path, theme: str) -> Path:
+    """Return the file of a drawing."""
+    return source.with_name(f"{source.stem}-{theme}.svg")
+
+
 if __name__ == "__main__":
-    for name in THEMES:
-        SOURCE.with_name(f"path-{name}.svg").write_text(render_svg(read_picture(), name), encoding="utf-8")
+    for source in SOURCES:
+        for name in THEMES:
+            drawn(source, name).write_text(render_svg(read_picture(source), name), encoding="utf-8")

@@ -29,6 +29,7 @@ from services.chassis.build import version
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
 from services.chassis.grpc_settings import PEER_PREFIXES, GrpcLimits
 from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.lane_settings import LaneSettings
 from services.chassis.reasons import Reason
 from services.chassis.tokens import JwtSettings
 
@@ -90,6 +91,9 @@ class ServiceSettings(BaseSettings):
         description="Seconds between reporting NOT_SERVING and refusing calls, so that clients can move.",
     )
     stop_grace_s: float = Field(default=10, ge=0, le=300, description="Seconds that calls in progress get to finish.")
+    lane: LaneSettings = Field(
+        default_factory=LaneSettings, description="Membership in the groups of the lanes: how soon partitions move."
+    )
     jwt: JwtSettings = Field(default_factory=JwtSettings, description="How callers' tokens are verified.")
     kafka: KafkaSettings = Field(description="The cluster: by default from KAFKA_* and CHAPAR_TOPIC_PREFIX.")
 

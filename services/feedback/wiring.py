@@ -293,7 +293,9 @@ async def _lane(
         writer=writer,
         client_id=f"{spec.name}@{service.settings.instance}",
         clock=service.clock,
-        tuning=LaneTuning(fetch_pause=FETCH_PAUSE_S),
+        tuning=service.settings.lane.applied(
+            LaneTuning(fetch_pause=FETCH_PAUSE_S), spec.name, service.settings.instance
+        ),
         metrics=PrometheusLaneMetrics(service.metrics),
         prepare=prepare,
     )

@@ -129,7 +129,9 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
                 writer=await stack.enter_async_context(Writer(kafka, service=NAME)),
                 clock=service.clock,
                 client_id=f"{NAME}@{server.address}",
-                tuning=LaneTuning(fetch_pause=FETCH_PAUSE_S, max_batch_records=MOST_RECORDS),
+                tuning=settings.lane.applied(
+                    LaneTuning(fetch_pause=FETCH_PAUSE_S, max_batch_records=MOST_RECORDS), SPEC.name, settings.instance
+                ),
                 metrics=PrometheusLaneMetrics(service.metrics),
                 on_owned=telemetry.owned,
                 on_lost=telemetry.lost,

@@ -1,4 +1,4 @@
-"""The picture of a message's path, and the Persian first page."""
+"""The pictures, and the Persian first page."""
 
 import re
 from pathlib import Path
@@ -6,26 +6,31 @@ from xml.etree import ElementTree
 
 import pytest
 
-from docs.generate.picture import SOURCE, THEMES, read_picture, render_svg
+from docs.generate.picture import SOURCES, THEMES, drawn, read_picture, render_svg
 
 ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
 PAGES = ("README.md", "README.fa.md")
 
 
+each_picture = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+
+
+@each_picture
 @pytest.mark.parametrize("theme", THEMES)
-def test_the_picture_is_current(theme: str) -> None:
-    """`make docs` was run after the last change of docs/pictures/path.yaml."""
-    drawn = SOURCE.with_name(f"path-{theme}.svg").read_text(encoding="utf-8")
-    assert drawn == render_svg(read_picture(), theme)
+def test_the_picture_is_current(source: Path, theme: str) -> None:
+    """`make docs` was run after the last change of its source."""
+    assert drawn(source, theme).read_text(encoding="utf-8") == render_svg(read_picture(source), theme)
 
 
-def test_every_box_lies_in_the_picture_and_has_its_text_within() -> None:
+@each_picture
+def test_every_box_lies_in_the_picture_and_has_its_text_within(source: Path) -> None:
     """Texts count .62 em for each character, so that they also fit in other fonts."""
-    root = ElementTree.fromstring(render_svg(read_picture(), "light"))
+    picture = read_picture(source)
+    root = ElementTree.fromstring(render_svg(picture, "light"))
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
-    boxes = {box.title: box for box in read_picture().boxes}
-    columns = read_picture().columns
+    boxes = {box.title: box for box in picture.boxes}
+    columns = picture.columns
     for rect in root.iter(f"{SVG}rect"):
         left, top = float(rect.attrib["x"]), float(rect.attrib["y"])
         assert 0 <= left <= left + float(rect.attrib["width"]) <= width

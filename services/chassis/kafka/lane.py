@@ -3,17 +3,16 @@
 A service writes a `Processor` (its decisions for one partition, see `contract` for the rules) and starts one `LaneRunner` for it:
 
     spec = LaneSpec(name="router", input="routing.commands.v1", changelog="router.state.v1", group="router")
-    runner = LaneRunner(spec, factory, kafka, client_id="router@10.0.0.7:7001", clock=clock.now_ms)
-    async with asyncio.TaskGroup() as tasks:
+    async with Writer(kafka, service="router") as writer, asyncio.TaskGroup() as tasks:
+        runner = LaneRunner(spec, factory, kafka, writer=writer, client_id="router@10.0.0.7:7001", clock=clock.now_ms)
         tasks.create_task(runner.run())
 
-How it works:
+How it works (docs/lanes.md says why it is safe):
 
-- One transaction per batch contains outputs, changelog and the input position (a changelog record), so state and position always agree.
-- Two transactional producers per partition, `{prefix}{name}-{partition}-a` and `-b`, take turns: batch N+1 is handled and sent while N commits;
-  it commits only after N's commit returned. A takeover initialises A, then B, restores, and commits first with A. This order makes it safe:
-  the owner that commits first has proved that no other initialised A after it, so a rival that holds only B can never complete its first commit.
-- Every other failure is recovered in one way: discard both producers, take over again, restore, continue from the committed position.
+- One transaction contains outputs, changelog and the input position (a changelog record), so state and position always agree.
+- All lanes of a process share one writer, whose transactions hold whatever lanes have ready (`writer`).
+- A partition belongs to the writer that its changelog names: the claim (`claims`). The group only says who should claim.
+- Every failure is recovered in one way: discard the state, take over again, restore, continue from the committed position.
 """
 
 from services.chassis.kafka.contract import (
@@ -33,6 +32,7 @@ from services.chassis.kafka.contract import (
 from services.chassis.kafka.groups import owners
 from services.chassis.kafka.records import Headers, InvalidRecord, Record
 from services.chassis.kafka.runner import LaneRunner
+from services.chassis.kafka.writer import Writer
 
 __all__ = [
     "NO_METRICS",
@@ -51,5 +51,6 @@ __all__ = [
     "ProcessorFactory",
     "ProcessorFailed",
     "Record",
+    "Writer",
     "owners",
 ]

@@ -58,7 +58,7 @@ from services.policy.model.intake import Policies, TenantPolicy
 SPEC: Final = LaneSpec("ingest-intake", "inbound.v1", "ingest-intake.state.v1", "ingest-intake")
 _RETRY_UNCONFIGURED_MS: Final = 5_000
 _DEFAULT_LIMITS: Final = IntakeLimits()
-_DEFAULT_TUNING: Final = LaneTuning()
+TUNING: Final = LaneTuning()
 
 
 def intake_lane(
@@ -72,7 +72,7 @@ def intake_lane(
     client_id: str,
     lane_metrics: LaneMetrics,
     limits: IntakeLimits = _DEFAULT_LIMITS,
-    tuning: LaneTuning = _DEFAULT_TUNING,
+    tuning: LaneTuning = TUNING,
     heap: Heap | None = None,
     on_restored: Callable[[bool], None] | None = None,
 ) -> LaneRunner:

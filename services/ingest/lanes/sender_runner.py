@@ -14,7 +14,7 @@ from services.ingest.domain.deliveries import SenderLimits
 from services.ingest.lanes.outbound_records import prepare
 from services.ingest.lanes.sender import DEFAULT_LIMITS, SPEC, sender_factory
 
-_DEFAULT_TUNING: Final = LaneTuning(fetch_pause=0.05)  # most records are reply routes, which are not urgent
+TUNING: Final = LaneTuning(fetch_pause=0.05)  # most records are reply routes, which are not urgent
 
 
 def sender_lane(
@@ -28,7 +28,7 @@ def sender_lane(
     client_id: str,
     lane_metrics: LaneMetrics,
     limits: SenderLimits = DEFAULT_LIMITS,
-    tuning: LaneTuning = _DEFAULT_TUNING,
+    tuning: LaneTuning = TUNING,
     heap: Heap | None = None,
     on_restored: Callable[[bool], None] | None = None,
 ) -> LaneRunner:

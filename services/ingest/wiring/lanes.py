@@ -25,10 +25,8 @@ from services.ingest.adapters.out.telegram import TelegramClient
 from services.ingest.adapters.out.webhook_out import WebhookClient
 from services.ingest.adapters.out.whatsapp import WhatsAppClient
 from services.ingest.adapters.out.worker import AttemptWorker
-from services.ingest.lanes import relay
-from services.ingest.lanes.intake import intake_lane
+from services.ingest.lanes import intake, relay, sender, sender_runner
 from services.ingest.lanes.policies import CompiledPolicies
-from services.ingest.lanes.sender_runner import sender_lane
 from services.ingest.ports import Secrets
 from services.ingest.settings import IngestSettings
 from services.policy.reading.rule_conditions import CelConditions
@@ -70,7 +68,7 @@ async def lanes(
         )
         health = {name: service.health.component(name) for name in ("intake lane", "relay", "sender lane")}
         runners: dict[str, Runner] = {
-            "intake lane": intake_lane(
+            "intake lane": intake.intake_lane(
                 kafka,
                 policies,
                 service.metrics,
@@ -79,6 +77,7 @@ async def lanes(
                 clock=service.clock,
                 client_id=client_id,
                 lane_metrics=lane_metrics,
+                tuning=settings.lane.applied(intake.TUNING, intake.SPEC.name, settings.instance),
                 heap=heap,
                 on_restored=health["intake lane"].set_restored,
             ),
@@ -93,7 +92,7 @@ async def lanes(
                 metrics=lane_metrics,
                 on_joined=health["relay"].set_restored,
             ),
-            "sender lane": sender_lane(
+            "sender lane": sender_runner.sender_lane(
                 kafka,
                 attempts,
                 service.metrics,
@@ -102,6 +101,7 @@ async def lanes(
                 clock=service.clock,
                 client_id=client_id,
                 lane_metrics=lane_metrics,
+                tuning=settings.lane.applied(sender_runner.TUNING, sender.SPEC.name, settings.instance),
                 heap=heap,
                 on_restored=health["sender lane"].set_restored,
             ),
