@@ -7,8 +7,10 @@ keeps a fixed number of interactions in flight, reads its partition of the feed,
 other commands, five of them with a result that it waits for. So the router does all its real work (events, journal,
 feed, changelog, transactions) except its gRPC.
 
-Besides the figure it prints where the CPU time went, and the lane's own metrics. `--profile` runs the router under
-cProfile: this is good for the shares, not for the figure, which is then not reported.
+The router runs compiled where there is a C compiler, as `make run` and the image run it.
+
+Besides the figure it prints where the CPU time went, and the lane's own metrics. `--profile` runs the router pure and
+under cProfile: this is good for the shares, not for the figure, which is then not reported.
 """
 
 import argparse

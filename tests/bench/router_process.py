@@ -18,6 +18,7 @@ from services.cli.config import publishing
 from services.cli.local.development import environment_of, make_keys
 from services.cli.local.stack import read_config
 from services.cli.local.workspace import Workspace
+from tests.bench.engine_compiled import build, importing_from
 from tests.bench.gateway_driver import AGENTS
 from tests.bench.stand import a_configuration
 
@@ -49,6 +50,9 @@ async def a_router(
         "CHAPAR_ROUTER_DRAIN_S": "0",
         **environment_of(home, "router"),
     }
+    compiled = None if profile is not None else build()
+    if compiled is not None:
+        environment |= importing_from(compiled)
     under = ["-m", "cProfile", "-o", str(profile)] if profile is not None else []
     log = home.directory("logs") / f"{name}.log"
     with log.open("w") as out:
