@@ -10,7 +10,10 @@ import pytest
 
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis import cluster_topics, topics
+from services.chassis.clock import system_clock
+from services.chassis.kafka.batch_publisher import BatchPublisher
 from services.chassis.kafka.lane import LaneRunner, LaneTuning
+from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.writer import Writer
 from services.chassis.kafka_settings import KafkaSettings
@@ -26,7 +29,8 @@ from tests.flow.feedback.test_relayed_twice import spam
 from tests.flow.feedback.test_survey_lane import a_completed_event
 from tests.unit.feedback.builders import TENANT, a_programme
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+INPUT = "routing.events.v1"
 
 
 async def process(kafka: KafkaUnderTest, prefix: str, batches: int) -> asyncio.subprocess.Process:
@@ -50,9 +54,10 @@ async def test_killed_before_its_offsets_are_committed(kafka: KafkaUnderTest, pr
         partitions={name: 2 for name, topic in topics.TOPICS.items() if topic.partitions > 2 and not topic.follows},
     )
     events = [a_queued_event(1), spam(), a_completed_event()]
-    async with DurableProducer(settings, client_id="router") as router:
-        for event in events:
-            await router.publish("routing.events.v1", b"parsa/conversation-1", event.SerializeToString())
+    async with BatchPublisher(settings, client_id="router", clock=system_clock) as router:
+        # One batch of Kafka, so that the relay reads them together and dies when it has written all of them.
+        sends = [Send(INPUT, None, b"parsa/conversation-1", event.SerializeToString(), ()) for event in events]
+        await router.publish(sends)
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme())}.get)
     writer = Writer(settings, service="feedback")
     lane = LaneRunner(
@@ -72,9 +77,9 @@ async def test_killed_before_its_offsets_are_committed(kafka: KafkaUnderTest, pr
         second = await process(kafka, prefix, 0)
         try:
             await eventually(lambda: all_written(settings, 2 * len(events)), "everything is repeated", 40)
-            async with DurableProducer(settings, client_id="router") as router:
+            async with DurableProducer(settings, client_id="later") as later:
                 last = a_queued_event(9, a_completed_event().occurred_at_ms + 1)
-                await router.publish("routing.events.v1", b"parsa/conversation-1", last.SerializeToString())
+                await later.publish(INPUT, b"parsa/conversation-1", last.SerializeToString())
             await eventually(lambda: all_written(settings, 2 * len(events) + 1), "one more", 40)
             await eventually(lambda: settled(settings), "the lane has handled it", 40)
         finally:
