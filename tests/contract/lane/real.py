@@ -44,7 +44,9 @@ async def eventually(condition: Callable[[], bool | Awaitable[bool]], what: str,
         await asyncio.sleep(0.01)
 
 
-async def create_topics(kafka: KafkaSettings, partitions: int, *, plain: tuple[str, ...] = (SPEC.input, OUT)) -> None:
+async def create_topics(
+    kafka: KafkaSettings, partitions: int, *, plain: tuple[str, ...] = (SPEC.input, OUT), replicas: int = 1
+) -> None:
     """Create the input, outputs, changelog and dead letters of one test."""
     admin = AIOKafkaAdminClient(**kafka.client_options())
     await admin.start()
@@ -52,9 +54,9 @@ async def create_topics(kafka: KafkaSettings, partitions: int, *, plain: tuple[s
         compact = {"cleanup.policy": "compact"}
         await admin.create_topics(
             [
-                *(NewTopic(kafka.topic_prefix + name, partitions, 1) for name in plain),
-                NewTopic(kafka.topic_prefix + SPEC.changelog_topic, partitions, 1, topic_configs=compact),
-                NewTopic(kafka.topic_prefix + "deadletters.v1", 1, 1),
+                *(NewTopic(kafka.topic_prefix + name, partitions, replicas) for name in plain),
+                NewTopic(kafka.topic_prefix + SPEC.changelog_topic, partitions, replicas, topic_configs=compact),
+                NewTopic(kafka.topic_prefix + "deadletters.v1", 1, replicas),
             ]
         )
     finally:
