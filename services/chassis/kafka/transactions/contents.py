@@ -71,12 +71,14 @@ class TopicPartitions:
 
     def of_key(self, topic: str, key: bytes) -> Place:
         """Return the partition of a key."""
+        places = self._places[topic]
+        if len(places) == 1:
+            return places[0]
         known = self._known[topic]
         place = known.get(key)
         if place is None:
             if len(known) >= _KEYS_REMEMBERED:
                 known.clear()
-            places = self._places[topic]
             place = known[key] = places[int(murmur2(key) & 0x7FFFFFFF) % len(places)]
         return place
 
