@@ -35,10 +35,10 @@ async def configure(home: Workspace, kafka: KafkaSettings) -> None:
 
 @asynccontextmanager
 async def a_router(
-    home: Workspace, kafka: KafkaSettings, name: str = "router", profile: Path | None = None
+    home: Workspace, kafka: KafkaSettings, name: str = "router", profile: Path | None = None, session_ms: int = 6_000
 ) -> AsyncIterator[tuple[int, str]]:
     """Run a router as `chapar run` starts it, until ready; yield its process id and the address of its metrics.
-    `profile`: run it under cProfile, which writes its statistics there."""
+    `profile`: run it under cProfile, which writes its statistics there. `session_ms`: the session time-out of its lanes."""
     ops = home.ports([f"{name}.ops"])[f"{name}.ops"]
     make_keys(home)
     environment = {
@@ -48,6 +48,7 @@ async def a_router(
         "CHAPAR_ROUTER_INSECURE_DEV": "true",
         "CHAPAR_ROUTER_INSTANCE": name,
         "CHAPAR_ROUTER_DRAIN_S": "0",
+        "CHAPAR_ROUTER_LANE__SESSION_TIMEOUT_MS": str(session_ms),
         **environment_of(home, "router"),
     }
     compiled = None if profile is not None else build()
