@@ -21,7 +21,10 @@ from services.chassis.kafka.records import Record
 FENCED: Final = ProducerFenced
 BrokerError: Final = KafkaError
 FETCH_WAIT_MS: Final = 200
-"""A fetch in flight delays the first fetch of a partition that is resumed meanwhile, by this much at most."""
+"""How long an idle fetch waits at the broker, for readers on which callers wait. A record ends the wait; but a fetch in flight
+delays the first fetch of a partition that is resumed meanwhile, by this much at most."""
+WATCHER_FETCH_WAIT_MS: Final = 500
+"""The same for readers on which nobody waits: an idle process spends most of its CPU on such fetches."""
 
 _ADMIN_CLOSE: Final = 3.0
 
@@ -77,6 +80,7 @@ def group_consumer(
     rebalance_timeout_ms: int,
     on_unknown_position: str,
     group_instance: str | None = None,
+    fetch_wait_ms: int = FETCH_WAIT_MS,
 ) -> Any:
     """A member of a consumer group: eager range assignment, read_committed, nothing committed automatically.
 
@@ -95,13 +99,15 @@ def group_consumer(
         session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=heartbeat_interval_ms,
         rebalance_timeout_ms=rebalance_timeout_ms,
-        fetch_max_wait_ms=FETCH_WAIT_MS,
+        fetch_max_wait_ms=fetch_wait_ms,
         max_partition_fetch_bytes=2 << 20,
         retry_backoff_ms=50,
     )
 
 
-def plain_reader(kafka: KafkaAccess, *, client_id: str, on_lost_position: str = "earliest") -> Any:
+def plain_reader(
+    kafka: KafkaAccess, *, client_id: str, on_lost_position: str = "earliest", fetch_wait_ms: int = FETCH_WAIT_MS
+) -> Any:
     """Create a read_committed consumer without a group; the caller assigns partitions and seeks.
 
     `on_lost_position` "none": a position that the topic does not have any more raises OffsetOutOfRangeError.
@@ -114,7 +120,7 @@ def plain_reader(kafka: KafkaAccess, *, client_id: str, on_lost_position: str = 
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset=on_lost_position,
-        fetch_max_wait_ms=FETCH_WAIT_MS,
+        fetch_max_wait_ms=fetch_wait_ms,
         max_partition_fetch_bytes=4 << 20,
         retry_backoff_ms=50,
     )

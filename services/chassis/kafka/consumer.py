@@ -19,10 +19,16 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from services.chassis.clock import Clock, system_clock
-from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, group_consumer, record_of
+from services.chassis.kafka.clients import (
+    WATCHER_FETCH_WAIT_MS,
+    BrokerError,
+    KafkaAccess,
+    close_consumer,
+    group_consumer,
+    record_of,
+)
 from services.chassis.kafka.contract import NO_METRICS, LaneMetrics
 from services.chassis.kafka.failures import shown
-from services.chassis.kafka.idle_fetches import wait_longer
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.kafka.records import InvalidRecord, Record
@@ -115,16 +121,15 @@ class GroupConsumer:
         """Run one membership after another until stopped: a consumer that failed is replaced."""
         wait = _RETRY_LEAST
         while not self._stop.is_set():
-            consumer = wait_longer(
-                group_consumer(
-                    self._kafka,
-                    group=self._group,
-                    client_id=self._client_id,
-                    session_timeout_ms=10_000,
-                    heartbeat_interval_ms=1_000,
-                    rebalance_timeout_ms=30_000,
-                    on_unknown_position="earliest" if self._first == "beginning" else "latest",
-                )
+            consumer = group_consumer(
+                self._kafka,
+                group=self._group,
+                client_id=self._client_id,
+                session_timeout_ms=10_000,
+                heartbeat_interval_ms=1_000,
+                rebalance_timeout_ms=30_000,
+                on_unknown_position="earliest" if self._first == "beginning" else "latest",
+                fetch_wait_ms=WATCHER_FETCH_WAIT_MS,
             )
             busy = asyncio.Lock()
             consumer.subscribe(

@@ -14,7 +14,14 @@ from typing import Any, Final, NoReturn
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, OffsetOutOfRangeError
 
-from services.chassis.kafka.clients import BrokerError, close_consumer, group_consumer, record_of
+from services.chassis.kafka.clients import (
+    FETCH_WAIT_MS,
+    WATCHER_FETCH_WAIT_MS,
+    BrokerError,
+    close_consumer,
+    group_consumer,
+    record_of,
+)
 from services.chassis.kafka.lane_dependencies import LaneDependencies
 from services.chassis.kafka.partition import PartitionLane
 
@@ -64,6 +71,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             rebalance_timeout_ms=tuning.rebalance_timeout_ms,
             on_unknown_position="none",
             group_instance=tuning.group_instance,
+            fetch_wait_ms=WATCHER_FETCH_WAIT_MS if tuning.fetch_pause else FETCH_WAIT_MS,
         )
         self._consumer.subscribe([self._topic], listener=self)
         try:

@@ -8,8 +8,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 
-from services.chassis.kafka.clients import close_consumer, plain_reader
-from services.chassis.kafka.idle_fetches import WATCHER_FETCH_WAIT_MS, wait_longer
+from services.chassis.kafka.clients import WATCHER_FETCH_WAIT_MS, close_consumer, plain_reader
 from services.chassis.kafka.producer import DurableProducer
 from tests.contract.lane.ledger import OUT
 from tests.contract.lane.real import create_topics
@@ -34,7 +33,7 @@ async def test_an_idle_watcher_fetches_rarely_and_gets_a_record_at_once(
         return await send(self, node_id, request, **more)
 
     monkeypatch.setattr(AIOKafkaClient, "send", counted)
-    consumer: AIOKafkaConsumer = wait_longer(plain_reader(settings, client_id="watcher"))
+    consumer: AIOKafkaConsumer = plain_reader(settings, client_id="watcher", fetch_wait_ms=WATCHER_FETCH_WAIT_MS)
     async with DurableProducer(settings, client_id="edge") as edge:
         await edge.publish(OUT, b"k", b"first")
         await consumer.start()
