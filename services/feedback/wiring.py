@@ -21,6 +21,7 @@ from services.chassis.http import HttpLimits, TrustedProxies, http_server, netwo
 from services.chassis.kafka.batch_publisher import BatchPublisher
 from services.chassis.kafka.consumer import GroupConsumer
 from services.chassis.kafka.lane import LaneRunner, LaneSpec, LaneTuning, ProcessorFactory
+from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
@@ -293,8 +294,8 @@ async def _lane(
         writer=writer,
         client_id=f"{spec.name}@{service.settings.instance}",
         clock=service.clock,
-        tuning=service.settings.lane.applied(
-            LaneTuning(fetch_pause=FETCH_PAUSE_S), spec.name, service.settings.instance
+        tuning=as_member(
+            service.settings.lane, LaneTuning(fetch_pause=FETCH_PAUSE_S), spec.name, service.settings.instance
         ),
         metrics=PrometheusLaneMetrics(service.metrics),
         prepare=prepare,

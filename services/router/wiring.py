@@ -12,6 +12,7 @@ from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.ids import random_id
 from services.chassis.kafka.lane import LaneContext, LaneRunner, LaneTuning
+from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
@@ -124,7 +125,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             writer=await enter(Writer(kafka, service="router")),
             clock=service.clock,
             client_id=f"router@{address}",
-            tuning=settings.lane.applied(LaneTuning(), SPEC.name, settings.instance),
+            tuning=as_member(settings.lane, LaneTuning(), SPEC.name, settings.instance),
             metrics=PrometheusLaneMetrics(metrics),
             on_restored=shards_ready.set_restored,
         )

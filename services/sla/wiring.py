@@ -21,6 +21,7 @@ from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.health import Component
 from services.chassis.kafka.consumer import GroupConsumer
 from services.chassis.kafka.lane import LaneRunner, LaneTuning
+from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
@@ -129,8 +130,11 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
                 writer=await stack.enter_async_context(Writer(kafka, service=NAME)),
                 clock=service.clock,
                 client_id=f"{NAME}@{server.address}",
-                tuning=settings.lane.applied(
-                    LaneTuning(fetch_pause=FETCH_PAUSE_S, max_batch_records=MOST_RECORDS), SPEC.name, settings.instance
+                tuning=as_member(
+                    settings.lane,
+                    LaneTuning(fetch_pause=FETCH_PAUSE_S, max_batch_records=MOST_RECORDS),
+                    SPEC.name,
+                    settings.instance,
                 ),
                 metrics=PrometheusLaneMetrics(service.metrics),
                 on_owned=telemetry.owned,

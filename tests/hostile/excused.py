@@ -11,6 +11,7 @@ WALKED: Final = (
     "services/chassis/*.py",
     "services/chassis/grpc/*.py",
     "services/chassis/kafka/*.py",
+    "services/chassis/kafka/transactions/*.py",
     "services/chassis/http/*.py",
     "services/chassis/tokens/*.py",
     "services/chassis/privacy/*.py",
@@ -42,7 +43,7 @@ _MODULES: Final = {
     _OURS: (
         "chassis.audit_rules chassis.cluster_topics chassis.config_reader chassis.destinations chassis.endpoints"
         " chassis.grpc.client chassis.grpc.server chassis.grpc.service_tokens chassis.health chassis.http.server"
-        " chassis.kafka.clients chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.metrics_catalogue"
+        " chassis.kafka.clients chassis.kafka.member chassis.kafka.transactions chassis.kafka.writer chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.metrics_catalogue"
         " chassis.pinned chassis.outgoing"
         " chassis.privacy.settings chassis.secrets chassis.settings chassis.tokens.minting chassis.tokens.refusals"
         " chassis.tokens.roles chassis.tokens.settings chassis.topics feedback.adapters.analytics_faust"
@@ -125,6 +126,7 @@ _FUNCTIONS: Final = {
     ),
     _LOG: (
         "chassis.grpc.status.from_status chassis.kafka.changelog.Restored.apply chassis.kafka.changelog.read_changelog"
+        " chassis.kafka.changelog.changelog_reader router.translate.feed.write_notice router.translate.feed.write_result"
         " ingest.translate.lanes.answer_command ingest.translate.lanes.conversation_record ingest.translate.lanes.customer_message"
         " ingest.translate.lanes.request_record ingest.translate.lanes.routing_command ingest.translate.sender.dead_letter"
         " ingest.translate.sender.delivery_record ingest.translate.sender.finished_record sla.translate.analytics_state.restore"
@@ -132,7 +134,7 @@ _FUNCTIONS: Final = {
     _CALLS: (
         "chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"
         " chassis.tokens.verifier.Verifier.prepare webhooks.delivery.attempt feedback.adapters.page_form.Form.response"
-        " feedback.adapters.page_cache.SurveyPage.asked_again feedback.adapters.page_template.CutPage.filled"
+        " ingest.adapters.edges.webhook_call.text_answer feedback.adapters.page_cache.SurveyPage.asked_again feedback.adapters.page_template.CutPage.filled"
         " feedback.adapters.page_cache.PageCache.page"
         " feedback.adapters.page_form.Form.missing feedback.adapters.page_form.Form.shown feedback.adapters.handlers.ResponseIntake.submit"
         " ingest.adapters.edges.grpc_submit.Submitter.submit ingest.adapters.edges.smtp_data.Collector.refuse"

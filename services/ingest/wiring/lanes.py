@@ -10,6 +10,7 @@ from services.chassis.health import Component
 from services.chassis.kafka.batch_publisher import BatchPublisher
 from services.chassis.kafka.contract import LaneMetrics
 from services.chassis.kafka.heap import Heap
+from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.records import Headers
@@ -77,7 +78,7 @@ async def lanes(
                 clock=service.clock,
                 client_id=client_id,
                 lane_metrics=lane_metrics,
-                tuning=settings.lane.applied(intake.TUNING, intake.SPEC.name, settings.instance),
+                tuning=as_member(settings.lane, intake.TUNING, intake.SPEC.name, settings.instance),
                 heap=heap,
                 on_restored=health["intake lane"].set_restored,
             ),
@@ -101,7 +102,7 @@ async def lanes(
                 clock=service.clock,
                 client_id=client_id,
                 lane_metrics=lane_metrics,
-                tuning=settings.lane.applied(sender_runner.TUNING, sender.SPEC.name, settings.instance),
+                tuning=as_member(settings.lane, sender_runner.TUNING, sender.SPEC.name, settings.instance),
                 heap=heap,
                 on_restored=health["sender lane"].set_restored,
             ),
