@@ -43,7 +43,8 @@ _MODULES: Final = {
     _OURS: (
         "chassis.audit_rules chassis.cluster_topics chassis.config_reader chassis.destinations chassis.endpoints"
         " chassis.grpc.client chassis.grpc.server chassis.grpc.service_tokens chassis.health chassis.http.server"
-        " chassis.kafka.clients chassis.kafka.member chassis.kafka.transactions chassis.kafka.writer chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.metrics_catalogue"
+        " chassis.kafka.member chassis.kafka.transactions chassis.kafka.writer"
+        " chassis.kafka.clients chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.metrics_catalogue"
         " chassis.pinned chassis.outgoing"
         " chassis.privacy.settings chassis.secrets chassis.settings chassis.tokens.minting chassis.tokens.refusals"
         " chassis.tokens.roles chassis.tokens.settings chassis.topics feedback.adapters.analytics_faust"
@@ -134,7 +135,8 @@ _FUNCTIONS: Final = {
     _CALLS: (
         "chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"
         " chassis.tokens.verifier.Verifier.prepare webhooks.delivery.attempt feedback.adapters.page_form.Form.response"
-        " ingest.adapters.edges.webhook_call.text_answer feedback.adapters.page_cache.SurveyPage.asked_again feedback.adapters.page_template.CutPage.filled"
+        " ingest.adapters.edges.webhook_call.text_answer"
+        " feedback.adapters.page_cache.SurveyPage.asked_again feedback.adapters.page_template.CutPage.filled"
         " feedback.adapters.page_cache.PageCache.page"
         " feedback.adapters.page_form.Form.missing feedback.adapters.page_form.Form.shown feedback.adapters.handlers.ResponseIntake.submit"
         " ingest.adapters.edges.grpc_submit.Submitter.submit ingest.adapters.edges.smtp_data.Collector.refuse"
