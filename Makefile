@@ -43,7 +43,7 @@ quick: .venv/.ready ## run the fast tests only (seconds)
 	$(BIN)/pytest -q -m "not kafka and not slow and not chaos and not postgres" tests/architecture tests/unit tests/contract tests/flow
 
 bench: .venv/.ready ## measure the figures of the routing path and the services (at most 15 minutes); see docs/performance.md
-	$(BIN)/python -m tests.bench
+	@$(BIN)/python hatch_build.py --run $(BIN)/python -m tests.bench
 
 bench-engine: .venv/.ready ## measure the routing engine alone, pure and compiled: throughput, growth, memory, snapshot, bursts (6 minutes)
 	$(BIN)/python -m tests.bench.engine
