@@ -100,7 +100,7 @@ INGEST_READERS: tuple[Reader, ...] = (
         "ingest web chat",
         "conversations.v1",
         ingest_pb2.ConversationRecord,
-        "ingest/wiring/__init__.py",
+        "ingest/wiring/edges.py",
         lambda: guarded(WebchatHub(AnyKey(), a_poison()).take),
     ),
     *(

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from services.ingest import wiring
 from services.ingest.adapters.edges import smtp_session
+from services.ingest.wiring import edges
 from tests.fixtures.certificates import certificate
 from tests.hostile import chat_sockets, slow_connections, smtp_bodies, webhook_bodies
 from tests.hostile.measurement import Measurement, rss_mb, valid_meanwhile
@@ -175,7 +175,7 @@ async def test_mails_that_are_broken_off_leave_nothing_behind(
     monkeypatch.setattr(smtp_session.SmtpSession, "connection_made", remember)
     server, client = certificate(tmp_path, "localhost")
     # gRPC's own TLS would need keys that this test is not about.
-    monkeypatch.setattr(wiring, "_starttls", lambda _settings: server if encrypted else None)
+    monkeypatch.setattr(edges, "_starttls", lambda _settings: server if encrypted else None)
     others = Measurement("others")
     settings = kafka.settings(prefix)
     await install(settings, configuration())
