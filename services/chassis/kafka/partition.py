@@ -224,6 +224,7 @@ class PartitionLane:
         async with AsyncExitStack() as stack:
             stack.callback(owned.incarnation.listen(self._wake.set))
             stage_two = await stack.enter_async_context(CommitSlot(self._parts.tuning.stop_timeout))
+            alone = self._alone
             while await self._wait_for_work(owned, stage_two):
                 batch = self._take()
                 if batch:
@@ -236,9 +237,12 @@ class PartitionLane:
                     position = replaced(position, taken, self._now_ms)
                     self._leave_unwritten(taken, position, stage_two)
                     continue
+                if alone != self._alone:  # only parts of one kind are durable in the order in which they were submitted
+                    await stage_two.settle()
+                    alone = self._alone
                 position = replaced(position, taken, self._now_ms, self._submitted + 1)
                 self._submitted, self._unwritten = position.batch, 0
-                part = owned.incarnation.submit(self._seal(taken, position), alone=self._alone)
+                part = owned.incarnation.submit(self._seal(taken, position), alone=alone)
                 await self._sent(part)
                 await stage_two.settle()
                 stage_two.start(self._durable(part, taken, position))
