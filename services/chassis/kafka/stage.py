@@ -6,7 +6,8 @@ from typing import Any, Self
 
 
 class CommitSlot:
-    """Holds the commit in progress. Leaving the context waits for it (bounded), because its effects must run if it succeeds."""
+    """Holds the commit in progress. Leaving the context waits until it is decided: what follows restores up to it. The writer
+    bounds that time. Only a lane that is cancelled, and so restores nothing, gives up after `patience` seconds."""
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
@@ -15,13 +16,16 @@ class CommitSlot:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._task is None:
             return
-        done, _pending = await asyncio.wait({self._task}, timeout=self._patience)
-        if not done:
-            self._task.cancel()  # its outcome stays unknown; the restore that follows resolves it
-            await asyncio.wait({self._task})
+        cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
+        try:
+            await asyncio.wait({self._task}, timeout=self._patience if cancelled else None)
+        finally:
+            if not self._task.done():
+                self._task.cancel()  # its outcome stays unknown to this lane; the next owner waits for it
+                await asyncio.wait({self._task})
         if not self._task.cancelled():
             self._task.exception()  # retrieved; the code that left the context has its own failure
 

@@ -67,6 +67,11 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
     return Slow(monkeypatch)
 
 
+def written(name: str) -> bool:
+    """Whether it is an id of a writer, not of a claim."""
+    return not name.endswith("-claim")
+
+
 async def test_a_rehabilitated_lane_keeps_its_order(topics: KafkaSettings, slow: Slow) -> None:
     """A lane that wrote alone and writes together again: its next batch is not committed before its last one is durable."""
     watch = Watch()
@@ -90,3 +95,22 @@ async def test_a_rehabilitated_lane_keeps_its_order(topics: KafkaSettings, slow:
         await lane.until(lambda: watch.records == 4, "all handled")
         assert not slow.begun[-1].endswith("-alone"), "together again"
     assert (await counts(topics))["k"] == [1, 2, 3, 4]
+
+
+async def test_a_replay_waits_for_the_commit_before_it(topics: KafkaSettings, slow: Slow) -> None:
+    """The lane restores when it knows whether its last batch is durable, however long that takes."""
+    watch = Watch()
+    async with (
+        Running(topics, watch, replace(TUNING, stop_timeout=0.3)) as lane,
+        DurableProducer(topics, client_id="feeder") as feeder,
+    ):
+        await lane.live()
+        slow.hold(written)
+        await feeder.publish(SPEC.input, b"k", b"add")
+        await lane.until(lambda: len(slow.held) == 1, "held")
+        await feeder.publish(SPEC.input, b"k", b"half")
+        await asyncio.sleep(1.5)  # longer than `stop_timeout`
+        slow.release()
+        await feeder.publish(SPEC.input, b"k", b"add")
+        await lane.until(lambda: watch.records >= 3, "all handled", within=15)
+    assert (await counts(topics))["k"] == [1, 2]
