@@ -81,9 +81,12 @@ class Ownership:
         async with self._parts.restores, self._reader() as reader:
             found = await reader.to_end()  # 3
             former = found.claim
-            if former is not None and not former.free and former.writer != incarnation.name:
-                await writer.fence(former, incarnation.cluster)
-                self._fault("after_fence")
+            if former is not None and not former.free:
+                if former.writer == incarnation.name:  # a lane of this process was cancelled, perhaps during a commit
+                    await incarnation.settled(self._place)
+                else:
+                    await writer.fence(former, incarnation.cluster)
+                    self._fault("after_fence")
                 found = await reader.to_end()  # 4
         last = found.position
         epoch = max(former.epoch if former is not None else 0, last.epoch if last is not None else 0) + 1

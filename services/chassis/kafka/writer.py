@@ -23,7 +23,7 @@ from typing import Final, Self
 from services.chassis.kafka.claims import Claim
 from services.chassis.kafka.clients import BrokerError, KafkaAccess
 from services.chassis.kafka.transactions.cluster import Cluster
-from services.chassis.kafka.transactions.contents import Contents, Sealed, TopicPartitions
+from services.chassis.kafka.transactions.contents import Contents, Place, Sealed, TopicPartitions
 from services.chassis.kafka.transactions.producer import RecordsRefused, TransactionalId, TransactionFailed
 
 log = logging.getLogger(__name__)
@@ -68,11 +68,14 @@ class Part:
         """Done when every record of its transaction is acknowledged, and its commit is about to begin."""
         self.durable: asyncio.Future[None] = loop.create_future()
         """Done when its transaction is durable; or with TransactionFailed."""
+        self.decided = asyncio.Event()
+        """Set when its transaction is committed, aborted or given up. A lane that is cancelled ends the futures, and not this."""
         self.suspect = False
         """Whether it had records in a partition that did not take them."""
 
     def fail(self, error: Exception) -> None:
         """End it with an error."""
+        self.decided.set()
         for future in (self.sent, self.durable):
             if not future.done():
                 future.set_exception(error)
@@ -106,6 +109,11 @@ class Committer:
         self._ready.append(part)
         self._open.add(part)
         self._wake.set()
+
+    async def settled(self, changelog: Place) -> None:
+        """Wait until every part of a lane is decided."""
+        for part in [part for part in self._open if part.sealed.changelog == changelog]:
+            await part.decided.wait()
 
     def fail(self, error: Exception) -> None:
         """End every part that is not yet durable."""
@@ -201,6 +209,7 @@ class Committer:
         self._fault("after_commit")
         for part in parts:
             self._open.discard(part)
+            part.decided.set()
             if not part.durable.done():
                 part.durable.set_result(None)
 
@@ -252,6 +261,14 @@ class Incarnation:
         part = Part(sealed)
         (self._alone if alone else self._together).submit(part)
         return part
+
+    async def settled(self, changelog: Place) -> None:
+        """Wait until every part of a lane is decided, and until readers see it. Raises TransactionFailed."""
+        for committer in (self._together, self._alone):
+            await committer.settled(changelog)
+        self.check()
+        if not await self.cluster.until_visible(changelog, self._tuning.commit_timeout):
+            raise TransactionFailed(f"{changelog[0]}/{changelog[1]}: what was written is not visible in time")
 
     def check(self) -> None:
         """Raise the failure, if there is one."""

@@ -114,3 +114,27 @@ async def test_a_replay_waits_for_the_commit_before_it(topics: KafkaSettings, sl
         await feeder.publish(SPEC.input, b"k", b"add")
         await lane.until(lambda: watch.records >= 3, "all handled", within=15)
     assert (await counts(topics))["k"] == [1, 2]
+
+
+async def test_a_partition_that_comes_back_has_no_open_batch(topics: KafkaSettings, slow: Slow) -> None:
+    """A lane was cancelled during a commit, and its partition comes back to this process, whose writer lives: the new lane
+    begins when the batch is decided and visible."""
+    watch = Watch()
+    async with (
+        Running(topics, watch, replace(TUNING, stop_timeout=0.3, close_timeout=0.3)) as lane,
+        DurableProducer(topics, client_id="feeder") as feeder,
+    ):
+        await lane.live()
+        slow.hold(written)
+        await feeder.publish(SPEC.input, b"k", b"add")
+        await lane.until(lambda: len(slow.held) == 1, "held")
+        before = lane.runner._membership
+        assert before is not None
+        before.over.set()  # as after a failure of the consumer
+        await lane.until(lambda: lane.runner._membership is not before, "joined again")
+        await asyncio.sleep(2.0)  # the takeover comes to where it waits
+        slow.release()
+        await lane.live()
+        await feeder.publish(SPEC.input, b"k", b"add")
+        await lane.until(lambda: lane.replies[-1:] == ["k=2"], "handled", within=15)
+    assert (await counts(topics))["k"] == [1, 2]
