@@ -134,9 +134,10 @@ class Committer:
                     committing = None
                 parts = self._ready[: self._most_parts]
                 del self._ready[: len(parts)]
-                producer, turn = self._ids[turn], (turn + 1) % len(self._ids)
+                producer = self._ids[turn]
                 if not await self._fill(producer, parts):
-                    continue
+                    continue  # with the same id: the next one may be that which commits
+                turn = (turn + 1) % len(self._ids)
                 if committing is not None:
                     await committing
                 for part in parts:

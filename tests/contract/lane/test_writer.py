@@ -1,14 +1,14 @@
 """The one committer of a process. Real Kafka only."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
 from services.chassis.clock import system_clock
 from services.chassis.kafka.outbox import BatchOutbox
-from services.chassis.kafka.transactions.contents import Sealed
-from services.chassis.kafka.transactions.producer import TransactionFailed
+from services.chassis.kafka.transactions.contents import Place, RecordBatch, Sealed
+from services.chassis.kafka.transactions.producer import TransactionalId, TransactionFailed
 from services.chassis.kafka.writer import Part, Writer, WriterTuning
 from services.chassis.kafka_settings import KafkaSettings
 from tests.contract.lane.ledger import OUT
@@ -28,9 +28,9 @@ class Lanes:
         self._kafka = kafka
         self.writer = writer
 
-    async def submit(self, lane: int, value: bytes = b"x", *, alone: bool = False) -> Part:
+    async def submit(self, lane: int, value: bytes = b"x", *, alone: bool = False, topic: str = OUT) -> Part:
         outbox = BatchOutbox(1, 2 * TOO_LARGE)
-        outbox.send(OUT, b"k", value, partition=lane)
+        outbox.send(topic, b"k", value, partition=lane)
         place = self._kafka.topic_prefix + SPEC.changelog_topic, lane
         incarnation = await self.writer.incarnation()
         return incarnation.submit(Sealed(outbox, {b"k": value[:10]}, system_clock(), place), alone=alone)
@@ -47,7 +47,9 @@ async def lanes(
 ) -> AsyncIterator[Lanes]:
     settings = kafka.settings(prefix)
     await create_topics(settings, PARTITIONS)
-    tuning = WriterTuning(max_batch_bytes=2 * TOO_LARGE, fault=points.append, old_protocol=request.param)
+    tuning = WriterTuning(
+        max_batch_bytes=2 * TOO_LARGE, append_timeout=3.0, fault=points.append, old_protocol=request.param
+    )
     async with Writer(settings, service="ledger", tuning=tuning) as writer:
         yield Lanes(settings, writer)
 
@@ -122,3 +124,33 @@ async def test_closing_ends_what_is_not_durable(kafka: KafkaUnderTest, prefix: s
         part = await Lanes(settings, writer).submit(0)
     with pytest.raises(TransactionFailed, match="closed"):
         await part.durable
+
+
+async def test_an_id_is_not_filled_while_it_commits(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also not when the transactions of all others were refused meanwhile."""
+    busy: set[str] = set()
+    held, go = asyncio.Event(), asyncio.Event()
+    append, commit = TransactionalId.append, TransactionalId.commit
+
+    async def watched(producer: TransactionalId, batches: Mapping[Place, list[RecordBatch]], within: float) -> None:
+        assert producer.name not in busy
+        await append(producer, batches, within)
+
+    async def slow(producer: TransactionalId, within: float) -> None:
+        busy.add(producer.name)
+        held.set()
+        await go.wait()
+        await commit(producer, within)
+        busy.discard(producer.name)
+
+    monkeypatch.setattr(TransactionalId, "append", watched)
+    monkeypatch.setattr(TransactionalId, "commit", slow)
+    first = await lanes.submit(0)
+    await held.wait()
+    for lane in (1, 2):
+        with pytest.raises(TransactionFailed, match="not taken"):
+            await (await lanes.submit(lane, bytes(TOO_LARGE))).durable
+    last = await lanes.submit(3)
+    await asyncio.sleep(0.1)  # filled, while nothing can be committed
+    go.set()
+    await asyncio.gather(first.durable, last.durable)
