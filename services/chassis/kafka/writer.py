@@ -175,8 +175,16 @@ class Committer:
     async def _fill(self, producer: TransactionalId, parts: list[Part]) -> bool:
         """Send the records of all parts. Return False when the transaction had to be aborted: then its parts have failed."""
         contents = Contents(self._partitions, self._tuning.max_batch_bytes)
+        missing = await self._unknown_topics(parts)
+        if missing:
+            suspects = {
+                number
+                for number, part in enumerate(parts)
+                if any(send[0] in missing for send in part.sealed.outbox.sends)
+            }
+            self._refuse(parts, suspects, TransactionFailed(f"topics not found: {missing}"))
+            return False
         try:
-            await self._know_partitions(parts)
             for part in parts:
                 contents.add(part.sealed)
             contents.close()
@@ -184,22 +192,30 @@ class Committer:
         except RecordsRefused as refusal:
             suspects = {number for place in refusal.places for number in contents.writers[place]}
             await producer.abort(self._tuning.commit_timeout)
-            for number, part in enumerate(parts):
-                part.suspect = number in suspects
-                self._open.discard(part)
-                part.fail(TransactionFailed(str(refusal)))
+            self._refuse(parts, suspects, TransactionFailed(str(refusal)))
             return False
         self._fault("after_send")
         return True
 
-    async def _know_partitions(self, parts: list[Part]) -> None:
+    def _refuse(self, parts: list[Part], suspects: set[int], failure: TransactionFailed) -> None:
+        """End the parts of a transaction that is not committed. `suspects`: the numbers of those that are to blame."""
+        for number, part in enumerate(parts):
+            part.suspect = number in suspects
+            self._open.discard(part)
+            part.fail(failure)
+
+    async def _unknown_topics(self, parts: list[Part]) -> dict[str, str]:
+        """Look up how many partitions the topics of these parts have. Return those that cannot be found, and why."""
+        missing: dict[str, str] = {}
         for topic in self._partitions.unknown(part.sealed for part in parts):
             try:
                 async with asyncio.timeout(self._tuning.append_timeout):
                     count = await self._cluster.partitions_of(self._partitions.physical(topic))
             except (BrokerError, OSError, TimeoutError) as error:
-                raise TransactionFailed(f"partitions of {topic}: {error!r}") from error
-            self._partitions.set_count(topic, count)
+                missing[topic] = repr(error)
+            else:
+                self._partitions.set_count(topic, count)
+        return missing
 
     async def _commit(self, producer: TransactionalId, parts: list[Part]) -> None:
         self._fault("before_commit")

@@ -126,6 +126,20 @@ async def test_closing_ends_what_is_not_durable(kafka: KafkaUnderTest, prefix: s
         await part.durable
 
 
+async def test_a_lane_that_writes_a_missing_topic_stops_nobody_else(lanes: Lanes) -> None:
+    """The topic cannot be written for nobody, so its writer is a suspect; the incarnation goes on."""
+    before = await lanes.writer.incarnation()
+    for alone in (False, True, True):
+        culprit = await lanes.submit(0, topic="ghost.v1", alone=alone)
+        neighbour = await lanes.submit(1)
+        with pytest.raises(TransactionFailed):
+            await culprit.durable
+        assert culprit.suspect
+        assert not neighbour.suspect
+    await neighbour.durable
+    assert await lanes.writer.incarnation() is before
+
+
 async def test_an_id_is_not_filled_while_it_commits(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also not when the transactions of all others were refused meanwhile."""
     busy: set[str] = set()
