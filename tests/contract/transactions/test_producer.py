@@ -136,3 +136,21 @@ async def test_readers_see_a_commit_a_little_later(cluster: Cluster, settings: K
     await producer.commit(WITHIN)
     assert await cluster.until_visible(place, WITHIN)
     assert await cluster.end_of(place, committed=True) == await cluster.end_of(place, committed=False)
+
+
+async def test_of_several_topics_the_missing_one_is_named(
+    cluster: Cluster, settings: KafkaSettings, *, v2: bool
+) -> None:
+    """The topics beside it are not at fault, although the older protocol adds none of them then; and the id goes on."""
+    producer = an_id(cluster, settings, "id", v2=v2)
+    await producer.initialise(WITHIN)
+    ghost: Place = (settings.topic_prefix + "ghost.v1", 0)
+    for _ in range(3):
+        wanted = {**batches(settings, b"y"), ghost: batches(settings, b"x")[settings.topic_prefix + OUT, 0]}
+        with pytest.raises(RecordsRefused) as refusal:
+            await producer.append(wanted, 0.5)
+        assert refusal.value.places == {ghost}
+        await producer.abort(WITHIN)
+    await producer.append(batches(settings, b"after"), WITHIN)
+    await producer.commit(WITHIN)
+    assert await seen(settings) == [b"after"]

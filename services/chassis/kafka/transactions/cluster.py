@@ -74,7 +74,9 @@ class Cluster:
         """Return the leader of a partition; None while it has none."""
         leader = self._client.cluster.leader_for_partition(TopicPartition(*place))
         if leader is None:
-            await self.partitions_of(place[0])
+            await self._client.add_topic(
+                place[0]
+            )  # one look: other partitions must not wait for a topic that is not there
             leader = self._client.cluster.leader_for_partition(TopicPartition(*place))
         return None if leader is None or leader < 0 else int(leader)
 

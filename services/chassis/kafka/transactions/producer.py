@@ -25,7 +25,14 @@ from services.chassis.kafka.transactions.requests import (
     OwnRequest,
     Produce,
 )
-from services.chassis.kafka.transactions.verdicts import CONCURRENT_TRANSACTIONS, Verdict, verdict_of
+from services.chassis.kafka.transactions.verdicts import (
+    CONCURRENT_TRANSACTIONS,
+    INVALID_TXN_STATE,
+    NO_ERROR,
+    OPERATION_NOT_ATTEMPTED,
+    Verdict,
+    verdict_of,
+)
 
 _SOON: Final = 0.002
 _LATER: Final = 0.02
@@ -113,7 +120,8 @@ class TransactionalId:
 
     async def abort(self, within: float) -> None:
         """Abort; the next transaction may begin. Raises TransactionFailed."""
-        await self._end(commit=False, within=within)
+        # In the older protocol an abort is invalid if no partition was added: then there is nothing to abort.
+        await self._end(commit=False, within=within, harmless=NO_ERROR if self._v2 else INVALID_TXN_STATE)
         if not self._v2:  # records that never arrived leave a gap in the sequences: go on with a new epoch
             self._identity = await self._initialised(self._identity, within)
             self._sequences.clear()
@@ -189,21 +197,22 @@ class TransactionalId:
     async def _announce(self, batches: Mapping[Place, list[RecordBatch]], until: float) -> None:
         """Add the partitions to the transaction, as the older protocol asks."""
         left = set(batches)
+        codes: dict[Place, int] = dict.fromkeys(left, _NETWORK_EXCEPTION)  # the last answers: they say who is to blame
         backoff = Backoff()
         while left:
             places: dict[str, list[int]] = {}
             for topic, partition in sorted(left):
                 places.setdefault(topic, []).append(partition)
-            codes = dict.fromkeys(left, _NETWORK_EXCEPTION)
             try:
                 async with asyncio.timeout(max(0.0, until - time.monotonic())):
                     node = await self._cluster.coordinator_of(self.name)
                     request = AddPartitions(self.name, self._identity, places)
                     found: dict[Place, int] = await self._cluster.ask(node, request, coordination=True)
                     codes |= found
+                    soon = True
             except UNREACHABLE:
-                self._cluster.forget_coordinator(self.name)
-            soon = True
+                soon = False
+            refused: dict[Place, str] = {}
             for place in list(left):
                 verdict = verdict_of(codes[place])
                 if verdict is Verdict.DONE:
@@ -211,12 +220,15 @@ class TransactionalId:
                 elif verdict is Verdict.RETRY:
                     soon &= codes[place] == CONCURRENT_TRANSACTIONS
                 elif verdict is Verdict.ABORT:
-                    raise RecordsRefused({place: f"error {codes[place]}"})
+                    refused[place] = f"error {codes[place]}"
                 else:
                     raise self._failed("adding partitions", codes[place], verdict)
+            to_blame = [place for place in left if codes[place] != OPERATION_NOT_ATTEMPTED]
+            if any(place in refused for place in to_blame):
+                raise RecordsRefused({place: refused[place] for place in to_blame if place in refused})
             if left:
                 if time.monotonic() > until:
-                    raise RecordsRefused(dict.fromkeys(left, "not added to the transaction in time"))
+                    raise RecordsRefused(dict.fromkeys(to_blame or left, "not added to the transaction in time"))
                 if not soon:
                     self._cluster.forget_coordinator(self.name)
                 await backoff.pause(soon=soon)
@@ -227,16 +239,21 @@ class TransactionalId:
         )
         return answer.identity
 
-    async def _end(self, *, commit: bool, within: float) -> None:
+    async def _end(self, *, commit: bool, within: float, harmless: int = NO_ERROR) -> None:
         what = "committing" if commit else "aborting"
         answer = await self._coordinate(
-            what, lambda: EndTxn(self.name, self._identity, commit=commit, v2=self._v2), within
+            what, lambda: EndTxn(self.name, self._identity, commit=commit, v2=self._v2), within, harmless
         )
         if answer.identity is not None:
             self._identity = answer.identity
 
-    async def _coordinate(self, what: str, request: Callable[[], OwnRequest[A]], within: float) -> A:
-        """Ask the coordinator until it answers. Raises TransactionFailed; its outcome is unknown after `within` seconds."""
+    async def _coordinate(
+        self, what: str, request: Callable[[], OwnRequest[A]], within: float, harmless: int = NO_ERROR
+    ) -> A:
+        """Ask the coordinator until it answers. Raises TransactionFailed; its outcome is unknown after `within` seconds.
+
+        `harmless`: an error that is as good as none.
+        """
         backoff, last = Backoff(), "none"
         try:
             async with asyncio.timeout(within):
@@ -252,7 +269,7 @@ class TransactionalId:
                         self._cluster.forget_coordinator(self.name)
                     else:
                         verdict = verdict_of(answer.error)
-                        if verdict is Verdict.DONE:
+                        if verdict is Verdict.DONE or answer.error == harmless:
                             return answer
                         if verdict is not Verdict.RETRY:
                             raise self._failed(what, answer.error, verdict)

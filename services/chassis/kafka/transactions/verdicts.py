@@ -24,6 +24,10 @@ class Verdict(Enum):
 NO_ERROR: Final = 0
 CONCURRENT_TRANSACTIONS: Final = 51
 
+INVALID_TXN_STATE: Final = 48
+OPERATION_NOT_ATTEMPTED: Final = 55
+"""A partition was not added to the transaction because another one of the request could not be: it is not at fault."""
+
 _DUPLICATE_SEQUENCE_NUMBER: Final = 46
 
 _RETRY: Final = frozenset(
@@ -58,7 +62,7 @@ _FATAL: Final = frozenset(
         31,  # CLUSTER_AUTHORIZATION_FAILED
         35,  # UNSUPPORTED_VERSION
         45,  # OUT_OF_ORDER_SEQUENCE_NUMBER
-        48,  # INVALID_TXN_STATE
+        INVALID_TXN_STATE,
         49,  # INVALID_PRODUCER_ID_MAPPING
         50,  # INVALID_TRANSACTION_TIMEOUT
         53,  # TRANSACTIONAL_ID_AUTHORIZATION_FAILED
