@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from services.chassis.clock import system_clock
 from services.chassis.kafka.outbox import BatchOutbox
@@ -154,3 +155,19 @@ async def test_of_several_topics_the_missing_one_is_named(
     await producer.append(batches(settings, b"after"), WITHIN)
     await producer.commit(WITHIN)
     assert await seen(settings) == [b"after"]
+
+
+async def test_a_leader_that_moves_does_not_hide_a_commit(
+    cluster: Cluster, settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`until_visible` looks again, with new metadata, as long as it may."""
+    ask, failures = cluster.end_of, [KafkaError("moved"), OSError("closed")]
+
+    async def failing(place: Place, *, committed: bool) -> int:
+        if failures:
+            raise failures.pop()
+        return await ask(place, committed=committed)
+
+    monkeypatch.setattr(cluster, "end_of", failing)
+    assert await cluster.until_visible((settings.topic_prefix + OUT, 0), WITHIN)
+    assert not failures

@@ -110,14 +110,20 @@ class Cluster:
 
     async def until_visible(self, place: Place, within: float) -> bool:
         """Wait until `read_committed` readers see everything that is in a partition now; return whether that is so in time."""
+        end: int | None = None
         try:
             async with asyncio.timeout(within):
-                end = await self.end_of(place, committed=False)
-                while await self.end_of(place, committed=True) < end:  # noqa: ASYNC110 - the broker sends no event for it
+                while True:
+                    try:
+                        if end is None:
+                            end = await self.end_of(place, committed=False)
+                        if await self.end_of(place, committed=True) >= end:
+                            return True
+                    except UNREACHABLE:  # perhaps the leader has moved
+                        await self.refresh()
                     await asyncio.sleep(_LOOK_AGAIN)
         except UNREACHABLE:
             return False
-        return True
 
     def _any_node(self) -> int:
         node = self._client.get_random_node()
