@@ -74,6 +74,7 @@ class PartitionLane:
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._working = False
+        self._interrupted = False  # whether `stop` has cancelled the task
 
     # -- called by the runner
 
@@ -97,10 +98,13 @@ class PartitionLane:
         self._wake.set()
 
     def stop(self) -> None:
-        """Finish the current batch and return from `run`; a takeover is cancelled."""
+        """Finish the current batch and return from `run`; a takeover or a pause after a failure is cancelled."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._wake.set()
         if self._task is not None and not self._working:
+            self._interrupted = True
             self._task.cancel()
 
     @property
@@ -122,34 +126,43 @@ class PartitionLane:
 
     async def run(self) -> None:
         """Own the partition until `stop`."""
-        self._task = asyncio.current_task()
-        tuning = self._parts.tuning
-        wait = tuning.retry_least
+        self._task = task = asyncio.current_task()
+        assert task is not None
         try:
-            while not self._stop.is_set():
-                alive_since = time.monotonic()
-                try:
-                    await self._own()
-                    continue
-                # Logged as text: a log record that is kept with its exception keeps the frames, and so the lost state.
-                except Replay as again:
-                    log.info("%s: batch replayed: %s", self, str(again))
-                    self._parts.metrics.aborted(self._parts.spec.name, self.partition, again.reason)
-                    continue  # nothing failed outside this process: no need to wait
-                except TransactionFailed as failure:
-                    self._report(failure)
-                except (BrokerError, OSError, TimeoutError) as failure:
-                    log.warning("%s: %s; taking over again", self, repr(failure))
-                if time.monotonic() - alive_since > 10 * wait:
-                    wait = tuning.retry_least
-                await self._pause(wait)
-                wait = min(2 * wait, tuning.retry_most)
+            try:
+                await self._own_until_stopped()
+            except asyncio.CancelledError:
+                if not self._interrupted:
+                    raise
+                task.uncancel()  # it may hold a claim all the same, if it waited after a failure
             await self._let_go()
         except asyncio.CancelledError:
             if not self._stop.is_set():
                 raise
         finally:
             self._parts.metrics.lost(self._parts.spec.name, self.partition)
+
+    async def _own_until_stopped(self) -> None:
+        tuning = self._parts.tuning
+        wait = tuning.retry_least
+        while not self._stop.is_set():
+            alive_since = time.monotonic()
+            try:
+                await self._own()
+                continue
+            # Logged as text: a log record that is kept with its exception keeps the frames, and so the lost state.
+            except Replay as again:
+                log.info("%s: batch replayed: %s", self, str(again))
+                self._parts.metrics.aborted(self._parts.spec.name, self.partition, again.reason)
+                continue  # nothing failed outside this process: no need to wait
+            except TransactionFailed as failure:
+                self._report(failure)
+            except (BrokerError, OSError, TimeoutError) as failure:
+                log.warning("%s: %s; taking over again", self, repr(failure))
+            if time.monotonic() - alive_since > 10 * wait:
+                wait = tuning.retry_least
+            await self._pause(wait)
+            wait = min(2 * wait, tuning.retry_most)
 
     # -- taking over
 

@@ -1,12 +1,15 @@
 """A commit that takes long, while the lane does something else meanwhile. Real Kafka only."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
+from services.chassis.kafka.away import Away
+from services.chassis.kafka.changelog import read_changelog
 from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.records import Record
 from services.chassis.kafka.transactions.producer import RecordsRefused, TransactionalId
 from services.chassis.kafka_settings import KafkaSettings
 from tests.contract.lane.real import SPEC, TUNING, Running, Watch, create_topics
@@ -138,3 +141,31 @@ async def test_a_partition_that_comes_back_has_no_open_batch(topics: KafkaSettin
         await feeder.publish(SPEC.input, b"k", b"add")
         await lane.until(lambda: lane.replies[-1:] == ["k=2"], "handled", within=15)
     assert (await counts(topics))["k"] == [1, 2]
+
+
+async def test_a_lane_that_waits_after_a_failure_releases(topics: KafkaSettings) -> None:
+    """A lane whose dependency is away holds its claim while it waits. Stopped then, it releases: otherwise the next owner fences
+    this process, with all its other lanes."""
+
+    async def prepare(records: Sequence[Record]) -> None:
+        if records and records[0].topic == SPEC.input:
+            raise Away("by the test")
+
+    tuning = replace(TUNING, retry_least=20.0, retry_most=20.0)
+    watch = Watch()
+    async with (
+        Running(topics, watch, tuning, prepare=prepare) as lane,
+        DurableProducer(topics, client_id="f") as feeder,
+    ):
+        await lane.live()
+        await feeder.publish(SPEC.input, b"k", b"add")
+        await lane.until(lambda: not lane.runner.restored, "it waits")
+        membership = lane.runner._membership
+        assert membership is not None
+        (waiting,) = membership._tasks.values()
+        await membership.on_partitions_revoked(set())
+        assert waiting.done()
+        place = topics.topic_prefix + SPEC.changelog_topic
+        found = await read_changelog(topics, place, 0, client_id="test", progress=lambda *_: None, close_timeout=3.0)
+        assert found.claim is not None
+        assert found.claim.free
