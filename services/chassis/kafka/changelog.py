@@ -99,10 +99,11 @@ class ChangelogReader:
             await asyncio.sleep(0)  # during a long restore, let heartbeats and other lanes run
         return self.found
 
-    async def until(self, position: Position | None, within: float) -> Restored:
-        """Read until the position of a commit that is known to be durable: its markers may still be on their way."""
+    async def until(self, position: Position | None, claim: Claim, within: float) -> Restored:
+        """Read until the position of a commit that is known to be durable: its markers may still be on their way. Also return
+        when another owner has ended `claim`."""
         until = time.monotonic() + within
-        while (found := await self.to_end()).position != position:
+        while (found := await self.to_end()).position != position and not claim.ended_by(found.claim):
             if time.monotonic() > until:
                 place = self._place
                 raise BrokerError(

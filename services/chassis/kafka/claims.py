@@ -38,6 +38,10 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
         """Whether nobody owns the partition."""
         return not self.writer
 
+    def ended_by(self, other: "Claim | None") -> bool:
+        """Whether another one of the same partition was written after this one."""
+        return other is not None and other.epoch > self.epoch
+
     def released(self) -> "Claim":
         """Return the free claim that ends this one."""
         return Claim("", self.turns, self.epoch)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from services.chassis.kafka import heap
 from services.chassis.kafka.changelog import ChangelogReader, Position, Restored, changelog_reader
 from services.chassis.kafka.claims import CLAIM_KEY, Claim
+from services.chassis.kafka.clients import BrokerError
 from services.chassis.kafka.contract import LaneContext, PositionUnreachable, Processor
 from services.chassis.kafka.lane_dependencies import Input, LaneDependencies
 from services.chassis.kafka.outbox import BatchOutbox
@@ -69,8 +70,8 @@ class Ownership:
         Raises one of UNREACHABLE, TransactionFailed, or PositionUnreachable.
         """
         incarnation = await self._parts.writer.incarnation()
-        if self._claim is not None and self._incarnation is incarnation:
-            return await self._restore_only(incarnation, held, claiming)
+        if (claim := self._claim) is not None and self._incarnation is incarnation:
+            return await self._restore_only(incarnation, claim, held, claiming)
         self._claim = None
         await self._confirmed()  # 1
         writer, tuning = self._parts.writer, self._parts.writer.tuning
@@ -114,13 +115,17 @@ class Ownership:
 
     # -- internal methods
 
-    async def _restore_only(self, incarnation: Incarnation, held: ExitStack, claiming: Callable[[], None]) -> Owned:
+    async def _restore_only(
+        self, incarnation: Incarnation, claim: Claim, held: ExitStack, claiming: Callable[[], None]
+    ) -> Owned:
         claiming()
         pool = held.enter_context(self._parts.heap.ownership())
         async with self._parts.restores, self._reader() as reader:
-            found = await reader.until(self._written, self._parts.writer.tuning.commit_timeout)
-        assert self._claim is not None
-        epoch = max(self._claim.epoch, found.position.epoch if found.position is not None else 0) + 1
+            found = await reader.until(self._written, claim, self._parts.writer.tuning.commit_timeout)
+        if claim.ended_by(found.claim):
+            self._claim = None
+            raise BrokerError(f"{self._place[0]}/{self._partition}: another process has claimed it")
+        epoch = max(claim.epoch, found.position.epoch if found.position is not None else 0) + 1
         position = await self._position(found.position, epoch)
         return Owned(incarnation, await self._processor(found, epoch), position, len(found.entries), pool)
 

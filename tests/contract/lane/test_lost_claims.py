@@ -1,0 +1,39 @@
+"""A lane that believes it owns a partition, and does not; and the connections and states that it leaves. Real Kafka only."""
+
+import pytest
+
+from services.chassis.clock import system_clock
+from services.chassis.kafka.changelog import POSITION_KEY, Position
+from services.chassis.kafka.outbox import BatchOutbox
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka_settings import KafkaSettings
+from tests.contract.lane.real import SPEC, Running, Watch, create_topics
+from tests.contract.lane.rival import Rival
+from tests.contract.lane.test_ownership import counts
+from tests.fixtures.broker import KafkaUnderTest
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+
+
+@pytest.fixture
+async def topics(kafka: KafkaUnderTest, prefix: str) -> KafkaSettings:
+    settings = kafka.settings(prefix)
+    await create_topics(settings, 2)
+    return settings
+
+
+async def test_a_replay_after_a_rival_takes_over_again(topics: KafkaSettings) -> None:
+    """A rival has claimed the partition, written and died; this process has not noticed. A replay finds records that are not
+    its own: it takes over, instead of waiting for its own last commit to show."""
+    watch = Watch()
+    async with Running(topics, watch) as lane, DurableProducer(topics, client_id="feeder") as feeder:
+        await lane.live()
+        await feeder.publish(SPEC.input, b"k", b"add", partition=0)
+        await lane.until(lambda: watch.records == 1, "handled")
+        async with Rival(topics, partition=0) as rival:
+            position = Position(1, system_clock(), rival.epoch, 1)
+            await rival.submit(BatchOutbox(1, 1000), **{POSITION_KEY.decode(): position.encode()}).durable
+        await feeder.publish(SPEC.input, b"k", b"half", partition=0)
+        await feeder.publish(SPEC.input, b"k", b"add", partition=0)
+        await lane.until(lambda: watch.records >= 3, "handled", within=20)
+    assert (await counts(topics))["k"] == [1, 2]
