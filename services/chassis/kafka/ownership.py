@@ -19,7 +19,7 @@ from services.chassis.kafka.lane_dependencies import Input, LaneDependencies
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.transactions.contents import Contents, Sealed, TopicPartitions
-from services.chassis.kafka.transactions.producer import TransactionalId
+from services.chassis.kafka.transactions.producer import TransactionalId, TransactionFailed
 from services.chassis.kafka.writer import Incarnation
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,10 @@ class Ownership:
         self._fault("before_release")
         outbox = BatchOutbox(claim.epoch, self._parts.tuning.max_output_bytes)
         sealed = Sealed(outbox, {CLAIM_KEY: claim.released().encode()}, now_ms, self._place)
-        await incarnation.submit(sealed).durable
+        try:
+            await incarnation.submit(sealed).durable
+        except TransactionFailed:  # because of a neighbour's records, as long as the writer lives
+            await incarnation.submit(sealed, alone=True).durable
         self._claim = None
         if not await incarnation.cluster.until_visible(self._place, self._parts.tuning.release_timeout):
             log.warning("%s/%d: the next owner may have to fence this process", *self._place)

@@ -1,11 +1,15 @@
 """A lane that believes it owns a partition, and does not; and the connections and states that it leaves. Real Kafka only."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from services.chassis.clock import system_clock
-from services.chassis.kafka.changelog import POSITION_KEY, Position
+from services.chassis.kafka.changelog import POSITION_KEY, Position, read_changelog
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.transactions.contents import Place, RecordBatch
+from services.chassis.kafka.transactions.producer import RecordsRefused, TransactionalId
 from services.chassis.kafka_settings import KafkaSettings
 from tests.contract.lane.real import SPEC, Running, Watch, create_topics
 from tests.contract.lane.rival import Rival
@@ -37,3 +41,25 @@ async def test_a_replay_after_a_rival_takes_over_again(topics: KafkaSettings) ->
         await feeder.publish(SPEC.input, b"k", b"add", partition=0)
         await lane.until(lambda: watch.records >= 3, "handled", within=20)
     assert (await counts(topics))["k"] == [1, 2]
+
+
+async def test_a_release_survives_what_a_neighbour_wrote(
+    topics: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction of a release is refused because of another lane's records: the release is written alone."""
+    append, refusals = TransactionalId.append, 1
+
+    async def refusing(producer: TransactionalId, batches: Mapping[Place, list[RecordBatch]], within: float) -> None:
+        nonlocal refusals
+        await append(producer, batches, within)
+        if refusals and not producer.name.endswith("-claim"):
+            refusals -= 1
+            raise RecordsRefused(dict.fromkeys(batches, "by the test"))
+
+    async with Rival(topics, 0) as owner:
+        monkeypatch.setattr(TransactionalId, "append", refusing)
+        await owner.ownership.release(0)
+        place = topics.topic_prefix + SPEC.changelog_topic
+        found = await read_changelog(topics, place, 0, client_id="test", progress=lambda *_: None, close_timeout=3.0)
+        assert found.claim is not None
+        assert found.claim.free
