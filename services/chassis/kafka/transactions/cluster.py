@@ -5,6 +5,8 @@ requests of one connection in order, so a commit would wait behind the records o
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 
 from aiokafka import TopicPartition
@@ -35,6 +37,8 @@ class Cluster:
             **kafka.client_options(), client_id=client_id, request_timeout_ms=request_timeout_ms, retry_backoff_ms=50
         )
         self._close_timeout = close_timeout
+        self.closed = False
+        """A lane may still be taking over with these connections when another one has replaced the writer."""
         self._coordinators: dict[str, int] = {}
         self.request_timeout_ms = request_timeout_ms
         self.v2 = False
@@ -53,42 +57,43 @@ class Cluster:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.closed = True
         await close_all((("connections of a writer", self._client.close),), self._close_timeout)
 
     async def ask(self, node: int, request: OwnRequest[R], *, coordination: bool = False) -> R:
         """Send a request to a broker; return its response. Raises one of UNREACHABLE, also when the response cannot be read."""
         group = ConnectionGroup.COORDINATION if coordination else ConnectionGroup.DEFAULT
-        try:
+        with self._connected():
             answer: R | ResponseMalformed = await self._client.send(node, request, group=group)
-        except KeyError as error:  # the connection was closed between two steps of the client
-            raise KafkaError(f"the connection to broker {node} was closed") from error
         if isinstance(answer, ResponseMalformed):
             raise answer
         return answer
 
     async def partitions_of(self, topic: str) -> int:
         """Return the number of partitions of a topic (physical name). Raises one of UNREACHABLE if there is no such topic."""
-        return len(await self._client._wait_on_metadata(topic))
+        with self._connected():
+            return len(await self._client._wait_on_metadata(topic))
 
     async def leader_of(self, place: Place) -> int | None:
         """Return the leader of a partition; None while it has none."""
         leader = self._client.cluster.leader_for_partition(TopicPartition(*place))
         if leader is None:
-            await self._client.add_topic(
-                place[0]
-            )  # one look: other partitions must not wait for a topic that is not there
+            with self._connected():  # one look: other partitions must not wait for a topic that is not there
+                await self._client.add_topic(place[0])
             leader = self._client.cluster.leader_for_partition(TopicPartition(*place))
         return None if leader is None or leader < 0 else int(leader)
 
     async def refresh(self) -> None:
         """Read the metadata again."""
-        await self._client.force_metadata_update()
+        with self._connected():
+            await self._client.force_metadata_update()
 
     async def coordinator_of(self, transactional_id: str) -> int:
         """Return the coordinator of a transactional id. Raises one of UNREACHABLE."""
         known = self._coordinators.get(transactional_id)
         if known is None:
-            found = await self._client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
+            with self._connected():
+                found = await self._client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
             known = self._coordinators[transactional_id] = int(found)
         return known
 
@@ -102,7 +107,9 @@ class Cluster:
         if leader is None:
             raise KafkaError(f"{place[0]}/{place[1]} has no leader")
         topic, partition = place
-        answer = await self._client.send(leader, OffsetRequest(-1, int(committed), [(topic, [(partition, _LATEST)])]))
+        request = OffsetRequest(-1, int(committed), [(topic, [(partition, _LATEST)])])
+        with self._connected():
+            answer = await self._client.send(leader, request)
         ((_, ((_, error, _, offset),)),) = answer.topics
         if error:
             raise KafkaError(f"end of {topic}/{partition}: error {error}")
@@ -124,6 +131,16 @@ class Cluster:
                     await asyncio.sleep(_LOOK_AGAIN)
         except UNREACHABLE:
             return False
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Around each use of the client: a closed one would open connections that nobody closes."""
+        if self.closed:
+            raise KafkaError("the connections are closed")
+        try:
+            yield
+        except KeyError as error:  # a connection was closed between two steps of the client
+            raise KafkaError("a connection was closed") from error
 
     def _any_node(self) -> int:
         node = self._client.get_random_node()

@@ -108,7 +108,7 @@ class TransactionalId:
                 if not waiting[place]:
                     del waiting[place]
             if again:
-                if time.monotonic() > until:
+                if time.monotonic() > until or self._cluster.closed:
                     raise RecordsRefused(dict.fromkeys(again, "not acknowledged in time"))
                 await backoff.pause(soon=soon)
                 if not soon:
@@ -227,7 +227,7 @@ class TransactionalId:
             if any(place in refused for place in to_blame):
                 raise RecordsRefused({place: refused[place] for place in to_blame if place in refused})
             if left:
-                if time.monotonic() > until:
+                if time.monotonic() > until or self._cluster.closed:
                     raise RecordsRefused(dict.fromkeys(to_blame or left, "not added to the transaction in time"))
                 if not soon:
                     self._cluster.forget_coordinator(self.name)
@@ -258,6 +258,8 @@ class TransactionalId:
         try:
             async with asyncio.timeout(within):
                 while True:
+                    if self._cluster.closed:
+                        raise TransactionFailed(f"{what} {self.name}: the connections are closed")
                     soon = False
                     try:
                         node = await self._cluster.coordinator_of(self.name)
