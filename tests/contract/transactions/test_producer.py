@@ -43,7 +43,9 @@ def batches(settings: KafkaSettings, *values: bytes, size: int = 100_000) -> Map
     return contents.batches
 
 
-async def seen(settings: KafkaSettings) -> list[bytes | None]:
+async def seen(cluster: Cluster, settings: KafkaSettings) -> list[bytes | None]:
+    """Return what readers see once everything is decided: the markers of a commit come a little after its response."""
+    assert await cluster.until_visible((settings.topic_prefix + OUT, 0), WITHIN)
     return [record.value for record in await read_all(settings, OUT)]
 
 
@@ -62,7 +64,7 @@ async def test_commits_and_aborts_follow_one_another(cluster: Cluster, settings:
             await producer.abort(WITHIN)
         else:
             await producer.commit(WITHIN)
-    assert await seen(settings) == [b"%d" % number for number in range(30) if number % 3 != 2]
+    assert await seen(cluster, settings) == [b"%d" % number for number in range(30) if number % 3 != 2]
 
 
 async def test_a_partition_may_have_many_batches_in_a_transaction(
@@ -77,7 +79,7 @@ async def test_a_partition_may_have_many_batches_in_a_transaction(
         assert max(len(each) for each in wanted.values()) > 3
         await producer.append(wanted, WITHIN)
         await producer.commit(WITHIN)
-    assert await seen(settings) == values
+    assert await seen(cluster, settings) == values
 
 
 async def test_the_last_to_initialise_is_the_holder(cluster: Cluster, settings: KafkaSettings, *, v2: bool) -> None:
@@ -95,7 +97,7 @@ async def test_the_last_to_initialise_is_the_holder(cluster: Cluster, settings: 
     with pytest.raises(TransactionFailed) as failure:
         await first.append(batches(settings, b"again"), WITHIN)
     assert failure.value.fenced
-    assert await seen(settings) == [b"owner"]
+    assert await seen(cluster, settings) == [b"owner"]
 
 
 async def test_records_that_a_broker_refuses_are_named(cluster: Cluster, settings: KafkaSettings, *, v2: bool) -> None:
@@ -109,7 +111,7 @@ async def test_records_that_a_broker_refuses_are_named(cluster: Cluster, setting
     await producer.abort(WITHIN)
     await producer.append(batches(settings, b"after"), WITHIN)
     await producer.commit(WITHIN)
-    assert await seen(settings) == [b"after"]
+    assert await seen(cluster, settings) == [b"after"]
 
 
 async def test_a_topic_that_does_not_exist_is_named_in_time(
@@ -154,7 +156,7 @@ async def test_of_several_topics_the_missing_one_is_named(
         await producer.abort(WITHIN)
     await producer.append(batches(settings, b"after"), WITHIN)
     await producer.commit(WITHIN)
-    assert await seen(settings) == [b"after"]
+    assert await seen(cluster, settings) == [b"after"]
 
 
 async def test_a_leader_that_moves_does_not_hide_a_commit(
