@@ -118,7 +118,7 @@ class Committer:
     def fail(self, error: Exception) -> None:
         """End every part that is not yet durable."""
         for part in self._open:
-            part.fail(error)
+            part.fail(anew(error))
         self._open.clear()
         self._ready.clear()
 
@@ -202,7 +202,7 @@ class Committer:
         for number, part in enumerate(parts):
             part.suspect = number in suspects
             self._open.discard(part)
-            part.fail(failure)
+            part.fail(anew(failure))
 
     async def _unknown_topics(self, parts: list[Part]) -> dict[str, str]:
         """Look up how many partitions the topics of these parts have. Return those that cannot be found, and why."""
@@ -290,7 +290,7 @@ class Incarnation:
     def check(self) -> None:
         """Raise the failure, if there is one."""
         if self.failure is not None:
-            raise self.failure
+            raise anew(self.failure)
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` when this incarnation is over. Return the function that ends that."""
@@ -313,11 +313,19 @@ class Incarnation:
 
     def _over(self, failure: Exception) -> None:
         if self.failure is None:
-            self.failure = failure
+            self.failure = anew(failure)
         for committer in (self._together, self._alone):
             committer.fail(self.failure)
         for listener in tuple(self._listeners):
             listener()
+
+
+def anew(failure: Exception) -> Exception:
+    """Return a failure as one that nobody has raised yet: an exception keeps the frames of all who raised it, and so the lost
+    states of their lanes. A bug is returned as it is, because it ends them."""
+    if isinstance(failure, TransactionFailed):
+        return TransactionFailed(str(failure), fenced=failure.fenced, unknown=failure.unknown)
+    return failure
 
 
 def ids_of(writer: str, turns: int) -> list[str]:

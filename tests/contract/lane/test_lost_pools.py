@@ -10,6 +10,7 @@ import pytest
 from services.chassis.clock import system_clock
 from services.chassis.kafka.contract import LaneContext
 from services.chassis.kafka.heap import Heap
+from services.chassis.kafka.membership import Membership
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.runner import LaneRunner
 from services.chassis.kafka.writer import Writer
@@ -110,3 +111,40 @@ async def test_a_pool_that_a_rebalance_takes_away_is_freed(kafka_settings: Kafka
         first.stop()
         second.stop()
         await asyncio.wait(running)
+
+
+async def test_a_failed_incarnation_keeps_no_pool(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a lane waits for its next takeover, the state that it has lost is freed: two large pools may not fit the memory."""
+    pools, watch = Pools(), Watch()
+    writer = Writer(kafka_settings, service="ledger")
+    runner = LaneRunner(
+        SPEC,
+        pools.make,
+        kafka_settings,
+        writer=writer,
+        clock=system_clock,
+        tuning=TUNING,
+        metrics=watch,
+        heap=Heap(soon=0.05),
+    )
+    async with DurableProducer(kafka_settings, client_id="feeder") as feeder, writer, asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(runner.run())
+        await eventually(lambda: runner.restored, "live")
+        go = asyncio.Event()
+        ask = Membership.still_ours
+
+        async def asked(self: Membership, partition: int, offset: int | None) -> bool:
+            await go.wait()
+            return await ask(self, partition, offset)
+
+        monkeypatch.setattr(Membership, "still_ours", asked)
+        await fence(kafka_settings)
+        await feeder.publish(SPEC.input, b"k", b"add")
+        await eventually(lambda: watch.fences == 1, "fenced")
+        await eventually(lambda: pools.alive == 0, "the lost pool is freed before the next is made", 5)
+        go.set()
+        await eventually(lambda: watch.records >= 1, "handled by the next owner")
+        runner.stop()
+        await running
