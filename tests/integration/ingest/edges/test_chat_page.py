@@ -116,17 +116,8 @@ async def edges(kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str,
     """With history, and a live reader that starts now, so that earlier messages come from history."""
     settings = kafka.settings(prefix)
     await install(settings, configuration())
-    shared = with_history(tmp_path)
-    async with (
-        ingest(settings, tmp_path, role="history", instance="history", **shared),
-        ingest(settings, tmp_path, webchat_replay_s=0, **shared) as running,
-    ):
+    async with ingest(settings, tmp_path, role="all", history=True, webchat_replay_s=0) as running:
         yield running
-
-
-def with_history(folder: Path) -> dict[str, Any]:
-    """Return the options of processes that share one history."""
-    return {"history": True, "database_url": f"sqlite:///{folder / 'history.sqlite3'}"}
 
 
 @pytest.fixture
@@ -167,7 +158,7 @@ async def test_a_reloaded_page_shows_what_was_said(
     await page.open()
     await page.shows(*TOLD)
     await page.script("localStorage.setItem('chapar:demo/main:after', JSON.stringify({conversation: 'x', seq: 1e6}))")
-    async with ingest(edges.kafka, tmp_path, webchat_replay_s=0, instance="later", **with_history(tmp_path)) as later:
+    async with ingest(edges.kafka, tmp_path, role="all", history=True, webchat_replay_s=0, instance="later") as later:
         token = await page.script("return localStorage.getItem('chapar:demo/main:token')")
         other = Page(inspector, later.url("/chat?tenant=demo&account=main"))
         await other.open()

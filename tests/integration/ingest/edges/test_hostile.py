@@ -8,6 +8,7 @@ import os
 import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import httpx
 import pytest
 
 from services.ingest.adapters.edges import smtp_session
-from services.ingest.wiring import edges
 from tests.fixtures.certificates import certificate
 from tests.hostile import chat_sockets, slow_connections, smtp_bodies, webhook_bodies
 from tests.hostile.measurement import Measurement, rss_mb, valid_meanwhile
@@ -175,7 +175,9 @@ async def test_mails_that_are_broken_off_leave_nothing_behind(
     monkeypatch.setattr(smtp_session.SmtpSession, "connection_made", remember)
     server, client = certificate(tmp_path, "localhost")
     # gRPC's own TLS would need keys that this test is not about.
-    monkeypatch.setattr(edges, "_starttls", lambda _settings: server if encrypted else None)
+    monkeypatch.setattr(
+        import_module("services.ingest.wiring.edges"), "_starttls", lambda _settings: server if encrypted else None
+    )
     others = Measurement("others")
     settings = kafka.settings(prefix)
     await install(settings, configuration())
