@@ -28,6 +28,7 @@ SESSION_MS = 1500
 KEYS = 200
 _RESTORED_WITHIN_S = 3.0
 _NO_FAULT_FOR_S = 60.0
+_PROVOKED_AFTER_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -133,14 +134,17 @@ class Campaign:
         """Feed a share of the records at each fault, and a few whenever all are handled, so that the next fault interrupts some work."""
         share = -(-self.records // (len(self.faults) + 1))
         feeding, moved_at, before = share, time.monotonic(), (-1, -1)
-        played_at = moved_at
+        played_at = provoked_at = moved_at
         while True:
             if feeding:
                 await self._feed(producer, feeding)
             played = self._played
             await self._tend(directory)
             if self._played != played:
-                played_at = time.monotonic()
+                played_at = provoked_at = time.monotonic()
+            elif self._played < len(self.faults) and time.monotonic() - provoked_at > _PROVOKED_AFTER_S:
+                provoked_at = time.monotonic()
+                self._provoke()
             handled = len(self._seen)
             if (handled, self._played) != before:
                 before, moved_at = (handled, self._played), time.monotonic()
@@ -179,6 +183,16 @@ class Campaign:
                     worker.restored_file(self.home, slot.name).unlink(missing_ok=True)
                     self._stopped.add(slot.name)
                     os.kill(slot.pid, signal.SIGCONT)
+
+    def _provoke(self) -> None:
+        """Kill one process as it stands, the oldest one: a fault of another may need a rebalance, or an owner who died."""
+        slot = self._slots.pop(0)
+        if slot.resumed or slot.fault.action == "none":
+            self._slots.append(slot)
+            return
+        self._waiting.append(slot.fault)
+        _dismiss(slot)
+        self._spawn()
 
     async def _until_successors_restored(self, zombie: Slot) -> None:
         """Wait until the successors have restored: only then can the zombie do harm. (Their writes may be invisible
