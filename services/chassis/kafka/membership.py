@@ -188,7 +188,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
 
     async def _commit_offsets(self) -> None:
         offsets = {}
-        for partition, lane in self._lanes.items():
+        for partition, lane in tuple(self._lanes.items()):  # a rebalance may change them meanwhile
             offset = await self._offset_of(partition, lane)
             if offset is not None:
                 offsets[TopicPartition(self._topic, partition)] = offset
