@@ -185,12 +185,12 @@ class Campaign:
                     os.kill(slot.pid, signal.SIGCONT)
 
     def _provoke(self) -> None:
-        """Kill one process as it stands, the oldest one: a fault of another may need a rebalance, or an owner who died."""
-        slot = self._slots.pop(0)
-        if slot.resumed or slot.fault.action == "none":
-            self._slots.append(slot)
-            return
-        self._waiting.append(slot.fault)
+        """Kill one process as it stands: the fault of another may need a rebalance, or an owner who died. The oldest whose
+        own fault is played, if there is one."""
+        slot = min(self._slots, key=lambda slot: not (slot.resumed or slot.fault.action == "none"))
+        self._slots.remove(slot)
+        if not (slot.resumed or slot.fault.action == "none"):
+            self._waiting.append(slot.fault)
         _dismiss(slot)
         self._spawn()
 
