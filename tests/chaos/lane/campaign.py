@@ -87,7 +87,10 @@ class Slot:
     @property
     def stopped(self) -> bool:
         """Whether the process is stopped by SIGSTOP."""
-        return self.process.is_alive() and psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
+        try:
+            return self.process.is_alive() and bool(psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
+        except psutil.NoSuchProcess:  # it died between the two questions
+            return False
 
 
 @dataclass
