@@ -43,6 +43,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         self._lanes: dict[int, PartitionLane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._assigned = False
+        self._committed: dict[TopicPartition, int] = {}
         self._consumer: Any = None
         self._scope = asyncio.TaskGroup()
         self.over = asyncio.Event()
@@ -192,10 +193,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             offset = await self._offset_of(partition, lane)
             if offset is not None:
                 offsets[TopicPartition(self._topic, partition)] = offset
-        if offsets:
+        if offsets and offsets != self._committed:  # an idle lane writes nothing to the broker
             try:
                 async with asyncio.timeout(_ANSWER):
                     await self._consumer.commit(offsets)
+                self._committed = offsets
             except IllegalStateError as error:  # the assignment changed meanwhile
                 raise CommitFailedError from error
 

@@ -2,8 +2,10 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient
 
 from services.chassis.kafka.contract import LaneTuning
 from services.chassis.kafka.member import as_member
@@ -73,6 +75,29 @@ async def test_a_static_member_that_comes_back_moves_nothing(topics: KafkaSettin
             assert two.runner.partitions == kept
             assert second.rebalances == before
             assert second.fences == 0
+
+
+async def test_an_idle_lane_commits_no_offsets(topics: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group's offsets are for those who watch the lag: they are written when they have changed."""
+    commits = 0
+    send = AIOKafkaClient.send
+
+    async def counted(self: AIOKafkaClient, node_id: Any, request: Any, **more: Any) -> Any:
+        nonlocal commits
+        commits += type(request).__name__.startswith("OffsetCommit")
+        return await send(self, node_id, request, **more)
+
+    async with Running(topics, Watch()) as lane, DurableProducer(topics, client_id="feeder") as feeder:
+        await lane.live()
+        await feed(feeder, KEYS, keys=KEYS)
+        await lane.until(lambda: not any(lane.watch.lags.values()) and lane.watch.records == KEYS, "handled")
+        await asyncio.sleep(3 * TUNING.offsets_interval)  # the last change is written
+        monkeypatch.setattr(AIOKafkaClient, "send", counted)
+        await asyncio.sleep(10 * TUNING.offsets_interval)  # nothing is to be seen, so there is no condition
+        assert commits == 0
+        seen = lane.watch.records
+        await feed(feeder, 1)
+        await lane.until(lambda: lane.watch.records > seen and commits > 0, "the change is written")
 
 
 def test_settings_reach_the_group() -> None:
