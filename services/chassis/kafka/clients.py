@@ -21,10 +21,10 @@ from services.chassis.kafka.records import Record
 FENCED: Final = ProducerFenced
 BrokerError: Final = KafkaError
 FETCH_WAIT_MS: Final = 200
-"""How long an idle fetch of a lane waits at the broker. A record ends the wait; but a fetch in flight delays the first fetch of a
-partition that is resumed meanwhile, by this much at most. (A partition whose records wait for more than 100 ms is one of these.)"""
-WATCHER_FETCH_WAIT_MS: Final = 1000
-"""The same for readers that resume nothing, or that nobody waits for: an idle process spends most of its CPU on such fetches."""
+"""How long an idle fetch waits at the broker, for readers on which callers wait. A record ends the wait; but a fetch in flight
+delays the first fetch of a partition that is resumed meanwhile, by this much at most."""
+WATCHER_FETCH_WAIT_MS: Final = 500
+"""The same for readers on which nobody waits: an idle process spends most of its CPU on such fetches."""
 
 _ADMIN_CLOSE: Final = 3.0
 
@@ -105,7 +105,9 @@ def group_consumer(
     )
 
 
-def plain_reader(kafka: KafkaAccess, *, client_id: str, on_lost_position: str = "earliest") -> Any:
+def plain_reader(
+    kafka: KafkaAccess, *, client_id: str, on_lost_position: str = "earliest", fetch_wait_ms: int = FETCH_WAIT_MS
+) -> Any:
     """Create a read_committed consumer without a group; the caller assigns partitions and seeks.
 
     `on_lost_position` "none": a position that the topic does not have any more raises OffsetOutOfRangeError.
@@ -118,7 +120,7 @@ def plain_reader(kafka: KafkaAccess, *, client_id: str, on_lost_position: str = 
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset=on_lost_position,
-        fetch_max_wait_ms=WATCHER_FETCH_WAIT_MS,
+        fetch_max_wait_ms=fetch_wait_ms,
         max_partition_fetch_bytes=4 << 20,
         retry_backoff_ms=50,
     )

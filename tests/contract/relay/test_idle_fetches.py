@@ -33,7 +33,7 @@ async def test_an_idle_watcher_fetches_rarely_and_gets_a_record_at_once(
         return await send(self, node_id, request, **more)
 
     monkeypatch.setattr(AIOKafkaClient, "send", counted)
-    consumer: AIOKafkaConsumer = plain_reader(settings, client_id="watcher")
+    consumer: AIOKafkaConsumer = plain_reader(settings, client_id="watcher", fetch_wait_ms=WATCHER_FETCH_WAIT_MS)
     async with DurableProducer(settings, client_id="edge") as edge:
         await edge.publish(OUT, b"k", b"first")
         await consumer.start()
