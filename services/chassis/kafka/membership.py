@@ -16,7 +16,6 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, OffsetOutOfRan
 
 from services.chassis.kafka.clients import (
     FETCH_WAIT_MS,
-    WATCHER_FETCH_WAIT_MS,
     BrokerError,
     close_consumer,
     group_consumer,
@@ -72,7 +71,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             rebalance_timeout_ms=tuning.rebalance_timeout_ms,
             on_unknown_position="none",
             group_instance=tuning.group_instance,
-            fetch_wait_ms=WATCHER_FETCH_WAIT_MS if tuning.fetch_pause else FETCH_WAIT_MS,
+            fetch_wait_ms=FETCH_WAIT_MS,
         )
         self._consumer.subscribe([self._topic], listener=self)
         try:

@@ -21,7 +21,7 @@ from aiokafka import TopicPartition
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.chassis.kafka.clients import WATCHER_FETCH_WAIT_MS, BrokerError, KafkaAccess, close_consumer, plain_reader
+from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader
 from services.chassis.kafka.records import Record
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
@@ -129,7 +129,7 @@ class Projection:
             self._wait = min(2 * self._wait, _RETRY_MOST)
 
     async def _read(self, connection: AsyncConnection) -> None:
-        reader = plain_reader(self._kafka, client_id=self._client_id, fetch_wait_ms=WATCHER_FETCH_WAIT_MS)
+        reader = plain_reader(self._kafka, client_id=self._client_id)
         self._unwritten.clear()
         self._complete = False
         try:
