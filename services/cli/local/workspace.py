@@ -9,17 +9,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.cli.local.kept_secrets import complete_json
 from services.cli.reasons import Reason
 
 SERVICES = ("router", "ingest", "sla", "feedback")
+_PORTS: Final = range(10_000, 19_000)  # brokers take those above
+_TRIES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +140,13 @@ class Workspace:
 
 
 def _hold_port(held: contextlib.ExitStack, wanted: int) -> int:
-    """Return a free port on loopback, kept bound until the stack closes, so that two names never get the same port."""
-    for port in (wanted, 0) if wanted else (0,):
+    """Return a free port on loopback, kept bound until the stack closes, so that two names never get the same port.
+
+    It is below the range from which the system takes ports for outgoing connections: a service that is started again would
+    otherwise find its port taken by somebody's connection.
+    """
+    others = random.sample(_PORTS, _TRIES)  # spreads the choice over the copies on a machine; no secret
+    for port in ([wanted] if wanted else []) + [*others, 0]:
         listener = held.enter_context(socket.socket())
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
