@@ -16,6 +16,7 @@ from services.chassis.reasons import Reason
 MIN_SECRET_BYTES: Final = 32
 _ID: Final = 8
 _NONCE: Final = 12
+_TAG: Final = 16
 _INFO: Final = b"chapar personal keys v1"
 
 
@@ -63,6 +64,11 @@ class MasterKeys:
     def is_current(self, wrapped: bytes) -> bool:
         """Return whether it is wrapped by the key in use; otherwise it should be wrapped again before the old key is removed."""
         return wrapped[:_ID] == self._current
+
+
+def has_the_form(wrapped: bytes) -> bool:
+    """Return whether these bytes can be a wrapped key: an id, a nonce, and at least one byte with its tag."""
+    return len(wrapped) > _ID + _NONCE + _TAG
 
 
 def about(tenant: str, owner: str, key_id: bytes) -> bytes:
