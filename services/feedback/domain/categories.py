@@ -51,7 +51,8 @@ def _clauses(text: str) -> list[str]:
     clauses: list[str] = []
     for part in _CLAUSE.split(text[:MAX_COMMENT_CHARS]):
         words: list[str] = []
-        for word in text_key(part).split():
+        # A single character may stand for eighteen: what it stands for has the same limit as a comment.
+        for word in text_key(part)[:MAX_COMMENT_CHARS].split():
             if word in lexicon.TURNS:
                 clauses.append(" ".join(words))
                 words = []
