@@ -58,7 +58,7 @@ _MODULES: Final = {
     ),
     _ID: (
         "ingest.domain.flights"
-        " chassis.audit chassis.audit_refusals chassis.grpc.audited chassis.byte_budget chassis.connections"
+        " chassis.kafka.partitioning chassis.audit chassis.audit_refusals chassis.grpc.audited chassis.byte_budget chassis.connections"
         " chassis.grpc.request_bytes chassis.grpc.tenant_pace chassis.pacing"
         " chassis.privacy.keyring ingest.adapters.history.fair_reads ingest.adapters.edges.turns router.adapters.boards"
         " chassis.privacy.keystore chassis.privacy.lanes chassis.tokens.remote chassis.tokens.revocations chassis.tokens.sources"

@@ -10,10 +10,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Self
 
-from aiokafka.partitioner import murmur2
-
 from services.chassis.kafka.clients import BrokerError, KafkaAccess, discard_producer, idempotent_producer
 from services.chassis.kafka.outbox import Send, record_bytes
+from services.chassis.kafka.partitioning import partition_of
 from services.chassis.kafka.producer import BrokerUnavailable, RecordTooLarge
 
 log = logging.getLogger(__name__)
@@ -21,7 +20,6 @@ log = logging.getLogger(__name__)
 MAX_RECORD_BYTES: Final = 900_000
 _CLOSE: Final = 3.0
 _REQUEST_MS: Final = 10_000
-_MASK: Final = 0x7FFFFFFF
 
 
 class BatchPublisher:
@@ -100,7 +98,7 @@ class BatchPublisher:
             name = self._kafka.topic_prefix + topic
             if name not in counts:
                 counts[name] = len(await producer.partitions_for(name))
-            place = (name, (murmur2(key) & _MASK) % counts[name] if partition is None else partition)
+            place = (name, partition_of(key, counts[name]) if partition is None else partition)
             record = {"timestamp": now_ms, "key": key, "value": value, "headers": list(headers)}
             number, batch = building.get(place, (-1, None))
             if batch is not None and batch.append(**record) is not None:

@@ -12,12 +12,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Coroutine, Iterable
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from aiokafka.errors import ProducerClosed, UnknownTopicOrPartitionError
-from aiokafka.partitioner import murmur2
 
+from services.chassis.kafka.partitioning import Partitioner
 from services.chassis.kafka.producer_connection import ProducerConnection
 from services.chassis.kafka.publish_deadline import PublishDeadline
 from services.chassis.kafka.records import Headers
@@ -26,8 +25,6 @@ log = logging.getLogger(__name__)
 
 Outcome = tuple[int, int] | Exception
 """(partition, offset) of a durable record, or why it is not known to be durable."""
-
-_KNOWN_KEYS: Final = 20_000
 
 
 class PendingRecord:
@@ -125,8 +122,7 @@ class GroupPublisher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.Future[None] | None = None
         self._closed = False
-        # murmur2 is pure Python (4 us a key), and keys recur.
-        self._hash = lru_cache(_KNOWN_KEYS)(murmur2)
+        self._partitioner = Partitioner()
 
     async def publish(self, record: PendingRecord, timeout: float) -> Outcome:  # noqa: ASYNC109 - a deadline with an outcome
         """Return the outcome of a record: a TimeoutError after `timeout` seconds, KafkaError or OSError when it failed.
@@ -234,7 +230,7 @@ class GroupPublisher:
             number = record.partition
             if number is None:
                 # The choice of Kafka's default partitioner.
-                number = ordered[(self._hash(record.key) & 0x7FFFFFFF) % len(ordered)]
+                number = ordered[self._partitioner.of(record.key, len(ordered))]
             elif number not in numbers:
                 self._settle((record,), ValueError(f"{topic.name} has no partition {number}"))
                 continue

@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
 import grpc
-from aiokafka.partitioner import murmur2
 
 from services.chassis.current_call import current_call
 from services.chassis.errors import ChaparError, ErrorKind
@@ -21,6 +20,7 @@ from services.chassis.grpc.status import from_rpc_error
 from services.chassis.kafka.clients import BrokerError, KafkaAccess
 from services.chassis.kafka.groups import GroupDirectory
 from services.chassis.kafka.lane import LaneRunner
+from services.chassis.kafka.partitioning import partition_of
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.router.domain.engine import Engine
@@ -60,7 +60,7 @@ class Shards:
 
     def partition_of(self, tenant: str, pool: str) -> int:
         """Return the partition that Kafka's default partitioner chooses for the key of the pool's commands."""
-        return int((murmur2(f"{tenant}/{pool}".encode()) & 0x7FFFFFFF) % self._partitions)
+        return partition_of(f"{tenant}/{pool}".encode(), self._partitions)
 
     def engine(self, tenant: str, pool: str) -> Engine | None:
         """Return the pool's engine when its shard is here; an empty engine for an unknown pool."""

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.partitioner import murmur2
 
 from services.chassis.kafka.clients import (
     BrokerError,
@@ -17,6 +16,7 @@ from services.chassis.kafka.clients import (
     plain_reader,
     record_of,
 )
+from services.chassis.kafka.partitioning import partition_of
 from services.router.lanes.shard import COMMANDS, EVENTS, FEED, JOURNAL
 from services.router.replay.log import Bounds, Chunks, LogPartition, NotComparable
 
@@ -103,7 +103,7 @@ class KafkaShardLog:
     def place(self, topic: str, partition: int | None, key: bytes) -> LogPartition:
         """Return the place that Kafka's default partitioner chooses."""
         if partition is None:
-            partition = int((murmur2(key) & 0x7FFFFFFF) % self._partitions[topic])
+            partition = partition_of(key, self._partitions[topic])
         return topic, partition
 
     def _tp(self, topic: str, partition: int | None = None) -> Any:

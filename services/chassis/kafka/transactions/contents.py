@@ -4,15 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from aiokafka.partitioner import murmur2
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from services.chassis.kafka.outbox import BatchOutbox
+from services.chassis.kafka.partitioning import Partitioner
 from services.chassis.kafka.transactions.requests import Identity
 
 _MAGIC: Final = 2
 _UNCOMPRESSED: Final = 0
-_KEYS_REMEMBERED: Final = 20_000
 
 Place = tuple[str, int]
 """A topic (physical name) and a partition."""
@@ -41,15 +40,12 @@ class RecordBatch(NamedTuple):
 
 
 class TopicPartitions:
-    """The partitions of the topics that lanes write, and the partition of each key.
-
-    The choice is that of Kafka's default partitioner. murmur2 is pure Python, and keys recur: results are kept, within bounds.
-    """
+    """The partitions of the topics that lanes write, and the partition of each key."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._places: dict[str, list[Place]] = {}
-        self._known: dict[str, dict[bytes, Place]] = {}
+        self._partitioner = Partitioner()
 
     def unknown(self, parts: Iterable[Sealed]) -> set[str]:
         """Return the topics (logical names) whose number of partitions is not known."""
@@ -63,7 +59,6 @@ class TopicPartitions:
         """Set the number of partitions of a topic (logical name)."""
         name = self.physical(topic)
         self._places[topic] = [(name, partition) for partition in range(partitions)]
-        self._known[topic] = {}
 
     def at(self, topic: str, partition: int) -> Place:
         """Return a partition that the sender has chosen."""
@@ -72,15 +67,7 @@ class TopicPartitions:
     def of_key(self, topic: str, key: bytes) -> Place:
         """Return the partition of a key."""
         places = self._places[topic]
-        if len(places) == 1:
-            return places[0]
-        known = self._known[topic]
-        place = known.get(key)
-        if place is None:
-            if len(known) >= _KEYS_REMEMBERED:
-                known.clear()
-            place = known[key] = places[int(murmur2(key) & 0x7FFFFFFF) % len(places)]
-        return place
+        return places[self._partitioner.of(key, len(places))]
 
 
 class Contents:
