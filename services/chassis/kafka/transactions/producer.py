@@ -5,7 +5,6 @@ memory of the last decision, make a second arrival harmless.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Final, TypeVar
@@ -85,7 +84,6 @@ class TransactionalId:
         self._v2 = cluster.v2 if v2 is None else v2
         self._identity = NOBODY
         self._sequences: dict[Place, int] = {}
-        self._announced: set[Place] = set()
 
     async def initialise(self, within: float) -> None:
         """Fence every other holder of the id, and wait until its last transaction is complete. Raises TransactionFailed."""
@@ -94,7 +92,7 @@ class TransactionalId:
 
     async def append(self, batches: Mapping[Place, list[RecordBatch]], within: float) -> None:
         """Begin a transaction and write the batches; return when every one is acknowledged. Raises TransactionFailed."""
-        until = time.monotonic() + within
+        until = asyncio.get_running_loop().time() + within
         if self._v2:
             self._sequences.clear()  # the epoch is new for each transaction
         else:
@@ -108,7 +106,7 @@ class TransactionalId:
                 if not waiting[place]:
                     del waiting[place]
             if again:
-                if time.monotonic() > until or self._cluster.closed:
+                if asyncio.get_running_loop().time() > until or self._cluster.closed:
                     raise RecordsRefused(dict.fromkeys(again, "not acknowledged in time"))
                 await backoff.pause(soon=soon)
                 if not soon:
@@ -174,7 +172,7 @@ class TransactionalId:
             by_topic.setdefault(topic, {})[partition] = batch
         request = Produce(self.name, by_topic, self._cluster.request_timeout_ms, v2=self._v2)
         try:
-            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+            async with asyncio.timeout_at(until):
                 answer = await self._cluster.ask(leader, request)
         except UNREACHABLE:
             return dict.fromkeys(batches, (_NETWORK_EXCEPTION, ""))
@@ -182,14 +180,14 @@ class TransactionalId:
 
     async def _leader(self, place: Place, until: float) -> int | None:
         try:
-            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+            async with asyncio.timeout_at(until):
                 return await self._cluster.leader_of(place)
         except UNREACHABLE:
             return None
 
     async def _refresh(self, until: float) -> None:
         try:
-            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+            async with asyncio.timeout_at(until):
                 await self._cluster.refresh()
         except UNREACHABLE:
             return
@@ -204,7 +202,7 @@ class TransactionalId:
             for topic, partition in sorted(left):
                 places.setdefault(topic, []).append(partition)
             try:
-                async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                async with asyncio.timeout_at(until):
                     node = await self._cluster.coordinator_of(self.name)
                     request = AddPartitions(self.name, self._identity, places)
                     found: dict[Place, int] = await self._cluster.ask(node, request, coordination=True)
@@ -227,7 +225,7 @@ class TransactionalId:
             if any(place in refused for place in to_blame):
                 raise RecordsRefused({place: refused[place] for place in to_blame if place in refused})
             if left:
-                if time.monotonic() > until or self._cluster.closed:
+                if asyncio.get_running_loop().time() > until or self._cluster.closed:
                     raise RecordsRefused(dict.fromkeys(to_blame or left, "not added to the transaction in time"))
                 if not soon:
                     self._cluster.forget_coordinator(self.name)
