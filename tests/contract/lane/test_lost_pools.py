@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -60,20 +61,16 @@ async def fence(kafka: KafkaSettings) -> None:
         pass
 
 
+def a_runner(kafka: KafkaSettings, writer: Writer, pools: Pools, **more: Any) -> LaneRunner:
+    """Return a runner of the ledger that makes its processors in `pools`."""
+    return LaneRunner(SPEC, pools.make, kafka, writer=writer, clock=system_clock, tuning=TUNING, **more)
+
+
 async def test_a_partition_lost_five_times_leaves_one_pool(kafka_settings: KafkaSettings) -> None:
     """A rival fences the lane repeatedly: each lost state is freed, and the last one when the lane stops."""
     pools, watch = Pools(), Watch()
     writer = Writer(kafka_settings, service="ledger")
-    runner = LaneRunner(
-        SPEC,
-        pools.make,
-        kafka_settings,
-        writer=writer,
-        clock=system_clock,
-        tuning=TUNING,
-        metrics=watch,
-        heap=Heap(soon=0.05),
-    )
+    runner = a_runner(kafka_settings, writer, pools, metrics=watch, heap=Heap(soon=0.05))
     async with DurableProducer(kafka_settings, client_id="feeder") as feeder, writer, asyncio.TaskGroup() as tasks:
         running = tasks.create_task(runner.run())
         await eventually(lambda: runner.restored, "live")
@@ -93,13 +90,8 @@ async def test_a_pool_that_a_rebalance_takes_away_is_freed(kafka_settings: Kafka
     first_pools, second_pools = Pools(), Pools()
     writers = [Writer(kafka_settings, service="ledger") for _ in range(2)]
 
-    def runner(pools: Pools, writer: Writer, client_id: str) -> LaneRunner:
-        return LaneRunner(
-            SPEC, pools.make, kafka_settings, writer=writer, clock=system_clock, tuning=TUNING, client_id=client_id
-        )
-
-    first = runner(first_pools, writers[0], "ledger@b:1")
-    second = runner(second_pools, writers[1], "ledger@a:1")
+    first = a_runner(kafka_settings, writers[0], first_pools, client_id="ledger@b:1")
+    second = a_runner(kafka_settings, writers[1], second_pools, client_id="ledger@a:1")
     async with writers[0], writers[1], asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(first.run())]
         await eventually(lambda: first.partitions == (0,), "the first owns it")
@@ -119,16 +111,7 @@ async def test_a_failed_incarnation_keeps_no_pool(
     """While a lane waits for its next takeover, the state that it has lost is freed: two large pools may not fit the memory."""
     pools, watch = Pools(), Watch()
     writer = Writer(kafka_settings, service="ledger")
-    runner = LaneRunner(
-        SPEC,
-        pools.make,
-        kafka_settings,
-        writer=writer,
-        clock=system_clock,
-        tuning=TUNING,
-        metrics=watch,
-        heap=Heap(soon=0.05),
-    )
+    runner = a_runner(kafka_settings, writer, pools, metrics=watch, heap=Heap(soon=0.05))
     async with DurableProducer(kafka_settings, client_id="feeder") as feeder, writer, asyncio.TaskGroup() as tasks:
         running = tasks.create_task(runner.run())
         await eventually(lambda: runner.restored, "live")
