@@ -19,5 +19,5 @@ class LaneSettings(BaseModel):
     static_membership: bool = Field(
         default=False,
         description="Keep the partitions of a process that stops for its successor of the same `instance`, until the session "
-        "time-out: a quick restart moves nothing, but nobody works on them meanwhile. Names of instances must be unique.",
+        "time-out: a quick restart moves nothing, but no process works on them meanwhile. Names of instances must be unique.",
     )

@@ -72,7 +72,7 @@ class Restored:
 
 
 class ChangelogReader:
-    """Reads one changelog partition, once to its end or again to a later end. `found`: what was read so far."""
+    """Reads one changelog partition, once to its end or again to a later end. `found`: the entries that were read so far."""
 
     def __init__(self, reader: Any, place: TopicPartition, begin: int, progress: Callable[[int, int], None]) -> None:
         self.found = Restored()

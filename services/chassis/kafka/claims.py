@@ -35,7 +35,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def free(self) -> bool:
-        """Whether nobody owns the partition."""
+        """Whether no incarnation owns the partition."""
         return not self.writer
 
     def ended_by(self, other: "Claim | None") -> bool:

@@ -24,7 +24,7 @@ FETCH_WAIT_MS: Final = 200
 """How long an idle fetch waits at the broker, for readers on which callers wait. A record ends the wait; but a fetch in flight
 delays the first fetch of a partition that is resumed meanwhile, by this much at most."""
 WATCHER_FETCH_WAIT_MS: Final = 500
-"""The same for readers on which nobody waits: an idle process spends most of its CPU on such fetches."""
+"""The same for readers on which no caller waits: an idle process spends most of its CPU on such fetches."""
 
 _ADMIN_CLOSE: Final = 3.0
 

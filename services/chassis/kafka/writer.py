@@ -3,13 +3,13 @@
 A transaction costs the same for one lane as for many, so a process has few of them. Transaction N+1 is filled while N
 commits, by another transactional id; it commits only after N's commit has returned, because a lane may have a part in both.
 
-An **incarnation** is a set of transactional ids that nobody else ever uses: `{service}-{uuid}-a`, `-b`, … Lanes claim their
+An **incarnation** is a set of transactional ids that no other writer ever uses: `{service}-{uuid}-a`, `-b`, … Lanes claim their
 partitions for an incarnation (`claims`). When a transaction fails in a way that leaves its outcome in doubt, or when another
 process has fenced one of the ids, the whole incarnation is over: every lane takes its partition over again, for the next one.
 
 When a broker refuses records of some partitions (too large, no right to write), only that transaction is aborted. Lanes with
 records there are suspects: each writes through an id of its own (`-alone`), one part at a time, until one of its parts is
-durable. So a lane whose records are refused again and again stops nobody else.
+durable. So a lane whose records are refused again and again stops no other lane.
 """
 
 import asyncio
@@ -94,7 +94,7 @@ class Committer:
         *,
         most_parts: int | None = None,
     ) -> None:
-        """`most_parts`: the largest number of parts of a transaction; None is no limit."""
+        """`most_parts`: the largest number of parts of a transaction; None: without a limit."""
         self._ids = ids
         self._cluster = cluster
         self._partitions = partitions
@@ -321,7 +321,7 @@ class Incarnation:
 
 
 def anew(failure: Exception) -> Exception:
-    """Return a failure as one that nobody has raised yet: an exception keeps the frames of all who raised it, and so the lost
+    """Return a failure as one that was not raised yet: an exception keeps the frames of all who raised it, and so the lost
     states of their lanes. A bug is returned as it is, because it ends them."""
     if isinstance(failure, TransactionFailed):
         return TransactionFailed(str(failure), fenced=failure.fenced, unknown=failure.unknown)

@@ -333,7 +333,7 @@ class Keyring:
                 key = PersonalKey.FromString(record.value)
             except DecodeError:
                 key = PersonalKey()
-            if not master.has_the_form(key.wrapped):  # kept, it would make lanes wait for a master key that nobody has
+            if not master.has_the_form(key.wrapped):  # lanes would wait for a master key that does not exist
                 self._log.error("a personal key is not readable", offset=record.offset)
                 continue
             fresh = StoredKey(key_id, key.tenant, key.owner, key.wrapped, record.offset)

@@ -143,7 +143,7 @@ def _hold_port(held: contextlib.ExitStack, wanted: int) -> int:
     """Return a free port on loopback, kept bound until the stack closes, so that two names never get the same port.
 
     It is below the range from which the system takes ports for outgoing connections: a service that is started again would
-    otherwise find its port taken by somebody's connection.
+    otherwise find its port taken by an outgoing connection.
     """
     others = random.sample(_PORTS, _TRIES)  # spreads the choice over the copies on a machine; no secret
     for port in ([wanted] if wanted else []) + [*others, 0]:

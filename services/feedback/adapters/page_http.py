@@ -43,7 +43,7 @@ class Visit:
 
     @property
     def prefers_persian(self) -> bool:
-        """Whether a reader without a valid link reads Persian, as far as the request tells."""
+        """Whether a reader without a valid link reads Persian, as far as the request shows."""
         accepted = next((value for name, value in self._scope["headers"] if name == b"accept-language"), b"")
         first = accepted.split(b",", 1)[0].strip().lower()
         return self.language == "fa" or first.startswith(b"fa")

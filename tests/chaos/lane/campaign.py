@@ -188,7 +188,7 @@ class Campaign:
                     os.kill(slot.pid, signal.SIGCONT)
 
     def _provoke(self) -> None:
-        """Kill one process as it stands: the fault of another may need a rebalance, or an owner who died. The oldest whose
+        """Kill one process at any point: the fault of another may need a rebalance, or an owner who died. The oldest whose
         own fault is played, if there is one."""
         slot = min(self._slots, key=lambda slot: not (slot.resumed or slot.fault.action == "none"))
         self._slots.remove(slot)

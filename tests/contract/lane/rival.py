@@ -1,4 +1,4 @@
-"""A rival of a lane: another process that claims a partition although the group has given it to somebody else."""
+"""A rival of a lane: another process that claims a partition although the group has given it to another process."""
 
 import asyncio
 from contextlib import ExitStack

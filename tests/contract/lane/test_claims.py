@@ -40,7 +40,7 @@ def nothing() -> BatchOutbox:
 
 
 async def test_nothing_is_claimed_without_asking_the_group(topics: KafkaSettings) -> None:
-    """A zombie asks first, as often as it needs; while the answer is no, the owner is not fenced."""
+    """A zombie asks first, as often as it needs; while the group refuses, the owner is not fenced."""
     zombie = Rival(topics, source=(group := Denied()))
     async with Rival(topics) as owner, zombie.writer, asyncio.TaskGroup() as tasks:
         claiming = tasks.create_task(zombie.__aenter__())

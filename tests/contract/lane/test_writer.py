@@ -127,7 +127,7 @@ async def test_closing_ends_what_is_not_durable(kafka: KafkaUnderTest, prefix: s
 
 
 async def test_a_lane_that_writes_a_missing_topic_stops_nobody_else(lanes: Lanes) -> None:
-    """The topic cannot be written for nobody, so its writer is a suspect; the incarnation goes on."""
+    """No lane can write the topic, so its writer is a suspect; the incarnation goes on."""
     before = await lanes.writer.incarnation()
     for alone in (False, True, True):
         culprit = await lanes.submit(0, topic="ghost.v1", alone=alone)

@@ -55,7 +55,7 @@ async def test_the_cluster_has_version_2(cluster: Cluster) -> None:
 
 
 async def test_commits_and_aborts_follow_one_another(cluster: Cluster, settings: KafkaSettings, *, v2: bool) -> None:
-    """What was committed is seen once, in order; what was aborted is not seen; the id goes on after both."""
+    """Committed records are seen once, in order; aborted ones are not seen; the id goes on after both."""
     producer = an_id(cluster, settings, "id", v2=v2)
     await producer.initialise(WITHIN)
     for number in range(30):

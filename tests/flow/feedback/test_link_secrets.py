@@ -55,7 +55,7 @@ def test_the_derived_key_is_replaced_by_a_secret_of_its_own(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["link_secret_file", "link_further_secret_files"])
 def test_a_short_secret_is_refused(tmp_path: Path, name: str) -> None:
-    """Also one that only verifies: whoever guesses it can forge a link."""
+    """Also one that only verifies: a caller who guesses it can forge a link."""
     good, short = a_secret(tmp_path, "g"), a_secret(tmp_path, "x", 31)
     files = {"link_secret_file": good, name: short if name == "link_secret_file" else (short,)}
     with pytest.raises(ChaparError) as refused:

@@ -95,7 +95,7 @@ def test_a_repeated_command_changes_nothing(kind: str, how: str) -> None:
 
 
 def test_a_repeated_spam_does_not_withdraw_a_later_invitation() -> None:
-    """Without the place of origin it would: the lane cannot tell from its state that it has handled the command."""
+    """Without the place of origin it would: its state does not show the lane that it has handled the command."""
     lane, relay = a_lane(), FakeRelay(command_of, "routing.events.v1")
     sends = [relay.handle(event.SerializeToString())[0] for event in (spam(), a_completed_event())]
     for send in (*sends, *sends):

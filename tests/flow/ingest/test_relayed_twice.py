@@ -72,7 +72,7 @@ def test_a_notice_twice_in_one_batch_counts_once(kind: str) -> None:
 
 
 def test_a_queued_notice_that_was_not_acknowledged_is_not_acknowledged_by_its_repetition() -> None:
-    """The account has a gap between acknowledgements: a repetition after the gap would tell the customer an old position."""
+    """The account has a gap between acknowledgements: a repetition after the gap would give the customer an old position."""
     world = World()
     world.customer(a_message())
     world.routing("queued", world.enqueued[0], position=1)

@@ -130,7 +130,7 @@ def test_a_token_has_no_other_spelling(ticket: Ticket) -> None:
 
 
 def test_other_tokens_are_refused_as_links(links: SignedLinks) -> None:
-    """Not a token for the API, not one by another key, not signed bytes that are no ticket."""
+    """Not a token for the API, not one by another key, not signed bytes without the form of a ticket."""
     claims = {"aud": "chapar", "sub": "s", "exp": NOW}
     good = pack(a_ticket(), SIGNATURE_BYTES)
     assert links.read(signed(good)) == a_ticket()

@@ -134,7 +134,7 @@ class Cluster:
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
-        """Around each use of the client: a closed one would open connections that nobody closes."""
+        """Around each use of the client: a closed one would open connections that are never closed."""
         if self.closed:
             raise KafkaError("the connections are closed")
         try:

@@ -31,7 +31,7 @@ class Identity(NamedTuple):
     epoch: int
 
     def encoded(self) -> bytes:
-        """Return both as they stand in a request."""
+        """Return both as a request contains them."""
         return struct.pack(">qh", self.producer_id, self.epoch)
 
 
@@ -82,7 +82,7 @@ class OwnRequest(Generic[R]):
 
     def decode(self, content: BytesIO) -> "R | ResponseMalformed":
         """Read the response after its header. A response that cannot be read is returned as an error: an exception here
-        would leave the connection with an answer that nobody awaits."""
+        would leave the connection with an answer that is never awaited."""
         try:
             return self._read(Reader(content.read()))
         except Malformed as error:

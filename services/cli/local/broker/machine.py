@@ -61,7 +61,9 @@ def _quota(group: Path) -> float | None:
     quota, _, period = _text(group / "cpu.max").partition(" ")
     if not quota:
         quota, period = _text(group / "cpu.cfs_quota_us"), _text(group / "cpu.cfs_period_us")
-    limited = quota.strip().isdigit() and period.strip().isdigit()  # "max", or -1 in version 1, is no quota
+    limited = (
+        quota.strip().isdigit() and period.strip().isdigit()
+    )  # "max", or -1 in version 1, means that there is not a quota
     return int(quota) / int(period) if limited else None
 
 

@@ -15,7 +15,7 @@ GIB = 1 << 30
 LEAST_HEAP = "160m"
 """Keeps the whole process below 260 MB."""
 HEAPS = ((8 * GIB, "512m"), (4 * GIB, "256m"))
-"""The heap for at least so much free memory, the largest first."""
+"""The heap for at least this amount of free memory, the largest first."""
 CPUS_OF_FULL_COMPILER = 4
 
 

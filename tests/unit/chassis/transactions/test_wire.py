@@ -125,6 +125,6 @@ def test_an_error_has_one_meaning(code: int, verdict: Verdict) -> None:
 
 @given(st.integers(-(2**15), 2**15 - 1))
 def test_every_code_has_a_meaning(code: int) -> None:
-    """A code that nobody has listed ends the transaction: it is never taken for success, nor tried for ever."""
+    """A code that the table does not list ends the transaction: it is never taken for success, nor tried for ever."""
     known = verdict_of(code)
     assert known is not Verdict.DONE or code in (0, 46)

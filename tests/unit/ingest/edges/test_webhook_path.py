@@ -16,7 +16,7 @@ PATHS = NEAR | st.lists(PARTS, max_size=7).map("/".join) | st.text(max_size=20)
 
 
 async def _nothing(*_: Any) -> None:
-    """Stand at the end of a route."""
+    """Serve as the end of a route."""
 
 
 ROUTE = Route("/v1/{tenant}/{channel}/{account}", _nothing, methods=["GET", "POST"])
