@@ -78,12 +78,12 @@ def _handler(repository: Repository) -> type[BaseHTTPRequestHandler]:
             if fault == "truncate":
                 body = body[: len(body) // 2]
                 self.close_connection = True
+            with repository.lock:
+                repository.sent += len(body)  # before the write: the client may have all bytes before write() returns
             try:
                 self.wfile.write(body)
             except ConnectionError:
                 return None  # the client has disconnected
-            with repository.lock:
-                repository.sent += len(body)
             return None
 
         def refuse(self, status: int) -> None:
