@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.ingest.adapters.history.sqlite_connection import ReleasedConnection
 from services.ingest.domain.reasons import Reason
 
 VARIABLE: Final = "DATABASE_URL"
@@ -77,7 +78,7 @@ class Database:
                 Reason.STATE_DIR,
                 f"history can't be kept in {file.parent} ({error.strerror}): set state_dir or {VARIABLE}",
             ) from error
-        self._engine = create_async_engine(self.url)
+        self._engine = create_async_engine(self.url, connect_args={"factory": ReleasedConnection})
         event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
         return self
@@ -115,8 +116,8 @@ class Database:
     async def within(self, connection: AsyncConnection, seconds: float) -> AsyncIterator[None]:
         """Bound the time of the block's statements. Raises TimeoutError; the connection must be given up then.
 
-        SQLite is interrupted rather than cancelled. A connection that is closed in the middle of a statement stays open,
-        with its lock, until its cursors are collected: until then nobody can write.
+        SQLite is interrupted rather than cancelled: a connection is closed only behind the statement that it executes,
+        and keeps its lock until then.
         """
         if self.postgres:
             async with asyncio.timeout(seconds):
