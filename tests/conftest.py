@@ -5,6 +5,9 @@ from collections import defaultdict
 import pytest
 from hypothesis import settings
 
+# The assertions of suites and helpers show their values too.
+pytest.register_assert_rewrite("tests.chaos", "tests.contract", "tests.flow", "tests.integration", "tests.unit")
+
 pytest_plugins = [
     "tests.fixtures.broker",
     "tests.fixtures.browser",

@@ -86,6 +86,8 @@ class Watch(NoMetrics):
 
     def __init__(self) -> None:
         self.records = 0
+        self.tail = 0
+        """How many of the newest handled records wrote nothing: the next owner reads them again."""
         self.batches: list[int] = []
         self.rebalances = 0
         self.fences = 0
@@ -106,10 +108,12 @@ class Watch(NoMetrics):
 
     def committed(self, lane: str, partition: int, records: int, seconds: float) -> None:
         self.records += records
+        self.tail = 0
         self.batches.append(records)
 
     def unwritten(self, lane: str, partition: int, records: int) -> None:
         self.records += records
+        self.tail += records
 
     def rebalanced(self, lane: str, partitions: int) -> None:
         self.rebalances += 1
@@ -230,6 +234,7 @@ class RealHarness:
     async def restart(self, *, clock_back_ms: int = 0, skip: tuple[int, ...] = ()) -> None:
         if not self._running.task.done():
             await self._running.__aexit__()
+        self._fed += self.watch.tail  # in `records`, which counts these again
         self._tuning = replace(self._tuning, skip=frozenset((0, offset) for offset in skip))
         self._running = self._build(lambda: system_clock() - clock_back_ms)
         await self._running.__aenter__()
