@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.kafka.clients import close_consumer, plain_reader
+from services.chassis.kafka.clients import assign, close_consumer, plain_reader
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
@@ -137,7 +137,7 @@ class ConfigReader(Generic[T]):
 
     async def _follow(self, consumer: Any) -> None:
         partitions = await self._partitions(consumer)
-        consumer.assign(partitions)
+        assign(consumer, partitions)
         for partition in partitions:
             # After a lost connection, continue at the same position; everything before it has been read.
             if partition.partition in self._positions:

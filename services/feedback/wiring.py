@@ -26,7 +26,7 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.relay import Relay
-from services.chassis.kafka.tail import tail
+from services.chassis.kafka.tail import VIEW_REST_S, tail
 from services.chassis.kafka.writer import Writer
 from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
@@ -312,7 +312,11 @@ async def _analytics(service: Service[FeedbackSettings]) -> None:
 async def _follow_scores(service: Service[FeedbackSettings], view: ScoresView) -> None:
     ready = service.health.component("scores view")
     records = tail(
-        service.settings.kafka, "feedback.scores.v1", client_id=f"{NAME}-scores", caught_up=lambda: ready.set(True)
+        service.settings.kafka,
+        "feedback.scores.v1",
+        client_id=f"{NAME}-scores",
+        rest_s=VIEW_REST_S,
+        caught_up=lambda: ready.set(True),
     )
     gauges, poison = FeedbackGauges(service.metrics), Poison(f"{NAME}-scores-view", service.metrics)
     await readers.follow_scores(records, view, gauges, poison)
@@ -339,6 +343,7 @@ async def _follow_responses(service: Service[FeedbackSettings], view: ResponsesV
         "feedback.responses.v1",
         from_=settings.responses_days * _DAY_MS,
         client_id=f"{NAME}-responses",
+        rest_s=VIEW_REST_S,
         caught_up=lambda: ready.set(True),
         clock=service.clock,
     )

@@ -25,7 +25,7 @@ from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
-from services.chassis.kafka.tail import tail
+from services.chassis.kafka.tail import VIEW_REST_S, tail
 from services.chassis.kafka.writer import Writer
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
@@ -92,7 +92,11 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
         await presence.first()
         await stack.enter_async_context(service.background(configuration.run(), "configuration"))
         records = tail(
-            kafka, SPEC.changelog_topic, client_id=f"{NAME}-read-model", caught_up=lambda: state_read.set(True)
+            kafka,
+            SPEC.changelog_topic,
+            client_id=f"{NAME}-read-model",
+            rest_s=VIEW_REST_S,
+            caught_up=lambda: state_read.set(True),
         )
         following = model.follow(records, Poison("sla-read-model", service.metrics))
         await stack.enter_async_context(service.background(following, "read model"))

@@ -3,7 +3,7 @@
 aiokafka ships no types; what leaves this module is `Any` at worst, and its callers say what they expect.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
@@ -25,6 +25,8 @@ FETCH_WAIT_MS: Final = 200
 delays the first fetch of a partition that is resumed meanwhile, by this much at most."""
 WATCHER_FETCH_WAIT_MS: Final = 500
 """The same for readers on which no caller waits: an idle process spends most of its CPU on such fetches."""
+LONE_FETCH_WAIT_MS: Final = 5_000
+"""The same for a reader of one partition, which is never paused: there is no other partition whose fetch could be delayed."""
 
 _ADMIN_CLOSE: Final = 3.0
 
@@ -124,6 +126,15 @@ def plain_reader(
         max_partition_fetch_bytes=4 << 20,
         retry_backoff_ms=50,
     )
+
+
+def assign(reader: Any, partitions: Sequence[Any]) -> None:
+    """Give a plain reader its partitions. If there is only one, its fetches may wait longer at the broker."""
+    if len(partitions) == 1:
+        # aiokafka reads this for each fetch; there is no public way to change it.
+        _ = reader._fetcher._fetch_max_wait_ms
+        reader._fetcher._fetch_max_wait_ms = LONE_FETCH_WAIT_MS
+    reader.assign(partitions)
 
 
 def transactional_producer(

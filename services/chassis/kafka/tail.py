@@ -12,7 +12,16 @@ from typing import Any, Final, Literal
 from aiokafka import TopicPartition
 
 from services.chassis.clock import Clock, system_clock
-from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader, record_of
+from services.chassis.kafka.clients import (
+    FETCH_WAIT_MS,
+    WATCHER_FETCH_WAIT_MS,
+    BrokerError,
+    KafkaAccess,
+    assign,
+    close_consumer,
+    plain_reader,
+    record_of,
+)
 from services.chassis.kafka.records import Record
 
 log = logging.getLogger(__name__)
@@ -20,6 +29,9 @@ log = logging.getLogger(__name__)
 From = Literal["beginning", "end"] | int
 """Where to begin; an int is milliseconds ago."""
 
+VIEW_REST_S: Final = 0.05
+"""The rest of a reader that keeps a view up to date. It must be less than the 0.1 s after which aiokafka fetches the partitions without
+records alone, so that the others wait until that fetch ends."""
 _POLL_MS: Final = 1000
 _RETRY_LEAST, _RETRY_MOST = 0.1, 5.0
 _CLOSE: Final = 3.0
@@ -32,6 +44,7 @@ async def tail(
     from_: From = "beginning",
     *,
     client_id: str = "tail",
+    rest_s: float = 0.0,
     caught_up: Callable[[], None] | None = None,
     clock: Clock = system_clock,
 ) -> AsyncGenerator[Record, None]:
@@ -39,11 +52,15 @@ async def tail(
 
     `caught_up` is called once, when all records that existed at the beginning have been yielded. "end" is the end of the log when the first
     connection succeeds; after an interruption, reading continues at the same position. If retention deleted a position, it moves to the beginning.
+
+    `rest_s`: the pause after each fetch with records, so that others gather meanwhile; 0 if a caller waits for the records.
     """
     places = _Places(kafka.topic_prefix + topic, None if partitions is None else sorted(set(partitions)), from_, clock)
     wait = _RETRY_LEAST
     while True:
-        reader = plain_reader(kafka, client_id=client_id)
+        reader = plain_reader(
+            kafka, client_id=client_id, fetch_wait_ms=WATCHER_FETCH_WAIT_MS if rest_s else FETCH_WAIT_MS
+        )
         try:
             await reader.start()
             await places.take(reader)
@@ -57,6 +74,8 @@ async def tail(
                     for message in messages:
                         places.next[tp] = message.offset + 1
                         yield record_of(topic, message)
+                if rest_s and caught_up is None and batches:
+                    await asyncio.sleep(rest_s)
         except (BrokerError, OSError) as error:
             log.warning("reading %s: %r; again in %.1f s", topic, error, wait)
         finally:
@@ -82,7 +101,7 @@ class _Places:
             known = await reader._client._wait_on_metadata(self._topic)  # the public call answers from a stale cache
             self._partitions = sorted(known)
         tps = [TopicPartition(self._topic, partition) for partition in self._partitions]
-        reader.assign(tps)
+        assign(reader, tps)
         begin, end = await reader.beginning_offsets(tps), await reader.end_offsets(tps)
         if not self.next:
             self._goal = dict(end)

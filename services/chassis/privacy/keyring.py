@@ -24,9 +24,11 @@ from google.protobuf.message import DecodeError
 from chapar.common.v1.privacy_pb2 import PersonalKey
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader
+from services.chassis.kafka.clients import BrokerError, KafkaAccess, assign, close_consumer, plain_reader
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
+from services.chassis.kafka.rest import Rest
+from services.chassis.kafka.shared_answer import SharedAnswer
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.chassis.privacy import master, sealing
@@ -40,13 +42,11 @@ from services.chassis.reasons import Reason
 TOPIC: Final = "personal.keys.v1"
 _KEY_BYTES: Final = 32
 _IN_MEMORY: Final = 20_000
-_BATCH: Final = 1000
-_POLL_MS: Final = 500
-_WAIT_S: Final = 5.0
-_TOUCH_S: Final = 60.0
+_BATCH, _POLL_MS = 1000, 500
+_REST_S: Final = 0.2
+_WAIT_S, _TOUCH_S = 5.0, 60.0
 _RETRY_LEAST, _RETRY_MOST = 0.1, 5.0
-_CLOSE: Final = 3.0
-_MAKE_TRIES: Final = 5
+_CLOSE, _MAKE_TRIES = 3.0, 5
 
 
 class Keyring:
@@ -83,8 +83,10 @@ class Keyring:
         self._making: dict[tuple[str, str], asyncio.Task[DataKey]] = {}
         self._tp = TopicPartition(kafka.topic_prefix + TOPIC, 0)
         self._asker: Any = None
+        self._end = SharedAnswer(self._ask_end)
         self._next = store.went_to
         self._moved = asyncio.Event()
+        self._rest = Rest(_REST_S)
         self._caught_up = asyncio.Event()
         self._log = get_logger(__name__)
 
@@ -151,19 +153,17 @@ class Keyring:
         """Wait until all records that the topic contains now have been read. Raises KeysAway after some seconds."""
         try:
             async with asyncio.timeout(_WAIT_S):
-                while True:
-                    asker = self._asker
-                    if asker is not None:
-                        try:
-                            end = (await asker.end_offsets([self._tp]))[self._tp]
-                        except BrokerError:
-                            end = None
-                        if end is not None:
-                            await self._reached(end)
-                            return
+                while (end := await self._end.now()) is None:
                     await self._change()
+                await self._reached(end)
         except TimeoutError as error:
             raise KeysAway(f"{self._tp.topic} cannot be read to its end") from error
+
+    async def _ask_end(self) -> int | None:
+        try:
+            return None if self._asker is None else (await self._asker.end_offsets([self._tp]))[self._tp]
+        except BrokerError:
+            return None
 
     # ---- making and destroying
 
@@ -267,7 +267,7 @@ class Keyring:
     async def _begin(self, reader: Any) -> None:
         # The public call answers from a stale cache; a topic that does not exist yet raises, and `run` tries again.
         await reader._client._wait_on_metadata(self._tp.topic)
-        reader.assign([self._tp])
+        assign(reader, [self._tp])
         why = self.store.doubt(self._clock())
         await check_continuity(reader, self._tp, self.store)
         self._refused.set(0)
@@ -305,8 +305,11 @@ class Keyring:
                     self._newest.clear()
                 self._caught_up.set()
             self._report()
-            self._wake()
+            self._moved.set()
+            self._moved = asyncio.Event()
             await self._destroy_again()
+            if len(records) < _BATCH and self._caught_up.is_set():
+                await self._rest.take()
 
     async def _destroy_again(self) -> None:
         for key_id in list(self._returned):
@@ -358,11 +361,8 @@ class Keyring:
             await self._change()
 
     async def _change(self) -> None:
+        self._rest.end()
         await self._moved.wait()
-
-    def _wake(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
 
     def _usable(self, fresh: StoredKey, made: dict[bytes, StoredKey]) -> StoredKey:
         """Return the new form of the key, or the known form if only that can be unwrapped here: it is the same key."""

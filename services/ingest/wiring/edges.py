@@ -14,7 +14,7 @@ from services.chassis.grpc.server import grpc_server
 from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import DurableProducer
-from services.chassis.kafka.tail import tail
+from services.chassis.kafka.tail import VIEW_REST_S, tail
 from services.chassis.lifecycle import Service
 from services.chassis.pacing import Rate
 from services.chassis.privacy.keyring import Keyring
@@ -92,6 +92,7 @@ async def edges(
             "conversations.v1",
             from_=int(settings.webchat_replay_s * 1000),
             client_id=f"ingest-webchat@{settings.instance}",
+            rest_s=VIEW_REST_S,
             caught_up=lambda: caught_up.set(True),
             clock=service.clock,
         )

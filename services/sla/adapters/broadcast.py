@@ -14,7 +14,7 @@ from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import InvalidRecord, Record
-from services.chassis.kafka.tail import tail
+from services.chassis.kafka.tail import VIEW_REST_S, tail
 from services.chassis.kafka_settings import KafkaSettings
 from services.sla.domain.reasons import Reason
 from services.sla.lanes.deadlines import EVENTS
@@ -32,7 +32,8 @@ class Broadcast:
 
     async def run(self, kafka: KafkaSettings, client_id: str, caught_up: Callable[[], None]) -> None:
         """Read events forever, from now on."""
-        async with aclosing(tail(kafka, EVENTS, from_="end", client_id=client_id, caught_up=caught_up)) as records:
+        records = tail(kafka, EVENTS, from_="end", client_id=client_id, rest_s=VIEW_REST_S, caught_up=caught_up)
+        async with aclosing(records):
             async for record in records:
                 self._poison.guard(record, self.take)
 

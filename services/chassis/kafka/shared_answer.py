@@ -1,0 +1,29 @@
+"""One request for all who ask the same question at the same time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class SharedAnswer(Generic[T]):
+    """Asks at most one question at a time. Everyone who begins to wait during a request shares the next one, because the answer to the
+    present one may be older than they are."""
+
+    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
+        self._ask = ask
+        self._present: asyncio.Task[T] | None = None
+        self._next: asyncio.Task[T] | None = None
+
+    async def now(self) -> T:
+        """Return an answer that was asked for after this call began, or raise what the question raised."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._after(self._present))
+        return await asyncio.shield(self._next)
+
+    async def _after(self, present: "asyncio.Task[T] | None") -> T:
+        if present is not None:
+            await asyncio.wait({present})
+        self._present, self._next = self._next, None
+        return await self._ask()
