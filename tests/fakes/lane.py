@@ -11,6 +11,8 @@
     lane.batch(r1, r2, fail="before_commit")       # nothing of the batch is committed, no effect runs; crash; the records come again at once
     lane.batch(r1, fail="after_commit")            # committed, but the effects (replies) are lost; crash; the records do not come again
 
+The timers of a `Follower` wait for records that `record` made and that were not handled yet, as in the real lane.
+
 A record that is refused (InvalidRecord, OUTPUT_TOO_LARGE) becomes a dead letter as in the real lane, with the same restore and replay.
 A bug in the processor raises ProcessorFailed, after as many attempts as in the real lane.
 """
@@ -21,9 +23,18 @@ from typing import Any, Literal, TypeVar
 
 from services.chassis.kafka.batch import BatchRunner, Replay, Taken
 from services.chassis.kafka.changelog import Position
-from services.chassis.kafka.contract import NO_METRICS, LaneContext, LaneSpec, LaneTuning, Processor, ProcessorFactory
+from services.chassis.kafka.contract import (
+    NO_METRICS,
+    Follower,
+    LaneContext,
+    LaneSpec,
+    LaneTuning,
+    Processor,
+    ProcessorFactory,
+)
 from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.records import Headers, InvalidRecord, Record
+from services.chassis.kafka.watermark import Followed
 
 T = TypeVar("T")
 Failure = Literal["before_commit", "after_commit"]
@@ -50,7 +61,7 @@ class FakeLane:
         self._input_topic = input_topic
         self._factory = factory
         self._refused: list[tuple[Record, InvalidRecord]] = []
-        self._end = 0
+        self._written: list[int] = []  # when each record was written, by offset
         self._tuning = tuning or LaneTuning()
         self._waiting: list[Record] = []
         self._batches = self._runner()
@@ -62,7 +73,8 @@ class FakeLane:
         self, value: bytes | None, *, key: bytes | None = b"key", headers: Headers = (), topic: str | None = None
     ) -> Record:
         """The next record of the input."""
-        offset, self._end = self._end, self._end + 1
+        offset = len(self._written)
+        self._written.append(self.now_ms)
         return Record(topic or self._input_topic, self.partition, offset, self.now_ms, key, value, headers)
 
     def handle(self, value: bytes | None, *, key: bytes | None = b"key", headers: Headers = ()) -> list[Send]:
@@ -83,12 +95,20 @@ class FakeLane:
         before = len(self.sent)
         while (due := self.processor.next_wakeup()) is not None and due <= until:
             self.now_ms = max(self.now_ms, due)
+            if isinstance(self.processor, Follower) and self.watermark_ms < due:
+                break
             self._until_done([], None)
             again = self.processor.next_wakeup()
             if again is not None and again <= due:
                 raise AssertionError(f"next_wakeup() is still {again} after advance({self.now_ms})")
         self.now_ms = until
         return self.sent[before:]
+
+    @property
+    def watermark_ms(self) -> int:
+        """The time up to which everything that was written has been handled."""
+        waiting = self._written[self.position.offset :]
+        return min(self.now_ms, waiting[0] - 1) if waiting else self.now_ms
 
     def crash(self) -> Processor:
         """Lose the memory, restore. Returns the new instance."""
@@ -133,7 +153,8 @@ class FakeLane:
         while True:
             self._refused.clear()
             try:
-                taken = finish(self._batches.run(self.processor, records, self.now_ms, self.position.epoch))
+                followed = Followed(self.watermark_ms)
+                taken = finish(self._batches.run(self.processor, records, self.now_ms, self.position.epoch, followed))
             except Replay:
                 self.crash()
                 continue

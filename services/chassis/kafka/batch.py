@@ -13,6 +13,7 @@ from typing import Final
 from services.chassis.kafka.away import Away
 from services.chassis.kafka.contract import (
     DeadLetterEncoder,
+    Follower,
     LaneMetrics,
     LaneSpec,
     LaneTuning,
@@ -23,6 +24,7 @@ from services.chassis.kafka.deadletters import dead_letter_headers, shortened
 from services.chassis.kafka.failures import shown
 from services.chassis.kafka.outbox import BatchOutbox, Mark, OutputTooLarge
 from services.chassis.kafka.records import InvalidRecord, Record
+from services.chassis.kafka.watermark import Followed
 from services.chassis.reasons import Reason
 
 log = logging.getLogger(__name__)
@@ -92,12 +94,19 @@ class BatchRunner:
             self._failed(None, error)
         return taken
 
-    async def run(self, processor: Processor, records: list[Record], now_ms: int, epoch: int) -> Taken:
-        """Call begin, then due timers, then the records in order, then end. Raises Replay, ProcessorFailed, or Away."""
+    async def run(
+        self, processor: Processor, records: list[Record], now_ms: int, epoch: int, followed: Followed | None = None
+    ) -> Taken:
+        """Call begin, then due timers, then the records in order, then end. Raises Replay, ProcessorFailed, or Away.
+
+        `followed`: what a `Follower` is told; None leaves its timers free.
+        """
         taken = self._new(epoch)
         self._metrics.batch(self._spec.name, self._partition, len(records))
         try:
             processor.begin(now_ms)
+            if followed is not None and isinstance(processor, Follower):
+                processor.follow(followed)
             due = processor.next_wakeup()
             if due is not None and due <= now_ms:
                 processor.advance(now_ms, taken.outbox)

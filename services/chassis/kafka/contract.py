@@ -22,10 +22,11 @@ The rules of a `Processor`:
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from services.chassis.kafka.deadletters import DEAD_LETTERS
 from services.chassis.kafka.records import Headers, InvalidRecord, Record
+from services.chassis.kafka.watermark import Followed
 
 
 class Outbox(Protocol):
@@ -70,6 +71,15 @@ class Processor(Protocol):
 
     def next_wakeup(self) -> int | None:
         """Return when `advance` should be called next, ms since the epoch; None: not before another record."""
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A processor whose timers depend on what did not come. Its timers wait until the lane has handled what was in the input before they were
+    due: `advance` is called when `next_wakeup()` is due and the watermark has reached it."""
+
+    def follow(self, followed: Followed) -> None:
+        """Called after `begin`, before timers and records: timers may fire up to `followed.until_ms`, the lane's watermark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +145,8 @@ class LaneTuning:
     """Deadline for finishing the current batch when partitions are revoked or the runner stops."""
     offsets_interval: float = 1.0
     """How often the group's offsets are committed (outside the transactions, for tools that show the lag)."""
+    watermark_slack: float = 0.0
+    """Seconds by which the watermark of a `Follower` may be behind and count as the present. With 0, a timer waits for one question to the broker."""
     retry_least: float = 0.1
     retry_most: float = 5.0
     restore_concurrency: int = 4

@@ -18,6 +18,7 @@ How it works (docs/lanes.md says why it is safe):
 from services.chassis.kafka.contract import (
     NO_METRICS,
     DeadLetterEncoder,
+    Follower,
     LaneContext,
     LaneMetrics,
     LaneSpec,
@@ -32,11 +33,14 @@ from services.chassis.kafka.contract import (
 from services.chassis.kafka.groups import owners
 from services.chassis.kafka.records import Headers, InvalidRecord, Record
 from services.chassis.kafka.runner import LaneRunner
+from services.chassis.kafka.watermark import Followed
 from services.chassis.kafka.writer import Writer
 
 __all__ = [
     "NO_METRICS",
     "DeadLetterEncoder",
+    "Followed",
+    "Follower",
     "Headers",
     "InvalidRecord",
     "LaneContext",

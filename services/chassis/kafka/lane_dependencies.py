@@ -17,6 +17,7 @@ from services.chassis.kafka.contract import (
 )
 from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.producer import BrokerUnavailable
+from services.chassis.kafka.progress import Feed
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.writer import Writer
 
@@ -32,6 +33,10 @@ class Input(Protocol):
 
     async def still_ours(self, partition: int, offset: int | None) -> bool:
         """Return whether the group's coordinator confirms that this member owns the partition in this generation."""
+
+
+class Source(Input, Feed, Protocol):
+    """What a lane needs of the group's consumer."""
 
 
 @dataclass(frozen=True, slots=True)

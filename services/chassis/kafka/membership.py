@@ -33,7 +33,7 @@ _ANSWER: Final = 5.0
 
 
 class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
-    """Joins the group and runs a lane for each assigned partition until `close`. Implements `parts.Input`."""
+    """Joins the group and runs a lane for each assigned partition until `close`. Implements `parts.Source`."""
 
     def __init__(self, parts: LaneDependencies, held: Mapping[int, bool]) -> None:
         self._parts = parts
@@ -222,8 +222,9 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
                 oldest = lane.oldest_waiting_ms
                 metrics.lag(name, partition, behind, 0.0 if oldest is None else max(0, now - oldest) / 1000)
             metrics.oldest_uncommitted(name, partition, lane.oldest_uncommitted)
+            lane.observe()
 
-    # -- parts.Input
+    # -- parts.Source
 
     def seek(self, partition: int, offset: int) -> None:
         self._consumer.seek(TopicPartition(self._topic, partition), offset)
@@ -241,6 +242,18 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         begin = await self._consumer.beginning_offsets([tp])
         end = await self._consumer.end_offsets([tp])
         return int(begin[tp]), int(end[tp])
+
+    async def read_to(self, partition: int) -> int | None:
+        try:
+            return int(await self._consumer.position(TopicPartition(self._topic, partition)))
+        except IllegalStateError:
+            return None
+
+    def answered_at(self, partition: int) -> int | None:
+        with suppress(AssertionError):  # revoked meanwhile
+            answered: int | None = self._consumer.last_poll_timestamp(TopicPartition(self._topic, partition))
+            return answered
+        return None
 
     async def still_ours(self, partition: int, offset: int | None) -> bool:
         tp = TopicPartition(self._topic, partition)

@@ -19,9 +19,11 @@ from typing import Final
 from services.chassis.kafka.batch import BatchRunner, Replay, Taken
 from services.chassis.kafka.changelog import POSITION_KEY, Position
 from services.chassis.kafka.clients import BrokerError
-from services.chassis.kafka.contract import Processor
-from services.chassis.kafka.lane_dependencies import Input, LaneDependencies
+from services.chassis.kafka.contract import Follower, Processor
+from services.chassis.kafka.lane_dependencies import LaneDependencies, Source
 from services.chassis.kafka.ownership import Owned, Ownership
+from services.chassis.kafka.progress import Progress
+from services.chassis.kafka.read_ahead import ReadAhead
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.stage import CommitSlot
 from services.chassis.kafka.transactions.contents import Sealed
@@ -30,15 +32,10 @@ from services.chassis.kafka.writer import Part
 
 log = logging.getLogger(__name__)
 
+_NOT_YET: Final = 0.05
+"""Seconds until a timer that may not fire yet is looked at again, if nothing wakes the lane before."""
 _IDLE_TIMERS: Final = 0.005
 """Seconds after timers that did nothing, so that a domain whose wake-up time does not advance cannot spin."""
-
-
-def not_before(records: list[Record], offset: int) -> list[Record]:
-    """Return the records from an offset on. `records`: in order of offset, at least one."""
-    if records[0].offset >= offset:
-        return records
-    return [record for record in records if record.offset >= offset]
 
 
 def replaced(position: Position, taken: Taken, now_ms: int, batch: int | None = None) -> Position:
@@ -50,7 +47,7 @@ def replaced(position: Position, taken: Taken, now_ms: int, batch: int | None = 
 class PartitionLane:
     """The life of one partition in this process. `run` returns when `stop` was called, and raises ProcessorFailed or PositionUnreachable."""
 
-    def __init__(self, parts: LaneDependencies, partition: int, source: Input) -> None:
+    def __init__(self, parts: LaneDependencies, partition: int, source: Source) -> None:
         self.partition = partition
         self.processor: Processor | None = None
         self.committed_offset: int | None = None
@@ -58,13 +55,11 @@ class PartitionLane:
         self._source = source
         self._ownership = Ownership(parts, partition, source)
         self._batches = BatchRunner(parts.spec, partition, parts.tuning, parts.metrics, parts.encode_dead_letter)
-        self._buffer: deque[Record] = deque()
-        self._accepting = False
+        self._buffer = ReadAhead(source, partition, parts.tuning)
         self._held = False
-        self._paused = True
         self._next_offset = 0  # of the next record to take
-        self._read_offset = 0  # of the next record to accept
         self._now_ms = 0
+        self._progress: Progress | None = None  # of a `Follower`
         self._handled: deque[tuple[int, float]] = deque()  # (next offset, time taken) of batches not yet committed
         self._unwritten = 0  # records handled since the last batch that was written
         self._unwritten_to = 0  # and the next offset after them
@@ -80,17 +75,8 @@ class PartitionLane:
 
     def offer(self, records: list[Record]) -> None:
         """Take records in order of offset. Records before the lane's position belong to an earlier fetch and are dropped."""
-        if not self._accepting:
-            return
-        fresh = not_before(records, self._read_offset)
-        if not fresh:
-            return
-        self._read_offset = fresh[-1].offset + 1
-        self._buffer.extend(fresh)
-        if len(self._buffer) >= self._parts.tuning.buffer_records and not self._paused:
-            self._paused = True
-            self._source.pause(self.partition)
-        self._wake.set()
+        if self._buffer.offer(records):
+            self._wake.set()
 
     def hold(self, *, held: bool) -> None:
         """Back-pressure by the service: while held, no records are taken; timers still run."""
@@ -107,6 +93,11 @@ class PartitionLane:
             self._interrupted = True
             self._task.cancel()
 
+    def observe(self) -> None:
+        """Called about once a second."""
+        if self._progress is not None:
+            self._progress.observe()
+
     @property
     def idle_at(self) -> int | None:
         """Return the committed offset when no record that was read is waiting; None otherwise."""
@@ -117,7 +108,7 @@ class PartitionLane:
     @property
     def oldest_waiting_ms(self) -> int | None:
         """Return the timestamp of the oldest record that was read but not taken."""
-        return self._buffer[0].timestamp_ms if self._buffer else None
+        return self._buffer.oldest_ms
 
     @property
     def oldest_uncommitted(self) -> float:
@@ -199,14 +190,10 @@ class PartitionLane:
 
     def _begin_work(self, owned: Owned, began: float) -> None:
         parts, position, processor = self._parts, owned.position, owned.processor
-        self._buffer.clear()
         self._submitted = self._unwritten = 0
-        self._next_offset = self._read_offset = self.committed_offset = position.offset
+        self._next_offset = self.committed_offset = position.offset
         self._batches.forget_before(position.offset)
-        self._source.seek(self.partition, position.offset)
-        self._source.resume(self.partition)
-        self._paused = False
-        self._accepting = True
+        self._buffer.begin(position.offset)
         self.processor = processor
         took = time.monotonic() - began
         parts.metrics.restored(parts.spec.name, self.partition, owned.entries, took)
@@ -221,13 +208,9 @@ class PartitionLane:
         parts.on_owned(self.partition, processor)
 
     def _end_work(self) -> None:
-        self._accepting = False
         self.processor = None
         self._handled.clear()
-        self._buffer.clear()
-        if not self._stop.is_set() and not self._paused:
-            self._paused = True
-            self._source.pause(self.partition)
+        self._buffer.end(pause=not self._stop.is_set())
         self._parts.on_lost(self.partition)
 
     # -- working
@@ -237,12 +220,18 @@ class PartitionLane:
         async with AsyncExitStack() as stack:
             stack.callback(owned.incarnation.listen(self._wake.set))
             stage_two = await stack.enter_async_context(CommitSlot(self._parts.tuning.stop_timeout))
+            progress = self._progress = self._follow(owned)
+            stack.push_async_callback(progress.close)
             alone = self._alone
             while await self._wait_for_work(owned, stage_two):
+                followed = progress.followed(self._tick(), self._buffer.first_offset)
                 batch = self._take()
-                if batch:
+                if batch and self._parts.prepare is not None:
                     await self._parts.ready(batch)
-                taken = await self._batches.run(processor, batch, self._tick(), position.epoch)
+                    self._tick()
+                taken = await self._batches.run(processor, batch, self._now_ms, position.epoch, followed)
+                if batch:
+                    progress.watermark.handled(batch[-1].timestamp_ms)
                 if taken.idle:
                     await asyncio.sleep(_IDLE_TIMERS)
                     continue
@@ -290,9 +279,11 @@ class PartitionLane:
                 return True
             due = processor.next_wakeup()
             wait = None if due is None else (due - self._parts.clock()) / 1000
-            if wait is not None and wait <= 0:
-                return True
             self._wake.clear()
+            if due is not None and wait is not None and wait <= 0:
+                if self._permits(due, processor):
+                    return True
+                wait = _NOT_YET
             try:
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
@@ -300,24 +291,33 @@ class PartitionLane:
                 continue
         return False
 
+    def _follow(self, owned: Owned) -> Progress:
+        """Return what finds the watermark of this ownership."""
+        parts, cluster = self._parts, owned.incarnation.cluster
+        place = parts.kafka.topic_prefix + parts.spec.input, self.partition
+        return Progress(
+            self._source,
+            self.partition,
+            end=lambda: cluster.end_of(place, committed=False),
+            clock=parts.clock,
+            wake=self._wake.set,
+            paused=lambda: self._buffer.paused,
+            slack_ms=round(parts.tuning.watermark_slack * 1000),
+        )
+
+    def _permits(self, due_ms: int, processor: Processor) -> bool:
+        """Return whether timers that are due may fire: those of a `Follower` wait for the watermark."""
+        progress = self._progress
+        if progress is None or not isinstance(processor, Follower):
+            return True
+        return progress.permits(due_ms, self._buffer.first_offset)
+
     def _take(self) -> list[Record]:
-        """Return the next batch, within the limits of records and bytes; empty while held."""
-        tuning, buffer = self._parts.tuning, self._buffer
-        batch: list[Record] = []
-        room = 0 if self._held else min(tuning.max_batch_records, len(buffer))
-        size = 0
-        while room > 0:
-            size += len(buffer[0].value or b"")
-            if batch and size > tuning.max_batch_bytes:
-                break
-            batch.append(buffer.popleft())
-            room -= 1
+        """Return the next batch; empty while held."""
+        batch = [] if self._held else self._buffer.take()
         if batch:
             self._next_offset = batch[-1].offset + 1
             self._handled.append((self._next_offset, time.monotonic()))
-        if self._paused and len(buffer) <= tuning.buffer_records // 2:
-            self._paused = False
-            self._source.resume(self.partition)
         return batch
 
     def _tick(self) -> int:

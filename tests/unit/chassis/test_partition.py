@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis.kafka.partition import not_before
+from services.chassis.kafka.read_ahead import not_before
 from services.chassis.kafka.records import Record
 
 
