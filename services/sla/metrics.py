@@ -9,6 +9,11 @@ METRICS: Final = (
     gauge("chapar_sla_deadlines_open", "target", "Deadlines that are running."),
     histogram("chapar_sla_fired_lateness_seconds", "target", "Delay between a deadline and its decision."),
     counter("chapar_sla_breaches_total", "target level queue", "Targets breached."),
+    counter(
+        "chapar_sla_corrections_total",
+        "target level queue",
+        "Breaches withdrawn, because an earlier event was read late; they are counted in chapar_sla_breaches_total too.",
+    ),
     counter("chapar_sla_met_total", "target level queue", "Targets met."),
     counter("chapar_sla_warnings_total", "target queue", "Warnings before a breach."),
     gauge("chapar_sla_timers_past_due", "", "Timers that should have fired and have not; above zero is a page."),

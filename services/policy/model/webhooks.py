@@ -14,6 +14,8 @@ class WebhookEvent(StrEnum):
     WARNED = "sla.warned"
     BREACHED = "sla.breached"
     ESCALATED = "sla.escalated"
+    CORRECTED = "sla.corrected"
+    """A breach is withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ _TYPES: Final = {
     sla.SLA_EVENT_KIND_WARNED: WebhookEvent.WARNED,
     sla.SLA_EVENT_KIND_BREACHED: WebhookEvent.BREACHED,
     sla.SLA_EVENT_KIND_ESCALATED: WebhookEvent.ESCALATED,
+    sla.SLA_EVENT_KIND_CORRECTED: WebhookEvent.CORRECTED,
 }
 Receivers = Callable[[str], Mapping[str, Endpoint]]
 """Returns the webhooks of a tenant, by name, as configured now."""

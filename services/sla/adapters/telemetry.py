@@ -29,6 +29,7 @@ class Telemetry:
         self._open = metrics.gauge("chapar_sla_deadlines_open")
         self._lateness = metrics.histogram("chapar_sla_fired_lateness_seconds")
         self._breaches = metrics.counter("chapar_sla_breaches_total")
+        self._corrected = metrics.counter("chapar_sla_corrections_total")
         self._met = metrics.counter("chapar_sla_met_total")
         self._warnings = metrics.counter("chapar_sla_warnings_total")
         self._past_due = metrics.gauge("chapar_sla_timers_past_due").labels()
@@ -71,6 +72,8 @@ class Telemetry:
                     self._warnings.labels(target, o.queue).inc()
                 case OccurrenceKind.BREACHED:
                     self._breaches.labels(target, level, o.queue).inc()
+                case OccurrenceKind.CORRECTED:
+                    self._corrected.labels(target, level, o.queue).inc()
                 case OccurrenceKind.PREDICTED:
                     self._predictions.labels(target, o.queue).inc()
                 case OccurrenceKind.MET:

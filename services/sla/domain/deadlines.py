@@ -8,7 +8,8 @@
 
 A milestone (a warning, the desired level, the adequate level) is passed once in a deadline's life, in order, and never before its
 time. An event exactly at the due time of a level still keeps it. After MET, BREACHED or CANCELLED no occurrence is emitted any more;
-a breached deadline that is fulfilled late is only counted (`late`).
+a breached deadline that is fulfilled late is only counted (`late`). The one exception: when an event turns up that happened before a level
+passed and would have ended or paused the clock, the level is withdrawn (`withdraw`), and the deadline lives on as if the clock had waited.
 
 `dues` are instants, calculated when the clock starts or resumes; `used_ms` is the calendar time used before `since_ms`.
 """
@@ -49,9 +50,13 @@ class Deadline:
     skip: int = 0
     """Bit i: milestone i fired under an earlier plan, and does not fire again."""
     revision: int = 0
-    """Number of times its plan has changed."""
+    """Number of times its plan has changed, or a level was withdrawn: what fires afterwards is a new event."""
     fired: int = 0
     """What fired under all earlier plans: bit 0 is the desired level, bit n is warning n."""
+    judged: int = 0
+    """Bit i: milestone i passed while the clock ran, since it last started. Only such levels can be withdrawn."""
+    counted_ms: int = 0
+    """The time under which the breach was counted."""
 
     @property
     def open(self) -> bool:
@@ -114,6 +119,7 @@ def resume(deadline: Deadline, plan: TargetPlan, at_ms: int, time: BusinessTime)
     """Let the clock of a paused deadline run again."""
     deadline.state = State.RUNNING
     deadline.since_ms = at_ms
+    deadline.judged = 0
     deadline.dues = _dues(plan, deadline, time)
 
 
@@ -141,7 +147,32 @@ def pass_milestone(deadline: Deadline, plan: TargetPlan, time: BusinessTime) -> 
         deadline.used_ms = deadline.used_at(deadline.dues[index], time)
         deadline.state = State.BREACHED
     deadline.passed = index + 1
+    deadline.judged |= 1 << index
     return milestone
+
+
+def withdraw(deadline: Deadline, plan: TargetPlan, at_ms: int, time: BusinessTime) -> list[Milestone]:
+    """Take back the levels that passed although something happened at `at_ms`, not after they were due, and return them. The clock runs again.
+    Warnings in between are not taken back, and do not fire again."""
+    if deadline.state is not State.RUNNING and deadline.state is not State.BREACHED:
+        return []
+    false = [
+        index
+        for index, milestone in enumerate(plan.milestones)
+        if milestone.level is not Level.NONE and deadline.judged >> index & 1 and deadline.dues[index] >= at_ms
+    ]
+    if not false:
+        return []
+    if deadline.state is State.BREACHED:
+        deadline.used_ms -= time.elapsed(deadline.since_ms, deadline.dues[false[-1]])
+        deadline.state = State.RUNNING
+    for index in range(false[0], deadline.passed):
+        if index not in false:
+            deadline.skip |= 1 << index
+        deadline.judged &= ~(1 << index)
+    deadline.passed = false[0]
+    deadline.revision += 1
+    return [plan.milestones[index] for index in false]
 
 
 def take_over(deadline: Deadline, old: TargetPlan, new: TargetPlan, at_ms: int, time: BusinessTime) -> None:
@@ -156,7 +187,7 @@ def take_over(deadline: Deadline, old: TargetPlan, new: TargetPlan, at_ms: int, 
         for index, milestone in enumerate(new.milestones)
         if milestone.level is not Level.ADEQUATE and deadline.fired >> new.warning_number(index) & 1
     )
-    deadline.passed = 0
+    deadline.passed = deadline.judged = 0
     deadline.revision += 1
     if deadline.state is State.RUNNING:
         deadline.dues = tuple(max(at_ms, due) for due in _dues(new, deadline, time))

@@ -4,7 +4,7 @@
     time ──▶ milestones that are due, interactions to forget ──▶ occurrences
 
 - A fact counts at its own time (`occurred_at_ms`), not at the time when it is read: a reply given in time keeps the deadline, however
-  late its event is read, provided that the clock has not fired meanwhile (`watermark.py` says how far the clock may go).
+  late its event is read, provided that the clock has not fired meanwhile (`lanes/deadlines.py` says how far the clock may go).
 - `judgement.py` says what each fact means for the clocks, `policy_changes.py` what a new configuration means; docs/sla.md is the rule.
 - The plan is chosen at the first queueing (or scheduling). An interaction that no policy covers is not tracked.
 """
@@ -125,6 +125,7 @@ class Engine:
         if milestone.level is Level.ADEQUATE:
             tracked.open_by_target[deadline.target] -= 1
             tracked.tally(interaction, deadline.target, now_ms).breached += 1
+            deadline.counted_ms = now_ms
         # After a change of plan, the same index is a different milestone.
         revised = f".r{deadline.revision}" if deadline.revision else ""
         cause = f"{interaction.interaction_id}.{deadline.target.name}.{deadline.epoch}.{index}{revised}"

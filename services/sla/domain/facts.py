@@ -79,6 +79,8 @@ class OccurrenceKind(Enum):
     """A new version of the policies changed its due times."""
     PREDICTED = auto()
     """Likely to be breached. Reported once, if the policy asks for it."""
+    CORRECTED = auto()
+    """A level that was reported as passed was kept: an earlier event turned up late."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,11 @@ KEPT_NEXT_RESPONSES: Final = 8
 
 
 class Judgement:
-    """Applies one fact at its time. The caller arms the interaction afterwards."""
+    """Applies one fact at its time. The caller arms the interaction afterwards.
+
+    A fact that ends or pauses a clock withdraws the levels that had been reported as passed and were due not before the
+    fact: the clock had been decided before the fact was read.
+    """
 
     def __init__(
         self, tracked: TrackedInteractions, interaction: TrackedInteraction, fact: RoutingFact, at_ms: int, now_ms: int
@@ -120,6 +124,8 @@ class Judgement:
         plan, time = self._tracked.plans[interaction.plan_id], self._tracked.time_of(interaction)
         for deadline in interaction.deadlines:
             still = plan.holds(deadline.target, awaited=interaction.customer_awaited, scheduled=interaction.scheduled)
+            if still:
+                self._withdraw(deadline)
             if still and deadline.state is State.RUNNING:
                 dl.pause(deadline, self._at_ms, time)
                 self._report(OccurrenceKind.PAUSED, deadline, pausing)
@@ -131,6 +137,7 @@ class Judgement:
         deadline = self._interaction.latest(target)
         if deadline is None:
             return
+        self._withdraw(deadline)
         if deadline.open:
             plan = self._tracked.target_plan(self._interaction, deadline)
             tally = self._tracked.tally(self._interaction, target, self._now_ms)
@@ -146,11 +153,25 @@ class Judgement:
 
     def _cancel_rest(self, reason: str, *, abandoned: bool) -> None:
         for deadline in self._interaction.deadlines:
+            self._withdraw(deadline)
             if deadline.open:
                 if abandoned:
                     self._tracked.tally(self._interaction, deadline.target, self._now_ms).abandoned += 1
                 self._decide(OccurrenceKind.CANCELLED, State.CANCELLED, deadline, reason)
         self._tracked.close(self._interaction, self._now_ms)
+
+    def _withdraw(self, deadline: Deadline) -> None:
+        """Withdraw the levels that passed too early, as this fact shows."""
+        if not deadline.judged:
+            return
+        interaction, tracked = self._interaction, self._tracked
+        plan = tracked.target_plan(interaction, deadline)
+        breached_at_ms = deadline.counted_ms
+        for milestone in dl.withdraw(deadline, plan, self._at_ms, tracked.time_of(interaction)):
+            if milestone.level is Level.ADEQUATE:
+                tracked.open_by_target[deadline.target] += 1
+                tracked.tally(interaction, deadline.target, breached_at_ms).breached -= 1
+            self._report(OccurrenceKind.CORRECTED, deadline, "EARLIER_EVENT", level=milestone.level)
 
     def _decide(self, kind: OccurrenceKind, state: State, deadline: Deadline, reason: str) -> None:
         plan = self._tracked.target_plan(self._interaction, deadline)
@@ -160,7 +181,12 @@ class Judgement:
         self._report(kind, deadline, reason, dues)
 
     def _report(
-        self, kind: OccurrenceKind, deadline: Deadline, reason: str, dues: tuple[int, int] | None = None
+        self,
+        kind: OccurrenceKind,
+        deadline: Deadline,
+        reason: str,
+        dues: tuple[int, int] | None = None,
+        level: Level | None = None,
     ) -> None:
         interaction = self._interaction
         plan = self._tracked.plans[interaction.plan_id]
@@ -180,6 +206,7 @@ class Judgement:
                 dues=dues,
                 used_ms=deadline.used_ms,
                 reason=reason,
+                level=level,
                 orders_queue=runs and not interaction.due_given and deadline.target is plan.ordering(),
             )
         )

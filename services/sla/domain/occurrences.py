@@ -23,9 +23,12 @@ def occurrence(
     warning: int = 0,
     action: Action | None = None,
     orders_queue: bool = False,
+    level: Level | None = None,
 ) -> Occurrence:
-    """Build an occurrence. `dues` are the due times of the desired and the adequate level, 0 while paused."""
-    level = deadline.met_level
+    """Build an occurrence. `dues` are the due times of the desired and the adequate level, 0 while paused. `level`:
+    instead of the milestone's, or the level that was met."""
+    if level is None:
+        level = deadline.met_level
     if milestone is not None:
         level = milestone.level or Level.ADEQUATE  # a warning belongs to the adequate level
     return Occurrence(

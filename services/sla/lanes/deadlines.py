@@ -1,7 +1,8 @@
 """The deadline lane: routing.events.v1 in, sla.events.v1 out, and all state of open interactions in sla.state.v1.
 
-Order of a batch: first the records, each at its own time; then, in `end`, the timers as far as `Watermark` allows. So a
-reply that is read in the same batch as the end of its deadline still counts. `advance` itself only wakes the lane up.
+Order of a batch: first the records, each at its own time; then, in `end`, the timers up to the lane's watermark: a deadline
+is decided when the lane has handled everything that was in the log `settle_ms` after it was due. So a reply that was given
+in time counts, also when its event waited in the log. `advance` itself only wakes the lane up.
 Last, a portion of the open interactions is checked against a new configuration. The results are in the changelog, and
 so is the version when all are done.
 
@@ -13,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from services.chassis.kafka.headers import record_headers
-from services.chassis.kafka.lane import LaneContext, LaneSpec, Outbox, Processor, ProcessorFactory, Record
+from services.chassis.kafka.lane import Followed, LaneContext, LaneSpec, Outbox, Processor, ProcessorFactory, Record
 from services.chassis.keys import tenant_key
 from services.policy.model.sla import Plan, PolicyList
 from services.sla.domain.analytics import WEEK_MS, Analytics, Noted
@@ -24,7 +25,6 @@ from services.sla.domain.forecasting import DEFAULT_LIMITS, ForecastLimits
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.policy_changes import PolicyChanges
 from services.sla.domain.tracked_interactions import CalendarOf, TrackedInteractions
-from services.sla.domain.watermark import Watermark
 from services.sla.ports import OnCommitted
 from services.sla.translate import analytics_state, state
 from services.sla.translate.events import event_of, fact_of, order_of
@@ -45,19 +45,20 @@ class DeadlineProcessor:
     def __init__(
         self,
         tracked: TrackedInteractions,
-        watermark: Watermark,
+        settle_ms: int,
         policies: Callable[[], Mapping[str, PolicyList]],
         on_committed: OnCommitted,
         analytics: Analytics | None = None,
         measured: Callable[[list[Noted]], None] | None = None,
     ) -> None:
-        """`policies`: returns the running configuration, by tenant; called once a batch. `on_committed` and `measured`:
-        called with the occurrences and durations that were committed."""
+        """`settle_ms`: time for an event to reach the log after it happened. `policies`: returns the running
+        configuration, by tenant; called once a batch. `on_committed` and `measured`: called with what was committed."""
         self.tracked = tracked
         self.analytics = Analytics(tracked, 600_000) if analytics is None else analytics
         self._engine = Engine(tracked)
         self._policy_changes = PolicyChanges(tracked)
-        self._watermark = watermark
+        self._settle_ms = settle_ms
+        self._until_ms = 0
         self._policies = policies
         self._in_force: Mapping[str, PolicyList] = {}
         self._on_committed = on_committed
@@ -83,18 +84,20 @@ class DeadlineProcessor:
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See Processor."""
         self._now_ms = now_ms
-        self._watermark.started(now_ms)
         self.analytics.restored()
 
     def begin(self, now_ms: int) -> None:
         """See Processor. Takes the configuration that is in force for the whole batch."""
-        self._now_ms = now_ms
+        self._now_ms = self._until_ms = now_ms
         self._in_force = self._policies()
+
+    def follow(self, followed: Followed) -> None:
+        """See Follower."""
+        self._until_ms = followed.until_ms
 
     def handle(self, record: Record, outbox: Outbox) -> None:
         """See Processor."""
         fact = fact_of(record)
-        self._watermark.read(record.timestamp_ms, self._now_ms)
         if fact is None:
             return
         policies = self._in_force.get(fact.tenant)
@@ -106,7 +109,7 @@ class DeadlineProcessor:
 
     def end(self, outbox: Outbox) -> None:
         """See Processor."""
-        until = self._watermark.until(self._now_ms)
+        until = self._until_ms - self._settle_ms
         found = self._engine.advance(until, self._now_ms)
         found += self._policy_changes.look(self._in_force, self._now_ms, _AT_ONCE)
         found += self.analytics.look(found, self._now_ms)
@@ -135,9 +138,10 @@ class DeadlineProcessor:
         if self._policy_changes.busy:
             return self._now_ms + 1
         wanted = [at for at in (self.tracked.next_wakeup(), self.analytics.next_wakeup()) if at is not None]
-        due = self._watermark.wakeup(min(wanted, default=None), self._now_ms)
-        look = self._now_ms + _LOOK_MS if self.tracked.interactions else None
-        return look if due is None else due if look is None else min(due, look)
+        times = [at + self._settle_ms for at in wanted]
+        if self.tracked.interactions:
+            times.append(self._now_ms + _LOOK_MS)
+        return min(times, default=None)
 
     def _emit(self, occurrences: list[Occurrence], outbox: Outbox) -> None:
         if not occurrences:
@@ -178,6 +182,6 @@ def factory(
     def make(_context: LaneContext) -> Processor:
         tracked = TrackedInteractions(calendar_of, forget_after_ms)
         analytics = Analytics(tracked, forget_after_ms, contacts_kept_ms, forecasts=forecasts)
-        return DeadlineProcessor(tracked, Watermark(settle_ms=settle_ms), policies, on_committed, analytics, measured)
+        return DeadlineProcessor(tracked, settle_ms, policies, on_committed, analytics, measured)
 
     return make

@@ -46,6 +46,7 @@ _EVENT_KINDS: Final = {
     OccurrenceKind.ESCALATED: sla.SLA_EVENT_KIND_ESCALATED,
     OccurrenceKind.CHANGED: sla.SLA_EVENT_KIND_CHANGED,
     OccurrenceKind.PREDICTED: sla.SLA_EVENT_KIND_PREDICTED,
+    OccurrenceKind.CORRECTED: sla.SLA_EVENT_KIND_CORRECTED,
 }
 TARGETS: Final = {
     Target.PICK_UP: config_pb2.TARGET_KIND_PICK_UP,

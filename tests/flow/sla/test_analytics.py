@@ -107,8 +107,8 @@ steps = st.lists(
     st.tuples(
         st.sampled_from(["a", "b", "c", "d"]),
         st.sampled_from(["queued", "assigned", "agent_replied", "customer_message_recorded", "changed", "completed", "abandoned"]),
-        # Whole seconds: a milestone that falls due within half a second after a takeover is reported when the log has
-        # been read, so later (see `Watermark`).
+        # Whole seconds: a milestone is reported when the log has been read up to its due time, so at least a
+        # millisecond after a record that was written then.
         st.integers(0, 360).map(lambda seconds: seconds * SECOND),
         st.integers(-1, 20 * MINUTE),
     ),

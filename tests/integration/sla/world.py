@@ -140,6 +140,7 @@ class World:
         interaction: str,
         *,
         arrived_at_ms: int = 0,
+        occurred_at_ms: int = 0,
         tenant: str = TENANT,
         queue: str = "sales",
         **event: Any,
@@ -151,7 +152,7 @@ class World:
             event_id=f"{interaction}-{epoch}",
             tenant=tenant,
             pool="default",
-            occurred_at_ms=now,
+            occurred_at_ms=occurred_at_ms or now,
             epoch=epoch,
             interaction=router.InteractionAttributes(
                 interaction_id=interaction,

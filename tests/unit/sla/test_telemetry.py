@@ -8,7 +8,6 @@ from services.policy.model.sla import Target
 from services.sla.adapters.telemetry import Telemetry
 from services.sla.domain.analytics import Analytics
 from services.sla.domain.facts import OccurrenceKind, RoutingFactKind
-from services.sla.domain.watermark import Watermark
 from services.sla.lanes.deadlines import DeadlineProcessor
 from services.sla.metrics import METRICS
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_fact
@@ -20,7 +19,7 @@ def test_committed_occurrences_are_counted_and_held_deadlines_are_shown() -> Non
     metrics, clock = Metrics(METRICS), ManualClock(T0)
     telemetry = Telemetry(metrics, clock)
     watched = Watched()
-    processor = DeadlineProcessor(watched.tracked, Watermark(), dict, telemetry.committed)
+    processor = DeadlineProcessor(watched.tracked, 50, dict, telemetry.committed)
     telemetry.owned(0, processor)
     watched.happens(RoutingFactKind.QUEUED)
     watched.clock(T0 + 10 * MINUTE)
@@ -47,7 +46,7 @@ def test_forecasts_and_durations_are_shown() -> None:
     metrics = Metrics(METRICS)
     telemetry = Telemetry(metrics, ManualClock(T0))
     watched = Watched()
-    processor = DeadlineProcessor(watched.tracked, Watermark(), dict, telemetry.committed, measured=telemetry.measured)
+    processor = DeadlineProcessor(watched.tracked, 50, dict, telemetry.committed, measured=telemetry.measured)
     telemetry.owned(0, processor)
     found = watched.engine.handle(a_fact(RoutingFactKind.QUEUED), watched.policies, T0)
     processor.analytics.observe(a_fact(RoutingFactKind.QUEUED), found, T0)
