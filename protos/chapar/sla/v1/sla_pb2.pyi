@@ -81,6 +81,8 @@ class _SlaEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SlaEvent
     SLA_EVENT_KIND_PREDICTED: _SlaEventKind.ValueType  # 8
     SLA_EVENT_KIND_ESCALATED: _SlaEventKind.ValueType  # 9
     SLA_EVENT_KIND_CHANGED: _SlaEventKind.ValueType  # 10
+    SLA_EVENT_KIND_CORRECTED: _SlaEventKind.ValueType  # 11
+    """A level that was reported as BREACHED was met in time: an earlier event of the router was read late."""
 
 class SlaEventKind(_SlaEventKind, metaclass=_SlaEventKindEnumTypeWrapper):
     """Kind of an event of a deadline."""
@@ -96,6 +98,8 @@ SLA_EVENT_KIND_CANCELLED: SlaEventKind.ValueType  # 7
 SLA_EVENT_KIND_PREDICTED: SlaEventKind.ValueType  # 8
 SLA_EVENT_KIND_ESCALATED: SlaEventKind.ValueType  # 9
 SLA_EVENT_KIND_CHANGED: SlaEventKind.ValueType  # 10
+SLA_EVENT_KIND_CORRECTED: SlaEventKind.ValueType  # 11
+"""A level that was reported as BREACHED was met in time: an earlier event of the router was read late."""
 Global___SlaEventKind: _TypeAlias = SlaEventKind  # noqa: Y015
 
 class _AtRiskOrder:
@@ -235,7 +239,7 @@ class SlaEvent(_message.Message):
     kind: Global___SlaEventKind.ValueType
     """Kind of the event."""
     level: Global___SlaLevel.ValueType
-    """Level, for WARNED, BREACHED and MET."""
+    """Level, for WARNED, BREACHED, MET and CORRECTED."""
     desired_at_ms: _builtins.int
     """Due time at the desired level, in milliseconds since the Unix epoch; 0 while paused."""
     adequate_at_ms: _builtins.int
