@@ -1,10 +1,10 @@
-"""How soon the partitions of a process that died go to another one."""
+"""How soon the partitions of a process that died go to another one, and how wrong a clock may be."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class LaneSettings(BaseModel):
-    """A process's membership in the groups of its lanes."""
+    """A process's membership in the groups of its lanes, and its clock."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -15,6 +15,13 @@ class LaneSettings(BaseModel):
         description="After this time without a heartbeat, the group gives a process's partitions to others. A killed process "
         "costs about as much; a process that pauses for longer loses its partitions. The brokers' "
         "`group.min.session.timeout.ms` is its lower limit (6000 unless they say otherwise).",
+    )
+    clock_bound_ms: int = Field(
+        default=2_000,
+        ge=100,
+        le=86_400_000,
+        description="How far the machine's clock may be from the brokers' before it is refused. While it is refused, time goes on by the "
+        "process's monotonic clock.",
     )
     static_membership: bool = Field(
         default=False,

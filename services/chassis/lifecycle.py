@@ -21,8 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from services.chassis.bounded_clock import BoundedClock
 from services.chassis.build import show_build
 from services.chassis.clock import Clock, system_clock
+from services.chassis.clock_metrics import watched_clock
 from services.chassis.connections import dropped_counter
 from services.chassis.endpoints import FILE_VARIABLE, Endpoints
 from services.chassis.errors import ChaparError
@@ -52,7 +54,7 @@ class Service(Generic[S]):
 
     name: str
     settings: S
-    clock: Clock
+    clock: BoundedClock
     metrics: Metrics
     health: Health
     endpoints: Endpoints
@@ -120,7 +122,8 @@ async def serving(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        service = Service(name, settings, clock, metrics, health, endpoints or Endpoints(), tracing, group)
+        bounded = watched_clock(clock, settings.lane.clock_bound_ms, metrics)
+        service = Service(name, settings, bounded, metrics, health, endpoints or Endpoints(), tracing, group)
         await stack.enter_async_context(service.background(_watch_loop(metrics), "event loop lag"))
         ops = await stack.enter_async_context(
             http_server(

@@ -61,6 +61,12 @@ PROCESS = (
         "Always 1. The labels are Chapar's version, Python's version, and the engine's build: compiled or pure.",
     ),
     gauge("chapar_ready", "", "1 while the process accepts work, 0 while it starts or drains."),
+    gauge(
+        "chapar_clock_refused",
+        "clock",
+        "1 while a clock is refused, because it differs from the others by more than the bound: the machine's, or a broker's.",
+    ),
+    counter("chapar_clock_refusals_total", "clock", "Times that a clock began to be refused."),
     gauge("chapar_kafka_reachable", "", "1 while Kafka answers and has the topics of this service, 0 otherwise."),
     counter(
         "chapar_records_stepped_over_total",

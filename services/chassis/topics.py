@@ -41,6 +41,8 @@ class Topic:
     """How long a compacted topic keeps tombstones, if Kafka's default of a day is too short."""
     lag_ms: int = 6 * _HOUR_MS
     """After this time a compacted topic has dropped records that are no longer the newest of their key."""
+    append_time: bool = False
+    """Records get the broker's time of append: from it a lane learns what time the brokers have."""
 
     @property
     def segment_ms(self) -> int:
@@ -74,6 +76,8 @@ class Topic:
             configs["segment.bytes"] = str(32 << 20)
             configs["segment.ms"] = str(self.segment_ms)
             configs["max.compaction.lag.ms"] = str(self.lag_ms)
+            if self.append_time:
+                configs["message.timestamp.type"] = "LogAppendTime"
             if self.tombstones_ms is not None:
                 configs["delete.retention.ms"] = str(self.tombstones_ms)
         else:
@@ -105,6 +109,7 @@ def _changelog(lane: str, input_: str) -> Topic:
         f"{lane} lane",
         compact=True,
         follows=input_,
+        append_time=True,
     )
 
 

@@ -27,7 +27,7 @@ from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.relay import Relay
 from services.chassis.kafka.tail import VIEW_REST_S, tail
-from services.chassis.kafka.writer import Writer
+from services.chassis.kafka.writer import Writer, WriterTuning
 from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
 from services.chassis.metrics import PrometheusLaneMetrics
@@ -174,7 +174,9 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
         if "lanes" in roles:
             await _relay(stack, service, producer)
-            writer = await stack.enter_async_context(Writer(kafka, service=NAME))
+            writer = await stack.enter_async_context(
+                Writer(kafka, service=NAME, tuning=WriterTuning(witness=service.clock))
+            )
             factory = survey.survey_factory(programmes, service.metrics, keys)
             await _lane(stack, service, survey.SPEC, factory, writer, survey.prepare(keys))
 

@@ -16,7 +16,7 @@ from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
-from services.chassis.kafka.writer import Writer
+from services.chassis.kafka.writer import Writer, WriterTuning
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.pacing import Rate
@@ -122,7 +122,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             SPEC,
             processor,
             kafka,
-            writer=await enter(Writer(kafka, service="router")),
+            writer=await enter(Writer(kafka, service="router", tuning=WriterTuning(witness=service.clock))),
             clock=service.clock,
             client_id=f"router@{address}",
             tuning=as_member(settings.lane, LaneTuning(), SPEC.name, settings.instance),

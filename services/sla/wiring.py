@@ -26,7 +26,7 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import VIEW_REST_S, tail
-from services.chassis.kafka.writer import Writer
+from services.chassis.kafka.writer import Writer, WriterTuning
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.reasons import Reason
@@ -131,7 +131,9 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
                     measured=telemetry.measured,
                 ),
                 kafka,
-                writer=await stack.enter_async_context(Writer(kafka, service=NAME)),
+                writer=await stack.enter_async_context(
+                    Writer(kafka, service=NAME, tuning=WriterTuning(witness=service.clock))
+                ),
                 clock=service.clock,
                 client_id=f"{NAME}@{server.address}",
                 tuning=as_member(

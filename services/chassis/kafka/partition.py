@@ -178,6 +178,7 @@ class PartitionLane:
 
     async def _start(self, owned: Owned) -> None:
         position = owned.position
+        owned.incarnation.cluster.witness.committed(position.now_ms)
         self._now_ms = max(position.now_ms, self._parts.clock())
         started = self._batches.start(owned.processor, self._now_ms, position.epoch)
         # With the clock of the start; otherwise a later owner with a slow clock could go back behind it.

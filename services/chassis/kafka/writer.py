@@ -22,7 +22,7 @@ from typing import Final, Self
 
 from services.chassis.kafka.claims import Claim
 from services.chassis.kafka.clients import BrokerError, KafkaAccess
-from services.chassis.kafka.transactions.cluster import Cluster
+from services.chassis.kafka.transactions.cluster import NO_WITNESS, ClockWitness, Cluster
 from services.chassis.kafka.transactions.contents import Contents, Place, Sealed, TopicPartitions
 from services.chassis.kafka.transactions.producer import RecordsRefused, TransactionalId, TransactionFailed
 
@@ -51,6 +51,7 @@ class WriterTuning:
     """Deadline for closing connections."""
     old_protocol: bool = False
     """Use the protocol before KIP-890 although the cluster has it."""
+    witness: ClockWitness = field(default=NO_WITNESS, compare=False)  # learns the brokers' time
     fault: Callable[[str], None] | None = field(default=None, compare=False)
     """Hook for tests, as in `LaneTuning`."""
 
@@ -368,6 +369,7 @@ class Writer:
                         client_id=f"{self._service}-writer",
                         request_timeout_ms=self.tuning.request_timeout_ms,
                         close_timeout=self.tuning.close_timeout,
+                        witness=self.tuning.witness,
                     )
                 )
                 incarnation = Incarnation(name, cluster, self._kafka.topic_prefix, self.tuning)

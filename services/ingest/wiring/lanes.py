@@ -15,7 +15,7 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.records import Headers
 from services.chassis.kafka.relay import Relay
-from services.chassis.kafka.writer import Writer
+from services.chassis.kafka.writer import Writer, WriterTuning
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.privacy.lanes import AwaitedKeys
@@ -49,7 +49,7 @@ async def lanes(
     heap = Heap()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        writer = await enter(Writer(kafka, service="ingest"))
+        writer = await enter(Writer(kafka, service="ingest", tuning=WriterTuning(witness=service.clock)))
         rules = settings.destinations
         http = await enter(provider_client(rules))
         clients: dict[str, ChannelClient] = {

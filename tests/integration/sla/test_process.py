@@ -22,8 +22,8 @@ WORKS = 200
 
 
 @asynccontextmanager
-async def a_process(world: World, home: Path, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the service as a child process; it is ready when the block begins, and gone when it ends."""
+async def a_process(world: World, home: Path, name: str, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the service as a child process, with more environment variables; it is ready when the block begins, and gone when it ends."""
     endpoints = home / f"{name}.json"
     environment = {
         **os.environ,
@@ -35,6 +35,7 @@ async def a_process(world: World, home: Path, name: str) -> AsyncIterator[asynci
         "CHAPAR_SLA_JWT__SECRET_FILE": str(world.secret_file),
         "CHAPAR_SLA_ROUTER_ADDRESS": world.router_address,
         "CHAPAR_ENDPOINTS_FILE": str(endpoints),
+        **more,
     }
     log = home / f"{name}.log"
     with log.open("wb") as out:

@@ -17,7 +17,7 @@ from chapar.router.v1 import records_pb2 as router
 from chapar.router.v1 import router_pb2
 from chapar.sla.v1 import sla_pb2 as sla
 from chapar.sla.v1 import sla_pb2_grpc
-from services.chassis.clock import system_clock
+from services.chassis.clock import Clock, system_clock
 from services.chassis.grpc.client import grpc_channel
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
@@ -179,9 +179,11 @@ class World:
         return SlaSettings(**{**values, **more})
 
     @asynccontextmanager
-    async def replica(self, instance: str = "sla-1", **more: Any) -> AsyncIterator[Service[SlaSettings]]:
-        """Run a replica until it is ready."""
-        async with serving("sla", self.settings(instance, **more), build) as service:
+    async def replica(
+        self, instance: str = "sla-1", *, clock: Clock = system_clock, **more: Any
+    ) -> AsyncIterator[Service[SlaSettings]]:
+        """Run a replica until it is ready. `clock`: the machine's."""
+        async with serving("sla", self.settings(instance, **more), build, clock=clock) as service:
             await eventually(lambda: service.health.ready, why=lambda: service.health.reasons())
             yield service
 

@@ -7,7 +7,7 @@ requests of one connection in order, so a commit would wait behind the records o
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
@@ -28,15 +28,50 @@ _LATEST: Final = -1
 _V2: Final = 2
 
 
+class ClockWitness(Protocol):
+    """Learns what time a broker had when it appended a record."""
+
+    @property
+    def steady_ms(self) -> float:
+        """A monotonic clock, in milliseconds."""
+
+    def appended(self, broker: int, at_ms: int, sent: float, received: float) -> None:
+        """A broker appended a record at `at_ms` of its clock, between two instants of `steady_ms`."""
+
+    def committed(self, at_ms: int) -> None:
+        """A lane, perhaps of another process, has committed this time."""
+
+
+class NoWitness:
+    """Learns nothing."""
+
+    steady_ms = 0.0
+
+    def appended(self, broker: int, at_ms: int, sent: float, received: float) -> None: ...
+    def committed(self, at_ms: int) -> None: ...
+
+
+NO_WITNESS: Final = NoWitness()
+
+
 class Cluster:
     """The brokers, as one process sees them. Use as an async context manager."""
 
-    def __init__(self, kafka: KafkaAccess, *, client_id: str, request_timeout_ms: int, close_timeout: float) -> None:
+    def __init__(
+        self,
+        kafka: KafkaAccess,
+        *,
+        client_id: str,
+        request_timeout_ms: int,
+        close_timeout: float,
+        witness: ClockWitness = NO_WITNESS,
+    ) -> None:
         prepare_library()
         self._client: Any = AIOKafkaClient(
             **kafka.client_options(), client_id=client_id, request_timeout_ms=request_timeout_ms, retry_backoff_ms=50
         )
         self._close_timeout = close_timeout
+        self.witness = witness
         self.closed = False
         """A lane may still be taking over with these connections when another one has replaced the writer."""
         self._coordinators: dict[str, int] = {}

@@ -23,6 +23,7 @@ from services.chassis.kafka.transactions.requests import (
     InitProducerId,
     OwnRequest,
     Produce,
+    Produced,
 )
 from services.chassis.kafka.transactions.verdicts import (
     CONCURRENT_TRANSACTIONS,
@@ -148,7 +149,7 @@ class TransactionalId:
             answers = await asyncio.gather(*(self._produce(*request, until) for request in requests))
         refused: dict[Place, str] = {}
         for codes in answers:
-            for place, (code, text) in codes.items():
+            for place, (code, text, _) in codes.items():
                 match verdict_of(code):
                     case Verdict.DONE:
                         continue
@@ -165,18 +166,23 @@ class TransactionalId:
             raise RecordsRefused(refused)
         return set(again), soon
 
-    async def _produce(self, leader: int, batches: Mapping[Place, bytes], until: float) -> dict[Place, tuple[int, str]]:
-        """Send to one leader; return an error code and a text per partition."""
+    async def _produce(self, leader: int, batches: Mapping[Place, bytes], until: float) -> dict[Place, Produced]:
+        """Send to one leader; return what became of each partition's batch."""
         by_topic: dict[str, dict[int, bytes]] = {}
         for (topic, partition), batch in batches.items():
             by_topic.setdefault(topic, {})[partition] = batch
         request = Produce(self.name, by_topic, self._cluster.request_timeout_ms, v2=self._v2)
+        witness = self._cluster.witness
+        sent = witness.steady_ms
         try:
             async with asyncio.timeout_at(until):
                 answer = await self._cluster.ask(leader, request)
         except UNREACHABLE:
-            return dict.fromkeys(batches, (_NETWORK_EXCEPTION, ""))
-        return {place: answer.get(place, (_NETWORK_EXCEPTION, "")) for place in batches}
+            return dict.fromkeys(batches, _NOT_ANSWERED)
+        appended_at_ms = max((each.appended_at_ms for each in answer.values()), default=-1)
+        if appended_at_ms > 0:
+            witness.appended(leader, appended_at_ms, sent, witness.steady_ms)
+        return {place: answer.get(place, _NOT_ANSWERED) for place in batches}
 
     async def _leader(self, place: Place, until: float) -> int | None:
         try:
@@ -287,3 +293,4 @@ class TransactionalId:
 
 
 _NETWORK_EXCEPTION: Final = 13
+_NOT_ANSWERED: Final = Produced(_NETWORK_EXCEPTION, "")

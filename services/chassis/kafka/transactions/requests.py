@@ -201,6 +201,8 @@ class Produced(NamedTuple):
     error: int
     message: str
     """The broker's words, for the log."""
+    appended_at_ms: int = -1
+    """The broker's time of append, for topics that have it; -1 for others."""
 
 
 class Produce(OwnRequest[dict[tuple[str, int], Produced]]):
@@ -233,12 +235,13 @@ def _topic_produced(reader: Reader) -> list[tuple[tuple[str, int], Produced]]:
 
 def _partition_produced(reader: Reader) -> tuple[int, Produced]:
     partition, error = reader.int32(), reader.int16()
-    for _ in ("base offset", "time of append", "start of the log"):
-        reader.int64()
+    reader.int64()  # base offset
+    appended_at_ms = reader.int64()
+    reader.int64()  # start of the log
     records = reader.array(_record_error)
     message = reader.string()
     reader.tags()
-    return partition, Produced(error, message or next((text for text in records if text), ""))
+    return partition, Produced(error, message or next((text for text in records if text), ""), appended_at_ms)
 
 
 def _record_error(reader: Reader) -> str | None:
