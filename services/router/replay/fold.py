@@ -51,7 +51,8 @@ class Fold:
     async def step(self, journal: pb.JournalRecord, commands: list[Record]) -> Rerun:
         """Run one batch of the journal. Raises NotComparable if a takeover is not journaled."""
         if journal.lane_epoch != self.state.epoch:
-            if not commands and journal.lane_epoch == self.state.epoch + 1:
+            # An owner between the two may have died after its claim: without a transaction, it decided nothing.
+            if not commands and journal.lane_epoch > self.state.epoch and not journal.idle_ms:
                 return self._take_over(journal)
             self._take_over_nothing(journal)
         for clock_ms in idle_clocks(journal):

@@ -197,7 +197,8 @@ async def _journal(
                         f"shard {start.shard}: the state file is of another log: the record at journal offset {known} is another one; "
                         "were the topics recreated?"
                     )
-                if known < 0 and first and record.lane_epoch != 1:
+                # Owners before the first command decided nothing, even if only a later one lived to write its takeover.
+                if known < 0 and first and record.lane_epoch != 1 and record.next_offset > 0:
                     raise NotComparable(
                         f"shard {start.shard}: the journal begins with owner {record.lane_epoch}, so what owner 1 left is not known: begin from a "
                         "state file (--state)"

@@ -60,8 +60,32 @@ def test_commands_that_are_gone_need_a_state() -> None:
 def test_a_journal_that_does_not_begin_with_the_first_owner_is_refused() -> None:
     """The state that the first owner left is not known."""
     log = a_life().log()
+    log.journal_ = [record._replace(offset=n) for n, record in enumerate(log.journal_[2:])]
     log.rewrite(0, lane_epoch=2)
     assert "begins with owner 2" in refused(log)
+
+
+@pytest.mark.parametrize("lives", [1, 3])
+def test_owners_that_died_before_their_first_transaction_decided_nothing(lives: int) -> None:
+    """Their claims are durable, so the numbers of the owners have a gap; the replay takes over as the next owner did."""
+    shard = a_life()
+    last = shard.lane.position
+    shard.lane.position = Position(last.offset, last.now_ms, last.epoch + lives)
+    shard.crash()
+    shard.enqueue()
+    shard.wait(30_000)
+    log = shard.log()
+    assert {log.journaled(n).lane_epoch for n in range(len(log.journal_))} == {1, 2 + lives}
+    assert finish(log.replayed()).identical
+
+
+def test_a_first_owner_that_died_before_its_first_transaction_decided_nothing() -> None:
+    """The journal begins with the second owner, before the first command."""
+    log = a_life().log()
+    for number in range(len(log.journal_)):
+        log.rewrite(number, lane_epoch=2)
+    assert log.journaled(0).next_offset == 0
+    assert finish(log.replayed()).identical
 
 
 def test_a_state_that_is_older_than_the_journal_is_refused() -> None:
