@@ -20,9 +20,10 @@ endif
 PARTS ?= 2
 SAMPLE ?= 150
 SEED ?= 1
+SEEDS ?= 1000
 SECONDS ?= 60
 
-.PHONY: help run demo test test-tooling quick bench bench-engine bench-feedback bench-hostile bench-sla compiled references mutants fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts image deploy-checks checks clean
+.PHONY: help run demo test test-tooling quick bench bench-engine bench-feedback bench-hostile bench-sla compiled references mutants simulate-faults fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts image deploy-checks checks clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -34,7 +35,7 @@ demo: .venv/.ready ## run everything with simulated customers and agents; ends a
 	@$(BIN)/chapar demo
 
 test: .venv/.ready ## run all tests that one machine can run, in PARTS=2 processes
-	$(BIN)/pytest -n $(PARTS) --dist loadfile tests/architecture tests/unit tests/contract tests/flow tests/integration tests/e2e tests/chaos
+	$(BIN)/pytest -n $(PARTS) --dist loadfile tests/architecture tests/unit tests/contract tests/flow tests/simulation tests/integration tests/e2e tests/chaos
 
 test-tooling: .venv/.ready ## tests of the benches and of the mutation tooling, which the product does not need
 	$(BIN)/pytest tests/tooling
@@ -66,6 +67,9 @@ references: .venv/.ready ## compare the what-if simulator with Erlang B, C and A
 
 mutants: .venv/.ready ## test the tests with SAMPLE=150 mutants of the routing engine, drawn with SEED=1 (5 to 20 minutes, docs/decisions/0037-mutation-testing.md)
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation --sample $(SAMPLE) --seed $(SEED)
+
+simulate-faults: .venv/.ready ## run the four services in simulation with faults from SEEDS=1000 seeds, or print the run of one: ONLY=17 (docs/fault-simulation.md)
+	$(BIN)/python -m tests.simulation $(if $(ONLY),--only $(ONLY),--seeds $(SEEDS) --jobs $(PARTS))
 
 fuzz: .venv/.ready ## fuzz every parser of outside text, guided by coverage, for SECONDS=60; new inputs go to build/fuzz
 	$(BIN)/python -m tests.fuzz $(SECONDS)
