@@ -1,4 +1,4 @@
-"""What the outside knows: messages that an edge acknowledged, replies that a desk was told are sent, messages at the provider.
+"""What the outside knows: messages that an edge acknowledged, replies that a desk got OK for, messages at the provider.
 
 The invariants compare it with the log.
 """
