@@ -7,6 +7,7 @@ that the work is linear in the size of the response. Anything else raises `Malfo
 import struct
 from collections.abc import Callable
 from typing import Final, TypeVar
+from uuid import UUID
 
 T = TypeVar("T")
 
@@ -16,6 +17,7 @@ _INT64: Final = struct.Struct(">q")
 _LAST_SEVEN: Final = 0x7F
 _MORE: Final = 0x80
 _LONGEST_VARINT: Final = 5
+_UUID_BYTES: Final = 16
 _VARINTS: Final = tuple(bytes([n]) for n in range(_MORE))
 
 NO_TAGS: Final = b"\x00"
@@ -67,6 +69,14 @@ class Reader:
     def int64(self) -> int:
         """Decode a signed number of 64 bits."""
         return self._number(_INT64)
+
+    def boolean(self) -> bool:
+        """Decode a truth value."""
+        return self._take(1) != b"\x00"
+
+    def uuid(self) -> UUID:
+        """Decode an id of 16 bytes; all zero for none."""
+        return UUID(bytes=self._take(_UUID_BYTES))
 
     def varint(self) -> int:
         """Decode an unsigned number."""

@@ -21,6 +21,7 @@ from services.chassis.kafka.transactions.requests import (
     Produced,
     ResponseMalformed,
 )
+from services.chassis.kafka.transactions.topic_ids import TopicIdsRequest
 from services.chassis.kafka.transactions.verdicts import Verdict, verdict_of
 from services.chassis.kafka.transactions.wire import Malformed, Reader, array_head, string, varint
 
@@ -31,6 +32,7 @@ REQUESTS = (
     AddPartitions("id", ME, {"t": [0, 1]}),
     Produce("id", {"t": {0: b"batch"}}, 15_000, v2=True),
     EndTxn("id", ME, commit=True, v2=True),
+    TopicIdsRequest(("t",)),
 )
 VALID = {
     FeaturesRequest: b"\x00\x00\x02\x00\x16\x00\x00\x00\x05\x00" + bytes(4) + b"\x00",
@@ -38,6 +40,12 @@ VALID = {
     AddPartitions: bytes(4) + b"\x02\x02t\x02" + struct.pack(">ih", 1, 51) + b"\x00\x00\x00",
     Produce: b"\x02\x02t\x02" + struct.pack(">ihqqq", 1, 87, -1, -1, -1) + b"\x01\x04odd\x00\x00" + bytes(4) + b"\x00",
     EndTxn: struct.pack(">ihqh", 0, 0, 7, 4) + b"\x00",
+    TopicIdsRequest: bytes(4)
+    + (b"\x02" + struct.pack(">i", 1) + b"\x02h" + struct.pack(">i", 9092) + b"\x00\x00")
+    + (b"\x02c" + struct.pack(">i", 1))
+    + (b"\x02\x00\x00\x02t" + bytes(15) + b"\x07\x00")
+    + (b"\x02" + struct.pack(">hiii", 0, 0, 1, 5) + (b"\x02" + struct.pack(">i", 1)) * 2 + b"\x01\x00")
+    + (bytes(4) + b"\x00\x00"),
 }
 
 
@@ -88,6 +96,7 @@ def test_responses_say_what_the_broker_said() -> None:
     assert AddPartitions("id", ME, {}).decode(BytesIO(add)) == {("t", 1): 51}
     assert Produce("id", {}, 1, v2=True).decode(BytesIO(produce)) == {("t", 1): Produced(87, "odd")}
     assert EndTxn("id", ME, commit=True, v2=True).decode(BytesIO(VALID[EndTxn])) == Ended(0, Identity(7, 4))
+    assert TopicIdsRequest(("t",)).decode(BytesIO(VALID[TopicIdsRequest])) == {"t": f"{7:032x}"}
 
 
 def test_version_2_is_chosen_by_the_request_and_the_older_ones_by_the_broker() -> None:
