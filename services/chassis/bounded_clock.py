@@ -78,7 +78,8 @@ class BoundedClock:
         steady: Monotonic = steady_clock,
         on_refused: Callable[[Refused, Refused, float], None] = lambda _now, _before, _lead: None,
     ) -> None:
-        """`on_refused`: called when `refused` has changed, with its values now and before, and with how far the machine's clock is ahead of the time that counts, in ms."""
+        """`on_refused`: called when `refused` has changed, with its values now and before, and with how far the machine's clock is ahead of
+        the time that counts, in ms."""
         self.refused = Refused.NONE
         self._machine = machine
         self._bound = float(bound_ms)

@@ -5,7 +5,7 @@
 - **Ready**: started, every component ready now, and not draining.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -18,6 +18,8 @@ class Component:
     ready: bool = False
     reason: str = "starting"
     was_ready: bool = False
+    degraded: str = ""
+    """What does not work although the component may be ready: one partition of several, for example."""
 
     def set(self, ready: bool, reason: str = "") -> None:
         """Set the state; `reason` shows operators why it is not ready."""
@@ -25,6 +27,11 @@ class Component:
             return
         self.ready, self.reason = ready, reason
         self.was_ready = self.was_ready or ready
+        self._changed()
+
+    def set_refused(self, reasons: Mapping[int, str]) -> None:
+        """Set the partitions that a lane refuses to take over, and why."""
+        self.degraded = "; ".join(f"partition {number} is refused: {why}" for number, why in sorted(reasons.items()))
         self._changed()
 
     def set_restored(self, restored: bool) -> None:
@@ -76,12 +83,16 @@ class Health:
 
     def reasons(self) -> dict[str, str]:
         """Return why it is not ready, by component; empty when it is ready."""
-        found = {c.name: c.reason or "not ready" for c in self._components.values() if not c.ready}
+        found = {c.name: c.degraded or c.reason or "not ready" for c in self._components.values() if not c.ready}
         if not self.wired:
             found["process"] = "starting"
         if self.draining:
             found["process"] = "draining"
         return found
+
+    def degraded(self) -> dict[str, str]:
+        """Return what does not work, by component, also while the process is ready."""
+        return {c.name: c.degraded for c in self._components.values() if c.degraded}
 
     def _tell(self) -> None:
         ready = self.ready

@@ -149,6 +149,8 @@ class PrometheusLaneMetrics:
         self._aborts = counter("chapar_lane_aborts_total")
         self._fences = counter("chapar_lane_fences_total")
         self._dead_letters = counter("chapar_lane_dead_letters_total")
+        self._refused = gauge("chapar_lane_refused")
+        self._reasons: dict[tuple[str, int], str] = {}
 
     def lag(self, lane: str, partition: int, records: int, seconds: float) -> None:
         """Set the records not yet committed, and the age of the oldest."""
@@ -195,6 +197,7 @@ class PrometheusLaneMetrics:
         """Remove the gauges of a partition that this process no longer owns: they would mislead."""
         for family in (self._lag_records, self._lag_seconds, self._oldest, self._ratio):
             family.remove(lane, str(partition))
+        self.refused(lane, partition, None)
         self._show_owned(lane, max(0, self._owned.get(lane, 0) - 1))
 
     def _show_owned(self, lane: str, partitions: int) -> None:
@@ -212,3 +215,11 @@ class PrometheusLaneMetrics:
     def dead_letter(self, lane: str, partition: int, reason: str) -> None:
         """Count an input that became a dead letter."""
         self._dead_letters.labels(lane, reason).inc()
+
+    def refused(self, lane: str, partition: int, reason: str | None) -> None:
+        """Show why a partition is refused; a series exists only as long as it is."""
+        if (former := self._reasons.pop((lane, partition), None)) is not None:
+            self._refused.remove(lane, str(partition), former)
+        if reason is not None:
+            self._reasons[lane, partition] = reason
+            self._refused.labels(lane, str(partition), reason).set(1)

@@ -94,6 +94,11 @@ LANES = (
     ),
     gauge("chapar_lane_partitions", "lane", "Partitions that this process owns."),
     gauge("chapar_lane_input_partitions", "lane", "Partitions of the lane's input, whichever process owns them."),
+    gauge(
+        "chapar_lane_refused",
+        "lane partition reason",
+        "1 while a process refuses to take a partition over, because its changelog or its input lost records.",
+    ),
     gauge("chapar_lane_restore_ratio", "lane partition", "Share of the changelog read so far by a restore, 0 to 1."),
     histogram(
         "chapar_lane_restore_seconds", "lane", "Time from the assignment of a partition until it is live.", LONG_SECONDS

@@ -51,5 +51,5 @@ def ops_app(metrics: Metrics, health: Health) -> Starlette:
 
 
 def _state(good: bool, word: str, health: Health) -> Response:
-    body = {"status": word if good else f"not {word}", "waiting_for": health.reasons()}
+    body = {"status": word if good else f"not {word}", "waiting_for": health.reasons(), "degraded": health.degraded()}
     return JSONResponse(body, status_code=200 if good else 503, headers=_NO_STORE)

@@ -142,6 +142,14 @@ class Reason(StrEnum):
     UNKNOWN_WEBHOOK = "UNKNOWN_WEBHOOK"
     """The webhook was removed from the configuration. Add it again and replay the notice, or leave it."""
 
+    # Partitions that a lane refuses to take over
+    CHANGELOG_LOST = "CHANGELOG_LOST"
+    """The lane's changelog has lost records. Restore it from a backup, or decide with `chapar lanes reset` or `rebuild`."""
+    INPUT_RECREATED = "INPUT_RECREATED"
+    """The lane's input was deleted and created again. Decide with `chapar lanes reset` where the lane continues."""
+    INPUT_TAIL_LOST = "INPUT_TAIL_LOST"
+    """The lane's input ends before the lane's position. Decide with `chapar lanes reset` where the lane continues."""
+
     # Connections
     ALL_FULL = "ALL_FULL"
     """The listener has its greatest number of connections, so the longest stalled one was closed. Raise the limit, or find the flood."""

@@ -289,6 +289,8 @@ async def _lane(
     writer: Writer,
     prepare: Prepare,
 ) -> None:
+    health = service.health.component(f"lane {spec.name}")
+    health.set(True)  # the API answers before the lane has restored
     runner = LaneRunner(
         spec,
         factory,
@@ -300,6 +302,7 @@ async def _lane(
             service.settings.lane, LaneTuning(fetch_pause=FETCH_PAUSE_S), spec.name, service.settings.instance
         ),
         metrics=PrometheusLaneMetrics(service.metrics),
+        on_refused=health.set_refused,
         prepare=prepare,
     )
     await stack.enter_async_context(service.background(runner.run(), f"lane {spec.name}"))

@@ -128,6 +128,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             tuning=as_member(settings.lane, LaneTuning(), SPEC.name, settings.instance),
             metrics=PrometheusLaneMetrics(metrics),
             on_restored=shards_ready.set_restored,
+            on_refused=shards_ready.set_refused,
         )
         shards_ready.set_restored(False)
         shards.runner = runner

@@ -7,6 +7,7 @@
     lane.sent, lane.sent_to("routing.events.v1")   # all committed outputs, as `outbox.Send`
     lane.changelog, lane.dead_letters              # live entries; (record, InvalidRecord) pairs
     lane.processor                                 # the present instance, for looking at
+    lane.lose_changelog(), lane.recreate_input(), lane.lose_tail(3)   # then `crash` raises TakeoverRefused, as the real lane refuses
     lane.crash()                                   # memory is lost; a new instance is restored from the changelog, epoch + 1, `start` runs
     lane.batch(r1, r2, fail="before_commit")       # nothing of the batch is committed, no effect runs; crash; the records come again at once
     lane.batch(r1, fail="after_commit")            # committed, but the effects (replies) are lost; crash; the records do not come again
@@ -22,7 +23,8 @@ from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from services.chassis.kafka.batch import BatchRunner, Replay, Taken
-from services.chassis.kafka.changelog import Position
+from services.chassis.kafka.changelog import Position, Restored
+from services.chassis.kafka.claims import Claim
 from services.chassis.kafka.contract import (
     NO_METRICS,
     Follower,
@@ -35,6 +37,7 @@ from services.chassis.kafka.contract import (
 from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.records import Headers, InvalidRecord, Record
 from services.chassis.kafka.watermark import Followed
+from services.chassis.kafka.witness import InputState, TakeoverRefused, Witness, last_epoch, loss_of
 
 T = TypeVar("T")
 Failure = Literal["before_commit", "after_commit"]
@@ -58,6 +61,10 @@ class FakeLane:
         self.changelog: dict[bytes, bytes] = {}
         self.dead_letters: list[tuple[Record, InvalidRecord]] = []
         self.position = Position(0, 0, 0)
+        self.claim: Claim | None = None
+        self.witness: Witness | None = None
+        """What the group has committed."""
+        self._inputs = 1
         self._input_topic = input_topic
         self._factory = factory
         self._refused: list[tuple[Record, InvalidRecord]] = []
@@ -115,6 +122,21 @@ class FakeLane:
         self.processor = self._take_over()
         return self.processor
 
+    def lose_changelog(self) -> None:
+        """Empty the changelog, as if its topic were deleted and created again."""
+        self.changelog.clear()
+        self.position, self.claim = Position(0, 0, 0), None
+
+    def recreate_input(self) -> None:
+        """Replace the input by an empty topic of the same name. The group's offsets are deleted with it."""
+        self._inputs += 1
+        self._written.clear()
+        self.witness = None
+
+    def lose_tail(self, end: int) -> None:
+        """Lose the records of the input from `end` on."""
+        del self._written[end:]
+
     def deliver_again(self) -> list[Send]:
         """After a batch that ended in ProcessorFailed: its records come again, as to the next owner."""
         return self.batch(*self._waiting) if self._waiting else []
@@ -130,14 +152,26 @@ class FakeLane:
 
     # -- how it works
 
+    @property
+    def _input_id(self) -> str:
+        return f"{self._input_topic}/{self._inputs}"
+
     def _runner(self) -> BatchRunner:
         spec = LaneSpec("fake", self._input_topic, "fake.state.v1", "fake")
         return BatchRunner(spec, self.partition, self._tuning, NO_METRICS, self._refuse)
 
     def _take_over(self) -> Processor:
         self._refused.clear()
+        last = self.position if self.position.epoch else None
+        now = InputState(self._input_id, 0, len(self._written), None, self.witness)
+        found = Restored(self.changelog, last, self.claim)
+        epoch = last_epoch(self.claim, last, now) + 1
+        if (loss := loss_of(found, now)) is not None:
+            self.claim = Claim("", 0, epoch, self.claim.input if self.claim is not None else "", loss.reason)
+            raise TakeoverRefused("fake", self.partition, loss.reason, loss.detail)
+        self.claim = Claim("fake", 1, epoch, self._input_id)
         self.now_ms = max(self.now_ms, self.position.now_ms)
-        self.position = Position(self.position.offset, self.now_ms, self.position.epoch + 1)
+        self.position = Position(self.position.offset, self.now_ms, epoch)
         while True:
             processor = self._factory(LaneContext(self.partition, self.position.epoch))
             for key, value in list(self.changelog.items()):
@@ -172,6 +206,7 @@ class FakeLane:
     def _commit(self, taken: Taken, *, effects: bool = True) -> None:
         offset = self.position.offset if taken.next_offset is None else taken.next_offset
         self.position = Position(offset, self.now_ms, self.position.epoch)
+        self.witness = Witness(self._input_id, self.position.epoch, offset)
         self.sent.extend(taken.outbox.sends)
         for key, value in taken.outbox.changes().items():
             self.changelog.pop(key, None)

@@ -35,6 +35,7 @@ from services.chassis.http.proxies import address_in
 from services.chassis.ids import derive
 from services.chassis.kafka.changelog import Position
 from services.chassis.kafka.claims import Claim
+from services.chassis.kafka.witness import Witness
 from services.chassis.keys import split_key
 from services.chassis.tokens.keys import keys_of_set
 from services.feedback.adapters import handlers, page_form, ticket_codec
@@ -379,6 +380,7 @@ ENTRIES: Final = (
     # the state that lanes keep
     Entry((*_named("services.chassis.kafka.changelog", "Position.decode"), *_named("services.chassis.kafka.claims", "Claim.decode")),
           _all(_refusing(Position.decode, ValueError), _refusing(Claim.decode, ValueError)), "bytes"),
+    Entry(_named("services.chassis.kafka.witness", "Witness.decode"), Witness.decode, most=_MEGABYTE // 16),
     Entry((*_named("services.chassis.kafka.changelog_codec", "ChangelogCodec.decode"),
            *_named("services.router.translate.codec", "decode", "parse_key")),
           _all(_refusing(lambda value: codec.decode("i", value), ValueError), _refusing(codec.parse_key, ValueError),

@@ -7,6 +7,7 @@ position has passed it.
 import asyncio
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -75,6 +76,11 @@ class BatchRunner:
         self._poison: dict[int, InvalidRecord] = {
             offset: InvalidRecord(SKIPPED) for owner, offset in tuning.skip if owner == partition
         }
+
+    def skip(self, offsets: Iterable[int]) -> None:
+        """Leave these records out: an operator has decided so."""
+        for offset in offsets:
+            self._poison.setdefault(offset, InvalidRecord(SKIPPED))
 
     def forget_before(self, offset: int) -> None:
         """Forget the records before `offset`: they are committed."""

@@ -81,6 +81,11 @@ class ChangelogReader:
         self._begin = self._at = begin
         self._progress = progress
 
+    @property
+    def read_to(self) -> int:
+        """Return the offset behind everything that was read."""
+        return self._at
+
     async def to_end(self) -> Restored:
         """Read to the present end. Raises aiokafka's KafkaError when the broker is out of reach or makes no progress for 30 s."""
         place, reader = self._place, self._reader

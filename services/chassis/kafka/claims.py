@@ -32,6 +32,12 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     """How many ids take turns in that incarnation."""
     epoch: int
     """The number of this ownership: unique, and increasing."""
+    input: str = ""
+    """The id of the input's topic (`transactions.topic_ids`) to which positions after this claim belong; empty if unknown."""
+    refused: str = ""
+    """Why no lane may go on from this changelog until an operator has decided (`witness`); empty: it may. Such a claim is free."""
+    skips: tuple[int, ...] = ()
+    """Offsets of the input that an operator has decided to skip and that may lie before the lane."""
 
     @property
     def free(self) -> bool:
@@ -44,7 +50,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 
     def released(self) -> "Claim":
         """Return the free claim that ends this one."""
-        return Claim("", self.turns, self.epoch)
+        return Claim("", self.turns, self.epoch, self.input, "", self.skips)
 
     def encode(self) -> bytes:
         """Return the record's value."""
@@ -54,6 +60,11 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     def decode(value: bytes) -> "Claim":
         """Parse the value. Raises UnknownVersion, and msgspec.DecodeError for bytes that are not a claim."""
         return _CLAIMS.decode(value)
+
+
+def claim_id(prefix: str, lane: str, partition: int) -> str:
+    """Return the transactional id with which claims of a partition are written. `prefix`: the installation's."""
+    return f"{prefix}{lane}-{partition}-claim"
 
 
 _CLAIMS: Final = ChangelogCodec[Claim](Claim)

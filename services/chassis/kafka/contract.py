@@ -139,6 +139,8 @@ class LaneTuning:
     partitions back without a rebalance, and one that ends keeps them until then."""
     close_timeout: float = 3.0
     """Deadline for closing a client that has failed."""
+    confirm_loss: float = 1.0
+    """Seconds for which a loss of the changelog or the input must show before the lane refuses a partition (`witness`)."""
     release_timeout: float = 1.0
     """Deadline for readers to see that a partition was given up."""
     stop_timeout: float = 10.0
@@ -204,6 +206,9 @@ class LaneMetrics(Protocol):
     def dead_letter(self, lane: str, partition: int, reason: str) -> None:
         """An input became a dead letter. Counter."""
 
+    def refused(self, lane: str, partition: int, reason: str | None) -> None:
+        """This process refuses to take a partition over, and why; None: no longer. Gauge."""
+
 
 class NoMetrics:
     """Discards all measurements."""
@@ -221,6 +226,7 @@ class NoMetrics:
     def aborted(self, lane: str, partition: int, reason: str) -> None: ...
     def fenced(self, lane: str, partition: int) -> None: ...
     def dead_letter(self, lane: str, partition: int, reason: str) -> None: ...
+    def refused(self, lane: str, partition: int, reason: str | None) -> None: ...
 
 
 NO_METRICS = NoMetrics()
@@ -235,7 +241,3 @@ class ProcessorFailed(Exception):  # noqa: N818 - reads as what happened
         self.lane = lane
         self.partition = partition
         self.offset = offset
-
-
-class PositionUnreachable(Exception):  # noqa: N818 - reads as what happened
-    """The lane's position is beyond the end of its input: the topic was recreated or has lost data. An operator must decide."""

@@ -25,7 +25,6 @@ from services.chassis.kafka.contract import (
     LaneTuning,
     NoMetrics,
     Outbox,
-    PositionUnreachable,
     Processor,
     ProcessorFactory,
     ProcessorFailed,
@@ -34,6 +33,7 @@ from services.chassis.kafka.groups import owners
 from services.chassis.kafka.records import Headers, InvalidRecord, Record
 from services.chassis.kafka.runner import LaneRunner
 from services.chassis.kafka.watermark import Followed
+from services.chassis.kafka.witness import TakeoverRefused
 from services.chassis.kafka.writer import Writer
 
 __all__ = [
@@ -50,11 +50,11 @@ __all__ = [
     "LaneTuning",
     "NoMetrics",
     "Outbox",
-    "PositionUnreachable",
     "Processor",
     "ProcessorFactory",
     "ProcessorFailed",
     "Record",
+    "TakeoverRefused",
     "Writer",
     "owners",
 ]

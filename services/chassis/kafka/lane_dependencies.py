@@ -19,6 +19,7 @@ from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.kafka.progress import Feed
 from services.chassis.kafka.records import Record
+from services.chassis.kafka.witness import InputState
 from services.chassis.kafka.writer import Writer
 
 
@@ -28,10 +29,10 @@ class Input(Protocol):
     def seek(self, partition: int, offset: int) -> None: ...
     def pause(self, partition: int) -> None: ...
     def resume(self, partition: int) -> None: ...
-    async def bounds(self, partition: int) -> tuple[int, int]:
-        """Return the first offset that exists, and the end, of the input partition."""
+    async def look(self, partition: int) -> InputState:
+        """Return the input partition and what the group has committed for it, as the cluster shows them now."""
 
-    async def still_ours(self, partition: int, offset: int | None) -> bool:
+    async def still_ours(self, partition: int) -> bool:
         """Return whether the group's coordinator confirms that this member owns the partition in this generation."""
 
 

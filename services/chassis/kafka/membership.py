@@ -18,11 +18,14 @@ from services.chassis.kafka.clients import (
     FETCH_WAIT_MS,
     BrokerError,
     close_consumer,
+    committed_with_text,
     group_consumer,
     record_of,
+    topic_id,
 )
 from services.chassis.kafka.lane_dependencies import LaneDependencies
 from services.chassis.kafka.partition import PartitionLane
+from services.chassis.kafka.witness import InputState, Witness
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         self._lanes: dict[int, PartitionLane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._assigned = False
-        self._committed: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, tuple[int, str]] = {}
         self._consumer: Any = None
         self._scope = asyncio.TaskGroup()
         self.over = asyncio.Event()
@@ -56,8 +59,16 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
 
     @property
     def restored(self) -> bool:
-        """Whether the group has assigned partitions, and every assigned partition is live."""
-        return self._assigned and all(lane.processor is not None for lane in self._lanes.values())
+        """Whether the group has assigned partitions, and every assigned partition is live; or refused, if another one is live."""
+        lanes = self._lanes.values()
+        live = sum(lane.processor is not None for lane in lanes)
+        return self._assigned and live + len(self.refused) == len(lanes) and (live > 0 or not lanes)
+
+    @property
+    def refused(self) -> Mapping[int, str]:
+        """The partitions that are ours and that their lanes refuse to take over, and why."""
+        refusals = {partition: lane.refused.reason for partition, lane in self._lanes.items()}
+        return {partition: reason for partition, reason in refusals.items() if reason is not None}
 
     async def run(self) -> None:
         """Run until `over` is set. Then stop the lanes, commit offsets, and leave the group."""
@@ -180,6 +191,9 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             await asyncio.sleep(self._parts.tuning.offsets_interval)
             self._gauge()
             try:
+                if self._assigned and not self._lanes and not self._consumer.partitions_for_topic(self._topic):
+                    # The topic was away when the group assigned its partitions; the client would look again after minutes.
+                    await self._consumer._client.force_metadata_update()
                 await self._commit_offsets()
             except (CommitFailedError, TimeoutError):
                 continue  # a rebalance is in progress; the next owner will commit
@@ -187,18 +201,28 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
                 log.warning("offsets of %s not committed: %r", self._parts.spec.group, error)
 
     async def _commit_offsets(self) -> None:
-        offsets = {}
+        offsets: dict[TopicPartition, tuple[int, str]] = {}
         for partition, lane in tuple(self._lanes.items()):  # a rebalance may change them meanwhile
-            offset = await self._offset_of(partition, lane)
-            if offset is not None:
-                offsets[TopicPartition(self._topic, partition)] = offset
+            offset, witness = await self._offset_of(partition, lane), lane.witness
+            if offset is not None and witness is not None:
+                offsets[TopicPartition(self._topic, partition)] = offset, witness.encode()
         if offsets and offsets != self._committed:  # an idle lane writes nothing to the broker
+            await self._check_input({witness.input for lane in self._lanes.values() if (witness := lane.witness)})
             try:
                 async with asyncio.timeout(_ANSWER):
                     await self._consumer.commit(offsets)
                 self._committed = offsets
             except IllegalStateError as error:  # the assignment changed meanwhile
                 raise CommitFailedError from error
+
+    async def _check_input(self, ids: set[str]) -> None:
+        """Raise BrokerError when the input is another topic than the lanes know: they take over again, and refuse it."""
+        async with asyncio.timeout(_ANSWER):
+            now = await topic_id(self._consumer, self._topic)
+        if now and ids - {now, ""}:
+            error = BrokerError(f"{self._topic} was deleted and created again")
+            self._end(error)
+            raise error
 
     async def _offset_of(self, partition: int, lane: PartitionLane) -> int | None:
         """Return the committed offset; past trailing transaction markers when no record waits, so that the lag is shown as 0."""
@@ -237,11 +261,14 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         with suppress(IllegalStateError):
             self._consumer.resume(TopicPartition(self._topic, partition))
 
-    async def bounds(self, partition: int) -> tuple[int, int]:
+    async def look(self, partition: int) -> InputState:
         tp = TopicPartition(self._topic, partition)
         begin = await self._consumer.beginning_offsets([tp])
         end = await self._consumer.end_offsets([tp])
-        return int(begin[tp]), int(end[tp])
+        async with asyncio.timeout(_ANSWER):
+            offset, text = await committed_with_text(self._consumer, tp)
+            now = await topic_id(self._consumer, self._topic)
+        return InputState(now, int(begin[tp]), int(end[tp]), offset, Witness.decode(text))
 
     async def read_to(self, partition: int) -> int | None:
         try:
@@ -255,13 +282,12 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             return answered
         return None
 
-    async def still_ours(self, partition: int, offset: int | None) -> bool:
+    async def still_ours(self, partition: int) -> bool:
         tp = TopicPartition(self._topic, partition)
         try:
             async with asyncio.timeout(_ANSWER):
-                if offset is None:
-                    offset = await self._consumer.committed(tp) or 0
-                await self._consumer.commit({tp: offset})
+                offset, text = await committed_with_text(self._consumer, tp)
+                await self._consumer.commit({tp: (offset or 0, text)})
         except (BrokerError, TimeoutError, IllegalStateError) as error:
             log.info("lane %s/%d: not confirmed as owner: %r", self._parts.spec.name, partition, error)
             return False

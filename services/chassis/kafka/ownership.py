@@ -6,20 +6,24 @@ up to its own last commit, and claims nothing again.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, ExitStack
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
+
+import msgspec
 
 from services.chassis.kafka import heap
 from services.chassis.kafka.changelog import ChangelogReader, Position, Restored, changelog_reader
-from services.chassis.kafka.claims import CLAIM_KEY, Claim
+from services.chassis.kafka.claims import CLAIM_KEY, Claim, claim_id
 from services.chassis.kafka.clients import BrokerError
-from services.chassis.kafka.contract import LaneContext, PositionUnreachable, Processor
+from services.chassis.kafka.contract import LaneContext, Processor
 from services.chassis.kafka.lane_dependencies import Input, LaneDependencies
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.transactions.contents import Contents, Sealed, TopicPartitions
 from services.chassis.kafka.transactions.producer import TransactionalId, TransactionFailed
+from services.chassis.kafka.witness import InputState, Loss, TakeoverRefused, Witness, last_epoch, loss_of
 from services.chassis.kafka.writer import Incarnation
 
 log = logging.getLogger(__name__)
@@ -27,6 +31,8 @@ log = logging.getLogger(__name__)
 _RESTORE_SLICE: Final = 1000
 _ASK_AGAIN_LEAST: Final = 0.05
 _ASK_AGAIN_MOST: Final = 3.0
+_LOOK_AGAIN: Final = 0.5
+"""Seconds between two looks at the changelog of a partition that is refused."""
 
 
 class Owned(NamedTuple):
@@ -38,6 +44,8 @@ class Owned(NamedTuple):
     entries: int
     """Entries of the changelog that were restored."""
     heap: heap.Ownership
+    skips: tuple[int, ...] = ()
+    """Offsets that an operator has decided to skip."""
 
 
 class Ownership:
@@ -51,7 +59,9 @@ class Ownership:
         self._incarnation: Incarnation | None = None
         self._claim: Claim | None = None
         self._written: Position | None = None
-        self._offset: int | None = None
+        self._input = ""
+        self._suspected: float | None = None
+        self._read_to: int | None = None
 
     @property
     def place(self) -> tuple[str, int]:
@@ -61,13 +71,18 @@ class Ownership:
     def wrote(self, position: Position) -> None:
         """Note the position of a batch that is durable."""
         self._written = position
-        self._offset = position.offset
+
+    @property
+    def witness(self) -> Witness | None:
+        """What the group should know about the last durable position; None as long as this process has not owned the partition."""
+        position = self._written
+        return None if position is None else Witness(self._input, position.epoch, position.offset)
 
     async def take(self, held: ExitStack, claiming: Callable[[], None]) -> Owned:
         """Take over and restore. `held` is left when nothing refers to the state any more. `claiming` is called when it is
         too late to leave without a release.
 
-        Raises one of UNREACHABLE, TransactionFailed, or PositionUnreachable.
+        Raises one of UNREACHABLE, TransactionFailed, or TakeoverRefused.
         """
         incarnation = await self._parts.writer.incarnation()
         if (claim := self._claim) is not None and self._incarnation is incarnation:
@@ -89,16 +104,23 @@ class Ownership:
                     await writer.fence(former, incarnation.cluster)
                     self._fault("after_fence")
                 found = await reader.to_end()  # 4
-        last = found.position
-        epoch = max(former.epoch if former is not None else 0, last.epoch if last is not None else 0) + 1
-        position = await self._position(last, epoch)
+            self._read_to = reader.read_to
+        now = await self._source.look(self._partition)
+        last, epoch = found.position, last_epoch(found.claim, found.position, now) + 1
+        if (loss := loss_of(found, now)) is not None:
+            await self._refuse(loss, found.claim, claimant, epoch)
+        self._suspected = None
+        position = self._position(last, now, epoch)
         processor = await self._processor(found, epoch)
         self._fault("before_claim")
         claiming()
-        await self._write_claim(claimant, incarnation, epoch)  # 5
+        skips = tuple(each for each in found.claim.skips if each >= position.offset) if found.claim is not None else ()
+        claim = msgspec.structs.replace(incarnation.claim(epoch), input=now.id, skips=skips)
+        await self._write_claim(claimant, claim)  # 5
+        self._incarnation, self._claim, self._input = incarnation, claim, now.id
         self._written = last
         self._fault("after_claim")
-        return Owned(incarnation, processor, position, len(found.entries), pool)
+        return Owned(incarnation, processor, position, len(found.entries), pool, skips)
 
     async def release(self, now_ms: int) -> None:
         """Give the partition up after its last batch, if it is ours. Raises TransactionFailed."""
@@ -128,41 +150,63 @@ class Ownership:
         if claim.ended_by(found.claim):
             self._claim = None
             raise BrokerError(f"{self._place[0]}/{self._partition}: another process has claimed it")
-        epoch = max(claim.epoch, found.position.epoch if found.position is not None else 0) + 1
-        position = await self._position(found.position, epoch)
-        return Owned(incarnation, await self._processor(found, epoch), position, len(found.entries), pool)
+        now = await self._source.look(self._partition)
+        if (loss := loss_of(found, now)) is not None:
+            self._claim = None
+            raise BrokerError(f"{self._place[0]}/{self._partition}: {loss.reason}: {loss.detail}")
+        epoch = last_epoch(claim, found.position, now) + 1
+        position = self._position(found.position, now, epoch)
+        processor = await self._processor(found, epoch)
+        return Owned(incarnation, processor, position, len(found.entries), pool, claim.skips)
 
     async def _confirmed(self) -> None:
         """Wait until the group's coordinator says that the partition is ours. `PartitionLane.stop` cancels this."""
         wait = _ASK_AGAIN_LEAST
-        while not await self._source.still_ours(self._partition, self._offset):
+        while not await self._source.still_ours(self._partition):
             await asyncio.sleep(wait)
             wait = min(2 * wait, _ASK_AGAIN_MOST)
 
     @property
     def _claim_id(self) -> str:
-        return f"{self._parts.kafka.topic_prefix}{self._parts.spec.name}-{self._partition}-claim"
+        return claim_id(self._parts.kafka.topic_prefix, self._parts.spec.name, self._partition)
 
-    async def _write_claim(self, claimant: TransactionalId, incarnation: Incarnation, epoch: int) -> None:
-        parts, claim = self._parts, incarnation.claim(epoch)
+    async def _refuse(self, loss: Loss, claim: Claim | None, claimant: TransactionalId, epoch: int) -> NoReturn:
+        """Raise TakeoverRefused; or BrokerError as long as the loss may be an old view of a broker, so that the lane looks again.
+
+        The refusal is written into the changelog: the next owner must not go on only because the input has grown again.
+        """
+        if claim is None or not claim.refused:
+            self._suspected = began = self._suspected or time.monotonic()
+            if time.monotonic() - began < self._parts.tuning.confirm_loss:
+                raise BrokerError(f"{loss.reason}: {loss.detail}; looking again")
+            refusal = Claim("", 0, epoch, "", loss.reason)
+            if claim is not None:
+                refusal = msgspec.structs.replace(claim.released(), epoch=epoch, refused=loss.reason)
+            await self._write_claim(claimant, refusal)
+            self._read_to = None
+        self._suspected = None
+        raise TakeoverRefused(self._parts.spec.name, self._partition, loss.reason, loss.detail)
+
+    async def until_written(self) -> None:
+        """Return when the changelog has grown since the last takeover read it. Raises one of UNREACHABLE, or TransactionFailed."""
+        cluster = (await self._parts.writer.incarnation()).cluster
+        while self._read_to is not None and await cluster.end_of(self._place, committed=True) <= self._read_to:  # noqa: ASYNC110 - the cluster sends no notification
+            await asyncio.sleep(_LOOK_AGAIN)
+
+    async def _write_claim(self, claimant: TransactionalId, claim: Claim) -> None:
+        parts = self._parts
         contents = Contents(TopicPartitions(parts.kafka.topic_prefix), parts.writer.tuning.max_batch_bytes)
-        outbox = BatchOutbox(epoch, parts.tuning.max_output_bytes)
+        outbox = BatchOutbox(claim.epoch, parts.tuning.max_output_bytes)
         contents.add(Sealed(outbox, {CLAIM_KEY: claim.encode()}, parts.clock(), self._place))
         contents.close()
         await claimant.append(contents.batches, parts.writer.tuning.append_timeout)
         await claimant.commit(parts.writer.tuning.commit_timeout)
-        self._incarnation, self._claim = incarnation, claim
 
-    async def _position(self, last: Position | None, epoch: int) -> Position:
-        """Return where to begin. Raises PositionUnreachable."""
-        begin, end = await self._source.bounds(self._partition)
+    def _position(self, last: Position | None, now: InputState, epoch: int) -> Position:
+        """Return where to begin."""
+        begin = now.begin
         if last is None:
             return Position(begin, 0, epoch)
-        if last.offset > end:
-            raise PositionUnreachable(
-                f"lane {self._parts.spec.name}/{self._partition}: position {last.offset} is beyond the end {end} of its input;"
-                " the topic was recreated or has lost data"
-            )
         if last.offset < begin:
             log.error(
                 "lane %s/%d: %d records were deleted before they were handled; continuing at %d",

@@ -22,12 +22,15 @@ from services.chassis.kafka.clients import BrokerError
 from services.chassis.kafka.contract import Follower, Processor
 from services.chassis.kafka.lane_dependencies import LaneDependencies, Source
 from services.chassis.kafka.ownership import Owned, Ownership
+from services.chassis.kafka.positions import replaced
 from services.chassis.kafka.progress import Progress
 from services.chassis.kafka.read_ahead import ReadAhead
 from services.chassis.kafka.records import Record
+from services.chassis.kafka.refused import RefusedPartition
 from services.chassis.kafka.stage import CommitSlot
 from services.chassis.kafka.transactions.contents import Sealed
 from services.chassis.kafka.transactions.producer import TransactionFailed
+from services.chassis.kafka.witness import TakeoverRefused, Witness
 from services.chassis.kafka.writer import Part
 
 log = logging.getLogger(__name__)
@@ -38,14 +41,8 @@ _IDLE_TIMERS: Final = 0.005
 """Seconds after timers that did nothing, so that a domain whose wake-up time does not advance cannot spin."""
 
 
-def replaced(position: Position, taken: Taken, now_ms: int, batch: int | None = None) -> Position:
-    """Return the position after a batch. `batch`: its number, if it is written."""
-    offset = position.offset if taken.next_offset is None else taken.next_offset
-    return Position(offset, now_ms, position.epoch, position.batch if batch is None else batch)
-
-
 class PartitionLane:
-    """The life of one partition in this process. `run` returns when `stop` was called, and raises ProcessorFailed or PositionUnreachable."""
+    """The life of one partition in this process. `run` returns when `stop` was called, and raises ProcessorFailed."""
 
     def __init__(self, parts: LaneDependencies, partition: int, source: Source) -> None:
         self.partition = partition
@@ -54,6 +51,7 @@ class PartitionLane:
         self._parts = parts
         self._source = source
         self._ownership = Ownership(parts, partition, source)
+        self.refused = RefusedPartition(parts, partition, self._ownership)
         self._batches = BatchRunner(parts.spec, partition, parts.tuning, parts.metrics, parts.encode_dead_letter)
         self._buffer = ReadAhead(source, partition, parts.tuning)
         self._held = False
@@ -99,6 +97,11 @@ class PartitionLane:
             self._progress.observe()
 
     @property
+    def witness(self) -> Witness | None:
+        """What the group should know about the last durable position; None as long as this process has owned nothing."""
+        return self._ownership.witness
+
+    @property
     def idle_at(self) -> int | None:
         """Return the committed offset when no record that was read is waiting; None otherwise."""
         if self._buffer or self.committed_offset is None or self.committed_offset != self._next_offset:
@@ -131,6 +134,7 @@ class PartitionLane:
             if not self._stop.is_set():
                 raise
         finally:
+            self.refused.end()
             self._parts.metrics.lost(self._parts.spec.name, self.partition)
 
     async def _own_until_stopped(self) -> None:
@@ -139,7 +143,10 @@ class PartitionLane:
         while not self._stop.is_set():
             alive_since = time.monotonic()
             try:
-                await self._own()
+                try:
+                    await self._own()
+                except TakeoverRefused as refusal:
+                    await self.refused.wait(refusal)
                 continue
             # Logged as text: a log record that is kept with its exception keeps the frames, and so the lost state.
             except Replay as again:
@@ -180,6 +187,7 @@ class PartitionLane:
         position = owned.position
         owned.incarnation.cluster.witness.committed(position.now_ms)
         self._now_ms = max(position.now_ms, self._parts.clock())
+        self._batches.skip(owned.skips)
         started = self._batches.start(owned.processor, self._now_ms, position.epoch)
         # With the clock of the start; otherwise a later owner with a slow clock could go back behind it.
         position = Position(position.offset, self._now_ms, position.epoch)
@@ -196,6 +204,7 @@ class PartitionLane:
         self._batches.forget_before(position.offset)
         self._buffer.begin(position.offset)
         self.processor = processor
+        self.refused.end()
         took = time.monotonic() - began
         parts.metrics.restored(parts.spec.name, self.partition, owned.entries, took)
         log.info(

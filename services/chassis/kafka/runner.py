@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from services.chassis.kafka import deadletters
@@ -39,7 +39,8 @@ class LaneRunner:
     `prepare(records)` is awaited before the processor sees a batch or entries of its changelog, so that their dependencies are available. If it
     raises an OSError, the lane treats it as the broker's absence.
     `on_owned(partition, processor)` and `on_lost(partition)` are called in this loop, when a partition is live and when it is no longer live.
-    `on_restored(restored)` is called in this loop when `restored` has changed.
+    `on_restored(restored)` is called in this loop when `restored` has changed. `on_refused(reasons)` is called in it when the partitions have
+    changed that this process refuses to take over: the reason of each (`witness`).
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class LaneRunner:
         on_owned: Callable[[int, Processor], None] | None = None,
         on_lost: Callable[[int], None] | None = None,
         on_restored: Callable[[bool], None] | None = None,
+        on_refused: Callable[[Mapping[int, str]], None] | None = None,
         dead_letter: DeadLetterEncoder = deadletters.encode,
         heap: Heap | None = None,
         prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None,
@@ -81,6 +83,8 @@ class LaneRunner:
         self._on_owned = on_owned or _nobody
         self._on_lost = on_lost or _nobody
         self._on_restored = on_restored or _nobody
+        self._on_refused = on_refused or _nobody
+        self._refused: Mapping[int, str] = {}
         self._restored = asyncio.Event()
         self._stop = asyncio.Event()
         self._membership: Membership | None = None
@@ -89,7 +93,7 @@ class LaneRunner:
     async def run(self) -> None:
         """Run until `stop` or cancellation; then finish or abort the current batch, commit offsets and leave the group.
 
-        Raises ProcessorFailed or PositionUnreachable, when continuing would be wrong. If the broker is away, wait for it.
+        Raises ProcessorFailed, when continuing would be wrong. If the broker is away, wait for it.
         """
         tuning = self._parts.tuning
         failure: list[Exception] = []
@@ -127,7 +131,8 @@ class LaneRunner:
 
     @property
     def restored(self) -> bool:
-        """Whether the group has assigned partitions (perhaps none) and each of them is live: for the startup probe."""
+        """Whether the group has assigned partitions (perhaps none) and each of them is live or refused, and not all refused: for the
+        startup probe."""
         return self._restored.is_set()
 
     async def wait_restored(self) -> None:
@@ -157,6 +162,10 @@ class LaneRunner:
         self._note_restored()
 
     def _note_restored(self) -> None:
+        refused = self._membership.refused if self._membership is not None else {}
+        if refused != self._refused:
+            self._refused = refused
+            self._on_refused(refused)
         restored = self._membership is not None and self._membership.restored
         if restored == self._restored.is_set():
             return

@@ -8,7 +8,7 @@ is refused (dead letter) before anything of it is written.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -75,6 +75,7 @@ def intake_lane(
     tuning: LaneTuning = TUNING,
     heap: Heap | None = None,
     on_restored: Callable[[bool], None] | None = None,
+    on_refused: Callable[[Mapping[int, str]], None] | None = None,
 ) -> LaneRunner:
     """Create the lane. Start it only when at least one tenant's configuration is known: records of unknown tenants
     become dead letters."""
@@ -91,6 +92,7 @@ def intake_lane(
         on_lost=counters.lost,
         heap=heap,
         on_restored=on_restored,
+        on_refused=on_refused,
         prepare=prepare(keys),
     )
 

@@ -1,6 +1,6 @@
 """Creates the sender lane: the runner of its processor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from services.chassis.kafka.clients import KafkaAccess
@@ -31,6 +31,7 @@ def sender_lane(
     tuning: LaneTuning = TUNING,
     heap: Heap | None = None,
     on_restored: Callable[[bool], None] | None = None,
+    on_refused: Callable[[Mapping[int, str]], None] | None = None,
 ) -> LaneRunner:
     """Create the lane. `attempts` must outlive it."""
     return LaneRunner(
@@ -44,5 +45,6 @@ def sender_lane(
         metrics=lane_metrics,
         heap=heap,
         on_restored=on_restored,
+        on_refused=on_refused,
         prepare=prepare(keys),
     )

@@ -81,6 +81,7 @@ async def lanes(
                 tuning=as_member(settings.lane, intake.TUNING, intake.SPEC.name, settings.instance),
                 heap=heap,
                 on_restored=health["intake lane"].set_restored,
+                on_refused=health["intake lane"].set_refused,
             ),
             "relay": Relay(
                 relay.SPEC,
@@ -105,6 +106,7 @@ async def lanes(
                 tuning=as_member(settings.lane, sender_runner.TUNING, sender.SPEC.name, settings.instance),
                 heap=heap,
                 on_restored=health["sender lane"].set_restored,
+                on_refused=health["sender lane"].set_refused,
             ),
         }
         for name, runner in runners.items():

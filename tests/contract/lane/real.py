@@ -2,18 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from chapar.common.v1.dead_letter_pb2 import DeadLetter
 from services.chassis.clock import system_clock
 from services.chassis.kafka.contract import LaneSpec, LaneTuning, NoMetrics
-from services.chassis.kafka.producer import DurableProducer
-from services.chassis.kafka.records import Headers, Record
+from services.chassis.kafka.records import Record
 from services.chassis.kafka.runner import LaneRunner
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka.writer import Writer, WriterTuning
@@ -28,6 +26,7 @@ TUNING = LaneTuning(
     offsets_interval=0.1,
     retry_least=0.05,
     retry_most=0.5,
+    confirm_loss=0.1,
 )
 
 
@@ -63,6 +62,23 @@ async def create_topics(
         await admin.close()
 
 
+async def recreate_topic(kafka: KafkaSettings, topic: str, partitions: int, **configs: str) -> None:
+    """Delete a topic (logical name) and create it again, empty."""
+    name = kafka.topic_prefix + topic
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    await admin.start()
+    try:
+        await admin.delete_topics([name])
+
+        async def recreated() -> bool:
+            answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+            return all(error == 0 for _, error, *_ in answer.topic_errors)
+
+        await eventually(recreated, "the topic is recreated")
+    finally:
+        await admin.close()
+
+
 async def read_all(kafka: KafkaSettings, topic: str) -> list[Record]:
     """Return all records that are committed in a topic now."""
     found: list[Record] = []
@@ -92,8 +108,9 @@ class Watch(NoMetrics):
         self.rebalances = 0
         self.fences = 0
         self.aborts: list[str] = []
-        self.refused: list[str] = []
+        self.dead: list[str] = []
         self.entries: list[int] = []
+        self.refusals: dict[int, str] = {}
         self.lags: dict[int, int] = {}
         self.progress: list[tuple[int, int]] = []
 
@@ -125,7 +142,12 @@ class Watch(NoMetrics):
         self.fences += 1
 
     def dead_letter(self, lane: str, partition: int, reason: str) -> None:
-        self.refused.append(reason)
+        self.dead.append(reason)
+
+    def refused(self, lane: str, partition: int, reason: str | None) -> None:
+        self.refusals.pop(partition, None)
+        if reason is not None:
+            self.refusals[partition] = reason
 
 
 @dataclass
@@ -143,6 +165,8 @@ class Running:
     replies: list[str] = field(default_factory=list)
     restored_changes: list[bool] = field(default_factory=list)
     """What the runner reported to `on_restored`, in order."""
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """What the runner reported to `on_refused` last."""
     runner: LaneRunner = field(init=False)
     writer: Writer = field(init=False)
     task: "asyncio.Task[None]" = field(init=False)
@@ -160,6 +184,7 @@ class Running:
             metrics=self.watch,
             prepare=self.prepare,
             on_restored=self.restored_changes.append,
+            on_refused=lambda reasons: setattr(self, "refused", reasons),
         )
         self.task = asyncio.create_task(self._run())
         return self
@@ -195,65 +220,3 @@ class Running:
         processor = self.runner.processor(partition)
         assert isinstance(processor, Ledger)
         return processor
-
-
-class RealHarness:
-    """Implements `suite.Harness`."""
-
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self.kafka = kafka
-        self.replies: list[str] = []
-        self.watch = Watch()
-        self._fed = 0
-        self._producer = DurableProducer(kafka, client_id="feeder")
-        self._tuning = TUNING
-        self._running = self._build(system_clock)
-
-    def _build(self, clock: Callable[[], int]) -> Running:
-        return Running(self.kafka, self.watch, self._tuning, clock, replies=self.replies)
-
-    async def __aenter__(self) -> Self:
-        await create_topics(self.kafka, 1)
-        await self._running.__aenter__()
-        await self._running.live()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._producer.__aexit__()
-        if not self._running.task.done():
-            await self._running.__aexit__()
-
-    async def feed(self, *commands: str, headers: Headers = ()) -> None:
-        pairs = [command.split("=") for command in commands]
-        self._fed += len(pairs)
-        async with asyncio.TaskGroup() as tasks:
-            for key, value in pairs:
-                tasks.create_task(self._producer.publish(SPEC.input, key.encode(), value.encode(), headers))
-        await self._running.until(lambda: self.watch.records >= self._fed, f"{self._fed} records committed")
-
-    async def restart(self, *, clock_back_ms: int = 0, skip: tuple[int, ...] = ()) -> None:
-        if not self._running.task.done():
-            await self._running.__aexit__()
-        self._fed += self.watch.tail  # in `records`, which counts these again
-        self._tuning = replace(self._tuning, skip=frozenset((0, offset) for offset in skip))
-        self._running = self._build(lambda: system_clock() - clock_back_ms)
-        await self._running.__aenter__()
-        await self._running.live()
-        await self._running.until(lambda: self.watch.records >= self._fed, "the remaining records are committed")
-
-    async def pass_time(self, ms: int) -> None:
-        await asyncio.sleep(ms / 1000)  # the lane's timers use the machine's clock; no condition can be awaited
-
-    async def outputs(self) -> list[tuple[str, str, Headers]]:
-        records = await read_all(self.kafka, OUT)
-        return [((r.key or b"").decode(), (r.value or b"").decode(), r.headers) for r in records if r.key != b"start"]
-
-    async def starts(self) -> list[str]:
-        return [(r.value or b"").decode() for r in await read_all(self.kafka, OUT) if r.key == b"start"]
-
-    async def dead_letters(self) -> list[tuple[int, str]]:
-        found = [DeadLetter.FromString(r.value or b"") for r in await read_all(self.kafka, "deadletters.v1")]
-        return [(letter.origin_offset, letter.reason) for letter in found]
-
-    def ledger(self) -> Ledger:
-        return self._running.ledger()

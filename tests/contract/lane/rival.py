@@ -4,14 +4,19 @@ import asyncio
 from contextlib import ExitStack
 from typing import Self
 
+from aiokafka import TopicPartition
+
 from services.chassis.clock import system_clock
 from services.chassis.kafka import deadletters
+from services.chassis.kafka.changelog import POSITION_KEY, Position
+from services.chassis.kafka.clients import plain_reader
 from services.chassis.kafka.contract import NO_METRICS
 from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane_dependencies import Input, LaneDependencies
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.ownership import Owned, Ownership
 from services.chassis.kafka.transactions.contents import Place, Sealed
+from services.chassis.kafka.witness import InputState
 from services.chassis.kafka.writer import Part, Writer
 from services.chassis.kafka_settings import KafkaSettings
 from tests.contract.lane.ledger import Ledger
@@ -25,11 +30,25 @@ class Deceived:
     def pause(self, partition: int) -> None: ...
     def resume(self, partition: int) -> None: ...
 
-    async def bounds(self, partition: int) -> tuple[int, int]:
-        return 0, 1 << 40
+    async def look(self, partition: int) -> InputState:
+        return InputState("", 0, 1 << 40)
 
-    async def still_ours(self, partition: int, offset: int | None) -> bool:
+    async def still_ours(self, partition: int) -> bool:
         return True
+
+
+async def move_beyond_the_end(kafka: KafkaSettings, partition: int = 0) -> None:
+    """Write a position one record beyond the end of the input: what a lane sees that has lost the input's tail."""
+    async with Rival(kafka, partition) as rival:
+        places = [TopicPartition(kafka.topic_prefix + SPEC.input, partition)]
+        reader = plain_reader(kafka, client_id="rival")
+        await reader.start()
+        try:
+            end = (await reader.end_offsets(places))[places[0]]
+        finally:
+            await reader.stop()
+        position = Position(end + 1, system_clock(), rival.epoch)
+        await rival.submit(BatchOutbox(1, 1000), **{POSITION_KEY.decode(): position.encode()}).durable
 
 
 class Rival:

@@ -20,6 +20,21 @@ class Harness(Protocol):
     async def restart(self, *, clock_back_ms: int = 0, skip: tuple[int, ...] = ()) -> None:
         """Let another owner take over; its clock may be behind, and it may skip records by offset."""
 
+    async def lose_changelog(self) -> None:
+        """Stop the lane, and empty its changelog."""
+
+    async def recreate_input(self) -> None:
+        """Stop the lane, and replace its input by an empty topic of the same name."""
+
+    async def lose_tail(self) -> None:
+        """Stop the lane, and let its input end one record before its position."""
+
+    async def grow(self, records: int) -> None:
+        """Append records to the input while no lane runs."""
+
+    async def refusal(self) -> str:
+        """Start a lane, wait until it refuses the partition, stop it, and return the reason."""
+
     async def pass_time(self, ms: int) -> None: ...
     async def outputs(self) -> list[tuple[str, str, Headers]]:
         """Return (key, value, headers) of all committed outputs, without the `start` records."""
@@ -158,3 +173,32 @@ class LaneContract:
         """If there is no record to skip, continuing would be wrong: the run ends and reports where."""
         with pytest.raises(ProcessorFailed, match="start, begin, advance or end failed 3 times"):
             await lane.feed("a=break")
+
+    async def test_a_lost_changelog_is_refused(self, lane: Harness) -> None:
+        """A lane with history and without a changelog would decide everything again: it does not start, now or later."""
+        await lane.feed("a=add", "b=add")
+        before = await lane.outputs()
+        await lane.lose_changelog()
+        assert await lane.refusal() == "CHANGELOG_LOST"
+        assert await lane.refusal() == "CHANGELOG_LOST"
+        assert await lane.outputs() == before
+
+    async def test_a_recreated_input_is_refused(self, lane: Harness) -> None:
+        """Also when the new log has outgrown the old position: the lane would leave out the records before it."""
+        await lane.feed("a=add", "b=add")
+        before = await lane.outputs()
+        await lane.recreate_input()
+        assert await lane.refusal() == "INPUT_RECREATED"
+        await lane.grow(5)
+        assert await lane.refusal() == "INPUT_RECREATED"
+        assert await lane.outputs() == before
+
+    async def test_a_lost_tail_is_refused(self, lane: Harness) -> None:
+        """Also when the input has grown again by the time of the next start: the refusal is remembered."""
+        await lane.feed("a=add", "b=add")
+        before = await lane.outputs()
+        await lane.lose_tail()
+        assert await lane.refusal() == "INPUT_TAIL_LOST"
+        await lane.grow(5)
+        assert await lane.refusal() == "INPUT_TAIL_LOST"
+        assert await lane.outputs() == before

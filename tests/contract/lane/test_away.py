@@ -92,7 +92,7 @@ async def test_a_lane_waits_when_prepare_cannot_write(kafka: KafkaUnderTest, pre
             await feed(feeder, 40)
             await lane.until(lambda: lane.runner.restored and sum(lane.ledger().counts.values()) == 40, "all handled")
     assert refusals == MORE_THAN_ENOUGH
-    assert watch.refused == []
+    assert watch.dead == []
     assert exact(await counts(settings), keys=20, each=2)
 
 
@@ -119,5 +119,5 @@ async def test_a_processor_that_waits_makes_no_dead_letters(kafka: KafkaUnderTes
         await feed(feeder, 40)
         await lane.until(lambda: lane.runner.restored and sum(lane.ledger().counts.values()) == 40, "all handled")
     assert len(Waiting.refusals) == MORE_THAN_ENOUGH
-    assert watch.refused == []
+    assert watch.dead == []
     assert exact(await counts(settings), keys=20, each=2)

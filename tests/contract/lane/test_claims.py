@@ -30,7 +30,7 @@ class Denied(Deceived):
     def __init__(self) -> None:
         self.asked = 0
 
-    async def still_ours(self, partition: int, offset: int | None) -> bool:
+    async def still_ours(self, partition: int) -> bool:
         self.asked += 1
         return False
 
@@ -59,7 +59,7 @@ async def test_of_two_claimants_the_later_one_wins(topics: KafkaSettings) -> Non
         await claimant.initialise(20)
         async with Rival(topics) as fast:
             with pytest.raises(TransactionFailed) as failure:
-                await slow.ownership._write_claim(claimant, incarnation, 7)
+                await slow.ownership._write_claim(claimant, incarnation.claim(7))
             assert failure.value.fenced
             await fast.submit(nothing(), state=b"fast").durable
 

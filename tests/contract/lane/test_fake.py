@@ -7,6 +7,7 @@ import pytest
 from services.chassis.kafka.contract import LaneContext, LaneTuning, Outbox, ProcessorFailed
 from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.records import Headers, InvalidRecord
+from services.chassis.kafka.witness import TakeoverRefused
 from tests.contract.lane.ledger import LIMIT, Ledger
 from tests.contract.lane.suite import LaneContract
 from tests.fakes.lane import FakeLane
@@ -30,6 +31,24 @@ class FakeHarness:
             self._lane.skip(*skip)
         self._lane.crash()
         self._lane.deliver_again()
+
+    async def lose_changelog(self) -> None:
+        self._lane.lose_changelog()
+
+    async def recreate_input(self) -> None:
+        self._lane.recreate_input()
+
+    async def lose_tail(self) -> None:
+        self._lane.lose_tail(self._lane.position.offset - 1)
+
+    async def grow(self, records: int) -> None:
+        for _ in range(records):
+            self._lane.record(b"add", key=b"new")
+
+    async def refusal(self) -> str:
+        with pytest.raises(TakeoverRefused) as refused:
+            self._lane.crash()
+        return refused.value.reason
 
     async def pass_time(self, ms: int) -> None:
         self._lane.advance(ms)

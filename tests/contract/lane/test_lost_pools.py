@@ -118,9 +118,9 @@ async def test_a_failed_incarnation_keeps_no_pool(
         go = asyncio.Event()
         ask = Membership.still_ours
 
-        async def asked(self: Membership, partition: int, offset: int | None) -> bool:
+        async def asked(self: Membership, partition: int) -> bool:
             await go.wait()
-            return await ask(self, partition, offset)
+            return await ask(self, partition)
 
         monkeypatch.setattr(Membership, "still_ours", asked)
         await fence(kafka_settings)

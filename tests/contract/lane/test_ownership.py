@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 
 from services.chassis.kafka.changelog import ChangelogReader, Restored
 from services.chassis.kafka.clients import group_consumer
-from services.chassis.kafka.contract import PositionUnreachable
 from services.chassis.kafka.groups import owners
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.producer import DurableProducer
@@ -262,32 +261,6 @@ async def test_the_group_shows_no_lag_when_idle(topics: KafkaSettings, feeder: D
     finally:
         await admin.close()
     assert sum(found.offset for found in offsets.values()) == 100
-
-
-async def test_a_recreated_input_is_refused(topics: KafkaSettings, feeder: DurableProducer) -> None:
-    """A position beyond the end of its input means lost data: the lane reports it and stops; an operator decides."""
-    watch = Watch()
-    async with Running(topics, watch) as lane:
-        await lane.live()
-        await feed(feeder, 40)
-        await lane.until(lambda: watch.records == 40, "all handled")
-    name = topics.topic_prefix + SPEC.input
-    admin = AIOKafkaAdminClient(**topics.client_options())
-    await admin.start()
-    try:
-        await admin.delete_topics([name])
-
-        async def recreated() -> bool:
-            answer = await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
-            return all(error == 0 for _, error, *_ in answer.topic_errors)
-
-        await eventually(recreated, "the topic is recreated")
-    finally:
-        await admin.close()
-    refused = Running(topics, watch)
-    await refused.__aenter__()
-    with pytest.raises(PositionUnreachable, match="beyond the end"):
-        await asyncio.wait_for(refused.task, 30)
 
 
 async def test_exactly_one_assignor_is_offered(topics: KafkaSettings) -> None:

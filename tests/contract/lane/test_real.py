@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.contract.lane.real import RealHarness
+from tests.contract.lane.harness import RealHarness
 from tests.contract.lane.suite import LaneContract
 from tests.fixtures.broker import KafkaUnderTest
 

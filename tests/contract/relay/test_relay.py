@@ -140,7 +140,7 @@ async def test_a_poison_record_becomes_a_dead_letter_and_its_neighbours_pass(
         (b"poison", "UNDECODABLE", "mover"),
         (b"bug", "READER_FAILED", "mover"),
     ]
-    assert watch.refused == ["UNDECODABLE", "READER_FAILED"]
+    assert watch.dead == ["UNDECODABLE", "READER_FAILED"]
 
 
 async def test_an_orderly_stop_repeats_nothing(kafka: KafkaUnderTest, prefix: str) -> None:

@@ -175,7 +175,9 @@ def test_a_reply_that_waited_in_the_log_is_not_a_breach() -> None:
     f.lane.now_ms += 30 * MINUTE
     f.lane.crash()
     f.lane.advance(MINUTE)
-    assert not [e for e in f.events if e.target == config.TARGET_KIND_FIRST_RESPONSE and e.level], "the log is read first"
+    assert not [e for e in f.events if e.target == config.TARGET_KIND_FIRST_RESPONSE and e.level], (
+        "the log is read first"
+    )
     f.lane.batch(reply)
     f.quiet()
     assert "FIRST_RESPONSE MET DESIRED" in f.on_committed
