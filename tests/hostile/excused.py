@@ -45,7 +45,7 @@ _MODULES: Final = {
         " chassis.grpc.client chassis.grpc.server chassis.grpc.service_tokens chassis.health chassis.http.server"
         " chassis.kafka.member chassis.kafka.transactions chassis.kafka.writer"
         " chassis.kafka.clients chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.metrics_catalogue"
-        " chassis.pinned chassis.outgoing"
+        " chassis.kafka.evidence chassis.pinned chassis.outgoing"
         " chassis.privacy.settings chassis.secrets chassis.settings chassis.tokens.minting chassis.tokens.refusals"
         " chassis.tokens.roles chassis.tokens.settings chassis.topics feedback.adapters.analytics_faust"
         " ingest.adapters.edges.required_secrets ingest.adapters.history.database router.adapters.outcomes router.adapters.partitions"
@@ -114,7 +114,7 @@ _FUNCTIONS: Final = {
         " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of"
     ),
     _ID: (
-        "chassis.logs.bind chassis.logs.bound feedback.translate.kept.history_key feedback.translate.kept.encode"
+        "chassis.logs.bind chassis.logs.bound chassis.kafka.claims.claim_id feedback.translate.kept.history_key feedback.translate.kept.encode"
         " feedback.translate.kept.invitation_key"
         " ingest.domain.normalise.message.Collected.add ingest.domain.normalise.webchat.issue_token"
         " ingest.domain.reply_token.message_id ingest.domain.reply_token.reply_token"

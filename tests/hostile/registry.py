@@ -317,8 +317,7 @@ ENTRIES: Final = (
           most=_MEGABYTE // 16),
     Entry(_named("services.ingest.adapters.edges.grpc_checks", "required", "optional"),
           _all(lambda given: grpc_checks.required("f", given), lambda given: grpc_checks.optional("f", given))),
-    Entry(_named(_DOMAIN + "webhook", "wrong_fields"),
-          _all(_refusing(_submit, ChaparError)), most=_MEGABYTE),
+    Entry(_named(_DOMAIN + "webhook", "wrong_fields"), _all(_refusing(_submit, ChaparError)), most=_MEGABYTE),
     Entry(_named("services.ingest.adapters.edges.webchat_in", "origin_allowed"),
           _all(lambda given: webchat_in.origin_allowed({"origin": given, "host": given}, ("https://a.example",))),
           most=_MEGABYTE // 4),
@@ -377,10 +376,10 @@ ENTRIES: Final = (
     Entry(_named("services.chassis.grpc.peers", "typed_names"), lambda raw: typed_names({"peer_dns": [raw], "x509_common_name": [raw]}), "bytes",
           most=_MEGABYTE // 16),
     Entry(_named("services.chassis.keys", "split_key"), _refusing(split_key, ValueError), "bytes", most=_MEGABYTE // 16),
-    # the state that lanes keep
+    # the state that lanes keep, and what their groups commit
+    Entry(_named("services.chassis.kafka.witness", "Witness.decode"), _all(Witness.decode)),
     Entry((*_named("services.chassis.kafka.changelog", "Position.decode"), *_named("services.chassis.kafka.claims", "Claim.decode")),
           _all(_refusing(Position.decode, ValueError), _refusing(Claim.decode, ValueError)), "bytes"),
-    Entry(_named("services.chassis.kafka.witness", "Witness.decode"), Witness.decode, most=_MEGABYTE // 16),
     Entry((*_named("services.chassis.kafka.changelog_codec", "ChangelogCodec.decode"),
            *_named("services.router.translate.codec", "decode", "parse_key")),
           _all(_refusing(lambda value: codec.decode("i", value), ValueError), _refusing(codec.parse_key, ValueError),

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
 import aiokafka.producer.sender
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, ProducerFenced
@@ -17,7 +17,6 @@ from services.chassis.kafka.abandoned import close_abandoned
 from services.chassis.kafka.closing import close_all
 from services.chassis.kafka.log_throttle import calm_logs
 from services.chassis.kafka.records import Record
-from services.chassis.kafka.transactions.topic_ids import topic_ids
 
 FENCED: Final = ProducerFenced
 BrokerError: Final = KafkaError
@@ -208,24 +207,6 @@ async def discard_producer(producer: Any, timeout: float) -> None:  # noqa: ASYN
 async def close_consumer(consumer: Any, timeout: float) -> None:  # noqa: ASYNC109 - as above
     """Leave the group and close. Never raises, never waits longer than `timeout` seconds a step for an absent broker."""
     await close_all((("consumer", consumer.stop), ("consumer's connections", consumer._client.close)), timeout)
-
-
-async def committed_with_text(consumer: Any, place: TopicPartition) -> tuple[int | None, str]:
-    """Return a group's committed offset, None if there is none, and the text that was committed with it."""
-    found = (await consumer._coordinator.fetch_committed_offsets([place])).get(place)
-    if found is None or found.offset < 0:
-        return None, ""
-    return int(found.offset), found.metadata or ""
-
-
-async def topic_id(client: Any, topic: str) -> str:
-    """Return the id of a topic (physical name), asked by a consumer or an admin client; empty if the broker has no ids.
-
-    Raises aiokafka's KafkaError, also when there is no such topic now.
-    """
-    if (found := (await topic_ids(client._client, (topic,))).get(topic)) is None:
-        raise BrokerError(f"{topic} has no id now")
-    return found
 
 
 @asynccontextmanager

@@ -16,8 +16,9 @@ from aiokafka import TopicPartition
 from services.chassis.clock import Clock
 from services.chassis.kafka.changelog import POSITION_KEY, ChangelogReader, Position, Restored, changelog_reader
 from services.chassis.kafka.claims import CLAIM_KEY, Claim, claim_id
-from services.chassis.kafka.clients import KafkaAccess, admin_client, close_consumer, plain_reader, topic_id
+from services.chassis.kafka.clients import KafkaAccess, admin_client, close_consumer, plain_reader
 from services.chassis.kafka.contract import LaneSpec
+from services.chassis.kafka.evidence import topic_id
 from services.chassis.kafka.groups import GroupDirectory
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.transactions.cluster import Cluster
@@ -57,7 +58,7 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Repair:
     """What to write. `offset`: where the lane continues; None: where it is. `forget`: delete every entry of the state."""
 
     offset: int | None = None
@@ -104,7 +105,7 @@ class LaneOperator:
         async with self._restoring(partition) as reader:
             return await self._situation(partition, await reader.to_end())
 
-    async def decide(self, partition: int, choose: Callable[[Situation], Decision]) -> Situation:
+    async def decide(self, partition: int, choose: Callable[[Situation], Repair]) -> Situation:
         """Write what `choose` returns for the situation, and return the situation before it.
 
         `choose` is called again when the situation may have changed; if it raises, nothing is written. Raises TransactionFailed
@@ -127,9 +128,7 @@ class LaneOperator:
 
     # -- internal methods
 
-    async def _decide_once(
-        self, cluster: Cluster, partition: int, choose: Callable[[Situation], Decision]
-    ) -> Situation:
+    async def _decide_once(self, cluster: Cluster, partition: int, choose: Callable[[Situation], Repair]) -> Situation:
         name = claim_id(self._kafka.topic_prefix, self._spec.name, partition)
         claimant = self._writer.transactional_id(cluster, name)
         await claimant.initialise(self._writer.tuning.commit_timeout)
@@ -143,18 +142,16 @@ class LaneOperator:
         await self._write(cluster, claimant, situation, choose(situation))
         return situation
 
-    async def _write(
-        self, cluster: Cluster, claimant: TransactionalId, situation: Situation, decision: Decision
-    ) -> None:
+    async def _write(self, cluster: Cluster, claimant: TransactionalId, situation: Situation, repair: Repair) -> None:
         tuning, found, now = self._writer.tuning, situation.found, situation.input
         former, last = found.claim, found.position
         epoch = last_epoch(former, last, now) + 1
-        claim = Claim("", 0, epoch, "" if former is None else former.input, "", decision.skips)
-        changes: dict[bytes, bytes | None] = dict.fromkeys(found.entries) if decision.forget else {}
-        if decision.offset is not None:
-            claim = Claim("", 0, epoch, now.id, "", decision.skips)
-            now_ms = 0 if last is None or decision.forget else last.now_ms
-            changes[POSITION_KEY] = Position(decision.offset, now_ms, epoch).encode()
+        claim = Claim("", 0, epoch, "" if former is None else former.input, "", repair.skips)
+        changes: dict[bytes, bytes | None] = dict.fromkeys(found.entries) if repair.forget else {}
+        if repair.offset is not None:
+            claim = Claim("", 0, epoch, now.id, "", repair.skips)
+            now_ms = 0 if last is None or repair.forget else last.now_ms
+            changes[POSITION_KEY] = Position(repair.offset, now_ms, epoch).encode()
         changes[CLAIM_KEY] = claim.encode()
         contents = Contents(TopicPartitions(self._kafka.topic_prefix), tuning.max_batch_bytes)
         place = self._changelog, situation.partition

@@ -18,11 +18,10 @@ from services.chassis.kafka.clients import (
     FETCH_WAIT_MS,
     BrokerError,
     close_consumer,
-    committed_with_text,
     group_consumer,
     record_of,
-    topic_id,
 )
+from services.chassis.kafka.evidence import committed_with_text, topic_id
 from services.chassis.kafka.lane_dependencies import LaneDependencies
 from services.chassis.kafka.partition import PartitionLane
 from services.chassis.kafka.witness import InputState, Witness

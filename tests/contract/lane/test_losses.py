@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.chassis.clock import system_clock
-from services.chassis.kafka.intervention import Decision, LaneOperator, Situation
+from services.chassis.kafka.intervention import LaneOperator, Repair, Situation
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.transactions.topic_ids import topic_ids
 from services.chassis.kafka_settings import KafkaSettings
@@ -116,7 +116,7 @@ async def test_a_running_lane_goes_on_after_an_operators_decision(topics: KafkaS
         async with Running(topics, watch) as lane:
             await lane.until(lambda: 1 in watch.refusals, "refused")
             async with operator(topics) as deciding:
-                before = await deciding.decide(1, lambda situation: Decision(situation.input.end))
+                before = await deciding.decide(1, lambda situation: Repair(situation.input.end))
                 assert before.loss is not None
                 assert before.loss.reason == "INPUT_TAIL_LOST"
             await feed(feeder, 1)
@@ -132,7 +132,7 @@ async def test_an_operator_may_begin_again(topics: KafkaSettings, *, forget: boo
     async with DurableProducer(topics, client_id="feeder") as feeder:
         await with_history(topics, feeder)
         async with operator(topics) as deciding:
-            before = await deciding.decide(0, lambda situation: Decision(situation.input.begin, forget=forget))
+            before = await deciding.decide(0, lambda situation: Repair(situation.input.begin, forget=forget))
             assert before.found.entries == {b"count/key-0": b"2"}
             assert not before.works
         watch = Watch()
@@ -150,7 +150,7 @@ async def test_a_lost_changelog_can_be_decided(topics: KafkaSettings) -> None:
         await recreate_topic(topics, SPEC.changelog_topic, PARTITIONS)
         async with operator(topics) as deciding:
             for partition in range(PARTITIONS):
-                before = await deciding.decide(partition, lambda situation: Decision(situation.input.end))
+                before = await deciding.decide(partition, lambda situation: Repair(situation.input.end))
                 known = before.input.witness
                 assert known is not None
                 epoch = known.epoch
@@ -172,7 +172,7 @@ async def test_a_record_is_skipped_while_the_lane_works(topics: KafkaSettings) -
         await feed(feeder, 0)
         await lane.until(lambda: watch.records == 1, "handled")
         async with operator(topics) as deciding:
-            before = await deciding.decide(0, lambda situation: Decision(skips=(situation.input.end + 1,)))
+            before = await deciding.decide(0, lambda situation: Repair(skips=(situation.input.end + 1,)))
             assert before.works
         for command in (b"add", b"bug", b"add"):
             await feed(feeder, 0, command=command)
@@ -192,7 +192,7 @@ async def test_of_two_decisions_both_are_written_in_turn(topics: KafkaSettings) 
     async with DurableProducer(topics, client_id="feeder") as feeder:
         await with_history(topics, feeder)
     async with operator(topics) as one, operator(topics) as other:
-        await asyncio.gather(*(each.decide(0, lambda _: Decision(0)) for each in (one, other)))
+        await asyncio.gather(*(each.decide(0, lambda _: Repair(0)) for each in (one, other)))
         after = await one.look(0)
     assert after.found.position is not None
     assert after.found.claim is not None
@@ -203,10 +203,10 @@ async def test_a_decision_that_is_refused_writes_nothing(topics: KafkaSettings) 
     """`choose` raises for a lane that works: the owner is not fenced."""
     watch = Watch()
 
-    def unless_it_works(situation: Situation) -> Decision:
+    def unless_it_works(situation: Situation) -> Repair:
         if situation.works:
             raise LookupError
-        return Decision(0)
+        return Repair(0)
 
     async with DurableProducer(topics, client_id="feeder") as feeder, Running(topics, watch) as lane:
         await lane.live()
