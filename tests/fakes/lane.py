@@ -163,7 +163,7 @@ class FakeLane:
     def _take_over(self) -> Processor:
         self._refused.clear()
         last = self.position if self.position.epoch else None
-        now = InputState(self._input_id, 0, len(self._written), None, self.witness)
+        now = InputState(self._input_id, 0, len(self._written), witness=self.witness)
         found = Restored(self.changelog, last, self.claim)
         epoch = last_epoch(self.claim, last, now) + 1
         if (loss := loss_of(found, now)) is not None:

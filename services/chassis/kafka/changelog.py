@@ -55,6 +55,8 @@ class Restored:
     entries: dict[bytes, bytes] = field(default_factory=dict)
     position: Position | None = None
     claim: Claim | None = None
+    begin: int = 0
+    """The first offset of the changelog. Compaction does not move it; the deletion of records does."""
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Apply one record of the changelog; a record without a value deletes its key."""
@@ -75,7 +77,7 @@ class ChangelogReader:
     """Reads one changelog partition, once to its end or again to a later end. `found`: the entries that were read so far."""
 
     def __init__(self, reader: Any, place: TopicPartition, begin: int, progress: Callable[[int, int], None]) -> None:
-        self.found = Restored()
+        self.found = Restored(begin=begin)
         self._reader = reader
         self._place = place
         self._begin = self._at = begin

@@ -38,6 +38,10 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     """Why no lane may go on from this changelog until an operator has decided (`witness`); empty: it may. Such a claim is free."""
     skips: tuple[int, ...] = ()
     """Offsets of the input that an operator has decided to skip and that may lie before the lane."""
+    log: str = ""
+    """The id of the changelog's topic when this claim was made; empty if unknown."""
+    begin: int = 0
+    """The first offset of the changelog when this claim was made."""
 
     @property
     def free(self) -> bool:
@@ -50,7 +54,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 
     def released(self) -> "Claim":
         """Return the free claim that ends this one."""
-        return Claim("", self.turns, self.epoch, self.input, "", self.skips)
+        return msgspec.structs.replace(self, writer="", refused="")
 
     def encode(self) -> bytes:
         """Return the record's value."""

@@ -16,11 +16,12 @@ async def committed_with_text(consumer: Any, place: TopicPartition) -> tuple[int
     return int(found.offset), found.metadata or ""
 
 
-async def topic_id(client: Any, topic: str) -> str:
-    """Return the id of a topic (physical name), asked by a consumer or an admin client; empty if the broker has no ids.
+async def ids_of(client: Any, *topics: str) -> list[str]:
+    """Return the ids of topics (physical names), asked by a consumer or an admin client; empty ones if the broker has no ids.
 
     Raises aiokafka's KafkaError, also when there is no such topic now.
     """
-    if (found := (await topic_ids(client._client, (topic,))).get(topic)) is None:
-        raise BrokerError(f"{topic} has no id now")
-    return found
+    found = await topic_ids(client._client, topics)
+    if missing := [topic for topic in topics if topic not in found]:
+        raise BrokerError(f"{', '.join(missing)} has no id now")
+    return [found[topic] for topic in topics]

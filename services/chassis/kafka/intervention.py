@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+import msgspec
 from aiokafka import TopicPartition
 
 from services.chassis.clock import Clock
@@ -18,7 +19,7 @@ from services.chassis.kafka.changelog import POSITION_KEY, ChangelogReader, Posi
 from services.chassis.kafka.claims import CLAIM_KEY, Claim, claim_id
 from services.chassis.kafka.clients import KafkaAccess, admin_client, close_consumer, plain_reader
 from services.chassis.kafka.contract import LaneSpec
-from services.chassis.kafka.evidence import topic_id
+from services.chassis.kafka.evidence import ids_of
 from services.chassis.kafka.groups import GroupDirectory
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.transactions.cluster import Cluster
@@ -146,10 +147,10 @@ class LaneOperator:
         tuning, found, now = self._writer.tuning, situation.found, situation.input
         former, last = found.claim, found.position
         epoch = last_epoch(former, last, now) + 1
-        claim = Claim("", 0, epoch, "" if former is None else former.input, "", repair.skips)
+        claim = Claim("", 0, epoch, "" if former is None else former.input, "", repair.skips, now.log, found.begin)
         changes: dict[bytes, bytes | None] = dict.fromkeys(found.entries) if repair.forget else {}
         if repair.offset is not None:
-            claim = Claim("", 0, epoch, now.id, "", repair.skips)
+            claim = msgspec.structs.replace(claim, input=now.id)
             now_ms = 0 if last is None or repair.forget else last.now_ms
             changes[POSITION_KEY] = Position(repair.offset, now_ms, epoch).encode()
         changes[CLAIM_KEY] = claim.encode()
@@ -168,10 +169,12 @@ class LaneOperator:
         group = self._kafka.topic_prefix + self._spec.group
         committed = (await self._admin.list_consumer_group_offsets(group, partitions=[place])).get(place)
         known = committed is not None and committed.offset >= 0
+        ids = await ids_of(self._admin, self._input, self._changelog)
         now = InputState(
-            await topic_id(self._admin, self._input),
+            ids[0],
             int(begin[place]),
             int(end[place]),
+            ids[1],
             int(committed.offset) if known else None,
             Witness.decode(committed.metadata or "") if known else None,
         )

@@ -21,7 +21,7 @@ from services.chassis.kafka.clients import (
     group_consumer,
     record_of,
 )
-from services.chassis.kafka.evidence import committed_with_text, topic_id
+from services.chassis.kafka.evidence import committed_with_text, ids_of
 from services.chassis.kafka.lane_dependencies import LaneDependencies
 from services.chassis.kafka.partition import PartitionLane
 from services.chassis.kafka.witness import InputState, Witness
@@ -40,6 +40,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
     def __init__(self, parts: LaneDependencies, held: Mapping[int, bool]) -> None:
         self._parts = parts
         self._topic = parts.kafka.topic_prefix + parts.spec.input
+        self._changelog = parts.kafka.topic_prefix + parts.spec.changelog_topic
         self._held = held
         self._lanes: dict[int, PartitionLane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -217,7 +218,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
     async def _check_input(self, ids: set[str]) -> None:
         """Raise BrokerError when the input is another topic than the lanes know: they take over again, and refuse it."""
         async with asyncio.timeout(_ANSWER):
-            now = await topic_id(self._consumer, self._topic)
+            (now,) = await ids_of(self._consumer, self._topic)
         if now and ids - {now, ""}:
             error = BrokerError(f"{self._topic} was deleted and created again")
             self._end(error)
@@ -266,8 +267,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         end = await self._consumer.end_offsets([tp])
         async with asyncio.timeout(_ANSWER):
             offset, text = await committed_with_text(self._consumer, tp)
-            now = await topic_id(self._consumer, self._topic)
-        return InputState(now, int(begin[tp]), int(end[tp]), offset, Witness.decode(text))
+            now, log_id = await ids_of(self._consumer, self._topic, self._changelog)
+        return InputState(now, int(begin[tp]), int(end[tp]), log_id, offset, Witness.decode(text))
 
     async def read_to(self, partition: int) -> int | None:
         try:

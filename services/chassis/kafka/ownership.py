@@ -115,7 +115,9 @@ class Ownership:
         self._fault("before_claim")
         claiming()
         skips = tuple(each for each in found.claim.skips if each >= position.offset) if found.claim is not None else ()
-        claim = msgspec.structs.replace(incarnation.claim(epoch), input=now.id, skips=skips)
+        claim = msgspec.structs.replace(
+            incarnation.claim(epoch), input=now.id, skips=skips, log=now.log, begin=found.begin
+        )
         await self._write_claim(claimant, claim)  # 5
         self._incarnation, self._claim, self._input = incarnation, claim, now.id
         self._written = last
@@ -179,7 +181,7 @@ class Ownership:
             self._suspected = began = self._suspected or time.monotonic()
             if time.monotonic() - began < self._parts.tuning.confirm_loss:
                 raise BrokerError(f"{loss.reason}: {loss.detail}; looking again")
-            refusal = Claim("", 0, epoch, "", loss.reason)
+            refusal = Claim("", 0, epoch, refused=loss.reason)
             if claim is not None:
                 refusal = msgspec.structs.replace(claim.released(), epoch=epoch, refused=loss.reason)
             await self._write_claim(claimant, refusal)

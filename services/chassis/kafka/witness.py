@@ -6,7 +6,8 @@ fault does not touch:
 
 - **The group's committed offset** has a text, the `Witness`: the position that was durable when it was committed. A changelog
   with an older position, or none, was deleted, emptied or cut. (Kafka deletes this witness together with the input.)
-- **The claim in the changelog** names the id of the input's topic (`Claim.input`). Another id means another topic.
+- **The claim in the changelog** names the id of the input's topic (`Claim.input`). Another id means another topic. It also
+  names the id of its own topic and its first offset, for a changelog that was lost while an owner went on writing.
 - **The input's end** must not be before the position.
 
 If all topics and the group's offsets are gone, nothing is left that a lane could contradict: that is a first start.
@@ -60,6 +61,8 @@ class InputState:
     begin: int
     """The first offset that exists."""
     end: int
+    log: str = ""
+    """The id of the changelog's topic, in the same way."""
     committed: int | None = None
     """The group's committed offset; None if there is none."""
     witness: Witness | None = None
@@ -88,7 +91,7 @@ def loss_of(found: Restored, now: InputState) -> Loss | None:
     """Return what was lost, if a changelog and the input do not agree with their witnesses."""
     if found.claim is not None and found.claim.refused:
         return Loss(_known(found.claim.refused), "a lane found this, and no operator has decided since")
-    if (lost := _changelog_loss(found.position, now)) is not None:
+    if (lost := _changelog_loss(found.position, now) or _replaced_changelog(found, now)) is not None:
         return lost
     position, claim = found.position, found.claim
     if position is None:
@@ -117,6 +120,22 @@ def _changelog_loss(position: Position | None, now: InputState) -> Loss | None:
             f"its position is {position.offset} of epoch {position.epoch}, and its group knows position"
             f" {witness.offset} of epoch {witness.epoch}",
         )
+    return None
+
+
+def _replaced_changelog(found: Restored, now: InputState) -> Loss | None:
+    """Return what an owner did not notice that went on writing: its last records are there, and those before them are not."""
+    claim = found.claim
+    if claim is None:
+        return (
+            None if found.position is None else Loss(Reason.CHANGELOG_LOST, "it has a position, and no claim before it")
+        )
+    if not claim.log or not now.log:
+        return None
+    if claim.log != now.log:
+        return Loss(Reason.CHANGELOG_LOST, f"its topic had the id {claim.log} and has {now.log} now")
+    if found.begin > claim.begin:
+        return Loss(Reason.CHANGELOG_LOST, f"its records {claim.begin} to {found.begin - 1} were deleted")
     return None
 
 

@@ -92,6 +92,23 @@ async def test_a_process_whose_every_partition_is_refused_is_not_ready(topics: K
         assert watch.records == 0
 
 
+async def test_a_changelog_that_is_replaced_under_a_running_lane_is_refused_at_the_next_start(
+    topics: KafkaSettings,
+) -> None:
+    """The owner goes on writing and releases the partition, so the new changelog has a position and a claim: not the state."""
+    async with DurableProducer(topics, client_id="feeder") as feeder:
+        async with Running(topics, watch := Watch()) as lane:
+            await lane.live()
+            await feed(feeder)
+            await lane.until(lambda: watch.records == PARTITIONS, "handled")
+            await recreate_topic(topics, SPEC.changelog_topic, PARTITIONS)
+            await feed(feeder)
+            await lane.until(lambda: watch.records == 2 * PARTITIONS, "handled", within=40)
+        async with Running(topics, again := Watch()) as lane:
+            await lane.until(lambda: len(again.refusals) == PARTITIONS, "all are refused")
+            assert set(again.refusals.values()) == {"CHANGELOG_LOST"}
+
+
 async def test_an_input_that_is_replaced_under_a_running_lane_is_refused(topics: KafkaSettings) -> None:
     """Also when the new log is longer than the old one before the lane has read from it: another id is another topic."""
     watch = Watch()
