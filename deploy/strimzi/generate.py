@@ -77,9 +77,10 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
 
 OPERATOR = Rights(
     # For `chapar replay`, `simulate record`, `config show` and `deadletters`: ids, attributes and dead letters, but no texts of customers.
+    # For `lanes` and `deadletters skip`: the changelogs, which hold ids, attributes and encrypted personal data.
     reads=(
-        "config.v1", "deadletters.v1", "gateway.feed.v1", "revocations.v1", "router.state.v1", "routing.commands.v1",
-        "routing.events.v1", "routing.journal.v1",
+        "config.v1", "deadletters.v1", "feedback.state.v1", "gateway.feed.v1", "ingest-intake.state.v1", "ingest-sender.state.v1",
+        "revocations.v1", "router.state.v1", "routing.commands.v1", "routing.events.v1", "routing.journal.v1", "sla.state.v1",
     ),
     # For `config apply`, `token revoke`, and `deadletters replay` into the topics of refused records. Verdicts are not replayed, because their
     # callers no longer wait; operators have no rights on keys of persons and results of erasures.
@@ -87,6 +88,7 @@ OPERATOR = Rights(
         "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.responses.v1", "feedback.commands.v1",
         "feedback.webhooks.v1", "inbound.v1", "outbound.v1", "revocations.v1", "routing.commands.v1", "routing.events.v1",
         "sla.events.v1", "sla.webhooks.v1",
+        "feedback.state.v1", "ingest-intake.state.v1", "ingest-sender.state.v1", "router.state.v1", "sla.state.v1",
     ),
 )  # fmt: skip
 """Rights for every command of the runbooks and of docs/operating.md; `tests/integration/broker/test_rights.py` runs them."""
@@ -152,6 +154,10 @@ def _operator_acls(prefix: str) -> Iterator[str]:
     yield _acl("topic", prefix, "prefix", ["Describe", "DescribeConfigs"])
     yield from _topics(prefix, OPERATOR)
     yield from _config_acls(prefix)
+    for service in RIGHTS:
+        # A decision about a partition asks who owns it, and is written with its claim's transactional id after the owner is fenced.
+        yield _acl("group", prefix + service, "prefix", ["Describe"])
+        yield _acl("transactionalId", prefix + service, "prefix", ["Write", "Describe"])
 
 
 def _acl(kind: str, name: str, pattern: str, operations: Sequence[str]) -> str:

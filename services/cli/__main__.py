@@ -17,6 +17,7 @@ from services.cli.commands import (
     explain,
     feedback,
     interactions,
+    lanes,
     loadgen,
     persons,
     queues,
@@ -71,6 +72,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(topics.app, name="topics")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(persons.app, name="persons")
+app.add_typer(lanes.app, name="lanes")
 
 
 def main() -> None:

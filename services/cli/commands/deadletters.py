@@ -13,6 +13,8 @@ from chapar.common.v1 import dead_letter_pb2
 from services.chassis.kafka.headers import RELAYED_FROM
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.topics import TOPICS, full_name
+from services.cli.actor import Actor
+from services.cli.commands import lanes
 from services.cli.commands.options import Json, Limit
 from services.cli.connection import execute, kafka_of
 from services.cli.local.workspace import Workspace
@@ -80,6 +82,19 @@ def replay(
 
     execute(work)
     console.print(f"{len(chosen)} put back")
+
+
+@app.command("skip")
+def skip(
+    lane: Annotated[str, typer.Argument(help="The lane, as `chapar lanes list` names it.")],
+    partition: Annotated[int, typer.Argument(min=0, help="The partition of its input.")],
+    offset: Annotated[int, typer.Argument(min=0, help="The record.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """Let a lane leave a record out that ends or blocks it: the record becomes a dead letter. The lane may be working."""
+    lanes.skip_record(lane, partition, offset, yes=yes, actor=actor, as_json=as_json)
 
 
 async def _put_back(kafka: KafkaSettings, letters: list[dead_letter_pb2.DeadLetter]) -> None:
