@@ -114,7 +114,8 @@ _FUNCTIONS: Final = {
         " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of"
     ),
     _ID: (
-        "chassis.logs.bind chassis.logs.bound chassis.kafka.claims.claim_id feedback.translate.kept.history_key feedback.translate.kept.encode"
+        "chassis.logs.bind chassis.logs.bound chassis.kafka.claims.claim_id chassis.kafka.group_topics.GroupTopics.text"
+        " feedback.translate.kept.history_key feedback.translate.kept.encode"
         " feedback.translate.kept.invitation_key"
         " ingest.domain.normalise.message.Collected.add ingest.domain.normalise.webchat.issue_token"
         " ingest.domain.reply_token.message_id ingest.domain.reply_token.reply_token"

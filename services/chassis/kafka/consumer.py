@@ -29,6 +29,7 @@ from services.chassis.kafka.clients import (
 )
 from services.chassis.kafka.contract import NO_METRICS, LaneMetrics
 from services.chassis.kafka.failures import shown
+from services.chassis.kafka.group_topics import GroupTopics
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.kafka.records import InvalidRecord, Record
@@ -131,15 +132,15 @@ class GroupConsumer:
                 on_unknown_position="earliest" if self._first == "beginning" else "latest",
                 fetch_wait_ms=WATCHER_FETCH_WAIT_MS,
             )
-            busy = asyncio.Lock()
+            busy, topics = asyncio.Lock(), GroupTopics(self._group, consumer)
             consumer.subscribe(
-                list(self._logical), listener=_Assignments(busy, consumer, self._assigned, self._revoked)
+                list(self._logical), listener=_Assignments(busy, consumer, topics, self._assigned, self._revoked)
             )
             try:
                 await consumer.start()
-                await self._consume(consumer, busy)
+                await self._consume(consumer, busy, topics)
                 return
-            except (BrokerError, OSError) as error:
+            except (BrokerError, OSError, TimeoutError) as error:
                 log.warning("group %s: %r; joining again in %.1f s", self._group, error, wait)
             finally:
                 self._revoked(consumer.assignment())
@@ -147,11 +148,16 @@ class GroupConsumer:
             await self._pause(wait)
             wait = min(2 * wait, _RETRY_MOST)
 
-    async def _consume(self, consumer: Any, busy: asyncio.Lock) -> None:
+    async def _consume(self, consumer: Any, busy: asyncio.Lock, topics: GroupTopics) -> None:
         wait = _RETRY_LEAST
         while not self._stop.is_set():
             batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._max_batch)
+            if topics.unchecked:
+                _again(consumer, batches)
+                await topics.check_assigned()
+                continue
             if not batches:
+                await topics.find_missing()
                 await self._measure(consumer)
                 continue
             records = [
@@ -167,16 +173,18 @@ class GroupConsumer:
                     await self._handled(records)
                 except _AWAY as reason:
                     log.warning("group %s: batch of %d again in %.1f s: %s", self._group, len(records), wait, reason)
-                    for tp, messages in batches.items():
-                        with suppress(IllegalStateError):  # the partition may have been revoked meanwhile
-                            consumer.seek(tp, messages[0].offset)
+                    _again(consumer, batches)
                     again = True
                 else:
                     again = False
                     if self._fault is not None:
                         self._fault("handled")
                     with suppress(CommitFailedError, IllegalStateError):  # its next owner handles the batch again
-                        await consumer.commit({tp: messages[-1].offset + 1 for tp, messages in batches.items()})
+                        if not await topics.unchanged():
+                            continue
+                        await consumer.commit(
+                            {tp: (messages[-1].offset + 1, topics.text(tp.topic)) for tp, messages in batches.items()}
+                        )
                         for tp, messages in batches.items():
                             self._metrics.committed(self._group, tp.partition, len(messages), time.monotonic() - began)
             await self._measure(consumer, {tp: messages[0].timestamp for tp, messages in batches.items()})
@@ -249,6 +257,13 @@ class GroupConsumer:
                 await self._stop.wait()
 
 
+def _again(consumer: Any, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
+    """Let the next fetch begin with these records."""
+    for tp, messages in batches.items():
+        with suppress(IllegalStateError):  # the partition may have been revoked meanwhile
+            consumer.seek(tp, messages[0].offset)
+
+
 class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
     """Delays revocation until the current batch is committed, within a deadline: fewer records are delivered twice."""
 
@@ -256,11 +271,13 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         self,
         busy: asyncio.Lock,
         consumer: Any,
+        topics: GroupTopics,
         assigned: Callable[[Any, set[TopicPartition]], None],
         revoked: Callable[[set[TopicPartition]], None],
     ) -> None:
         self._busy = busy
         self._consumer = consumer
+        self._topics = topics
         self._assigned = assigned
         self._revoked = revoked
 
@@ -271,4 +288,5 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         self._revoked(revoked)
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._topics.assigned(assigned)
         self._assigned(self._consumer, assigned)
