@@ -23,7 +23,7 @@ from services.chassis.kafka.runner import LaneRunner
 from services.chassis.kafka.transactions.cluster import Cluster
 from services.chassis.kafka.transactions.contents import Sealed
 from services.chassis.kafka.transactions.producer import TransactionalId
-from services.chassis.kafka.writer import Incarnation, Part, Writer, WriterTuning
+from services.chassis.kafka.writer import Part, Writer, WriterTuning
 from services.chassis.kafka_settings import KafkaSettings
 from tests.chaos.lane.fold import SPEC, Fold
 
@@ -37,12 +37,13 @@ def no_fence(kafka: KafkaSettings) -> None:
 
 
 def no_claim(kafka: KafkaSettings) -> None:
-    """Write without a claim: the next owner does not know whom to fence."""
+    """Claim without a name: the next owner does not know whom to fence."""
+    write = Ownership._write_claim
 
-    async def only_here(self: Ownership, claimant: TransactionalId, incarnation: Incarnation, epoch: int) -> None:
-        self._incarnation, self._claim = incarnation, incarnation.claim(epoch)
+    async def nameless(self: Ownership, claimant: TransactionalId, claim: Claim) -> None:
+        await write(self, claimant, claim.released())
 
-    Ownership._write_claim = only_here  # type: ignore[method-assign] # the mutation
+    Ownership._write_claim = nameless  # type: ignore[method-assign] # the mutation
 
 
 def no_release(kafka: KafkaSettings) -> None:
