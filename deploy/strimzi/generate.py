@@ -6,7 +6,7 @@
     python deploy/strimzi/generate.py --prefix shop. --cluster kafka --output DIR
 
 There is one user for each service, with rights on the topics that it reads and writes, its consumer groups and its transactional ids only; one for
-the chart's hook, which creates topics and activates configurations; and one for operators.
+the chart's hook, which creates topics and activates configurations; and two for operators.
 `chapar topics apply` uses the table's numbers of partitions only. With other numbers, let Strimzi create the topics and set the chart's
 `apply.topics` to false.
 """
@@ -77,10 +77,9 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
 
 OPERATOR = Rights(
     # For `chapar replay`, `simulate record`, `config show` and `deadletters`: ids, attributes and dead letters, but no texts of customers.
-    # For `lanes` and `deadletters skip`: the changelogs, which hold ids, attributes and encrypted personal data.
     reads=(
-        "config.v1", "deadletters.v1", "feedback.state.v1", "gateway.feed.v1", "ingest-intake.state.v1", "ingest-sender.state.v1",
-        "revocations.v1", "router.state.v1", "routing.commands.v1", "routing.events.v1", "routing.journal.v1", "sla.state.v1",
+        "config.v1", "deadletters.v1", "gateway.feed.v1", "revocations.v1", "router.state.v1", "routing.commands.v1",
+        "routing.events.v1", "routing.journal.v1",
     ),
     # For `config apply`, `token revoke`, and `deadletters replay` into the topics of refused records. Verdicts are not replayed, because their
     # callers no longer wait; operators have no rights on keys of persons and results of erasures.
@@ -88,10 +87,15 @@ OPERATOR = Rights(
         "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.responses.v1", "feedback.commands.v1",
         "feedback.webhooks.v1", "inbound.v1", "outbound.v1", "revocations.v1", "routing.commands.v1", "routing.events.v1",
         "sla.events.v1", "sla.webhooks.v1",
-        "feedback.state.v1", "ingest-intake.state.v1", "ingest-sender.state.v1", "router.state.v1", "sla.state.v1",
     ),
 )  # fmt: skip
-"""Rights for every command of the runbooks and of docs/operating.md; `tests/integration/broker/test_rights.py` runs them."""
+"""Rights for every command of the runbooks and of docs/operating.md, except those of LANES; `tests/integration/broker/test_rights.py` runs
+them."""
+
+CHANGELOGS = tuple(topic for topic in TOPICS if topic.endswith(".state.v1"))
+LANES = Rights(reads=CHANGELOGS, writes=(*CHANGELOGS, "audit.v1"))
+"""Rights for `chapar lanes` and `chapar deadletters skip`. They can fence every owner and change every state, so they have a user of their own,
+which no pod uses all the time."""
 
 
 def topics_yaml(cluster: str, prefix: str, partitions: Mapping[str, int]) -> str:
@@ -116,10 +120,12 @@ def topics_yaml(cluster: str, prefix: str, partitions: Mapping[str, int]) -> str
 
 
 def users_yaml(cluster: str, prefix: str) -> str:
-    """Return one KafkaUser for each service, one for the chart's hook (`apply`), and one for operators (`operator`)."""
+    """Return one KafkaUser for each service, one for the chart's hook (`apply`), and two for operators: `operator`, and `lanes` for decisions about
+    partitions of lanes."""
     documents = [_user(cluster, service, _acls(prefix, service, rights)) for service, rights in RIGHTS.items()]
     documents.append(_user(cluster, "apply", _apply_acls(prefix)))
     documents.append(_user(cluster, "operator", _operator_acls(prefix)))
+    documents.append(_user(cluster, "lanes", _lanes_acls(prefix)))
     return HEAD + "---\n".join(["", *documents])
 
 
@@ -154,6 +160,11 @@ def _operator_acls(prefix: str) -> Iterator[str]:
     yield _acl("topic", prefix, "prefix", ["Describe", "DescribeConfigs"])
     yield from _topics(prefix, OPERATOR)
     yield from _config_acls(prefix)
+
+
+def _lanes_acls(prefix: str) -> Iterator[str]:
+    yield _acl("topic", prefix, "prefix", ["Describe"])
+    yield from _topics(prefix, LANES)
     for service in RIGHTS:
         # A decision about a partition asks who owns it, and is written with its claim's transactional id after the owner is fenced.
         yield _acl("group", prefix + service, "prefix", ["Describe"])

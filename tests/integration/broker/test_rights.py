@@ -19,9 +19,12 @@ import httpx
 import pytest
 import websockets
 
+from services.chassis.clock import system_clock
+from services.chassis.kafka.intervention import LaneOperator, Repair
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.topics import TOPICS
 from services.cli.connection import token_for
+from services.cli.lane_table import LANES
 from services.cli.local.stack import EXAMPLE, Stack, StackOptions, running_stack
 from services.cli.local.workspace import SERVICES, Workspace
 from tests.fixtures.guarded_broker import GuardedKafka
@@ -223,7 +226,11 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "deadletters list": (("deadletters", "list"),),
     "deadletters show": (("deadletters", "list"),),  # with an id: see the test above
     "deadletters replay": (("deadletters", "list"),),
+    "deadletters skip": (("deadletters", "list"),),  # see the test below
     "explain": (("explain", "{interaction}"),),
+    "lanes list": (("lanes", "list"),),
+    "lanes rebuild": (("lanes", "list", "sla"),),  # refused while the lane works: see the test below
+    "lanes reset": (("lanes", "list", "router"),),
     "interactions show": (("interactions", "show", "{interaction}"),),
     "interactions list": (("interactions", "list"),),
     "queues": (("queues",),),
@@ -258,7 +265,32 @@ def test_every_command_of_the_runbooks_works_for_an_operator(installation: Insta
     }
     for variants in COMMANDS.values():
         for words in variants:
-            installation.chapar("chapar-operator", *(word.format(**places) for word in words))
+            user = "chapar-lanes" if words[0] == "lanes" else "chapar-operator"
+            installation.chapar(user, *(word.format(**places) for word in words))
+
+
+async def test_an_operator_decides_about_partitions(installation: Installation) -> None:
+    """Of each lane: its claim is read, its owner is found and fenced, the decision is written, and an owner takes over again.
+    The record to skip is one that will never come."""
+
+    def chapar(*words: str, codes: Sequence[int] = (0,)) -> str:
+        return installation.chapar("chapar-lanes", *words, "--yes", "--json", codes=codes)
+
+    def state() -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for each in json.loads(installation.chapar("chapar-lanes", "lanes", "list", "--json")):
+            found.setdefault(each["lane"], set()).add(each["state"])
+        return found
+
+    assert state() == {lane: {"works"} for lane in LANES}
+    for lane in LANES:
+        chapar("lanes", "reset", lane, "0", "--to", "end", codes=(1,))
+        async with LaneOperator(
+            installation.guarded.settings("chapar-lanes"), LANES[lane], clock=system_clock
+        ) as operator:
+            before = await operator.decide(0, lambda situation: Repair(skips=(situation.input.end + 1_000_000,)))
+            assert before.works
+    await _until(lambda: state() == {lane: {"works"} for lane in LANES})
 
 
 def test_no_service_met_a_right_that_it_lacks(installation: Installation) -> None:

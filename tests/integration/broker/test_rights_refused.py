@@ -58,7 +58,10 @@ READERS: Allowed = {
     "feedback.verdicts.v1": frozenset({"feedback"}),
     "config.v1": frozenset({*SERVICES, "apply", "operator"}),
     "revocations.v1": frozenset({*SERVICES, "apply", "operator"}),
-    **{name: frozenset({owner, *({"operator"} if owner == "router" else ())}) for name, owner in CHANGELOGS.items()},
+    **{
+        name: frozenset({owner, "lanes", *({"operator"} if owner == "router" else ())})
+        for name, owner in CHANGELOGS.items()
+    },
 }
 """Every topic: a new topic needs its row."""
 WRITERS: Allowed = {
@@ -83,11 +86,11 @@ WRITERS: Allowed = {
     "feedback.verdicts.v1": frozenset({"feedback"}),
     "personal.keys.v1": frozenset({"ingest", "router", "feedback"}),
     "personal.erasures.v1": frozenset({"ingest", "feedback"}),
-    "audit.v1": frozenset({*SERVICES, "apply", "operator"}),
+    "audit.v1": frozenset({*SERVICES, "apply", "operator", "lanes"}),
     "deadletters.v1": frozenset(SERVICES),
-    **{name: frozenset({owner}) for name, owner in CHANGELOGS.items()},
+    **{name: frozenset({owner, "lanes"}) for name, owner in CHANGELOGS.items()},
 }
-USERS = (*SERVICES, "apply", "operator")
+USERS = (*SERVICES, "apply", "operator", "lanes")
 
 
 @pytest.fixture
@@ -144,13 +147,16 @@ async def test_only_the_deciding_services_can_write_decisions(cluster: GuardedKa
 
 @pytest.mark.parametrize("user", USERS)
 async def test_no_user_can_use_the_group_or_transaction_of_another(cluster: GuardedKafka, user: str) -> None:
-    """Joining another service's group would take its partitions away; using its transactional id would fence it."""
+    """Joining another service's group would take its partitions away; using its transactional id would fence it, which is what
+    decisions about lanes must do."""
     kafka = cluster.settings(f"chapar-{user}")
     for other in (each for each in SERVICES if each != user):
         group: Any = AIOKafkaConsumer("chapar.config.v1", **kafka.client_options(), group_id=f"chapar.{other}")
         with pytest.raises(GroupAuthorizationFailedError):
             await group.start()
         await group.stop()
+        if user == "lanes":
+            continue
         fencing: Any = AIOKafkaProducer(**kafka.client_options(), transactional_id=f"chapar.{other}-0-0")
         with pytest.raises(TransactionalIdAuthorizationFailed):
             await fencing.start()
@@ -184,7 +190,7 @@ def test_no_right_is_wider_than_its_installation() -> None:
             assert rule.name.startswith("chapar."), (name, rule)
             if rule.resource == "topic" and rule.pattern != "literal":
                 assert rule.operation in ("Create", "Describe", "DescribeConfigs", "AlterConfigs"), (name, rule)
-                assert name in ("chapar-apply", "chapar-operator"), (name, rule)
+                assert name in ("chapar-apply", "chapar-operator", "chapar-lanes"), (name, rule)
 
 
 def test_every_topic_is_in_the_tables() -> None:
