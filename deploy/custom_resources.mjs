@@ -8,7 +8,10 @@ const PACKAGES = {
   "monitoring.coreos.com/v1": "prometheus-operator",
   "keda.sh/v1alpha1": "keda",
   "cert-manager.io/v1": "cert-manager",
+  "gateway.networking.k8s.io/v1": "gateway-api",
 };
+// Too new for the package: `make kube-check` applies it to a real API server.
+const NOT_IN_PACKAGE = new Set(["gateway.networking.k8s.io/v1 TCPRoute"]);
 const [directory, file] = process.argv.slice(2);
 let checked = 0;
 let wrong = 0;
@@ -17,6 +20,9 @@ for (const document of JSON.parse(fs.readFileSync(file, "utf8"))) {
   if (!PACKAGES[apiVersion]) {
     console.log(`${kind} ${metadata.name}: no schema is known for ${apiVersion}`);
     wrong += 1;
+    continue;
+  }
+  if (NOT_IN_PACKAGE.has(`${apiVersion} ${kind}`)) {
     continue;
   }
   // By path: the packages export their models in different ways.

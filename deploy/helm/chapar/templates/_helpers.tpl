@@ -19,12 +19,17 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .name }}
 {{- end -}}
 
-{{- define "chapar.labels" -}}
+{{/* Labels of every object, without those of commonLabels. */}}
+{{- define "chapar.standardLabels" -}}
 {{ include "chapar.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: chapar
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "chapar.labels" -}}
+{{ include "chapar.standardLabels" . }}
 {{- with .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -58,29 +63,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{ include "chapar.headless" . }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}
 {{- end -}}
 
-{{- define "chapar.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile:
-  type: RuntimeDefault
-{{- end -}}
-
-{{- define "chapar.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-runAsNonRoot: true
-capabilities:
-  drop: [ALL]
-{{- end -}}
-
 {{/* Variables with the addresses of Kafka and the user of the service. */}}
 {{- define "chapar.kafkaEnv" -}}
 {{- $kafka := .root.Values.kafka -}}
 {{- $user := index $kafka.users .name -}}
-{{- $sasl := eq $kafka.authentication "scram-sha-512" -}}
+{{- $sasl := not (has $kafka.authentication (list "none" "tls")) -}}
 - name: KAFKA_BOOTSTRAP_SERVERS
   value: {{ $kafka.bootstrapServers | quote }}
 - name: CHAPAR_TOPIC_PREFIX
@@ -89,7 +76,7 @@ capabilities:
   value: {{ if $sasl }}{{ ternary "SASL_SSL" "SASL_PLAINTEXT" $kafka.tls.enabled }}{{ else }}{{ ternary "SSL" "PLAINTEXT" $kafka.tls.enabled }}{{ end }}
 {{- if $sasl }}
 - name: KAFKA_SASL_MECHANISM
-  value: SCRAM-SHA-512
+  value: {{ upper $kafka.authentication }}
 - name: KAFKA_SASL_USERNAME
   value: {{ $user.name | quote }}
 - name: KAFKA_SASL_PASSWORD
@@ -196,8 +183,10 @@ capabilities:
 {{/* Checks that the schema cannot express. Every workload calls it. */}}
 {{- define "chapar.validate" -}}
 {{- $v := .Values -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" (include "chapar.fullname" .)) -}}{{- fail (printf "%s cannot be the name of a Service: set fullnameOverride to a DNS label that begins with a letter" (include "chapar.fullname" .)) -}}{{- end -}}
 {{- if not $v.kafka.bootstrapServers -}}{{- fail "kafka.bootstrapServers is required: host:port of the cluster" -}}{{- end -}}
 {{- include "chapar.authValidate" . -}}
+{{- include "chapar.routesValidate" . -}}
 {{- if not $v.personal.masterKeySecret -}}{{- fail "personal.masterKeySecret is required: the Secret with the master keys of personal data" -}}{{- end -}}
 {{- if and $v.tls.certManager.enabled (not $v.tls.certManager.issuerRef.name) -}}{{- fail "tls.certManager.issuerRef.name is required when tls.certManager.enabled" -}}{{- end -}}
 {{- if and (eq $v.kafka.authentication "tls") (not $v.kafka.tls.enabled) -}}{{- fail "kafka.authentication tls needs kafka.tls.enabled" -}}{{- end -}}

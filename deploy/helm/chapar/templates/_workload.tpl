@@ -9,15 +9,9 @@
 {{- $down := $v.shutdown -}}
 {{- $tells := has .name (list "sla" "feedback") -}}
 metadata:
-  labels:
-    {{- include "chapar.labels" (dict "root" $root "name" $component) | nindent 4 }}
-  annotations:
-    kubectl.kubernetes.io/default-container: {{ .name }}
-    {{- with $own.podAnnotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  {{- include "chapar.podMetadata" (dict "root" $root "name" $component "own" $own "annotations" (dict "kubectl.kubernetes.io/default-container" .name)) | nindent 2 }}
 spec:
-  serviceAccountName: {{ include "chapar.fullname" $root }}
+  serviceAccountName: {{ include "chapar.serviceAccount" $root }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ $down.terminationGracePeriodSeconds }}
@@ -28,17 +22,13 @@ spec:
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+  {{- with $v.podSecurityContext }}
   securityContext:
-    {{- include "chapar.podSecurity" $root | nindent 4 }}
-  topologySpreadConstraints:
-    {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
-    - maxSkew: 1
-      topologyKey: {{ . }}
-      whenUnsatisfiable: ScheduleAnyway
-      labelSelector:
-        matchLabels:
-          {{- include "chapar.selector" (dict "root" $root "name" $component) | nindent 10 }}
-    {{- end }}
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with include "chapar.spread" (dict "root" $root "name" $component "own" $own) | trim }}
+  {{- . | nindent 2 }}
+  {{- end }}
   {{- with $own.nodeSelector }}
   nodeSelector:
     {{- toYaml . | nindent 4 }}
@@ -56,10 +46,13 @@ spec:
       image: {{ include "chapar.image" $root }}
       imagePullPolicy: {{ $v.image.pullPolicy }}
       args: [{{ .name }}]
+      {{- with $v.containerSecurityContext }}
       securityContext:
-        {{- include "chapar.containerSecurity" $root | nindent 8 }}
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
       {{- $from := .envFrom }}
       {{- if $tells }}{{- $from = include "chapar.webhookFrom" $root | trim }}{{- end }}
+      {{- with $own.extraEnvFrom }}{{- $from = printf "%s\n%s" (default "" $from) (toYaml .) | trim }}{{- end }}
       {{- with $from }}
       envFrom:
         {{- . | nindent 8 }}
@@ -120,6 +113,9 @@ spec:
         {{- with include "chapar.settings" (dict "prefix" $prefix "settings" (index $v .name).settings) | trim }}
         {{- . | nindent 8 }}
         {{- end }}
+        {{- with include "chapar.extraEnv" (dict "root" $root "own" $own) | trim }}
+        {{- . | nindent 8 }}
+        {{- end }}
       ports:
         {{- if not .role }}
         - {name: grpc, containerPort: 9000}
@@ -174,6 +170,9 @@ spec:
         {{- . | nindent 8 }}
         {{- end }}
         {{- end }}
+        {{- with $own.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
   volumes:
     - name: tls
       secret:
@@ -202,5 +201,8 @@ spec:
     {{- with include "chapar.webhookVolumes" $root | trim }}
     {{- . | nindent 4 }}
     {{- end }}
+    {{- end }}
+    {{- with $own.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
     {{- end }}
 {{- end -}}
