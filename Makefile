@@ -23,7 +23,9 @@ SEED ?= 1
 SEEDS ?= 1000
 SECONDS ?= 60
 
-.PHONY: help run demo test test-tooling quick bench bench-engine bench-feedback bench-hostile bench-sla compiled references mutants simulate-faults fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts image deploy-checks checks clean
+.PHONY: help run demo test test-tooling quick bench bench-engine bench-feedback bench-hostile bench-sla compiled references mutants
+.PHONY: simulate-faults chaos fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts
+.PHONY: image image-check deploy-checks kube-check acl-check checks clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -122,6 +124,9 @@ image: .venv/.ready ## build the container image: TAG=… BUILD_IMAGE=…@sha256
 
 deploy-checks: .venv/.ready
 	deploy/check
+
+kube-check: .venv/.ready ## install, upgrade and remove the chart on a real Kubernetes API server; needs Go (1 minute; the first time 10)
+	@$(BIN)/python -m tests.kube
 
 checks: lint types architecture contracts deploy-checks ## run all checks that need no running process
 

@@ -1,4 +1,6 @@
-"""Writes jars.lock.json from pom.xml: `python deploy/kafka/relock.py`. Only this command needs `mvn` and the network.
+"""Writes jars.lock.json from pom.xml: `python deploy/kafka/relock.py [DIRECTORY]`. Only this command needs `mvn` and the network.
+
+DIRECTORY has the pom.xml; without it, it is this directory.
 
 Maven resolves the runtime dependencies into an empty directory, so that every checksum is of bytes that were fetched now, and not of an old cache.
 """
@@ -17,12 +19,12 @@ HERE = Path(__file__).resolve().parent
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
 
-def resolve(into: Path) -> None:
-    """Copy the runtime dependencies of pom.xml, transitive ones included, into `into`, in Maven's layout."""
+def resolve(pom: Path, into: Path) -> None:
+    """Copy the runtime dependencies of a pom.xml, transitive ones included, into `into`, in Maven's layout."""
     subprocess.run(  # noqa: S603 - a fixed command, run by a developer
         [  # noqa: S607 - the developer's mvn
             "mvn",
-            *("-q", "-B", "-f", str(HERE / "pom.xml"), PLUGIN),
+            *("-q", "-B", "-f", str(pom), PLUGIN),
             *("-DincludeScope=runtime", f"-DoutputDirectory={into}", "-Dmdep.useRepositoryLayout=true"),
             f"-Dmaven.repo.local={into.parent / 'repository'}",
         ],
@@ -30,19 +32,20 @@ def resolve(into: Path) -> None:
     )
 
 
-def kafka_version() -> str:
-    """Return the version of `kafka_2.13` in pom.xml."""
+def kafka_versions(pom: Path) -> dict[str, str]:
+    """Return the versions of Kafka and of Scala if pom.xml has `kafka_2.13`."""
     maven = {"m": "http://maven.apache.org/POM/4.0.0"}
-    for dependency in ET.parse(HERE / "pom.xml").iterfind(".//m:dependency", maven):  # noqa: S314 - our own file
+    for dependency in ET.parse(pom).iterfind(".//m:dependency", maven):  # noqa: S314 - our own file
         if dependency.findtext("m:artifactId", None, maven) == "kafka_2.13":
-            return dependency.findtext("m:version", "", maven)
-    sys.exit("pom.xml does not contain kafka_2.13")
+            return {"kafka": dependency.findtext("m:version", "", maven), "scala": "2.13"}
+    return {}
 
 
-def main() -> None:
+def main(directory: Path) -> None:
+    pom = directory / "pom.xml"
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "jars"
-        resolve(root)
+        resolve(pom, root)
         jars: list[dict[str, str | int]] = [
             {
                 "path": jar.relative_to(root).as_posix(),
@@ -52,10 +55,10 @@ def main() -> None:
             for jar in sorted(root.rglob("*.jar"))
         ]
     size = sum(int(jar["size"]) for jar in jars)
-    lock = {"kafka": kafka_version(), "scala": "2.13", "jars": jars}
-    (HERE / "jars.lock.json").write_text(json.dumps(lock, indent=1) + "\n")
+    lock = {**kafka_versions(pom), "jars": jars}
+    (directory / "jars.lock.json").write_text(json.dumps(lock, indent=1) + "\n")
     print(f"{len(jars)} jars, {size:,} bytes")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]).resolve() if sys.argv[1:] else HERE)
