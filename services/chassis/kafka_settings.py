@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.chassis.tls_files import FollowingContext
+
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
@@ -108,7 +110,5 @@ class KafkaSettings(BaseSettings):
         return options
 
     def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=str(self.ssl_cafile) if self.ssl_cafile else None)
-        if self.ssl_certfile:
-            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile)
-        return context
+        # Strimzi renews the certificates of users and of the cluster: connections that come later use the new files.
+        return FollowingContext.of_client(self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile)

@@ -5,6 +5,7 @@
 - The channel retries only UNAVAILABLE, at most three times. The server may have executed the call, so mutations carry an
   idempotency key (`idempotent(key)`), which is the same in each attempt.
 - The deadline is the smaller of the call's own and the time left of the call being served, less a margin for the response.
+- A certificate that is renewed on disk is used by the next calls.
 - Errors stay `AioRpcError` in the generated stubs; `chapar_errors()` converts them to `ChaparError`.
 """
 
@@ -13,6 +14,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,11 @@ import grpc
 from services.chassis.current_call import CURRENT, IDEMPOTENCY_KEY
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.auth import TENANT
+from services.chassis.grpc.following_channel import FollowingChannel
 from services.chassis.grpc.status import from_rpc_error
 from services.chassis.metrics import Metrics
 from services.chassis.reasons import Reason
+from services.chassis.tls_files import FollowingContext
 from services.chassis.tracing import inject_metadata
 
 TokenFor = Callable[[str], str]
@@ -44,17 +48,25 @@ class ClientTls:
     key_file: Path | None = None
     server_name: str = ""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are given."""
+        return tuple(path for path in (self.ca_file, self.cert_file, self.key_file) if path is not None)
+
     def credentials(self) -> grpc.ChannelCredentials:
-        """Read the files. Raises INVALID TLS_FILES."""
+        """Read the files. Raises INVALID TLS_FILES, also for a key that does not belong to its certificate."""
         try:
+            # gRPC would refuse a wrong pair only at each connection.
+            FollowingContext.of_client(self.ca_file, self.cert_file, self.key_file)
             return grpc.ssl_channel_credentials(
                 self.ca_file.read_bytes(),
                 self.key_file.read_bytes() if self.key_file else None,
                 self.cert_file.read_bytes() if self.cert_file else None,
             )
         except OSError as error:
+            named = ", ".join(map(str, self.files))
             raise ChaparError(
-                ErrorKind.INVALID, Reason.TLS_FILES, f"can't read {error.filename}: {error.strerror}"
+                ErrorKind.INVALID, Reason.TLS_FILES, f"can't use the TLS files {named}: {error}"
             ) from error
 
 
@@ -100,11 +112,12 @@ async def grpc_channel(
     if tls is not None and tls.server_name:
         options.append(("grpc.ssl_target_name_override", tls.server_name))
     interceptors = _interceptors(_Outgoing(token, metrics, timeout_s))
-    channel = (
-        grpc.aio.secure_channel(target, tls.credentials(), options=options, interceptors=interceptors)
-        if tls is not None
-        else grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
-    )
+    channel: grpc.aio.Channel
+    if tls is not None:
+        secure = partial(grpc.aio.secure_channel, target, options=options, interceptors=interceptors)
+        channel = FollowingChannel(lambda: secure(tls.credentials()), tls.files)
+    else:
+        channel = grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
     try:
         yield channel
     finally:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.logs import get_logger
 from services.chassis.reasons import Reason
+from services.chassis.tls_files import Times, file_times
 
 
 class CertificateFiles:
@@ -29,7 +30,7 @@ class CertificateFiles:
         self._on_load = on_load
         # gRPC asks from its own threads.
         self._lock = threading.Lock()
-        self._seen: tuple[tuple[int, int, int], ...] = ()
+        self._seen: Times = ()
 
     def credentials(self) -> grpc.ServerCredentials:
         """Return server credentials that follow the files. Raises INVALID TLS_FILES when the first pair is unusable."""
@@ -50,7 +51,7 @@ class CertificateFiles:
     def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
         with self._lock:
             try:
-                if self._times() == self._seen:
+                if file_times(self._paths) == self._seen:
                     return None
                 return self._load()
             except (OSError, ValueError) as error:
@@ -58,7 +59,7 @@ class CertificateFiles:
                 return None
 
     def _load(self) -> grpc.ServerCertificateConfiguration:
-        times = self._times()
+        times = file_times(self._paths)
         cert, key = self._cert.read_bytes(), self._key.read_bytes()
         ca = self._ca.read_bytes() if self._ca is not None else None
         parsed = x509.load_pem_x509_certificates(cert)[0]
@@ -70,10 +71,6 @@ class CertificateFiles:
         self._seen = times
         self._on_load(parsed.not_valid_after_utc.timestamp())
         return grpc.ssl_server_certificate_configuration([(key, cert)], root_certificates=ca)
-
-    def _times(self) -> tuple[tuple[int, int, int], ...]:
-        # The inode too: an atomic rename may keep the time.
-        return tuple((s.st_mtime_ns, s.st_ino, s.st_size) for s in (path.stat() for path in self._paths))
 
 
 def _public(key: object) -> bytes:

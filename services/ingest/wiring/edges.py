@@ -1,6 +1,5 @@
 """The part of the composition root that wires the edges: web chat, gRPC, webhooks and SMTP."""
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from services.chassis.lifecycle import Service
 from services.chassis.pacing import Rate
 from services.chassis.privacy.keyring import Keyring
 from services.chassis.questions import LaneQuestions
+from services.chassis.tls_files import FollowingContext
 from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.agent_queues import ConfiguredAgentQueues
 from services.ingest.adapters.edges.erasure import Outcomes, PersonEraser
@@ -202,7 +202,7 @@ async def edges(
                     host=settings.smtp_host,
                     port=settings.smtp_port,
                     hostname=settings.smtp_hostname,
-                    tls=_starttls(settings),
+                    tls=starttls(settings),
                 )
             )
             service.endpoints.publish("smtp", smtp)
@@ -214,12 +214,11 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
-def _starttls(settings: IngestSettings) -> ssl.SSLContext | None:
+def starttls(settings: IngestSettings) -> FollowingContext | None:
+    """Return the TLS context of the SMTP edge, which follows its files; None without a certificate."""
     if settings.tls_cert_file is None or settings.tls_key_file is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
-    return context
+    return FollowingContext.of_server(settings.tls_cert_file, settings.tls_key_file)
 
 
 def _smtp_limits(settings: IngestSettings) -> SmtpLimits:

@@ -19,12 +19,14 @@ from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
 from services.chassis.audit import AuditTrail
 from services.chassis.current_call import current_call, current_caller
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
+from services.chassis.grpc.client import ClientTls
 from services.chassis.grpc.server import grpc_server
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service, serving
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import JwtSettings, Verifier, mint
 from services.chassis.tracing import inject
+from tests.fixtures.authority import Authority, Pair
 
 SIGNER = Ed25519PrivateKey.generate()
 SECRET = SIGNER.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -117,6 +119,22 @@ def dev_settings(tmp_path: Path, **changes: Any) -> ServiceSettings:
     return ServiceSettings(**values)
 
 
+def tls_settings(tmp_path: Path, pair: Pair, authority: Authority, write: Any, **changes: Any) -> ServiceSettings:
+    return dev_settings(
+        tmp_path,
+        insecure_dev=False,
+        tls_cert_file=write("server.crt", pair.cert),
+        tls_key_file=write("server.key", pair.key),
+        tls_ca_file=write("ca.crt", authority.cert),
+        **changes,
+    )
+
+
+def client_tls(authority: Authority, write: Any, name: str) -> ClientTls:
+    pair = authority.issue(name)
+    return ClientTls(write("ca.crt", authority.cert), write(f"{name}.crt", pair.cert), write(f"{name}.key", pair.key))
+
+
 def build_probe(
     probe: Probe,
     *,
@@ -162,3 +180,18 @@ async def stub(service: Service[ServiceSettings]) -> AsyncIterator[sla_pb2_grpc.
     """A stub without the chassis's client: the view of any caller in any language."""
     async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
         yield sla_pb2_grpc.SlaServiceStub(channel)
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, bytes], Path]:
+    def to(name: str, content: bytes) -> Path:
+        draft = tmp_path / f".{name}"
+        draft.write_bytes(content)
+        return draft.replace(tmp_path / name)
+
+    return to

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import grpc
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -31,89 +25,10 @@ from services.chassis.kafka.records import Headers
 from services.chassis.lifecycle import Service, leaves, serving
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import TokenSource
-from tests.integration.chassis.conftest import SECRET, SERVICE, Probe, build_probe, dev_settings
+from tests.fixtures.authority import Authority, Pair
+from tests.integration.chassis.conftest import SECRET, SERVICE, Probe, build_probe, client_tls, tls_settings
 
 TOKENS = TokenSource(SECRET, "service:router", ["sla.read"])
-
-
-@dataclass(frozen=True)
-class Pair:
-    cert: bytes
-    key: bytes
-
-
-class Authority:
-    """A certificate authority of this test alone."""
-
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        self._serial = 1
-        self.cert = self._sign("test authority", self._key, authority=True)
-
-    def issue(self, name: str, names: Sequence[x509.GeneralName] | None = None) -> Pair:
-        """Issue a certificate for `name` on 127.0.0.1, or with these alternative names; none when they are empty."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        return Pair(
-            self._sign(name, key, authority=False, names=names),
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        )
-
-    def _sign(
-        self,
-        name: str,
-        key: ec.EllipticCurvePrivateKey,
-        authority: bool,
-        names: Sequence[x509.GeneralName] | None = None,
-    ) -> bytes:
-        self._serial += 1
-        now = dt.datetime.now(dt.UTC)
-        if names is None:
-            names = [x509.DNSName(name.replace(" ", "-")), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(self._serial)
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(days=self._serial))
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        )
-        if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
-@pytest.fixture
-def authority() -> Authority:
-    return Authority()
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str, bytes], Path]:
-    def to(name: str, content: bytes) -> Path:
-        draft = tmp_path / f".{name}"
-        draft.write_bytes(content)
-        return draft.replace(tmp_path / name)
-
-    return to
-
-
-def tls_settings(tmp_path: Path, pair: Pair, authority: Authority, write: Any, **changes: Any) -> ServiceSettings:
-    return dev_settings(
-        tmp_path,
-        insecure_dev=False,
-        tls_cert_file=write("server.crt", pair.cert),
-        tls_key_file=write("server.key", pair.key),
-        tls_ca_file=write("ca.crt", authority.cert),
-        **changes,
-    )
-
-
-def client_tls(authority: Authority, write: Any, name: str) -> ClientTls:
-    pair = authority.issue(name)
-    return ClientTls(write("ca.crt", authority.cert), write(f"{name}.crt", pair.cert), write(f"{name}.key", pair.key))
 
 
 async def ask(service: Service[ServiceSettings], tls: ClientTls) -> None:

@@ -176,7 +176,7 @@ async def test_mails_that_are_broken_off_leave_nothing_behind(
     server, client = certificate(tmp_path, "localhost")
     # gRPC's own TLS would need keys that this test is not about.
     monkeypatch.setattr(
-        import_module("services.ingest.wiring.edges"), "_starttls", lambda _settings: server if encrypted else None
+        import_module("services.ingest.wiring.edges"), "starttls", lambda _settings: server if encrypted else None
     )
     others = Measurement("others")
     settings = kafka.settings(prefix)
