@@ -48,8 +48,10 @@ def composed(given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def workloads(path: Path) -> list[dict[str, Any]]:
-    """Return the objects that run pods: Deployments, StatefulSets and Jobs."""
-    return [d for d in yaml_documents(path) if d["kind"] in {"Deployment", "StatefulSet", "Job"}]
+    """Return the objects that run pods: Deployments, StatefulSets, Jobs, and single pods in the same form."""
+    documents = yaml_documents(path)
+    pods = [{**d, "spec": {"template": d}} for d in documents if d["kind"] == "Pod"]
+    return [d for d in documents if d["kind"] in {"Deployment", "StatefulSet", "Job"}] + pods
 
 
 def containers(workload: Mapping[str, Any]) -> list[dict[str, Any]]:
