@@ -92,7 +92,11 @@ def tenant_of(workspace: Workspace) -> str:
     return workspace.require_running().tenant
 
 
-def _tls(address: str) -> ClientTls | None:
+def tls_of(address: str) -> ClientTls | None:
+    """Return how to connect to an address: TLS by CHAPAR_TLS_CA_FILE, or None for plain text on loopback.
+
+    Raises FAILED_PRECONDITION NO_TLS for another address without an authority.
+    """
     authority = os.environ.get("CHAPAR_TLS_CA_FILE")
     if not authority:
         if all(_is_loopback(each) for each in address.rpartition("///")[2].removeprefix("ipv4:").split(",")):
@@ -115,7 +119,7 @@ async def channel_to(workspace: Workspace, service: str, *, agent_id: str = "") 
     """Open a channel to a service with a token; with TLS when CHAPAR_TLS_CA_FILE is set."""
     token = tokens_for(workspace, tenant_of(workspace), agent_id=agent_id)
     address = address_of(workspace, service)
-    async with grpc_channel(address, token=lambda _tenant: token(), tls=_tls(address)) as channel:
+    async with grpc_channel(address, token=lambda _tenant: token(), tls=tls_of(address)) as channel:
         with chapar_errors():
             yield channel
 

@@ -17,7 +17,7 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
 from services.chassis.ids import random_id
 from services.cli.commands.options import Epoch, Json, Limit, Pool
-from services.cli.connection import address_of, channel_to, execute, tenant_of, tokens_for
+from services.cli.connection import address_of, channel_to, execute, tenant_of, tls_of, tokens_for
 from services.cli.desk import Desk, DeskClosed
 from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, moment, table
@@ -135,7 +135,9 @@ async def _sit(agent_id: str, auto: str) -> None:
     token = tokens_for(workspace, tenant, agent_id=agent_id)
     async with (
         channel_to(workspace, "ingest", agent_id=agent_id) as channel,
-        Desk(address, token, agent_id=agent_id, state=records_pb2.AGENT_STATE_AVAILABLE) as desk,
+        Desk(
+            address, token, agent_id=agent_id, state=records_pb2.AGENT_STATE_AVAILABLE, tls=tls_of(address)
+        ) as desk,
     ):
         terminal = TerminalDesk(desk, ingest_pb2_grpc.IngestServiceStub(channel), auto)
         try:
