@@ -16,6 +16,7 @@ from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
+from services.chassis.build import version
 from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.tls import CertificateFiles
 from services.cli.local.stack import EXAMPLE
@@ -162,6 +163,12 @@ def _text_files() -> Iterator[Path]:
     for name in ours:
         place = DEPLOY / name
         yield from (p for p in place.rglob("*") if p.is_file() and p.suffix != ".pyc") if place.is_dir() else (place,)
+
+
+def test_the_label_names_the_version_of_the_project() -> None:
+    """Tools that list images show it."""
+    label = re.findall(r'image\.version="([^"]*)"', (DEPLOY / "docker/Dockerfile").read_text(encoding="utf-8"))
+    assert label == [version()]
 
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
