@@ -34,7 +34,7 @@ def _server(directory: Path, *handlers: grpc.GenericRpcHandler, mutual: bool = F
     pair = ((place / "tls.key").read_bytes(), (place / "tls.crt").read_bytes())
     authority = (directory / "ca.crt").read_bytes()
     credentials = grpc.ssl_server_credentials([pair], authority if mutual else None, require_client_auth=mutual)
-    server = grpc.server(ThreadPoolExecutor(1), handlers)
+    server = grpc.server(ThreadPoolExecutor(1), [*handlers])
     port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()
     try:

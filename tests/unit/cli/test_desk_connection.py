@@ -18,8 +18,9 @@ pytestmark = pytest.mark.timeout(30)
 class _RefusesAll(grpc.GenericRpcHandler):
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
         def refuse(_requests: object, context: grpc.ServicerContext) -> Iterator[bytes]:
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, f"refused over {context.auth_context().keys()}")
-            yield b""
+            context.set_code(grpc.StatusCode.PERMISSION_DENIED)
+            context.set_details(f"refused over {context.auth_context().keys()}")
+            return iter(())
 
         return grpc.stream_stream_rpc_method_handler(refuse)
 
