@@ -1,0 +1,1 @@
+"""The invariants, one module each. `check(history)` yields the violations."""

@@ -1,0 +1,126 @@
+"""I5: each deadline fires or is cancelled once per (interaction, target, number), never early, with bounded lateness.
+
+- It is set once, and ends at most once: met, breached at the adequate level, or cancelled. Nothing follows its end. Each
+  warning and each level passes once.
+- A level never passes before its due time, and at most `Bounds.deadline_late_ms` after it.
+- It is not breached when the router recorded the answer in time (a false breach), and not met without one.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from chapar.config.v1 import config_pb2
+from chapar.router.v1 import records_pb2 as router_pb2
+from chapar.sla.v1 import sla_pb2
+from tests.chaos.history.history import Deadline, History
+from tests.chaos.history.model import Violation
+
+NAME = "I5"
+ANSWERS: Final[dict[int, str]] = {
+    config_pb2.TARGET_KIND_PICK_UP: "assigned",
+    config_pb2.TARGET_KIND_FIRST_RESPONSE: "agent_replied",
+    config_pb2.TARGET_KIND_NEXT_RESPONSE: "agent_replied",
+    config_pb2.TARGET_KIND_RESOLUTION: "completed",
+}
+"""The routing event that meets each target (docs/sla.md)."""
+_DUES: Final = frozenset(
+    {
+        sla_pb2.SLA_EVENT_KIND_DEADLINE_SET,
+        sla_pb2.SLA_EVENT_KIND_PAUSED,
+        sla_pb2.SLA_EVENT_KIND_RESUMED,
+        sla_pb2.SLA_EVENT_KIND_CHANGED,
+    }
+)
+_ENDS: Final = frozenset({sla_pb2.SLA_EVENT_KIND_MET, sla_pb2.SLA_EVENT_KIND_CANCELLED})
+_FOLLOWS: Final = frozenset({sla_pb2.SLA_EVENT_KIND_ESCALATED, sla_pb2.SLA_EVENT_KIND_PREDICTED})
+"""Escalations follow the event that caused them, also the end; forecasts are not part of a deadline's life."""
+
+
+def check(history: History) -> Iterator[Violation]:
+    """See the module's docstring."""
+    for deadline, events in history.deadlines.items():
+        yield from _judge(history, deadline, [event.value for event in events])
+
+
+def ends(event: sla_pb2.SlaEvent) -> bool:
+    """Return whether an event ends its deadline."""
+    return event.kind in _ENDS or breaches(event)
+
+
+def breaches(event: sla_pb2.SlaEvent) -> bool:
+    """Return whether an event is the breach: the adequate level passed."""
+    return event.kind == sla_pb2.SLA_EVENT_KIND_BREACHED and event.level == sla_pb2.SLA_LEVEL_ADEQUATE
+
+
+def _judge(history: History, deadline: Deadline, events: list[sla_pb2.SlaEvent]) -> Iterator[Violation]:
+    interaction_id, _, number = deadline
+    subject = f"{config_pb2.TargetKind.Name(events[0].target).removeprefix('TARGET_KIND_').lower()} {number} of {interaction_id}"
+    begun = [event for event in events if event.kind == sla_pb2.SLA_EVENT_KIND_DEADLINE_SET]
+    if len(begun) != 1:
+        yield Violation(NAME, "doubled" if begun else "never set", subject, f"it was set {len(begun)} times")
+    fired: set[tuple[int, int, int]] = set()
+    ended = False
+    desired_ms = adequate_ms = 0
+    for event in events:
+        if event.kind in _FOLLOWS:
+            continue
+        if ended:
+            kind = sla_pb2.SlaEventKind.Name(event.kind).removeprefix("SLA_EVENT_KIND_")
+            yield Violation(NAME, "doubled", subject, f"{kind} after its end")
+            continue
+        if event.kind in _DUES:
+            desired_ms, adequate_ms = event.desired_at_ms, event.adequate_at_ms
+        if event.kind in (sla_pb2.SLA_EVENT_KIND_WARNED, sla_pb2.SLA_EVENT_KIND_BREACHED):
+            if (once := (event.kind, event.level, event.warning)) in fired:
+                yield Violation(NAME, "doubled", subject, "the same level or warning passed twice")
+            fired.add(once)
+        if event.kind == sla_pb2.SLA_EVENT_KIND_BREACHED:
+            due_ms = adequate_ms if breaches(event) else desired_ms
+            yield from _in_time(history, subject, event, due_ms)
+        if breaches(event) and _answered(history, deadline, adequate_ms):
+            yield Violation(NAME, "false breach", subject, "the router recorded the answer in time")
+        if event.kind == sla_pb2.SLA_EVENT_KIND_MET and not _answered(history, deadline, adequate_ms):
+            yield Violation(NAME, "false success", subject, "the router recorded no answer in time")
+        ended = ends(event)
+    latest_ms = max(adequate_ms, history.healed_at_ms) + history.bounds.deadline_late_ms
+    if not ended and adequate_ms and history.read_at_ms > latest_ms:
+        yield Violation(NAME, "never fired", subject, f"it was due at {adequate_ms}")
+
+
+def _in_time(history: History, subject: str, event: sla_pb2.SlaEvent, due_ms: int) -> Iterator[Violation]:
+    if event.occurred_at_ms < due_ms:
+        yield Violation(NAME, "early", subject, f"{due_ms - event.occurred_at_ms} ms")
+    if event.occurred_at_ms > due_ms + history.bounds.deadline_late_ms:
+        yield Violation(NAME, "late", subject, f"{event.occurred_at_ms - due_ms} ms")
+
+
+def _answered(history: History, deadline: Deadline, adequate_ms: int) -> bool:
+    """Return whether the router recorded the answer not after the adequate level. A paused deadline has no due time."""
+    answered_ms = _answered_at_ms(history, deadline)
+    return answered_ms is not None and (not adequate_ms or answered_ms <= adequate_ms)
+
+
+def _answered_at_ms(history: History, deadline: Deadline) -> int | None:
+    interaction_id, target, number = deadline
+    events = [event.value for event in history.interactions.get(interaction_id, [])]
+    if target == config_pb2.TARGET_KIND_NEXT_RESPONSE:
+        replies = _replies_by_turn(events)
+        return replies[number - 1] if number <= len(replies) else None
+    times = [event.occurred_at_ms for event in events if event.WhichOneof("event") == ANSWERS[target]]
+    which = number - 1 if target == config_pb2.TARGET_KIND_RESOLUTION else 0
+    return times[which] if which < len(times) else None
+
+
+def _replies_by_turn(events: list[router_pb2.RoutingEvent]) -> list[int | None]:
+    """Return the time of the reply that ended each turn. A turn begins with the customer's first message after a reply."""
+    turns: list[int | None] = []
+    replied = waits = False
+    for event in events:
+        if event.customer_message_recorded.message_id and replied and not waits:
+            turns.append(None)
+            waits = True
+        elif event.WhichOneof("event") == "agent_replied":
+            if waits:
+                turns[-1] = event.occurred_at_ms
+            replied, waits = True, False
+    return turns
