@@ -1,6 +1,7 @@
 """I11: no record and no message crosses tenants.
 
-- The tenant in a record, in its header and at the beginning of its key are the same.
+- The tenant in a record, in its header and at the beginning of its key are the same. (A marker of a lane belongs to no
+  tenant: it names none and has no such header.)
 - All records about one interaction, conversation, delivery or invitation name one tenant.
 - A message with a mark, and its arrival, belong to the tenant of the client that sent it.
 """
@@ -46,6 +47,8 @@ def check(history: History) -> Iterator[Violation]:
 
 def _one_tenant(logged: Logged[Any]) -> Iterator[Violation]:
     tenant = logged.value.tenant
+    if not tenant and not logged.header("tenant"):
+        return
     in_key = (logged.record.key or b"").decode(errors="replace").partition("/")[0]
     for place, found in (("header", logged.header("tenant")), ("key", in_key)):
         if found != tenant:

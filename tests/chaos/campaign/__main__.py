@@ -1,0 +1,105 @@
+"""`python -m tests.chaos.campaign [fault…]`: plays the faults, prints a table, and fails on any violation."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import random
+import sys
+from collections.abc import Sequence
+
+from tests.bench.figures import tell
+from tests.chaos.campaign.faults import FAULTS, Fault
+from tests.chaos.campaign.play import Row, play
+from tests.chaos.campaign.stage import a_stage
+from tests.chaos.campaign.traffic import Traffic
+from tests.chaos.history.model import Violation
+
+_HEAD = (
+    "fault",
+    "inter-",
+    "mes-",
+    "lost",
+    "doubled",
+    "unknown",
+    "false",
+    "violations",
+    "customers",
+    "agents",
+    "drained",
+)
+_UNDER = ("", "actions", "sages", "", "", "", "breaches", "", "s", "s", "s")
+_SHOWN = 20
+
+
+def line(cells: Sequence[object]) -> str:
+    """Return one line of the table."""
+    first, *rest = cells
+    return f"{first!s:42}" + "".join(f"{cell!s:>11}" for cell in rest)
+
+
+def cells(row: Row) -> tuple[object, ...]:
+    """Return the cells of a row."""
+    return (
+        row.fault, row.interactions, row.messages, row.lost, row.doubled, row.unknown, row.false_breaches,
+        row.violations, row.customers_s, row.agents_s, row.drained_s,
+    )  # fmt: skip
+
+
+def chosen(names: Sequence[str], pairs: int, seed: int) -> list[tuple[Fault, ...]]:
+    """Return the runs: each named fault (all of them without names), then pairs of different ones, drawn with the seed."""
+    singles = [FAULTS[name] for name in (names or FAULTS)]
+    both = [pair for pair in itertools.combinations(singles, 2) if "none" not in (pair[0].name, pair[1].name)]
+    drawn = random.Random(seed).sample(both, min(pairs, len(both)))
+    return [*((fault,) for fault in singles), *drawn]
+
+
+async def campaign(runs: Sequence[tuple[Fault, ...]], traffic: Traffic, seed: int) -> tuple[list[Row], list[Violation]]:
+    """Play the runs one after another on one broker, and print their rows as they come."""
+    rows: list[Row] = []
+    found: list[Violation] = []
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    print(f"{line(_HEAD)}\n{line(_UNDER)}", flush=True)
+    async with a_stage() as stage:
+        for number, faults in enumerate(runs):
+            row, wrong = await play(stage, faults, traffic, seed + number, say)
+            print(line(cells(row)), flush=True)
+            if row.refused:
+                print(f"    never acknowledged: {dict(row.refused)}", flush=True)
+            for violation in wrong[:_SHOWN]:
+                print(f"    {violation}", flush=True)
+            if len(wrong) > _SHOWN:
+                print(f"    and {len(wrong) - _SHOWN} more: build/chaos", flush=True)
+            rows.append(row)
+            found += wrong
+    return rows, found
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.campaign", description=(__doc__ or "").split(": ")[1])
+    parser.add_argument("faults", nargs="*", metavar="fault", help="which faults; default: all")
+    parser.add_argument("--list", action="store_true", help="list the faults")
+    parser.add_argument("--rate", type=float, default=12.0, help="customers a second")
+    parser.add_argument("--seconds", type=float, default=40.0, help="how long customers arrive in each run")
+    parser.add_argument("--pairs", type=int, default=0, help="how many pairs of faults to play after the single ones")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    if given.list:
+        print("\n".join(FAULTS))
+        return 0
+    if unknown := [name for name in given.faults if name not in FAULTS]:
+        parser.error(f"there is no fault {', '.join(unknown)}: see --list")
+    runs = chosen(given.faults, given.pairs, given.seed)
+    rows, found = asyncio.run(campaign(runs, Traffic(given.rate, given.seconds), given.seed))
+    interactions = sum(row.interactions for row in rows)
+    tell("chaos_violations", len(found), "violations", "<=0", interactions=interactions, runs=[r.data() for r in rows])
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

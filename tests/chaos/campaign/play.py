@@ -1,0 +1,169 @@
+"""One run of the campaign: traffic, faults in the middle of it, the drain, and the checker."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from chapar.ingest.v1 import records_pb2 as ingest_pb2
+from services.chassis.clock import system_clock
+from tests.chaos.campaign.faults import Fault
+from tests.chaos.campaign.reading import live_state, read_topics, replay
+from tests.chaos.campaign.stage import Scene, Stage, a_scene
+from tests.chaos.campaign.tenants import AGENTS
+from tests.chaos.campaign.traffic import Traffic
+from tests.chaos.history.check import violations
+from tests.chaos.history.history import History
+from tests.chaos.history.model import Bounds, Evidence, LiveState, Violation
+
+EVIDENCE: Final = Path("build/chaos")
+"""Where the evidence of runs with violations is kept: `<fault>/evidence.pickle`, logs and the list of violations."""
+DRAIN_S: Final = 60.0
+_BEFORE: Final = 0.25
+"""The fault strikes after this share of the traffic."""
+_OPEN: Final = frozenset({"lost", "gap", "never fired", "no answer", "not counted"})
+"""Problems of a history that has not drained yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the campaign's table."""
+
+    fault: str
+    interactions: int
+    messages: int
+    lost: int
+    doubled: int
+    unknown: int
+    """Deliveries of unknown outcome: recorded as such, and never repeated."""
+    false_breaches: int
+    violations: int
+    customers_s: float
+    """The longest time until a customer's message was acknowledged, repetitions included."""
+    agents_s: float
+    """The longest time until an agent's request was confirmed."""
+    drained_s: float
+    restarts: Mapping[str, int]
+    refused: Mapping[str, int]
+    """Messages that were never acknowledged, by tenant and channel. They are not lost: their senders know."""
+    by_channel: Mapping[str, int]
+    """Acknowledged messages by tenant and channel."""
+
+    def data(self) -> dict[str, Any]:
+        """Return the row for JSON."""
+        return asdict(self)
+
+
+async def play(
+    stage: Stage, faults: Sequence[Fault], traffic: Traffic, seed: int, say: Callable[[str], None]
+) -> tuple[Row, list[Violation]]:
+    """Play one run. The faults strike together."""
+    of_service: dict[str, dict[str, str]] = {}
+    for fault in faults:
+        for service, variables in fault.of_service.items():
+            of_service.setdefault(service, {}).update(variables)
+    name = " + ".join(fault.name for fault in faults)
+    bounds = Bounds(
+        offer_late_ms=int(1000 * sum(fault.late_s for fault in faults)),
+        deadline_late_ms=int(1000 * sum(fault.late_s for fault in faults)),
+        drain_ms=int(1000 * DRAIN_S),
+    )
+    async with a_scene(stage, seed, of_service, say) as scene:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(scene.crowd.arrive(traffic), name="traffic")
+            await asyncio.sleep(traffic.seconds * _BEFORE)
+            async with asyncio.TaskGroup() as strikes:
+                for fault in faults:
+                    strikes.create_task(fault.strike(scene), name=fault.name)
+        await scene.stack.supervisor.wait_ready(60)
+        healed_ms, healed = system_clock(), time.monotonic()
+        evidence = await _drained(scene, bounds, healed_ms)
+        drained_s = time.monotonic() - healed
+        await scene.crowd.leave()
+        evidence = await _final(scene, bounds, healed_ms)
+        found = await asyncio.to_thread(violations, evidence)
+        restarts = {name: count for name, count in scene.stack.supervisor.restarts().items() if count}
+        row = await asyncio.to_thread(_row, name, evidence, found, scene, drained_s, restarts)
+        if found:
+            _keep(name, evidence, found, scene)
+    return row, found
+
+
+async def _evidence(scene: Scene, bounds: Bounds, healed_ms: int, live: tuple[LiveState, ...]) -> Evidence:
+    records = await read_topics(scene.direct, scene.keys)
+    # Bounds are judged as if the time to drain had passed: the caller reads until nothing is open, or it has passed.
+    read_ms = max(system_clock(), healed_ms + bounds.drain_ms + bounds.deadline_late_ms + 1)
+    return Evidence(scene.observed.view(), tuple(records), healed_ms, read_ms, live, frozenset(scene.injected), bounds)
+
+
+async def _drained(scene: Scene, bounds: Bounds, healed_ms: int) -> Evidence:
+    """Read until nothing is open, or the time to drain has passed."""
+    while True:
+        evidence = await _evidence(scene, bounds, healed_ms, ())
+        found = await asyncio.to_thread(violations, evidence)
+        still_open = [violation for violation in found if violation.problem in _OPEN]
+        if not still_open or system_clock() > healed_ms + bounds.drain_ms:
+            return evidence
+        await asyncio.sleep(0.5)
+
+
+async def _final(scene: Scene, bounds: Bounds, healed_ms: int) -> Evidence:
+    replayed = await asyncio.to_thread(replay, scene.direct)
+    live = [
+        await live_state(scene.channels[tenant], tenant, agents, replayed if tenant == "demo" else "")
+        for tenant, agents in AGENTS.items()
+    ]
+    return await _evidence(scene, bounds, healed_ms, tuple(live))
+
+
+def _row(
+    name: str,
+    evidence: Evidence,
+    found: Sequence[Violation],
+    scene: Scene,
+    drained_s: float,
+    restarts: Mapping[str, int],
+) -> Row:
+    history = History(evidence)
+    problems = Counter(violation.problem for violation in found)
+    unknown = sum(
+        record.value.state == ingest_pb2.DELIVERY_STATE_UNKNOWN
+        for outcomes in history.outcomes.values()
+        for record in outcomes
+    )
+    return Row(
+        name,
+        len(history.interactions),
+        len(evidence.clients.acknowledged),
+        problems["lost"] + problems["gap"],
+        problems["doubled"],
+        unknown,
+        problems["false breach"],
+        len(found),
+        round(scene.observed.customers.longest_s, 2),
+        round(scene.observed.agents.longest_s, 2),
+        round(drained_s, 1),
+        restarts,
+        dict(scene.observed.refused),
+        dict(Counter(f"{message.tenant}/{message.channel}" for message in evidence.clients.acknowledged)),
+    )
+
+
+def _keep(name: str, evidence: Evidence, found: Sequence[Violation], scene: Scene) -> None:
+    """Keep what is needed to find the cause of violations."""
+    folder = EVIDENCE / name.replace(" ", "-")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "violations.txt").write_text("".join(f"{violation}\n" for violation in found))
+    (folder / "evidence.pickle").write_bytes(pickle.dumps(evidence))
+    logs = scene.clocks.parent / "logs"
+    for process in scene.stack.running.endpoints:
+        if (log := logs / f"{process}.log").exists():
+            shutil.copy(log, folder / log.name)
