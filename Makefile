@@ -22,6 +22,9 @@ SAMPLE ?= 150
 SEED ?= 1
 SEEDS ?= 1000
 SECONDS ?= 60
+# Faults of `make chaos`, each in quotes of its own; empty: all of them.
+FAULTS ?=
+PAIRS ?= 10
 
 .PHONY: help run demo test test-tooling quick bench bench-engine bench-feedback bench-hostile bench-sla compiled references mutants
 .PHONY: simulate-faults chaos fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts
@@ -72,6 +75,9 @@ mutants: .venv/.ready ## test the tests with SAMPLE=150 mutants of the routing e
 
 simulate-faults: .venv/.ready ## run the four services in simulation with faults from SEEDS=1000 seeds, or print the run of one: ONLY=17 (docs/fault-simulation.md)
 	$(BIN)/python -m tests.simulation $(if $(ONLY),--only $(ONLY),--seeds $(SEEDS) --jobs $(PARTS))
+
+chaos: .venv/.ready ## inject all faults (or FAULTS) and PAIRS=10 pairs while customers write and agents answer, and check the history (60 minutes, docs/faults.md)
+	@$(BIN)/python -m tests.chaos.campaign --pairs $(PAIRS) $(FAULTS)
 
 fuzz: .venv/.ready ## fuzz every parser of outside text, guided by coverage, for SECONDS=60; new inputs go to build/fuzz
 	$(BIN)/python -m tests.fuzz $(SECONDS)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
+import logging
 import random
 import sys
 from collections.abc import Sequence
 
 from tests.bench.figures import tell
-from tests.chaos.campaign.faults import FAULTS, Fault
-from tests.chaos.campaign.play import Row, play
+from tests.chaos.campaign.fault import Fault
+from tests.chaos.campaign.faults import FAULTS, cannot
+from tests.chaos.campaign.play import EVIDENCE, Row, play
 from tests.chaos.campaign.stage import a_stage
+from tests.chaos.campaign.strikes.disk import small_disk
 from tests.chaos.campaign.traffic import Traffic
 from tests.chaos.history.model import Violation
 
@@ -31,6 +35,8 @@ _HEAD = (
 )
 _UNDER = ("", "actions", "sages", "", "", "", "breaches", "", "s", "s", "s")
 _SHOWN = 20
+LOG = EVIDENCE / "campaign.log"
+"""The warnings of the campaign's own clients: broken connections are what it is about."""
 
 
 def line(cells: Sequence[object]) -> str:
@@ -50,9 +56,22 @@ def cells(row: Row) -> tuple[object, ...]:
 def chosen(names: Sequence[str], pairs: int, seed: int) -> list[tuple[Fault, ...]]:
     """Return the runs: each named fault (all of them without names), then pairs of different ones, drawn with the seed."""
     singles = [FAULTS[name] for name in (names or FAULTS)]
-    both = [pair for pair in itertools.combinations(singles, 2) if "none" not in (pair[0].name, pair[1].name)]
+    singles = [fault for fault in singles if not cannot(fault)]
+    paired = [fault for fault in singles if fault.name != "none" and not fault.small_disk]
+    both = list(itertools.combinations(paired, 2))
     drawn = random.Random(seed).sample(both, min(pairs, len(both)))
     return [*((fault,) for fault in singles), *drawn]
+
+
+def show(row: Row, wrong: Sequence[Violation]) -> None:
+    """Print a row, and the first violations of its run."""
+    print(line(cells(row)), flush=True)
+    if row.refused:
+        print(f"    never acknowledged: {dict(row.refused)}", flush=True)
+    for violation in wrong[:_SHOWN]:
+        print(f"    {violation}", flush=True)
+    if len(wrong) > _SHOWN:
+        print(f"    and {len(wrong) - _SHOWN} more: build/chaos", flush=True)
 
 
 async def campaign(runs: Sequence[tuple[Fault, ...]], traffic: Traffic, seed: int) -> tuple[list[Row], list[Violation]]:
@@ -64,18 +83,14 @@ async def campaign(runs: Sequence[tuple[Fault, ...]], traffic: Traffic, seed: in
         print(text, file=sys.stderr, flush=True)
 
     print(f"{line(_HEAD)}\n{line(_UNDER)}", flush=True)
-    async with a_stage() as stage:
-        for number, faults in enumerate(runs):
-            row, wrong = await play(stage, faults, traffic, seed + number, say)
-            print(line(cells(row)), flush=True)
-            if row.refused:
-                print(f"    never acknowledged: {dict(row.refused)}", flush=True)
-            for violation in wrong[:_SHOWN]:
-                print(f"    {violation}", flush=True)
-            if len(wrong) > _SHOWN:
-                print(f"    and {len(wrong) - _SHOWN} more: build/chaos", flush=True)
-            rows.append(row)
-            found += wrong
+    for small, group in itertools.groupby(enumerate(runs), lambda run: any(fault.small_disk for fault in run[1])):
+        with small_disk() if small else contextlib.nullcontext() as parent:
+            async with a_stage(parent) as stage:
+                for number, faults in group:
+                    row, wrong = await play(stage, faults, traffic, seed + number, say)
+                    show(row, wrong)
+                    rows.append(row)
+                    found += wrong
     return rows, found
 
 
@@ -95,6 +110,11 @@ def main() -> int:
     if unknown := [name for name in given.faults if name not in FAULTS]:
         parser.error(f"there is no fault {', '.join(unknown)}: see --list")
     runs = chosen(given.faults, given.pairs, given.seed)
+    for name in given.faults or FAULTS:
+        if why := cannot(FAULTS[name]):
+            print(f"{name}: not injected, because {why}", flush=True)
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(filename=LOG, filemode="w", format="%(asctime)s %(name)s %(message)s")
     rows, found = asyncio.run(campaign(runs, Traffic(given.rate, given.seconds), given.seed))
     interactions = sum(row.interactions for row in rows)
     tell("chaos_violations", len(found), "violations", "<=0", interactions=interactions, runs=[r.data() for r in rows])

@@ -1,99 +1,69 @@
-"""The faults of the campaign. Each injects itself, lasts, and heals; `FAULTS` is the table of all."""
+"""The table of all faults."""
 
-from __future__ import annotations
-
-import asyncio
-import os
-import signal
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tests.chaos.campaign.stage import Scene
+from tests.chaos.campaign.fault import Fault
+from tests.chaos.campaign.proxy import Mode
+from tests.chaos.campaign.strikes import clocks, disk, network, processes, providers, records
 
-_NO_VARIABLES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({})
-STOP_S: Final = 9.0
-"""Longer than the session time-out of lanes (6 s): the stopped process comes back as a zombie."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One fault. `strike` returns when it has healed."""
-
-    name: str
-    strike: Callable[[Scene], Coroutine[None, None, None]]
-    late_s: float = 12.0
-    """How late timers may be: the longest outage that the fault causes, and the pace of a busy machine."""
-    of_service: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: _NO_VARIABLES)
-    """Variables of the processes of each service."""
-
-
-def kill(*processes: str) -> Callable[[Scene], Coroutine[None, None, None]]:
-    """Kill processes with SIGKILL at a random moment."""
-
-    async def strike(scene: Scene) -> None:
-        await asyncio.sleep(scene.chance.uniform(0, 2))
-        for process in processes:
-            scene.stack.supervisor.kill(process, signal.SIGKILL)
-        await scene.stack.supervisor.wait_ready(60)
-
-    return strike
-
-
-def stop(*processes: str) -> Callable[[Scene], Coroutine[None, None, None]]:
-    """Stop processes with SIGSTOP for longer than their session, then let them go on."""
-
-    async def strike(scene: Scene) -> None:
-        for process in processes:
-            scene.stack.supervisor.send(process, signal.SIGSTOP)
-        await asyncio.sleep(STOP_S)
-        for process in processes:
-            scene.stack.supervisor.send(process, signal.SIGCONT)
-        await scene.stack.supervisor.wait_ready(60)
-
-    return strike
-
-
-async def nothing(scene: Scene) -> None:
-    """No fault: the campaign's own noise."""
-    await asyncio.sleep(5)
-
-
-async def kill_broker(scene: Scene) -> None:
-    """Kill the broker, and start it again two seconds later."""
-    await scene.stage.broker.kill()
-    await asyncio.sleep(2)
-    await scene.stage.broker.start()
-
-
-async def pause_broker(scene: Scene) -> None:
-    """Stop the broker with SIGSTOP for eight seconds."""
-    pid = scene.stage.broker.pid
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        await asyncio.sleep(8)
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
-FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
-    {
-        fault.name: fault
-        for fault in (
-            Fault("none", nothing),
-            Fault("kill router", kill("router")),
-            Fault("kill ingest", kill("ingest")),
-            Fault("kill sla", kill("sla")),
-            Fault("kill feedback", kill("feedback")),
-            Fault("kill everything", kill("router", "router-2", "ingest", "sla", "feedback"), late_s=20),
-            Fault("stop router", stop("router"), late_s=20),
-            Fault("stop ingest", stop("ingest"), late_s=20),
-            Fault("stop sla", stop("sla"), late_s=20),
-            Fault("stop feedback", stop("feedback"), late_s=20),
-            Fault("kill broker", kill_broker, late_s=25),
-            Fault("pause broker", pause_broker, late_s=25),
-        )
-    }
+EVERY_PROCESS: Final = ("router", "router-2", "ingest", "sla", "feedback")
+POINTS: Final = (
+    ("router", "after_send"),
+    ("router", "inside_commit"),
+    ("router", "after_commit"),
+    ("ingest", "before_commit"),
+    ("ingest", "before_reply"),
+    ("sla", "after_commit"),
+    ("feedback", "inside_commit"),
 )
+"""Where a process kills itself: a service, and a point of `services.chassis.kafka.faults`."""
+
+
+def _all() -> Iterator[Fault]:
+    yield Fault("none", processes.nothing)
+    for name in ("router", "ingest", "sla", "feedback"):
+        yield Fault(f"kill {name}", processes.kill(name))
+        yield Fault(f"stop {name}", processes.stop(name), late_s=20)
+    yield Fault("kill everything", processes.kill(*EVERY_PROCESS), late_s=20)
+    yield Fault("rolling restart", processes.rolling_restart, late_s=20)
+    for service, point in POINTS:
+        strike, variables = processes.kill_at(point, service)
+        yield Fault(f"kill {service} {point.replace('_', ' ')}", strike, 15, variables)
+    yield Fault("kill broker", processes.kill_broker, late_s=25)
+    yield Fault("pause broker", processes.pause_broker, late_s=25)
+    yield Fault("full disk", disk.full_disk, late_s=40, small_disk=True)
+    for mode in (Mode.SLOW, Mode.BLACK_HOLE, Mode.HALF_OPEN):
+        strike = network.between_services_and_broker(mode, 9)
+        yield Fault(f"broker {mode.value}", strike, late_s=30)
+    yield Fault("broker resets", network.resets_at_the_broker, late_s=20)
+    for mode in (Mode.SLOW, Mode.BLACK_HOLE, Mode.HALF_OPEN):
+        strike = network.between_clients_and_services(mode, 7)
+        yield Fault(f"edges {mode.value}", strike)
+    yield Fault("edges resets", network.resets_at_the_edges)
+    yield Fault("providers away", providers.spoiled(Mode.REFUSE, 7))
+    yield Fault("providers slow", providers.spoiled(Mode.SLOW, 10))
+    yield Fault("providers half open", providers.spoiled(Mode.HALF_OPEN, 10))
+    yield Fault("providers cut after they accepted", providers.cut_after_accepted)
+    yield Fault("providers refuse", providers.refusals)
+    yield Fault("poison on every topic", records.poison_everywhere)
+    yield Fault("rebalance storm", records.rebalance_storm, late_s=30)
+    yield Fault("overload", records.overload, late_s=20)
+    for service in ("ingest", "router", "sla"):
+        strike, variables = clocks.step(3600, service)
+        yield Fault(f"clock of {service} an hour ahead", strike, 20, variables)
+    strike, variables = clocks.step(-3600, "router", "sla")
+    yield Fault("clocks of router and sla an hour behind", strike, 20, variables)
+
+
+FAULTS: Final[Mapping[str, Fault]] = MappingProxyType({fault.name: fault for fault in _all()})
+
+
+def cannot(fault: Fault) -> str:
+    """Return why this machine cannot inject a fault; empty when it can."""
+    if fault.small_disk and not disk.may_mount():
+        return "only root may mount a small disk"
+    if fault.name.startswith("clock") and clocks.library() is None:
+        return "the library of the package `faketime` is not installed"
+    return ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pickle
 import shutil
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
+
 from chapar.ingest.v1 import records_pb2 as ingest_pb2
 from services.chassis.clock import system_clock
-from tests.chaos.campaign.faults import Fault
+from tests.chaos.campaign.fault import Fault
 from tests.chaos.campaign.reading import live_state, read_topics, replay
 from tests.chaos.campaign.stage import Scene, Stage, a_scene
 from tests.chaos.campaign.tenants import AGENTS
@@ -92,7 +96,7 @@ async def play(
         restarts = {name: count for name, count in scene.stack.supervisor.restarts().items() if count}
         row = await asyncio.to_thread(_row, name, evidence, found, scene, drained_s, restarts)
         if found:
-            _keep(name, evidence, found, scene)
+            await _keep(name, evidence, found, scene)
     return row, found
 
 
@@ -156,14 +160,17 @@ def _row(
     )
 
 
-def _keep(name: str, evidence: Evidence, found: Sequence[Violation], scene: Scene) -> None:
-    """Keep what is needed to find the cause of violations."""
+async def _keep(name: str, evidence: Evidence, found: Sequence[Violation], scene: Scene) -> None:
+    """Keep what is needed to find the cause of violations: records, logs with the stacks of all tasks, metrics."""
     folder = EVIDENCE / name.replace(" ", "-")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "violations.txt").write_text("".join(f"{violation}\n" for violation in found))
     (folder / "evidence.pickle").write_bytes(pickle.dumps(evidence))
     logs = scene.clocks.parent / "logs"
-    for process in scene.stack.running.endpoints:
-        if (log := logs / f"{process}.log").exists():
-            shutil.copy(log, folder / log.name)
+    async with httpx.AsyncClient(timeout=5) as http:
+        for process, servers in scene.stack.running.endpoints.items():
+            scene.stack.supervisor.send(process, signal.SIGUSR2)
+            with contextlib.suppress(httpx.HTTPError):  # the process is not there
+                (folder / f"{process}.metrics").write_text((await http.get(f"http://{servers['ops']}/metrics")).text)
+            shutil.copy(logs / f"{process}.log", folder / f"{process}.log")

@@ -40,6 +40,7 @@ from tests.chaos.campaign.tenants import AGENTS, BANK_SECRETS, BANK_WEBHOOK_SECR
 from tests.chaos.campaign.traffic import Crowd
 
 ROUTERS = 2
+HOOK = Path(__file__).parent / "hook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +174,14 @@ async def _running(
         "CHAPAR_SECRET_DEMO__WHATSAPP_URL": f"http://{providers.address}",
         "CHAPAR_SECRET_DEMO__SMTP_URL": f"smtp://{mail.address}",
         **BANK_SECRETS,
+        "PYTHONPATH": str(HOOK),
     }
     files = {tenant: workspace.directory("config") / f"{tenant}.yaml" for tenant in AGENTS}
     for tenant, file in files.items():
         file.write_text(configuration(tenant))
     clocks = workspace.directory("clocks")
     of_service = {
-        service: {name: value.replace("{clocks}", str(clocks)) for name, value in variables.items()}
+        service: {name: value.replace("{run}", str(workspace.home)) for name, value in variables.items()}
         for service, variables in of_service.items()
     }
     for service in of_service:

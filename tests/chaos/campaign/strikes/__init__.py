@@ -1,0 +1,1 @@
+"""The faults by kind: processes, broker, network, providers, records, load, clocks, disk."""
