@@ -135,9 +135,7 @@ async def _sit(agent_id: str, auto: str) -> None:
     token = tokens_for(workspace, tenant, agent_id=agent_id)
     async with (
         channel_to(workspace, "ingest", agent_id=agent_id) as channel,
-        Desk(
-            address, token, agent_id=agent_id, state=records_pb2.AGENT_STATE_AVAILABLE, tls=tls_of(address)
-        ) as desk,
+        Desk(address, token, agent_id=agent_id, state=records_pb2.AGENT_STATE_AVAILABLE, tls=tls_of(address)) as desk,
     ):
         terminal = TerminalDesk(desk, ingest_pb2_grpc.IngestServiceStub(channel), auto)
         try:
