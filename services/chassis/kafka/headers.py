@@ -5,6 +5,7 @@
     event-id        id of the event, the same after any repetition
     tenant          name of the tenant; absent if the record belongs to none
     traceparent     W3C trace context of the call or record that caused it; absent if that had none
+    replayed        how often an operator has put a dead letter back; absent from all other records
     relayed-from    where a relay read the record that this one repeats under another key (`relayed`); absent otherwise
 
 A lane adds its epoch (`records.EPOCH_HEADER`) and the trace context of the record being handled; a `DurableProducer` adds the current trace
@@ -24,6 +25,7 @@ SCHEMA: Final = "schema"
 EVENT_ID: Final = "event-id"
 TENANT: Final = "tenant"
 RELAYED_FROM: Final = "relayed-from"
+REPLAYED: Final = "replayed"
 PROTOBUF: Final = b"application/protobuf"
 
 _OF_TOPIC: Final[Mapping[str, Headers]] = MappingProxyType(

@@ -10,7 +10,7 @@ import typer
 from aiokafka import AIOKafkaProducer
 
 from chapar.common.v1 import dead_letter_pb2
-from services.chassis.kafka.headers import RELAYED_FROM
+from services.chassis.kafka.headers import RELAYED_FROM, REPLAYED
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.topics import TOPICS, full_name
 from services.cli.actor import Actor
@@ -103,15 +103,15 @@ async def _put_back(kafka: KafkaSettings, letters: list[dead_letter_pb2.DeadLett
     try:
         futures = []
         for letter in letters:
-            attempts = sum(1 for header in letter.headers if header.key == "replayed")
+            attempts = sum(1 for header in letter.headers if header.key == REPLAYED)
             # A record that a relay wrote counts as a repetition as long as it names its origin.
-            headers = [(h.key, h.value) for h in letter.headers if h.key not in ("replayed", RELAYED_FROM)]
+            headers = [(h.key, h.value) for h in letter.headers if h.key not in (REPLAYED, RELAYED_FROM)]
             futures.append(
                 await producer.send(
                     _full_name(kafka, letter.origin_topic),
                     key=letter.key if letter.HasField("key") else None,
                     value=letter.value if letter.HasField("value") else None,
-                    headers=[*headers, ("replayed", str(attempts + 1).encode())],
+                    headers=[*headers, (REPLAYED, str(attempts + 1).encode())],
                 )
             )
         await asyncio.gather(*futures)

@@ -103,8 +103,8 @@ class SenderConversation:
     """The address that the provider has replaced. A route that still names it is corrected."""
     deliveries: tuple[Delivery, ...] = ()
     failed: Mapping[str, int] = field(default_factory=dict)
-    """Failed deliveries with the number of their last attempt. A replayed delivery continues this numbering, so that no
-    two attempts have the same number."""
+    """Failed deliveries with the number of their last attempt. Only these can be replayed. A replayed delivery continues
+    this numbering, so that no two attempts have the same number."""
 
     @property
     def place(self) -> str:
@@ -208,10 +208,6 @@ class SendingDecision:
     conversation: SenderConversation
     effects: tuple[Effect, ...] = ()
     blocked: bool = False
-
-    def gives_up(self, delivery_id: str) -> bool:
-        """Return whether this delivery has failed, so that its id may be requested again."""
-        return any(isinstance(e, GivenUp) and e.delivery.delivery_id == delivery_id for e in self.effects)
 
 
 @dataclass(frozen=True, slots=True)

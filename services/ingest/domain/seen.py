@@ -61,17 +61,6 @@ class SeenIds:
             self.evicted_early += CHUNK_IDS
         return last, gone
 
-    def discard(self, message_id: str) -> Chunk | None:
-        """Remove one id, so that the message may come again. Returns the chunk to save, or None when the id was not known."""
-        if message_id not in self._members:
-            return None
-        self._members.discard(message_id)
-        for chunk in self._chunks:
-            if message_id in chunk.ids:
-                chunk.ids.remove(message_id)
-                return chunk
-        return None
-
     def evict(self, now_ms: int) -> list[int]:
         """Drop the chunks whose newest id is older than the window; returns their numbers."""
         gone: list[int] = []

@@ -10,8 +10,8 @@ The rules:
 - ACCEPTED: sent. RETRY: sent again later, starting with the first part that was not accepted. REJECTED, UNREACHABLE:
   failed. HALTED: the whole account waits, and the attempt does not count.
 - An outcome that arrives after the verdict UNKNOWN still counts if it gives more information.
-- The id of a failed delivery is forgotten, so that an operator can replay its dead letter. The id of an unknown
-  delivery is not.
+- An operator can replay the dead letter of a failed delivery; another copy of its request has no effect. An unknown
+  delivery cannot be replayed.
 
 States: WAITING -> ATTEMPTING -> (gone | WAITING | UNKNOWN -> gone); ORPHANED is an ATTEMPTING of an earlier owner whose
 outcome may still arrive.
@@ -107,7 +107,8 @@ class Sending:
             due_ms=now_ms,
             number=conversation.failed.get(asked.delivery_id, 0),
         )
-        conversation = replace(conversation, active_at_ms=now_ms)
+        failed = {known: number for known, number in conversation.failed.items() if known != asked.delivery_id}
+        conversation = replace(conversation, active_at_ms=now_ms, failed=failed)
         if len(conversation.deliveries) >= MAX_LIVE:
             return self._failed(conversation, delivery, "TOO_MANY_WAITING", out)
         return replace(conversation, deliveries=(*conversation.deliveries, delivery))

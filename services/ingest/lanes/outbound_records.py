@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
-from services.chassis.kafka.headers import record_headers
+from services.chassis.kafka.headers import REPLAYED, record_headers
 from services.chassis.kafka.lane import InvalidRecord, Outbox, Record
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys, Prepare
@@ -42,6 +42,8 @@ class Received:
     """The key that sealed the personal fields; None for a record that was not sealed, or whose key is destroyed."""
     place: str
     """The conversation, as `deliveries.place_of` names it."""
+    replayed: bool = False
+    """Whether an operator has put it back from the dead letters."""
 
 
 def received(record: Record, keys: Keys) -> Received:
@@ -62,7 +64,8 @@ def received(record: Record, keys: Keys) -> Received:
         used = unseal(outbound, keys, TOPIC, record.key)
     except Unsealable as error:
         raise InvalidRecord(Reason.UNSEALABLE, str(error)) from error
-    return Received(outbound, used, words.place_of(outbound.tenant, outbound.conversation_id))
+    place = words.place_of(outbound.tenant, outbound.conversation_id)
+    return Received(outbound, used, place, any(name == REPLAYED for name, _ in record.headers))
 
 
 def event_of(outbound: records_pb2.OutboundRecord) -> words.Event:

@@ -38,13 +38,6 @@ class SeenDeliveries:
         outbox.put(self._state.seen_key(place, chunk.number), self._state.encode(chunk))
         self._delete(place, gone, outbox)
 
-    def discard(self, place: str, delivery_id: str, outbox: Outbox) -> None:
-        """Remove an id, so that the delivery may be requested again."""
-        seen = self._of.get(place)
-        chunk = seen.discard(delivery_id) if seen is not None else None
-        if chunk is not None:
-            outbox.put(self._state.seen_key(place, chunk.number), self._state.encode(chunk))
-
     def evict(self, place: str, now_ms: int, outbox: Outbox) -> None:
         """Drop ids that are older than the window."""
         seen = self._of.get(place)

@@ -183,13 +183,15 @@ class SenderProcessor:
         self._decide(self._thread_of(found), event, found.used, outbox)
 
     def _ask(self, event: words.SendingRequested, found: Received, outbox: Outbox) -> None:
-        """Send something; a repeated request has no effect."""
-        if self._seen.has(found.place, event.delivery_id):
+        """Send something; a repeated request has no effect, unless an operator replays the dead letter of a failed delivery."""
+        seen, known = self._seen.has(found.place, event.delivery_id), self._conversations.get(found.place)
+        failed = known is not None and event.delivery_id in known.failed
+        if seen and not (found.replayed and failed):
             return
         conversation, named = self._thread_of(found), found.outbound.request.identity_id
         own = found.used or (self._keys.current(conversation.tenant, named) if named else None)
-        decision = self._decide(conversation, event, own, outbox)
-        if not decision.gives_up(event.delivery_id):
+        self._decide(conversation, event, own, outbox)
+        if not seen:
             self._seen.add(found.place, event.delivery_id, self._now_ms, outbox)
 
     def _finish(self, event: words.Finished, found: Received, outbox: Outbox) -> None:
@@ -333,7 +335,6 @@ class SenderProcessor:
                 outbox.send(DEAD_LETTERS, key, letter.SerializeToString(), named)
                 channel = conversation.route.identity.channel if conversation.route is not None else ""
                 self._counted["dead_letters", channel, effect.reason] += 1
-                self._seen.discard(conversation.place, effect.delivery.delivery_id, outbox)
             case words.Attempt():
                 job = AttemptJob(conversation.tenant, conversation.conversation_id, effect.delivery, effect.route)
                 outbox.after_commit(lambda: self._attempts.submit(job))

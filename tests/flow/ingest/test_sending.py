@@ -56,9 +56,27 @@ def test_retries_end_and_the_request_becomes_a_dead_letter_that_can_be_replayed(
         world.wait(300_000)
     assert world.deliveries[-1] == ("FAILED", "TOO_MANY_ATTEMPTS_HTTP_500")
     assert len(world.sender.sent_to("deadletters.v1")) == 1
-    world.reply(conversation, "one")
+    world.reply(conversation, "one", replayed=True)
     world.outcome(Outcome.ACCEPTED)
     assert world.texts == ["hello", "one"]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_copy_of_a_failed_request_is_not_a_replay(crash: bool) -> None:
+    """A gateway that wrote the request twice must not send what was reported as FAILED. A replay does, once."""
+    world, conversation = a_world()
+    world.reply(conversation, "one")
+    world.outcome(Outcome.REJECTED, reason="BLOCKED")
+    if crash:
+        world.crash()
+    world.reply(conversation, "one")
+    assert (world.deliveries[-1], len(world.attempts.jobs)) == (("FAILED", "BLOCKED"), 1)
+    world.reply(conversation, "one", replayed=True)
+    world.reply(conversation, "one", replayed=True)
+    assert [job.delivery.number for job in world.attempts.jobs] == [1, 2]
+    world.outcome(Outcome.ACCEPTED)
+    world.reply(conversation, "one", replayed=True)
+    assert (world.deliveries[-1][0], len(world.attempts.jobs)) == ("SENT", 2)
 
 
 def test_a_long_text_continues_from_the_part_that_was_not_accepted() -> None:

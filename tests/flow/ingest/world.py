@@ -13,6 +13,7 @@ from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import records_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.ids import derive
+from services.chassis.kafka.headers import REPLAYED
 from services.chassis.kafka.outbox import Send
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
@@ -222,8 +223,10 @@ class World:
         key = tenant_key(TENANT, interaction.conversation_id)
         return self.relay.handle(event.SerializeToString(), key=key)
 
-    def reply(self, conversation_id: str, text: str, request_id: str = "r1", **fields: Any) -> None:
-        """Write an agent's reply, as the gateway does."""
+    def reply(
+        self, conversation_id: str, text: str, request_id: str = "r1", *, replayed: bool = False, **fields: Any
+    ) -> None:
+        """Write an agent's reply, as the gateway does, or as an operator does who replays its dead letter."""
         request = records_pb2.OutboundRequest(
             request_id=request_id,
             tenant=TENANT,
@@ -235,7 +238,8 @@ class World:
             **fields,
         )
         record = records_pb2.OutboundRecord(tenant=TENANT, conversation_id=conversation_id, request=request)
-        self.sender.handle(record.SerializeToString(), key=tenant_key(TENANT, conversation_id))
+        headers = ((REPLAYED, b"1"),) if replayed else ()
+        self.sender.handle(record.SerializeToString(), key=tenant_key(TENANT, conversation_id), headers=headers)
         self.pump()
 
     def outcome(self, outcome: Outcome, job: AttemptJob | None = None, **fields: Any) -> None:
