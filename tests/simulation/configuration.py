@@ -11,8 +11,8 @@ CAPACITY: Final = 2
 OFFER_MS: Final = 8_000
 LEASE_MS: Final = 30_000
 GRACE_MS: Final = 15_000
-SURVEY_DELAY_MS: Final = 8_000
-SURVEY_LIFE_MS: Final = 50_000
+SURVEY_DELAY_MS: Final = 12_000
+SURVEY_LIFE_MS: Final = 40_000
 SAMPLING: Final = {"acme": 1.0, "bazar": 0.6}
 GAP_MS: Final = {"acme": 0, "bazar": 60_000}
 """Between two invitations of a person. Without it, a new invitation replaces one that was not sent; with it, it is skipped."""

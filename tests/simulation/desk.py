@@ -29,6 +29,8 @@ class Work:
     replies: int
     at_ms: int
     transfers: bool = False
+    recalls: bool = False
+    """Whether the agent takes a warm transfer back."""
 
 
 @dataclass(slots=True)
@@ -79,6 +81,11 @@ class Desk:
         self._connect_at_ms = world.within(0, 2_000)
         self._connect_until_ms = 0
 
+    @property
+    def up_to_date(self) -> bool:
+        """Whether it has seen everything that its gateway had to deliver."""
+        return self.belief.welcomed and self._gateway is not None and self._gateway.caught_up(self._session_id)
+
     # -- called by the gateway
 
     def receive(self, record: pb.FeedRecord) -> None:
@@ -95,7 +102,8 @@ class Desk:
                 self._snapshot(record.snapshot)
             case "result":
                 self._world.note(self._name, f"session ended: {record.result.reason}")
-                self._disconnect()
+                if record.result.reason != "SIGNED_OUT":  # then the agent has asked for it, and the answer follows
+                    self._disconnect()
             case "offered":
                 self._offered(record.offered)
             case "revoked":
@@ -285,9 +293,15 @@ class Desk:
         elif work.transfers:
             work.transfers = False
             queue = "sales" if work.attributes.queue == "general" else "general"
+            warm = self._world.chance.random() < 0.5
+            work.recalls = warm and self._world.chance.random() < 0.5
             command.transfer_interaction.CopyFrom(
-                pb.TransferInteraction(agent_id=self.agent_id, interaction_id=interaction_id, queue=queue)
+                pb.TransferInteraction(agent_id=self.agent_id, interaction_id=interaction_id, queue=queue, warm=warm)
             )
+            self._send(Asked(command, 0))
+        elif work.recalls:
+            work.recalls = False
+            command.recall_transfer.CopyFrom(pb.RecallTransfer(agent_id=self.agent_id, interaction_id=interaction_id))
             self._send(Asked(command, 0))
         else:
             command.complete_interaction.CopyFrom(

@@ -57,7 +57,7 @@ class Faults:
             "relay_repeats": 0.4,
             "poison": 0.2,
             "slow": 0.01,
-            "provider_fails": 0.4,
+            "provider_fails": 0.8,
             "desk_lost": 0.05,
             "desk_away": 0.4,
         }

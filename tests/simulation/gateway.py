@@ -6,6 +6,7 @@ from chapar.router.v1 import records_pb2 as pb
 from services.chassis.ids import derive
 from tests.simulation.configuration import LEASE_MS, POOL, TENANTS
 from tests.simulation.edges import Edges
+from tests.simulation.mutations import Mutation
 from tests.simulation.process import Process
 from tests.simulation.world import World
 
@@ -46,6 +47,10 @@ class Gateway:
         """Return whether the session is alive here."""
         self._look()
         return session_id in self._sessions
+
+    def caught_up(self, session_id: str) -> bool:
+        """Return whether the session is alive here, and its feed is read."""
+        return self.connected(session_id) and self.process.running and self._offset == len(self._feed)
 
     def add(self, session_id: str, session: Session) -> None:
         """Add a session."""
@@ -101,6 +106,8 @@ class Gateway:
             self._offset = len(self._feed)
 
     def _deliver(self, record: pb.FeedRecord) -> None:
+        if record.HasField("ended") and self._world.mutated(Mutation.LOST_NOTICE):
+            return
         result = record.result
         session = (
             self._waiting.pop(result.command_id, None) if result.command_id else self._sessions.get(record.session_id)

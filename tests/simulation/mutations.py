@@ -13,3 +13,4 @@ class Mutation(Enum):
     EARLY_EFFECTS = "effects leave the process before the transaction is durable"
     LOST_TIMER = "a lane forgets its timers at a takeover until the next record"
     CAPACITY_OFF_BY_ONE = "the router gives each agent room for one interaction more"
+    LOST_NOTICE = "a gateway does not pass on that an assignment has ended"

@@ -94,4 +94,4 @@ class Services:
 
 
 _INTAKE: Final = IntakeLimits()
-_SENDER: Final = SenderLimits(first_halt_ms=2_000, last_halt_ms=8_000, orphan_grace_ms=3_000, late_outcome_ms=40_000)
+_SENDER: Final = SenderLimits(first_halt_ms=2_000, last_halt_ms=8_000, orphan_grace_ms=1_500, late_outcome_ms=40_000)

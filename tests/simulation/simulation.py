@@ -7,6 +7,7 @@ from typing import Final
 
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.ids import derive
+from services.chassis.kafka.deadletters import DEAD_LETTERS
 from tests.simulation.configuration import AGENTS, POOL, TENANTS
 from tests.simulation.customers import CONVERSATIONS, Customers
 from tests.simulation.desk import Desk
@@ -14,6 +15,8 @@ from tests.simulation.edges import Edges
 from tests.simulation.faults import Faults
 from tests.simulation.gateway import FEED, Gateway
 from tests.simulation.invariants import violations
+from tests.simulation.invariants.desks import desks_agree
+from tests.simulation.invariants.routing import Routing
 from tests.simulation.keys import seeded_nonces
 from tests.simulation.ledger import Ledger
 from tests.simulation.log import PARTITIONS, SimulatedLog
@@ -21,8 +24,10 @@ from tests.simulation.machinery import Machinery
 from tests.simulation.monkey import Monkey
 from tests.simulation.mutated import in_the_product
 from tests.simulation.mutations import Mutation
+from tests.simulation.operators import Operators
 from tests.simulation.reader import SimulatedReader
 from tests.simulation.services import Services
+from tests.simulation.supervisor import EVENTS, Supervisor
 from tests.simulation.surveys import dispatch
 from tests.simulation.world import BEGIN_MS, World
 
@@ -33,6 +38,7 @@ CLOSING_MS: Final = 130_000
 END_MS: Final = 160_000
 """When everything must be done."""
 _SLOW_MS: Final = 4_000
+_LAST_TURNS: Final = 10_000
 RESPONSES: Final = "feedback.responses.v1"
 
 
@@ -63,7 +69,7 @@ class _Run:
         chance = Random(seed)
         faults = Faults.drawn(chance, BEGIN_MS + CALM_MS)
         world = World(seed, chance, faults, machinery.partitioner, mutation, lines=lines)
-        self.world, self.ledger = world, Ledger()
+        self.world, self.ledger, self.routing = world, Ledger(), Routing(world)
         edges = Edges(world)
         self.services = Services(world, machinery, edges, self.ledger)
         routers = self.services.processes["router"]
@@ -85,6 +91,8 @@ class _Run:
         for number, gateway in enumerate(gateways):
             add(gateway, [(FEED, number)])
         add(customers, [(CONVERSATIONS, number) for number in range(PARTITIONS)])
+        add(Operators(world, edges), [(DEAD_LETTERS, number) for number in range(PARTITIONS)])
+        add(Supervisor(world, edges), [(EVENTS, number) for number in range(PARTITIONS)])
         for attempts in self.services.attempts.values():
             add(attempts)
         for desk in self.desks:
@@ -102,7 +110,7 @@ class _Run:
         world.note("seed", f"{world.seed}: {world.faults}")
         try:
             self._go()
-            found = [*world.violations, *violations(world, self.services, self.ledger, self.desks)]
+            found = violations(world, self.services, self.ledger, self.desks, self.routing)
         except Exception as error:
             error.add_note(f"seed {world.seed}, at {world.now_ms - BEGIN_MS} ms")
             raise
@@ -126,7 +134,22 @@ class _Run:
             if scheduler.turn(world.now_ms):
                 self._pass_time()
             else:
+                self._look()
                 world.now_ms = max(world.now_ms + 1, min(closing, until, scheduler.next_alarm() or until))
+        world.now_ms = until
+        for _ in range(_LAST_TURNS):  # without time: what was begun in the last milliseconds is finished
+            if not scheduler.turn(until):
+                break
+
+    def _look(self) -> None:
+        """Check what must hold whenever nothing is under way."""
+        world = self.world
+        self.routing.follow()
+        if world.violations:
+            return  # what follows from the first one says little
+        for violation in desks_agree(self.desks, self.routing):
+            world.violations.append(violation)
+            world.note("invariant", violation)
 
     def _pass_time(self) -> None:
         world = self.world

@@ -17,6 +17,8 @@ from tests.simulation.scheduler import Scheduler
 
 BEGIN_MS: Final = 1_700_000_000_000
 FOLD_EVERY: Final = 5
+_RECOVERY_MS: Final = 20_000
+"""After the last fault, all processes run again and all partitions have an owner within this time."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,10 @@ class World:
     def goes_wrong(self, share: float) -> bool:
         """Return True with this probability while faults happen, False after the last fault."""
         return self.now_ms < self.faults.until_ms and self.likely(share)
+
+    def calm(self, at_ms: int) -> bool:
+        """Return whether all faults and what follows from them were over at this time."""
+        return at_ms >= self.faults.until_ms + _RECOVERY_MS
 
     def within(self, least_ms: int, most_ms: int) -> int:
         """Return a time between these, from now, ms."""

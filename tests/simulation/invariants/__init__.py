@@ -1,4 +1,4 @@
-"""What must hold at the end of a run. The numbers are those of docs/fault-simulation.md.
+"""What must hold during a run and at its end. The numbers are those of docs/fault-simulation.md.
 
 Every invariant is read from the log and from what the outside knows; none asks a processor.
 """
@@ -19,12 +19,13 @@ from tests.simulation.services import Services
 from tests.simulation.world import World
 
 
-def violations(world: World, services: Services, ledger: Ledger, desks: Sequence[Desk]) -> list[str]:
-    """Return what went wrong; empty if nothing did."""
-    routing = Routing(world)
+def violations(world: World, services: Services, ledger: Ledger, desks: Sequence[Desk], routing: Routing) -> list[str]:
+    """Return what is wrong at the end; empty if nothing is. `routing`: as it was followed during the run."""
+    routing.follow()
     return [
+        *world.violations,
         *lanes(world, services),
-        *routing.check(),
+        *routing.at_the_end(),
         *conversations(world, ledger, routing),
         *deliveries(world, ledger),
         *sla(world, routing),

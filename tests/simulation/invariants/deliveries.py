@@ -5,12 +5,13 @@ from collections.abc import Iterator
 
 from chapar.ingest.v1 import records_pb2 as pb
 from services.chassis.ids import derive
+from services.chassis.kafka.headers import REPLAYED
 from tests.simulation.ledger import Ledger
 from tests.simulation.world import World
 
 SENT, FAILED, UNKNOWN = pb.DELIVERY_STATE_SENT, pb.DELIVERY_STATE_FAILED, pb.DELIVERY_STATE_UNKNOWN
 VERDICTS = ([SENT], [FAILED], [UNKNOWN], [UNKNOWN, SENT], [UNKNOWN, FAILED])
-"""All that may be said of a delivery after PENDING. After FAILED, a copy of the request begins it again."""
+"""All that may be said of a delivery after PENDING. After FAILED, a replay of its dead letter begins it again."""
 
 
 def deliveries(world: World, ledger: Ledger) -> Iterator[str]:
@@ -20,11 +21,11 @@ def deliveries(world: World, ledger: Ledger) -> Iterator[str]:
         delivery = pb.DeliveryRecord.FromString(record.value or b"")
         said[delivery.delivery_id].append(delivery)
     requested = _requested(world)
-    for delivery_id, copies in requested.items():
+    for delivery_id, replays in requested.items():
         verdicts = [each.state for each in said[delivery_id] if each.state != pb.DELIVERY_STATE_PENDING]
-        while copies > 1 and FAILED in verdicts[:-1]:
-            world.reached["a failed delivery was requested again"] += 1
-            copies, verdicts = copies - 1, verdicts[verdicts.index(FAILED) + 1 :]
+        while replays and FAILED in verdicts[:-1]:
+            world.reached["a replayed dead letter was sent"] += 1
+            replays, verdicts = replays - 1, verdicts[verdicts.index(FAILED) + 1 :]
         if verdicts not in VERDICTS:
             yield f"I1 delivery {delivery_id} has the verdicts {[pb.DeliveryState.Name(each) for each in verdicts]}"
             continue
@@ -38,13 +39,14 @@ def deliveries(world: World, ledger: Ledger) -> Iterator[str]:
 
 
 def _requested(world: World) -> Counter[str]:
+    """Return how often each delivery that was requested was also replayed."""
     found: Counter[str] = Counter()
     for record in world.log.of("outbound.v1"):
         if f"{record.topic}/{record.partition}/{record.offset}" in world.poison:
             continue
         outbound = pb.OutboundRecord.FromString(record.value or b"")
         if outbound.HasField("request"):
-            found[derive(outbound.tenant, outbound.request.request_id)] += 1
+            found[derive(outbound.tenant, outbound.request.request_id)] += REPLAYED in dict(record.headers)
     return found
 
 

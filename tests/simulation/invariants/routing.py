@@ -3,14 +3,19 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
 
 from chapar.router.v1 import records_pb2 as pb
-from services.chassis.kafka.records import EPOCH_HEADER
+from services.chassis.kafka.records import EPOCH_HEADER, Record
 from tests.simulation.configuration import CAPACITY
 from tests.simulation.world import World
 
-EVENTS = "routing.events.v1"
-ENDS = frozenset({"completed", "abandoned", "cancelled"})
+EVENTS: Final = "routing.events.v1"
+PUNCTUAL_MS: Final = 1_500
+"""How late a timer may fire when nothing is wrong: a batch waits for the one before it, and so does its commit."""
+LOST: Final = frozenset({"AGENT_LOST", "SIGNED_OUT"})
+"""Reasons of a change after which the agent no longer holds what they were transferring warm."""
 
 
 @dataclass(slots=True)
@@ -38,27 +43,42 @@ class Routing:
 
     def __init__(self, world: World) -> None:
         self.stories: dict[str, Story] = {}
+        self._open: dict[str, Story] = {}
         self._world = world
         self._used: dict[tuple[str, str], int] = defaultdict(int)
         self._offered_by: dict[str, int] = {}
-        self._found = list(self._read())
+        self._ids: set[str] = set()
+        self._read = 0
 
-    def check(self) -> list[str]:
-        """Return the violations."""
-        return self._found
+    def follow(self) -> None:
+        """Read the events that were committed since the last call. Violations go to the world's."""
+        records = self._world.log.records
+        for record in islice(records, self._read, None):
+            if record.topic == EVENTS:
+                self._world.violations += self._take(record)
+        self._read = len(records)
 
-    def _read(self) -> Iterator[str]:
-        ids: set[str] = set()
-        for record in self._world.log.of(EVENTS):
-            event = pb.RoutingEvent.FromString(record.value or b"")
-            if event.event_id in ids:
-                yield f"I8 event {event.event_id} was written twice"
-            ids.add(event.event_id)
-            if event.HasField("interaction"):
-                yield from self._event(event)
-                self._across_owners(event, int(dict(record.headers)[EPOCH_HEADER]))
-            else:
-                yield from self._agent(event)
+    def held_by(self, tenant: str, agent_id: str) -> set[str]:
+        """Return the interactions that an agent holds, without those in wrap-up."""
+        return {
+            interaction_id
+            for interaction_id, story in self._open.items()
+            if (story.tenant, story.holder) == (tenant, agent_id) and not story.wrapping_up
+        }
+
+    def _take(self, record: Record) -> Iterator[str]:
+        event = pb.RoutingEvent.FromString(record.value or b"")
+        if event.event_id in self._ids:
+            yield f"I8 event {event.event_id} was written twice"
+        self._ids.add(event.event_id)
+        if event.HasField("interaction"):
+            yield from self._event(event)
+            self._across_owners(event, int(dict(record.headers)[EPOCH_HEADER]))
+        else:
+            yield from self._agent(event)
+
+    def at_the_end(self) -> Iterator[str]:
+        """Yield what has not come to an end."""
         for interaction_id, story in self.stories.items():
             if not story.end:
                 yield f"I10 interaction {interaction_id} is still open: {story.events[-1].WhichOneof('event')}"
@@ -74,16 +94,22 @@ class Routing:
 
     def _event(self, event: pb.RoutingEvent) -> Iterator[str]:
         interaction_id, kind = event.interaction.interaction_id, event.WhichOneof("event") or ""
-        story = self.stories.setdefault(interaction_id, Story(event.tenant))
+        story = self.stories.get(interaction_id)
+        if story is None:
+            story = self.stories[interaction_id] = self._open[interaction_id] = Story(event.tenant)
         if event.tenant != story.tenant:
             yield f"I11 interaction {interaction_id} is in {story.tenant} and in {event.tenant}"
         if event.epoch != story.epoch + 1:
             yield f"I2 {interaction_id}: epoch {event.epoch} after {story.epoch} ({kind})"
+        self._world.reached["a warm transfer was recalled"] += event.reason == "TRANSFER_RECALLED"
+        self._world.reached["a callback was scheduled"] += kind == "scheduled"
         story.epoch = event.epoch
         story.events.append(event)
         if story.end and kind != "wrap_up_ended":
             yield f"I1 {interaction_id}: {kind} after {story.end}"
         yield from self._apply(story, event, kind)
+        if story.end:
+            self._open.pop(interaction_id, None)
         for agent, used in self._used.items():
             if used > CAPACITY:
                 yield f"I3 {agent} has a load of {used} of {CAPACITY} after {kind} of {interaction_id}"
@@ -102,6 +128,8 @@ class Routing:
                 elif story.holder:
                     self._world.reached["an interaction was taken from a lost agent"] += 1
                 self._release(story)
+            case "changed" if event.reason in LOST:
+                self._release(story)  # in a warm transfer: another agent is already sought
             case "completed":
                 yield from self._complete(story, event)
             case "abandoned" | "cancelled":
@@ -139,8 +167,11 @@ class Routing:
         self._used[event.tenant, ended.agent_id] -= 1
         if ended.end == pb.OFFER_END_EXPIRED:
             self._world.reached["an offer expired"] += 1
-            if event.occurred_at_ms < offer[1]:
-                yield f"I4 offer {ended.offer_id} expired {offer[1] - event.occurred_at_ms} ms too early"
+            late_ms = event.occurred_at_ms - offer[1]
+            if late_ms < 0:
+                yield f"I4 offer {ended.offer_id} expired {-late_ms} ms too early"
+            if late_ms > PUNCTUAL_MS and self._world.calm(offer[1]):
+                yield f"I4 offer {ended.offer_id} expired {late_ms} ms late"
 
     def _assign(self, story: Story, event: pb.RoutingEvent) -> Iterator[str]:
         agent_id, offer_id = event.assigned.agent_id, event.assigned.offer_id

@@ -6,7 +6,7 @@ from typing import Final
 
 from chapar.config.v1 import config_pb2 as config
 from chapar.sla.v1 import sla_pb2 as pb
-from tests.simulation.invariants.routing import Routing
+from tests.simulation.invariants.routing import PUNCTUAL_MS, Routing
 from tests.simulation.world import World
 
 Key = tuple[str, int, int]
@@ -58,8 +58,11 @@ def _life(world: World, key: Key, events: list[pb.SlaEvent]) -> Iterator[str]:
         if event.kind == pb.SLA_EVENT_KIND_BREACHED:
             world.reached["a deadline was breached"] += 1
             due = event.desired_at_ms if event.level == pb.SLA_LEVEL_DESIRED else event.adequate_at_ms
-            if event.occurred_at_ms < due:
-                yield f"I5 deadline {key} was breached {due - event.occurred_at_ms} ms too early"
+            late_ms = event.occurred_at_ms - due
+            if late_ms < 0:
+                yield f"I5 deadline {key} was breached {-late_ms} ms too early"
+            if late_ms > PUNCTUAL_MS and world.calm(due):
+                yield f"I5 deadline {key} was breached {late_ms} ms late"
 
 
 def _kept(interaction_id: str, lives: dict[Key, list[pb.SlaEvent]], routing: Routing) -> Iterator[str]:
