@@ -68,6 +68,8 @@ class FakeLane:
         self._input_topic = input_topic
         self._factory = factory
         self._refused: list[tuple[Record, InvalidRecord]] = []
+        self.behind_ms = 0  # by how much the watermark is behind the clock
+        self.returned = False  # whether the next batch is told that the log was out of reach
         self._written: list[int] = []  # when each record was written, by offset
         self._tuning = tuning or LaneTuning()
         self._waiting: list[Record] = []
@@ -115,7 +117,8 @@ class FakeLane:
     def watermark_ms(self) -> int:
         """The time up to which everything that was written has been handled."""
         waiting = self._written[self.position.offset :]
-        return min(self.now_ms, waiting[0] - 1) if waiting else self.now_ms
+        now_ms = self.now_ms - self.behind_ms
+        return min(now_ms, waiting[0] - 1) if waiting else now_ms
 
     def crash(self) -> Processor:
         """Lose the memory, restore. Returns the new instance."""
@@ -187,7 +190,7 @@ class FakeLane:
         while True:
             self._refused.clear()
             try:
-                followed = Followed(self.watermark_ms)
+                followed, self.returned = Followed(self.watermark_ms, self.returned), False
                 taken = finish(self._batches.run(self.processor, records, self.now_ms, self.position.epoch, followed))
             except Replay:
                 self.crash()

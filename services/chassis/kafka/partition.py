@@ -290,10 +290,10 @@ class PartitionLane:
             due = processor.next_wakeup()
             wait = None if due is None else (due - self._parts.clock()) / 1000
             self._wake.clear()
-            if due is not None and wait is not None and wait <= 0:
-                if self._permits(due, processor):
+            if due is not None and wait is not None:
+                if wait <= 0 and self._permits(due, processor):
                     return True
-                wait = _NOT_YET
+                wait = _NOT_YET if wait <= 0 else self._until_due(due, processor)
             try:
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
@@ -321,6 +321,12 @@ class PartitionLane:
         if progress is None or not isinstance(processor, Follower):
             return True
         return progress.permits(due_ms, self._buffer.first_offset)
+
+    def _until_due(self, due_ms: int, processor: Processor) -> float:
+        """Return the seconds until a timer is due, or the lane should prepare for it."""
+        if self._progress is None or not isinstance(processor, Follower):
+            return (due_ms - self._parts.clock()) / 1000
+        return self._progress.prepare(due_ms, self._buffer.first_offset)
 
     def _take(self) -> list[Record]:
         """Return the next batch; empty while held."""

@@ -21,6 +21,8 @@ _ANSWER: Final = 5.0
 _AGAIN_LEAST, _AGAIN_MOST = 0.05, 1.0
 _LOOK: Final = 0.01
 """Seconds between two looks at the position: markers of transactions move it, and wake nobody."""
+_EARLY_MS: Final = 40
+"""With a slack, the end is asked for so long before a timer is due, so that the timer need not wait for the answer."""
 PATIENCE_S: Final = 10.0
 """How long a transaction that stays open may hold timers back. Its writer is gone by then, or was fenced; a record that turns up
 after all is corrected."""
@@ -76,11 +78,19 @@ class Progress:
             return False
         if self.watermark.until(self._clock(), waiting) >= due_ms:
             return True
-        if self._looking is None or self._looking.done():
-            if self._looking is not None and not self._looking.cancelled():
-                self._looking.result()  # a bug in it ends the lane
-            self._looking = asyncio.create_task(self._look())
+        self._start()
         return False
+
+    def prepare(self, due_ms: int, waiting: int | None) -> float:
+        """Look already before a timer is due, if it may be `slack_ms` early. Returns the seconds until the lane should ask again."""
+        left = due_ms - self._clock()
+        if self.watermark.slack_ms < _EARLY_MS:
+            return left / 1000
+        if left > _EARLY_MS:
+            return (left - _EARLY_MS) / 1000
+        if not self.away and self.watermark.until(due_ms, waiting) < due_ms:
+            self._start()
+        return left / 1000
 
     def followed(self, now_ms: int, waiting: int | None) -> Followed:
         """Return what the processor is told before a batch at `now_ms`."""
@@ -108,6 +118,12 @@ class Progress:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])
+
+    def _start(self) -> None:
+        if self._looking is None or self._looking.done():
+            if self._looking is not None and not self._looking.cancelled():
+                self._looking.result()  # a bug in it ends the lane
+            self._looking = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
         """Ask for the end until it is known, wait until everything before it was offered, and wake the lane."""
