@@ -49,6 +49,8 @@ TOPICS = (
     "deadletters.v1",
 )
 """Topics that the router reads and writes: it starts when all of them exist. An architecture test compares them with its user's rights."""
+TUNING = LaneTuning(watermark_slack=0.25)
+"""A quarter of a second of commands that are not read yet is less than any lease or offer; so timers of a busy pool ask the broker rarely."""
 _NAMES = ("AgentService", "RoutingService", "AgentDirectoryService")
 _SERVICES = tuple(router_pb2.DESCRIPTOR.services_by_name[name].full_name for name in _NAMES)
 
@@ -125,7 +127,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             writer=await enter(Writer(kafka, service="router", tuning=WriterTuning(witness=service.clock))),
             clock=service.clock,
             client_id=f"router@{address}",
-            tuning=as_member(settings.lane, LaneTuning(), SPEC.name, settings.instance),
+            tuning=as_member(settings.lane, TUNING, SPEC.name, settings.instance),
             metrics=PrometheusLaneMetrics(metrics),
             on_restored=shards_ready.set_restored,
             on_refused=shards_ready.set_refused,

@@ -76,20 +76,27 @@ class Engine:
     def take_over(self, now: int) -> list[Effect]:
         """Take over from another owner after a restore, then do what became due in between."""
         self.core.now = now
-        sessions.taken_over(self.core)
+        sessions.extend(self.core)
         return self.advance(now)
 
-    def advance(self, now: int) -> list[Effect]:
-        """Do everything that is due at `now`."""
+    def log_returned(self, now: int) -> None:
+        """Give sessions, absent agents and offers their time again: commands could not be written or read for a while."""
+        self.core.now = now
+        sessions.extend(self.core)
+
+    def advance(self, now: int, until: int | None = None) -> list[Effect]:
+        """Do at `now` everything that was due at `until`, or at `now` if it is None. `until`: every command that was in the log by then has been
+        handled, so that what has not come will not turn up."""
         core = self.core
         core.now = now
+        limit = now if until is None else until
         while True:
             # Everything that is due is done together; then interactions are offered once, in the order of service.
-            while (due := core.timers.pop(now)) is not None:
+            while (due := core.timers.pop(limit)) is not None:
                 self._due(*due)
             dispatch.run(core)  # after a restore everything may need a look, though no timer is due
             due_at = core.timers.next()
-            if due_at is None or due_at > now:
+            if due_at is None or due_at > limit:
                 break
         return self._taken()
 

@@ -10,7 +10,7 @@ from typing import Final
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.kafka.headers import record_headers
-from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Record
+from services.chassis.kafka.lane import Followed, InvalidRecord, LaneContext, LaneSpec, Outbox, Record
 from services.chassis.keys import tenant_key
 from services.policy.reading.routing import DEFAULT_POOL
 from services.router.domain import effects as fx
@@ -49,12 +49,13 @@ class ShardProcessor:
         self._writers: dict[Where, EventWriter] = {}
         self._touched: dict[Where, None] = {}
         self._tally = Tally()
-        self._now = 0
+        self._now = self._until = 0
+        self._returned = False
         self._event_time = self._feed_time = b""
         self._first: int | None = None
         self._next = 0
         self._count = 0
-        self._idle: list[int] = []
+        self._idle: list[tuple[int, int]] = []
 
     # Processor
 
@@ -95,8 +96,18 @@ class ShardProcessor:
     def begin(self, now_ms: int) -> None:
         """Set the batch's clock."""
         self._set_clock(now_ms)
+        self._until = now_ms
         self._first = None
         self._count = 0
+
+    def follow(self, followed: Followed) -> None:
+        """See Follower. Leases and offers end because something did not come, so all timers wait for the watermark."""
+        self._until = max(1, followed.until_ms)  # 0 in the journal stands for the clock
+        if followed.returned:
+            self._returned = True
+            for where in sorted(self.engines):
+                self.engines[where].log_returned(self._now)
+                self._touched[where] = None
 
     def handle(self, record: Record, outbox: Outbox) -> None:
         """Decide one command."""
@@ -136,8 +147,8 @@ class ShardProcessor:
         for where in sorted(self.engines):
             engine = self.engines[where]
             due = engine.next_wakeup()
-            if due is not None and due <= now_ms:
-                self._perform(where, engine.advance(now_ms), "", outbox)
+            if due is not None and due <= self._until:
+                self._perform(where, engine.advance(now_ms, self._until), "", outbox)
 
     def end(self, outbox: Outbox) -> None:
         """Write the changed entities to the changelog, and the journal record."""
@@ -207,7 +218,7 @@ class ShardProcessor:
             )
 
     def _write(self, outbox: Outbox, *, taken_over: bool = False) -> None:
-        looked, changed = bool(self._touched), taken_over
+        looked, changed = bool(self._touched), taken_over or self._returned
         for tenant, pool in self._touched:
             engine = self.engines[tenant, pool]
             for (kind, name), value in changes(engine, self._now):
@@ -226,7 +237,7 @@ class ShardProcessor:
         # Changes by time alone are journaled too: a replay must forget and expire at the same clock.
         if self._first is None and not self._count and not changed:
             if looked:
-                self._idle.append(self._now)
+                self._idle.append((self._now, self._until))
             return
         journal = pb.JournalRecord(
             shard=self._context.partition,
@@ -236,9 +247,13 @@ class ShardProcessor:
             next_offset=self._next,
             effects_sha256=outbox.digest(),
             effects=self._count,
-            idle_ms=self._idle,
+            idle_ms=[now for now, _ in self._idle],
+            idle_until_ms=[until for _, until in self._idle] if any(now != until for now, until in self._idle) else (),
+            until_ms=self._until if self._until != self._now else 0,
+            returned=self._returned,
         )
         self._idle.clear()
+        self._returned = False
         shard = self._context.partition
         headers = record_headers(JOURNAL, derive("journal", str(shard), str(journal.lane_epoch), str(self._now)), "")
         outbox.send(JOURNAL, str(shard).encode(), journal.SerializeToString(), headers, shard)

@@ -8,6 +8,7 @@ from services.chassis.kafka.batch import BatchRunner, Replay, Taken
 from services.chassis.kafka.contract import NO_METRICS, LaneContext, LaneTuning, ProcessorFailed
 from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.records import InvalidRecord, Record
+from services.chassis.kafka.watermark import Followed
 from services.chassis.metrics import Metrics
 from services.router.domain.engine import Engine
 from services.router.lanes.shard import JOURNAL, SPEC, ShardProcessor
@@ -55,14 +56,14 @@ class Fold:
             if not commands and journal.lane_epoch > self.state.epoch and not journal.idle_ms:
                 return self._take_over(journal)
             self._take_over_nothing(journal)
-        for clock_ms in idle_clocks(journal):
-            between = await self._batch(journal, clock_ms, [])
+        for clock_ms, until_ms in idle_clocks(journal):
+            between = await self._batch(journal, clock_ms, [], Followed(until_ms))
             if between.failure or between.sends:
                 what = between.failure or f"the re-run has {len(between.sends)} effects"
                 return Rerun(
                     failure=f"at {clock_ms}, when the original looked at its timers and nothing was due, {what}"
                 )
-        return await self._batch(journal, journal.now_ms, commands)
+        return await self._batch(journal, journal.now_ms, commands, followed(journal))
 
     def _new(self, epoch: int) -> ShardProcessor:
         processor = ShardProcessor(LaneContext(self.state.shard, epoch), self._feed_partitions, self._metrics)
@@ -105,9 +106,11 @@ class Fold:
             )
         self._processor = self._new(journal.lane_epoch)
 
-    async def _batch(self, journal: pb.JournalRecord, clock_ms: int, commands: list[Record]) -> Rerun:
+    async def _batch(
+        self, journal: pb.JournalRecord, clock_ms: int, commands: list[Record], followed: Followed
+    ) -> Rerun:
         try:
-            taken = await self._batches.run(self._processor, commands, clock_ms, journal.lane_epoch)
+            taken = await self._batches.run(self._processor, commands, clock_ms, journal.lane_epoch, followed)
         except Replay as refused:
             return Rerun(failure=str(refused))
         except ProcessorFailed as failed:
@@ -129,9 +132,15 @@ class Fold:
         return Rerun(sends, outbox.digest())  # a batch without effects, which is not journaled
 
 
-def idle_clocks(journal: pb.JournalRecord) -> Iterable[int]:
-    """Return the times at which the owner looked at timers since its previous record, and nothing was due. Earlier journals do not hold them."""
-    return journal.idle_ms
+def idle_clocks(journal: pb.JournalRecord) -> Iterable[tuple[int, int]]:
+    """Return the times at which the owner looked at timers since its previous record, and nothing was due, with the watermark of each. Earlier
+    journals do not hold them."""
+    return zip(journal.idle_ms, journal.idle_until_ms or journal.idle_ms, strict=False)
+
+
+def followed(journal: pb.JournalRecord) -> Followed:
+    """Return what the owner was told about the log before the batch. Earlier journals hold nothing: their timers fired by the clock."""
+    return Followed(journal.until_ms or journal.now_ms, journal.returned)
 
 
 def _no_dead_letter(record: Record, verdict: InvalidRecord, lane: str, now_ms: int) -> bytes:

@@ -208,17 +208,18 @@ def upsert_agent(core: PoolState, command: cmd.UpsertAgent) -> str:
     return ""
 
 
-def taken_over(core: PoolState) -> None:
-    """Extend all leases, grace periods and offers after the shard got another owner.
+def extend(core: PoolState) -> None:
+    """Begin all leases again, and extend grace periods and offers: after the shard got another owner, or the log was out of reach.
 
-    While it had none, no session could renew its lease, no agent could come back, and no offer could be answered: all get the time again.
+    Meanwhile no session could renew its lease, no agent could come back, and no offer could be answered: all get the time again. No lease is
+    longer than that, so one that a wrong clock has given ends too.
     """
     if core.config is None:
         return
     lease = core.now + core.config.lease_ms
     extended: list[str] = []
     for session in core.sessions.values():
-        if session.lease_until < lease:
+        if session.lease_until != lease:
             session.lease_until = lease
             extended.append(session.session_id)
     if extended:

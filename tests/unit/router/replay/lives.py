@@ -16,7 +16,7 @@ _CALM = (
     *("enqueue",) * 6, *("accept",) * 6, *("complete",) * 4, *("wait",) * 3, "decline", "wrap", "message", "left", "cancel",
     "transfer", "reroute", "raise", "label", "renew", "sign_in", "close", "state", "learn", "reconfigure", "again", "garbage",
     "hand_on", "hand_on", "recall", "assign", "assign", "call_back", "call_back",
-    *("cut",) * 4,
+    "behind", "outage", *("cut",) * 4,
 )  # fmt: skip
 _WAITS = (1, 500, 3_000, 6_000, 10_000, 21_000, 700_000)
 
@@ -110,6 +110,10 @@ def _do(shard: Recorded, kind: str, a: int, b: int) -> None:  # noqa: C901 - one
             shard.put(shard.commands[-1 - (a * 12 + b) % len(shard.commands)].value or b"")
         case "garbage":
             shard.put((b"\xff\xff", b"", pb.RoutingCommand(tenant="acme").SerializeToString())[a % 3])
+        case "behind":
+            shard.lane.behind_ms = (0, 1, 300, 4_000, 15_000, 1 << 40)[a % 6]
+        case "outage":
+            shard.lane.returned = True
         case "crash":
             shard.crash(_WAITS[a % 7] if b % 2 else 0)
         case _:

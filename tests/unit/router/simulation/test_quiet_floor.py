@@ -28,9 +28,9 @@ class Recorded(Engine):
         """Decide, and keep the effects."""
         return self._kept(super().handle(command, now))
 
-    def advance(self, now: int) -> list[fx.Effect]:
+    def advance(self, now: int, until: int | None = None) -> list[fx.Effect]:
         """Do what is due, and keep the effects."""
-        return self._kept(super().advance(now))
+        return self._kept(super().advance(now, until))
 
     def _kept(self, effects: list[fx.Effect]) -> list[fx.Effect]:
         self.effects += heard(effects, announces=self.core.announces)
