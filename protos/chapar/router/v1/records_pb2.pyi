@@ -1790,6 +1790,9 @@ class JournalRecord(_message.Message):
     EFFECTS_SHA256_FIELD_NUMBER: _builtins.int
     EFFECTS_FIELD_NUMBER: _builtins.int
     IDLE_MS_FIELD_NUMBER: _builtins.int
+    UNTIL_MS_FIELD_NUMBER: _builtins.int
+    RETURNED_FIELD_NUMBER: _builtins.int
+    IDLE_UNTIL_MS_FIELD_NUMBER: _builtins.int
     shard: _builtins.int
     """Shard: the input's partition."""
     lane_epoch: _builtins.int
@@ -1804,11 +1807,19 @@ class JournalRecord(_message.Message):
     """SHA-256 of all effects, in order."""
     effects: _builtins.int
     """Number of effects."""
+    until_ms: _builtins.int
+    """The watermark up to which timers could fire, in milliseconds since the Unix epoch; 0 when it was the clock."""
+    returned: _builtins.bool
+    """True when the log had been out of reach before this batch: leases, grace periods and offers began again."""
     @_builtins.property
     def idle_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Clocks at which this owner checked its timers since its previous record without any effect, in order, in milliseconds since the Unix epoch. Such
         a check needs no transaction.
         """
+
+    @_builtins.property
+    def idle_until_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Watermarks of the checks in `idle_ms`, in the same order; empty when all were the clock."""
 
     def __init__(
         self,
@@ -1821,10 +1832,13 @@ class JournalRecord(_message.Message):
         effects_sha256: _builtins.bytes = ...,
         effects: _builtins.int = ...,
         idle_ms: _abc.Iterable[_builtins.int] | None = ...,
+        until_ms: _builtins.int = ...,
+        returned: _builtins.bool = ...,
+        idle_until_ms: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effects", b"effects", "effects_sha256", b"effects_sha256", "first_offset", b"first_offset", "idle_ms", b"idle_ms", "lane_epoch", b"lane_epoch", "next_offset", b"next_offset", "now_ms", b"now_ms", "shard", b"shard"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effects", b"effects", "effects_sha256", b"effects_sha256", "first_offset", b"first_offset", "idle_ms", b"idle_ms", "idle_until_ms", b"idle_until_ms", "lane_epoch", b"lane_epoch", "next_offset", b"next_offset", "now_ms", b"now_ms", "returned", b"returned", "shard", b"shard", "until_ms", b"until_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
