@@ -35,8 +35,6 @@ from services.chassis.kafka.writer import Part
 
 log = logging.getLogger(__name__)
 
-_NOT_YET: Final = 0.05
-"""Seconds until a timer that may not fire yet is looked at again, if nothing wakes the lane before."""
 _IDLE_TIMERS: Final = 0.005
 """Seconds after timers that did nothing, so that a domain whose wake-up time does not advance cannot spin."""
 
@@ -288,12 +286,10 @@ class PartitionLane:
             if self._buffer and not self._held:
                 return True
             due = processor.next_wakeup()
-            wait = None if due is None else (due - self._parts.clock()) / 1000
             self._wake.clear()
-            if due is not None and wait is not None:
-                if wait <= 0 and self._permits(due, processor):
-                    return True
-                wait = _NOT_YET if wait <= 0 else self._until_due(due, processor)
+            wait = None if due is None else self._until_due(due, processor)
+            if wait is not None and wait <= 0:
+                return True
             try:
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
@@ -315,18 +311,11 @@ class PartitionLane:
             slack_ms=round(parts.tuning.watermark_slack * 1000),
         )
 
-    def _permits(self, due_ms: int, processor: Processor) -> bool:
-        """Return whether timers that are due may fire: those of a `Follower` wait for the watermark."""
-        progress = self._progress
-        if progress is None or not isinstance(processor, Follower):
-            return True
-        return progress.permits(due_ms, self._buffer.first_offset)
-
     def _until_due(self, due_ms: int, processor: Processor) -> float:
-        """Return the seconds until a timer is due, or the lane should prepare for it."""
+        """Return the seconds until timers may fire, or until the lane should look again. Those of a `Follower` wait for the watermark."""
         if self._progress is None or not isinstance(processor, Follower):
             return (due_ms - self._parts.clock()) / 1000
-        return self._progress.prepare(due_ms, self._buffer.first_offset)
+        return self._progress.wait(due_ms, self._buffer.first_offset)
 
     def _take(self) -> list[Record]:
         """Return the next batch; empty while held."""

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 AWAY_S: Final = 2.5
 _ANSWER: Final = 5.0
 _AGAIN_LEAST, _AGAIN_MOST = 0.05, 1.0
+_NOT_YET: Final = 0.05
+"""Seconds until a timer that may not fire yet is looked at again, if nothing wakes the lane before."""
 _LOOK: Final = 0.01
 """Seconds between two looks at the position: markers of transactions move it, and wake nobody."""
 _EARLY_MS: Final = 40
@@ -81,9 +83,11 @@ class Progress:
         self._start()
         return False
 
-    def prepare(self, due_ms: int, waiting: int | None) -> float:
-        """Look already before a timer is due, if it may be `slack_ms` early. Returns the seconds until the lane should ask again."""
+    def wait(self, due_ms: int, waiting: int | None) -> float:
+        """Return the seconds until a timer may fire, 0 now, or until the lane should ask again. With a slack, look already before it is due."""
         left = due_ms - self._clock()
+        if left <= 0:
+            return 0.0 if self.permits(due_ms, waiting) else _NOT_YET
         if self.watermark.slack_ms < _EARLY_MS:
             return left / 1000
         if left > _EARLY_MS:

@@ -158,3 +158,20 @@ async def test_an_outage_does_not_count_as_patience(stand: Stand) -> None:
     stand.log.up = False
     assert await stand.eventually(lambda: not stand.permits(due) and stand.progress.away)
     assert not await stand.permitted(due, 3 * PATIENCE_S)
+
+
+async def test_with_a_slack_the_question_comes_before_the_timer(stand: Stand) -> None:
+    """The lane is woken shortly before, and the timer fires at its time, without waiting for an answer."""
+    due = stand.clock() + 1_000
+    assert stand.progress.wait(due, None) == 1.0, "without a slack it is asked when the timer is due"
+    stand.progress.watermark.slack_ms = 250
+    early = stand.progress.wait(due, None)
+    assert 0.9 < early < 1.0
+    assert stand.log.questions == 0
+    stand.clock.advance(round(early * 1000))
+    assert 0 < stand.progress.wait(due, None) < 0.1
+    await asyncio.wait_for(stand.log.woken.wait(), 2)
+    assert stand.log.questions == 1
+    stand.clock.advance(due - stand.clock())
+    assert stand.progress.wait(due, None) == 0
+    assert stand.log.questions == 1
