@@ -10,7 +10,7 @@ from chapar.config.v1 import config_pb2
 from chapar.ingest.v1 import records_pb2 as ingest_pb
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis import cluster_topics
-from services.chassis.clock import system_clock
+from services.chassis.clock import Clock, system_clock
 from services.chassis.ids import random_id
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
@@ -168,9 +168,9 @@ async def a_bench(kafka: KafkaSettings) -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
-async def a_router(settings: RouterSettings) -> AsyncIterator[Service[RouterSettings]]:
-    """Run a router in this event loop, and yield it when it is ready."""
-    async with serving("router", settings, build) as service:
+async def a_router(settings: RouterSettings, *, clock: Clock = system_clock) -> AsyncIterator[Service[RouterSettings]]:
+    """Run a router in this event loop, and yield it when it is ready. `clock`: the machine's."""
+    async with serving("router", settings, build, clock=clock) as service:
         ready = asyncio.Event()
         service.health.on_change(lambda now: ready.set() if now else None)
         service.health.set_wired()
