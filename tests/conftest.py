@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures.broker",
     "tests.fixtures.browser",
     "tests.fixtures.guarded_broker",
+    "tests.fixtures.guarded_installation",
     "tests.fixtures.helm",
     "tests.fixtures.postgres",
 ]
