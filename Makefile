@@ -128,6 +128,12 @@ contracts: .venv/.ready
 image: .venv/.ready ## build the container image: TAG=… BUILD_IMAGE=…@sha256:… BASE_IMAGE=…@sha256:… (docs/operating.md)
 	@$(BIN)/python deploy/docker/build.py "$(TAG)" "$(BUILD_IMAGE)" "$(BASE_IMAGE)"
 
+image-check: .venv/.ready ## build the image with a Docker engine of its own and run it; root and Debian (5 minutes, docs/operating.md)
+	@$(BIN)/python -m tests.image
+
+acl-check: .venv/.ready ## run hook, services and every documented command with exactly the rights of deploy/strimzi/users.yaml (2 minutes)
+	$(BIN)/pytest -q tests/integration/broker/test_rights.py tests/integration/broker/test_rights_refused.py tests/architecture/test_deploy_kafka.py tests/architecture/test_documented_commands.py
+
 deploy-checks: .venv/.ready
 	deploy/check
 

@@ -28,6 +28,7 @@ DEVELOPMENT_WITHOUT_IMPORT: Final = {
     "pytest-timeout": "plugin of pytest",
     "pytest-xdist": "plugin of pytest",
     "ruff": "command",
+    "cyclonedx-bom": "command of the image's build, in deploy/docker/Dockerfile",
     "mypy-protobuf": "plugin of protoc, in protos/generate.py",
     "grpcio-tools": "protoc, in protos/generate.py",
     "types-protobuf": "types for mypy",
