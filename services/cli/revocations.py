@@ -19,7 +19,7 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.tokens.revocations import MOST
 from services.chassis.tokens.settings import MAX_LIFETIME_S
 from services.cli.reasons import Reason
-from services.cli.topic_reader import read_all
+from services.cli.topic_reader import decoded, read_all
 
 TOPIC: Final = "revocations.v1"
 AUDIT: Final = "audit.v1"
@@ -34,10 +34,11 @@ async def in_force(kafka: KafkaSettings, now_ms: int) -> dict[str, Revocation]:
     found: dict[str, Revocation] = {}
     for record in await read_all(kafka, TOPIC):
         key = (record.key or b"").decode("utf-8", "replace")
-        found.pop(key, None)
-        if record.value is not None and (entry := Revocation.FromString(record.value)).expires_at_ms > now_ms:
+        if record.value is None:
+            found.pop(key, None)
+        for _, entry in decoded((record,), Revocation.FromString):
             found[key] = entry
-    return found
+    return {key: entry for key, entry in found.items() if entry.expires_at_ms > now_ms}
 
 
 async def revoke(kafka: KafkaSettings, entry: Revocation, tenant: str, clock: Clock) -> None:

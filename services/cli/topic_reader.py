@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
 from services.cli.reasons import Reason
+
+log = logging.getLogger(__name__)
+M = TypeVar("M")
+
+
+def decoded(records: Iterable[Record], parse: Callable[[bytes], M]) -> Iterator[tuple[Record, M]]:
+    """Yield records with their messages. Tombstones and records that do not decode are left out; the latter are logged: a
+    command must not fail because of one record that its topic holds for a month."""
+    for record in records:
+        if record.value is None:
+            continue
+        try:
+            yield record, parse(record.value)
+        except DecodeError:
+            log.warning("%s/%d at %d cannot be decoded: left out", record.topic, record.partition, record.offset)
 
 
 async def read_all(kafka: KafkaSettings, topic: str, *, patience_s: float = 15.0) -> list[Record]:

@@ -19,7 +19,7 @@ from services.cli.commands.options import Json, Limit
 from services.cli.connection import execute, kafka_of
 from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, errors, moment, table
-from services.cli.topic_reader import read_all
+from services.cli.topic_reader import decoded, read_all
 
 app = typer.Typer(no_args_is_help=True, help="Refused records.")
 TOPIC = "deadletters.v1"
@@ -127,9 +127,8 @@ def _full_name(kafka: KafkaSettings, origin: str) -> str:
 async def _letters() -> list[Letter]:
     kafka = kafka_of(Workspace.here())
     return [
-        (f"{record.partition}:{record.offset}", dead_letter_pb2.DeadLetter.FromString(record.value))
-        for record in await read_all(kafka, TOPIC)
-        if record.value is not None
+        (f"{record.partition}:{record.offset}", letter)
+        for record, letter in decoded(await read_all(kafka, TOPIC), dead_letter_pb2.DeadLetter.FromString)
     ]
 
 

@@ -19,7 +19,7 @@ from services.chassis.clock import Clock
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.topics import full_name
-from services.cli.topic_reader import read_all
+from services.cli.topic_reader import decoded, read_all
 
 CONFIG, COMMANDS, AUDIT = "config.v1", "routing.commands.v1", "audit.v1"
 
@@ -37,12 +37,12 @@ async def current(kafka: KafkaSettings) -> dict[str, config_pb2.TenantConfigurat
     """Return the configurations in force, by tenant."""
     found: dict[str, config_pb2.TenantConfiguration] = {}
     for record in await read_all(kafka, CONFIG):
-        if record.key is None:
-            continue
+        tenant = (record.key or b"").decode("utf-8", "replace")
         if record.value is None:
-            found.pop(record.key.decode(), None)
-        else:
-            found[record.key.decode()] = config_pb2.TenantConfiguration.FromString(record.value)
+            found.pop(tenant, None)
+        for _, configuration in decoded((record,), config_pb2.TenantConfiguration.FromString):
+            if configuration.tenant == tenant:
+                found[tenant] = configuration
     return found
 
 

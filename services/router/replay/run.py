@@ -232,7 +232,10 @@ async def _skipped(log: ShardLog, start: ShardState) -> frozenset[int]:
     async with aclosing(log.dead_letters(start.now_ms)) as chunks:
         async for chunk in chunks:
             for record in chunk:
-                letter = DeadLetter.FromString(record.value or b"")
+                try:
+                    letter = DeadLetter.FromString(record.value or b"")
+                except DecodeError:
+                    continue  # it is not of the router, which writes dead letters that can be read
                 origin = (letter.origin_topic, letter.origin_partition, letter.refused_by)
                 if origin == (COMMANDS, start.shard, SPEC.name) and letter.reason in _UNHANDLED:
                     found.add(letter.origin_offset)
