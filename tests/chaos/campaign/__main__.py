@@ -9,6 +9,7 @@ import itertools
 import logging
 import random
 import sys
+import traceback
 from collections.abc import Sequence
 
 from tests.bench.figures import tell
@@ -87,7 +88,14 @@ async def campaign(runs: Sequence[tuple[Fault, ...]], traffic: Traffic, seed: in
         with small_disk() if small else contextlib.nullcontext() as parent:
             async with a_stage(parent) as stage:
                 for number, faults in group:
-                    row, wrong = await play(stage, faults, traffic, seed + number, say)
+                    try:
+                        row, wrong = await play(stage, faults, traffic, seed + number, say)
+                    except Exception as error:  # noqa: BLE001 - the other runs are worth having; this one fails the campaign
+                        name = " + ".join(fault.name for fault in faults)
+                        print(f"{name}: the run failed", flush=True)
+                        traceback.print_exception(error)
+                        found.append(Violation("RUN", "failed", name, repr(error)))
+                        continue
                     show(row, wrong)
                     rows.append(row)
                     found += wrong

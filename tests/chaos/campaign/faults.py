@@ -31,7 +31,9 @@ def _all() -> Iterator[Fault]:
     for service, point in POINTS:
         strike, variables = processes.kill_at(point, service)
         yield Fault(f"kill {service} {point.replace('_', ' ')}", strike, 15, variables)
-    yield Fault("kill broker", processes.kill_broker, late_s=25)
+    yield Fault("kill broker", processes.kill_broker(2), late_s=25)
+    # Longer than the time-out of transactions (15 s): the broker aborts those that were open.
+    yield Fault("kill broker for long", processes.kill_broker(16), late_s=60)
     yield Fault("pause broker", processes.pause_broker, late_s=25)
     yield Fault("full disk", disk.full_disk, late_s=40, small_disk=True)
     for mode in (Mode.SLOW, Mode.BLACK_HOLE, Mode.HALF_OPEN):

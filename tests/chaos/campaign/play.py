@@ -10,7 +10,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ import httpx
 from chapar.ingest.v1 import records_pb2 as ingest_pb2
 from services.chassis.clock import system_clock
 from tests.chaos.campaign.fault import Fault
-from tests.chaos.campaign.reading import live_state, read_topics, replay
+from tests.chaos.campaign.reading import hanging, live_state, read_topics, replay
 from tests.chaos.campaign.stage import Scene, Stage, a_scene
 from tests.chaos.campaign.tenants import AGENTS
 from tests.chaos.campaign.traffic import Traffic
@@ -28,8 +28,10 @@ from tests.chaos.history.history import History
 from tests.chaos.history.model import Bounds, Evidence, LiveState, Violation
 
 EVIDENCE: Final = Path("build/chaos")
-"""Where the evidence of runs with violations is kept: `<fault>/evidence.pickle`, logs and the list of violations."""
+"""Where the evidence of runs with violations is kept: `<fault>-<run>/evidence.pickle`, logs and the list of violations."""
 DRAIN_S: Final = 60.0
+HANGS_S: Final = 20.0
+"""A transaction that is open for longer than its time-out (15 s) stays open for ever."""
 _BEFORE: Final = 0.25
 """The fault strikes after this share of the traffic."""
 _OPEN: Final = frozenset({"lost", "gap", "never fired", "no answer", "not counted"})
@@ -124,7 +126,8 @@ async def _final(scene: Scene, bounds: Bounds, healed_ms: int) -> Evidence:
         await live_state(scene.channels[tenant], tenant, agents, replayed if tenant == "demo" else "")
         for tenant, agents in AGENTS.items()
     ]
-    return await _evidence(scene, bounds, healed_ms, tuple(live))
+    open_for_ever = await hanging(scene.direct, HANGS_S)
+    return replace(await _evidence(scene, bounds, healed_ms, tuple(live)), hanging=open_for_ever)
 
 
 def _row(
@@ -162,11 +165,19 @@ def _row(
 
 async def _keep(name: str, evidence: Evidence, found: Sequence[Violation], scene: Scene) -> None:
     """Keep what is needed to find the cause of violations: records, logs with the stacks of all tasks, metrics."""
-    folder = EVIDENCE / name.replace(" ", "-")
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = EVIDENCE / f"{name.replace(' ', '-')}-{scene.run}"
     folder.mkdir(parents=True)
     (folder / "violations.txt").write_text("".join(f"{violation}\n" for violation in found))
     (folder / "evidence.pickle").write_bytes(pickle.dumps(evidence))
+    kafka = scene.stage.home / "broker" / "kafka"
+    for log in kafka.glob("kafka.log*"):
+        shutil.copy(log, folder / log.name)
+    for topic, partition, _ in evidence.hanging:
+        name_on_disk = f"{scene.stack.kafka.topic_prefix}{topic}-{partition}"
+        shutil.copytree(kafka / "data" / name_on_disk, folder / name_on_disk)
+    if evidence.hanging:  # kafka-dump-log shows which transaction is open, and what the coordinator knows of it
+        for state in (kafka / "data").glob("__transaction_state-*"):
+            shutil.copytree(state, folder / state.name)
     logs = scene.clocks.parent / "logs"
     async with httpx.AsyncClient(timeout=5) as http:
         for process, servers in scene.stack.running.endpoints.items():

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 
 import grpc
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from google.protobuf.message import DecodeError
 
 from chapar.common.v1 import types_pb2
 from chapar.router.v1 import router_pb2, router_pb2_grpc
 from services.chassis.kafka.records import Record
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.privacy.lanes import AwaitedKeys, when_ready
-from services.chassis.privacy.sealing import unseal
+from services.chassis.privacy.sealing import Unsealable, unseal
+from services.chassis.topics import TOPICS
 from services.cli.local.broker.settings import CHECKOUT
 from services.cli.topic_reader import read_all
 from tests.chaos.history.model import LiveState, LogRecord
@@ -42,10 +47,38 @@ def _opened(record: Record, keys: AwaitedKeys) -> Record:
         return record
     try:
         message = SCHEMAS[record.topic].FromString(record.value)
-    except ValueError:  # protobuf's DecodeError
+        unseal(message, keys, record.topic, record.key or b"")
+    except (DecodeError, Unsealable):
         return record  # poison: the checker sees it as it is
-    unseal(message, keys, record.topic, record.key or b"")
     return record._replace(value=message.SerializeToString())
+
+
+async def hanging(kafka: KafkaSettings, patience_s: float) -> tuple[tuple[str, int, int], ...]:
+    """Return the places at which readers of committed records stay behind the end of a log for `patience_s` seconds."""
+    seen: set[tuple[str, int, int]] | None = None
+    until = time.monotonic() + patience_s
+    while True:
+        stable, written = await _ends(kafka, "read_committed"), await _ends(kafka, "read_uncommitted")
+        now = {(name, partition, at) for (name, partition), at in stable.items() if at < written[name, partition]}
+        seen = now if seen is None else seen & now
+        if not seen or time.monotonic() > until:
+            return tuple(sorted(seen))
+        await asyncio.sleep(0.5)
+
+
+async def _ends(kafka: KafkaSettings, isolation: str) -> dict[tuple[str, int], int]:
+    """Return the end of each partition, as readers of this isolation see it."""
+    consumer = AIOKafkaConsumer(**kafka.client_options(), isolation_level=isolation)
+    await consumer.start()
+    try:
+        places = []
+        for name in TOPICS:
+            known = await consumer._client._wait_on_metadata(kafka.topic_prefix + name)
+            places += [TopicPartition(kafka.topic_prefix + name, partition) for partition in known]
+        ends = await consumer.end_offsets(places)
+    finally:
+        await consumer.stop()
+    return {(place.topic.removeprefix(kafka.topic_prefix), place.partition): at for place, at in ends.items()}
 
 
 async def live_state(channel: grpc.aio.Channel, tenant: str, agents: Sequence[str], replayed: str) -> LiveState:

@@ -88,6 +88,8 @@ def _with_second_address(template: str, listens: int, advertised: int) -> str:
 class Scene:
     """Everything of one run that a fault may spoil."""
 
+    run: str
+    """Unique, in the names of its topics and in all marks."""
     stage: Stage
     stack: Stack
     edges: Mapping[str, Proxy]
@@ -154,7 +156,7 @@ async def a_scene(
             await exits.enter_async_context(staff(routers, tokens, everyone, run, observed))
             crowd = Crowd(worlds, run, observed, seed)
             yield Scene(
-                stage, stack, edges, providers, mail, provider, crowd, observed, keys, channels,
+                run, stage, stack, edges, providers, mail, provider, crowd, observed, keys, channels,
                 random.Random(seed), say, workspace.directory("clocks"),
             )  # fmt: skip
 

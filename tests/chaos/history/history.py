@@ -33,6 +33,7 @@ class History:
         self.bounds = evidence.bounds
         self.live = evidence.live
         self.injected = evidence.injected
+        self.hanging = evidence.hanging
         self.healed_at_ms = evidence.healed_at_ms
         self.read_at_ms = evidence.read_at_ms
         self.topics = Topics(evidence.records, evidence.injected)

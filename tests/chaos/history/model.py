@@ -128,6 +128,8 @@ class Evidence:
     injected: frozenset[tuple[str, int, int]] = field(default_factory=frozenset)
     """Places of poison records that the campaign wrote itself; they are not judged as output."""
     bounds: Bounds = field(default_factory=Bounds)
+    hanging: tuple[tuple[str, int, int], ...] = ()
+    """Topic, partition and offset behind which readers of committed records could not get, because a transaction stays open."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

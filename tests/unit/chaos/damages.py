@@ -20,6 +20,7 @@ from tests.unit.chaos.damaging import (
     exclusive,
     foreign,
     from_nowhere,
+    hang,
     header,
     live,
     phantom,
@@ -215,6 +216,7 @@ DAMAGES: Final = (
     Damage("an agent has a ghost offer", "I9", "fold differs", live(offered={"sara": frozenset({"ghost.1"})})),
     Damage("capacity leaks", "I9", "fold differs", live(used={"sara": 20, "omid": 0})),
     Damage("a replay decides otherwise", "I9", "replay differs", live(replay_difference="batch 41")),
+    Damage("a transaction stays open", "I10", "hanging transaction", hang),
     Damage(
         "work drains late",
         "I10",

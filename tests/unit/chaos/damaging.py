@@ -114,6 +114,11 @@ def live(**change: Any) -> Apply:
     return apply
 
 
+def hang(evidence: Evidence, choose: Choose) -> Evidence:
+    """Return the history with a partition that cannot be read to its end."""
+    return replace(evidence, hanging=(choose(evidence.records).place,))
+
+
 def event(kind: str) -> Predicate:
     return lambda message: message.WhichOneof("event") == kind
 

@@ -72,11 +72,16 @@ async def nothing(scene: Scene) -> None:
     await asyncio.sleep(5)
 
 
-async def kill_broker(scene: Scene) -> None:
-    """Kill the broker, and start it again two seconds later."""
-    await scene.stage.broker.kill()
-    await asyncio.sleep(2)
-    await scene.stage.broker.start()
+def kill_broker(away_s: float) -> Strike:
+    """Kill the broker, and start it again after some time."""
+
+    async def strike(scene: Scene) -> None:
+        await scene.stage.broker.kill()
+        await asyncio.sleep(away_s)
+        await scene.stage.broker.start()
+        await scene.stack.supervisor.wait_ready(60)
+
+    return strike
 
 
 async def pause_broker(scene: Scene) -> None:

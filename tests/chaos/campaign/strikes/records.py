@@ -25,6 +25,8 @@ AT_ONCE: Final = 8
 _UNKNOWN_FIELD: Final = b"\xfa\x3f\x01x"
 """Field 1023 of some later version."""
 _LARGE: Final = 700_000
+_JOURNAL: Final = "routing.journal.v1"
+"""No service reads it; a replay refuses a journal with records of another writer, as it should."""
 
 
 def poison(topic: str) -> Iterator[tuple[bytes | None, bytes | None]]:
@@ -46,12 +48,12 @@ def poison(topic: str) -> Iterator[tuple[bytes | None, bytes | None]]:
 
 
 async def poison_everywhere(scene: Scene) -> None:
-    """Write poison to each topic that is not a changelog, into each partition."""
+    """Write poison to each topic that a service reads and that is not a changelog, into each partition."""
     kafka = scene.direct
     producer = AIOKafkaProducer(**kafka.client_options(), acks="all", max_request_size=1 << 20)
     await producer.start()
     try:
-        for name in [name for name, topic in TOPICS.items() if topic.schema]:
+        for name in [name for name, topic in TOPICS.items() if topic.schema and name != _JOURNAL]:
             partitions = await producer.partitions_for(kafka.topic_prefix + name)
             for partition in sorted(partitions):
                 for key, value in poison(name):

@@ -1,7 +1,7 @@
 """I10: everything is drained within `Bounds.drain_ms` after the last fault heals.
 
 Every end of an interaction and every final outcome of a delivery that began before the heal comes within the bound. (That
-each comes at all is I1.)
+each comes at all is I1.) No transaction stays open: it would hide every later record of its partition from all readers.
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,8 @@ NAME = "I10"
 
 def check(history: History) -> Iterator[Violation]:
     """See the module's docstring."""
+    for topic, partition, offset in history.hanging:
+        yield Violation(NAME, "hanging transaction", f"{topic}/{partition}", f"nothing is readable from {offset} on")
     latest_ms = history.healed_at_ms + history.bounds.drain_ms
     for interaction_id, events in history.interactions.items():
         began_ms = events[0].value.occurred_at_ms
