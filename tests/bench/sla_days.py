@@ -58,8 +58,8 @@ class _Heard(Routing):
     def handle(self, command: cmd.Command, now: int) -> list[fx.Effect]:
         return self._hear(super().handle(command, now), now)
 
-    def advance(self, now: int) -> list[fx.Effect]:
-        return self._hear(super().advance(now), now)
+    def advance(self, now: int, until: int | None = None) -> list[fx.Effect]:
+        return self._hear(super().advance(now, until), now)
 
     def _hear(self, effects: list[fx.Effect], now: int) -> list[fx.Effect]:
         self.heard += [(now, effect) for effect in effects if isinstance(effect, fx.Event)]
