@@ -41,7 +41,7 @@ class WriterTuning:
     """Transactional ids that take turns: while one commits, the next is filled, and the markers of a third are written."""
     max_batch_bytes: int = 900_000 + _ROOM_FOR_FRAMING
     """Largest record batch; must stay below the broker's max.message.bytes, and above the largest record."""
-    transaction_timeout_ms: int = 15_000
+    transaction_timeout_ms: int = 60_000  # longer than a broker's restart: see deploy/kafka/README.md
     request_timeout_ms: int = 15_000
     append_timeout: float = 10.0
     """After this time the transaction is aborted, and the lanes that write partitions without an answer write alone."""

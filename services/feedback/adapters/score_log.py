@@ -45,7 +45,7 @@ from services.feedback.translate.scores import (
 INPUT: Final = "feedback.responses.v1"
 OUTPUT: Final = "feedback.scores.v1"
 NAME: Final = "feedback-analytics"
-_TRANSACTION_MS: Final = 30_000
+_TRANSACTION_MS: Final = 60_000
 _REQUEST_MS: Final = 10_000
 _BATCH_BYTES: Final = 1 << 20
 _CLOSE_S: Final = 3.0

@@ -26,7 +26,7 @@ from tests.integration.broker.test_broker_suite import end_of, producer_of, read
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-TIME_OUT_MS, FREED_WITHIN_S = 1000, 5.0
+TIME_OUT_MS, FREED_WITHIN_S = 1000, 15.0
 
 
 @pytest.fixture
@@ -47,10 +47,11 @@ async def test_the_broker_knows_the_settings_of_transactions(home: Path) -> None
             [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.BROKER, "1")])
         values = {entry[0]: entry[1] for entry in answer.resources[0][4]}
     assert values["add.partitions.to.txn.retry.backoff.ms"] == "2"
-    assert values["transaction.abort.timed.out.transaction.cleanup.interval.ms"] == "1000"
+    # Less, and a broker that starts may end a transaction without its markers: see deploy/kafka/README.md.
+    assert values["transaction.abort.timed.out.transaction.cleanup.interval.ms"] == "10000"
 
 
-async def test_an_abandoned_transaction_blocks_readers_hardly_longer_than_its_time_out(home: Path) -> None:
+async def test_an_abandoned_transaction_ends_soon_after_its_time_out(home: Path) -> None:
     """A process that died leaves a transaction open, and no other process takes over. Its records stay invisible."""
     async with EmbeddedBroker(BrokerSettings(home=home)) as broker:
         settings = plain_settings(broker.bootstrap, "abandoned.")
