@@ -113,6 +113,7 @@ def _agreement(table: Table, objects: Objects, helm: Helm) -> None:
 
 def _life(table: Table, releases: Releases, name: str, first: str, second: str) -> None:
     table.check(f"{name}: install {first}", lambda: releases.change("install", VALUES[first]))
+    table.check(f"{name}: test", releases.test)
     table.check(f"{name}: upgrade to {second}", lambda: releases.change("upgrade", VALUES[second]))
     table.check(f"{name}: rollback", releases.rollback)
     table.check(f"{name}: uninstall", releases.uninstall)

@@ -1,4 +1,4 @@
-"""The Job controller's part for Helm's hooks: without a kubelet no pod runs, so each Job is marked as complete, as the controller would."""
+"""The cluster's part for Helm's hooks: no pod runs, so each Job and each Pod is marked as complete, as controller and kubelet would."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POLL_S = 0.2
 
 @contextlib.contextmanager
 def completed(cluster: Cluster, namespace: str) -> Iterator[list[str]]:
-    """Complete every Job of a namespace within the block. Yields the list of their names, which grows. An error ends the block."""
+    """Complete every Job and Pod of a namespace within the block. Yields the list of their names, which grows. An error ends the block."""
     names: list[str] = []
     errors: list[Exception] = []
     stop = threading.Event()
@@ -46,6 +46,10 @@ def _complete(objects: Objects, namespace: str) -> Iterator[str]:
         if not job.get("status", {}).get("conditions"):
             objects.patch_status(job, namespace, _succeeded())
             yield job["metadata"]["name"]
+    for pod in objects.all("v1", "Pod", namespace):
+        if pod["status"]["phase"] == "Pending":
+            objects.patch_status(pod, namespace, {"phase": "Succeeded"})
+            yield pod["metadata"]["name"]
 
 
 def _succeeded() -> Object:

@@ -33,14 +33,19 @@ class Releases:
         """Install or upgrade; the hook's Job must have run. Returns a summary. Raises HelmError, WrongError, RefusedError."""
         with completed(self.cluster, self.namespace) as jobs:
             self.helm.change(verb, self.namespace, values)
-        expected = [
-            document
-            for document in self.helm.template(self.namespace, [values])
-            if document["kind"] == "Job" and HOOK in document["metadata"].get("annotations", {})
-        ]
-        if len(jobs) != len(expected) or not jobs:
-            raise WrongError(f"{len(jobs)} hook jobs ran, {len(expected)} are in the chart")
-        return f"{self._compare()} objects, {len(jobs)} hook jobs"
+        rendered = self.helm.template(self.namespace, [values])
+        expected = [each["metadata"]["name"] for each in rendered if each["kind"] == "Job" and _is_hook(each)]
+        if jobs != expected or not jobs:
+            raise WrongError(f"the hooks {jobs} ran, {expected} are in the chart")
+        return f"{self._compare()} objects, hooks: {', '.join(jobs)}"
+
+    def test(self) -> str:
+        """Run the chart's test; its pod must have been admitted and must have ended well."""
+        with completed(self.cluster, self.namespace) as pods:
+            self.helm.run("test", RELEASE, "--namespace", self.namespace, "--timeout", "60s")
+        if not pods:
+            raise WrongError("no pod ran")
+        return f"pods: {', '.join(pods)}"
 
     def rollback(self) -> str:
         """Return to the first revision; its manifest must be in force again."""
