@@ -20,6 +20,8 @@ class Component:
     was_ready: bool = False
     degraded: str = ""
     """What does not work although the component may be ready: one partition of several, for example."""
+    ready_while_restoring: bool = False
+    """Whether the component remains ready when it restores again, because the rest of the process works without it."""
 
     def set(self, ready: bool, reason: str = "") -> None:
         """Set the state; `reason` shows operators why it is not ready."""
@@ -36,7 +38,7 @@ class Component:
 
     def set_restored(self, restored: bool) -> None:
         """Set the state of a part that is ready once it has restored its state, such as a lane."""
-        self.set(restored, "" if restored else "restoring")
+        self.set(restored or (self.ready_while_restoring and self.was_ready), "" if restored else "restoring")
 
 
 @dataclass(slots=True)
@@ -49,10 +51,10 @@ class Health:
     wired: bool = False
     draining: bool = False
 
-    def component(self, name: str) -> Component:
-        """Return the component of this name; a new one is not ready."""
+    def component(self, name: str, *, ready_while_restoring: bool = False) -> Component:
+        """Return the component of this name; a new one is not ready. See `Component.ready_while_restoring`."""
         if name not in self._components:
-            self._components[name] = Component(name, self._tell)
+            self._components[name] = Component(name, self._tell, ready_while_restoring=ready_while_restoring)
             self._tell()
         return self._components[name]
 

@@ -81,7 +81,8 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
     telemetry = Telemetry(service.metrics, service.clock)
     state_read = service.health.component("read model")
     events_read = service.health.component("events")
-    lanes_live = service.health.component("lanes") if settings.lanes else None
+    # Calls are answered from the read model: after its start, a rebalance must not take every replica away at once.
+    lanes_live = service.health.component("lanes", ready_while_restoring=True) if settings.lanes else None
 
     async def end_streams() -> None:
         broadcast.close()

@@ -67,7 +67,12 @@ async def lanes(
         publisher = await enter(
             BatchPublisher(kafka, client_id=f"ingest-relay@{settings.instance}", clock=service.clock)
         )
-        health = {name: service.health.component(name) for name in ("intake lane", "relay", "sender lane")}
+        # Edges need no lane of their own process: after its start, a rebalance must not take every edge away at once.
+        edges = settings.runs("edge")
+        health = {
+            name: service.health.component(name, ready_while_restoring=edges)
+            for name in ("intake lane", "relay", "sender lane")
+        }
         runners: dict[str, Runner] = {
             "intake lane": intake.intake_lane(
                 kafka,

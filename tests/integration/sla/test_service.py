@@ -252,3 +252,24 @@ async def test_invalid_queries_are_refused(world: World) -> None:
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await ask(timeout=5)
             assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_replica_remains_ready_while_its_lanes_move(world: World) -> None:
+    """A second replica joins and leaves. Calls are answered from the read model, which needs no lane of its own process."""
+    await world.apply(configuration(target("PICK_UP", 60_000, 120_000)))
+    async with world.replica() as service:
+        told: list[bool] = []
+        service.health.on_change(told.append)
+        lane = service.health.component("lanes")
+        restored: list[str] = []
+        changed = lane._changed
+
+        def note() -> None:
+            restored.append(lane.reason)
+            changed()
+
+        lane._changed = note
+        async with world.replica("sla-2"):
+            pass
+        await eventually(lambda: "restoring" in restored and not lane.reason, why=lambda: restored)
+        assert told == [True]

@@ -23,6 +23,21 @@ def test_a_process_is_ready_when_wired_and_all_components_are() -> None:
     assert told == [False, True, False]
 
 
+def test_a_part_that_the_others_do_not_need_gates_the_start_only() -> None:
+    """It must restore once; when it restores again, the process remains ready, and a failure still makes it not ready."""
+    health, told = Health(), list[bool]()
+    health.set_wired()
+    lane = health.component("lane", ready_while_restoring=True)
+    health.on_change(told.append)
+    lane.set_restored(False)
+    assert health.reasons() == {"lane": "restoring"}
+    lane.set_restored(True)
+    lane.set_restored(False)
+    assert (health.ready, lane.reason) == (True, "restoring")
+    lane.set(False, "fenced")
+    assert (health.ready, told) == (False, [False, True, False])
+
+
 def test_draining_is_final() -> None:
     """The states that components report afterwards do not matter."""
     health = Health()

@@ -1,5 +1,6 @@
 """The roles of ingest as processes of their own: each starts, and reports ready, only what it runs."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,33 @@ async def test_three_processes_are_one_service(
         _, opened = await a_customer(edge, "customer-1")
         found = await conversation(edge, opened, 1)
         assert found.messages[0].message.text == "hello"
+
+
+@pytest.mark.kafka
+async def test_edges_remain_ready_while_lanes_move(
+    kafka: KafkaUnderTest, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
+) -> None:
+    """A second replica joins and leaves, so the lanes of the first are restored twice. Its edges need no lane of their own."""
+    settings = kafka.settings(prefix)
+    await install(settings, routed())
+    async with ingest(settings, tmp_path, role="all", instance="ingest-0") as first:
+        told: list[bool] = []
+        restored: list[str] = []
+        first.service.health.on_change(told.append)
+        lane = first.service.health.component("intake lane")
+        changed = lane._changed
+
+        def note() -> None:
+            restored.append(lane.reason)
+            changed()
+
+        lane._changed = note
+        async with ingest(settings, tmp_path, role="all", instance="ingest-1"):
+            pass
+        async with asyncio.timeout(30):
+            while restored.count("restoring") == 0 or lane.reason:  # noqa: ASYNC110 - health reports no change that leaves it ready
+                await asyncio.sleep(0.05)
+        assert told == [True]
 
 
 @pytest.mark.kafka
