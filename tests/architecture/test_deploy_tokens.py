@@ -51,6 +51,23 @@ def test_a_pod_mounts_public_parts_of_others_and_its_own_signing_key_alone(path:
             assert not variable["name"].endswith("JWT__SECRET_FILE")
 
 
+def test_a_company_with_a_provider_has_that_provider_alone() -> None:
+    """No service needs a key file beside the issuers, none holds a private key, and each client asks for its own scopes."""
+    scopes = {"sla": "routing.escalate", "feedback": "outbound.send ingest.follow_up"}
+    pods = _pods(DEPLOY / "helm/chapar/rendered/company.yaml")
+    pods.pop("toolbox", None)
+    assert pods.keys() == set(SERVICES)
+    for name, pod in pods.items():
+        variables = {
+            each["name"].removeprefix(f"CHAPAR_{name.upper()}_"): each.get("value", "")
+            for each in pod["containers"][0]["env"]
+        }
+        issuers = json.loads(variables["JWT__ISSUERS"])
+        assert all(issuer.get("discovery") and "public_key_file" not in issuer for issuer in issuers)
+        assert not {"JWT__PUBLIC_KEY_FILE", "JWT__JWKS_FILE", "SERVICE_TOKEN__KEY_FILE"} & variables.keys()
+        assert variables.get("SERVICE_TOKEN__SCOPE") == scopes.get(name)
+
+
 def test_compose_gives_private_keys_to_signing_services_only() -> None:
     """The services share one development volume, but no service's settings name the key of another service."""
     services = YAML(typ="safe").load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]

@@ -54,7 +54,7 @@
 - name: {{ $prefix }}SERVICE_TOKEN__CLIENT_SECRET_FILE
   value: /etc/chapar/signing/{{ $own.clientSecretKey }}
 - name: {{ $prefix }}SERVICE_TOKEN__SCOPE
-  value: {{ $auth.clientCredentials.scope | quote }}
+  value: {{ default $auth.clientCredentials.scope $own.scope | quote }}
 - name: {{ $prefix }}SERVICE_TOKEN__AUDIENCE
   value: {{ $auth.clientCredentials.audience | quote }}
 {{- if $auth.caSecret }}
