@@ -14,6 +14,7 @@ from services.chassis.kafka.batch import BatchRunner, Replay, Taken
 from services.chassis.kafka.changelog import Position
 from services.chassis.kafka.contract import (
     NO_METRICS,
+    Follower,
     LaneContext,
     LaneSpec,
     LaneTuning,
@@ -22,6 +23,7 @@ from services.chassis.kafka.contract import (
 )
 from services.chassis.kafka.headers import EVENT_ID
 from services.chassis.kafka.records import InvalidRecord, Record
+from services.chassis.kafka.watermark import Followed, Watermark
 from tests.fakes.lane import finish
 from tests.simulation.mutations import Mutation
 from tests.simulation.process import Process
@@ -41,6 +43,7 @@ class Step(NamedTuple):
     now_ms: int
     first_offset: int
     next_offset: int
+    followed: Followed
 
 
 class Batch(NamedTuple):
@@ -76,6 +79,8 @@ class Owner:
         self.started = False
         self.steps: list[Step] = []
         self.written_offset = position.offset
+        self.watermark = Watermark()
+        self.absences = process.absences
 
     @property
     def dead(self) -> bool:
@@ -87,9 +92,14 @@ class SimulatedLane:
     """An actor; see the module."""
 
     def __init__(
-        self, world: World, spec: LaneSpec, partition: int, factories: Sequence[tuple[Process, ProcessorFactory]]
+        self,
+        world: World,
+        spec: LaneSpec,
+        partition: int,
+        factories: Sequence[tuple[Process, ProcessorFactory]],
+        pause_ms: int,
     ) -> None:
-        """`factories`: the processes that can own the partition, each with its factory."""
+        """`factories`: the processes that can own the partition, each with its factory. `pause_ms`: between two fetches."""
         self.world = world
         self.spec = spec
         self.partition = partition
@@ -102,6 +112,9 @@ class SimulatedLane:
         """Topic and event id of each record that the lane has committed, for folds."""
         self.owner: Owner | None = None
         self._factories = dict(factories)
+        self._pause_ms = pause_ms
+        self._fetched = 0
+        self._fetch_from_ms = 0
         self._former: list[Owner] = []
         self._free_from_ms = 0
         self._epoch = 0
@@ -140,6 +153,8 @@ class SimulatedLane:
         """Return when a timer is due, a process goes on, or the partition can be taken over."""
         self._bury()
         times = [self._next(each) for each in self._former]
+        if self._fetched < len(self.input) and self._fetch_from_ms > self.world.now_ms:
+            times.append(self._fetch_from_ms)
         if self.owner is not None:
             times.append(self._next(self.owner))
         else:
@@ -206,25 +221,49 @@ class SimulatedLane:
         return True
 
     def _has_work(self, owner: Owner) -> bool:
-        if owner.position.offset < len(self.input):
+        if owner.position.offset < self._fetched:
+            return True
+        if self._fetched < len(self.input) and self.world.now_ms >= self._fetch_from_ms:
+            self._fetched, self._fetch_from_ms = len(self.input), self.world.now_ms + self._pause_ms
             return True
         due = owner.processor.next_wakeup()
-        return due is not None and due <= owner.process.clock()
+        if due is None or due > owner.process.clock():
+            return False
+        return self._permits(owner, due) or self._waiting(owner) is not None
+
+    def _permits(self, owner: Owner, due_ms: int) -> bool:
+        """Return whether a timer may fire: those of a `Follower` wait until everything before its time is handled."""
+        if not isinstance(owner.processor, Follower):
+            return True
+        now_ms, mark = owner.process.clock(), owner.watermark
+        if mark.until(now_ms, self._waiting(owner)) < due_ms:
+            mark.ask(now_ms)
+            mark.offered(len(self.input))
+            self._fetched = len(self.input)
+        return mark.until(now_ms, self._waiting(owner)) >= due_ms
+
+    def _waiting(self, owner: Owner) -> int | None:
+        return owner.position.offset if owner.position.offset < self._fetched else None
 
     def _handle(self, owner: Owner) -> None:
         world, last = self.world, owner.position
-        waiting = len(self.input) - last.offset
+        waiting = self._fetched - last.offset
         many = world.chance.randint(1, min(waiting, _MOST_RECORDS)) if waiting else 0
         records = self.input[last.offset : last.offset + many]
         now_ms = max(last.now_ms, owner.process.clock())
+        until_ms = min(now_ms, owner.watermark.until(now_ms, self._waiting(owner)))
+        followed = Followed(until_ms, owner.absences != owner.process.absences)
+        owner.absences = owner.process.absences
         try:
-            taken = finish(self._runner.run(owner.processor, records, now_ms, last.epoch))
+            taken = finish(self._runner.run(owner.processor, records, now_ms, last.epoch, followed))
         except Replay as replay:
             world.note(self.name, f"batch replayed: {replay}")
             self._lose(owner)
             return
         owner.position = Position(last.offset + many, now_ms, last.epoch, last.batch + 1)
-        owner.steps.append(Step(now_ms, last.offset, owner.position.offset))
+        if records:
+            owner.watermark.handled(records[-1].timestamp_ms)
+        owner.steps.append(Step(now_ms, last.offset, owner.position.offset, followed))
         if taken.outbox.empty:
             self._note_idle(many)
             return

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from services.chassis.kafka.progress import AWAY_S
 from tests.simulation.world import World
 
 _SKEW_MS: Final = 20
@@ -16,6 +17,8 @@ class Process:
         self.service = service
         self.name = f"{service}-{number}"
         self.run = 1
+        self.absences = 0
+        """How often it was stopped for so long that the broker seemed to be away."""
         self._down_until_ms = 0
         self._stopped_until_ms = 0
         self._skew_ms = world.chance.randint(-_SKEW_MS, _SKEW_MS) if world.likely(world.faults.skew) else 0
@@ -60,6 +63,7 @@ class Process:
     def stop(self, ms: int) -> None:
         """Do nothing for a while, without knowing it."""
         self._stopped_until_ms = self.world.now_ms + ms
+        self.absences += ms > AWAY_S * 1000
         self.world.reached["a process stopped"] += 1
         self.world.note(self.name, f"stops for {ms} ms")
         self.world.scheduler.wake_all()

@@ -20,7 +20,7 @@ class Actor(Protocol):
         """Do one thing, if there is one to do now; return whether there was."""
 
     def wakeup(self) -> int | None:
-        """Return when time alone gives it something to do, ms; None: something else must wake it."""
+        """Return when time alone gives it something to do, ms, always later than now; None: something else must wake it."""
 
 
 class Scheduler:
@@ -74,8 +74,10 @@ class Scheduler:
             self._asleep.add(actor)
             due = actor.wakeup()
             if due is not None:
+                if due <= now_ms:
+                    raise AssertionError(f"{actor} has nothing to do and wants to be woken {now_ms - due} ms ago")
                 self._count += 1
-                heapq.heappush(alarms, (max(due, now_ms + 1), self._count, actor))
+                heapq.heappush(alarms, (due, self._count, actor))
         return False
 
     def next_alarm(self) -> int | None:

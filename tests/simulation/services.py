@@ -26,6 +26,14 @@ from tests.simulation.world import World
 
 SERVICES: Final = ("ingest", "router", "sla", "feedback")
 REPLICAS: Final = 2
+PAUSES_MS: Final = {
+    intake.SPEC.name: 0,
+    shard.SPEC.name: 0,
+    sender.SPEC.name: 50,
+    deadlines.SPEC.name: 100,
+    survey.SPEC.name: 200,
+}
+"""Between two fetches of each lane, as in production. A run has them or not."""
 _FORGET_MS: Final = 10_000
 _SETTLE_MS: Final = 50
 
@@ -86,7 +94,8 @@ class Services:
         for partition in range(PARTITIONS):
             self.factories[spec.name] = build(self.processes[service][0])
             factories = [(each, mutated(self._world, spec.name, build(each))) for each in self.processes[service]]
-            self.lanes.append(SimulatedLane(self._world, spec, partition, factories))
+            pause_ms = self._world.chance.choice((0, PAUSES_MS[spec.name]))
+            self.lanes.append(SimulatedLane(self._world, spec, partition, factories, pause_ms))
 
     def _relay(self, service: str, spec: RelaySpec, convert: Convert) -> None:
         for partition in range(PARTITIONS):

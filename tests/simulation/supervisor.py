@@ -46,7 +46,7 @@ class Supervisor:
 
     def wakeup(self) -> int | None:
         """Return when the next order is due."""
-        return self._turn_ms if self._turn_ms < self._world.faults.until_ms else None
+        return self._turn_ms if self._world.now_ms < self._world.faults.until_ms else None
 
     def _look(self, event: pb.RoutingEvent) -> None:
         if event.WhichOneof("event") in _ENDS:

@@ -52,7 +52,7 @@ def _from_zero(services: Services, lane: SimulatedLane) -> Iterator[str]:
     runner.start(processor, lane.batches[0].now_ms, 1)
     for step in steps:
         records = lane.input[step.first_offset : step.next_offset]
-        taken = finish(runner.run(processor, records, step.now_ms, 1))
+        taken = finish(runner.run(processor, records, step.now_ms, 1, step.followed))
         folded |= {f"{send.topic} {_id(send.headers)}" for send in taken.outbox.sends if send.topic in topics}
     live = {name for name in lane.written_ids if name.partition(" ")[0] in topics}
     for name in sorted(live - folded):

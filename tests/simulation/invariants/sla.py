@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from typing import Final
 
 from chapar.config.v1 import config_pb2 as config
 from chapar.sla.v1 import sla_pb2 as pb
@@ -11,9 +10,6 @@ from tests.simulation.world import World
 
 Key = tuple[str, int, int]
 """Interaction, target, and number of the deadline."""
-KEPT_MEANS_KEPT: Final = False
-"""Whether a pick-up in time may never be breached. Today a lane that was stopped, or that waits for a slow commit of the router, may
-fire a deadline before it has read the event that kept it. Such breaches are counted as a rare path until then."""
 
 
 def sla(world: World, routing: Routing) -> Iterator[str]:
@@ -31,49 +27,70 @@ def sla(world: World, routing: Routing) -> Iterator[str]:
         for target in (config.TARGET_KIND_PICK_UP, config.TARGET_KIND_RESOLUTION):
             if not any(key[:2] == (interaction_id, target) for key in lives):
                 yield f"I5 interaction {interaction_id} of {story.tenant} has no deadline {target}"
-        for late in _kept(interaction_id, lives, routing):
-            world.reached["a pick-up in time was breached"] += 1
-            if KEPT_MEANS_KEPT:
-                yield late
+        yield from _kept(interaction_id, lives, routing)
+
+
+def _standing(events: list[pb.SlaEvent]) -> list[pb.SlaEvent]:
+    """Return the events without the breaches that a later event has withdrawn."""
+    found: list[pb.SlaEvent] = []
+    for event in events:
+        if event.kind == pb.SLA_EVENT_KIND_CORRECTED:
+            last = next(each for each in reversed(found) if _breaches(each) and each.level == event.level)
+            found.remove(last)
+        else:
+            found.append(event)
+    return found
+
+
+def _breaches(event: pb.SlaEvent) -> bool:
+    return event.kind == pb.SLA_EVENT_KIND_BREACHED
 
 
 def _life(world: World, key: Key, events: list[pb.SlaEvent]) -> Iterator[str]:
-    kinds = Counter((event.kind, event.level) for event in events)
-    sets = sum(times for (kind, _), times in kinds.items() if kind == pb.SLA_EVENT_KIND_DEADLINE_SET)
-    if sets != 1:
-        yield f"I5 deadline {key} was set {sets} times"
-    for level in (pb.SLA_LEVEL_DESIRED, pb.SLA_LEVEL_ADEQUATE):
-        if kinds[pb.SLA_EVENT_KIND_BREACHED, level] > 1:
-            yield f"I5 deadline {key} was breached twice at level {level}"
+    corrections = sum(event.kind == pb.SLA_EVENT_KIND_CORRECTED for event in events)
+    world.reached["a breach was corrected"] += corrections
+    if corrections > sum(_breaches(event) for event in events):
+        yield f"I5 deadline {key} has more corrections than breaches"
+        return
+    names = [pb.SlaEventKind.Name(event.kind) for event in events]
+    if sum(event.kind == pb.SLA_EVENT_KIND_DEADLINE_SET for event in events) != 1:
+        yield f"I5 deadline {key} was not set once: {names}"
+    standing = _standing(events)
+    levels = Counter(event.level for event in standing if _breaches(event))
+    if any(times > 1 for times in levels.values()):
+        yield f"I5 deadline {key} was breached twice at one level: {names}"
     ends = [
         event
-        for event in events
+        for event in standing
         if event.kind in (pb.SLA_EVENT_KIND_MET, pb.SLA_EVENT_KIND_CANCELLED)
-        or (event.kind == pb.SLA_EVENT_KIND_BREACHED and event.level == pb.SLA_LEVEL_ADEQUATE)
+        or (_breaches(event) and event.level == pb.SLA_LEVEL_ADEQUATE)
     ]
     if len(ends) != 1:
-        yield f"I5 deadline {key} ended {len(ends)} times: {[pb.SlaEventKind.Name(event.kind) for event in events]}"
+        yield f"I5 deadline {key} ended {len(ends)} times: {names}"
     for event in events:
         world.reached["a deadline was met"] += event.kind == pb.SLA_EVENT_KIND_MET
-        if event.kind == pb.SLA_EVENT_KIND_BREACHED:
+        if _breaches(event):
             world.reached["a deadline was breached"] += 1
-            due = event.desired_at_ms if event.level == pb.SLA_LEVEL_DESIRED else event.adequate_at_ms
-            late_ms = event.occurred_at_ms - due
+            late_ms = event.occurred_at_ms - _due(event)
             if late_ms < 0:
                 yield f"I5 deadline {key} was breached {-late_ms} ms too early"
-            if late_ms > PUNCTUAL_MS and world.calm(due):
+            if late_ms > PUNCTUAL_MS and world.calm(_due(event)):
                 yield f"I5 deadline {key} was breached {late_ms} ms late"
 
 
+def _due(event: pb.SlaEvent) -> int:
+    return event.desired_at_ms if event.level == pb.SLA_LEVEL_DESIRED else event.adequate_at_ms
+
+
 def _kept(interaction_id: str, lives: dict[Key, list[pb.SlaEvent]], routing: Routing) -> Iterator[str]:
-    """A pick-up in time is not breached."""
+    """A pick-up in time is not breached, or the breach is corrected."""
     assigned = routing.stories[interaction_id].first("assigned")
     if assigned is None:
         return
     for (named, target, _), events in lives.items():
         if named != interaction_id or target != config.TARGET_KIND_PICK_UP:
             continue
-        for event in events:
-            due = event.desired_at_ms if event.level == pb.SLA_LEVEL_DESIRED else event.adequate_at_ms
-            if event.kind == pb.SLA_EVENT_KIND_BREACHED and assigned.occurred_at_ms < due:
-                yield f"I5 the pick-up of {interaction_id} was in time and is breached, {due - assigned.occurred_at_ms} ms"
+        for event in filter(_breaches, _standing(events)):
+            if assigned.occurred_at_ms < _due(event):
+                early_ms = _due(event) - assigned.occurred_at_ms
+                yield f"I5 the pick-up of {interaction_id} was {early_ms} ms in time, and is breached"
