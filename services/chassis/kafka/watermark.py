@@ -47,9 +47,12 @@ class Watermark:
         self._end = end
 
     def handled(self, written_at_ms: int) -> None:
-        """Note that a record was handled: during a backlog, the watermark follows the log."""
-        if self._asked_ms is not None:
-            self.reached_ms = max(self.reached_ms, min(self._asked_ms, written_at_ms - MARGIN_MS))
+        """Note that a record was handled: during a backlog, the watermark follows the log.
+
+        A record that was written after the question proves nothing: it is behind the end that was asked for, or its writer's clock is wrong.
+        """
+        if self._asked_ms is not None and written_at_ms <= self._asked_ms:
+            self.reached_ms = max(self.reached_ms, written_at_ms - MARGIN_MS)
 
     def until(self, now_ms: int, waiting: int | None) -> int:
         """Return the instant up to which timers may fire, not later than `now_ms`.
