@@ -132,7 +132,7 @@ image-check: .venv/.ready ## build the image with a Docker engine of its own and
 	@$(BIN)/python -m tests.image
 
 acl-check: .venv/.ready ## run hook, services and every documented command with exactly the rights of deploy/strimzi/users.yaml (2 minutes)
-	$(BIN)/pytest -q tests/integration/broker/test_rights.py tests/integration/broker/test_rights_refused.py tests/architecture/test_deploy_kafka.py tests/architecture/test_documented_commands.py
+	$(BIN)/pytest -q tests/integration/broker/test_rights.py tests/integration/broker/test_rights_refused.py tests/architecture/test_deploy_kafka*.py tests/architecture/test_documented_commands.py
 
 deploy-checks: .venv/.ready
 	deploy/check
