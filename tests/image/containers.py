@@ -6,7 +6,6 @@ The engine has the host's network only: published ports and names on a network d
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -57,11 +56,6 @@ def run_words(
     environment = {**service.get("environment", {}), **changed}
     words += [f"--env={name}={value}" for name, value in environment.items()]
     return [*words, image, *command]
-
-
-def shown(words: list[str]) -> str:
-    """Return the words as a person would write them in a shell, without values that may be secret."""
-    return shlex.join(word.partition("=")[0] + "=…" if word.startswith("--env=") else word for word in words)
 
 
 def _seconds(text: str) -> int:
