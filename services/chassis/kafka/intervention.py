@@ -6,8 +6,8 @@ claim of a larger epoch, in one transaction. The commit is refused if a lane or 
 Then the next owner takes over as after any release. A lane that refuses the partition sees the new records, and goes on.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -15,7 +15,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from services.chassis.clock import Clock
-from services.chassis.kafka.changelog import POSITION_KEY, ChangelogReader, Position, Restored, changelog_reader
+from services.chassis.kafka.changelog import POSITION_KEY, ChangelogReader, Position, Restored
 from services.chassis.kafka.claims import CLAIM_KEY, Claim, claim_id
 from services.chassis.kafka.clients import KafkaAccess, admin_client, close_consumer, plain_reader
 from services.chassis.kafka.contract import LaneSpec
@@ -103,8 +103,8 @@ class LaneOperator:
 
     async def look(self, partition: int) -> Situation:
         """Return the situation of a partition. Raises aiokafka's KafkaError."""
-        async with self._restoring(partition) as reader:
-            return await self._situation(partition, await reader.to_end())
+        reader = await self._changelog_of(partition)
+        return await self._situation(partition, await reader.to_end())
 
     async def decide(self, partition: int, choose: Callable[[Situation], Repair]) -> Situation:
         """Write what `choose` returns for the situation, and return the situation before it.
@@ -133,12 +133,12 @@ class LaneOperator:
         name = claim_id(self._kafka.topic_prefix, self._spec.name, partition)
         claimant = self._writer.transactional_id(cluster, name)
         await claimant.initialise(self._writer.tuning.commit_timeout)
-        async with self._restoring(partition) as reader:
+        reader = await self._changelog_of(partition)
+        found = await reader.to_end()
+        choose(await self._situation(partition, found))
+        if found.claim is not None and not found.claim.free:
+            await self._writer.fence(found.claim, cluster)
             found = await reader.to_end()
-            choose(await self._situation(partition, found))
-            if found.claim is not None and not found.claim.free:
-                await self._writer.fence(found.claim, cluster)
-                found = await reader.to_end()
         situation = await self._situation(partition, found)
         await self._write(cluster, claimant, situation, choose(situation))
         return situation
@@ -181,14 +181,10 @@ class LaneOperator:
         owners = await self._groups.owners(self._spec.group, self._spec.input)
         return Situation(partition, now, found, owners.get(partition, ""))
 
-    @asynccontextmanager
-    async def _restoring(self, partition: int) -> AsyncIterator[ChangelogReader]:
-        async with changelog_reader(
-            self._kafka,
-            self._changelog,
-            partition,
-            client_id=self._client_id,
-            progress=lambda read, total: None,
-            close_timeout=_CLOSE,
-        ) as reader:
-            yield reader
+    async def _changelog_of(self, partition: int) -> ChangelogReader:
+        """Return a reader at the beginning of a changelog partition. It uses the one connection, so the reader before it has ended."""
+        place = TopicPartition(self._changelog, partition)
+        self._reader.assign([place])
+        begin = int((await self._reader.beginning_offsets([place]))[place])
+        self._reader.seek(place, begin)
+        return ChangelogReader(self._reader, place, begin, lambda read, total: None)

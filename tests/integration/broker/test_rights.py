@@ -169,21 +169,19 @@ async def test_an_operator_decides_about_partitions(installation: Installation) 
     def chapar(*words: str, codes: Sequence[int] = (0,)) -> str:
         return installation.chapar(LANE_OPERATOR, *words, "--yes", "--json", codes=codes)
 
-    def state() -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for each in json.loads(installation.chapar(LANE_OPERATOR, "lanes", "list", "--json")):
-            found.setdefault(each["lane"], set()).add(each["state"])
-        return found
+    def states(*lane: str) -> set[tuple[str, str]]:
+        found = json.loads(installation.chapar(LANE_OPERATOR, "lanes", "list", *lane, "--json"))
+        return {(each["lane"], each["state"]) for each in found}
 
-    assert state() == {lane: {"works"} for lane in LANES}
+    assert states() == {(lane, "works") for lane in LANES}
+    chapar("lanes", "reset", "router", "0", "--to", "end", codes=(1,))
     for lane in LANES:
-        chapar("lanes", "reset", lane, "0", "--to", "end", codes=(1,))
         async with LaneOperator(
             installation.guarded.settings(LANE_OPERATOR), LANES[lane], clock=system_clock
         ) as operator:
             before = await operator.decide(0, lambda situation: Repair(skips=(situation.input.end + 1_000_000,)))
             assert before.works
-    await until(lambda: state() == {lane: {"works"} for lane in LANES})
+    await until(lambda: states("sla") == {("sla", "works")})
 
 
 def test_no_service_met_a_right_that_it_lacks(installation: Installation) -> None:
