@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from services.chassis.clock import system_clock
+from services.chassis.kafka.evidence import ids_of
 from services.chassis.kafka.intervention import LaneOperator, Repair, Situation
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.transactions.topic_ids import topic_ids
@@ -124,6 +125,25 @@ async def test_an_input_that_is_replaced_under_a_running_lane_is_refused(topics:
         assert set(watch.refusals.values()) == {"INPUT_RECREATED"}
 
 
+async def test_a_running_lane_compares_the_id_before_it_commits_offsets(
+    topics: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A topic can be replaced between two fetches, without an error or a rebalance: only its id shows it."""
+    watch = Watch()
+    async with DurableProducer(topics, client_id="feeder") as feeder, Running(topics, watch) as lane:
+        await lane.live()
+        await feed(feeder)
+        await lane.until(lambda: watch.records == PARTITIONS, "handled")
+
+        async def another(client: object, *names: str) -> list[str]:
+            return ["another", *(await ids_of(client, *names))[1:]]
+
+        monkeypatch.setattr("services.chassis.kafka.membership.ids_of", another)
+        await feed(feeder)
+        await lane.until(lambda: len(watch.refusals) == PARTITIONS, "all are refused")
+        assert set(watch.refusals.values()) == {"INPUT_RECREATED"}
+
+
 async def test_a_running_lane_goes_on_after_an_operators_decision(topics: KafkaSettings) -> None:
     """No restart: the lane that waits sees the decision, and continues with its state at the offset that the operator chose."""
     async with DurableProducer(topics, client_id="feeder") as feeder:
@@ -195,6 +215,7 @@ async def test_a_record_is_skipped_while_the_lane_works(topics: KafkaSettings) -
             await feed(feeder, 0, command=command)
         await lane.until(lambda: watch.records == 4, "handled", within=40)
         assert watch.dead == ["SKIPPED_BY_OPERATOR"]
+        assert watch.fences > 0
     async with Running(topics, Watch()) as lane:
         await lane.live()
     async with operator(topics) as looking:

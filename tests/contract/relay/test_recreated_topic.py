@@ -90,6 +90,25 @@ async def test_a_topic_that_is_replaced_under_a_member_is_read_from_its_beginnin
         await eventually(lambda: set(found) == old | new, "every new record")
 
 
+async def test_a_member_compares_the_id_before_it_commits_offsets(
+    topics: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A topic can be replaced between two fetches, without an error or a rebalance: only its id shows it."""
+    found: list[bytes] = []
+    monkeypatch.setattr("services.chassis.kafka.group_topics._EVERY_S", 0.0)
+    async with running(topics, found):
+        old = await feed(topics, b"old", 2)
+        await eventually(lambda: set(found) == old, "the old records")
+
+        async def another(client: object, *names: str) -> list[str]:
+            return ["another" for _ in names]
+
+        monkeypatch.setattr("services.chassis.kafka.group_topics.ids_of", another)
+        await feed(topics, b"new", 1)
+        await eventually(lambda: all(found.count(value) >= 2 for value in old), "all of the topic again")
+    assert await committed(topics) == 3 * PARTITIONS
+
+
 @pytest.mark.parametrize(("text", "first"), [("chapar-topic-1 0123456789abcdef", 0), ("", 5)])
 async def test_offsets_of_another_topic_are_not_used(topics: KafkaSettings, text: str, first: int) -> None:
     """The group's offsets say whose they are; those of a version without texts are used."""
