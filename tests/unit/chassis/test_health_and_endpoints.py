@@ -38,6 +38,21 @@ def test_a_part_that_the_others_do_not_need_gates_the_start_only() -> None:
     assert (health.ready, told) == (False, [False, True, False])
 
 
+def test_a_refused_partition_is_named_while_the_process_is_ready() -> None:
+    """And it is the reason when the lane has no other partition."""
+    health = Health()
+    health.set_wired()
+    lane = health.component("lane")
+    lane.set_restored(True)
+    lane.set_refused({3: "CHANGELOG_LOST", 1: "INPUT_TAIL_LOST"})
+    said = "partition 1 is refused: INPUT_TAIL_LOST; partition 3 is refused: CHANGELOG_LOST"
+    assert (health.ready, health.reasons(), health.degraded()) == (True, {}, {"lane": said})
+    lane.set_restored(False)
+    assert (health.ready, health.reasons()) == (False, {"lane": said})
+    lane.set_refused({})
+    assert (health.reasons(), health.degraded()) == ({"lane": "restoring"}, {})
+
+
 def test_draining_is_final() -> None:
     """The states that components report afterwards do not matter."""
     health = Health()

@@ -128,7 +128,12 @@ def test_a_lanes_events_reach_their_metrics() -> None:
     assert value("chapar_lane_dead_letters_total", "router", "BAD_BYTES") == 1
     lane.input_partitions("router", 4)
     assert value("chapar_lane_input_partitions", "router") == 4
+    lane.refused("router", 1, "INPUT_TAIL_LOST")
+    lane.refused("router", 1, "CHANGELOG_LOST")
+    assert value("chapar_lane_refused", "router", "1", "CHANGELOG_LOST") == 1
+    assert value("chapar_lane_refused", "router", "1", "INPUT_TAIL_LOST") is None
     lane.lost("router", 1)
+    assert value("chapar_lane_refused", "router", "1", "CHANGELOG_LOST") is None
     assert value("chapar_lane_lag_records", "router", "1") is None
     assert value("chapar_lane_partitions", "router") == 1
     assert value("chapar_lane_committed_records_total", "router") == 5
