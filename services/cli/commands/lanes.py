@@ -36,8 +36,8 @@ def list_command(
     """List each partition: its state, the lane's position, the input's offsets, the owner."""
 
     async def work() -> list[dict[str, Any]]:
-        kafka = kafka_of(Workspace.here())
         chosen = [lane_of(lane)] if lane else list(LANES.values())
+        kafka = kafka_of(Workspace.here())
         return [
             _described(each.name, situation)
             for each in chosen
