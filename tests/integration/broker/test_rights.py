@@ -132,6 +132,7 @@ async def test_every_command_of_the_runbooks_works_for_its_user(installation: In
         ("explain", "INTERACTION"): interaction,
         ("interactions", "ID"): interaction,
         ("lanes", "LANE"): "router",
+        ("lanes", "OFFSET"): "0",
         ("lanes", "PARTITION"): "0",
         ("persons", "ID"): "the-same-erasure",
         ("persons", "PERSON"): str(completed["person_id"]),
