@@ -32,7 +32,8 @@ class Component:
         self._changed()
 
     def set_refused(self, reasons: Mapping[int, str]) -> None:
-        """Set the partitions that a lane refuses to take over, and why."""
+        """Set the partitions that a lane refuses to take over, and why. A lane that refuses has started: a restart would not help."""
+        self.was_ready = self.was_ready or bool(reasons)
         self.degraded = "; ".join(f"partition {number} is refused: {why}" for number, why in sorted(reasons.items()))
         self._changed()
 

@@ -183,6 +183,7 @@ async def test_another_lane_goes_on(installation: Installation, lost: str, reaso
         await installation.until_handled(other, 2, set(EVERY))
         waiting = (await ingest.get("/readyz")).json()["waiting_for"]
         assert set(waiting) == {"intake lane"}
+        assert (await ingest.get("/startupz")).status_code == 200
         assert f"partition 3 is refused: {reason}" in waiting["intake lane"]
         assert (await installation.handled(mine)).total() == LANE_PARTITIONS
         async with LaneOperator(installation.kafka, LANES["ingest-intake"], clock=system_clock) as operator:

@@ -53,6 +53,16 @@ def test_a_refused_partition_is_named_while_the_process_is_ready() -> None:
     assert (health.reasons(), health.degraded()) == ({"lane": "restoring"}, {})
 
 
+def test_a_lane_that_refuses_every_partition_has_started() -> None:
+    """It is not ready; but a start-up probe that fails would end the process again and again, and its edges with it."""
+    health = Health()
+    health.set_wired()
+    health.component("lane").set_restored(False)
+    assert not health.started
+    health.component("lane").set_refused({0: "CHANGELOG_LOST"})
+    assert (health.started, health.ready) == (True, False)
+
+
 def test_draining_is_final() -> None:
     """The states that components report afterwards do not matter."""
     health = Health()
