@@ -12,6 +12,7 @@ from tests.unit.chaos.damaging import (
     add,
     assign,
     breach,
+    breach_of_adequate,
     by,
     changed,
     doubled,
@@ -136,6 +137,18 @@ DAMAGES: Final = (
         "I5",
         "false breach",
         changed("sla.events.v1", sla(sla_pb2.SLA_EVENT_KIND_MET), to_breach),
+    ),
+    Damage(
+        "a right breach is taken back",
+        "I5",
+        "false correction",
+        doubled("sla.events.v1", breach_of_adequate, assign("kind", sla_pb2.SLA_EVENT_KIND_CORRECTED)),
+    ),
+    Damage(
+        "a level is taken back that was not reported",
+        "I5",
+        "false correction",
+        doubled("sla.events.v1", sla(sla_pb2.SLA_EVENT_KIND_MET), assign("kind", sla_pb2.SLA_EVENT_KIND_CORRECTED)),
     ),
     Damage(
         "a breached target is met",

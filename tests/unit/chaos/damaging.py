@@ -139,6 +139,11 @@ def breach(message: Any) -> bool:
     return bool(message.kind == sla_pb2.SLA_EVENT_KIND_BREACHED)
 
 
+def breach_of_adequate(message: Any) -> bool:
+    """Return whether an SLA event is the breach."""
+    return breach(message) and message.level == sla_pb2.SLA_LEVEL_ADEQUATE
+
+
 def add(name: str, by: int) -> Callable[[Any], object]:
     """Return a change that adds to a field, named with dots."""
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chapar.config.v1 import config_pb2
+from chapar.sla.v1 import sla_pb2
 from tests.chaos.history.check import violations
 from tests.chaos.history.model import Evidence
 from tests.unit.chaos.synthetic import BEGIN_MS, Life, a_history
@@ -48,3 +50,26 @@ def _cut(whole: Evidence, until_ms: int) -> Evidence:
     )
     records = tuple(record for record in whole.records if record.timestamp_ms <= until_ms)
     return replace(whole, clients=clients, records=records, read_at_ms=until_ms, healed_at_ms=BEGIN_MS, live=())
+
+
+def test_a_false_breach_that_was_taken_back_is_not_a_violation() -> None:
+    """The lane read the answer late, said so, and the target was met after all."""
+    sound = a_history(Life())
+    met = next(record for record in sound.records if record.topic == "sla.events.v1" and _is_met_pick_up(record.value))
+    breach, taken_back = sla_pb2.SlaEvent.FromString(met.value or b""), sla_pb2.SlaEvent.FromString(met.value or b"")
+    breach.kind, taken_back.kind = sla_pb2.SLA_EVENT_KIND_BREACHED, sla_pb2.SLA_EVENT_KIND_CORRECTED
+    breach.level = taken_back.level = sla_pb2.SLA_LEVEL_ADEQUATE
+    breach.occurred_at_ms = breach.adequate_at_ms
+    others = [record for record in sound.records if record.place[:2] != met.place[:2] or record.offset < met.offset]
+    later = [record for record in sound.records if record.place[:2] == met.place[:2] and record.offset > met.offset]
+    values = (breach.SerializeToString(), taken_back.SerializeToString(), met.value)
+    shown = [met._replace(offset=met.offset + number, value=value) for number, value in enumerate(values)]
+    moved = [record._replace(offset=record.offset + 2) for record in later]
+    assert violations(replace(sound, records=(*others, *shown, *moved))) == []
+    found = violations(replace(sound, records=(*others, shown[0], *moved)))
+    assert "false breach" in {violation.problem for violation in found}
+
+
+def _is_met_pick_up(value: bytes | None) -> bool:
+    event = sla_pb2.SlaEvent.FromString(value or b"")
+    return event.target == config_pb2.TARGET_KIND_PICK_UP and event.kind == sla_pb2.SLA_EVENT_KIND_MET

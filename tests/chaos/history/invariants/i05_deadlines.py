@@ -3,7 +3,8 @@
 - It is set once, and ends at most once: met, breached at the adequate level, or cancelled. Nothing follows its end. Each
   warning and each level passes once.
 - A level never passes before its due time, and at most `Bounds.deadline_late_ms` after it.
-- It is not breached when the router recorded the answer in time (a false breach), and not met without one.
+- It is not breached when the router recorded the answer in time (a false breach), and not met without one. A correction
+  takes a level back: it must follow a report of this level, and be right.
 """
 
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ _DUES: Final = frozenset(
         sla_pb2.SLA_EVENT_KIND_CHANGED,
     }
 )
+_PAUSED: Final = frozenset({config_pb2.TARGET_KIND_RESOLUTION})
+"""Targets whose clock a reply can pause: then a level can be taken back without an answer."""
 _ENDS: Final = frozenset({sla_pb2.SLA_EVENT_KIND_MET, sla_pb2.SLA_EVENT_KIND_CANCELLED})
 _FOLLOWS: Final = frozenset({sla_pb2.SLA_EVENT_KIND_ESCALATED, sla_pb2.SLA_EVENT_KIND_PREDICTED})
 """Escalations follow the event that caused them, also the end; forecasts are not part of a deadline's life."""
@@ -39,7 +42,34 @@ _FOLLOWS: Final = frozenset({sla_pb2.SLA_EVENT_KIND_ESCALATED, sla_pb2.SLA_EVENT
 def check(history: History) -> Iterator[Violation]:
     """See the module's docstring."""
     for deadline, events in history.deadlines.items():
-        yield from _judge(history, deadline, [event.value for event in events])
+        kept, corrected, wrong = _corrected([event.value for event in events])
+        yield from _judge(history, deadline, kept)
+        subject = f"deadline {deadline[1]}/{deadline[2]} of {deadline[0]}"
+        for _ in range(wrong):
+            yield Violation(NAME, "false correction", subject, "it takes back a level that was not reported")
+        for breach in corrected:
+            if deadline[1] not in _PAUSED and not _answered(history, deadline, breach.adequate_at_ms):
+                yield Violation(NAME, "false correction", subject, "the router recorded no answer in time")
+
+
+def _corrected(events: list[sla_pb2.SlaEvent]) -> tuple[list[sla_pb2.SlaEvent], list[sla_pb2.SlaEvent], int]:
+    """Return the events without levels that were taken back and their corrections, the breaches that were taken back, and the
+    number of corrections of levels that had not been reported."""
+    kept: list[sla_pb2.SlaEvent] = []
+    corrected: list[sla_pb2.SlaEvent] = []
+    wrong = 0
+    for event in events:
+        if event.kind != sla_pb2.SLA_EVENT_KIND_CORRECTED:
+            kept.append(event)
+            continue
+        reported = [e for e in kept if e.kind == sla_pb2.SLA_EVENT_KIND_BREACHED and e.level == event.level]
+        if not reported:
+            wrong += 1
+            continue
+        kept.remove(reported[-1])
+        if breaches(reported[-1]):
+            corrected.append(reported[-1])
+    return kept, corrected, wrong
 
 
 def ends(event: sla_pb2.SlaEvent) -> bool:
