@@ -139,15 +139,15 @@ class SimulatedLane:
     def step(self) -> bool:
         """Do one step of the owner, or of an earlier one."""
         self._bury()
-        former = next((each for each in self._former if each.process.running), None) if self._former else None
-        if former is not None and self.world.likely(0.3) and self._go_on(former):
+        former = [each for each in self._former if each.process.running]
+        if former and self.world.likely(0.3) and self._go_on(self.world.chance.choice(former)):
             return True
         if self.owner is None:
             if self._take_over():
                 return True
         elif self.owner.process.running and self._go_on(self.owner):
             return True
-        return former is not None and self._go_on(former)
+        return any(self._go_on(each) for each in former if each in self._former)
 
     def wakeup(self) -> int | None:
         """Return when a timer is due, a process goes on, or the partition can be taken over."""

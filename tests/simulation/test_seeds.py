@@ -6,7 +6,7 @@ from tests.simulation.campaign import explain, run_seeds
 from tests.simulation.machinery import Machinery
 from tests.simulation.rare_paths import missing
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # 40 seconds on a machine that does nothing else
 
 
 def test_no_mix_of_faults_breaks_an_invariant(machinery: Machinery) -> None:
