@@ -31,14 +31,17 @@ _RENEWED_MS: Final = 60_000
 _STEADY_MS: Final = 50
 """A reading during which the process was interrupted for longer is repeated."""
 _READINGS: Final = 3
+_gettime = time.clock_gettime  # read several times for each request: every look-up of a name counts
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_SLEW: Final = 0.001
+"""Two clocks that are corrected without a step drift apart by less than this."""
 LASTING_MS: Final = 300_000
 """Without a broker's time, a step of the machine's clock that lasts this long is taken for a correction."""
 
 
 def steady_clock() -> float:
     """Return milliseconds that also pass while the machine sleeps, where the system has such a clock."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime_ns(clock) / 1_000_000
+    return _gettime(_CLOCK) * 1_000
 
 
 class Refused(StrEnum):
@@ -83,21 +86,39 @@ class BoundedClock:
         self.refused = Refused.NONE
         self._machine = machine
         self._bound = float(bound_ms)
+        self._half = self._bound / 2
         self._steady = steady
         self._on_refused = on_refused
         self._brokers: dict[int, _Measure] = {}
-        self._agreed: float | None = None  # the brokers' offset when machine and brokers agreed
+        self._agreed: float | None = None  # the brokers' offset while machine and brokers agreed; neither can drag it
+        self._agreed_at = 0.0
         self._floor: float | None = None
+        self._usual: _Measure | None = None
         offset, _ = self._read()
         self._kept = offset  # of the time that was returned last
         self._stepped_at: float | None = None
 
     def __call__(self) -> int:
+        usual = self._usual
+        if usual is not None:  # the short way for clocks that agree, as they nearly always do
+            before = self._steady()
+            machine = self._machine()
+            now = self._steady()
+            offset = machine - now
+            half = self._half
+            if usual.low - half <= offset <= usual.high + half and now - before < _STEADY_MS:
+                self._kept = offset
+                self._agree(usual, offset, now)
+                return machine
+        return self._judged()
+
+    def _judged(self) -> int:
         offset, now = self._read()
         refused = self._judge(offset, now)
         if refused is not self.refused:
             before, self.refused = self.refused, refused
             self._on_refused(refused, before, offset - self._kept)
+        self._note_usual()
         return round(now + self._kept)
 
     @property
@@ -127,6 +148,7 @@ class BoundedClock:
         ):
             return
         self._brokers[broker] = found
+        self._note_usual()
 
     def committed(self, at_ms: int) -> None:
         """Note a time that a lane has committed, by whichever process: no clock that is further back is right."""
@@ -134,6 +156,11 @@ class BoundedClock:
         self._floor = floor if self._floor is None else max(self._floor, floor)
 
     # -- internal methods
+
+    def _note_usual(self) -> None:
+        """Note the measure with which the machine's clock surely agrees, if it is not further away than half a bound."""
+        agree = self.refused is Refused.NONE and self._agreed is not None
+        self._usual = self._reference(self._kept) if agree else None
 
     def _read(self) -> tuple[float, float]:
         """Return the machine's offset to the monotonic clock, and the monotonic clock."""
@@ -160,19 +187,29 @@ class BoundedClock:
         self._stepped_at = None
         bound, past = self._bound, self._agreed
         if broker.near(offset, bound):
-            self._agreed = min(max(offset, broker.low), broker.high)
+            self._agree(broker, offset, now)
             self._kept = offset
             return Refused.NONE
         if past is None:
             return self._first(offset, broker)
         if broker.near(past, bound):
-            if not broker.near(self._kept, bound):
-                self._kept = broker.middle
+            if abs(self._kept - past) > bound:
+                self._kept = past
             return Refused.MACHINE
         if abs(offset - past) <= bound:
             self._kept = offset
             return Refused.BROKER
         return Refused.BOTH
+
+    def _agree(self, broker: _Measure, offset: float, now: float) -> None:
+        """Note that machine and broker agree. The past follows them no faster than a clock may be slewed."""
+        wanted = broker.low if offset < broker.low else broker.high if offset > broker.high else offset
+        if self._agreed is None:
+            self._agreed = wanted
+        else:
+            most = _SLEW * (now - self._agreed_at)
+            self._agreed += min(max(wanted - self._agreed, -most), most)
+        self._agreed_at = now
 
     def _first(self, offset: float, broker: _Measure) -> Refused:
         """Choose between machine and broker without a past."""

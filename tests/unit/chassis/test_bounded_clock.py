@@ -117,6 +117,15 @@ def test_a_clock_that_runs_too_fast_is_refused_when_it_leaves_the_bound() -> Non
     assert m.clock.refused is Refused.MACHINE
 
 
+def test_a_broker_that_drifts_in_small_steps_drags_nothing() -> None:
+    """Each step is within the bound of the one before; the machine's clock is right all the time, and stays in force."""
+    m = Machine().passes(10)
+    assert m.error == 0
+    for step in range(1, 10):
+        m.brokers[0] = 400 * step
+        assert (m.passes(1_000).error, m.clock.refused) == (0, Refused.NONE if 400 * step <= BOUND else Refused.BROKER)
+
+
 def test_a_slow_answer_does_not_spoil_an_exact_one() -> None:
     """A response that took 30 s says little about the broker's clock; the exact measure of before still counts."""
     m = Machine().passes(10)
@@ -153,18 +162,18 @@ STEPS = st.lists(
 
 @given(STEPS, st.integers(1, 3))
 def test_one_wrong_clock_never_moves_the_time(steps: list[tuple[str, int, int, int]], brokers: int) -> None:
-    """Whatever steps the machine's clock or one broker's makes, one of them at a time: the time stays within the bound, never goes back by
-    more than the bound, and is right as soon as all clocks are."""
+    """Whatever steps the machine's clock or one broker's makes, one of them at a time, with a measure between two steps: the time stays within
+    the bound, never goes back by more, and is right as soon as all clocks are. A measure is uncertain by the time of an answer."""
     m = Machine(brokers=brokers).passes(10)
     assert m.error == 0
     before = m.clock()
     for which, wrong, ms, took in steps:
         m.wrong, m.brokers[0] = (wrong if which == "machine" else 0), (wrong if which == "broker" else 0)
-        assert abs(m.error) <= BOUND + 300
+        assert abs(m.passes(1, took).error) <= BOUND + 302
         m.passes(ms, took)
-        assert abs(m.error) <= BOUND + 300
+        assert abs(m.error) <= BOUND + 302
         now = m.clock()
-        assert now > before - BOUND - 300
+        assert now > before - BOUND - 302
         before = max(before, now)
     m.wrong = m.brokers[0] = 0
     m.passes(70_000)
