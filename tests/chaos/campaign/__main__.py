@@ -64,6 +64,13 @@ def chosen(names: Sequence[str], pairs: int, seed: int) -> list[tuple[Fault, ...
     return [*((fault,) for fault in singles), *drawn]
 
 
+def unknown_after_kills(rows: Sequence[Row]) -> float | None:
+    """Return the share of replies of unknown outcome in the runs in which only a service was killed; None without such a run."""
+    kills = [row for row in rows if row.fault.startswith("kill") and "broker" not in row.fault and "+" not in row.fault]
+    replies = sum(row.replies for row in kills)
+    return round(sum(row.unknown for row in kills) / replies, 4) if replies else None
+
+
 def show(row: Row, wrong: Sequence[Violation]) -> None:
     """Print a row, and the first violations of its run."""
     print(line(cells(row)), flush=True)
@@ -125,6 +132,8 @@ def main() -> int:
     logging.basicConfig(filename=LOG, filemode="w", format="%(asctime)s %(name)s %(message)s")
     rows, found = asyncio.run(campaign(runs, Traffic(given.rate, given.seconds), given.seed))
     interactions = sum(row.interactions for row in rows)
+    if (share := unknown_after_kills(rows)) is not None:
+        tell("unknown_after_kill_share", share, "of replies", "<=0.005")
     tell("chaos_violations", len(found), "violations", "<=0", interactions=interactions, runs=[r.data() for r in rows])
     return 1 if found else 0
 

@@ -45,6 +45,8 @@ class Row:
     fault: str
     interactions: int
     messages: int
+    replies: int
+    """Replies that were confirmed to their agents."""
     lost: int
     doubled: int
     unknown: int
@@ -149,6 +151,7 @@ def _row(
         name,
         len(history.interactions),
         len(evidence.clients.acknowledged),
+        len(evidence.clients.replies),
         problems["lost"] + problems["gap"],
         problems["doubled"],
         unknown,

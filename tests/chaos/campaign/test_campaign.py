@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.chaos.campaign.__main__ import chosen
+from tests.chaos.campaign.__main__ import chosen, unknown_after_kills
 from tests.chaos.campaign.faults import FAULTS
-from tests.chaos.campaign.play import play
+from tests.chaos.campaign.play import Row, play
 from tests.chaos.campaign.stage import a_stage
 from tests.chaos.campaign.traffic import SHARES, Traffic
 
@@ -35,3 +35,14 @@ def test_a_campaign_plays_each_fault_and_then_pairs_of_different_ones() -> None:
     assert chosen((), 10, seed=3) == runs
     assert all(pair[0].name != pair[1].name for pair in pairs)
     assert {fault.name for pair in pairs for fault in pair}.isdisjoint({"none", "full disk"})
+
+
+def test_the_share_of_unknown_replies_counts_kills_of_services_alone() -> None:
+    """A provider that cuts connections, or a broker that dies, makes other unknown outcomes."""
+
+    def a_row(fault: str, replies: int, unknown: int) -> Row:
+        return Row(fault, 0, 0, replies, 0, 0, unknown, 0, 0, 0.0, 0.0, 0.0, {}, {}, {})
+
+    rows = [a_row("kill ingest", 300, 2), a_row("kill sla", 100, 0), a_row("kill broker", 100, 50), a_row("none", 9, 9)]
+    assert unknown_after_kills([*rows, a_row("kill sla + providers away", 10, 10)]) == 0.005
+    assert unknown_after_kills(rows[2:]) is None
