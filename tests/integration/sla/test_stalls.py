@@ -1,6 +1,7 @@
 """A deadline is decided when the lane has read what happened before it: not sooner because the lane stood still, the
 log is slow, or the answer is in a transaction that is not yet committed."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -34,16 +35,22 @@ def kinds(world: World, interaction: str) -> list[str]:
 async def test_a_process_that_stood_still_reads_before_it_decides(world: World, tmp_path: Path) -> None:
     """Forty interactions; the process is stopped; thirty-nine are picked up in time, and their deadlines pass before
     it goes on. They are met, and only the last one is breached."""
-    await world.apply(configuration(target("PICK_UP", 1_500, 1_500)))
+    await world.apply(configuration(target("PICK_UP", 4_000, 4_000)))
     names = [f"i{number}" for number in range(40)]
     async with a_process(world, tmp_path, "sla-1") as process:
-        for name in names:
-            await world.route(name, queued=router.InteractionQueued())
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(world.route(name, queued=router.InteractionQueued()))
         await eventually(lambda: all(kinds(world, name) for name in names))
         os.kill(process.pid, signal.SIGSTOP)
-        for name in names[1:]:
-            await world.route(name, assigned=router.InteractionAssigned(agent_id="sara"))
+        assert {e.kind for e in world.events} == {sla.SLA_EVENT_KIND_DEADLINE_SET}, "stopped in time"
+        picked_up = system_clock()
+        async with asyncio.TaskGroup() as group:
+            for name in names[1:]:
+                assigned = router.InteractionAssigned(agent_id="sara")
+                group.create_task(world.route(name, occurred_at_ms=picked_up, assigned=assigned))
         due = max(e.adequate_at_ms for e in world.events)
+        assert picked_up < min(e.adequate_at_ms for e in world.events)
         await eventually(lambda: system_clock() > due + 1_000)
         os.kill(process.pid, signal.SIGCONT)
         await eventually(lambda: all(len(kinds(world, name)) > 1 for name in names), why=lambda: world.events)
