@@ -22,7 +22,7 @@ from tests.architecture.documented_commands import Documented, path_of, written
 from tests.fixtures import one_interaction
 from tests.fixtures.guarded_installation import HOOK, LANE_OPERATOR, OPERATOR, ROOT, Installation, until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 
 DOCUMENTS = (ROOT / "deploy/runbooks/README.md", ROOT / "docs/operating.md")
 POISONED = (
