@@ -42,7 +42,7 @@ _CALLS: Final = "passes the text to functions in the registry; one of the two li
 _MODULES: Final = {
     _OURS: (
         "chassis.audit_rules chassis.cluster_topics chassis.config_reader chassis.destinations chassis.endpoints"
-        " chassis.grpc.client chassis.grpc.server chassis.grpc.service_tokens chassis.health chassis.http.server"
+        " chassis.grpc.client chassis.grpc.following_channel chassis.grpc.server chassis.grpc.service_tokens chassis.health chassis.http.server"
         " chassis.kafka.member chassis.kafka.transactions chassis.kafka.writer"
         " chassis.kafka.clients chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.metrics_catalogue"
         " chassis.kafka.evidence chassis.pinned chassis.outgoing"
