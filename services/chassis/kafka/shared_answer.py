@@ -2,9 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+
+
+def retrieved(task: "asyncio.Task[Any]") -> None:
+    """As a task's done callback: those who waited for it may all have given up, and then its error is nobody's."""
+    if not task.cancelled():
+        task.exception()
 
 
 class SharedAnswer(Generic[T]):
@@ -20,6 +26,7 @@ class SharedAnswer(Generic[T]):
         """Return an answer that was asked for after this call began, or raise what the question raised."""
         if self._next is None:
             self._next = asyncio.create_task(self._after(self._present))
+            self._next.add_done_callback(retrieved)
         return await asyncio.shield(self._next)
 
     async def _after(self, present: "asyncio.Task[T] | None") -> T:

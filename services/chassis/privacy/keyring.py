@@ -28,7 +28,7 @@ from services.chassis.kafka.clients import BrokerError, KafkaAccess, assign, clo
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
 from services.chassis.kafka.rest import Rest
-from services.chassis.kafka.shared_answer import SharedAnswer
+from services.chassis.kafka.shared_answer import SharedAnswer, retrieved
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.chassis.privacy import master, sealing
@@ -43,8 +43,7 @@ TOPIC: Final = "personal.keys.v1"
 _KEY_BYTES: Final = 32
 _IN_MEMORY: Final = 20_000
 _BATCH, _POLL_MS = 1000, 500
-_REST_S: Final = 0.2
-_WAIT_S, _TOUCH_S = 5.0, 60.0
+_WAIT_S, _TOUCH_S, _REST_S = 5.0, 60.0, 0.2
 _RETRY_LEAST, _RETRY_MOST = 0.1, 5.0
 _CLOSE, _MAKE_TRIES = 3.0, 5
 
@@ -182,6 +181,7 @@ class Keyring:
         if task is None:
             task = self._making[tenant, owner] = asyncio.create_task(self._make(tenant, owner))
             task.add_done_callback(lambda _: self._making.pop((tenant, owner), None))
+            task.add_done_callback(retrieved)
         return await asyncio.shield(task)
 
     async def destroy(self, tenant: str, owners: Iterable[str]) -> int:

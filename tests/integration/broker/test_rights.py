@@ -80,7 +80,6 @@ COMPLETED: Final[Mapping[str, tuple[str, ...]]] = {
     "config apply": ("config apply EXAMPLE",),
     "config lint": ("config lint EXAMPLE",),
     "deadletters replay": ("deadletters replay ID",),
-    "deadletters skip": ("deadletters skip LANE PARTITION OFFSET",),
     "replay --state /var/lib/chapar/replay --save /var/lib/chapar/replay": (
         "replay --capture STATE",
         "replay --state STATE --save STATE",

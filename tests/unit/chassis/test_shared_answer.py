@@ -1,6 +1,7 @@
 """Callers at the same time share a request, and no caller gets an answer that is older than the call."""
 
 import asyncio
+import gc
 
 from services.chassis.kafka.shared_answer import SharedAnswer
 
@@ -68,3 +69,25 @@ async def test_a_failure_is_raised_to_those_who_shared_it_only() -> None:
     found = await asyncio.gather(shared.now(), shared.now(), return_exceptions=True)
     assert [str(each) for each in found] == ["away", "away"]
     assert await shared.now() == 7
+
+
+async def test_an_error_that_nobody_waits_for_is_not_reported_as_a_bug() -> None:
+    """All callers gave up; the loop has nothing to say about the request's error."""
+    said: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: said.append(context))
+    go_on = asyncio.Event()
+
+    async def ask() -> int:
+        await go_on.wait()
+        raise OSError("away")
+
+    shared = SharedAnswer(ask)
+    caller = asyncio.create_task(shared.now())
+    await turns()
+    caller.cancel()
+    await asyncio.wait({caller})
+    go_on.set()
+    await turns()
+    del shared, caller
+    gc.collect()
+    assert said == []
