@@ -1,5 +1,6 @@
 """Settings of every test run, and the shared fixtures. Each fixture is documented in its own module."""
 
+import signal
 from collections import defaultdict
 
 import pytest
@@ -7,6 +8,10 @@ from hypothesis import settings
 
 # The assertions of suites and helpers show their values too.
 pytest.register_assert_rewrite("tests.chaos", "tests.contract", "tests.flow", "tests.integration", "tests.unit")
+
+# A shell starts its background jobs with SIGINT ignored, and every child would inherit that. Tests press Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
     "tests.fixtures.broker",

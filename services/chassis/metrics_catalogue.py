@@ -14,11 +14,11 @@ MetricKind = Literal["counter", "gauge", "histogram"]
 LABELS = frozenset(
     {
         "queue", "channel", "reason", "method", "code", "lane", "partition", "topic", "level", "target", "outcome",
-        "kind", "state", "result", "within_p90", "issuer", "reader", "table", "event",
+        "kind", "state", "result", "within_p90", "issuer", "reader", "table", "event", "clock",
         "version", "python", "engine",
     }
 )  # fmt: skip
-"""All labels. `kind`, `state` and `result` are words of closed enumerations; `within_p90` is true or false;
+"""All labels. `kind`, `state`, `result` and `clock` are words of closed enumerations; `within_p90` is true or false;
 `issuer` is an issuer of tokens as the settings name it; `reader`, `table` and `event` are names in the code;
 `version`, `python` and `engine` have one value in a process."""
 

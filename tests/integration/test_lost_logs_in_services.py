@@ -181,8 +181,14 @@ async def test_another_lane_goes_on(installation: Installation, lost: str, reaso
         await until(lambda: all_are(ingest, reason), "every partition is refused")
         await installation.feed(other)
         await installation.until_handled(other, 2, set(EVERY))
-        waiting = (await ingest.get("/readyz")).json()["waiting_for"]
-        assert set(waiting) == {"intake lane"}
+        waiting: dict[str, str] = {}
+
+        async def only_the_lane_waits() -> bool:
+            waiting.clear()
+            waiting.update((await ingest.get("/readyz")).json()["waiting_for"])
+            return set(waiting) == {"intake lane"}
+
+        await until(only_the_lane_waits, "the rest of the process is ready")
         assert (await ingest.get("/startupz")).status_code == 200
         assert f"partition 3 is refused: {reason}" in waiting["intake lane"]
         assert (await installation.handled(mine)).total() == LANE_PARTITIONS

@@ -8,7 +8,7 @@ from typing import Final
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.kafka.deadletters import DEAD_LETTERS
-from tests.simulation.configuration import AGENTS, POOL, TENANTS
+from tests.simulation.configuration import AGENTS, POOL, SURVEY_DELAY_MS, SURVEY_LIFE_MS, TENANTS
 from tests.simulation.customers import CONVERSATIONS, Customers
 from tests.simulation.desk import Desk
 from tests.simulation.edges import Edges
@@ -35,8 +35,8 @@ CALM_MS: Final = 40_000
 """When the last fault happens, after the beginning."""
 CLOSING_MS: Final = 130_000
 """When agents sign out once they have nothing left."""
-END_MS: Final = 160_000
-"""When everything must be done."""
+END_MS: Final = CLOSING_MS + SURVEY_DELAY_MS + SURVEY_LIFE_MS + 10_000
+"""When everything must be done: the survey about the last interaction has expired."""
 _SLOW_MS: Final = 4_000
 _LAST_TURNS: Final = 10_000
 RESPONSES: Final = "feedback.responses.v1"

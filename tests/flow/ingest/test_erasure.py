@@ -12,6 +12,7 @@ from chapar.common.v1.dead_letter_pb2 import DeadLetter
 from chapar.common.v1.privacy_pb2 import ErasureOutcome
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
+from services.chassis.kafka.headers import REPLAYED
 from services.chassis.kafka.records import Record
 from services.chassis.keys import tenant_key
 from services.ingest.adapters.history.fold import Rows
@@ -189,7 +190,7 @@ def test_a_dead_letter_holds_the_sealed_request_and_can_be_put_back() -> None:
     letter = DeadLetter.FromString(letters[0].value)
     jobs = len(world.attempts.jobs)
     world.outcome(Outcome.ACCEPTED)
-    world.sender.handle(letter.value, key=letter.key)
+    world.sender.handle(letter.value, key=letter.key, headers=((REPLAYED, b"1"),))
     world.pump()
     assert [job.delivery.request.text for job in world.attempts.jobs[jobs:]] == [f"{NEEDLE} second answer"]
     assert tenant_key(TENANT, conversation) == letter.key

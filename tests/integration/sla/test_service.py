@@ -143,7 +143,8 @@ async def test_any_replica_answers_for_all_partitions(world: World) -> None:
         for service in (one, two):
             async with world.client(service) as client:
                 level = await answered(
-                    partial(client.GetServiceLevel, sla.GetServiceLevelRequest(), timeout=5), lambda a: a.open == 4
+                    partial(client.GetServiceLevel, sla.GetServiceLevelRequest(), timeout=5),
+                    lambda a: (a.open, a.over_offered.n) == (4, 2),
                 )
                 assert (level.over_offered.n, level.over_offered.value) == (2, 0.5)
                 assert (level.over_offered_less_short_abandons.n, level.over_answered.n) == (1, 1)

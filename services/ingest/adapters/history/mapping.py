@@ -185,6 +185,7 @@ _DEADLINE_KINDS: Final[Mapping[int, str]] = MappingProxyType(
         sla_pb2.SLA_EVENT_KIND_PREDICTED: "DeadlineBreachPredicted",
         sla_pb2.SLA_EVENT_KIND_ESCALATED: "DeadlineEscalated",
         sla_pb2.SLA_EVENT_KIND_CHANGED: "DeadlineChanged",
+        sla_pb2.SLA_EVENT_KIND_CORRECTED: "DeadlineBreachCorrected",
     }
 )
 
