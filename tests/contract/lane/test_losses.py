@@ -8,6 +8,7 @@ from services.chassis.clock import system_clock
 from services.chassis.kafka.evidence import ids_of
 from services.chassis.kafka.intervention import LaneOperator, Repair, Situation
 from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.transactions.producer import TransactionFailed
 from services.chassis.kafka.transactions.topic_ids import topic_ids
 from services.chassis.kafka_settings import KafkaSettings
 from tests.contract.lane.ledger import OUT
@@ -226,12 +227,17 @@ async def test_a_record_is_skipped_while_the_lane_works(topics: KafkaSettings) -
 
 
 async def test_of_two_decisions_both_are_written_in_turn(topics: KafkaSettings) -> None:
-    """Two operators at the same time: each one's claim is whole, and the epochs have an order."""
+    """Two operators at the same time: a claim is whole, or its writer was fenced by the other and wrote nothing; the epochs have an order."""
     async with DurableProducer(topics, client_id="feeder") as feeder:
         await with_history(topics, feeder)
     async with operator(topics) as one, operator(topics) as other:
-        await asyncio.gather(*(each.decide(0, lambda _: Repair(0)) for each in (one, other)))
+        decisions = (each.decide(0, lambda _: Repair(0)) for each in (one, other))
+        failed = [
+            each for each in await asyncio.gather(*decisions, return_exceptions=True) if isinstance(each, BaseException)
+        ]
         after = await one.look(0)
+    assert len(failed) < 2
+    assert all(isinstance(each, TransactionFailed) and each.fenced for each in failed), failed
     assert after.found.position is not None
     assert after.found.claim is not None
     assert after.found.position.epoch == after.found.claim.epoch
