@@ -140,17 +140,19 @@ class Workspace:
 
 
 def _hold_port(held: contextlib.ExitStack, wanted: int) -> int:
-    """Return a free port on loopback, kept bound until the stack closes, so that two names never get the same port.
+    """Return a free port on loopback. The socket listens until the stack closes, so that two names never get the same port: with
+    SO_REUSEADDR, two sockets that do not listen could.
 
     It is below the range from which the system takes ports for outgoing connections: a service that is started again would
     otherwise find its port taken by an outgoing connection.
     """
-    others = random.sample(_PORTS, _TRIES)  # spreads the choice over the copies on a machine; no secret
+    others = random.SystemRandom().sample(_PORTS, _TRIES)  # spreads the choice over the copies on a machine
     for port in ([wanted] if wanted else []) + [*others, 0]:
         listener = held.enter_context(socket.socket())
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
+            listener.listen()
         except OSError:
             continue
         return int(listener.getsockname()[1])
