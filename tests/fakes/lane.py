@@ -69,7 +69,7 @@ class FakeLane:
         self._factory = factory
         self._refused: list[tuple[Record, InvalidRecord]] = []
         self.behind_ms = 0  # by how much the watermark is behind the clock
-        self.returned = False  # whether the next batch is told that the log was out of reach
+        self.returned = False  # whether the next batch learns that the log was out of reach
         self._written: list[int] = []  # when each record was written, by offset
         self._tuning = tuning or LaneTuning()
         self._waiting: list[Record] = []

@@ -19,7 +19,7 @@ _MOST_RECORDS: Final = 8
 
 
 class _Member:
-    """One member's batch under way: what is left to publish per destination, and the offset to commit after it."""
+    """One member's batch under way: the records left to publish per destination, and the offset to commit after it."""
 
     def __init__(self, process: Process) -> None:
         self.process = process

@@ -137,7 +137,7 @@ class _Run:
                 self._look()
                 world.now_ms = max(world.now_ms + 1, min(closing, until, scheduler.next_alarm() or until))
         world.now_ms = until
-        for _ in range(_LAST_TURNS):  # without time: what was begun in the last milliseconds is finished
+        for _ in range(_LAST_TURNS):  # without time: work begun in the last milliseconds ends
             if not scheduler.turn(until):
                 break
 

@@ -22,7 +22,7 @@ from tests.simulation.world import World
 
 
 class _PlainLinks:
-    """Implements `ports.Links`: nobody follows the links of a simulation."""
+    """Implements `ports.Links`: no customer follows the links of a simulation."""
 
     def url(self, ticket: Ticket) -> str:
         """See `ports.Links`."""

@@ -105,7 +105,7 @@ class BatchRunner:
     ) -> Taken:
         """Call begin, then due timers, then the records in order, then end. Raises Replay, ProcessorFailed, or Away.
 
-        `followed`: what a `Follower` is told; None leaves its timers free.
+        `followed`: passed to a `Follower`; None leaves its timers free.
         """
         taken = self._new(epoch)
         self._metrics.batch(self._spec.name, self._partition, len(records))

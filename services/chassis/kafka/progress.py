@@ -3,7 +3,7 @@
 The end is asked for only when a timer is due and the watermark is too old to let it fire: an idle lane asks nothing.
 
 The log was out of reach when the consumer got no response of its broker for `AWAY_S` seconds, although an idle fetch is answered several times
-a second. It does not matter whether the broker was away or this process stood still.
+a second. It does not matter whether the broker was away or this process was stopped.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _AGAIN_LEAST, _AGAIN_MOST = 0.05, 1.0
 _NOT_YET: Final = 0.05
 """Seconds until a timer that may not fire yet is looked at again, if nothing wakes the lane before."""
 _LOOK: Final = 0.01
-"""Seconds between two looks at the position: markers of transactions move it, and wake nobody."""
+"""Seconds between two looks at the position: markers of transactions move it, and wake no lane."""
 _EARLY_MS: Final = 40
 """With a slack, the end is asked for so long before a timer is due, so that the timer need not wait for the answer."""
 PATIENCE_S: Final = 10.0
@@ -97,7 +97,7 @@ class Progress:
         return left / 1000
 
     def followed(self, now_ms: int, waiting: int | None) -> Followed:
-        """Return what the processor is told before a batch at `now_ms`."""
+        """Return the `Followed` of the processor before a batch at `now_ms`."""
         self.observe()
         until = self.watermark.reached_ms if self.away else self.watermark.until(now_ms, waiting)
         returned, self._returned = self._returned, False

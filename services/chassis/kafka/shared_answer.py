@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def retrieved(task: "asyncio.Task[Any]") -> None:
-    """As a task's done callback: those who waited for it may all have given up, and then its error is nobody's."""
+    """As a task's done callback: those who waited for it may all have given up, and then no caller reads its error."""
     if not task.cancelled():
         task.exception()
 

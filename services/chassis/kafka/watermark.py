@@ -20,12 +20,12 @@ MARGIN_MS: Final = 1_000
 
 
 class Followed(NamedTuple):
-    """What a processor is told before the timers of a batch."""
+    """Passed to a processor before the timers of a batch."""
 
     until_ms: int
     """Every record that was in the input at this instant has been handled."""
     returned: bool = False
-    """The log was out of reach since the last batch, or this process stood still: what did not come in that time could not come."""
+    """The log was out of reach since the last batch, or this process was stopped: what did not come in that time could not come."""
 
 
 @dataclass(slots=True)

@@ -139,7 +139,7 @@ def idle_clocks(journal: pb.JournalRecord) -> Iterable[tuple[int, int]]:
 
 
 def followed(journal: pb.JournalRecord) -> Followed:
-    """Return what the owner was told about the log before the batch. Earlier journals hold nothing: their timers fired by the clock."""
+    """Return what the owner knew about the log before the batch. Earlier journals hold nothing: their timers fired by the clock."""
     return Followed(journal.until_ms or journal.now_ms, journal.returned)
 
 

@@ -14,7 +14,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Mode(enum.Enum):
-    """What happens to the bytes."""
+    """The treatment of the bytes."""
 
     PASS = "pass"
     SLOW = "slow"
@@ -22,7 +22,7 @@ class Mode(enum.Enum):
     BLACK_HOLE = "black hole"
     """Connections are accepted and stay open; no byte arrives at either end."""
     HALF_OPEN = "half open"
-    """What clients send arrives; what is sent to them does not."""
+    """Bytes from clients arrive; bytes to them do not."""
     REFUSE = "refuse"
     """New connections are closed at once."""
 

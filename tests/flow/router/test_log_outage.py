@@ -22,7 +22,7 @@ def ended(shard: Shard) -> list[str]:
 
 
 def outage(shard: Shard) -> None:
-    """The log is away: time passes, nothing is read, and the lane's watermark stands."""
+    """The log is away: time passes, nothing is read, and the lane's watermark does not move."""
     shard.lane.behind_ms = OUTAGE_MS
     shard.lane.advance(OUTAGE_MS)
     assert ended(shard) == [], "no lease ends while the log is away"
@@ -48,7 +48,7 @@ def test_a_desk_that_left_meanwhile_is_signed_out(shard: Shard) -> None:
 
 
 def test_a_renewal_that_waited_in_the_log_counts(shard: Shard) -> None:
-    """The lane stood still for longer than the lease; the renewals of the time between are in the log."""
+    """The lane was stopped for longer than the lease; the renewals of the time between are in the log."""
     shard.lane.now_ms += LEASE_MS - 5_000
     renewal = shard.lane.record(shard.command(renew_leases=pb.RenewLeases(session_ids=["s"])))
     shard.lane.now_ms += 10_000

@@ -28,7 +28,7 @@ def broker(tmp_path: Path) -> Iterator[Outages]:
 
 
 async def test_an_outage_of_the_log_ends_no_session(broker: Outages, prefix: str, tmp_path: Path) -> None:
-    """The broker stands still, and then it is stopped and started. After each outage the agent gets an offer on the same stream."""
+    """The broker is paused, and then it is stopped and started. After each outage the agent gets an offer on the same stream."""
     configuration = a_configuration()
     configuration.pools[0].CopyFrom(config_pb2.Pool(name=POOL, session_lease_ms=LEASE_MS, assignment_grace_ms=20_000))
     kafka = broker.settings(prefix)

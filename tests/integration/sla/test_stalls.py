@@ -1,4 +1,4 @@
-"""A deadline is decided when the lane has read what happened before it: not sooner because the lane stood still, the
+"""A deadline is decided when the lane has read what happened before it: not sooner because the lane was stopped, the
 log is slow, or the answer is in a transaction that is not yet committed."""
 
 import asyncio

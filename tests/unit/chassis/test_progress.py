@@ -106,7 +106,7 @@ async def test_a_timer_waits_for_what_is_in_the_log(stand: Stand) -> None:
 
 
 async def test_no_timer_fires_while_the_broker_is_away(stand: Stand) -> None:
-    """When it is back, the processor is told so, once, with the watermark of the first answer."""
+    """When it is back, the processor learns it, once, with the watermark of the first answer."""
     stand.log.up = False
     due = stand.clock()
     stand.permits(due)

@@ -7,7 +7,7 @@ from services.chassis.kafka.shared_answer import SharedAnswer
 
 
 class Question:
-    """Answers with the number of the request when it is told to."""
+    """Answers with the number of the request when the test lets it."""
 
     def __init__(self) -> None:
         self.asked = 0

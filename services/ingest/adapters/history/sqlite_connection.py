@@ -1,7 +1,7 @@
 """A connection to SQLite that leaves no lock behind when it is closed in the middle of a transaction.
 
 A task that is cancelled gives its connection up: a statement may still have rows, and the transaction is open. SQLite
-then keeps the connection, with its lock, until the last cursor is collected, and until then nobody can write.
+then keeps the connection, with its lock, until the last cursor is collected, and until then no other connection can write.
 """
 
 import sqlite3

@@ -11,7 +11,7 @@
 | response counted | the command that carried it |
 | confirmation to a desk | the event that it confirms |
 
-What a client was told counts as output: a confirmation before the commit would be one without its event.
+An answer to a client counts as output: a confirmation before the commit would be one without its event.
 """
 
 from collections.abc import Iterator
