@@ -9,6 +9,7 @@ from sqlalchemy import text
 from services.ingest.adapters.history.database import Database, database_url, migrate
 
 WRITE = text("INSERT INTO positions (log, partition, next_offset) VALUES (:log, 0, 0)")
+TURNS = 12
 MANY = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT i FROM n")
 
 
@@ -38,9 +39,12 @@ async def test_another_connection_writes_after_a_cancellation(tmp_path: Path) ->
             await migrate(connection)
         gc.disable()
         try:
-            for turns in range(12):
+            for turns in range(TURNS):
                 await cancelled_in(database, turns)
                 async with asyncio.timeout(8), database.engine.connect() as connection, connection.begin():
                     await connection.execute(WRITE, {"log": f"after {turns}"})
         finally:
             gc.enable()
+        async with database.engine.connect() as connection:
+            found = (await connection.execute(text("SELECT log FROM positions ORDER BY log"))).scalars().all()
+        assert found == sorted(f"after {turns}" for turns in range(TURNS))
