@@ -18,6 +18,7 @@ from services.cli.local.broker.ports import free_port
 from services.cli.local.broker.properties import TEMPLATE
 from services.cli.local.broker.settings import BrokerSettings
 from tests.bench.stand import a_home, a_prefix
+from tests.fixtures.second_address import with_second_address
 
 KINDS: Final = {
     0: "Produce",
@@ -84,27 +85,13 @@ async def a_counted_broker() -> AsyncIterator[CountedBroker]:
     async with _a_proxy(behind, counts) as proxy:
         with a_home() as home:
             template = home.directory("config") / "server.properties"
-            template.write_text(_with_second_address(TEMPLATE.read_text(), behind, proxy))
+            template.write_text(with_second_address(TEMPLATE.read_text(), behind, proxy))
             async with EmbeddedBroker(BrokerSettings(home=home.home), template=template) as broker:
                 yield CountedBroker(_settings(broker.bootstrap), _settings(f"127.0.0.1:{proxy}"), counts)
 
 
 def _settings(bootstrap: str) -> KafkaSettings:
     return KafkaSettings.model_validate({"bootstrap_servers": bootstrap, "topic_prefix": a_prefix()})
-
-
-def _with_second_address(template: str, listens: int, advertised: int) -> str:
-    more = {
-        "listeners": f"COUNTED://127.0.0.1:{listens}",
-        "advertised.listeners": f"COUNTED://127.0.0.1:{advertised}",
-        "listener.security.protocol.map": "COUNTED:PLAINTEXT",
-    }
-    lines = []
-    for line in template.splitlines():
-        name = line.partition("=")[0]
-        lines.append(f"{line},{more.pop(name)}" if name in more else line)
-    assert not more, f"the template lacks {', '.join(more)}"
-    return "\n".join(lines) + "\n"
 
 
 @asynccontextmanager

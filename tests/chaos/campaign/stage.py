@@ -38,6 +38,7 @@ from tests.chaos.campaign.observed import Letterbox, Observed
 from tests.chaos.campaign.proxy import Proxy
 from tests.chaos.campaign.tenants import AGENTS, BANK_SECRETS, BANK_WEBHOOK_SECRET, configuration
 from tests.chaos.campaign.traffic import Crowd
+from tests.fixtures.second_address import with_second_address
 
 ROUTERS = 2
 HOOK = Path(__file__).parent / "hook"
@@ -64,24 +65,10 @@ async def a_stage(parent: Path | None = None) -> AsyncIterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="chapar-chaos-", dir=parent) as folder:
         async with Proxy(behind) as network:
             template = Path(folder) / "server.properties"
-            template.write_text(_with_second_address(TEMPLATE.read_text(), behind, network.port))
+            template.write_text(with_second_address(TEMPLATE.read_text(), behind, network.port))
             settings = BrokerSettings(home=Path(folder) / "broker")
             async with EmbeddedBroker(settings, template=template) as broker:
                 yield Stage(broker, network, Path(folder))
-
-
-def _with_second_address(template: str, listens: int, advertised: int) -> str:
-    more = {
-        "listeners": f"PROXIED://127.0.0.1:{listens}",
-        "advertised.listeners": f"PROXIED://127.0.0.1:{advertised}",
-        "listener.security.protocol.map": "PROXIED:PLAINTEXT",
-    }
-    lines = []
-    for line in template.splitlines():
-        name = line.partition("=")[0]
-        lines.append(f"{line},{more.pop(name)}" if name in more else line)
-    assert not more, f"the template lacks {', '.join(more)}"
-    return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
