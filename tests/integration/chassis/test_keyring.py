@@ -46,8 +46,37 @@ async def test_a_key_is_made_once_by_many_callers_and_found_by_others(cluster: K
     async with a_keyring(cluster, name="one") as one, a_keyring(cluster, name="two") as two:
         made = await asyncio.gather(*(one.ensure("acme", "i") for _ in range(20)))
         assert len({key.key_id for key in made}) == 1
+        await two.settle()
         assert (await two.ensure("acme", "i")).key_id == made[0].key_id
         assert (await two.ensure("other", "i")).key_id != made[0].key_id
+
+
+async def test_keys_that_two_processes_make_for_one_person_both_open_and_are_both_destroyed(
+    cluster: KafkaSettings,
+) -> None:
+    async with a_keyring(cluster, name="one") as one, a_keyring(cluster, name="two") as two:
+        made = await asyncio.gather(one.ensure("acme", "i"), two.ensure("acme", "i"))
+        assert made[0].key_id != made[1].key_id
+        values = [a_sealed(key) for key in made]
+        for keys in (one, two):
+            await keys.ready(values)
+            assert all(keys.find(key.key_id) is not None for key in made)
+        assert len({(await keys.ensure("acme", "i")).key_id for keys in (one, two)}) == 1
+        assert await one.destroy("acme", ["i"]) == 2
+        for keys in (one, two):
+            await keys.settle()
+            assert all(keys.find(key.key_id) is None for key in made)
+
+
+async def test_a_key_is_used_before_it_is_read_back_and_not_after_its_destruction(cluster: KafkaSettings) -> None:
+    async with a_keyring(cluster, name="one") as one, a_keyring(cluster, name="two") as two:
+        for number in range(20):
+            key = await one.ensure("acme", f"i{number}")
+            assert one.find(key.key_id) == key
+            assert await two.destroy("acme", [key.owner]) == 1
+            await one.settle()
+            assert one.find(key.key_id) is None
+            assert one.current("acme", key.owner) is None
 
 
 async def test_a_destroyed_key_is_gone_everywhere_and_the_next_one_is_new(
@@ -158,6 +187,7 @@ async def test_a_key_that_is_wrapped_again_while_it_is_destroyed_stays_destroyed
     async with a_keyring(cluster, name="one") as one, DurableProducer(cluster, client_id="late") as late:
         key = await one.ensure("acme", "i")
         value = a_sealed(key)
+        await one.settle()
         stored = one.store.find(key.key_id)
         assert stored is not None
         again = PersonalKey(tenant="acme", owner="i", wrapped=stored.wrapped, created_at_ms=1)

@@ -67,7 +67,9 @@ def edited(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 async def some_keys(keys: Keyring, count: int = 5) -> list[DataKey]:
-    return [await keys.ensure("acme", f"i{number}") for number in range(count)]
+    made = [await keys.ensure("acme", f"i{number}") for number in range(count)]
+    await keys.settle()  # into its file
+    return made
 
 
 @pytest.mark.parametrize("strangers", [0, 1, 5, 20])
