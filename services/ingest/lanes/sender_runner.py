@@ -14,7 +14,7 @@ from services.ingest.domain.deliveries import SenderLimits
 from services.ingest.lanes.outbound_records import prepare
 from services.ingest.lanes.sender import DEFAULT_LIMITS, SPEC, sender_factory
 
-TUNING: Final = LaneTuning(fetch_pause=0.05)  # most records are reply routes, which are not urgent
+TUNING: Final = LaneTuning(fetch_pause=0.15)  # most records are reply routes, which are not urgent
 
 
 def sender_lane(
