@@ -25,6 +25,8 @@ FETCH_WAIT_MS: Final = 200
 delays the first fetch of a partition that is resumed meanwhile, by this much at most."""
 WATCHER_FETCH_WAIT_MS: Final = 500
 """The same for readers on which no caller waits: an idle process spends most of its CPU on such fetches."""
+QUIET_FETCH_WAIT_MS: Final = 2_000
+"""The same for such a reader when nothing has come for a while (`Patience`)."""
 LONE_FETCH_WAIT_MS: Final = 5_000
 """The same for a reader of one partition, which is never paused: there is no other partition whose fetch could be delayed."""
 
@@ -135,6 +137,22 @@ def assign(reader: Any, partitions: Sequence[Any]) -> None:
         _ = reader._fetcher._fetch_max_wait_ms
         reader._fetcher._fetch_max_wait_ms = LONE_FETCH_WAIT_MS
     reader.assign(partitions)
+
+
+class Patience:
+    """Lets the fetches of a reader on which no caller waits wait longer at the broker while nothing comes.
+
+    For readers that are never paused. A partition that the group assigns meanwhile is read up to QUIET_FETCH_WAIT_MS later.
+    """
+
+    def __init__(self, reader: Any) -> None:
+        """`reader`: started, with its partitions if it has no group."""
+        self._fetcher = reader._fetcher
+        self._busy_ms: int = self._fetcher._fetch_max_wait_ms
+
+    def note(self, found: Any) -> None:
+        """Say after each `getmany` what it returned."""
+        self._fetcher._fetch_max_wait_ms = self._busy_ms if found else max(self._busy_ms, QUIET_FETCH_WAIT_MS)
 
 
 def transactional_producer(

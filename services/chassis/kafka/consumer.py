@@ -23,6 +23,7 @@ from services.chassis.kafka.clients import (
     WATCHER_FETCH_WAIT_MS,
     BrokerError,
     KafkaAccess,
+    Patience,
     close_consumer,
     group_consumer,
     record_of,
@@ -149,9 +150,10 @@ class GroupConsumer:
             wait = min(2 * wait, _RETRY_MOST)
 
     async def _consume(self, consumer: Any, busy: asyncio.Lock, topics: GroupTopics) -> None:
-        wait = _RETRY_LEAST
+        wait, patience = _RETRY_LEAST, Patience(consumer)
         while not self._stop.is_set():
             batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._max_batch)
+            patience.note(batches)
             if topics.unchecked:
                 _again(consumer, batches)
                 await topics.check_assigned()

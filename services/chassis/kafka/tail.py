@@ -17,6 +17,7 @@ from services.chassis.kafka.clients import (
     WATCHER_FETCH_WAIT_MS,
     BrokerError,
     KafkaAccess,
+    Patience,
     assign,
     close_consumer,
     plain_reader,
@@ -64,11 +65,13 @@ async def tail(
         try:
             await reader.start()
             await places.take(reader)
+            patience = Patience(reader)
             while True:
                 if caught_up is not None and await places.reached(reader):
                     caught_up()
                     caught_up = None
                 batches = await reader.getmany(timeout_ms=_POLL_MS if caught_up is None else 100)
+                patience.note(batches or caught_up is not None)
                 wait = _RETRY_LEAST
                 for tp, messages in batches.items():
                     for message in messages:

@@ -10,7 +10,9 @@ from aiokafka.client import AIOKafkaClient
 
 from services.chassis.kafka.clients import (
     LONE_FETCH_WAIT_MS,
+    QUIET_FETCH_WAIT_MS,
     WATCHER_FETCH_WAIT_MS,
+    Patience,
     assign,
     close_consumer,
     plain_reader,
@@ -24,9 +26,12 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
 IDLE_S = 3.0
 
 
-@pytest.mark.parametrize(("partitions", "wait_ms"), [(1, LONE_FETCH_WAIT_MS), (2, WATCHER_FETCH_WAIT_MS)])
+@pytest.mark.parametrize(
+    ("partitions", "patient", "wait_ms"),
+    [(1, False, LONE_FETCH_WAIT_MS), (2, False, WATCHER_FETCH_WAIT_MS), (2, True, QUIET_FETCH_WAIT_MS)],
+)
 async def test_an_idle_watcher_fetches_rarely_and_gets_a_record_at_once(
-    kafka: KafkaUnderTest, prefix: str, monkeypatch: pytest.MonkeyPatch, partitions: int, wait_ms: int
+    kafka: KafkaUnderTest, prefix: str, monkeypatch: pytest.MonkeyPatch, partitions: int, patient: bool, wait_ms: int
 ) -> None:
     """About one fetch in the wait; a record that is written meanwhile ends the wait."""
     settings = kafka.settings(prefix)
@@ -46,7 +51,12 @@ async def test_an_idle_watcher_fetches_rarely_and_gets_a_record_at_once(
         await consumer.start()
         try:
             assign(consumer, [TopicPartition(settings.topic_prefix + OUT, number) for number in range(partitions)])
+            patience = Patience(consumer)
             assert await consumer.getmany(timeout_ms=10_000)
+            if patient:
+                nothing = await consumer.getmany(timeout_ms=2 * WATCHER_FETCH_WAIT_MS)
+                assert not nothing
+                patience.note(nothing)
             before = fetches
             assert not await consumer.getmany(timeout_ms=int(IDLE_S * 1000))
             assert IDLE_S * 1000 // wait_ms - 2 <= fetches - before <= IDLE_S * 1000 / wait_ms + 3
@@ -57,5 +67,10 @@ async def test_an_idle_watcher_fetches_rarely_and_gets_a_record_at_once(
             (found,) = (await reading).values()
             assert [message.value for message in found] == [b"second"]
             assert time.monotonic() - began < wait_ms / 1000
+            if patient:
+                patience.note(found)
+                before = fetches
+                assert not await consumer.getmany(timeout_ms=int(IDLE_S * 1000))
+                assert fetches - before >= IDLE_S * 1000 // WATCHER_FETCH_WAIT_MS - 2
         finally:
             await close_consumer(consumer, 3.0)

@@ -21,7 +21,7 @@ from aiokafka import TopicPartition
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader
+from services.chassis.kafka.clients import BrokerError, KafkaAccess, Patience, close_consumer, plain_reader
 from services.chassis.kafka.records import Record
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
@@ -135,8 +135,10 @@ class Projection:
         try:
             await reader.start()
             names = await self._assign(reader, connection)
+            patience = Patience(reader)
             while True:
                 full = await self._fetch(reader, names)
+                patience.note(self._unwritten or not self._complete)
                 if self._due():
                     await self._write_all(connection)
                 self._wait = _RETRY_LEAST
