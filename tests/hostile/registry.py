@@ -35,6 +35,8 @@ from services.chassis.http.proxies import address_in
 from services.chassis.ids import derive
 from services.chassis.kafka.changelog import Position
 from services.chassis.kafka.claims import Claim
+from services.chassis.kafka.transactions.coordinator_log import decode_logged
+from services.chassis.kafka.transactions.wire import Malformed
 from services.chassis.kafka.witness import Witness
 from services.chassis.keys import split_key
 from services.chassis.tokens.keys import keys_of_set
@@ -378,6 +380,9 @@ ENTRIES: Final = (
     Entry(_named("services.chassis.keys", "split_key"), _refusing(split_key, ValueError), "bytes", most=_MEGABYTE // 16),
     # the state that lanes keep, and what their groups commit
     Entry(_named("services.chassis.kafka.witness", "Witness.decode"), _all(Witness.decode)),
+    # what Kafka's coordinators wrote about transactions
+    Entry(_named("services.chassis.kafka.transactions.coordinator_log", "decode_logged"),
+          _refusing(lambda raw: decode_logged(b"\0\0\0\2id", raw), Malformed), "bytes"),
     Entry((*_named("services.chassis.kafka.changelog", "Position.decode"), *_named("services.chassis.kafka.claims", "Claim.decode")),
           _all(_refusing(Position.decode, ValueError), _refusing(Claim.decode, ValueError)), "bytes"),
     Entry((*_named("services.chassis.kafka.changelog_codec", "ChangelogCodec.decode"),

@@ -5,13 +5,13 @@ requests of one connection in order, so a commit would wait behind the records o
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Protocol, Self, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, LeaderNotAvailableError, for_code
 from aiokafka.protocol.offset import OffsetRequest
 
 from services.chassis.kafka.clients import KafkaAccess, prepare_library
@@ -138,17 +138,43 @@ class Cluster:
 
     async def end_of(self, place: Place, *, committed: bool) -> int:
         """Return the end of a partition: of what `read_committed` readers see, or of everything. Raises one of UNREACHABLE."""
-        leader = await self.leader_of(place)
-        if leader is None:
-            raise KafkaError(f"{place[0]}/{place[1]} has no leader")
-        topic, partition = place
-        request = OffsetRequest(-1, int(committed), [(topic, [(partition, _LATEST)])])
+        return (await self.ends((place,), committed=committed))[place]
+
+    async def ends(self, places: Iterable[Place], *, committed: bool) -> dict[Place, int]:
+        """Return the ends of some partitions, as `end_of` does, with one request to each leader."""
+        found: dict[Place, int] = {}
+        for leader, topics in (await self.by_leader(places)).items():
+            wanted = [(topic, [(each, _LATEST) for each in partitions]) for topic, partitions in topics.items()]
+            with self._connected():
+                answer = await self._client.send(leader, OffsetRequest(-1, int(committed), wanted))
+            for topic, partitions in answer.topics:
+                for partition, error, _, offset, *_ in partitions:
+                    if error:
+                        raise for_code(error)(f"end of {topic}/{partition}")
+                    found[topic, partition] = int(offset)
+        return found
+
+    async def by_leader(self, places: Iterable[Place]) -> dict[int, dict[str, list[int]]]:
+        """Return some partitions by leader and topic. Raises one of UNREACHABLE if one has no leader."""
+        found: dict[int, dict[str, list[int]]] = {}
+        for topic, partition in places:
+            leader = await self.leader_of((topic, partition))
+            if leader is None:
+                raise LeaderNotAvailableError(f"{topic}/{partition}")
+            found.setdefault(leader, {}).setdefault(topic, []).append(partition)
+        return found
+
+    async def places_of(self, prefix: str) -> list[Place]:
+        """Return all partitions of the topics whose names begin with a prefix, without Kafka's own. Raises one of UNREACHABLE."""
         with self._connected():
-            answer = await self._client.send(leader, request)
-        ((_, ((_, error, _, offset),)),) = answer.topics
-        if error:
-            raise KafkaError(f"end of {topic}/{partition}: error {error}")
-        return int(offset)
+            all_ = await self._client.fetch_all_metadata()
+            topics = [topic for topic in all_.topics() if topic.startswith(prefix) and not topic.startswith("__")]
+            await self._client.set_topics(topics)  # so that their leaders are known with one more request
+        return sorted((topic, each) for topic in topics for each in all_.partitions_for_topic(topic) or ())
+
+    def brokers(self) -> list[int]:
+        """Return the ids of the brokers that are known."""
+        return sorted(int(each.nodeId) for each in self._client.cluster.brokers())
 
     async def until_visible(self, place: Place, within: float) -> bool:
         """Wait until `read_committed` readers see everything that is in a partition now; return whether that is so in time."""

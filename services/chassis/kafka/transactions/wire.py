@@ -11,6 +11,7 @@ from uuid import UUID
 
 T = TypeVar("T")
 
+_INT8: Final = struct.Struct(">b")
 _INT16: Final = struct.Struct(">h")
 _INT32: Final = struct.Struct(">i")
 _INT64: Final = struct.Struct(">q")
@@ -58,6 +59,10 @@ class Reader:
         self._content = content
         self._at = 0
 
+    def int8(self) -> int:
+        """Decode a signed number of 8 bits."""
+        return self._number(_INT8)
+
     def int16(self) -> int:
         """Decode a signed number of 16 bits."""
         return self._number(_INT16)
@@ -91,19 +96,19 @@ class Reader:
     def string(self) -> str | None:
         """Decode a compact string; None for null."""
         length = self.varint() - 1
-        if length < 0:
-            return None
-        try:
-            return self._take(length).decode()
-        except UnicodeDecodeError as error:
-            raise Malformed("a string is not UTF-8") from error
+        return None if length < 0 else self._text(length)
+
+    def short_string(self) -> str:
+        """Decode a string of the versions that are not flexible; empty for null."""
+        return self._text(max(0, self.int16()))
 
     def array(self, element: Callable[["Reader"], T]) -> list[T]:
         """Decode a compact array, empty for null. An element has at least one byte, so an honest length fits what is left."""
-        length = self.varint() - 1
-        if length > len(self._content) - self._at:
-            raise Malformed(f"an array of {length} elements does not fit the response")
-        return [element(self) for _ in range(length)]
+        return self._elements(self.varint() - 1, element)
+
+    def long_array(self, element: Callable[["Reader"], T]) -> list[T]:
+        """Decode an array of the versions that are not flexible, as `array` does."""
+        return self._elements(self.int32(), element)
 
     def tags(self) -> dict[int, bytes]:
         """Decode the tagged fields at the end of a structure."""
@@ -111,6 +116,17 @@ class Reader:
         if count > len(self._content) - self._at:
             raise Malformed(f"{count} tagged fields do not fit the response")
         return {self.varint(): self._take(self.varint()) for _ in range(count)}
+
+    def _elements(self, length: int, element: Callable[["Reader"], T]) -> list[T]:
+        if length > len(self._content) - self._at:
+            raise Malformed(f"an array of {length} elements does not fit the response")
+        return [element(self) for _ in range(length)]
+
+    def _text(self, length: int) -> str:
+        try:
+            return self._take(length).decode()
+        except UnicodeDecodeError as error:
+            raise Malformed("a string is not UTF-8") from error
 
     def _number(self, form: struct.Struct) -> int:
         return int(form.unpack(self._take(form.size))[0])

@@ -8,6 +8,17 @@ from aiokafka.errors import IncompatibleBrokerVersion
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.chassis.kafka.transactions.hanging_requests import (
+    ActiveProducer,
+    Described,
+    DescribeProducers,
+    DescribeTransactions,
+    Listed,
+    ListedTransactions,
+    ListTransactions,
+    ProducersOf,
+    WriteTxnMarkers,
+)
 from services.chassis.kafka.transactions.requests import (
     AddPartitions,
     Ended,
@@ -33,6 +44,10 @@ REQUESTS = (
     Produce("id", {"t": {0: b"batch"}}, 15_000, v2=True),
     EndTxn("id", ME, commit=True, v2=True),
     TopicIdsRequest(("t",)),
+    DescribeProducers({"t": [0, 1]}),
+    ListTransactions((7,), ("Ongoing",)),
+    DescribeTransactions(("id",)),
+    WriteTxnMarkers(ME, 0, {"t": [0, 1]}, commit=True),
 )
 VALID = {
     FeaturesRequest: b"\x00\x00\x02\x00\x16\x00\x00\x00\x05\x00" + bytes(4) + b"\x00",
@@ -46,6 +61,19 @@ VALID = {
     + (b"\x02\x00\x00\x02t" + bytes(15) + b"\x07\x00")
     + (b"\x02" + struct.pack(">hiii", 0, 0, 1, 5) + (b"\x02" + struct.pack(">i", 1)) * 2 + b"\x01\x00")
     + (bytes(4) + b"\x00\x00"),
+    DescribeProducers: bytes(4)
+    + (b"\x02\x02t\x02" + struct.pack(">ih", 1, 0) + b"\x00")
+    + (b"\x02" + struct.pack(">qiiqiq", 7, 3, 5, 1_000, 2, 62) + b"\x00")
+    + b"\x00\x00\x00",
+    ListTransactions: bytes(6) + b"\x01" + (b"\x02\x03id" + struct.pack(">q", 7) + b"\x08Ongoing\x00") + b"\x00",
+    DescribeTransactions: bytes(4)
+    + (b"\x02" + bytes(2) + b"\x03id\x08Ongoing" + struct.pack(">iqqh", 60_000, 1_000, 7, 3))
+    + (b"\x02\x02t\x02" + struct.pack(">i", 1) + b"\x00")
+    + b"\x00\x00",
+    WriteTxnMarkers: b"\x02"
+    + struct.pack(">q", 7)
+    + (b"\x02\x02t\x02" + struct.pack(">ih", 1, 51))
+    + b"\x00\x00\x00\x00",
 }
 
 
@@ -69,7 +97,7 @@ def test_null_is_no_string_and_an_empty_array() -> None:
 def test_any_bytes_are_decoded_or_refused(request_: OwnRequest[object], content: bytes) -> None:
     """A response never raises: aiokafka would leave the caller waiting, and the connection out of step."""
     found = request_.decode(BytesIO(content))
-    assert isinstance(found, ResponseMalformed | tuple | dict)
+    assert isinstance(found, ResponseMalformed | tuple | dict | list)
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
@@ -97,6 +125,17 @@ def test_responses_say_what_the_broker_said() -> None:
     assert Produce("id", {}, 1, v2=True).decode(BytesIO(produce)) == {("t", 1): Produced(87, "odd")}
     assert EndTxn("id", ME, commit=True, v2=True).decode(BytesIO(VALID[EndTxn])) == Ended(0, Identity(7, 4))
     assert TopicIdsRequest(("t",)).decode(BytesIO(VALID[TopicIdsRequest])) == {"t": f"{7:032x}"}
+
+
+def test_responses_about_transactions_of_others_say_what_the_broker_said() -> None:
+    producers = ProducersOf(0, (ActiveProducer(7, 3, 1_000, 2, 62),))
+    assert DescribeProducers({}).decode(BytesIO(VALID[DescribeProducers])) == {("t", 1): producers}
+    listed = ListedTransactions(0, (Listed("id", 7),))
+    assert ListTransactions().decode(BytesIO(VALID[ListTransactions])) == listed
+    described = Described(0, "id", "Ongoing", Identity(7, 3), frozenset({("t", 1)}))
+    assert DescribeTransactions(()).decode(BytesIO(VALID[DescribeTransactions])) == [described]
+    marked = WriteTxnMarkers(ME, 0, {}, commit=False).decode(BytesIO(VALID[WriteTxnMarkers]))
+    assert marked == {("t", 1): 51}
 
 
 def test_version_2_is_chosen_by_the_request_and_the_older_ones_by_the_broker() -> None:
