@@ -29,6 +29,7 @@ from services.cli.commands import (
     sla,
     token,
     topics,
+    transactions,
 )
 
 app = typer.Typer(
@@ -73,6 +74,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(persons.app, name="persons")
 app.add_typer(lanes.app, name="lanes")
+app.add_typer(transactions.app, name="transactions")
 
 
 def main() -> None:
