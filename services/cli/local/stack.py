@@ -87,7 +87,7 @@ async def kafka_for(
         say(f"using the Kafka cluster at {kafka.bootstrap_servers}")
         yield kafka, None
         return
-    broker = EmbeddedBroker(BrokerSettings(home=workspace.home), show_progress=download_progress)
+    broker = EmbeddedBroker(BrokerSettings(home=workspace.home), show_progress=download_progress, say=say)
     async with broker:
         say(f"Kafka is ready at {broker.bootstrap} ({broker.sizing})")
         values = {"bootstrap_servers": broker.bootstrap, **chosen}

@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("reset", help="stop the broker and delete its data")
     parsed = parser.parse_args(arguments)
     try:
-        server = BrokerServer(BrokerSettings(), show_progress=_bar)
+        server = BrokerServer(BrokerSettings(), show_progress=_bar, say=print)
         match parsed.command:
             case "start":
                 return _start(server, foreground=parsed.foreground)

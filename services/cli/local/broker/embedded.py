@@ -33,10 +33,11 @@ class EmbeddedBroker:
         detached: bool = False,
         show_progress: ShowProgress = silently,
         template: Path = TEMPLATE,
+        say: Callable[[str], object] = lambda sentence: None,
     ) -> None:
         """`detached`: the broker survives this program; leaving the context does not stop it. `template`: another
-        server.properties, with the same places to fill in."""
-        self._server = BrokerServer(settings, show_progress=show_progress, template=template)
+        server.properties, with the same places to fill in. `say` gets a sentence for each repair after a kill."""
+        self._server = BrokerServer(settings, show_progress=show_progress, template=template, say=say)
         self._detached = detached
         self._running: Running | None = None
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="broker-keeper")

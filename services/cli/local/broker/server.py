@@ -6,6 +6,7 @@ Rules:
   A tethered broker lives only as long as the *thread* that started it (see tether.py).
 - Ready means: the broker answers a metadata request, lists itself as a live broker, is the cluster whose data is in this home, and groups
   and transactions can begin.
+- A broker that was not stopped properly is repaired after its start, before the call returns (repair.py).
 - Data survives everything but `reset`. Formatting uses another directory, which is then renamed: a killed first start leaves no partial data.
 """
 
@@ -65,9 +66,11 @@ class BrokerServer:
         *,
         show_progress: ShowProgress = silently,
         template: Path = TEMPLATE,
+        say: Callable[[str], object] = lambda sentence: None,
     ) -> None:
-        """`template`: another server.properties, with the same places to fill in."""
+        """`template`: another server.properties, with the same places to fill in. `say` gets a sentence for each repair."""
         self._template = template
+        self._say = say
         self.settings = settings
         self.home = settings.kafka_home
         self._show_progress = show_progress
@@ -113,10 +116,13 @@ class BrokerServer:
                 self._wait_ready(running)
                 return running, False
             jvm = self.fetch()
+            killed = self._was_killed()
             for last_try in (False, True):
                 running = self._spawn(jvm, tethered=tethered)
                 try:
                     self._wait_ready(running)
+                    if killed:
+                        self._repair(running)
                 except trouble.PortTakenError:
                     if last_try or self.settings.kafka_port is not None:
                         raise
@@ -213,6 +219,17 @@ class BrokerServer:
         raise BrokerError(
             f"The broker (process {running.pid}) has not answered within {READY_WITHIN_S:.0f} s: see {self.log}."
         )
+
+    def _was_killed(self) -> bool:
+        """Return whether transactions may have been open when the last broker of this home ended: Kafka leaves a file when it stops."""
+        data = self.home / "data"
+        return any(data.glob("__transaction_state-*")) and not (data / ".kafka_cleanshutdown").exists()
+
+    def _repair(self, running: Running) -> None:
+        # Imported here: it needs the client, which costs more than the start of most commands.
+        from services.cli.local.broker.repair import end_hanging
+
+        end_hanging(running.bootstrap, self._say)
 
     def _end(self, running: Running) -> None:
         proper = process.end(running.pid, running.identity, STOP_GRACE_S, lambda: _reap(running.pid))

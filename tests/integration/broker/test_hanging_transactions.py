@@ -1,0 +1,141 @@
+"""Transactions without markers after a crash of the only broker: `chapar transactions` shows and ends them, and so does the broker's start."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.chassis.clock import system_clock
+from services.chassis.kafka.outbox import BatchOutbox
+from services.chassis.kafka.transactions.cluster import Cluster
+from services.chassis.kafka.transactions.contents import Contents, Place, RecordBatch, Sealed, TopicPartitions
+from services.chassis.kafka.transactions.coordinator_log import Status
+from services.chassis.kafka.transactions.ending import read_log
+from services.chassis.kafka.transactions.hanging import ends_of, find
+from services.chassis.kafka.transactions.producer import TransactionalId
+from services.chassis.kafka_settings import KafkaSettings
+from services.cli.local.broker.embedded import EmbeddedBroker
+from services.cli.local.broker.settings import BrokerSettings
+from tests.contract.lane.ledger import OUT
+from tests.contract.lane.real import SPEC, create_topics, read_all
+from tests.fixtures.broker import plain_settings
+from tests.fixtures.lost_markers import cut_marker, forget_clean_stop
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
+
+PREFIX = "hang."
+WITHIN = 20.0
+STATE = SPEC.changelog_topic
+
+
+def a_cluster(settings: KafkaSettings) -> Cluster:
+    return Cluster(settings, client_id="test", request_timeout_ms=5000, close_timeout=3.0)
+
+
+async def transaction(settings: KafkaSettings, name: str, value: bytes, *, commit: bool, v2: bool = True) -> None:
+    """Write a record to partition 0 of the output and of the changelog, and end the transaction."""
+    async with a_cluster(settings) as cluster:
+        producer = TransactionalId(cluster, PREFIX + name, timeout_ms=60_000, v2=v2)
+        await producer.initialise(WITHIN)
+        await producer.append(batches(value), WITHIN)
+        await (producer.commit(WITHIN) if commit else producer.abort(WITHIN))
+        for place in ((PREFIX + OUT, 0), (PREFIX + STATE, 0)):
+            assert await cluster.until_visible(place, WITHIN)
+
+
+def batches(value: bytes) -> Mapping[Place, list[RecordBatch]]:
+    partitions = TopicPartitions(PREFIX)
+    partitions.set_count(OUT, 1)
+    outbox = BatchOutbox(1, 100_000)
+    outbox.send(OUT, b"k", value, partition=0)
+    contents = Contents(partitions, 100_000)
+    contents.add(Sealed(outbox, {b"state": value}, system_clock(), (PREFIX + STATE, 0)))
+    contents.close()
+    return contents.batches
+
+
+async def values(settings: KafkaSettings, topic: str) -> list[bytes | None]:
+    """Return what readers of committed records see; fail if they do not see everything."""
+    async with a_cluster(settings) as cluster:
+        ((stable, end_),) = (await ends_of(cluster, [(PREFIX + topic, 0)])).values()
+        assert stable == end_
+    return [record.value for record in await read_all(settings, topic)]
+
+
+class Installation:
+    """A broker of its own, which loses markers, and the command line."""
+
+    def __init__(self, home: Path) -> None:
+        self.said: list[str] = []
+        self.broker = EmbeddedBroker(
+            BrokerSettings(home=home, kafka_heap="160m", kafka_full_compiler=False), say=self.said.append
+        )
+        self._data = home / "kafka" / "data"
+
+    @property
+    def settings(self) -> KafkaSettings:
+        return plain_settings(self.broker.bootstrap, PREFIX)
+
+    async def lose_marker(self, topic: str, *, killed: bool) -> None:
+        """Stop the broker, cut the newest marker of a topic, and start it."""
+        await self.broker.stop()
+        cut_marker(self._data, PREFIX + topic, 0)
+        if killed:
+            forget_clean_stop(self._data)
+        await self.broker.start()
+
+    def chapar(self, *words: str, codes: tuple[int, ...] = (0,)) -> Any:
+        environment = {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": self.broker.bootstrap,
+            "CHAPAR_TOPIC_PREFIX": PREFIX,
+            "CHAPAR_TENANT": "demo",
+        }
+        command = [sys.executable, "-m", "services.cli", "transactions", *words, "--json"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode in codes, done.stderr
+        return json.loads(done.stdout), done.stderr
+
+
+async def test_lost_markers_are_written_as_the_coordinator_decided(tmp_path: Path) -> None:
+    """A commit is committed and an abort aborted, by the command and by the start of a broker that was killed."""
+    here = Installation(tmp_path)
+    async with here.broker:
+        settings = here.settings
+        await create_topics(settings, 1, plain=(OUT, "audit.v1"))
+
+        # The command, for a commit.
+        await transaction(settings, "writer", b"committed", commit=True)
+        await here.lose_marker(STATE, killed=False)
+        async with a_cluster(settings) as cluster:
+            (found,) = await find(cluster, await cluster.places_of(PREFIX))
+            assert found.hangs
+            log = await read_log(settings, {found.open.producer_id}, client_id="test")
+            assert {each.v2 for each in log if each.status is Status.PREPARE_COMMIT} == {True}
+            assert (found.open.place, found.open.first_offset, found.state) == (
+                (PREFIX + STATE, 0),
+                0,
+                "CompleteCommit",
+            )
+        rows, _ = here.chapar("list")
+        assert [(row["topic"], row["hangs"], row["outcome"]) for row in rows] == [(PREFIX + STATE, True, "commit")]
+        ended, says = here.chapar("end", "--yes")
+        assert [each["outcome"] for each in ended] == ["commit"]
+        assert "commit, as its coordinator recorded" in says
+        assert await values(settings, STATE) == [b"committed"]
+        assert here.chapar("list")[0] == []
+        assert len(await read_all(settings, "audit.v1")) == 1
+
+        # The start, for an abort by the older protocol.
+        await transaction(settings, "older", b"aborted", commit=False, v2=False)
+        assert here.said == []
+        await here.lose_marker(OUT, killed=True)
+        assert [each for each in here.said if "abort" in each and f"{PREFIX}{OUT}/0" in each], here.said
+        assert await values(settings, OUT) == [b"committed"]
