@@ -68,7 +68,7 @@ def cluster_of(kafka: KafkaSettings) -> Cluster:
 async def seen(kafka: KafkaSettings) -> list[Seen]:
     """Return the transactions that are open in the topics of this installation. Raises KafkaError."""
     async with cluster_of(kafka) as cluster:
-        found = await find(cluster, await cluster.places_of(kafka.topic_prefix))
+        found = await find(cluster, await cluster.places_of(kafka.topic_prefix), kafka.topic_prefix)
     words = await recorded(kafka, [each.open for each in found if each.hangs], client_id=CLIENT)
     none = Recorded(None, ongoing=False)
     seen_ = [(each, words.get(each.open, none)) for each in found]
@@ -116,7 +116,7 @@ async def carry_out(kafka: KafkaSettings, planned: EndPlan, clock: Clock, *, ten
             ) from error
     async with cluster_of(kafka) as cluster:
         places = {each.found.open.place for each, _ in planned.ends}
-        still = {each.open for each in await find(cluster, places) if each.hangs}
+        still = {each.open for each in await find(cluster, places, kafka.topic_prefix) if each.hangs}
         for each, outcome in planned.ends:
             if each.found.open in still:
                 await end(cluster, each.found.open, outcome, _END_S)

@@ -11,19 +11,15 @@ of the questions makes that certain: first the partition, then the coordinator, 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple, TypeVar
 
 from aiokafka.errors import for_code
 
 from services.chassis.kafka.transactions.cluster import UNREACHABLE, Cluster
 from services.chassis.kafka.transactions.contents import Place
-from services.chassis.kafka.transactions.hanging_requests import (
-    Described,
-    DescribeProducers,
-    DescribeTransactions,
-    ListTransactions,
-)
+from services.chassis.kafka.transactions.coordinators import all_loaded, describe
+from services.chassis.kafka.transactions.hanging_requests import Described, DescribeProducers
 from services.chassis.kafka.transactions.verdicts import NO_ERROR
 
 T = TypeVar("T")
@@ -31,7 +27,6 @@ T = TypeVar("T")
 UNKNOWN: Final = "unknown"
 _PATIENCE: Final = 10.0
 _LOOK_AGAIN: Final = 0.1
-_NO_SUCH_ID: Final = 105
 
 
 class OpenTransaction(NamedTuple):
@@ -105,20 +100,22 @@ async def until_answered(cluster: Cluster, ask: Callable[[], Awaitable[T]], with
         await cluster.refresh()
 
 
-async def find(cluster: Cluster, places: Iterable[Place], *, within: float = _PATIENCE) -> list[Found]:
+async def find(cluster: Cluster, places: Iterable[Place], prefix: str, *, within: float = _PATIENCE) -> list[Found]:
     """Return the transactions that are open in some partitions, and which of them hang. Raises as `until_answered`.
 
-    Needs the rights to read the topics, and to describe them and the transactional ids.
+    `prefix`: of the transactional ids, which the caller may describe. Needs the rights to read the topics, and to describe them.
     """
     wanted = list(places)
-    return await until_answered(cluster, lambda: _find(cluster, wanted), within)
+    return await until_answered(cluster, lambda: _find(cluster, wanted, prefix), within)
 
 
-async def _find(cluster: Cluster, places: Iterable[Place]) -> list[Found]:
+async def _find(cluster: Cluster, places: Iterable[Place], prefix: str) -> list[Found]:
     ends = await ends_of(cluster, places)
     behind = [place for place, (stable, end) in ends.items() if stable < end]
     before = await open_transactions(cluster, behind)
-    words = await _words(cluster, {each.producer_id for each in before})
+    if before:
+        await all_loaded(cluster, prefix)
+    words = await describe(cluster, {each.producer_id for each in before})
     after = {_key(each): each for each in await open_transactions(cluster, {each.place for each in before})}
     return [_found(still, words.get(still.producer_id)) for each in before if (still := after.get(_key(each)))]
 
@@ -133,31 +130,3 @@ def _found(each: OpenTransaction, word: Described | None) -> Found:
     if word is None:
         return Found(each, "", UNKNOWN, True)
     return Found(each, word.transactional_id, word.state, each.place not in word.places)
-
-
-async def _words(cluster: Cluster, producers: Iterable[int]) -> Mapping[int, Described]:
-    """Return what coordinators say, by producer id."""
-    wanted = sorted(producers)
-    found: dict[int, Described] = {}
-    for broker in cluster.brokers() if wanted else ():
-        listed = await cluster.ask(broker, ListTransactions(wanted))
-        if listed.error != NO_ERROR:
-            raise for_code(listed.error)(f"transactions of broker {broker}")
-        names = [each.transactional_id for each in listed.listed]
-        for each in await cluster.ask(broker, DescribeTransactions(names)):
-            if each.error == NO_ERROR:
-                found[each.identity.producer_id] = each
-            elif each.error != _NO_SUCH_ID:
-                raise for_code(each.error)(f"transaction of {each.transactional_id}")
-    return found
-
-
-async def unfinished(cluster: Cluster) -> Sequence[str]:
-    """Return the transactional ids whose coordinators are writing markers now. Raises one of UNREACHABLE."""
-    names: list[str] = []
-    for broker in cluster.brokers():
-        listed = await cluster.ask(broker, ListTransactions(states=("PrepareCommit", "PrepareAbort")))
-        if listed.error != NO_ERROR:
-            raise for_code(listed.error)(f"transactions of broker {broker}")
-        names += (each.transactional_id for each in listed.listed)
-    return names

@@ -7,6 +7,7 @@ the outcome of each.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,8 +15,9 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError
 
 from services.chassis.kafka.transactions.cluster import Cluster
+from services.chassis.kafka.transactions.coordinators import all_loaded, unfinished
 from services.chassis.kafka.transactions.ending import end, recorded
-from services.chassis.kafka.transactions.hanging import find, unfinished, until_answered
+from services.chassis.kafka.transactions.hanging import find, until_answered
 
 _WITHIN_S: Final = 30.0
 _SETTLE_S: Final = 10.0
@@ -50,7 +52,7 @@ async def _end_hanging(bootstrap: str, say: Callable[[str], object]) -> None:
         Cluster(kafka, client_id=_CLIENT, request_timeout_ms=10_000, close_timeout=3.0) as cluster,
     ):
         await _until_settled(cluster)
-        hanging = [each.open for each in await find(cluster, await cluster.places_of("")) if each.hangs]
+        hanging = [each.open for each in await find(cluster, await cluster.places_of(""), "") if each.hangs]
         outcomes = await recorded(kafka, hanging, client_id=_CLIENT)
         for each in hanging:
             where = f"{each.place[0]}/{each.place[1]} from offset {each.first_offset} on"
@@ -65,9 +67,9 @@ async def _end_hanging(bootstrap: str, say: Callable[[str], object]) -> None:
 
 async def _until_settled(cluster: Cluster) -> None:
     """Wait until the coordinators have written the markers of what they were ending, or think so."""
-    until = asyncio.get_running_loop().time() + _SETTLE_S
-    while (
-        await until_answered(cluster, lambda: unfinished(cluster), _SETTLE_S)
-        and asyncio.get_running_loop().time() < until
-    ):  # noqa: ASYNC110 - as `end`
+    await until_answered(cluster, lambda: all_loaded(cluster, ""), _SETTLE_S)
+    until = time.monotonic() + _SETTLE_S
+    while time.monotonic() < until:
+        if not await until_answered(cluster, lambda: unfinished(cluster), _SETTLE_S):
+            return
         await asyncio.sleep(_LOOK_AGAIN_S)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.chassis.kafka.transactions.contents import Place
 from services.chassis.kafka.transactions.coordinator_log import Logged, Status, decode_logged
+from services.chassis.kafka.transactions.coordinators import id_in, java_hash
 from services.chassis.kafka.transactions.ending import Outcome, is_ongoing, outcome_of
 from services.chassis.kafka.transactions.hanging import OpenTransaction
 from services.chassis.kafka.transactions.wire import Malformed, varint
@@ -124,3 +125,12 @@ def test_an_open_transaction_of_a_coordinator_that_is_away_is_not_ended() -> Non
     assert not is_ongoing(HANGING, [logged(Status.ONGOING, 27), logged(Status.PREPARE_ABORT, 28)])
     assert not is_ongoing(HANGING, [logged(Status.ONGOING, 27, places=(ELSEWHERE,))])
     assert not is_ongoing(HANGING, [])
+
+
+def test_an_id_is_found_for_each_partition_of_the_log() -> None:
+    """By Java's hash, as a broker chooses the coordinator of an id."""
+    assert java_hash("") == 0
+    assert java_hash("router-1-claim") == sum(ord(c) * 31 ** (13 - i) for i, c in enumerate("router-1-claim")) % 2**32
+    for count in (8, 50):
+        for partition in range(count):
+            assert (java_hash(id_in(partition, count, "chapar.")) & 0x7FFFFFFF) % count == partition
