@@ -20,6 +20,8 @@ class Component:
     was_ready: bool = False
     degraded: str = ""
     """What does not work although the component may be ready: one partition of several, for example."""
+    blocked: str = ""
+    """Why it does not work although it may have been ready: only an operator can change that."""
     ready_while_restoring: bool = False
     """Whether the component remains ready when it restores again, because the rest of the process works without it."""
 
@@ -35,6 +37,13 @@ class Component:
         """Set the partitions that a lane refuses to take over, and why. A lane that refuses has started: a restart would not help."""
         self.was_ready = self.was_ready or bool(reasons)
         self.degraded = "; ".join(f"partition {number} is refused: {why}" for number, why in sorted(reasons.items()))
+        self._changed()
+
+    def set_hanging(self, sentences: Mapping[int, str]) -> None:
+        """Set the partitions that a transaction without an end holds back. Any of them makes the lane not ready; it has started, as in
+        `set_refused`."""
+        self.was_ready = self.was_ready or bool(sentences)
+        self.blocked = "; ".join(said for _, said in sorted(sentences.items()))
         self._changed()
 
     def set_restored(self, restored: bool) -> None:
@@ -82,11 +91,15 @@ class Health:
     @property
     def ready(self) -> bool:
         """Return whether the process accepts work."""
-        return self.wired and not self.draining and all(component.ready for component in self._components.values())
+        return self.wired and not self.draining and all(c.ready and not c.blocked for c in self._components.values())
 
     def reasons(self) -> dict[str, str]:
         """Return why it is not ready, by component; empty when it is ready."""
-        found = {c.name: c.degraded or c.reason or "not ready" for c in self._components.values() if not c.ready}
+        found = {
+            c.name: c.blocked or c.degraded or c.reason or "not ready"
+            for c in self._components.values()
+            if c.blocked or not c.ready
+        }
         if not self.wired:
             found["process"] = "starting"
         if self.draining:

@@ -23,6 +23,13 @@ class LaneSettings(BaseModel):
         description="How far the machine's clock may be from the brokers' before it is refused. While it is refused, time goes on by the "
         "process's monotonic clock.",
     )
+    hang_after_ms: int = Field(
+        default=75_000,
+        ge=1_000,
+        le=3_600_000,
+        description="For this time a transaction may stay open in a partition of a lane. After it, the process is not ready and names the "
+        "transaction: it hangs (docs/lanes.md). Kafka aborts one whose writer died after 70 s.",
+    )
     static_membership: bool = Field(
         default=False,
         description="Keep the partitions of a process that stops for its successor of the same `instance`, until the session "

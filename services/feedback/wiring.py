@@ -303,6 +303,7 @@ async def _lane(
         ),
         metrics=PrometheusLaneMetrics(service.metrics),
         on_refused=health.set_refused,
+        on_hanging=health.set_hanging,
         prepare=prepare,
     )
     await stack.enter_async_context(service.background(runner.run(), f"lane {spec.name}"))

@@ -131,6 +131,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             metrics=PrometheusLaneMetrics(metrics),
             on_restored=shards_ready.set_restored,
             on_refused=shards_ready.set_refused,
+            on_hanging=shards_ready.set_hanging,
         )
         shards_ready.set_restored(False)
         shards.runner = runner

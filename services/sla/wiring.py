@@ -148,6 +148,7 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
                 on_lost=telemetry.lost,
                 on_restored=lanes_live.set_restored,
                 on_refused=lanes_live.set_refused,
+                on_hanging=lanes_live.set_hanging,
             )
             lanes_live.set(False, "waiting for a configuration: has `chapar config apply` run?")
             await stack.enter_async_context(

@@ -149,6 +149,8 @@ class LaneTuning:
     """How often the group's offsets are committed (outside the transactions, for tools that show the lag)."""
     watermark_slack: float = 0.0
     """Seconds by which the watermark of a `Follower` may be behind and count as the present. With 0, a timer waits for one question to the broker."""
+    hang_after: float = 75.0
+    """Seconds for which a transaction may hold the lane's readers back before it hangs: longer than any transaction may last."""
     retry_least: float = 0.1
     retry_most: float = 5.0
     restore_concurrency: int = 4

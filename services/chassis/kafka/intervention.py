@@ -139,6 +139,10 @@ class LaneOperator:
         if found.claim is not None and not found.claim.free:
             await self._writer.fence(found.claim, cluster)
             found = await reader.to_end()
+        if (end := await cluster.end_of((self._changelog, partition), committed=False)) > reader.read_to:
+            raise TransactionFailed(
+                f"{self._changelog}/{partition} can be read to {reader.read_to} of {end} only: `chapar transactions list` shows why"
+            )
         situation = await self._situation(partition, found)
         await self._write(cluster, claimant, situation, choose(situation))
         return situation

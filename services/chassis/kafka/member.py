@@ -15,5 +15,6 @@ def as_member(settings: LaneSettings, tuning: LaneTuning, lane: str, instance: s
         tuning,
         session_timeout_ms=settings.session_timeout_ms,
         heartbeat_interval_ms=settings.session_timeout_ms // _HEARTBEATS_A_SESSION,
+        hang_after=settings.hang_after_ms / 1000,
         group_instance=f"{lane}-{instance}" if settings.static_membership else None,
     )

@@ -22,6 +22,7 @@ from services.chassis.kafka.clients import (
     record_of,
 )
 from services.chassis.kafka.evidence import committed_with_text, ids_of
+from services.chassis.kafka.hang_watch import HangWatch
 from services.chassis.kafka.lane_dependencies import LaneDependencies
 from services.chassis.kafka.partition import PartitionLane
 from services.chassis.kafka.witness import InputState, Witness
@@ -48,6 +49,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         self._committed: dict[TopicPartition, tuple[int, str]] = {}
         self._consumer: Any = None
         self._scope = asyncio.TaskGroup()
+        self._watch = HangWatch(parts)
         self.over = asyncio.Event()
         self.failure: Exception | None = None
         """The failure that ended this membership: a bug (fatal), or the broker's absence (try again)."""
@@ -70,6 +72,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         refusals = {partition: lane.refused.reason for partition, lane in self._lanes.items()}
         return {partition: reason for partition, reason in refusals.items() if reason is not None}
 
+    @property
+    def hanging(self) -> Mapping[int, str]:
+        """The partitions that are ours and that a transaction without an end holds back, and a sentence about each."""
+        return {partition: said for partition, said in self._watch.hanging.items() if partition in self._lanes}
+
     async def run(self) -> None:
         """Run until `over` is set. Then stop the lanes, commit offsets, and leave the group."""
         tuning = self._parts.tuning
@@ -87,7 +94,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         self._consumer.subscribe([self._topic], listener=self)
         try:
             async with self._scope as tasks:
-                helpers = [tasks.create_task(self._poll()), tasks.create_task(self._report())]
+                watching = self._watch.run(
+                    lambda: {each: lane.processor is not None for each, lane in self._lanes.items()}
+                )
+                helpers = [tasks.create_task(each) for each in (self._poll(), self._report(), watching)]
                 await self.over.wait()
                 await self._let_go(tuning.stop_timeout)
                 for helper in helpers:

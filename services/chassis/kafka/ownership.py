@@ -105,6 +105,7 @@ class Ownership:
                     self._fault("after_fence")
                 found = await reader.to_end()  # 4
             self._read_to = reader.read_to
+            await self._complete(incarnation, reader.read_to)
         now = await self._source.look(self._partition)
         last, epoch = found.position, last_epoch(found.claim, found.position, now) + 1
         if (loss := loss_of(found, now)) is not None:
@@ -160,6 +161,16 @@ class Ownership:
         position = self._position(found.position, now, epoch)
         processor = await self._processor(found, epoch)
         return Owned(incarnation, processor, position, len(found.entries), pool, claim.skips)
+
+    async def _complete(self, incarnation: Incarnation, read_to: int) -> None:
+        """Raise BrokerError unless everything in the changelog was read. After the fences no transaction is open in it, unless one
+        hangs: then what was read is a prefix, and the lane takes over again until someone has ended that transaction."""
+        end = await incarnation.cluster.end_of(self._place, committed=False)
+        if end > read_to:
+            topic, partition = self._place
+            raise BrokerError(
+                f"{topic}/{partition} can be read to {read_to} of {end} only: a transaction is open in it"
+            )
 
     async def _confirmed(self) -> None:
         """Wait until the group's coordinator says that the partition is ours. `PartitionLane.stop` cancels this."""

@@ -40,7 +40,8 @@ class LaneRunner:
     raises an OSError, the lane treats it as the broker's absence.
     `on_owned(partition, processor)` and `on_lost(partition)` are called in this loop, when a partition is live and when it is no longer live.
     `on_restored(restored)` is called in this loop when `restored` has changed. `on_refused(reasons)` is called in it when the partitions have
-    changed that this process refuses to take over: the reason of each (`witness`).
+    changed that this process refuses to take over: the reason of each (`witness`). `on_hanging(sentences)` is called in it when the
+    partitions have changed that a transaction without an end holds back: what an operator should know of each (`hang_watch`).
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class LaneRunner:
         on_lost: Callable[[int], None] | None = None,
         on_restored: Callable[[bool], None] | None = None,
         on_refused: Callable[[Mapping[int, str]], None] | None = None,
+        on_hanging: Callable[[Mapping[int, str]], None] | None = None,
         dead_letter: DeadLetterEncoder = deadletters.encode,
         heap: Heap | None = None,
         prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None,
@@ -84,7 +86,9 @@ class LaneRunner:
         self._on_lost = on_lost or _nobody
         self._on_restored = on_restored or _nobody
         self._on_refused = on_refused or _nobody
+        self._on_hanging = on_hanging or _nobody
         self._refused: Mapping[int, str] = {}
+        self._hanging: Mapping[int, str] = {}
         self._restored = asyncio.Event()
         self._stop = asyncio.Event()
         self._membership: Membership | None = None
@@ -166,6 +170,10 @@ class LaneRunner:
         if refused != self._refused:
             self._refused = refused
             self._on_refused(refused)
+        hanging = self._membership.hanging if self._membership is not None else {}
+        if hanging != self._hanging:
+            self._hanging = hanging
+            self._on_hanging(hanging)
         restored = self._membership is not None and self._membership.restored
         if restored == self._restored.is_set():
             return

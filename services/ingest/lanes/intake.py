@@ -76,6 +76,7 @@ def intake_lane(
     heap: Heap | None = None,
     on_restored: Callable[[bool], None] | None = None,
     on_refused: Callable[[Mapping[int, str]], None] | None = None,
+    on_hanging: Callable[[Mapping[int, str]], None] | None = None,
 ) -> LaneRunner:
     """Create the lane. Start it only when at least one tenant's configuration is known: records of unknown tenants
     become dead letters."""
@@ -93,6 +94,7 @@ def intake_lane(
         heap=heap,
         on_restored=on_restored,
         on_refused=on_refused,
+        on_hanging=on_hanging,
         prepare=prepare(keys),
     )
 

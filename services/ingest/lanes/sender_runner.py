@@ -32,6 +32,7 @@ def sender_lane(
     heap: Heap | None = None,
     on_restored: Callable[[bool], None] | None = None,
     on_refused: Callable[[Mapping[int, str]], None] | None = None,
+    on_hanging: Callable[[Mapping[int, str]], None] | None = None,
 ) -> LaneRunner:
     """Create the lane. `attempts` must outlive it."""
     return LaneRunner(
@@ -46,5 +47,6 @@ def sender_lane(
         heap=heap,
         on_restored=on_restored,
         on_refused=on_refused,
+        on_hanging=on_hanging,
         prepare=prepare(keys),
     )

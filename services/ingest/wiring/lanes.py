@@ -87,6 +87,7 @@ async def lanes(
                 heap=heap,
                 on_restored=health["intake lane"].set_restored,
                 on_refused=health["intake lane"].set_refused,
+                on_hanging=health["intake lane"].set_hanging,
             ),
             "relay": Relay(
                 relay.SPEC,
@@ -112,6 +113,7 @@ async def lanes(
                 heap=heap,
                 on_restored=health["sender lane"].set_restored,
                 on_refused=health["sender lane"].set_refused,
+                on_hanging=health["sender lane"].set_hanging,
             ),
         }
         for name, runner in runners.items():

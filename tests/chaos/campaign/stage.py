@@ -67,7 +67,7 @@ async def a_stage(parent: Path | None = None) -> AsyncIterator[Stage]:
             template = Path(folder) / "server.properties"
             template.write_text(with_second_address(TEMPLATE.read_text(), behind, network.port))
             settings = BrokerSettings(home=Path(folder) / "broker")
-            async with EmbeddedBroker(settings, template=template) as broker:
+            async with EmbeddedBroker(settings, template=template, say=print) as broker:
                 yield Stage(broker, network, Path(folder))
 
 

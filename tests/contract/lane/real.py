@@ -167,6 +167,8 @@ class Running:
     """What the runner reported to `on_restored`, in order."""
     refused: Mapping[int, str] = field(default_factory=dict)
     """What the runner reported to `on_refused` last."""
+    hanging: Mapping[int, str] = field(default_factory=dict)
+    """What the runner reported to `on_hanging` last."""
     runner: LaneRunner = field(init=False)
     writer: Writer = field(init=False)
     task: "asyncio.Task[None]" = field(init=False)
@@ -185,6 +187,7 @@ class Running:
             prepare=self.prepare,
             on_restored=self.restored_changes.append,
             on_refused=lambda reasons: setattr(self, "refused", reasons),
+            on_hanging=lambda sentences: setattr(self, "hanging", sentences),
         )
         self.task = asyncio.create_task(self._run())
         return self

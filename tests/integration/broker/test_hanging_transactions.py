@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.transactions.cluster import Cluster
 from services.chassis.kafka.transactions.contents import Contents, Place, RecordBatch, Sealed, TopicPartitions
 from services.chassis.kafka.transactions.coordinator_log import Status
-from services.chassis.kafka.transactions.ending import read_log
+from services.chassis.kafka.transactions.ending import Outcome, end, read_log, recorded
 from services.chassis.kafka.transactions.hanging import ends_of, find
 from services.chassis.kafka.transactions.producer import TransactionalId
 from services.chassis.kafka_settings import KafkaSettings
 from services.cli.local.broker.embedded import EmbeddedBroker
 from services.cli.local.broker.settings import BrokerSettings
 from tests.contract.lane.ledger import OUT
-from tests.contract.lane.real import SPEC, create_topics, read_all
+from tests.contract.lane.real import SPEC, TUNING, Running, Watch, create_topics, read_all
 from tests.fixtures.broker import plain_settings
 from tests.fixtures.lost_markers import cut_marker, forget_clean_stop
 
@@ -39,22 +40,24 @@ def a_cluster(settings: KafkaSettings) -> Cluster:
     return Cluster(settings, client_id="test", request_timeout_ms=5000, close_timeout=3.0)
 
 
-async def transaction(settings: KafkaSettings, name: str, value: bytes, *, commit: bool, v2: bool = True) -> None:
-    """Write a record to partition 0 of the output and of the changelog, and end the transaction."""
+async def transaction(
+    settings: KafkaSettings, name: str, value: bytes, *, commit: bool, v2: bool = True, topic: str = OUT
+) -> None:
+    """Write a record to partition 0 of a topic and of the changelog, and end the transaction."""
     async with a_cluster(settings) as cluster:
         producer = TransactionalId(cluster, PREFIX + name, timeout_ms=60_000, v2=v2)
         await producer.initialise(WITHIN)
-        await producer.append(batches(value), WITHIN)
+        await producer.append(batches(topic, value), WITHIN)
         await (producer.commit(WITHIN) if commit else producer.abort(WITHIN))
-        for place in ((PREFIX + OUT, 0), (PREFIX + STATE, 0)):
+        for place in ((PREFIX + topic, 0), (PREFIX + STATE, 0)):
             assert await cluster.until_visible(place, WITHIN)
 
 
-def batches(value: bytes) -> Mapping[Place, list[RecordBatch]]:
+def batches(topic: str, value: bytes) -> Mapping[Place, list[RecordBatch]]:
     partitions = TopicPartitions(PREFIX)
-    partitions.set_count(OUT, 1)
+    partitions.set_count(topic, 1)
     outbox = BatchOutbox(1, 100_000)
-    outbox.send(OUT, b"k", value, partition=0)
+    outbox.send(topic, b"k", value, partition=0)
     contents = Contents(partitions, 100_000)
     contents.add(Sealed(outbox, {b"state": value}, system_clock(), (PREFIX + STATE, 0)))
     contents.close()
@@ -83,10 +86,11 @@ class Installation:
     def settings(self) -> KafkaSettings:
         return plain_settings(self.broker.bootstrap, PREFIX)
 
-    async def lose_marker(self, topic: str, *, killed: bool) -> None:
-        """Stop the broker, cut the newest marker of a topic, and start it."""
+    async def lose_markers(self, *topics: str, killed: bool) -> None:
+        """Stop the broker, cut the newest marker of each topic, and start it."""
         await self.broker.stop()
-        cut_marker(self._data, PREFIX + topic, 0)
+        for topic in topics:
+            cut_marker(self._data, PREFIX + topic, 0)
         if killed:
             forget_clean_stop(self._data)
         await self.broker.start()
@@ -113,9 +117,9 @@ async def test_lost_markers_are_written_as_the_coordinator_decided(tmp_path: Pat
 
         # The command, for a commit.
         await transaction(settings, "writer", b"committed", commit=True)
-        await here.lose_marker(STATE, killed=False)
+        await here.lose_markers(STATE, killed=False)
         async with a_cluster(settings) as cluster:
-            (found,) = await find(cluster, await cluster.places_of(PREFIX))
+            (found,) = await find(cluster, await cluster.places_of(PREFIX), PREFIX)
             assert found.hangs
             log = await read_log(settings, {found.open.producer_id}, client_id="test")
             assert {each.v2 for each in log if each.status is Status.PREPARE_COMMIT} == {True}
@@ -136,6 +140,49 @@ async def test_lost_markers_are_written_as_the_coordinator_decided(tmp_path: Pat
         # The start, for an abort by the older protocol.
         await transaction(settings, "older", b"aborted", commit=False, v2=False)
         assert here.said == []
-        await here.lose_marker(OUT, killed=True)
+        await here.lose_markers(OUT, killed=True)
         assert [each for each in here.said if "abort" in each and f"{PREFIX}{OUT}/0" in each], here.said
         assert await values(settings, OUT) == [b"committed"]
+
+
+async def test_a_lane_waits_for_a_transaction_that_hangs(tmp_path: Path) -> None:
+    """It does not start with a part of its state, it names the transaction and the command, and it goes on when that is ended."""
+    here = Installation(tmp_path)
+    async with here.broker:
+        settings = here.settings
+        await create_topics(settings, 1)
+        await transaction(settings, "edge", b"add", commit=True, topic=SPEC.input)
+        before = Watch()
+        async with Running(settings, before) as lane:
+            await lane.until(lambda: before.records == 1, "handled")
+        await transaction(settings, "edge", b"add", commit=True, topic=SPEC.input)
+        await here.lose_markers(STATE, SPEC.input, killed=False)
+
+        watch = Watch()
+        async with (
+            a_cluster(settings) as cluster,
+            Running(settings, watch, tuning=replace(TUNING, hang_after=1.0)) as lane,
+        ):
+            await lane.until(lambda: STATE in lane.hanging.get(0, "") and SPEC.input in lane.hanging[0], "named")
+            by_topic = {
+                each.open.place[0]: each.open for each in await find(cluster, await cluster.places_of(PREFIX), PREFIX)
+            }
+            for each in by_topic.values():
+                named = f"{each.place[0]}/0 cannot be read from offset {each.first_offset} on: the transaction of producer {each.producer_id}"
+                assert named in lane.hanging[0]
+            assert "`chapar transactions end`" in lane.hanging[0]
+            assert lane.runner.processor(0) is None
+
+            words = await recorded(settings, [*by_topic.values()], client_id="test")
+
+            async def end_in(topic: str) -> None:
+                outcome = words[by_topic[PREFIX + topic]].outcome
+                assert outcome == Outcome(commit=True, epoch=by_topic[PREFIX + topic].epoch + 1)
+                await end(cluster, by_topic[PREFIX + topic], outcome, WITHIN)
+
+            await end_in(STATE)
+            await lane.until(lambda: lane.runner.processor(0) is not None and STATE not in lane.hanging[0], "it owns")
+            assert lane.ledger().counts == {b"k": 1}
+            assert SPEC.input in lane.hanging[0]
+            await end_in(SPEC.input)
+            await lane.until(lambda: lane.ledger().counts == {b"k": 2} and not lane.hanging, "it goes on")

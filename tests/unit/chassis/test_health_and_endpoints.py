@@ -53,6 +53,20 @@ def test_a_refused_partition_is_named_while_the_process_is_ready() -> None:
     assert (health.reasons(), health.degraded()) == ({"lane": "restoring"}, {})
 
 
+def test_a_transaction_that_hangs_makes_a_lane_not_ready() -> None:
+    """Also while its other partitions work; and also before it was restored, it has started."""
+    health = Health()
+    health.set_wired()
+    lane = health.component("lane")
+    lane.set_restored(False)
+    lane.set_hanging({2: "state/2 cannot be read", 1: "state/1 cannot be read"})
+    assert (health.started, health.ready) == (True, False)
+    lane.set_restored(True)
+    assert (health.ready, health.reasons()) == (False, {"lane": "state/1 cannot be read; state/2 cannot be read"})
+    lane.set_hanging({})
+    assert (health.ready, health.reasons()) == (True, {})
+
+
 def test_a_lane_that_refuses_every_partition_has_started() -> None:
     """It is not ready; but a start-up probe that fails would end the process again and again, and its edges with it."""
     health = Health()
