@@ -8,6 +8,16 @@ METRICS: Final = (
     counter(
         "chapar_feedback_invitations_total", "channel outcome", "Invitations by decision: sent, or the reason why not."
     ),
+    gauge(
+        "chapar_feedback_invitations_waiting",
+        "",
+        "Invitations and reminders in the dispatcher's current batch, of at most 200 records, that were not passed to ingest yet.",
+    ),
+    gauge(
+        "chapar_feedback_oldest_invitation_seconds",
+        "",
+        "Time since the oldest invitation that the dispatcher has read and not passed to ingest was due.",
+    ),
     counter(
         "chapar_feedback_delivered_total",
         "channel",

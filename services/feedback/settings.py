@@ -51,6 +51,12 @@ class FeedbackSettings(OutgoingSettings):
         default=None,
         description="PEM file of the authorities that sign ingest's certificate; default: tls_ca_file; without both: no TLS.",
     )
+    dispatch_concurrency: int = Field(
+        default=32,
+        ge=1,
+        le=256,
+        description="Number of conversations whose invitations, or recoveries, this process passes to ingest at the same time.",
+    )
     link_secret_file: Path | None = Field(
         default=None,
         description="Secret for signing survey links, at least 32 bytes; "

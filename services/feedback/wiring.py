@@ -41,6 +41,7 @@ from services.feedback.adapters.analytics_faust import run_analytics
 from services.feedback.adapters.api_grpc import SERVICE, FeedbackServicer
 from services.feedback.adapters.command_log import KafkaCommandLog
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys, decode
+from services.feedback.adapters.conversation_batches import MAX_BATCH, Waiting, invitations_waiting
 from services.feedback.adapters.dates import shown
 from services.feedback.adapters.handlers import Dispatcher, ResponseIntake
 from services.feedback.adapters.links import SignedLinks, link_key
@@ -155,20 +156,13 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                 lambda at_ms, programme, language: shown(at_ms, programme.zone, language),
             )
             poison = Poison(f"{NAME}-dispatcher", service.metrics, producer=producer, clock=clock)
-            consumer = GroupConsumer(
-                kafka,
-                group="feedback-dispatcher",
-                topics=["feedback.responses.v1"],
-                handler=readers.invitations(dispatcher, keys, poison, service.metrics),
-                client_id=f"{NAME}-dispatcher@{settings.instance}",
-                poison=poison,
-                max_batch=50,
-            )
+            waiting, at_once = invitations_waiting(service.metrics, clock), settings.dispatch_concurrency
+            send = readers.invitations(dispatcher, keys, poison, service.metrics, at_once, waiting)
+            consumer = _responses_group(service, producer, f"{NAME}-dispatcher", send, waiting)
             await stack.enter_async_context(service.background(consumer.run(), "dispatcher"))
             recoveries = RecoveryDispatcher(GrpcRecoveryOpener(channel), commands, clock)
-            consumer = _responses_group(
-                service, producer, "feedback-recovery", readers.recoveries(recoveries, service.metrics)
-            )
+            open_ = readers.recoveries(recoveries, service.metrics, at_once)
+            consumer = _responses_group(service, producer, f"{NAME}-recovery", open_)
             await stack.enter_async_context(service.background(consumer.run(), "recoveries"))
             await _webhooks(stack, service, programmes, producer, keys)
 
@@ -253,7 +247,11 @@ async def _webhooks(
 
 
 def _responses_group(
-    service: Service[FeedbackSettings], producer: DurableProducer, group: str, handler: readers.Batch
+    service: Service[FeedbackSettings],
+    producer: DurableProducer,
+    group: str,
+    handler: readers.Batch,
+    waiting: Waiting | None = None,
 ) -> GroupConsumer:
     return GroupConsumer(
         service.settings.kafka,
@@ -262,6 +260,8 @@ def _responses_group(
         handler=handler,
         client_id=f"{group}@{service.settings.instance}",
         poison=Poison(group, service.metrics, producer=producer, clock=service.clock),
+        max_batch=MAX_BATCH,
+        on_joined=None if waiting is None else lambda joined: None if joined else waiting.clear(),
     )
 
 

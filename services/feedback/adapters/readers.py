@@ -9,9 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from chapar.common.v1.webhook_pb2 import WebhookNotice
+from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.clock import Clock
-from services.chassis.errors import ChaparError
-from services.chassis.kafka.consumer import NotNow
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.metrics import Metrics
@@ -19,6 +18,7 @@ from services.chassis.privacy.lanes import AwaitedKeys, when_ready
 from services.chassis.privacy.sealing import DataKey, Keys, is_erased
 from services.feedback.adapters import webhook_responses
 from services.feedback.adapters.configuration import ConfiguredProgrammes
+from services.feedback.adapters.conversation_batches import ConversationBatches, Waiting
 from services.feedback.adapters.handlers import Dispatcher, due
 from services.feedback.adapters.recoveries import RecoveryDispatcher
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
@@ -32,50 +32,71 @@ Batch = Callable[[list[Record]], Awaitable[None]]
 _DAY_MS = 86_400_000
 
 
-def invitations(dispatcher: Dispatcher, keys: AwaitedKeys, poison: Poison, metrics: Metrics) -> Batch:
-    """Return a batch handler that sends the invitations that are due. An invited person first gets the key that
-    encrypts their responses.
+def invitations(
+    dispatcher: Dispatcher,
+    keys: AwaitedKeys,
+    poison: Poison,
+    metrics: Metrics,
+    concurrency: int,
+    waiting: Waiting | None = None,
+) -> Batch:
+    """Return a batch handler that sends the invitations that are due, those of up to `concurrency` conversations at the
+    same time. An invited person first gets the key that encrypts their responses. `waiting`: shows what is not sent yet.
 
     This group alone writes dead letters for undecodable records of feedback.responses.v1.
     """
     outcomes = metrics.counter("chapar_feedback_invitations_total")
 
+    async def send(parsed: pb.FeedbackRecord) -> None:
+        await keys.ensure(parsed.tenant, parsed.person_id)
+        outcome = await dispatcher.dispatch(parsed)
+        made = due(parsed)
+        if made is not None:
+            outcomes.labels(made.subject.channel, outcome).inc()
+
+    batches = ConversationBatches(send, concurrency, waiting)
+
     async def handle(records: list[Record]) -> None:
+        found: list[tuple[Record, pb.FeedbackRecord, str]] = []
+        undecodable: list[tuple[Record, InvalidRecord]] = []
         for record in records:
             try:
                 parsed = parse_record(record.value)
             except Untranslatable as error:
-                await poison.bury(record, InvalidRecord(Reason.UNDECODABLE, str(error)))
+                undecodable.append((record, InvalidRecord(Reason.UNDECODABLE, str(error))))
                 continue
-            if parsed.WhichOneof("record") in ("invited", "due"):
-                await keys.ensure(parsed.tenant, parsed.person_id)
-            try:
-                outcome = await dispatcher.dispatch(parsed)
-            except ChaparError as error:
-                raise NotNow(error.reason) from error
-            made = due(parsed)
+            made = parsed.invited if parsed.HasField("invited") else due(parsed)
             if made is not None:
-                outcomes.labels(made.subject.channel, outcome).inc()
+                found.append((record, parsed, made.subject.conversation_id))
+        await batches.handle(found)
+        # Afterwards, so that a batch that comes again writes no dead letter twice.
+        for record, verdict in undecodable:
+            await poison.bury(record, verdict)
 
     return handle
 
 
-def recoveries(dispatcher: RecoveryDispatcher, metrics: Metrics) -> Batch:
-    """Return a batch handler that opens the recoveries that are due."""
+def recoveries(dispatcher: RecoveryDispatcher, metrics: Metrics, concurrency: int) -> Batch:
+    """Return a batch handler that opens the recoveries that are due, of up to `concurrency` conversations at the same
+    time."""
     outcomes = metrics.counter("chapar_feedback_recoveries_total")
 
+    async def open_one(parsed: pb.FeedbackRecord) -> None:
+        if await dispatcher.dispatch(parsed) == "refused":
+            outcomes.labels("refused").inc()
+
+    batches = ConversationBatches(open_one, concurrency)
+
     async def handle(records: list[Record]) -> None:
+        found: list[tuple[Record, pb.FeedbackRecord, str]] = []
         for record in records:
             try:
                 parsed = parse_record(record.value)
             except Untranslatable:
                 continue  # the dispatcher's group reports it
-            try:
-                outcome = await dispatcher.dispatch(parsed)
-            except ChaparError as error:
-                raise NotNow(error.reason) from error
-            if outcome == "refused":
-                outcomes.labels("refused").inc()
+            if parsed.HasField("recovery_due"):
+                found.append((record, parsed, parsed.recovery_due.subject.conversation_id))
+        await batches.handle(found)
 
     return handle
 

@@ -34,12 +34,18 @@ SCOPES = ("feedback.invite", "feedback.respond", "feedback.read")
 
 
 class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
-    """A real gRPC server that remembers the requests to send; it first answers UNAVAILABLE `failing` times."""
+    """A real gRPC server that remembers the requests to send; it first answers UNAVAILABLE `failing` times. After
+    `answering` requests it answers none until that is raised."""
 
     def __init__(self) -> None:
         self.requests: asyncio.Queue[ingest_pb2.SendRequest] = asyncio.Queue()
         self.metadata: list[dict[str, str]] = []
         self.failing = 0
+        self.answering = 1 << 30
+        self.most_at_once = 0
+        self._seen = 0
+        self._at_once = 0
+        self._raised = asyncio.Condition()
         self.address = ""
         self.ingest = IngestStandIn()  # type: ignore[abstract] # one method is enough
 
@@ -51,6 +57,15 @@ class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
         self.metadata.append({str(key): str(value) for key, value in context.invocation_metadata() or ()})
         await self.requests.put(request)
+        self._seen += 1
+        number = self._seen
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            async with self._raised:
+                await self._raised.wait_for(lambda: number <= self.answering)
+        finally:
+            self._at_once -= 1
         return ingest_pb2.SendResponse(delivery_id=f"delivery-{request.idempotency_key}")
 
     async def CheckRecipient(  # noqa: N802 - the contract's name
@@ -66,6 +81,12 @@ class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
         self, request: ingest_pb2.GetDeliveryRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> ingest_pb2.GetDeliveryResponse:
         await context.abort(grpc.StatusCode.NOT_FOUND, "feedback does not call this")
+
+    async def answer_all(self) -> None:
+        """Answer every request from now on."""
+        async with self._raised:
+            self.answering = 1 << 30
+            self._raised.notify_all()
 
     async def next(self) -> ingest_pb2.SendRequest:
         async with asyncio.timeout(30):

@@ -62,7 +62,7 @@ def _dispatcher() -> Take:
         lambda: NOW,
         lambda at_ms, programme, language: shown(at_ms, programme.zone, language),
     )
-    return batch(readers.invitations(dispatcher, AnyKey(), a_poison(), Metrics(METRICS)))
+    return batch(readers.invitations(dispatcher, AnyKey(), a_poison(), Metrics(METRICS), 4))
 
 
 def _analytics() -> Take:
@@ -112,7 +112,7 @@ FEEDBACK_READERS: tuple[Reader, ...] = (
         "feedback.responses.v1",
         feedback_pb2.FeedbackRecord,
         "feedback/wiring.py",
-        lambda: batch(readers.recoveries(RecoveryDispatcher(_Ingest(), SilentLog(), lambda: NOW), Metrics(METRICS))),  # type: ignore[arg-type]  # fakes
+        lambda: batch(readers.recoveries(RecoveryDispatcher(_Ingest(), SilentLog(), lambda: NOW), Metrics(METRICS), 4)),  # type: ignore[arg-type]  # fakes
     ),
     Reader(
         "feedback webhooks",
