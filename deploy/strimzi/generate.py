@@ -75,16 +75,19 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
     }
 )  # fmt: skip
 
+EVERY_SERVICE = ("formats.v1", "revocations.v1")
+"""Every service refuses revoked tokens, and writes its changelogs in formats that are finalised."""
+
 OPERATOR = Rights(
     # For `chapar replay`, `simulate record`, `config show` and `deadletters`: ids, attributes and dead letters, but no texts of customers.
     reads=(
-        "config.v1", "deadletters.v1", "gateway.feed.v1", "revocations.v1", "router.state.v1", "routing.commands.v1",
-        "routing.events.v1", "routing.journal.v1",
+        "config.history.v1", "config.v1", "deadletters.v1", "gateway.feed.v1", "revocations.v1", "router.state.v1",
+        "routing.commands.v1", "routing.events.v1", "routing.journal.v1",
     ),
-    # For `config apply`, `token revoke`, and `deadletters replay` into the topics of refused records. Verdicts are not replayed, because their
-    # callers no longer wait; operators have no rights on keys of persons and results of erasures.
+    # For `config apply` and `rollback`, `token revoke`, and `deadletters replay` into the topics of refused records. Verdicts are not replayed,
+    # because their callers no longer wait; operators have no rights on keys of persons and results of erasures.
     writes=(
-        "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.responses.v1", "feedback.commands.v1",
+        "audit.v1", "config.history.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.responses.v1", "feedback.commands.v1",
         "feedback.webhooks.v1", "inbound.v1", "outbound.v1", "revocations.v1", "routing.commands.v1", "routing.events.v1",
         "sla.events.v1", "sla.webhooks.v1",
     ),
@@ -93,9 +96,9 @@ OPERATOR = Rights(
 them."""
 
 CHANGELOGS = tuple(topic for topic in TOPICS if topic.endswith(".state.v1"))
-LANES = Rights(reads=CHANGELOGS, writes=(*CHANGELOGS, "audit.v1"))
-"""Rights for `chapar lanes` and `chapar deadletters skip`. They can fence every owner and change every state, so they have a user of their own,
-which no pod uses all the time."""
+LANES = Rights(reads=(*CHANGELOGS, "formats.v1"), writes=(*CHANGELOGS, "audit.v1", "formats.v1"))
+"""Rights for `chapar lanes`, `chapar upgrade` and `chapar deadletters skip`. They can fence every owner and change every state, so they have a
+user of their own, which no pod uses all the time."""
 
 
 def topics_yaml(cluster: str, prefix: str, partitions: Mapping[str, int]) -> str:
@@ -130,8 +133,7 @@ def users_yaml(cluster: str, prefix: str) -> str:
 
 
 def _acls(prefix: str, service: str, rights: Rights) -> Iterator[str]:
-    # Every service refuses revoked tokens.
-    yield from _topics(prefix, Rights((*rights.reads, "revocations.v1"), rights.writes))
+    yield from _topics(prefix, Rights((*rights.reads, *EVERY_SERVICE), rights.writes))
     # Groups of lanes, dispatchers and analytics. The router also reads them to find the owner of a shard.
     yield _acl("group", prefix + service, "prefix", ["Read", "Describe"])
     yield _acl("transactionalId", prefix + service, "prefix", ["Write", "Describe"])
@@ -150,8 +152,8 @@ def _config_acls(prefix: str) -> Iterator[str]:
 
 def _apply_acls(prefix: str) -> Iterator[str]:
     yield _acl("topic", prefix, "prefix", ["Create", "Describe", "DescribeConfigs", "AlterConfigs"])
-    writes = ("audit.v1", "config.v1", "revocations.v1", "routing.commands.v1")
-    yield from _topics(prefix, Rights(reads=("config.v1", "revocations.v1"), writes=writes))
+    writes = ("audit.v1", "config.history.v1", "config.v1", "revocations.v1", "routing.commands.v1")
+    yield from _topics(prefix, Rights(reads=("config.history.v1", "config.v1", "revocations.v1"), writes=writes))
     yield from _config_acls(prefix)
 
 

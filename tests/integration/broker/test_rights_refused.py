@@ -57,6 +57,8 @@ READERS: Allowed = {
     "ingest.verdicts.v1": frozenset({"ingest"}),
     "feedback.verdicts.v1": frozenset({"feedback"}),
     "config.v1": frozenset({*SERVICES, "apply", "operator"}),
+    "config.history.v1": frozenset({"apply", "operator"}),
+    "formats.v1": frozenset({*SERVICES, "lanes"}),
     "revocations.v1": frozenset({*SERVICES, "apply", "operator"}),
     **{
         name: frozenset({owner, "lanes", *({"operator"} if owner == "router" else ())})
@@ -67,6 +69,9 @@ READERS: Allowed = {
 WRITERS: Allowed = {
     # Decisions: the tenants' configuration, routing commands and events. Operators replay refused records.
     "config.v1": frozenset({"apply", "operator"}),
+    "config.history.v1": frozenset({"apply", "operator"}),
+    # The format of changelogs: a wrong one would keep replicas out.
+    "formats.v1": frozenset({"lanes"}),
     "revocations.v1": frozenset({"apply", "operator"}),
     "routing.commands.v1": frozenset({"ingest", "router", "sla", "apply", "operator"}),
     "routing.events.v1": frozenset({"router", "operator"}),
