@@ -9,25 +9,22 @@ from typing import Annotated
 import typer
 
 from services.chassis.clock import system_clock
-from services.chassis.destinations import destinations
 from services.cli.actor import Actor, actor_or_user
-from services.cli.commands.options import Json
+from services.cli.commands import config_versions
+from services.cli.commands.config_versions import Keep
+from services.cli.commands.options import Allow, Json, rules_of
 from services.cli.config import publishing
 from services.cli.config.files import Document, load, schema
+from services.cli.config.history import KEPT
 from services.cli.config.lint import lint
 from services.cli.connection import execute, kafka_of
 from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, table
 
 app = typer.Typer(no_args_is_help=True, help="Tenants' configuration.")
-Allow = Annotated[
-    str,
-    typer.Option(
-        "--allow",
-        envvar="CHAPAR_OUTGOING_ALLOW",
-        help="Hosts, addresses and networks that URLs may name although they are not public; same format as the services' OUTGOING_ALLOW.",
-    ),
-]
+app.command("history")(config_versions.history_command)
+app.command("diff")(config_versions.diff_command)
+app.command("rollback")(config_versions.rollback_command)
 Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=True, help="YAML files, or directories of them.")]
 
 
@@ -57,6 +54,7 @@ def apply_command(
     files: Files,
     allow: Allow = "",
     actor: Actor = "",
+    keep: Keep = KEPT,
     as_json: Json = False,
 ) -> None:
     """Check the files, then put them in force for all services at once; unchanged content keeps its version."""
@@ -69,7 +67,10 @@ def apply_command(
     async def work() -> list[publishing.Applied]:
         who = actor_or_user(actor)
         kafka = kafka_of(Workspace.here())
-        return [await publishing.apply(kafka, document.configuration, system_clock, who) for document in documents]
+        return [
+            await publishing.apply(kafka, document.configuration, system_clock, who, keep=keep)
+            for document in documents
+        ]
 
     applied = execute(work)
     if as_json:
@@ -102,10 +103,7 @@ def schema_command() -> None:
 
 
 def _checked(files: list[Path], allow: str) -> list[Document]:
-    try:
-        rules = destinations(allow.replace(",", " ").split(), development=False)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--allow") from None
+    rules = rules_of(allow)
     paths = [p for file in files for p in (sorted(file.glob("*.y*ml")) if file.is_dir() else [file])]
     documents = []
     for path in paths:

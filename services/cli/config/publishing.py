@@ -1,4 +1,5 @@
-"""Publishes a configuration: one record of config.v1 for all services, and one activation in the log of every pool, in one transaction.
+"""Publishes a configuration in one transaction: one record of config.v1 for all services, one activation in the log of every pool, one version
+for the history.
 
 The router acts on the activation only, so that a replay applies each version at the same position as the live engine did.
 """
@@ -6,6 +7,8 @@ The router acts on the activation only, so that a replay applies each version at
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
@@ -13,15 +16,19 @@ from aiokafka import AIOKafkaProducer
 from chapar.audit.v1 import audit_pb2
 from chapar.common.v1 import options_pb2, types_pb2
 from chapar.config.v1 import config_pb2
+from chapar.config.v1.history_pb2 import ConfigurationVersion
 from chapar.router.v1 import records_pb2
 from services.chassis import ids
 from services.chassis.clock import Clock
+from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.topics import full_name
-from services.cli.topic_reader import decoded, read_all
+from services.cli.config.differences import differences, summary
+from services.cli.config.history import CONFIG, HISTORY, KEPT, Versions, in_force, kept, key_of, with_current
+from services.cli.reasons import Reason
 
-CONFIG, COMMANDS, AUDIT = "config.v1", "routing.commands.v1", "audit.v1"
+COMMANDS, AUDIT = "routing.commands.v1", "audit.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,79 +40,141 @@ class Applied:
     changed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """A rollback: `version` is put in force again, if `expected` is still the version in force."""
+
+    version: int
+    expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """One record of the transaction; without a value it is a tombstone."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    event_id: str
+
+
 async def current(kafka: KafkaSettings) -> dict[str, config_pb2.TenantConfiguration]:
     """Return the configurations in force, by tenant."""
-    found: dict[str, config_pb2.TenantConfiguration] = {}
-    for record in await read_all(kafka, CONFIG):
-        tenant = (record.key or b"").decode("utf-8", "replace")
-        if record.value is None:
-            found.pop(tenant, None)
-        for _, configuration in decoded((record,), config_pb2.TenantConfiguration.FromString):
-            if configuration.tenant == tenant:
-                found[tenant] = configuration
-    return found
+    return {tenant: version.configuration for tenant, version in (await in_force(kafka)).items()}
 
 
 async def apply(
-    kafka: KafkaSettings, wanted: config_pb2.TenantConfiguration, clock: Clock, actor: str = "chapar"
+    kafka: KafkaSettings,
+    wanted: config_pb2.TenantConfiguration,
+    clock: Clock,
+    actor: str = "chapar",
+    *,
+    keep: int = KEPT,
+    restoring: Restoring | None = None,
 ) -> Applied:
-    """Put a linted configuration in force, and record in the audit log that `actor` applied it.
+    """Put a linted configuration in force, and record in the audit log that `actor` applied it. The history keeps `keep` versions.
 
-    Raises KafkaError when the cluster does not accept it; then nothing has changed.
+    Raises KafkaError when the cluster does not accept it, and FAILED_PRECONDITION when the version in force is not the expected one; then
+    nothing has changed.
     """
-    before = (await current(kafka)).get(wanted.tenant)
-    digest = hashlib.sha256(wanted.SerializeToString(deterministic=True)).hexdigest()
-    if before is not None and before.content_hash == digest:
-        return Applied(wanted.tenant, before.version, changed=False)
-    configuration = config_pb2.TenantConfiguration()
-    configuration.CopyFrom(wanted)
-    configuration.version = before.version + 1 if before is not None else 1
-    configuration.content_hash = digest
     tenant = wanted.tenant
-    event_id = ids.derive("configuration", tenant, str(configuration.version))
-    records = [(CONFIG, tenant.encode(), configuration.SerializeToString(), event_id)]
-    for pool in configuration.pools:
-        activation = _activation(configuration, pool.name, clock())
-        key = f"{tenant}/{pool.name}".encode()
-        records.append((COMMANDS, key, activation.SerializeToString(), activation.command_id))
-    audited = _audit(configuration, clock(), actor)
-    records.append((AUDIT, tenant.encode(), audited.SerializeToString(), audited.event_id))
+    digest = hashlib.sha256(wanted.SerializeToString(deterministic=True)).hexdigest()
+    async with _only_producer(kafka, tenant) as producer:
+        before = (await in_force(kafka)).get(tenant)
+        number = before.configuration.version if before is not None else 0
+        if restoring is not None and number != restoring.expected:
+            raise ChaparError(
+                ErrorKind.FAILED_PRECONDITION,
+                Reason.CONFIG_CHANGED,
+                f"version {number} of {tenant} has been put in force meanwhile; nothing was changed: compare again",
+            )
+        if before is not None and before.configuration.content_hash == digest:
+            return Applied(tenant, number, changed=False)
+        version = ConfigurationVersion(
+            configuration=wanted,
+            applied_at_ms=clock(),
+            actor=actor,
+            summary=summary(differences(before.configuration, wanted)) if before is not None else "first version",
+            restores=restoring.version if restoring is not None else 0,
+        )
+        version.configuration.version = number + 1
+        version.configuration.content_hash = digest
+        known = (await kept(kafka)).get(tenant, {})
+        outputs = [*_in_force(version), *_remembered(known, before, version, keep)]
+        async with producer.transaction():
+            futures = [
+                await producer.send(
+                    full_name(kafka.topic_prefix, output.topic),
+                    key=output.key,
+                    value=output.value,
+                    # A tombstone has no headers (`headers`).
+                    headers=list(record_headers(output.topic, output.event_id, tenant)) if output.value else None,
+                )
+                for output in outputs
+            ]
+            for future in futures:
+                await future
+    return Applied(tenant, version.configuration.version, changed=True)
+
+
+@asynccontextmanager
+async def _only_producer(kafka: KafkaSettings, tenant: str) -> AsyncIterator[AIOKafkaProducer]:
+    """Start a producer that fences the one before it. It starts before anything is read: of two concurrent calls for a tenant one fails, or
+    the later one sees what the earlier one wrote."""
     producer = AIOKafkaProducer(
         **kafka.client_options(),
-        # One id per tenant: two concurrent calls are serialised, and the slower one fails because it was fenced.
-        transactional_id=f"{kafka.topic_prefix}config-apply-{wanted.tenant}",
+        transactional_id=f"{kafka.topic_prefix}config-apply-{tenant}",
         transaction_timeout_ms=15_000,
     )
     try:
         await producer.start()
-        async with producer.transaction():
-            futures = [
-                await producer.send(
-                    full_name(kafka.topic_prefix, topic),
-                    key=key,
-                    value=value,
-                    headers=list(record_headers(topic, event_id, tenant)),
-                )
-                for topic, key, value, event_id in records
-            ]
-            for future in futures:
-                await future
+        yield producer
     finally:
         await producer.stop()
-    return Applied(wanted.tenant, configuration.version, changed=True)
 
 
-def _audit(configuration: config_pb2.TenantConfiguration, now_ms: int, actor: str) -> audit_pb2.AuditRecord:
+def _in_force(version: ConfigurationVersion) -> Iterator[_Output]:
+    configuration, tenant = version.configuration, version.configuration.tenant
+    event_id = ids.derive("configuration", tenant, str(configuration.version))
+    yield _Output(CONFIG, tenant.encode(), configuration.SerializeToString(), event_id)
+    for pool in configuration.pools:
+        activation = _activation(configuration, pool.name, version.applied_at_ms)
+        yield _Output(COMMANDS, f"{tenant}/{pool.name}".encode(), activation.SerializeToString(), activation.command_id)
+    audited = _audit(version)
+    yield _Output(AUDIT, tenant.encode(), audited.SerializeToString(), audited.event_id)
+
+
+def _remembered(
+    known: Versions, before: ConfigurationVersion | None, version: ConfigurationVersion, keep: int
+) -> Iterator[_Output]:
+    """Yield the changes of the history: the new version, the one before it if the history does not have it, and tombstones for the oldest."""
+    complete = dict(known) if before is None else with_current(known, before)
+    complete[version.configuration.version] = version
+    left = sorted(complete)[-keep:]
+    for number, each in complete.items():
+        if number in left and known.get(number) != each:
+            yield _remembering(each, each.SerializeToString())
+        elif number not in left and number in known:
+            yield _remembering(each, None)
+
+
+def _remembering(version: ConfigurationVersion, value: bytes | None) -> _Output:
+    event_id = ids.derive("configuration version", key_of(version).decode(), str(value is None))
+    return _Output(HISTORY, key_of(version), value, event_id)
+
+
+def _audit(version: ConfigurationVersion) -> audit_pb2.AuditRecord:
+    configuration = version.configuration
     return audit_pb2.AuditRecord(
         event_id=ids.derive("audit", "configuration", configuration.tenant, str(configuration.version)),
         tenant=configuration.tenant,
         service="cli",
-        method="chapar config apply",
+        method="chapar config rollback" if version.restores else "chapar config apply",
         action=options_pb2.AUDIT_ACTION_CHANGE,
         targets=[audit_pb2.AuditedTarget(kind="configuration", id=f"version {configuration.version}")],
-        subject=actor,
+        subject=version.actor,
         outcome=audit_pb2.AUDIT_OUTCOME_REQUESTED,
-        occurred_at_ms=now_ms,
+        occurred_at_ms=version.applied_at_ms,
     )
 
 
