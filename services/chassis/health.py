@@ -7,6 +7,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+EVERY_PARTITION: Final = -1
+"""In place of a partition's number: the lane joins no group, because it would refuse each partition."""
 
 
 @dataclass(slots=True)
@@ -36,7 +40,10 @@ class Component:
     def set_refused(self, reasons: Mapping[int, str]) -> None:
         """Set the partitions that a lane refuses to take over, and why. A lane that refuses has started: a restart would not help."""
         self.was_ready = self.was_ready or bool(reasons)
-        self.degraded = "; ".join(f"partition {number} is refused: {why}" for number, why in sorted(reasons.items()))
+        self.degraded = "; ".join(
+            f"{'every partition' if number == EVERY_PARTITION else f'partition {number}'} is refused: {why}"
+            for number, why in sorted(reasons.items())
+        )
         self._changed()
 
     def set_hanging(self, sentences: Mapping[int, str]) -> None:

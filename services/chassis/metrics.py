@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from services.chassis.health import EVERY_PARTITION
 from services.chassis.metrics_catalogue import CHASSIS_METRICS, LABELS, MetricKind, MetricSpec
 
 __all__ = [
@@ -219,7 +220,11 @@ class PrometheusLaneMetrics:
     def refused(self, lane: str, partition: int, reason: str | None) -> None:
         """Show why a partition is refused; a series exists only as long as it is."""
         if (former := self._reasons.pop((lane, partition), None)) is not None:
-            self._refused.remove(lane, str(partition), former)
+            self._refused.remove(lane, _number(partition), former)
         if reason is not None:
             self._reasons[lane, partition] = reason
-            self._refused.labels(lane, str(partition), reason).set(1)
+            self._refused.labels(lane, _number(partition), reason).set(1)
+
+
+def _number(partition: int) -> str:
+    return "every" if partition == EVERY_PARTITION else str(partition)

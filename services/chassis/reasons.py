@@ -143,6 +143,8 @@ class Reason(StrEnum):
     """The webhook was removed from the configuration. Add it again and replay the notice, or leave it."""
 
     # Partitions that a lane refuses to take over
+    CHANGELOG_FORMAT = "CHANGELOG_FORMAT"
+    """The lane's changelog has a format that this version does not read. Start the version that wrote it (docs/upgrading.md)."""
     CHANGELOG_LOST = "CHANGELOG_LOST"
     """The lane's changelog has lost records. Restore it from a backup, or decide with `chapar lanes reset` or `rebuild`."""
     INPUT_RECREATED = "INPUT_RECREATED"

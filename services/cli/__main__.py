@@ -30,6 +30,7 @@ from services.cli.commands import (
     token,
     topics,
     transactions,
+    upgrade,
 )
 
 app = typer.Typer(
@@ -75,6 +76,7 @@ app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(persons.app, name="persons")
 app.add_typer(lanes.app, name="lanes")
 app.add_typer(transactions.app, name="transactions")
+app.add_typer(upgrade.app, name="upgrade")
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
 from services.chassis.kafka.batch_publisher import BatchPublisher
 from services.chassis.kafka.consumer import GroupConsumer
+from services.chassis.kafka.finalised import TOPIC as FORMATS
+from services.chassis.kafka.finalised import finalised_formats
 from services.chassis.kafka.lane import LaneRunner, LaneSpec, LaneTuning, ProcessorFactory
 from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison
@@ -168,8 +170,9 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
         if "lanes" in roles:
             await _relay(stack, service, producer)
+            formats = await stack.enter_async_context(finalised_formats(service))
             writer = await stack.enter_async_context(
-                Writer(kafka, service=NAME, tuning=WriterTuning(witness=service.clock))
+                Writer(kafka, service=NAME, tuning=WriterTuning(witness=service.clock), formats=formats)
             )
             factory = survey.survey_factory(programmes, service.metrics, keys)
             await _lane(stack, service, survey.SPEC, factory, writer, survey.prepare(keys))
@@ -195,7 +198,7 @@ def topics(roles: Collection[str]) -> set[str]:
         found |= {webhook_responses.TOPIC, "deadletters.v1"}
     if "lanes" in roles:
         found |= {relay.SPEC.input, survey.SPEC.changelog_topic}
-        found |= {survey.OUTCOMES, "deadletters.v1"}
+        found |= {survey.OUTCOMES, FORMATS, "deadletters.v1"}
     return found
 
 

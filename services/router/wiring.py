@@ -11,6 +11,8 @@ from services.chassis.grpc.client import ClientTls
 from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.ids import random_id
+from services.chassis.kafka.finalised import TOPIC as FORMATS
+from services.chassis.kafka.finalised import finalised_formats
 from services.chassis.kafka.lane import LaneContext, LaneRunner, LaneTuning
 from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison
@@ -42,6 +44,7 @@ TOPICS = (
     "routing.events.v1",
     "routing.journal.v1",
     SPEC.changelog_topic,
+    FORMATS,
     "outbound.v1",
     "personal.keys.v1",
     "audit.v1",
@@ -114,6 +117,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         service.on_drain(gateway.drain)
 
         # The shard lanes.
+        formats = await enter(finalised_formats(service))
         shard_metrics = ShardMetrics(metrics)
 
         def processor(context: LaneContext) -> ShardProcessor:
@@ -124,7 +128,9 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             SPEC,
             processor,
             kafka,
-            writer=await enter(Writer(kafka, service="router", tuning=WriterTuning(witness=service.clock))),
+            writer=await enter(
+                Writer(kafka, service="router", tuning=WriterTuning(witness=service.clock), formats=formats)
+            ),
             clock=service.clock,
             client_id=f"router@{address}",
             tuning=as_member(settings.lane, TUNING, SPEC.name, settings.instance),

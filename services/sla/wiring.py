@@ -20,6 +20,8 @@ from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.health import Component
 from services.chassis.kafka.consumer import GroupConsumer
+from services.chassis.kafka.finalised import TOPIC as FORMATS
+from services.chassis.kafka.finalised import finalised_formats
 from services.chassis.kafka.lane import LaneRunner, LaneTuning
 from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison
@@ -120,6 +122,7 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
             )
         )
         if lanes_live is not None:
+            formats = await stack.enter_async_context(finalised_formats(service))
             runner = LaneRunner(
                 SPEC,
                 factory(
@@ -133,7 +136,7 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
                 ),
                 kafka,
                 writer=await stack.enter_async_context(
-                    Writer(kafka, service=NAME, tuning=WriterTuning(witness=service.clock))
+                    Writer(kafka, service=NAME, tuning=WriterTuning(witness=service.clock), formats=formats)
                 ),
                 clock=service.clock,
                 client_id=f"{NAME}@{server.address}",
@@ -166,7 +169,7 @@ def topics(settings: SlaSettings) -> set[str]:
     compares them with the rights of its user."""
     found = {"config.v1", EVENTS, SPEC.changelog_topic, "audit.v1", REVOCATIONS}
     if settings.lanes:
-        found |= {SPEC.input, COMMANDS, WAITING_NOTICES, "deadletters.v1"}
+        found |= {SPEC.input, COMMANDS, FORMATS, WAITING_NOTICES, "deadletters.v1"}
     return found
 
 

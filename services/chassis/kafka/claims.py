@@ -42,6 +42,10 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     """The id of the changelog's topic when this claim was made; empty if unknown."""
     begin: int = 0
     """The first offset of the changelog when this claim was made."""
+    version: str = ""
+    """The version of Chapar that made this claim; empty for one that did not say it."""
+    newest: int = 0
+    """The newest format of entries that it reads; 0 for one that did not say it."""
 
     @property
     def free(self) -> bool:

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from services.chassis.kafka.changelog_formats import ONE_FORMAT, Formats
 from services.chassis.kafka.deadletters import DEAD_LETTERS
 from services.chassis.kafka.records import Headers, InvalidRecord, Record
 from services.chassis.kafka.watermark import Followed
@@ -82,12 +83,18 @@ class Follower(Protocol):
         """Called after `begin`, before timers and records: timers may fire up to `followed.until_ms`, the lane's watermark."""
 
 
+def _first_format() -> int:
+    return 1
+
+
 @dataclass(frozen=True, slots=True)
 class LaneContext:
     """Passed to the factory. `epoch` counts the ownerships of this partition: it is unique for each, and increases."""
 
     partition: int
     epoch: int
+    format: Callable[[], int] = _first_format
+    """Returns the format in which entries are to be written now (`changelog_formats`). Ask for each entry: an operator may finalise another one."""
 
 
 ProcessorFactory = Callable[[LaneContext], Processor]
@@ -108,6 +115,8 @@ class LaneSpec:
     input: str
     changelog: str | None
     group: str
+    formats: Formats = ONE_FORMAT
+    """The formats of the changelog's entries that this program reads and writes."""
 
     @property
     def changelog_topic(self) -> str:

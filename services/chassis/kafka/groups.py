@@ -33,19 +33,32 @@ class GroupDirectory:
         Raises aiokafka's KafkaError when the coordinator cannot be asked.
         """
         wanted = self._kafka.topic_prefix + topic
-        found: dict[int, str] = {}
+        members = await self._members(group)
+        return {
+            partition: client_id for client_id, assignment in members for partition in _assigned(assignment, wanted)
+        }
+
+    async def idle(self, group: str, topic: str) -> list[str]:
+        """Return the client ids of members without a partition (logical names). Raises as `owners`."""
+        wanted = self._kafka.topic_prefix + topic
+        return sorted(
+            client_id for client_id, assignment in await self._members(group) if not _assigned(assignment, wanted)
+        )
+
+    async def _members(self, group: str) -> list[tuple[str, bytes]]:
+        """Return client id and encoded assignment of each member of a group."""
+        found: list[tuple[str, bytes]] = []
         for response in await self._admin.describe_consumer_groups([self._kafka.topic_prefix + group]):
             for error, name, _state, _type, _protocol, members, *_rest in response.groups:
                 if error:
                     raise BrokerError(f"group {name} cannot be described: error {error}")
-                for *_id, client_id, _host, _metadata, assignment in members:
-                    if assignment:
-                        for partition in _assigned(assignment, wanted):
-                            found[partition] = client_id
+                found += [(client_id, assignment) for *_id, client_id, _host, _metadata, assignment in members]
         return found
 
 
 def _assigned(assignment: bytes, topic: str) -> list[int]:
+    if not assignment:
+        return []
     decoded = ConsumerProtocolMemberAssignment.decode(assignment)
     return [partition for name, partitions in decoded.assignment for partition in partitions if name == topic]
 

@@ -61,6 +61,15 @@ class LaneDependencies:
     """Called when the group has assigned partitions, and when this member has given them up."""
     prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None
 
+    @property
+    def finalised(self) -> int:
+        """The newest format in which the changelog may be written; 0: none was finalised."""
+        return self.writer.formats.of(self.spec.changelog_topic)
+
+    def format(self) -> int:
+        """Return the format in which entries are to be written now."""
+        return self.spec.formats.to_write(self.finalised)
+
     async def ready(self, records: Sequence[Record]) -> None:
         """Awaited before the processor sees these records or entries. An OSError means a dependency is away: the lane takes over again later."""
         if self.prepare is None:

@@ -13,8 +13,10 @@ from typing import Final, NamedTuple, NoReturn
 
 import msgspec
 
+from services.chassis.build import version
 from services.chassis.kafka import heap
 from services.chassis.kafka.changelog import ChangelogReader, Position, Restored, changelog_reader
+from services.chassis.kafka.changelog_codec import UnknownVersion
 from services.chassis.kafka.claims import CLAIM_KEY, Claim, claim_id
 from services.chassis.kafka.clients import BrokerError
 from services.chassis.kafka.contract import LaneContext, Processor
@@ -25,6 +27,7 @@ from services.chassis.kafka.transactions.contents import Contents, Sealed, Topic
 from services.chassis.kafka.transactions.producer import TransactionalId, TransactionFailed
 from services.chassis.kafka.witness import InputState, Loss, TakeoverRefused, Witness, last_epoch, loss_of
 from services.chassis.kafka.writer import Incarnation
+from services.chassis.reasons import Reason
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,7 @@ class Ownership:
         self._input = ""
         self._suspected: float | None = None
         self._read_to: int | None = None
+        self._version = version()
 
     @property
     def place(self) -> tuple[str, int]:
@@ -84,6 +88,19 @@ class Ownership:
 
         Raises one of UNREACHABLE, TransactionFailed, or TakeoverRefused.
         """
+        try:
+            return await self._take(held, claiming)
+        except UnknownVersion as unknown:
+            # No claim says so: the version that wrote the entry must be able to go on.
+            self._claim = None
+            cluster = (await self._parts.writer.incarnation()).cluster
+            self._read_to = await cluster.end_of(self._place, committed=True)
+            detail = (
+                f"{unknown}. This is version {self._version}: start the one that wrote the entry (docs/upgrading.md)"
+            )
+            raise TakeoverRefused(self._parts.spec.name, self._partition, Reason.CHANGELOG_FORMAT, detail) from unknown
+
+    async def _take(self, held: ExitStack, claiming: Callable[[], None]) -> Owned:
         incarnation = await self._parts.writer.incarnation()
         if (claim := self._claim) is not None and self._incarnation is incarnation:
             return await self._restore_only(incarnation, claim, held, claiming)
@@ -117,7 +134,13 @@ class Ownership:
         claiming()
         skips = tuple(each for each in found.claim.skips if each >= position.offset) if found.claim is not None else ()
         claim = msgspec.structs.replace(
-            incarnation.claim(epoch), input=now.id, skips=skips, log=now.log, begin=found.begin
+            incarnation.claim(epoch),
+            input=now.id,
+            skips=skips,
+            log=now.log,
+            begin=found.begin,
+            version=self._version,
+            newest=self._parts.spec.formats.newest,
         )
         await self._write_claim(claimant, claim)  # 5
         self._incarnation, self._claim, self._input = incarnation, claim, now.id
@@ -232,7 +255,7 @@ class Ownership:
 
     async def _processor(self, found: Restored, epoch: int) -> Processor:
         parts, topic = self._parts, self._parts.spec.changelog_topic
-        processor = parts.factory(LaneContext(self._partition, epoch))
+        processor = parts.factory(LaneContext(self._partition, epoch, parts.format))
         entries = list(found.entries.items())
         for number, (key, value) in enumerate(entries):
             if number % _RESTORE_SLICE == 0:

@@ -6,6 +6,8 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
+from services.chassis.build import version
+from services.chassis.health import EVERY_PARTITION
 from services.chassis.kafka import deadletters
 from services.chassis.kafka.clients import BrokerError, KafkaAccess
 from services.chassis.kafka.contract import (
@@ -22,6 +24,7 @@ from services.chassis.kafka.lane_dependencies import LaneDependencies
 from services.chassis.kafka.membership import Membership
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.writer import Writer
+from services.chassis.reasons import Reason
 
 log = logging.getLogger(__name__)
 
@@ -183,11 +186,31 @@ class LaneRunner:
             self._restored.clear()
         self._on_restored(restored)
 
+    async def _stay_out(self) -> None:
+        """Join no group, so that the partitions remain with replicas that read the changelog. Return when the runner is stopped."""
+        spec = self._parts.spec
+        log.critical(
+            "lane %s does not start: %s: format %d of %s was finalised, and version %s reads formats up to %d."
+            " Start a version that reads it (docs/upgrading.md)",
+            spec.name,
+            Reason.CHANGELOG_FORMAT,
+            self._parts.finalised,
+            spec.changelog_topic,
+            version(),
+            spec.formats.newest,
+        )
+        self._parts.metrics.refused(spec.name, EVERY_PARTITION, Reason.CHANGELOG_FORMAT)
+        self._on_refused({EVERY_PARTITION: Reason.CHANGELOG_FORMAT})
+        await self._stop.wait()
+
     async def _memberships(self, failure: list[Exception]) -> None:
         """Run one membership after another until stopped: a consumer that failed is replaced."""
         tuning = self._parts.tuning
         wait = tuning.retry_least
         while not self._stop.is_set():
+            if self._parts.finalised > self._parts.spec.formats.newest:
+                await self._stay_out()
+                return
             self._membership = membership = Membership(self._parts, self._held)
             await membership.run()
             ended = membership.failure

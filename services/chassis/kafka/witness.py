@@ -71,7 +71,7 @@ class InputState:
 class TakeoverRefused(Exception):  # noqa: N818 - reads as what happened
     """A partition cannot be taken over without losing or repeating decisions: an operator must choose. Other partitions go on.
 
-    `reason`: CHANGELOG_LOST, INPUT_RECREATED or INPUT_TAIL_LOST.
+    `reason`: CHANGELOG_LOST, INPUT_RECREATED, INPUT_TAIL_LOST, or CHANGELOG_FORMAT, for which the operator must start another version.
     """
 
     def __init__(self, lane: str, partition: int, reason: str, detail: str) -> None:

@@ -20,6 +20,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final, Self
 
+from services.chassis.kafka.changelog_formats import NOTHING_FINALISED, Finalised
 from services.chassis.kafka.claims import Claim
 from services.chassis.kafka.clients import BrokerError, KafkaAccess
 from services.chassis.kafka.transactions.cluster import NO_WITNESS, ClockWitness, Cluster
@@ -337,9 +338,17 @@ def ids_of(writer: str, turns: int) -> list[str]:
 class Writer:
     """What the lanes of a process share. Use as an async context manager around all of them."""
 
-    def __init__(self, kafka: KafkaAccess, *, service: str, tuning: WriterTuning = _DEFAULT_TUNING) -> None:
-        """`service`: the first part of the transactional ids, after the installation's prefix."""
+    def __init__(
+        self,
+        kafka: KafkaAccess,
+        *,
+        service: str,
+        tuning: WriterTuning = _DEFAULT_TUNING,
+        formats: Finalised = NOTHING_FINALISED,
+    ) -> None:
+        """`service`: the first part of the transactional ids, after the installation's prefix. `formats`: those in which lanes may write."""
         self.tuning = tuning
+        self.formats = formats
         self._kafka = kafka
         self._service = service
         self._current: Incarnation | None = None

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from chapar.config.v1 import config_pb2
 from services.chassis.config_reader import ConfigReader
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
+from services.chassis.kafka.finalised import TOPIC as FORMATS
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.lifecycle import Service
@@ -93,6 +94,7 @@ def topics(settings: IngestSettings) -> set[str]:
         found |= {"audit.v1", REVOCATIONS}
     if settings.runs("lanes"):
         found |= {"deliveries.v1", "routing.commands.v1", "routing.events.v1", "feedback.commands.v1", "deadletters.v1"}
+        found.add(FORMATS)
         found |= {f"ingest-{lane}.state.v1" for lane in ("intake", "sender")}
     if settings.history and settings.runs("history"):
         found |= set(HISTORY_TOPICS)

@@ -9,6 +9,7 @@ from services.chassis.config_reader import ConfigReader
 from services.chassis.health import Component
 from services.chassis.kafka.batch_publisher import BatchPublisher
 from services.chassis.kafka.contract import LaneMetrics
+from services.chassis.kafka.finalised import finalised_formats
 from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison
@@ -49,7 +50,10 @@ async def lanes(
     heap = Heap()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        writer = await enter(Writer(kafka, service="ingest", tuning=WriterTuning(witness=service.clock)))
+        formats = await enter(finalised_formats(service))
+        writer = await enter(
+            Writer(kafka, service="ingest", tuning=WriterTuning(witness=service.clock), formats=formats)
+        )
         rules = settings.destinations
         http = await enter(provider_client(rules))
         clients: dict[str, ChannelClient] = {

@@ -28,7 +28,9 @@ EVENTS: Final = "routing.events.v1"
 JOURNAL: Final = "routing.journal.v1"
 FEED: Final = "gateway.feed.v1"
 COMMANDS: Final = "routing.commands.v1"
-SPEC: Final = LaneSpec(name="router", input=COMMANDS, changelog="router.state.v1", group="router")
+SPEC: Final = LaneSpec(
+    name="router", input=COMMANDS, changelog="router.state.v1", group="router", formats=codec.FORMATS
+)
 
 Where = tuple[str, str]
 """Tenant and pool."""

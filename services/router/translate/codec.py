@@ -3,9 +3,11 @@
 from typing import Any, Final
 
 from services.chassis.kafka.changelog_codec import ChangelogCodec
+from services.chassis.kafka.changelog_formats import Formats
 from services.router.domain.entries import KINDS, Value
 
 _VERSION: Final = 3
+FORMATS: Final = Formats(newest=_VERSION, oldest=_VERSION)
 _WRITER: Final = ChangelogCodec[Value](Any, version=_VERSION)
 _CODECS: Final[dict[str, ChangelogCodec[Value]]] = {
     kind: ChangelogCodec(value, version=_VERSION, reads=(2,)) for kind, value in KINDS.items()

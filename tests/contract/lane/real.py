@@ -10,6 +10,7 @@ from typing import Self
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.chassis.clock import system_clock
+from services.chassis.kafka.changelog_formats import NOTHING_FINALISED, Finalised
 from services.chassis.kafka.contract import LaneSpec, LaneTuning, NoMetrics
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.runner import LaneRunner
@@ -162,6 +163,8 @@ class Running:
     reply: Callable[[str], None] | None = None
     prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None
     kind: type[Ledger] = Ledger
+    spec: LaneSpec = SPEC
+    formats: Finalised = NOTHING_FINALISED
     replies: list[str] = field(default_factory=list)
     restored_changes: list[bool] = field(default_factory=list)
     """What the runner reported to `on_restored`, in order."""
@@ -174,9 +177,10 @@ class Running:
     task: "asyncio.Task[None]" = field(init=False)
 
     async def __aenter__(self) -> Self:
-        self.writer = Writer(self.kafka, service="ledger", tuning=WriterTuning(fault=self.tuning.fault))
+        tuning = WriterTuning(fault=self.tuning.fault)
+        self.writer = Writer(self.kafka, service="ledger", tuning=tuning, formats=self.formats)
         self.runner = LaneRunner(
-            SPEC,
+            self.spec,
             lambda context: self.kind(context, self.reply or self.replies.append),
             self.kafka,
             writer=self.writer,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.chassis.kafka.changelog import Position, Restored
 from services.chassis.kafka.changelog_codec import ChangelogCodec, UnknownVersion
+from services.chassis.kafka.changelog_formats import Formats
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,31 @@ def test_an_earlier_version_is_read_only_if_the_lane_names_it() -> None:
         ChangelogCodec[Kept](Kept, version=2).decode(value)
     with pytest.raises(UnknownVersion, match="of no version, this program reads 1"):
         ChangelogCodec[Kept](Kept).decode(b"")
+
+
+def test_an_earlier_version_can_be_written_too() -> None:
+    """Until the new one is finalised: a program of the version before reads what it wrote."""
+    before = ChangelogCodec[str](str, version=1)
+    now = ChangelogCodec[Kept](Kept, version=2, earlier={1: lambda kept: kept.name})
+    assert before.decode(now.encode(Kept("a", 1), 1)) == "a"
+    assert now.encode(Kept("a", 1), 2) == now.encode(Kept("a", 1))
+    with pytest.raises(UnknownVersion, match="of version 2, this program reads 1"):
+        before.decode(now.encode(Kept("a", 1), 2))
+    with pytest.raises(KeyError):
+        now.encode(Kept("a", 1), 3)
+
+
+@pytest.mark.parametrize(("finalised", "written"), [(0, 3), (2, 3), (3, 3), (4, 4), (5, 5), (6, 5)])
+def test_the_format_to_write_is_one_that_was_finalised(finalised: int, written: int) -> None:
+    """As long as the program can write it; otherwise the nearest that it can."""
+    assert Formats(newest=5, oldest=3).to_write(finalised) == written
+
+
+@pytest.mark.parametrize(("oldest", "newest"), [(0, 1), (3, 2), (1, 128)])
+def test_formats_are_a_range(oldest: int, newest: int) -> None:
+    """A program that writes nothing, or an entry that begins like one without a version, is a mistake of its author."""
+    with pytest.raises(ValueError, match="1 to 127"):
+        Formats(newest, oldest)
 
 
 def test_the_position_has_a_version_too() -> None:
