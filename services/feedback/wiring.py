@@ -18,10 +18,9 @@ from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
+from services.chassis.kafka import finalised
 from services.chassis.kafka.batch_publisher import BatchPublisher
 from services.chassis.kafka.consumer import GroupConsumer
-from services.chassis.kafka.finalised import TOPIC as FORMATS
-from services.chassis.kafka.finalised import finalised_formats
 from services.chassis.kafka.lane import LaneRunner, LaneSpec, LaneTuning, ProcessorFactory
 from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison
@@ -170,9 +169,9 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
         if "lanes" in roles:
             await _relay(stack, service, producer)
-            formats = await stack.enter_async_context(finalised_formats(service))
+            formats = await stack.enter_async_context(finalised.finalised_formats(service))
             writer = await stack.enter_async_context(
-                Writer(kafka, service=NAME, tuning=WriterTuning(witness=service.clock), formats=formats)
+                Writer(kafka, service=NAME, tuning=WriterTuning(witness=service.clock, formats=formats))
             )
             factory = survey.survey_factory(programmes, service.metrics, keys)
             await _lane(stack, service, survey.SPEC, factory, writer, survey.prepare(keys))
@@ -183,8 +182,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
 
 def topics(roles: Collection[str]) -> set[str]:
-    """Return the topics that a process of these roles reads and writes: its start waits for all of them. An
-    architecture test compares them with the rights of its user."""
+    """Return the topics that a process of these roles reads and writes: its start waits for all of them, and its user has the rights."""
     found = {"feedback.responses.v1"}
     if set(roles) - {"analytics"}:
         found |= {"config.v1", "feedback.commands.v1", "personal.keys.v1"}
@@ -197,8 +195,7 @@ def topics(roles: Collection[str]) -> set[str]:
     if "dispatcher" in roles:
         found |= {webhook_responses.TOPIC, "deadletters.v1"}
     if "lanes" in roles:
-        found |= {relay.SPEC.input, survey.SPEC.changelog_topic}
-        found |= {survey.OUTCOMES, FORMATS, "deadletters.v1"}
+        found |= {relay.SPEC.input, survey.SPEC.changelog_topic, survey.OUTCOMES, finalised.TOPIC, "deadletters.v1"}
     return found
 
 

@@ -64,7 +64,7 @@ class LaneDependencies:
     @property
     def finalised(self) -> int:
         """The newest format in which the changelog may be written; 0: none was finalised."""
-        return self.writer.formats.of(self.spec.changelog_topic)
+        return self.writer.tuning.formats.of(self.spec.changelog_topic)
 
     def format(self) -> int:
         """Return the format in which entries are to be written now."""

@@ -50,11 +50,10 @@ class WriterTuning:
     """After this time the outcome of a commit or an abort is unknown."""
     close_timeout: float = 3.0
     """Deadline for closing connections."""
-    old_protocol: bool = False
-    """Use the protocol before KIP-890 although the cluster has it."""
+    old_protocol: bool = False  # use the protocol before KIP-890 although the cluster has it
     witness: ClockWitness = field(default=NO_WITNESS, compare=False)  # learns the brokers' time
-    fault: Callable[[str], None] | None = field(default=None, compare=False)
-    """Hook for tests, as in `LaneTuning`."""
+    formats: Finalised = field(default=NOTHING_FINALISED, compare=False)  # of the lanes' changelogs
+    fault: Callable[[str], None] | None = field(default=None, compare=False)  # a hook for tests, as in `LaneTuning`
 
 
 _DEFAULT_TUNING: Final = WriterTuning()
@@ -338,17 +337,9 @@ def ids_of(writer: str, turns: int) -> list[str]:
 class Writer:
     """What the lanes of a process share. Use as an async context manager around all of them."""
 
-    def __init__(
-        self,
-        kafka: KafkaAccess,
-        *,
-        service: str,
-        tuning: WriterTuning = _DEFAULT_TUNING,
-        formats: Finalised = NOTHING_FINALISED,
-    ) -> None:
-        """`service`: the first part of the transactional ids, after the installation's prefix. `formats`: those in which lanes may write."""
+    def __init__(self, kafka: KafkaAccess, *, service: str, tuning: WriterTuning = _DEFAULT_TUNING) -> None:
+        """`service`: the first part of the transactional ids, after the installation's prefix."""
         self.tuning = tuning
-        self.formats = formats
         self._kafka = kafka
         self._service = service
         self._current: Incarnation | None = None

@@ -14,7 +14,7 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.cli.actor import Actor, actor_or_user
 from services.cli.commands.options import Allow, Json, rules_of
 from services.cli.config import publishing
-from services.cli.config.differences import Difference, Kind, differences
+from services.cli.config.differences import Difference, DifferenceKind, differences
 from services.cli.config.files import Document
 from services.cli.config.history import KEPT, Versions, content_of, in_force, version_of, versions_of
 from services.cli.config.lint import lint
@@ -37,7 +37,12 @@ Keep = Annotated[
     ),
 ]
 _DIGEST: Final = 12
-_SIGNS: Final = {Kind.ADDED: "+", Kind.REMOVED: "-", Kind.CHANGED: "~", Kind.REORDERED: "~"}
+_SIGNS: Final = {
+    DifferenceKind.ADDED: "+",
+    DifferenceKind.REMOVED: "-",
+    DifferenceKind.CHANGED: "~",
+    DifferenceKind.REORDERED: "~",
+}
 _DEFAULT: Final = "(default)"
 
 
@@ -177,11 +182,11 @@ def _show(found: Sequence[Difference], *, to_errors: bool) -> None:
         for each in parts:
             what = " ".join(filter(None, (each.name, each.field)))
             match each.kind:
-                case Kind.ADDED | Kind.REMOVED:
+                case DifferenceKind.ADDED | DifferenceKind.REMOVED:
                     text = what
-                case Kind.REORDERED:
+                case DifferenceKind.REORDERED:
                     text = f"order: {each.before} -> {each.after}"
-                case Kind.CHANGED:
+                case DifferenceKind.CHANGED:
                     text = f"{what}: {each.before or _DEFAULT} -> {each.after or _DEFAULT}"
             _line(f"  {_SIGNS[each.kind]} {text}", to_errors=to_errors)
     if not found:

@@ -29,7 +29,7 @@ _NOT_DECIDING: Final = frozenset(
 """Sections whose order means nothing."""
 
 
-class Kind(StrEnum):
+class DifferenceKind(StrEnum):
     """What happened to a part."""
 
     ADDED = "added"
@@ -42,7 +42,7 @@ class Kind(StrEnum):
 class Difference:
     """One part that differs. `field` is empty for a whole part; `before` and `after` are empty for a default."""
 
-    kind: Kind
+    kind: DifferenceKind
     section: str
     """A list of the configuration such as "queues", or "tenant"."""
     name: str
@@ -66,7 +66,7 @@ def differences(
 
 def summary(found: Sequence[Difference]) -> str:
     """Return the number of parts that differ in each section, on one line."""
-    parts: dict[str, dict[Kind, set[str]]] = {}
+    parts: dict[str, dict[DifferenceKind, set[str]]] = {}
     for each in found:
         parts.setdefault(each.section, {}).setdefault(each.kind, set()).add(each.name or each.field)
     texts = (
@@ -76,8 +76,8 @@ def summary(found: Sequence[Difference]) -> str:
     return "; ".join(texts) or "nothing changed"
 
 
-def _count(kind: Kind, count: int) -> str:
-    return str(kind) if kind is Kind.REORDERED else f"{count} {kind}"
+def _count(kind: DifferenceKind, count: int) -> str:
+    return str(kind) if kind is DifferenceKind.REORDERED else f"{count} {kind}"
 
 
 def _all(before: Any, after: Any) -> Iterator[Difference]:
@@ -87,7 +87,7 @@ def _all(before: Any, after: Any) -> Iterator[Difference]:
         old, new = _named(field, before), _named(field, after)
         if field.message_type is None or old is None or new is None:
             for path, was, becomes in _field(field, before, after, ""):
-                yield Difference(Kind.CHANGED, TENANT, "", path, was, becomes)
+                yield Difference(DifferenceKind.CHANGED, TENANT, "", path, was, becomes)
         else:
             yield from _section(field.name, old, new)
 
@@ -95,15 +95,15 @@ def _all(before: Any, after: Any) -> Iterator[Difference]:
 def _section(section: str, old: dict[str, Message], new: dict[str, Message]) -> Iterator[Difference]:
     for name in [*old, *(name for name in new if name not in old)]:
         if name not in new:
-            yield Difference(Kind.REMOVED, section, name, before=_text(old[name]))
+            yield Difference(DifferenceKind.REMOVED, section, name, before=_text(old[name]))
         elif name not in old:
-            yield Difference(Kind.ADDED, section, name, after=_text(new[name]))
+            yield Difference(DifferenceKind.ADDED, section, name, after=_text(new[name]))
         else:
             for path, was, becomes in _message(old[name], new[name], ""):
-                yield Difference(Kind.CHANGED, section, name, path, was, becomes)
+                yield Difference(DifferenceKind.CHANGED, section, name, path, was, becomes)
     kept = [name for name in old if name in new], [name for name in new if name in old]
     if section not in _NOT_DECIDING and kept[0] != kept[1]:
-        yield Difference(Kind.REORDERED, section, "", before=", ".join(kept[0]), after=", ".join(kept[1]))
+        yield Difference(DifferenceKind.REORDERED, section, "", before=", ".join(kept[0]), after=", ".join(kept[1]))
 
 
 def _message(before: Any, after: Any, path: str) -> Iterator[tuple[str, str, str]]:

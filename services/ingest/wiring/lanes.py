@@ -52,7 +52,7 @@ async def lanes(
         enter = stack.enter_async_context
         formats = await enter(finalised_formats(service))
         writer = await enter(
-            Writer(kafka, service="ingest", tuning=WriterTuning(witness=service.clock), formats=formats)
+            Writer(kafka, service="ingest", tuning=WriterTuning(witness=service.clock, formats=formats))
         )
         rules = settings.destinations
         http = await enter(provider_client(rules))

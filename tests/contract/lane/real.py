@@ -177,8 +177,8 @@ class Running:
     task: "asyncio.Task[None]" = field(init=False)
 
     async def __aenter__(self) -> Self:
-        tuning = WriterTuning(fault=self.tuning.fault)
-        self.writer = Writer(self.kafka, service="ledger", tuning=tuning, formats=self.formats)
+        tuning = WriterTuning(fault=self.tuning.fault, formats=self.formats)
+        self.writer = Writer(self.kafka, service="ledger", tuning=tuning)
         self.runner = LaneRunner(
             self.spec,
             lambda context: self.kind(context, self.reply or self.replies.append),

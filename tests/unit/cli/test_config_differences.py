@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chapar.config.v1 import config_pb2
-from services.cli.config.differences import Difference, Kind, differences, summary, time_text
+from services.cli.config.differences import Difference, DifferenceKind, differences, summary, time_text
 from services.cli.config.files import load, parse_duration_ms
 from services.cli.local.stack import EXAMPLE
 
@@ -55,7 +55,7 @@ def found(tmp_path: Path, *changes: tuple[str, str]) -> tuple[Difference, ...]:
 
 
 def changed(section: str, name: str, field: str, before: str, after: str) -> Difference:
-    return Difference(Kind.CHANGED, section, name, field, before, after)
+    return Difference(DifferenceKind.CHANGED, section, name, field, before, after)
 
 
 def test_equal_configurations_do_not_differ(tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def test_parts_are_added_and_removed_by_name(tmp_path: Path) -> None:
     """A part in another place of its list is neither: agents have no order."""
     replaced = "agent_id: mina, display_name: Mina", "agent_id: omid, display_name: Omid"
     assert [(each.kind, each.section, each.name) for each in found(tmp_path, replaced)] == [
-        (Kind.REMOVED, "agents", "mina"),
-        (Kind.ADDED, "agents", "omid"),
+        (DifferenceKind.REMOVED, "agents", "mina"),
+        (DifferenceKind.ADDED, "agents", "omid"),
     ]
 
 
@@ -105,7 +105,7 @@ def test_an_order_that_decides_is_a_difference(tmp_path: Path) -> None:
         ("queue: support}\n", """queue: support}\n  - {name: buys, when: 'text.contains("buy")', queue: sales}\n"""),
     )
     (difference,) = found(tmp_path, *swapped)
-    assert difference == Difference(Kind.REORDERED, "rules", "", before="buys, rest", after="rest, buys")
+    assert difference == Difference(DifferenceKind.REORDERED, "rules", "", before="buys, rest", after="rest, buys")
 
 
 def test_the_summary_counts_parts(tmp_path: Path) -> None:
@@ -130,5 +130,5 @@ def test_every_part_of_the_example_is_found_by_its_name() -> None:
     example = load(EXAMPLE).configuration
     all_of_it = differences(config_pb2.TenantConfiguration(tenant=example.tenant), example)
     for section in ("queues", "agents", "rules", "channels", "sla_policies", "surveys"):
-        added = [each.name for each in all_of_it if each.section == section and each.kind is Kind.ADDED]
+        added = [each.name for each in all_of_it if each.section == section and each.kind is DifferenceKind.ADDED]
         assert len(added) == len(getattr(example, section)) > 0, section
