@@ -1,6 +1,7 @@
 """Each process reports what it was built from."""
 
 import platform
+import re
 import subprocess
 import sys
 import tomllib
@@ -20,6 +21,24 @@ STATED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["p
 def test_the_version_is_the_one_that_pyproject_states() -> None:
     """No second place can disagree."""
     assert version() == STATED
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [
+        ("uv.lock", r'name = "chapar"\nversion = "(.+)"'),
+        ("deploy/docker/Dockerfile", r'org\.opencontainers\.image\.version="(.+?)"'),
+        ("deploy/helm/chapar/Chart.yaml", r"(?m)^version: (.+)$"),
+        ("deploy/helm/chapar/Chart.yaml", r"(?m)^appVersion: (.+)$"),
+        ("deploy/helm/chapar/rendered/minimal.yaml", r'app\.kubernetes\.io/version: "(.+)"'),
+        ("CHANGELOG.md", r"(?m)^## \[(\d.+?)\]"),
+    ],
+)
+def test_every_file_that_names_the_version_names_this_one(file: str, pattern: str) -> None:
+    """Lock, image, chart, pods, and the newest entry of the changelog: an upgrade is told from a restart by it."""
+    found = re.search(pattern, (ROOT / file).read_text(encoding="utf-8"))
+    assert found is not None
+    assert found[1] == STATED
 
 
 @pytest.mark.parametrize("service", ["ingest", "router", "sla", "feedback"])
