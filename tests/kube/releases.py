@@ -48,9 +48,12 @@ class Releases:
         return f"pods: {', '.join(pods)}"
 
     def rollback(self) -> str:
-        """Return to the first revision; its manifest must be in force again."""
-        self.helm.run("rollback", RELEASE, "1", "--namespace", self.namespace, "--timeout", "60s")
+        """Return to the first revision; its hook must have run, and its manifest must be in force again."""
+        with completed(self.cluster, self.namespace) as jobs:
+            self.helm.run("rollback", RELEASE, "1", "--namespace", self.namespace, "--timeout", "60s")
         first = self.helm.manifest(self.namespace, "--revision", "1")
+        if not jobs:
+            raise WrongError("the rollback ran no hook, so the configuration of the later revision is still in force")
         if _ids(first) != _ids(self.helm.manifest(self.namespace)):
             raise WrongError("the manifest after the rollback is not that of the first revision")
         return f"{self._compare()} objects"
