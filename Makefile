@@ -27,7 +27,7 @@ FAULTS ?=
 PAIRS ?= 10
 
 .PHONY: help run demo test test-tooling quick bench bench-engine bench-feedback bench-hostile bench-sla compiled references mutants
-.PHONY: simulate-faults chaos fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts
+.PHONY: simulate-faults chaos upgrade-check fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts
 .PHONY: image image-check deploy-checks kube-check acl-check checks clean
 
 help: ## show this list
@@ -78,6 +78,9 @@ simulate-faults: .venv/.ready ## run the four services in simulation with faults
 
 chaos: .venv/.ready ## inject all faults (or FAULTS) and PAIRS=10 pairs while customers write and agents answer, and check the history (60 minutes, docs/faults.md)
 	@$(BIN)/python -m tests.chaos.campaign --pairs $(PAIRS) $(FAULTS)
+
+upgrade-check: .venv/.ready ## replace each process by this version and back while customers write; UPGRADE_FROM=TAG names the version before (docs/upgrading.md)
+	@$(BIN)/python -m tests.chaos.campaign "rolling upgrade" --rate 6 --seconds 12
 
 fuzz: .venv/.ready ## fuzz every parser of outside text, guided by coverage, for SECONDS=60; new inputs go to build/fuzz
 	$(BIN)/python -m tests.fuzz $(SECONDS)

@@ -24,7 +24,7 @@ from services.cli.local.broker.embedded import EmbeddedBroker
 from services.cli.local.broker.errors import BrokerError
 from services.cli.local.broker.settings import CHECKOUT, BrokerSettings
 from services.cli.local.development import environment_of, make_keys
-from services.cli.local.supervisor import ProcessSpec, Supervisor
+from services.cli.local.supervisor import ProcessSpec, Program, Supervisor
 from services.cli.local.workspace import Running, Workspace
 from services.cli.progress import download_progress
 from services.cli.reasons import Reason
@@ -37,7 +37,7 @@ HTTP_SERVICES = frozenset({"ingest", "feedback"})
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """What to start. `environment` is added to every process, `of_service` to the processes of one service.
+    """What to start. `environment` is added to every process, `of_service` to the processes of one service, or to one process such as "ingest-2".
 
     `production_limits` keeps the services' own limits of rates and connections, so that they can be measured.
     """
@@ -45,10 +45,14 @@ class StackOptions:
     config: Path = EXAMPLE
     routers: int = 1
     ingests: int = 1
+    slas: int = 1
+    feedbacks: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     of_service: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     topic_prefix: str | None = None
     production_limits: bool = False
+    program: Program | None = None
+    """The version that all processes run at first; None: this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +157,8 @@ def plan(
     names = [
         *_replicas("router", options.routers),
         *_replicas("ingest", options.ingests),
-        "sla",
-        "feedback",
+        *_replicas("sla", options.slas),
+        *_replicas("feedback", options.feedbacks),
     ]
     servers = {name: _servers(name) for name in names}
     ports = workspace.ports([f"{name}.{server}" for name in names for server in servers[name]])
@@ -195,8 +199,9 @@ def plan(
             ProcessSpec(
                 name,
                 f"services.{service}",
-                {**shared, **own, **options.of_service.get(service, {})},
+                {**shared, **own, **options.of_service.get(service, {}), **options.of_service.get(name, {})},
                 f"http://{endpoints[name]['ops']}/readyz",
+                options.program,
             )
         )
     return specs, Running(os.getpid(), kafka.bootstrap_servers, kafka.topic_prefix, tenant, endpoints)

@@ -15,7 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -28,13 +28,22 @@ DEATHS_IN_A_MINUTE = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """A version of Chapar: the interpreter of its environment, and the directory of its source."""
+
+    python: Path
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """One process: a module to run with an environment, and the URL that reports its readiness."""
+    """One process: a module to run with an environment, and the URL that reports its readiness. `program`: None means this version."""
 
     name: str
     module: str
     environment: Mapping[str, str]
     ready_url: str
+    program: Program | None = None
 
 
 @dataclass(slots=True)
@@ -106,6 +115,12 @@ class Supervisor:
             self._watched[name].wanted_death = True
         return pid
 
+    def move(self, name: str, program: Program | None) -> None:
+        """Stop a process properly, and start it again as another version."""
+        watched = self._watched[name]
+        watched.spec = replace(watched.spec, program=program)
+        self.kill(name, signal.SIGTERM)
+
     def pids(self) -> dict[str, int]:
         """Return the ids of the running processes, by name."""
         return {
@@ -120,9 +135,10 @@ class Supervisor:
 
     async def _start(self, watched: Watched) -> None:
         spec = watched.spec
+        program = spec.program or Program(Path(sys.executable), self._cwd)
         watched.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), str(self._cwd), str(watched.log)),
-            *(sys.executable, "-m", spec.module),
+            *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), str(program.directory), str(watched.log)),
+            *(str(program.python), "-m", spec.module),
             env={**os.environ, **spec.environment},
         )
 

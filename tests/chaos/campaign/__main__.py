@@ -58,7 +58,9 @@ def chosen(names: Sequence[str], pairs: int, seed: int) -> list[tuple[Fault, ...
     """Return the runs: each named fault (all of them without names), then pairs of different ones, drawn with the seed."""
     singles = [FAULTS[name] for name in (names or FAULTS)]
     singles = [fault for fault in singles if not cannot(fault)]
-    paired = [fault for fault in singles if fault.name != "none" and not fault.small_disk]
+    paired = [
+        fault for fault in singles if fault.name != "none" and not fault.small_disk and not fault.processes.upgraded
+    ]
     both = list(itertools.combinations(paired, 2))
     drawn = random.Random(seed).sample(both, min(pairs, len(both)))
     return [*((fault,) for fault in singles), *drawn]
@@ -128,6 +130,8 @@ def main() -> int:
     for name in given.faults or FAULTS:
         if why := cannot(FAULTS[name]):
             print(f"{name}: not injected, because {why}", flush=True)
+    if not runs:
+        return 1  # nothing was checked
     LOG.parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=LOG, filemode="w", format="%(asctime)s %(name)s %(message)s")
     rows, found = asyncio.run(campaign(runs, Traffic(given.rate, given.seconds), given.seed))

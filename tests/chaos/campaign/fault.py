@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from tests.chaos.campaign.stage import Scene
+from tests.chaos.campaign.stage import USUAL, Processes, Scene
 
 Strike = Callable[[Scene], Coroutine[None, None, None]]
 """Injects a fault, and returns when it has healed."""
@@ -26,3 +26,5 @@ class Fault:
     """Variables of the processes of each service; `{run}` is the directory of the run."""
     small_disk: bool = False
     """Whether the broker's data must be on a small file system of its own."""
+    processes: Processes = USUAL
+    """The processes that must run."""

@@ -6,7 +6,9 @@ from typing import Final
 
 from tests.chaos.campaign.fault import Fault
 from tests.chaos.campaign.proxy import Mode
-from tests.chaos.campaign.strikes import clocks, disk, network, processes, providers, records
+from tests.chaos.campaign.stage import Processes
+from tests.chaos.campaign.strikes import clocks, disk, network, processes, providers, records, upgrades
+from tests.chaos.campaign.version_before import missing
 
 EVERY_PROCESS: Final = ("router", "router-2", "ingest", "sla", "feedback")
 POINTS: Final = (
@@ -28,6 +30,7 @@ def _all() -> Iterator[Fault]:
         yield Fault(f"stop {name}", processes.stop(name), late_s=20)
     yield Fault("kill everything", processes.kill(*EVERY_PROCESS), late_s=20)
     yield Fault("rolling restart", processes.rolling_restart, late_s=20)
+    yield Fault("rolling upgrade", upgrades.rolling_upgrade, late_s=20, processes=Processes(upgraded=True))
     for service, point in POINTS:
         strike, variables = processes.kill_at(point, service)
         yield Fault(f"kill {service} {point.replace('_', ' ')}", strike, 15, variables)
@@ -64,6 +67,8 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType({fault.name: fault for fau
 
 def cannot(fault: Fault) -> str:
     """Return why this machine cannot inject a fault; empty when it can."""
+    if fault.processes.upgraded and (why := missing()):
+        return why
     if fault.small_disk and not disk.may_mount():
         return "only root may mount a small disk"
     if fault.name.startswith("clock") and clocks.library() is None:

@@ -20,7 +20,7 @@ from chapar.ingest.v1 import records_pb2 as ingest_pb2
 from services.chassis.clock import system_clock
 from tests.chaos.campaign.fault import Fault
 from tests.chaos.campaign.reading import hanging, live_state, read_topics, replay
-from tests.chaos.campaign.stage import Scene, Stage, a_scene
+from tests.chaos.campaign.stage import USUAL, Scene, Stage, a_scene
 from tests.chaos.campaign.tenants import AGENTS
 from tests.chaos.campaign.traffic import Traffic
 from tests.chaos.history.check import violations
@@ -83,7 +83,8 @@ async def play(
         deadline_late_ms=int(1000 * sum(fault.late_s for fault in faults)),
         drain_ms=int(1000 * DRAIN_S),
     )
-    async with a_scene(stage, seed, of_service, say) as scene:
+    processes = next((fault.processes for fault in faults if fault.processes != USUAL), USUAL)
+    async with a_scene(stage, seed, of_service, say, processes) as scene:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(scene.crowd.arrive(traffic), name="traffic")
             await asyncio.sleep(traffic.seconds * _BEFORE)

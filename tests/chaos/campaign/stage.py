@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import httpx
@@ -38,10 +38,32 @@ from tests.chaos.campaign.observed import Letterbox, Observed
 from tests.chaos.campaign.proxy import Proxy
 from tests.chaos.campaign.tenants import AGENTS, BANK_SECRETS, BANK_WEBHOOK_SECRET, configuration
 from tests.chaos.campaign.traffic import Crowd
+from tests.chaos.campaign.version_before import version_before
 from tests.fixtures.second_address import with_second_address
 
-ROUTERS = 2
 HOOK = Path(__file__).parent / "hook"
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The processes of a run. `upgraded`: they begin as the version before, and a second replica of each lane runs."""
+
+    upgraded: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """Return the part of StackOptions. Builds the version before when it is missing."""
+        if not self.upgraded:
+            return {"routers": 2}
+        return {"routers": 2, "ingests": 2, "slas": 2, "feedbacks": 2, "program": version_before()}
+
+    @property
+    def of_service(self) -> Mapping[str, Mapping[str, str]]:
+        """Variables of single processes."""
+        # Customers use the edges of the first one, whose history must be whole.
+        return {"ingest-2": {"CHAPAR_INGEST_ROLE": "lanes"}} if self.upgraded else {}
+
+
+USUAL: Final = Processes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +127,11 @@ class Scene:
 
 @asynccontextmanager
 async def a_scene(
-    stage: Stage, seed: int, of_service: Mapping[str, Mapping[str, str]], say: Callable[[str], None]
+    stage: Stage,
+    seed: int,
+    of_service: Mapping[str, Mapping[str, str]],
+    say: Callable[[str], None],
+    processes: Processes = USUAL,
 ) -> AsyncIterator[Scene]:
     """Run the product with its agents until the block ends. `of_service`: variables of the processes of each service."""
     run = secrets.token_hex(3)
@@ -123,7 +149,7 @@ async def a_scene(
             providers = await exits.enter_async_context(Proxy(provider.port))
             mail = await exits.enter_async_context(Proxy(relay.port))
             stack = await exits.enter_async_context(
-                _running(stage, workspace, providers, mail, of_service, f"chaos-{run}.")
+                _running(stage, workspace, providers, mail, of_service, f"chaos-{run}.", processes)
             )
             edges = {
                 name: await exits.enter_async_context(Proxy(int(address.rpartition(":")[2])))
@@ -156,6 +182,7 @@ async def _running(
     mail: Proxy,
     of_service: Mapping[str, Mapping[str, str]],
     prefix: str,
+    processes: Processes,
 ) -> AsyncIterator[Stack]:
     os.environ["KAFKA_BOOTSTRAP_SERVERS"] = stage.network.address  # where `running_stack` looks
     environment = {
@@ -176,7 +203,11 @@ async def _running(
     for service in of_service:
         (clocks / f"{service}.clock").write_text("+0")
     options = StackOptions(
-        config=files["demo"], routers=ROUTERS, environment=environment, of_service=of_service, topic_prefix=prefix
+        config=files["demo"],
+        environment=environment,
+        of_service={**of_service, **processes.of_service},
+        topic_prefix=prefix,
+        **await asyncio.to_thread(processes.options),
     )
     async with running_stack(workspace, options, lambda text: None) as stack:
         await publishing.apply(stack.kafka, read_config(files["bank"]).configuration, system_clock)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,16 +55,26 @@ class Crowd:
         self._curtain = asyncio.Event()
         self._acting: set[asyncio.Task[None]] = set()
         self._factor = 1.0
+        self._kept = 0
 
     async def arrive(self, traffic: Traffic) -> None:
         """Let customers arrive, and return when each has sent all their messages."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         async with asyncio.TaskGroup() as tasks:
-            while loop.time() - begun < traffic.seconds:
+            while loop.time() - begun < traffic.seconds or self._kept:
                 tenant, channel = self._chance.choices(list(SHARES), list(SHARES.values()))[0]
                 tasks.create_task(self._play(tenant, channel), name=f"customer {channel}")
                 await asyncio.sleep(self._chance.expovariate(traffic.rate * self._factor))
+
+    @contextmanager
+    def kept_arriving(self) -> Iterator[None]:
+        """Let customers arrive as long as the block runs, also when their time is over."""
+        self._kept += 1
+        try:
+            yield
+        finally:
+            self._kept -= 1
 
     def hurry(self, factor: float) -> None:
         """Let customers arrive at another rate from now on."""

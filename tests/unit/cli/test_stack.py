@@ -49,8 +49,16 @@ def ingest(home: Path, options: StackOptions | None = None) -> IngestSettings:
 
 def test_every_process_accepts_its_environment(tmp_path: Path) -> None:
     """The development limits are settings that exist."""
-    for name, environment in environments(tmp_path, StackOptions(routers=2, ingests=2)).items():
+    for name, environment in environments(tmp_path, StackOptions(routers=2, ingests=2, slas=2, feedbacks=2)).items():
         assert SETTINGS[service_of(name)].load(env=environment).insecure_dev
+
+
+def test_a_variable_is_for_a_service_or_for_one_process(tmp_path: Path) -> None:
+    """The process's own counts."""
+    of_service = {"ingest": {"CHAPAR_INGEST_HISTORY_DAYS": "7"}, "ingest-2": {"CHAPAR_INGEST_ROLE": "lanes"}}
+    found = environments(tmp_path, StackOptions(ingests=2, of_service=of_service))
+    ingests = [IngestSettings.load(env=found[name]) for name in ("ingest", "ingest-2")]
+    assert [(each.role, each.history_days) for each in ingests] == [("all", 7), ("lanes", 7)]
 
 
 def test_the_default_load_of_loadgen_is_within_the_limits(tmp_path: Path) -> None:
