@@ -24,7 +24,7 @@ from tests.fixtures.guarded_installation import HOOK, LANE_OPERATOR, OPERATOR, R
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 
-DOCUMENTS = (ROOT / "deploy/runbooks/README.md", ROOT / "docs/operating.md")
+DOCUMENTS = (ROOT / "deploy/runbooks/README.md", ROOT / "docs/operating.md", ROOT / "docs/upgrading.md")
 POISONED = (
     "inbound.v1",
     "outbound.v1",
@@ -74,11 +74,14 @@ USERS: Final[Mapping[tuple[str, ...], str]] = {
     ("topics", "apply"): HOOK,
     ("deadletters", "skip"): LANE_OPERATOR,
     ("lanes",): LANE_OPERATOR,
+    ("upgrade",): LANE_OPERATOR,
 }
 """The users of commands, or groups of commands, that `chapar-operator` may not run. The pages say so."""
 COMPLETED: Final[Mapping[str, tuple[str, ...]]] = {
     "config apply": ("config apply EXAMPLE",),
+    "config diff": ("config diff VERSION",),
     "config lint": ("config lint EXAMPLE",),
+    "config rollback": ("config rollback VERSION",),
     "deadletters replay": ("deadletters replay ID",),
     "replay --state /var/lib/chapar/replay --save /var/lib/chapar/replay": (
         "replay --capture STATE",
@@ -124,7 +127,9 @@ async def test_every_command_of_the_runbooks_works_for_its_user(installation: In
     completed = installation.completed()
     interaction = str(completed["interaction_id"])
     values = {
-        ("config", "EXAMPLE"): str(EXAMPLE),
+        ("config", "EXAMPLE"): str(_changed_example(tmp_path)),
+        ("config", "TENANT"): "demo",
+        ("config", "VERSION"): "1",
         ("deadletters", "LANE"): "router",
         ("deadletters", "OFFSET"): "0",
         ("deadletters", "PARTITION"): "0",
@@ -148,6 +153,15 @@ async def test_every_command_of_the_runbooks_works_for_its_user(installation: In
         path = path_of(words)
         user = USERS.get(path) or USERS.get(path[:1]) or OPERATOR
         installation.chapar(user, *words, codes=CODES.get(path, (0,)))
+
+
+def _changed_example(folder: Path) -> Path:
+    """Return a file with another content than the one in force, so that applying it writes a version, and a rollback another one."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert text.count("first_contact_window: 7d") == 1
+    file = folder / "changed.yaml"
+    file.write_text(text.replace("first_contact_window: 7d", "first_contact_window: 6d"), encoding="utf-8")
+    return file
 
 
 async def _a_dead_letter(installation: Installation) -> str:

@@ -35,7 +35,7 @@ def test_the_version_is_the_one_that_pyproject_states() -> None:
     ],
 )
 def test_every_file_that_names_the_version_names_this_one(file: str, pattern: str) -> None:
-    """Lock, image, chart, pods, and the newest entry of the changelog: an upgrade is told from a restart by it."""
+    """Lock, image, chart, pods, and the newest entry of the changelog: they show which release runs."""
     found = re.search(pattern, (ROOT / file).read_text(encoding="utf-8"))
     assert found is not None
     assert found[1] == STATED
