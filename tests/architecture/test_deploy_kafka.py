@@ -66,6 +66,7 @@ _MAY_BUT_DOES_NOT = {"router": {"config.v1"}}
 @pytest.mark.parametrize("service", SETTINGS)
 def test_a_start_waits_for_every_topic_that_the_service_may_touch(service: str) -> None:
     """If the list lacked a topic, a process that reports ready would fail at the first record that needs the topic."""
-    rights = runpy.run_path(str(DEPLOY / "strimzi/generate.py"))["RIGHTS"][service]
-    may = {*rights.reads, *rights.writes, "revocations.v1"} - _MAY_BUT_DOES_NOT.get(service, set())
+    manifests = runpy.run_path(str(DEPLOY / "strimzi/generate.py"))
+    rights = manifests["RIGHTS"][service]
+    may = {*rights.reads, *rights.writes, *manifests["EVERY_SERVICE"]} - _MAY_BUT_DOES_NOT.get(service, set())
     assert _AWAITED[service]() == may

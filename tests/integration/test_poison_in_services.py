@@ -35,6 +35,7 @@ TAKEN = re.compile(r'chapar_config_changes_total\{outcome="taken"\}')
 NOT_COUNTED = {
     "ingest.verdicts.v1": "logged: the caller who waits for this verdict gets a time-out",
     "feedback.verdicts.v1": "logged: the caller who waits for this verdict gets a time-out",
+    "formats.v1": "logged: lanes go on with the format that they have",
     "personal.keys.v1": "logged: records that the key seals stay sealed",
     "sla.state.v1": "the read model leaves out an unknown entry: a later version may have written it",
 }

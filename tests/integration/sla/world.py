@@ -32,7 +32,7 @@ T = TypeVar("T")
 TENANT = "acme"
 TOPICS = (
     *("routing.events.v1", "sla.state.v1", "sla.events.v1", "config.v1", "deadletters.v1"),
-    *("routing.commands.v1", "sla.webhooks.v1", "revocations.v1", "audit.v1"),
+    *("routing.commands.v1", "sla.webhooks.v1", "revocations.v1", "audit.v1", "formats.v1"),
 )
 
 

@@ -5,9 +5,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from chapar.common.v1 import privacy_pb2, revocation_pb2, verdict_pb2
+from chapar.common.v1 import changelog_format_pb2, privacy_pb2, revocation_pb2, verdict_pb2
 from services.chassis.grpc.lifetimes import Lifetimes
 from services.chassis.grpc.trust import take_revocation
+from services.chassis.kafka.finalised import format_of
 from services.chassis.kafka.records import Record
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
@@ -17,7 +18,7 @@ from services.chassis.privacy.master import MasterKeys
 from services.chassis.privacy.settings import DEVELOPMENT as MASTER
 from services.chassis.questions import LaneQuestions
 from tests.unit.poison.generator import NOW
-from tests.unit.poison.reader import Reader, SilentLog, Take, guarded
+from tests.unit.poison.reader import Reader, SilentLog, Take, configuration_reader, guarded
 
 
 def _verdicts() -> Take:
@@ -56,6 +57,13 @@ SHARED_READERS: tuple[Reader, ...] = (
     ),
     Reader(
         "all personal keys", "personal.keys.v1", privacy_pb2.PersonalKey, "chassis/privacy/keyring.py", _personal_keys
+    ),
+    Reader(
+        "all formats",
+        "formats.v1",
+        changelog_format_pb2.ChangelogFormat,
+        "chassis/kafka/finalised.py",
+        lambda: configuration_reader(format_of),
     ),
     Reader("all revocations", "revocations.v1", revocation_pb2.Revocation, "chassis/grpc/trust.py", _revocations),
 )

@@ -20,6 +20,7 @@ READERS: tuple[Reader, ...] = (
 
 NOT_READ: Mapping[str, str] = MappingProxyType(
     {
+        "config.history.v1": "read by the config command only",
         "routing.journal.v1": "read by the replay command only",
         "deadletters.v1": "read by the deadletters command only",
         # Only its own lane reads a changelog, and the lane refuses to start on an entry that it did not write.

@@ -12,8 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chapar.audit.v1 import audit_pb2
-from chapar.common.v1 import dead_letter_pb2, privacy_pb2, revocation_pb2, types_pb2, verdict_pb2, webhook_pb2
-from chapar.config.v1 import config_pb2
+from chapar.common.v1 import (
+    changelog_format_pb2,
+    dead_letter_pb2,
+    privacy_pb2,
+    revocation_pb2,
+    types_pb2,
+    verdict_pb2,
+    webhook_pb2,
+)
+from chapar.config.v1 import config_pb2, history_pb2
 from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import ingest_pb2, records_pb2
 from chapar.router.v1 import records_pb2 as router_records_pb2
@@ -23,7 +31,7 @@ from services.chassis.privacy.fields import SEALED, has_personal, is_personal, m
 from services.chassis.topics import TOPICS
 
 FILES = (
-    audit_pb2, config_pb2, dead_letter_pb2, feedback_pb2, ingest_pb2, privacy_pb2, records_pb2, revocation_pb2,
+    audit_pb2, changelog_format_pb2, config_pb2, dead_letter_pb2, feedback_pb2, history_pb2, ingest_pb2, privacy_pb2, records_pb2, revocation_pb2,
     router_pb2, router_records_pb2, sla_pb2, types_pb2, verdict_pb2, webhook_pb2,
 )  # fmt: skip
 SUSPICIOUS = frozenset(
@@ -85,6 +93,8 @@ RECORDS: Mapping[str, type[Message]] = {
     "feedback.webhooks.v1": webhook_pb2.WebhookNotice,
     "feedback.scores.v1": feedback_pb2.ScoreRecord,
     "config.v1": config_pb2.TenantConfiguration,
+    "config.history.v1": history_pb2.ConfigurationVersion,
+    "formats.v1": changelog_format_pb2.ChangelogFormat,
     "deadletters.v1": dead_letter_pb2.DeadLetter,
     "audit.v1": audit_pb2.AuditRecord,
     "ingest.verdicts.v1": verdict_pb2.Verdict,
