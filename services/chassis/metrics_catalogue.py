@@ -68,6 +68,11 @@ PROCESS = (
     ),
     counter("chapar_clock_refusals_total", "clock", "Times that a clock began to be refused."),
     gauge("chapar_kafka_reachable", "", "1 while Kafka answers and has the topics of this service, 0 otherwise."),
+    gauge(
+        "chapar_transaction_open_seconds",
+        "topic",
+        "How long readers of committed records have waited for an open transaction in a partition of the topic; 0 for none.",
+    ),
     counter(
         "chapar_records_stepped_over_total",
         "topic reason",

@@ -2,7 +2,7 @@
 
 Checked as long as the process runs: does the cluster answer within a bounded time, and does it have the topics of this
 service. A start waits for both (`first`). A cluster that is away makes a service not ready after a short delay, and never
-ends the service: a restart does not bring a cluster back.
+ends the service: a restart does not bring a cluster back. The same connection measures open transactions.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from services.chassis.health import Component
 from services.chassis.kafka.clients import BrokerError, admin_client
+from services.chassis.kafka.open_transactions import OpenTransactions
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
@@ -47,6 +48,7 @@ class KafkaPresence:
         self._topics = {kafka.topic_prefix + topic: topic for topic in topics}
         self._component = component
         self._reachable = metrics.gauge("chapar_kafka_reachable").labels()
+        self._open = OpenTransactions(self._topics, metrics)
         self._client_id = client_id
         self._patience_s = patience_s
         self._seen_at: float | None = None
@@ -90,6 +92,8 @@ class KafkaPresence:
             log.info("Kafka is available")
         self._component.set(True)
         self._there.set()
+        async with asyncio.timeout(_ANSWER_S):
+            await self._open.look(admin, answer)
 
     def _away(self, error: Exception) -> None:
         if self._seen_at is not None and time.monotonic() - self._seen_at < self._patience_s:

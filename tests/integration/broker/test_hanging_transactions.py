@@ -12,20 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.protocol.metadata import MetadataRequest
 
 from services.chassis.clock import system_clock
+from services.chassis.kafka.clients import admin_client
+from services.chassis.kafka.open_transactions import OpenTransactions
 from services.chassis.kafka.outbox import BatchOutbox
 from services.chassis.kafka.transactions.cluster import Cluster
 from services.chassis.kafka.transactions.contents import Contents, Place, RecordBatch, Sealed, TopicPartitions
 from services.chassis.kafka.transactions.coordinator_log import Status
 from services.chassis.kafka.transactions.ending import Outcome, end, read_log, recorded
 from services.chassis.kafka.transactions.hanging import ends_of, find
-from services.chassis.kafka.transactions.producer import TransactionalId
+from services.chassis.kafka.transactions.producer import TransactionalId, TransactionFailed
 from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.metrics import Metrics
 from services.cli.local.broker.embedded import EmbeddedBroker
 from services.cli.local.broker.settings import BrokerSettings
 from tests.contract.lane.ledger import OUT
-from tests.contract.lane.real import SPEC, TUNING, Running, Watch, create_topics, read_all
+from tests.contract.lane.real import SPEC, TUNING, Running, Watch, create_topics, eventually, read_all
 from tests.fixtures.broker import plain_settings
 from tests.fixtures.lost_markers import cut_marker, forget_clean_stop
 
@@ -70,6 +74,21 @@ async def values(settings: KafkaSettings, topic: str) -> list[bytes | None]:
         ((stable, end_),) = (await ends_of(cluster, [(PREFIX + topic, 0)])).values()
         assert stable == end_
     return [record.value for record in await read_all(settings, topic)]
+
+
+async def measured(settings: KafkaSettings, hangs: str, other: str) -> None:
+    """Wait until the gauge of a topic grows; fail if it shows anything of another one."""
+    topics, metrics = {PREFIX + each: each for each in (hangs, other)}, Metrics()
+    gauge = OpenTransactions(topics, metrics, every_s=0.0)
+    async with admin_client(settings, client_id="test") as admin:
+
+        async def grows() -> bool:
+            answer = await admin._send_request(MetadataRequest([*topics], allow_auto_topic_creation=False))
+            await gauge.look(admin, answer.to_object())
+            assert metrics.value("chapar_transaction_open_seconds", other) == 0.0
+            return (metrics.value("chapar_transaction_open_seconds", hangs) or 0.0) > 0.1
+
+        await eventually(grows, "the gauge grows")
 
 
 class Installation:
@@ -128,6 +147,7 @@ async def test_lost_markers_are_written_as_the_coordinator_decided(tmp_path: Pat
                 0,
                 "CompleteCommit",
             )
+        await measured(settings, STATE, OUT)
         rows, _ = here.chapar("list")
         assert [(row["topic"], row["hangs"], row["outcome"]) for row in rows] == [(PREFIX + STATE, True, "commit")]
         ended, says = here.chapar("end", "--yes")
@@ -186,3 +206,27 @@ async def test_a_lane_waits_for_a_transaction_that_hangs(tmp_path: Path) -> None
             assert SPEC.input in lane.hanging[0]
             await end_in(SPEC.input)
             await lane.until(lambda: lane.ledger().counts == {b"k": 2} and not lane.hanging, "it goes on")
+
+
+@pytest.mark.parametrize("v2", [True, False], ids=["v2", "v1"])
+async def test_an_id_that_lost_its_markers_writes_no_more(tmp_path: Path, v2: bool) -> None:
+    """Its next marker would end the transaction that hangs too: an abort would drop what was committed. With its markers it goes on."""
+    here = Installation(tmp_path)
+    async with here.broker:
+        settings = here.settings
+        await create_topics(settings, 1)
+        async with a_cluster(settings) as cluster:
+            producer = TransactionalId(cluster, PREFIX + "writer", timeout_ms=60_000, v2=v2)
+            await producer.initialise(WITHIN)
+            for value in (b"first", b"second"):
+                await producer.append(batches(OUT, value), WITHIN)
+                await producer.commit(WITHIN)
+                await here.broker.restart()
+            await producer.append(batches(OUT, b"third"), WITHIN)
+            await producer.commit(WITHIN)
+            assert await cluster.until_visible((PREFIX + STATE, 0), WITHIN)
+            await here.lose_markers(STATE, killed=False)
+            with pytest.raises(TransactionFailed, match="its last transaction has no markers"):
+                await producer.append(batches(OUT, b"fourth"), 5.0)
+            found = await find(cluster, await cluster.places_of(PREFIX), PREFIX)
+            assert [(each.open.place[0], each.hangs) for each in found] == [(PREFIX + STATE, True)]

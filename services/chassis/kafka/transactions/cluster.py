@@ -54,6 +54,16 @@ class NoWitness:
 NO_WITNESS: Final = NoWitness()
 
 
+class _Client(AIOKafkaClient):  # type: ignore[misc] # aiokafka has no types
+    """Counts the connections that were closed, whatever the reason."""
+
+    closed = 0
+
+    def _on_connection_closed(self, conn: Any, reason: Any) -> None:
+        self.closed += 1
+        super()._on_connection_closed(conn, reason)
+
+
 class Cluster:
     """The brokers, as one process sees them. Use as an async context manager."""
 
@@ -67,7 +77,7 @@ class Cluster:
         witness: ClockWitness = NO_WITNESS,
     ) -> None:
         prepare_library()
-        self._client: Any = AIOKafkaClient(
+        self._client: Any = _Client(
             **kafka.client_options(), client_id=client_id, request_timeout_ms=request_timeout_ms, retry_backoff_ms=50
         )
         self._close_timeout = close_timeout
@@ -78,6 +88,11 @@ class Cluster:
         self.request_timeout_ms = request_timeout_ms
         self.v2 = False
         """Whether the cluster has version 2 of transactions (KIP-890)."""
+
+    @property
+    def connections_closed(self) -> int:
+        """The number of connections that were closed so far: as long as it is the same, no broker was restarted."""
+        return int(self._client.closed)
 
     async def __aenter__(self) -> Self:
         try:

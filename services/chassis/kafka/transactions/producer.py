@@ -2,10 +2,14 @@
 
 A request whose response does not come is sent again as it was: the sequence numbers of the records, and the coordinator's
 memory of the last decision, make a second arrival harmless.
+
+A broker that was restarted may have lost the markers of an id's last transaction (docs/faults.md). The marker of the next one would
+end both, perhaps with the wrong outcome. So after a connection was closed, an id writes again only when readers are past its last
+transaction; otherwise it fails.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from typing import Final, TypeVar
 
@@ -85,15 +89,23 @@ class TransactionalId:
         self._v2 = cluster.v2 if v2 is None else v2
         self._identity = NOBODY
         self._sequences: dict[Place, int] = {}
+        self._closed = cluster.connections_closed
+        self._written: dict[Place, int] = {}
+        """Offsets of records of the present transaction; negative where the broker did not say one."""
+        self._ended: dict[Place, int] = {}
+        """The same of the transactions before it, since readers were last known to be past them."""
 
     async def initialise(self, within: float) -> None:
         """Fence every other holder of the id, and wait until its last transaction is complete. Raises TransactionFailed."""
         self._identity = await self._initialised(NOBODY, within)
         self._sequences.clear()
+        self._ended.clear()
+        self._written.clear()
 
     async def append(self, batches: Mapping[Place, list[RecordBatch]], within: float) -> None:
         """Begin a transaction and write the batches; return when every one is acknowledged. Raises TransactionFailed."""
         until = asyncio.get_running_loop().time() + within
+        await self._until_past(batches, until)
         if self._v2:
             self._sequences.clear()  # the epoch is new for each transaction
         else:
@@ -112,6 +124,7 @@ class TransactionalId:
                 await backoff.pause(soon=soon)
                 if not soon:
                     await self._refresh(until)
+                    await self._until_past(again, until)
 
     async def commit(self, within: float) -> None:
         """Commit. When this returns, the transaction is durable. Raises TransactionFailed."""
@@ -126,6 +139,29 @@ class TransactionalId:
             self._sequences.clear()
 
     # -- internal methods
+
+    async def _until_past(self, places: Iterable[Place], until: float) -> None:
+        """If a connection was closed, wait until readers are past what this id has ended. Raises TransactionFailed when they are not in
+        time, and RecordsRefused for `places` when that cannot be known in time."""
+        closed = self._cluster.connections_closed
+        if closed == self._closed:
+            return
+        backoff = Backoff()
+        failure: TransactionFailed = RecordsRefused(dict.fromkeys(places, "not acknowledged in time"))
+        while self._ended:
+            try:
+                async with asyncio.timeout_at(until):
+                    ends = await self._cluster.ends(self._ended, committed=True)
+                if all(0 <= offset < ends[place] for place, offset in self._ended.items()):
+                    self._ended.clear()
+                    break
+                failure = TransactionFailed(f"{self.name}: its last transaction has no markers")
+            except UNREACHABLE:
+                await self._refresh(until)
+            if asyncio.get_running_loop().time() > until or self._cluster.closed:
+                raise failure
+            await backoff.pause(soon=False)
+        self._closed = closed
 
     def _encoded(self, place: Place, batch: RecordBatch) -> bytes:
         sequence = self._sequences.get(place, 0)
@@ -149,7 +185,7 @@ class TransactionalId:
             answers = await asyncio.gather(*(self._produce(*request, until) for request in requests))
         refused: dict[Place, str] = {}
         for codes in answers:
-            for place, (code, text, _) in codes.items():
+            for place, (code, text, *_) in codes.items():
                 match verdict_of(code):
                     case Verdict.DONE:
                         continue
@@ -182,7 +218,11 @@ class TransactionalId:
         appended_at_ms = max((each.appended_at_ms for each in answer.values()), default=-1)
         if appended_at_ms > 0:
             witness.appended(leader, appended_at_ms, sent, witness.steady_ms)
-        return {place: answer.get(place, _NOT_ANSWERED) for place in batches}
+        found = {place: answer.get(place, _NOT_ANSWERED) for place in batches}
+        self._written |= {
+            place: each.first_offset for place, each in found.items() if verdict_of(each.error) is Verdict.DONE
+        }
+        return found
 
     async def _leader(self, place: Place, until: float) -> int | None:
         try:
@@ -204,6 +244,7 @@ class TransactionalId:
         codes: dict[Place, int] = dict.fromkeys(left, _NETWORK_EXCEPTION)  # the last answers: they say who is to blame
         backoff = Backoff()
         while left:
+            await self._until_past(left, until)
             places: dict[str, list[int]] = {}
             for topic, partition in sorted(left):
                 places.setdefault(topic, []).append(partition)
@@ -250,6 +291,8 @@ class TransactionalId:
         )
         if answer.identity is not None:
             self._identity = answer.identity
+        self._ended |= self._written
+        self._written.clear()
 
     async def _coordinate(
         self, what: str, request: Callable[[], OwnRequest[A]], within: float, harmless: int = NO_ERROR

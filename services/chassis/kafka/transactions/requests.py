@@ -203,6 +203,8 @@ class Produced(NamedTuple):
     """The broker's words, for the log."""
     appended_at_ms: int = -1
     """The broker's time of append, for topics that have it; -1 for others."""
+    first_offset: int = -1
+    """The offset of the batch's first record; -1 if the broker does not say."""
 
 
 class Produce(OwnRequest[dict[tuple[str, int], Produced]]):
@@ -235,13 +237,14 @@ def _topic_produced(reader: Reader) -> list[tuple[tuple[str, int], Produced]]:
 
 def _partition_produced(reader: Reader) -> tuple[int, Produced]:
     partition, error = reader.int32(), reader.int16()
-    reader.int64()  # base offset
-    appended_at_ms = reader.int64()
+    first_offset, appended_at_ms = reader.int64(), reader.int64()
     reader.int64()  # start of the log
     records = reader.array(_record_error)
     message = reader.string()
     reader.tags()
-    return partition, Produced(error, message or next((text for text in records if text), ""), appended_at_ms)
+    return partition, Produced(
+        error, message or next((text for text in records if text), ""), appended_at_ms, first_offset
+    )
 
 
 def _record_error(reader: Reader) -> str | None:
