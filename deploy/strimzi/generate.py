@@ -6,7 +6,7 @@
     python deploy/strimzi/generate.py --prefix shop. --cluster kafka --output DIR
 
 There is one user for each service, with rights on the topics that it reads and writes, its consumer groups and its transactional ids only; one for
-the chart's hook, which creates topics and activates configurations; and two for operators.
+the chart's hook, which creates topics and activates configurations; and three for operators.
 `chapar topics apply` uses the table's numbers of partitions only. With other numbers, let Strimzi create the topics and set the chart's
 `apply.topics` to false.
 """
@@ -100,6 +100,12 @@ LANES = Rights(reads=(*CHANGELOGS, "formats.v1"), writes=(*CHANGELOGS, "audit.v1
 """Rights for `chapar lanes`, `chapar upgrade` and `chapar deadletters skip`. They can fence every owner and change every state, so they have a
 user of their own, which no pod uses all the time."""
 
+ALONE = frozenset({"audit.v1", "personal.keys.v1", "revocations.v1"})
+"""Topics whose records are written one by one, never in a transaction."""
+TRANSACTIONS = Rights(reads=tuple(topic for topic in TOPICS if topic not in ALONE), writes=("audit.v1",))
+"""Rights for `chapar transactions`, beside those that `_transactions_acls` adds: to ask for a partition's producers needs the right to read
+its topic. It is the only user with a right on the cluster itself, and no pod uses it all the time."""
+
 
 def topics_yaml(cluster: str, prefix: str, partitions: Mapping[str, int]) -> str:
     """Return all KafkaTopics, with three replicas, two of which must have a record. Raises ChaparError for a wrong number of partitions."""
@@ -123,12 +129,13 @@ def topics_yaml(cluster: str, prefix: str, partitions: Mapping[str, int]) -> str
 
 
 def users_yaml(cluster: str, prefix: str) -> str:
-    """Return one KafkaUser for each service, one for the chart's hook (`apply`), and two for operators: `operator`, and `lanes` for decisions about
-    partitions of lanes."""
+    """Return one KafkaUser for each service, one for the chart's hook (`apply`), and three for operators: `operator`, `lanes` for decisions about
+    partitions of lanes, and `transactions` for those about transactions that hang."""
     documents = [_user(cluster, service, _acls(prefix, service, rights)) for service, rights in RIGHTS.items()]
     documents.append(_user(cluster, "apply", _apply_acls(prefix)))
     documents.append(_user(cluster, "operator", _operator_acls(prefix)))
     documents.append(_user(cluster, "lanes", _lanes_acls(prefix)))
+    documents.append(_user(cluster, "transactions", _transactions_acls(prefix)))
     return HEAD + "---\n".join(["", *documents])
 
 
@@ -171,6 +178,15 @@ def _lanes_acls(prefix: str) -> Iterator[str]:
         # A decision about a partition asks who owns it, and is written with its claim's transactional id after the owner is fenced.
         yield _acl("group", prefix + service, "prefix", ["Describe"])
         yield _acl("transactionalId", prefix + service, "prefix", ["Write", "Describe"])
+
+
+def _transactions_acls(prefix: str) -> Iterator[str]:
+    yield from _topics(prefix, TRANSACTIONS)
+    # What the coordinators recorded, and what they know now.
+    yield _acl("topic", "__transaction_state", "literal", ["Read", "Describe"])
+    yield _acl("transactionalId", prefix, "prefix", ["Describe"])
+    # To write the markers of a transaction, as a coordinator does.
+    yield "      - resource: {type: cluster}\n        operations: [ClusterAction]\n"
 
 
 def _acl(kind: str, name: str, pattern: str, operations: Sequence[str]) -> str:

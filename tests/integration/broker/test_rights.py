@@ -20,7 +20,15 @@ from services.cli.local.workspace import SERVICES
 from tests.architecture.deployed import CHART, containers, environment, workloads
 from tests.architecture.documented_commands import Documented, path_of, written
 from tests.fixtures import one_interaction
-from tests.fixtures.guarded_installation import HOOK, LANE_OPERATOR, OPERATOR, ROOT, Installation, until
+from tests.fixtures.guarded_installation import (
+    HOOK,
+    LANE_OPERATOR,
+    OPERATOR,
+    ROOT,
+    TRANSACTION_OPERATOR,
+    Installation,
+    until,
+)
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -75,6 +83,7 @@ USERS: Final[Mapping[tuple[str, ...], str]] = {
     ("deadletters", "skip"): LANE_OPERATOR,
     ("lanes",): LANE_OPERATOR,
     ("upgrade",): LANE_OPERATOR,
+    ("transactions",): TRANSACTION_OPERATOR,
 }
 """The users of commands, or groups of commands, that `chapar-operator` may not run. The pages say so."""
 COMPLETED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -145,6 +154,8 @@ async def test_every_command_of_the_runbooks_works_for_its_user(installation: In
         ("simulate", "ARRIVALS"): str(tmp_path / "arrivals.csv"),
         ("sla", "QUEUE"): "sales",
         ("token", "ID"): "no-agent-of-this-name",
+        ("transactions", "PARTITION"): "0",
+        ("transactions", "TOPIC"): "chapar.inbound.v1",
     }
     shown = [*BESIDES, *map(str, _documented())]
     assert COMPLETED.keys() <= {*shown}, "COMPLETED has commands that no page names"

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
@@ -20,9 +21,12 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from services.chassis.cluster_topics import apply
+from services.chassis.kafka.transactions.cluster import Cluster
+from services.chassis.kafka.transactions.hanging_requests import WriteTxnMarkers
+from services.chassis.kafka.transactions.requests import Identity
 from services.chassis.topics import TOPICS
 from services.cli.local.workspace import SERVICES
-from tests.fixtures.guarded_broker import GuardedKafka, manifests, rules_of
+from tests.fixtures.guarded_broker import CLUSTER, GuardedKafka, Rule, manifests, rules_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -65,7 +69,11 @@ READERS: Allowed = {
         for name, owner in CHANGELOGS.items()
     },
 }
-"""Every topic: a new topic needs its row."""
+"""Every topic: a new topic needs its row. The user of `chapar transactions` reads those that are written in transactions too: `READING`."""
+ALONE = frozenset({"audit.v1", "personal.keys.v1", "revocations.v1"})
+READING: Allowed = {
+    name: readers | (frozenset() if name in ALONE else {"transactions"}) for name, readers in READERS.items()
+}
 WRITERS: Allowed = {
     # Decisions: the tenants' configuration, routing commands and events. Operators replay refused records.
     "config.v1": frozenset({"apply", "operator"}),
@@ -91,11 +99,11 @@ WRITERS: Allowed = {
     "feedback.verdicts.v1": frozenset({"feedback"}),
     "personal.keys.v1": frozenset({"ingest", "router", "feedback"}),
     "personal.erasures.v1": frozenset({"ingest", "feedback"}),
-    "audit.v1": frozenset({*SERVICES, "apply", "operator", "lanes"}),
+    "audit.v1": frozenset({*SERVICES, "apply", "operator", "lanes", "transactions"}),
     "deadletters.v1": frozenset(SERVICES),
     **{name: frozenset({owner, "lanes"}) for name, owner in CHANGELOGS.items()},
 }
-USERS = (*SERVICES, "apply", "operator", "lanes")
+USERS = (*SERVICES, "apply", "operator", "lanes", "transactions")
 
 
 @pytest.fixture
@@ -142,7 +150,7 @@ def _produce(topics: list[str]) -> ProduceRequest:
 
 async def test_only_users_that_must_read_a_topic_can_read_it(cluster: GuardedKafka) -> None:
     """Each user tries each topic with personal data or private state: sla reads no customer's message, and neither do operators."""
-    assert await _let_through(cluster, READERS, _fetch) == READERS
+    assert await _let_through(cluster, READING, _fetch) == READING
 
 
 async def test_only_the_deciding_services_can_write_decisions(cluster: GuardedKafka) -> None:
@@ -187,10 +195,26 @@ async def test_no_user_can_delete_a_topic(cluster: GuardedKafka, user: str) -> N
         assert [code for _, code, *_ in deleted.topic_error_codes] == [_DENIED]
 
 
+@pytest.mark.parametrize("user", [user for user in USERS if user != "transactions"])
+async def test_one_user_alone_can_write_markers(cluster: GuardedKafka, user: str) -> None:
+    """A user that writes markers decides about the transactions of others."""
+    settings = cluster.settings(f"chapar-{user}")
+    async with Cluster(settings, client_id="thief", request_timeout_ms=5_000, close_timeout=3.0) as connected:
+        markers = WriteTxnMarkers(Identity(1, 1), 0, {"chapar.audit.v1": [0]}, commit=False)
+        (broker,) = connected.brokers()
+        assert await connected.ask(broker, markers) == {("chapar.audit.v1", 0): ClusterAuthorizationFailedError.errno}
+
+
 def test_no_right_is_wider_than_its_installation() -> None:
     """Prefixes begin with the installation's; no rights on the cluster itself; topics by full name, except for users that read all topics."""
     for name, user in manifests().items():
         for rule in rules_of(user):
+            if name == "chapar-transactions" and rule in (
+                Rule("cluster", CLUSTER, "literal", "ClusterAction"),
+                Rule("topic", "__transaction_state", "literal", "Read"),
+                Rule("topic", "__transaction_state", "literal", "Describe"),
+            ):
+                continue
             assert rule.resource in ("topic", "group", "transactionalId"), (name, rule)
             assert rule.name.startswith("chapar."), (name, rule)
             if rule.resource == "topic" and rule.pattern != "literal":
