@@ -95,7 +95,7 @@ async def _serving(
         AuditedCalls(audit),
     )
     # No maximum_concurrent_rpcs: gRPC counts calls before anyone is authenticated, so strangers would use it up.
-    server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
+    server = grpc.aio.server(interceptors=[interceptor], options=server_options(settings))
     for each in (register,) if callable(register) else register:
         each(server)
     if settings.insecure_dev:
@@ -166,7 +166,8 @@ _HEALTH_OPTIONS: tuple[tuple[str, Any], ...] = (
 )
 
 
-def _options(settings: ServiceSettings) -> tuple[tuple[str, Any], ...]:
+def server_options(settings: ServiceSettings) -> tuple[tuple[str, Any], ...]:
+    """Return the channel options of a service's server."""
     limits = settings.grpc_limits
     return (
         ("grpc.max_receive_message_length", settings.grpc_max_request_bytes),
@@ -182,6 +183,8 @@ def _options(settings: ServiceSettings) -> tuple[tuple[str, Any], ...]:
         ("grpc.http2.bdp_probe", 0),  # or a stream that is never read buffers 5 MB each way
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        # Clients send keepalive pings on idle connections too. Without this, the third one is answered with too_many_pings.
+        ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.max_connection_age_ms", _AGE_MS),
