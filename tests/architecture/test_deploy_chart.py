@@ -111,6 +111,6 @@ def test_required_values_are_documented() -> None:
     assert {"kafka.bootstrapServers", "personal.masterKeySecret", "feedback.linkSecret"} <= {*required}
     (head,) = re.findall(r"^# Required: .*$", (CHART / "values.yaml").read_text(encoding="utf-8"), re.MULTILINE)
     assert [name for name in required if name not in head] == []
-    page = (CHART.parents[2] / "docs/operating.md").read_text(encoding="utf-8")
+    page = (CHART.parents[2] / "docs/operating/install.md").read_text(encoding="utf-8")
     rows = "\n".join(line for line in page.splitlines() if line.lstrip().startswith("| `"))
     assert [name for name in required if name.endswith("Secret") and f"`{name}` (required)" not in rows] == []

@@ -12,6 +12,7 @@ PAGES = [
     ROOT / "README.fa.md",
     ROOT / "deploy/runbooks/README.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs/operating").glob("*.md")),
 ]
 PAGE = """Run `chapar queues`, or
 `chapar sla at-risk --queue

@@ -27,6 +27,7 @@ from tests.image.findings import (
     about_start,
     listed,
 )
+from tests.image.guide import follow
 from tests.image.installation import Installation
 from tests.image.machine import PROXIES
 from tests.image.ports import SERVERS, free_addresses
@@ -51,6 +52,7 @@ def check_image(engine: Engine, directory: Path) -> list[str]:
     (image,) = json.loads(engine.docker("image", "inspect", IMAGE))
     wrong += listed("image", about_labels(image["Config"]["Labels"], version()))
     found = json.loads(engine.docker("run", "--rm", "--network=none", "--entrypoint=python", IMAGE, "-c", INSTALLED))
+    print(f"{follow(engine, IMAGE)} commands of docs/operating ran", flush=True)
     wrong += listed("bill of materials", about_bill(found["bill"], found["installed"], version()))
     with tempfile.TemporaryDirectory(prefix="chapar-image-") as home, closing(EmbeddedTestBroker(Path(home))) as broker:
         return wrong + _run_services(Installation(engine, IMAGE, broker.bootstrap, free_addresses()))

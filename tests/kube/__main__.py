@@ -13,6 +13,7 @@ from tests.kube import cluster as clusters
 from tests.kube import definitions, strimzi
 from tests.kube.agreement import disagreement
 from tests.kube.agreement_cases import CASES
+from tests.kube.guide import Guide
 from tests.kube.helm import CHART, ROOT, Helm, HelmError, documents
 from tests.kube.objects import Object, Objects, RefusedError
 from tests.kube.releases import Releases, WrongError
@@ -70,6 +71,7 @@ def main() -> int:
                 namespace = f"{name}-{index}"
                 make_namespace(objects, namespace)
                 _life(table, Releases(cluster, objects, helm, namespace), name, first, second)
+        table.check("commands of docs/operating", Guide(cluster, objects, helms["helm3"], DIRECTORY / "guide").follow)
     print(f"{table.lines - table.failed} passed, {table.failed} failed")
     return 1 if table.failed else 0
 

@@ -19,6 +19,7 @@ from services.cli.local.stack import EXAMPLE
 from services.cli.local.workspace import SERVICES
 from tests.architecture.deployed import CHART, containers, environment, workloads
 from tests.architecture.documented_commands import Documented, path_of, written
+from tests.architecture.guide import PAGES, RUNBOOKS, blocks_by
 from tests.fixtures import one_interaction
 from tests.fixtures.guarded_installation import (
     HOOK,
@@ -32,7 +33,7 @@ from tests.fixtures.guarded_installation import (
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 
-DOCUMENTS = (ROOT / "deploy/runbooks/README.md", ROOT / "docs/operating.md", ROOT / "docs/upgrading.md")
+DOCUMENTS = (RUNBOOKS, *PAGES, ROOT / "docs/upgrading.md")
 POISONED = (
     "inbound.v1",
     "outbound.v1",
@@ -159,6 +160,8 @@ async def test_every_command_of_the_runbooks_works_for_its_user(installation: In
     }
     shown = [*BESIDES, *map(str, _documented())]
     assert COMPLETED.keys() <= {*shown}, "COMPLETED has commands that no page names"
+    blocks = [shlex.split(text, comments=True)[1:] for block in blocks_by("acl-check") for text in block.commands()]
+    assert {shlex.join(words) for words in blocks} <= {*shown}, "a block of the guide is not run"
     texts = dict.fromkeys(text for each in shown for text in COMPLETED.get(each, (each,)))
     for words in [_filled(shlex.split(text), values) for text in texts]:
         path = path_of(words)
