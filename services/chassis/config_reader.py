@@ -62,12 +62,15 @@ class ConfigReader(Generic[T]):
         topic: str = "config.v1",
         on_change: Callable[[str, T | None], None] | None = None,
         metrics: Metrics | None = None,
+        version: Callable[[T], int] | None = None,
     ) -> None:
+        """`version`: of a configuration, for the metrics."""
         self._kafka = kafka
         self._topic = kafka.topic_prefix + topic
         self._decode = decode
         self._on_change = on_change
-        self._changes = metrics.counter("chapar_config_changes_total") if metrics is not None else None
+        self._shown = _Shown(metrics) if metrics is not None else None
+        self._version = version
         self._entries: dict[str, Entry[T]] = {}
         self._refusals: dict[str, Refusal] = {}
         self._positions: dict[int, int] = {}
@@ -166,6 +169,7 @@ class ConfigReader(Generic[T]):
         running = self._entries.get(key)
         if raw is None:
             self._refusals.pop(key, None)
+            self._show_refused()
             if self._entries.pop(key, None) is not None:
                 self._changed("removed", key, None)
             return
@@ -174,6 +178,7 @@ class ConfigReader(Generic[T]):
         except Exception as error:  # noqa: BLE001 - a decoder may raise anything; the running version stays
             self._refusals[key] = Refusal(key, offset, f"{type(error).__name__}: {error}")
             self._count("refused")
+            self._show_refused()
             self._log.error(
                 "configuration refused",
                 key=key,
@@ -184,6 +189,9 @@ class ConfigReader(Generic[T]):
             )
             return
         self._refusals.pop(key, None)
+        self._show_refused()
+        if self._shown is not None and self._version is not None:
+            self._shown.version.set(self._version(value))
         self._entries[key] = Entry(key, value, offset, partition)
         self._configured.set()
         self._changed("taken", key, value)
@@ -198,5 +206,18 @@ class ConfigReader(Generic[T]):
                 self._log.error("configuration not taken over", key=key, error=type(error).__name__)
 
     def _count(self, outcome: str) -> None:
-        if self._changes is not None:
-            self._changes.labels(outcome).inc()
+        if self._shown is not None:
+            self._shown.changes.labels(outcome).inc()
+
+    def _show_refused(self) -> None:
+        if self._shown is not None:
+            self._shown.refused.set(len(self._refusals))
+
+
+class _Shown:
+    """The metrics of a reader."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.changes = metrics.counter("chapar_config_changes_total")
+        self.refused = metrics.gauge("chapar_config_refused").labels()
+        self.version = metrics.gauge("chapar_config_version").labels()

@@ -269,6 +269,8 @@ class Connections:
 def dropped_counter(metrics: Metrics, listener: str) -> Callable[[str], None]:
     """Return a function that counts dropped connections of a listener, by reason."""
     counter = metrics.counter("chapar_connections_dropped_total")
+    for reason in (Reason.PEER_REFUSED, Reason.ALL_REFUSED, Reason.PEER_BUSY, Reason.PEER_FULL, Reason.ALL_FULL):
+        counter.labels(listener, reason)
 
     def count(reason: str) -> None:
         counter.labels(listener, reason).inc()

@@ -12,6 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from services.chassis.health import EVERY_PARTITION
 from services.chassis.metrics_catalogue import CHASSIS_METRICS, LABELS, MetricKind, MetricSpec
+from services.chassis.reasons import Reason
 
 __all__ = [
     "CONTENT_TYPE",
@@ -115,6 +116,8 @@ class Metrics:
             raise UnknownMetric(f"{name} is a {spec.kind}, not a {kind}")
         if family is None:
             family = self._families[name] = Family(self._make(spec), spec.labels)
+            for values in spec.born or (() if spec.labels else ((),)):
+                family.labels(*values)
         return family
 
     def _make(self, spec: MetricSpec) -> Counter | Gauge | Histogram:
@@ -190,8 +193,15 @@ class PrometheusLaneMetrics:
         self._rebalances.labels(lane).inc()
         self._show_owned(lane, partitions)
 
+    def _appear(self, lane: str) -> None:
+        """Let the counters of a lane's troubles begin at 0, with the reasons that every lane can have."""
+        self._fences.labels(lane)
+        self._aborts.labels(lane, "transaction")
+        self._dead_letters.labels(lane, Reason.UNDECODABLE)
+
     def input_partitions(self, lane: str, partitions: int) -> None:
         """Set the number of the input's partitions: the difference is the partitions that no process owns."""
+        self._appear(lane)
         self._input_partitions.labels(lane).set(partitions)
 
     def lost(self, lane: str, partition: int) -> None:

@@ -29,18 +29,24 @@ RECORDS = (0.0, 1.0, 5.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0)
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """One metric. `buckets` (upper bounds, in the metric's unit) are for histograms only."""
+    """One metric. `buckets` (upper bounds, in the metric's unit) are for histograms only. A metric without labels always
+    exists from the start."""
 
     name: str
     kind: MetricKind
     labels: tuple[str, ...]
     help: str
     buckets: tuple[float, ...] = ()
+    born: tuple[tuple[str, ...], ...] = ()
+    """Values of the labels, in their order, of the series that exist from the start: closed sets of words only."""
 
 
-def counter(name: str, labels: str, help_: str) -> MetricSpec:
-    """Return a counter. `labels`: names, separated by blanks."""
-    return MetricSpec(name, "counter", tuple(labels.split()), help_)
+def counter(name: str, labels: str, help_: str, born: str = "") -> MetricSpec:
+    """Return a counter. `labels`: names, separated by blanks. `born`: the values of one label that are counted from 0, separated
+    by blanks; with two labels, values are joined with a slash."""
+    return MetricSpec(
+        name, "counter", tuple(labels.split()), help_, born=tuple(tuple(each.split("/")) for each in born.split())
+    )
 
 
 def gauge(name: str, labels: str, help_: str) -> MetricSpec:
@@ -79,13 +85,19 @@ PROCESS = (
         "Records that a reader could not handle and skipped (lanes count chapar_lane_dead_letters_total).",
     ),
     gauge("chapar_certificate_expiry_timestamp_seconds", "", "Expiry of the gRPC certificate, Unix time."),
-    gauge("chapar_config_version", "", "Version of the tenants' configuration that was applied last."),
+    gauge("chapar_config_version", "", "Version of the configuration that was read last, of whichever tenant."),
+    gauge("chapar_config_refused", "", "Tenants whose newest configuration is refused; the one before stays in force."),
     counter(
         "chapar_connections_dropped_total",
         "kind reason",
         "Connections closed or refused because of a limit, by listener (ops, http, smtp): deadlines, heads, shares.",
     ),
-    counter("chapar_config_changes_total", "outcome", "Configuration records read: taken, unchanged or refused."),
+    counter(
+        "chapar_config_changes_total",
+        "outcome",
+        "Configuration records read: taken, removed or refused.",
+        "taken removed refused",
+    ),
 )
 
 
@@ -133,7 +145,7 @@ GRPC = (
         "outcome",
         "Audit records: requested, returned, refused; lost: not durable, so the call was refused or the refusal is counted again.",
     ),
-    counter("chapar_grpc_turned_away_total", "reason", "Calls refused before their request was read."),
+    counter("chapar_grpc_turned_away_total", "reason", "Calls refused before their request was read.", "TOKEN_MISSING"),
     gauge("chapar_grpc_slots_taken", "kind", "Slots in use: call, watch or session."),
     counter("chapar_grpc_client_handled_total", "method code", "Unary calls that this process made to others."),
 )

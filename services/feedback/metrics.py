@@ -32,7 +32,17 @@ METRICS: Final = (
     gauge("chapar_feedback_csat_responses", "queue", "Responses that the ratio is computed from."),
     gauge("chapar_feedback_response_ratio", "queue", "Responses over invitations of the newest day, 0 to 1."),
     gauge("chapar_feedback_response_invitations", "queue", "Invitations that the ratio is computed from."),
-    counter("chapar_feedback_first_contacts_total", "result", "First contacts: resolved, or the person came again."),
-    counter("chapar_feedback_recoveries_total", "outcome", "Recoveries after bad responses: due, opened, refused."),
-    counter("chapar_feedback_page_requests_total", "code", "Requests for survey pages, by status code."),
+    counter(
+        "chapar_feedback_first_contacts_total",
+        "result",
+        "First contacts: resolved, or the person came again.",
+        "resolved again",
+    ),
+    counter(
+        "chapar_feedback_recoveries_total",
+        "outcome",
+        "Recoveries after bad responses: due, opened, refused.",
+        "due opened refused",
+    ),
+    counter("chapar_feedback_page_requests_total", "code", "Requests for survey pages, by status code.", "200"),
 )

@@ -87,7 +87,9 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
         if set(roles) - {"analytics"}:
             keys = await stack.enter_async_context(keyring(service, NAME))
             # Configuration first: a lane that does not know the surveys would skip every interaction.
-            reader = ConfigReader[TenantSurveys](kafka, decode, metrics=service.metrics)
+            reader = ConfigReader[TenantSurveys](
+                kafka, decode, metrics=service.metrics, version=lambda each: each.version
+            )
             await stack.enter_async_context(service.background(reader.run(), "configuration"))
             configured = service.health.component("configuration")
             await reader.first()

@@ -26,7 +26,20 @@ METRICS: Final = (
         "chapar_sender_waiting", "channel", "Attempts that were passed to a channel's client and have no outcome yet."
     ),
     gauge("chapar_history_lag_records", "topic", "Records that the history projection has not yet written."),
+    gauge(
+        "chapar_history_writable", "", "1 while the history's database takes what the projection writes, 0 otherwise."
+    ),
     counter("chapar_history_records_total", "topic outcome", "Records projected: written, repeated or refused."),
-    counter("chapar_history_retired_rows_total", "table", "Rows of history deleted because of their age."),
-    counter("chapar_history_erased_rows_total", "table", "Rows of history emptied because their person was erased."),
+    counter(
+        "chapar_history_retired_rows_total",
+        "table",
+        "Rows of history deleted because of their age.",
+        "conversations audit",
+    ),
+    counter(
+        "chapar_history_erased_rows_total",
+        "table",
+        "Rows of history emptied because their person was erased.",
+        "messages deliveries",
+    ),
 )

@@ -19,7 +19,9 @@ METRICS: Final = (
     gauge("chapar_router_engine_compiled", "", "1 if the engine runs compiled, 0 if it runs as Python."),
     histogram("chapar_router_assignment_seconds", "queue", "Time from queued to accepted by an agent.", LONG_SECONDS),
     histogram("chapar_router_handling_seconds", "queue", "Time from accepted to completed.", LONG_SECONDS),
-    histogram("chapar_router_decision_seconds", "kind", "Time the engine took for one command."),
+    histogram(
+        "chapar_router_decision_seconds", "kind", "Time the engine took for a command; one command in eight is timed."
+    ),
     counter("chapar_router_completed_total", "queue channel", "Interactions completed."),
     counter("chapar_router_abandoned_total", "queue channel", "Interactions that the customer gave up while waiting."),
     counter(

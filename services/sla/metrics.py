@@ -62,6 +62,12 @@ METRICS: Final = (
         "chapar_sla_escalations_total",
         "kind outcome",
         "Escalations requested from the router, by kind (priority, route) and outcome (done, refused, retried).",
+        "priority/done priority/refused priority/retried route/done route/refused route/retried",
     ),
-    counter("chapar_sla_reprioritise_total", "outcome", "Priority changes requested from the router, by outcome."),
+    counter(
+        "chapar_sla_reprioritise_total",
+        "outcome",
+        "Priority changes requested from the router, by outcome.",
+        "raised refused retried",
+    ),
 )

@@ -77,6 +77,7 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
         kafka,
         decode_policies(lambda _policy: failed.inc()),
         metrics=service.metrics,
+        version=lambda policies: policies.version,
     )
     model = ReadModel(calendar_of)
     broadcast = Broadcast(Poison("sla-watchers", service.metrics))

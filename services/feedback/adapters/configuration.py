@@ -38,6 +38,7 @@ class TenantSurveys:
     reminders: dict[str, str] = field(default_factory=dict)
     counting: Counting = _COUNTING
     webhooks: Mapping[str, Endpoint] = field(default_factory=dict)
+    version: int = 0
 
 
 def decode(_key: str, raw: bytes) -> TenantSurveys:
@@ -51,6 +52,7 @@ def decode(_key: str, raw: bytes) -> TenantSurveys:
         texts.get(SURVEY_REMINDER, {}),
         read_counting(tenant, findings),
         read_webhooks(tenant, findings),
+        tenant.version,
     )
     findings.refuse_errors()
     return surveys

@@ -49,7 +49,9 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             accounts.replace(tenant, configured)
             queues.replace(tenant, configured)
 
-        configuration = ConfigReader(kafka, decode, on_change=follow, metrics=service.metrics)
+        configuration = ConfigReader(
+            kafka, decode, on_change=follow, metrics=service.metrics, version=lambda each: each.version
+        )
         if settings.runs("edge") or settings.runs("lanes"):
             configured = service.health.component("configuration")
             await enter(service.background(configuration.run(), "configuration"))

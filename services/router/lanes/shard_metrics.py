@@ -52,6 +52,10 @@ class Tally:
     def _count(self, series: Series) -> None:
         self.counts[series] = self.counts.get(series, 0) + 1
 
+    def decided(self, kind: str, seconds: float) -> None:
+        """Record how long the engine took for one command."""
+        self.seconds.append((("chapar_router_decision_seconds", kind), seconds))
+
     def handled(self, queue: str, seconds: float) -> None:
         """Record how long an agent held an interaction that is now completed."""
         self.seconds.append((("chapar_router_handling_seconds", queue), seconds))

@@ -43,6 +43,7 @@ class Telemetry:
             for kind in ("pick_up", "first_response", "response", "resolution")
         }
         self._shown: set[tuple[str, Target]] = set()
+        self._appeared: set[tuple[str, str]] = set()
 
     def owned(self, partition: int, processor: Processor) -> None:
         """Record that a partition is live."""
@@ -62,6 +63,7 @@ class Telemetry:
         """Count occurrences. See ports.OnCommitted."""
         for o in occurrences:
             target, level = o.target.name, o.level.name
+            self._appear(target, o.queue)
             if o.due_ms:
                 self._lateness.labels(target).observe((o.occurred_at_ms - o.due_ms) / 1000)
             match o.kind:
@@ -80,6 +82,18 @@ class Telemetry:
                     self._met.labels(target, level, o.queue).inc()
                 case _:
                     pass  # pauses and cancellations have no metric of their own
+
+    def _appear(self, target: str, queue: str) -> None:
+        """Let all outcomes of a queue's targets exist from the first one on: a ratio of two of them is never of one alone."""
+        if (target, queue) in self._appeared:
+            return
+        self._appeared.add((target, queue))
+        self._lateness.labels(target)
+        self._warnings.labels(target, queue)
+        self._predictions.labels(target, queue)
+        for level in ("DESIRED", "ADEQUATE"):
+            for family in (self._met, self._breaches, self._corrected):
+                family.labels(target, level, queue)
 
     def measured(self, noted: list[Noted]) -> None:
         """Observe durations that were committed."""

@@ -108,15 +108,21 @@ async def test_changes_arrive_while_running_and_invalid_values_change_nothing(
     settings, watch, metrics = kafka.settings(prefix), Watch(), Metrics()
     async with topic(settings) as put:
         await put("acme", b"1")
-        async with reading(ConfigReader(settings, decode, on_change=watch, metrics=metrics)) as reader:
+        shown = ConfigReader(settings, decode, on_change=watch, metrics=metrics, version=lambda value: value)
+        async with reading(shown) as reader:
             await reader.first(20)
+            assert metrics.value("chapar_config_refused") == 0
             await put("acme", b"nonsense")
             await until(lambda: "acme" in reader.refusals)
             assert reader.get("acme") == 1
             assert reader.refusals["acme"].offset > reader.entries["acme"].offset
+            assert metrics.value("chapar_config_refused") == 1
+            assert metrics.value("chapar_config_version") == 1
             await put("acme", b"2")
             await until(lambda: reader.get("acme") == 2)
             assert dict(reader.refusals) == {}
+            assert metrics.value("chapar_config_refused") == 0
+            assert metrics.value("chapar_config_version") == 2
             await put("acme", None)
             await until(lambda: reader.get("acme") is None)
     assert watch.seen == [("acme", 1), ("acme", 2), ("acme", None)]

@@ -28,6 +28,8 @@ def test_committed_occurrences_are_counted_and_held_deadlines_are_shown() -> Non
     telemetry.look()
     assert metrics.value("chapar_sla_deadlines_armed_total", "PICK_UP", "ADEQUATE") == 1
     assert metrics.value("chapar_sla_breaches_total", "PICK_UP", "DESIRED", "sales") == 1
+    assert metrics.value("chapar_sla_breaches_total", "PICK_UP", "ADEQUATE", "sales") == 0, "no outcome is absent"
+    assert metrics.value("chapar_sla_corrections_total", "PICK_UP", "DESIRED", "sales") == 0
     assert metrics.value("chapar_sla_met_total", "PICK_UP", "ADEQUATE", "sales") == 1
     assert metrics.value("chapar_sla_fired_lateness_seconds", "RESOLUTION") == 1
     assert metrics.value("chapar_sla_deadlines_open", "RESOLUTION") == 1

@@ -105,6 +105,7 @@ class Projection:
         self._records = metrics.counter("chapar_history_records_total")
         self._emptied = metrics.counter("chapar_history_erased_rows_total")
         self._lag = metrics.gauge("chapar_history_lag_records")
+        self._writable = metrics.gauge("chapar_history_writable").labels()
         self._log = get_logger(__name__)
         self._next: dict[Place, int] = {}
         self._wait = _RETRY_LEAST
@@ -124,6 +125,7 @@ class Projection:
                             await self._read(connection)
             except (BrokerError, SQLAlchemyError, OSError) as error:
                 # The error's text may contain the data to be written.
+                self._writable.set(0)
                 self._log.warning("history is unavailable", error=type(error).__name__, retry_s=round(self._wait, 1))
             await asyncio.sleep(self._wait)
             self._wait = min(2 * self._wait, _RETRY_MOST)
@@ -174,6 +176,7 @@ class Projection:
             self._careful -= 1
         if records:
             await self._write(connection, records)
+        self._writable.set(1)
         self._written()
 
     async def _assign(self, reader: Any, connection: AsyncConnection) -> dict[str, str]:
@@ -219,6 +222,7 @@ class Projection:
                 # When there is nothing to write, this is how a rebuild is noticed.
                 await store.check(connection, self._next)
                 self._complete = True
+                self._writable.set(1)
                 self._caught_up()
 
     async def _write(self, connection: AsyncConnection, records: Sequence[Record]) -> None:
