@@ -25,10 +25,14 @@ SECONDS ?= 60
 # Faults of `make chaos`, each in quotes of its own; empty: all of them.
 FAULTS ?=
 PAIRS ?= 10
+# Alerts of `make alert-check`; empty: all of them.
+ALERTS ?=
+# A busy machine needs more of it.
+PATIENCE ?= 1
 
 .PHONY: help run demo test test-tooling quick bench bench-engine bench-feedback bench-hostile bench-sla compiled references mutants
 .PHONY: simulate-faults chaos upgrade-check fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts
-.PHONY: image image-check deploy-checks kube-check acl-check checks clean
+.PHONY: image image-check alert-check deploy-checks kube-check acl-check checks clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -136,6 +140,9 @@ image-check: .venv/.ready ## build the image with a Docker engine of its own and
 
 acl-check: .venv/.ready ## run hook, services and every documented command with exactly the rights of deploy/strimzi/users.yaml (2 minutes)
 	$(BIN)/pytest -q tests/integration/broker/test_rights.py tests/integration/broker/test_rights_refused.py tests/architecture/test_deploy_kafka*.py tests/architecture/test_documented_commands.py
+
+alert-check: .venv/.ready ## provoke each shipped alert and see it fire and resolve, and the demo on every panel; Debian's prometheus, prometheus-alertmanager (7 minutes)
+	@$(BIN)/python -m tests.alerts --patience $(PATIENCE) $(ALERTS)
 
 deploy-checks: .venv/.ready
 	deploy/check

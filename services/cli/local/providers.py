@@ -78,6 +78,7 @@ class _Counterpart:
         self.received: list[Received] = []
         self.requests = 0
         self._instructions: deque[Behaviour] = deque()
+        self._usual: Behaviour | None = None
         self._on_received = on_received
         self._changed = asyncio.Condition()
         self._closing = asyncio.Event()
@@ -93,6 +94,10 @@ class _Counterpart:
     def next(self, *behaviours: Behaviour) -> None:
         """Set the behaviour for the next requests, one each; the requests after them are accepted."""
         self._instructions.extend(behaviours)
+
+    def usually(self, behaviour: Behaviour | None) -> None:
+        """Set the behaviour for all requests without one of their own; None accepts them."""
+        self._usual = behaviour
 
     async def arrived(self, messages: int, within_s: float = 20.0) -> list[Received]:
         """Wait until `messages` messages have been accepted, and return them. Raises TimeoutError."""
@@ -111,7 +116,7 @@ class _Counterpart:
         async with self._changed:
             self.requests += 1
             self._changed.notify_all()
-        return self._instructions.popleft() if self._instructions else None
+        return self._instructions.popleft() if self._instructions else self._usual
 
     async def _take(self, message: Received) -> None:
         async with self._changed:

@@ -1,0 +1,32 @@
+"""Replays show what was recorded, with the changes of the fault."""
+
+from tests.alerts.exposition import Change, Phase, Replay, changed, exposition, recorded
+
+TEXT = 'a_total{queue="s\\"x"} 2.0\nb 1.0\nc{le="+Inf"} 4.0\n'
+REPLAY = Replay(
+    "job",
+    (
+        Change("a_total", {"queue": 's"x'}, 7, stays=True),
+        Change("b", {}, -60, since_now=True),
+        Change("new", {"lane": "router"}, 1),
+    ),
+    missing=frozenset({"c"}),
+)
+
+
+def test_an_exposition_is_written_as_it_was_read() -> None:
+    series = recorded(TEXT)
+    assert recorded(exposition(series)) == series
+    assert series["a_total", (("queue", 's"x'),)] == 2
+
+
+def test_the_fault_changes_adds_and_removes_series() -> None:
+    found = changed(recorded(TEXT), REPLAY, Phase.FAULT, 1000)
+    assert found == {("a_total", (("queue", 's"x'),)): 7, ("b", ()): 940, ("new", (("lane", "router"),)): 1}
+
+
+def test_the_cure_brings_all_back_but_counters() -> None:
+    series = recorded(TEXT)
+    assert changed(series, REPLAY, Phase.HEALTHY, 1000) == series
+    cured = changed(series, REPLAY, Phase.CURED, 1000)
+    assert cured == {**series, ("a_total", (("queue", 's"x'),)): 7}
