@@ -5,12 +5,13 @@ was not declared raises: a misspelt metric must not become a silent series. Noth
 """
 
 from collections.abc import Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from services.chassis.health import EVERY_PARTITION
+from services.chassis.logs import get_logger
 from services.chassis.metrics_catalogue import CHASSIS_METRICS, LABELS, MetricKind, MetricSpec
 from services.chassis.reasons import Reason
 
@@ -24,7 +25,8 @@ __all__ = [
 ]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-_MAX_CHILDREN = 2000
+MOST_SERIES: Final = 4_000
+"""Most series of one metric, unless the settings say otherwise."""
 _T = TypeVar("_T", Counter, Gauge, Histogram)
 
 
@@ -38,9 +40,12 @@ class UnknownMetric(KeyError):  # noqa: N818 - reads as what happened
 class Family(Generic[_T]):
     """One metric and its children."""
 
-    def __init__(self, metric: _T, names: tuple[str, ...]) -> None:
+    def __init__(self, metric: _T, names: tuple[str, ...], most: int) -> None:
+        """`most`: label sets with series of their own."""
         self._metric: _T = metric
         self._names = names
+        self._most = most
+        self._full = False
         self._children: dict[tuple[str, ...], _T] = {}
 
     def labels(self, *values: str, **named: str) -> _T:
@@ -53,11 +58,19 @@ class Family(Generic[_T]):
         if child is None:
             if len(values) != len(self._names):
                 raise UnknownMetric(f"{self._metric._name} has {len(self._names)} labels: {self._names}")
-            if len(self._children) >= _MAX_CHILDREN:
+            if len(self._children) >= self._most:
                 # If a label has too many values, only its detail is lost, not the scrape.
                 values = ("other",) * len(values)
+                self._warn()
             child = self._children[values] = self._metric.labels(*values) if self._names else self._metric
         return child
+
+    def _warn(self) -> None:
+        if not self._full:
+            self._full = True
+            get_logger(__name__).warning(
+                "a metric has its most series", metric=self._metric._name, label_sets=self._most
+            )
 
     def remove(self, *values: str) -> None:
         """Remove a child, such as a partition that is no longer ours. Unknown ones are not an error."""
@@ -68,10 +81,17 @@ class Family(Generic[_T]):
 class Metrics:
     """The metrics of one process: those of the chassis, and those that its service declares."""
 
-    def __init__(self, declared: Iterable[MetricSpec] = (), registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self,
+        declared: Iterable[MetricSpec] = (),
+        registry: CollectorRegistry | None = None,
+        most_series: int = MOST_SERIES,
+    ) -> None:
+        """`most_series`: of one metric."""
         # `_created` series double a scrape and are never used; the library has a process-wide switch only.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left this one function unannotated
         self.registry = registry if registry is not None else CollectorRegistry(auto_describe=True)
+        self._most_series = most_series
         self._specs: dict[str, MetricSpec] = {}
         self._families: dict[str, Family[Any]] = {}
         self.declare(CHASSIS_METRICS)
@@ -115,7 +135,9 @@ class Metrics:
         if spec.kind != kind:
             raise UnknownMetric(f"{name} is a {spec.kind}, not a {kind}")
         if family is None:
-            family = self._families[name] = Family(self._make(spec), spec.labels)
+            family = self._families[name] = Family(
+                self._make(spec), spec.labels, max(1, self._most_series // spec.series)
+            )
             for values in spec.born or (() if spec.labels else ((),)):
                 family.labels(*values)
         return family

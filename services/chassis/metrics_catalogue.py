@@ -24,6 +24,8 @@ LABELS = frozenset(
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LONG_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+TARGET_SECONDS = (5.0, 20.0, 60.0, 300.0, 1800.0, 7200.0, 28800.0, 86400.0)
+"""From the pick-up of a chat to the resolution of a mail."""
 RECORDS = (0.0, 1.0, 5.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0)
 
 
@@ -39,6 +41,11 @@ class MetricSpec:
     buckets: tuple[float, ...] = ()
     born: tuple[tuple[str, ...], ...] = ()
     """Values of the labels, in their order, of the series that exist from the start: closed sets of words only."""
+
+    @property
+    def series(self) -> int:
+        """The number of series of one label set: a histogram has its buckets, the one without a bound, sum and count."""
+        return len(self.buckets) + 3 if self.kind == "histogram" else 1
 
 
 def counter(name: str, labels: str, help_: str, born: str = "") -> MetricSpec:

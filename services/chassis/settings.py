@@ -30,6 +30,7 @@ from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
 from services.chassis.grpc_settings import PEER_PREFIXES, GrpcLimits
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lane_settings import LaneSettings
+from services.chassis.metrics_settings import MetricsSettings
 from services.chassis.reasons import Reason
 from services.chassis.tokens import JwtSettings
 
@@ -94,6 +95,7 @@ class ServiceSettings(BaseSettings):
     lane: LaneSettings = Field(
         default_factory=LaneSettings, description="Membership in the groups of the lanes: how soon partitions move."
     )
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Bounds of the metrics.")
     jwt: JwtSettings = Field(default_factory=JwtSettings, description="How callers' tokens are verified.")
     kafka: KafkaSettings = Field(description="The cluster: by default from KAFKA_* and CHAPAR_TOPIC_PREFIX.")
 

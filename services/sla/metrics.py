@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.chassis.metrics_catalogue import LONG_SECONDS, counter, gauge, histogram
+from services.chassis.metrics_catalogue import TARGET_SECONDS, counter, gauge, histogram
 
 METRICS: Final = (
     counter("chapar_sla_deadlines_armed_total", "target level", "Deadlines set."),
@@ -34,24 +34,26 @@ METRICS: Final = (
         "target",
         "The same error for a constant forecast, the share of breaches: a forecast that is not better is useless.",
     ),
-    histogram("chapar_sla_pick_up_seconds", "queue channel", "Time from the first queueing to an agent.", LONG_SECONDS),
+    histogram(
+        "chapar_sla_pick_up_seconds", "queue channel", "Time from the first queueing to an agent.", TARGET_SECONDS
+    ),
     histogram(
         "chapar_sla_first_response_seconds",
         "queue channel",
         "Time from the customer's first message to the first reply; its mean is AFRT.",
-        LONG_SECONDS,
+        TARGET_SECONDS,
     ),
     histogram(
         "chapar_sla_response_seconds",
         "queue channel",
         "Time from the first unanswered customer message to the next reply; its mean is ART.",
-        LONG_SECONDS,
+        TARGET_SECONDS,
     ),
     histogram(
         "chapar_sla_resolution_seconds",
         "queue channel",
         "Time from the customer's first message to completion.",
-        LONG_SECONDS,
+        TARGET_SECONDS,
     ),
     counter(
         "chapar_sla_conditions_failed_total",
