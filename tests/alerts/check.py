@@ -156,7 +156,7 @@ async def _replay(row: Row, replays: ReplayServer, receiver: Receiver, findings:
 async def _inject(
     rows: Sequence[Row], installation: Installation, receiver: Receiver, findings: Findings, tasks: asyncio.TaskGroup
 ) -> None:
-    """Inject one fault after another. What has to resolve is awaited while the next faults are injected."""
+    """Inject one fault after another. The alerts of a cured fault may resolve while the next faults are injected."""
     real = [row for row in rows if isinstance(row.how, Real)]
     for how, group in itertools.groupby(real, key=lambda row: row.how):
         assert isinstance(how, Real)

@@ -39,7 +39,7 @@ async def customers_write(installation: Installation, channel: str, text: str, c
 
 @asynccontextmanager
 async def kafka_away(installation: Installation) -> AsyncIterator[None]:
-    """No connection to the broker; nobody writes. No process may report that it is ready."""
+    """No connection to the broker, and no traffic. No process may report that it is ready."""
     await installation.stage.network.become(Mode.REFUSE)
     try:
         await _until_none_is_ready(installation)
@@ -193,7 +193,7 @@ async def interactions_for_a_queue_that_is_gone(installation: Installation) -> A
 
 @asynccontextmanager
 async def no_agents_after_a_restart_of_sla(installation: Installation) -> AsyncIterator[None]:
-    """Sla starts anew, so it has met no target yet, and every target is breached: no agent works. The notified system is gone."""
+    """Sla restarted, so it has met no target yet, and every target is breached: no agent works. The notified system is gone."""
     installation.stack.supervisor.kill("sla", signal.SIGTERM)
     await installation.stack.supervisor.wait_ready(60)
     with _answers(installation, Refuse(410)):

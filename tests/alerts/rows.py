@@ -27,7 +27,7 @@ class Real:
         return (self.fault.__doc__ or "").split("\n")[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Replayed:
     """Recorded metrics in which some series change, because the cause takes days, a cluster, or loses data."""
 

@@ -3,13 +3,19 @@
 from docs.generate.metrics import CATALOGUE
 from tests.alerts.check import missing_rows, namespace_of
 from tests.alerts.demo import panel_expressions, without_sample
+from tests.alerts.page import table
 from tests.alerts.rows import ROWS, Real
-from tests.alerts.shipped import metrics_read, receivers
+from tests.alerts.shipped import ROOT, metrics_read, receivers
 
 
 def test_every_shipped_alert_has_a_row() -> None:
     """A new alert needs a fault or a replay that provokes it."""
     assert missing_rows() == []
+
+
+def test_the_documented_table_is_the_one_of_the_check() -> None:
+    """`python -m tests.alerts.page` prints it."""
+    assert table() in (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
 
 
 def test_an_alert_without_a_row_is_noticed() -> None:
