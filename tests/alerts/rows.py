@@ -109,6 +109,11 @@ ROWS: Final = (
         labels={"reason": "CHANGELOG_LOST"},
     ),
     _replayed(
+        "ChaparTransactionHangs", "A killed broker left a transaction without its markers", ROUTER,
+        _gauge("chapar_transaction_open_seconds", 120, topic="router.state.v1"),
+        labels={"topic": "router.state.v1"},
+    ),
+    _replayed(
         "ChaparPersonalKeysRefused", "The topic of keys was shortened", INGEST,
         _gauge("chapar_personal_keys_refused", 1),
     ),
@@ -135,6 +140,11 @@ ROWS: Final = (
         _gauge("chapar_feedback_response_ratio", 0.0067, queue="sales"),
         _gauge("chapar_feedback_response_invitations", 150, queue="sales"),
         fires_s=300,
+    ),
+    _replayed(
+        "ChaparInvitationsWait", "An invitation has been due for ten minutes", FEEDBACK,
+        _gauge("chapar_feedback_oldest_invitation_seconds", 600),
+        fires_s=60,
     ),
     _replayed(
         "ChaparRecoveriesNotOpened", "Many recoveries are due for an hour, and none is opened", FEEDBACK,
