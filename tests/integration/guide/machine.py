@@ -57,7 +57,7 @@ class Machine:
         ended = self._ended
 
         def reap() -> None:  # a command that waits for the process would wait for ever while it is a zombie
-            process.wait()
+            process.communicate()
             ended.set()
 
         threading.Thread(target=reap, name="reap", daemon=True).start()
