@@ -26,6 +26,7 @@ from services.cli.commands import (
     scores,
     send,
     simulate,
+    size,
     sla,
     token,
     topics,
@@ -64,6 +65,7 @@ app.command()(audit.audit)
 app.command()(queues.queues)
 app.command()(scores.scores)
 app.command()(replay.replay)
+app.command()(size.size)
 app.add_typer(token.app, name="token")
 app.add_typer(agents.app, name="agents")
 app.add_typer(interactions.app, name="interactions")
