@@ -30,7 +30,7 @@ ALERTS ?=
 # A busy machine needs more of it.
 PATIENCE ?= 1
 
-.PHONY: help run demo test test-tooling quick bench bench-engine bench-feedback bench-hostile bench-sla compiled references mutants
+.PHONY: help run demo test test-tooling quick bench bench-engine bench-feedback bench-hostile bench-sla scaling-check compiled references mutants
 .PHONY: simulate-faults chaos upgrade-check fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts
 .PHONY: image image-check alert-check deploy-checks kube-check acl-check checks clean
 
@@ -67,6 +67,9 @@ bench-hostile: .venv/.ready ## measure hostile input at every edge: stalls, memo
 
 bench-feedback: .venv/.ready ## measure survey responses from the page until they are durable, and reading the scores of 10,000 agents (1 minute)
 	$(BIN)/python -m tests.bench feedback
+
+scaling-check: .venv/.ready ## compare the predictions of `chapar size` with runs of one, two and three replicas (4 minutes, docs/scaling.md)
+	@$(BIN)/python -m tests.bench.scaling
 
 compiled: .venv/.ready ## compile the router's path into build/compiled; needs a C compiler (2 minutes, docs/decisions/0033-compiled-engine.md)
 	$(BIN)/python hatch_build.py
@@ -111,6 +114,7 @@ docs: .venv/.ready ## generate the reference tables and the schema from the code
 	$(BIN)/python -m docs.generate.configuration > docs/configuration.md
 	$(BIN)/python -m docs.generate.engine > docs/engine.md
 	$(BIN)/python -m docs.generate.picture
+	$(BIN)/python -m docs.generate.capacity
 	$(BIN)/chapar config schema > deploy/config/schema.json
 	$(BIN)/python -m services.router.simulation --schema > deploy/config/scenarios/schema.json
 

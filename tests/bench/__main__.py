@@ -50,6 +50,9 @@ BENCHES: Final = {
     "costs": Bench("transactions, requests and CPU of one message (a broker of its own)", kafka=False, minutes=1.5),
     "sustained": Bench("the highest rate of messages that the whole product sustains", minutes=2),
     "path": Bench("life cycles a second through the router"),
+    "scaling": Bench(
+        "one, two and three replicas, and what `chapar size` predicts", minutes=4, apart="make scaling-check"
+    ),
     "takeover": Bench("from SIGKILL of a router to decisions elsewhere"),
     "footprint": Bench(
         "time until ready, idle CPU, memory of each process (a broker of its own)", kafka=False, minutes=2.5

@@ -61,7 +61,7 @@ class Clocked:
         return len(self.acknowledged) / (max(self.acknowledged.values()) - min(self.submitted.values()))
 
 
-async def at_rate(rate: int, count: int, submit: Submit) -> None:
+async def at_rate(rate: float, count: int, submit: Submit) -> None:
     """Submit in an open loop: message n at n / rate, however long the others take."""
     begun = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
