@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import metrics
+from docs.generate import capacity, metrics
 from services.chassis import topics
 from services.chassis.secrets import reference_problem
 from services.cli.config.files import schema
@@ -43,6 +43,12 @@ def test_reference_tables_are_generated_from_the_code() -> None:
     """docs/topics.md and docs/metrics.md match the code."""
     assert (ROOT / "docs/topics.md").read_text() == topics.render_markdown()
     assert (ROOT / "docs/metrics.md").read_text() == metrics.page()
+
+
+def test_the_page_of_scaling_has_the_figures_of_the_benches() -> None:
+    """docs/scaling.md repeats docs/performance.md and the reference of the model; `make docs` writes it."""
+    page = capacity.PAGE.read_text()
+    assert page == capacity.rendered(page)
 
 
 def test_generated_code_matches_the_contracts() -> None:
