@@ -100,7 +100,9 @@ COMPLETED: Final[Mapping[str, tuple[str, ...]]] = {
     "deadletters skip": ("deadletters skip LANE PARTITION OFFSET",),
     "lanes rebuild": ("lanes rebuild sla PARTITION",),
     "lanes reset": ("lanes reset LANE PARTITION --to end",),
+    "run": (),  # starts a machine of its own: tests/integration/guide
     "simulate": ("simulate record ARRIVALS",),
+    "size": ("size --interactions-per-s 10",),
     "token revoke": ("token revoke --agent ID --reason lost-laptop",),
 }
 """The commands that a person runs where a page only names a command, or names files of a pod."""
