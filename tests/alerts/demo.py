@@ -26,6 +26,8 @@ from tests.alerts.shipped import ROOT, lookback, write_prometheus
 DASHBOARDS: Final = tuple(sorted((ROOT / "deploy/grafana").glob("*.json")))
 RATE: Final = "10s"
 """What `$__rate_interval` becomes: some scrapes."""
+_SCRAPED_S: Final = 5.0
+"""The first and last seconds of the demo are not judged: processes start and end."""
 _START_S: Final = 120.0
 _END_S: Final = 240.0
 
@@ -42,6 +44,8 @@ class Watched:
     """Panels without data, with their expression."""
     fired: tuple[str, ...]
     """Alerts that fired."""
+    judged: bool
+    """Whether every scrape succeeded: otherwise alerts on absence are right."""
 
 
 NOT_HERE: Final = frozenset(
@@ -87,6 +91,7 @@ async def watch_demo(directory: Path, factor: int) -> Watched:
                 frozenset(await found.names()),
                 tuple(await empty_panels(found, began_s, ended_s)),
                 tuple(await _fired(found, began_s, ended_s)),
+                not await found.unscraped(began_s + _SCRAPED_S, ended_s - _SCRAPED_S),
             )
 
 
@@ -149,7 +154,7 @@ async def empty_panels(found: Prometheus, began_s: float, ended_s: float) -> lis
 async def _fired(found: Prometheus, began_s: float, ended_s: float) -> list[str]:
     series = await found.query_range('ALERTS{alertstate="firing"}', began_s, ended_s, 0.5)
     # The processes end with the demo: what fires in its last seconds is right.
-    return sorted({_shown(each["metric"]) for each in series if float(each["values"][0][0]) < ended_s - 5})
+    return sorted({_shown(each["metric"]) for each in series if float(each["values"][0][0]) < ended_s - _SCRAPED_S})
 
 
 def _shown(labels: Mapping[str, str]) -> str:

@@ -47,6 +47,12 @@ class Prometheus:
             "/api/v1/query_range", {"query": expression, "start": start_s, "end": end_s, "step": step_s}
         )
 
+    async def unscraped(self, start_s: float, end_s: float) -> set[str]:
+        """Return the namespaces of which a scrape failed in this time. Series of a failed scrape are absent, so alerts on
+        absence are right."""
+        failed = await self.query_range("up == 0", start_s, end_s, 1)
+        return {each["metric"]["namespace"] for each in failed}
+
     async def names(self, namespace: str = "") -> set[str]:
         """Return the names of all series, or of those of a namespace."""
         only = {"match[]": f'{{namespace="{namespace}"}}'} if namespace else {}

@@ -109,9 +109,11 @@ ROWS: Final = (
         labels={"reason": "CHANGELOG_LOST"},
     ),
     _replayed(
-        "ChaparTransactionHangs", "A killed broker left a transaction without its markers", ROUTER,
-        _gauge("chapar_transaction_open_seconds", 120, topic="router.state.v1"),
-        labels={"topic": "router.state.v1"},
+        "ChaparTransactionHangs",
+        "A broker lost the markers of a transaction",
+        ROUTER,
+        _gauge("chapar_transaction_open_seconds", 90, topic="routing.events.v1"),
+        labels={"topic": "routing.events.v1"},
     ),
     _replayed(
         "ChaparPersonalKeysRefused", "The topic of keys was shortened", INGEST,
@@ -142,9 +144,10 @@ ROWS: Final = (
         fires_s=300,
     ),
     _replayed(
-        "ChaparInvitationsWait", "An invitation has been due for ten minutes", FEEDBACK,
-        _gauge("chapar_feedback_oldest_invitation_seconds", 600),
-        fires_s=60,
+        "ChaparInvitationsWait",
+        "An invitation has waited for six minutes",
+        FEEDBACK,
+        _gauge("chapar_feedback_oldest_invitation_seconds", 360),
     ),
     _replayed(
         "ChaparRecoveriesNotOpened", "Many recoveries are due for an hour, and none is opened", FEEDBACK,
