@@ -87,7 +87,7 @@ chaos: .venv/.ready ## inject all faults (or FAULTS) and PAIRS=10 pairs while cu
 	@$(BIN)/python -m tests.chaos.campaign --pairs $(PAIRS) $(FAULTS)
 
 upgrade-check: .venv/.ready ## replace each process by this version and back while customers write; UPGRADE_FROM=TAG names the version before (docs/upgrading.md)
-	@$(BIN)/python -m tests.chaos.campaign "rolling upgrade" --rate 6 --seconds 12
+	@$(BIN)/python -m tests.chaos.campaign "rolling upgrade" --rate 4 --seconds 8
 
 fuzz: .venv/.ready ## fuzz every parser of outside text, guided by coverage, for SECONDS=60; new inputs go to build/fuzz
 	$(BIN)/python -m tests.fuzz $(SECONDS)

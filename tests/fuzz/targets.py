@@ -8,7 +8,8 @@ from typing import Final
 
 from services.cli.config.files import load
 from services.cli.config.lint import lint
-from tests.hostile.registry import ENTRIES, Entry
+from tests.hostile.entry import Entry
+from tests.hostile.registry import ENTRIES
 
 CORPUS: Final = Path(__file__).parent / "corpus"
 MOST_BYTES: Final = 16 << 10

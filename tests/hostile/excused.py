@@ -43,7 +43,7 @@ _MODULES: Final = {
     _OURS: (
         "chassis.audit_rules chassis.cluster_topics chassis.config_reader chassis.destinations chassis.endpoints"
         " chassis.grpc.client chassis.grpc.following_channel chassis.grpc.server chassis.grpc.service_tokens chassis.health chassis.http.server"
-        " chassis.kafka.member chassis.kafka.transactions chassis.kafka.writer"
+        " chassis.kafka.changelog_formats chassis.kafka.member chassis.kafka.transactions chassis.kafka.writer"
         " chassis.kafka.clients chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.metrics_catalogue"
         " chassis.kafka.evidence chassis.pinned chassis.outgoing"
         " chassis.privacy.settings chassis.secrets chassis.settings chassis.tokens.minting chassis.tokens.refusals"
@@ -111,7 +111,7 @@ _FUNCTIONS: Final = {
         " chassis.tracing.Tracing.start feedback.adapters.links.link_key feedback.adapters.handlers.ResponseIntake.refuse"
         " feedback.adapters.handlers.filled ingest.domain.channel_rules.channel_rules ingest.domain.sending.backoff_ms"
         " ingest.adapters.history.cursor.encode ingest.adapters.history.story.step router.adapters.paging.after_agent sla.translate.views.cursor_of"
-        " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of"
+        " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of chassis.kafka.finalised.FinalisedFormats.of"
     ),
     _ID: (
         "chassis.logs.bind chassis.logs.bound chassis.kafka.claims.claim_id chassis.kafka.group_topics.GroupTopics.text"

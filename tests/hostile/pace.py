@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.hostile.registry import Entry
+from tests.hostile.entry import Entry
 
 _FIRST = 4 << 10
 _STEP = 4

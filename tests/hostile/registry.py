@@ -6,10 +6,11 @@ An entry's `feed` accepts any text or any bytes. A refusal is a valid answer; an
 """
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
+
+from google.protobuf.message import DecodeError
 
 from chapar.ingest.v1 import ingest_pb2
 from services.chassis import (
@@ -35,6 +36,7 @@ from services.chassis.http.proxies import address_in
 from services.chassis.ids import derive
 from services.chassis.kafka.changelog import Position
 from services.chassis.kafka.claims import Claim
+from services.chassis.kafka.finalised import format_of
 from services.chassis.kafka.transactions.coordinator_log import decode_logged
 from services.chassis.kafka.transactions.wire import Malformed
 from services.chassis.kafka.witness import Witness
@@ -77,53 +79,11 @@ from services.router.translate import codec, desk
 from services.sla.translate import analytics_state, state
 from services.sla.translate import views as sla_views
 from services.webhooks import delivery
+from tests.hostile.entry import Entry, all_of, as_text, named, refusing, state_feed
 
-Feed = Callable[[Any], object]
-Read = Callable[[str], object]
 SECRET: Final = "s" * 32
 _ACCOUNT: Final = Account(tenant="t", channel="grpc", account="default", default_language="fa", settings={}, secrets={})
 _MEGABYTE: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One function, or several functions that are called together."""
-
-    functions: tuple[str, ...]
-    feed: Feed
-    inputs: str = "texts"
-    on_loop: bool = True
-    most: int = 4 * _MEGABYTE
-
-    def given(self, raw: bytes) -> "str | bytes":
-        """Convert bytes for `feed`: to a text if it takes texts."""
-        return as_text(raw) if self.inputs == "texts" else raw
-
-
-def as_text(raw: bytes) -> str:
-    """Decode any bytes to a text, which may contain anything, also lone surrogates."""
-    try:
-        return raw.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return raw.decode("utf-8", "replace")
-
-
-def _all(*functions: Read) -> Feed:
-    def feed(given: str) -> None:
-        for each in functions:
-            each(given)
-
-    return feed
-
-
-def _refusing(function: Feed, *errors: type[Exception]) -> Feed:
-    def called(given: Any) -> object:
-        try:
-            return function(given)
-        except errors:
-            return None
-
-    return called
 
 
 @functools.lru_cache(maxsize=1)
@@ -193,6 +153,10 @@ def _authentication(raw: bytes) -> None:
         trusted_results.trusted_result(given, "mx.example", hops, "b.example", _organisations())
 
 
+def _format(raw: bytes) -> None:
+    format_of("router.state.v1", raw)
+
+
 def _request_bytes(raw: bytes) -> None:
     RequestReader(ingest_pb2.SubmitRequest.FromString, FieldLimits()).read(raw)
 
@@ -225,8 +189,8 @@ def _mail_names(given: str) -> None:
 
 
 def _form(given: str) -> None:
-    _all(page_form.read_score, page_form.read_view)(given)
-    _refusing(page_form.read_form, ValueError)(given.encode("ascii", "replace"))
+    all_of(page_form.read_score, page_form.read_view)(given)
+    refusing(page_form.read_form, ValueError)(given.encode("ascii", "replace"))
 
 
 def _conditions(given: str) -> None:
@@ -243,16 +207,6 @@ _WHENS: Final = (
 _CONDITIONS: Final = CelConditions(_WHENS)
 
 
-def _state(read: Callable[[bytes, bytes], object], *keys: bytes) -> Feed:
-    """Return a feed that reads the state of a lane. The errors of msgspec and of Unicode are ValueErrors."""
-
-    def feed(raw: bytes) -> None:
-        for key in keys:
-            _refusing(lambda value, key=key: read(key, value), ValueError, TypeError, RecursionError)(raw)  # type: ignore[misc]
-
-    return feed
-
-
 _INTAKE: Final = IntakeState()
 _SENDER: Final = SenderState()
 _INGEST_STATE: Final = (
@@ -267,138 +221,135 @@ _DOMAIN: Final = "services.ingest.domain.normalise."
 _MAIL: Final = _DOMAIN + "mail."
 
 
-def _named(module: str, *functions: str) -> tuple[str, ...]:
-    return tuple(f"{module}.{function}" for function in functions)
-
-
 ENTRIES: Final = (
     # names and texts
-    Entry(_named("services.chassis.text", "normalised", "few_marks", "is_mark"),
-          _all(lambda given: text.normalised("NFKC", given, 4_000), lambda given: text.few_marks(given, 4_000),
+    Entry(named("services.chassis.text", "normalised", "few_marks", "is_mark"),
+          all_of(lambda given: text.normalised("NFKC", given, 4_000), lambda given: text.few_marks(given, 4_000),
                    lambda given: text.normalised("NFD", given, 20_000), lambda given: text.is_mark(given[:1] or "a"))),
-    Entry(_named(_DOMAIN + "text", "clean_name", "clean_line", "clean_file_name"),
-          _all(names.clean_name, lambda given: names.clean_line(given, 2_000), names.clean_file_name)),
-    Entry(_named(_DOMAIN + "text", "forbidden"), _all(lambda given: names.forbidden(given, "text"))),
-    Entry(_named(_DOMAIN + "language", "detect", "language_code"), _all(language.detect, language.language_code)),
-    Entry(_named("services.ingest.adapters.history.text", "fold"), folding.fold, on_loop=False),
-    Entry(_named("services.ingest.adapters.history.text", "words", "pattern"), _all(folding.words, lambda given: folding.pattern(given[:1_000]))),
-    Entry(_named("services.ingest.adapters.history.story", "clean", "identifier", "word"),
-          _all(story.clean, _refusing(story.identifier, story.Unreadable, UnicodeEncodeError))),
-    Entry(_named("services.ingest.domain.survey_reply", "beside_quote", "parse_score"),
-          _all(survey_reply.beside_quote, lambda given: survey_reply.parse_score(survey_reply.beside_quote(given), "csat"),
+    Entry(named(_DOMAIN + "text", "clean_name", "clean_line", "clean_file_name"),
+          all_of(names.clean_name, lambda given: names.clean_line(given, 2_000), names.clean_file_name)),
+    Entry(named(_DOMAIN + "text", "forbidden"), all_of(lambda given: names.forbidden(given, "text"))),
+    Entry(named(_DOMAIN + "language", "detect", "language_code"), all_of(language.detect, language.language_code)),
+    Entry(named("services.ingest.adapters.history.text", "fold"), folding.fold, on_loop=False),
+    Entry(named("services.ingest.adapters.history.text", "words", "pattern"), all_of(folding.words, lambda given: folding.pattern(given[:1_000]))),
+    Entry(named("services.ingest.adapters.history.story", "clean", "identifier", "word"),
+          all_of(story.clean, refusing(story.identifier, story.Unreadable, UnicodeEncodeError))),
+    Entry(named("services.ingest.domain.survey_reply", "beside_quote", "parse_score"),
+          all_of(survey_reply.beside_quote, lambda given: survey_reply.parse_score(survey_reply.beside_quote(given), "csat"),
                    lambda given: survey_reply.parse_score(given[:40], "nps"))),
-    Entry(_named("services.feedback.domain.comments", "clean_comment"), _all(comments.clean_comment)),
-    Entry(_named("services.feedback.domain.categories", "classify"), _all(lambda given: categories.classify((given, given)),
+    Entry(named("services.feedback.domain.comments", "clean_comment"), all_of(comments.clean_comment)),
+    Entry(named("services.feedback.domain.categories", "classify"), all_of(lambda given: categories.classify((given, given)),
           lambda given: categories.classify((given,), (category_rule("r", ("price.", "قیمت"), ("no",)),)))),
-    Entry(_named("services.policy.model.categories", "text_key", "category_rule", "words_pattern"),
-          _all(text_key, _refusing(lambda given: category_rule("r", (given,)), ValueError))),
-    Entry(_named("services.feedback.adapters.page_form", "read_score", "read_view", "read_form"), _all(_form)),
-    Entry(_named("services.feedback.adapters.handlers", "check"),
-          _all(_refusing(lambda given: handlers.check(SurveyKind.TEXT, 0, given, "score", "text"), ChaparError))),
-    Entry(_named("services.router.translate.desk", "text_refusal"), _all(desk.text_refusal)),
-    Entry(_named("services.ingest.domain.channel_rules", "parts_of"), _all(lambda given: channel_rules.parts_of(given, 4_096)), most=200_000),
-    Entry(_named("services.chassis.logs", "redact_text", "redact"), _all(logs.redact_text)),
+    Entry(named("services.policy.model.categories", "text_key", "category_rule", "words_pattern"),
+          all_of(text_key, refusing(lambda given: category_rule("r", (given,)), ValueError))),
+    Entry(named("services.feedback.adapters.page_form", "read_score", "read_view", "read_form"), all_of(_form)),
+    Entry(named("services.feedback.adapters.handlers", "check"),
+          all_of(refusing(lambda given: handlers.check(SurveyKind.TEXT, 0, given, "score", "text"), ChaparError))),
+    Entry(named("services.router.translate.desk", "text_refusal"), all_of(desk.text_refusal)),
+    Entry(named("services.ingest.domain.channel_rules", "parts_of"), all_of(lambda given: channel_rules.parts_of(given, 4_096)), most=200_000),
+    Entry(named("services.chassis.logs", "redact_text", "redact"), all_of(logs.redact_text)),
     # proofs, tokens, keys, metadata, cursors
-    Entry(_named(_DOMAIN + "proof", "same", "shared_token", "hub_signature", "standard_webhook", "hub_signature_form", "standard_webhook_form",
+    Entry(named(_DOMAIN + "proof", "same", "shared_token", "hub_signature", "standard_webhook", "hub_signature_form", "standard_webhook_form",
                  "keyed_hash", "identifier_hash"),
-          _all(_proofs), most=_MEGABYTE // 4),
-    Entry(_named(_DOMAIN + "webchat", "visitor_of"), _all(lambda given: webchat.visitor_of(given, SECRET, "t/a", 1, 1.0))),
-    Entry(_named("services.ingest.domain.reply_token", "conversation_of"), _all(lambda given: reply_token.conversation_of(given, SECRET),
+          all_of(_proofs), most=_MEGABYTE // 4),
+    Entry(named(_DOMAIN + "webchat", "visitor_of"), all_of(lambda given: webchat.visitor_of(given, SECRET, "t/a", 1, 1.0))),
+    Entry(named("services.ingest.domain.reply_token", "conversation_of"), all_of(lambda given: reply_token.conversation_of(given, SECRET),
                    lambda given: reply_token.conversation_of(f"<chapar.{given}.m.d@x>", SECRET)), most=_MEGABYTE // 4),
-    Entry(_named("services.feedback.adapters.links", "SignedLinks.read", "SignedLinks.refusal"), _all(_LINKS.read, _LINKS.refusal)),
-    Entry(_named("services.chassis.tokens.verifier", "Verifier.verify", "verify"),
-          _all(_refusing(_VERIFIER.verify, ChaparError), _refusing(lambda given: _VERIFIER.verify(f"{given}.{given}.{given}"), ChaparError)),
+    Entry(named("services.feedback.adapters.links", "SignedLinks.read", "SignedLinks.refusal"), all_of(_LINKS.read, _LINKS.refusal)),
+    Entry(named("services.chassis.tokens.verifier", "Verifier.verify", "verify"),
+          all_of(refusing(_VERIFIER.verify, ChaparError), refusing(lambda given: _VERIFIER.verify(f"{given}.{given}.{given}"), ChaparError)),
           most=_MEGABYTE // 4),
-    Entry((*_named("services.chassis.grpc.auth", "Authorizer.authorize"), *_named("services.chassis.ids", "derive")),
-          _all(_refusing(lambda given: _AUTHORIZER.authorize(_SUBMIT, f"Bearer {given}", given), ChaparError),
-               _refusing(lambda given: _AUTHORIZER.authorize(_SUBMIT, given), ChaparError),
+    Entry((*named("services.chassis.grpc.auth", "Authorizer.authorize"), *named("services.chassis.ids", "derive")),
+          all_of(refusing(lambda given: _AUTHORIZER.authorize(_SUBMIT, f"Bearer {given}", given), ChaparError),
+               refusing(lambda given: _AUTHORIZER.authorize(_SUBMIT, given), ChaparError),
                lambda given: derive("rpc", given)), most=_MEGABYTE // 4),
-    Entry(_named("services.chassis.tracing", "extract", "extract_metadata"),
-          _all(lambda given: tracing.extract([("traceparent", given.encode("utf-8", "replace")), ("tracestate", given.encode("utf-8", "replace"))]),
+    Entry(named("services.chassis.tracing", "extract", "extract_metadata"),
+          all_of(lambda given: tracing.extract([("traceparent", given.encode("utf-8", "replace")), ("tracestate", given.encode("utf-8", "replace"))]),
                    lambda given: tracing.extract_metadata([("traceparent", given), ("tracestate", given), ("x-bin", b"\xff")])),
           most=_MEGABYTE // 16),
-    Entry(_named("services.ingest.adapters.edges.grpc_checks", "required", "optional"),
-          _all(lambda given: grpc_checks.required("f", given), lambda given: grpc_checks.optional("f", given))),
-    Entry(_named(_DOMAIN + "webhook", "wrong_fields"), _all(_refusing(_submit, ChaparError)), most=_MEGABYTE),
-    Entry(_named("services.ingest.adapters.edges.webchat_in", "origin_allowed"),
-          _all(lambda given: webchat_in.origin_allowed({"origin": given, "host": given}, ("https://a.example",))),
+    Entry(named("services.ingest.adapters.edges.grpc_checks", "required", "optional"),
+          all_of(lambda given: grpc_checks.required("f", given), lambda given: grpc_checks.optional("f", given))),
+    Entry(named(_DOMAIN + "webhook", "wrong_fields"), all_of(refusing(_submit, ChaparError)), most=_MEGABYTE),
+    Entry(named("services.ingest.adapters.edges.webchat_in", "origin_allowed"),
+          all_of(lambda given: webchat_in.origin_allowed({"origin": given, "host": given}, ("https://a.example",))),
           most=_MEGABYTE // 4),
-    Entry(_named("services.policy.model.webhook_keys", "key_of", "problem_of_secret"),
-          _all(webhook_keys.key_of, webhook_keys.problem_of_secret), most=_MEGABYTE // 4),
-    Entry(_named("services.webhooks.delivery", "signature"),
-          _all(lambda given: delivery.signature(b"k", "msg_1", "1", given.encode("utf-8", "replace"))), most=_MEGABYTE // 4),
+    Entry(named("services.policy.model.webhook_keys", "key_of", "problem_of_secret"),
+          all_of(webhook_keys.key_of, webhook_keys.problem_of_secret), most=_MEGABYTE // 4),
+    Entry(named("services.webhooks.delivery", "signature"),
+          all_of(lambda given: delivery.signature(b"k", "msg_1", "1", given.encode("utf-8", "replace"))), most=_MEGABYTE // 4),
     # addresses of callers and of tenants' destinations
-    Entry(_named("services.chassis.http.proxies", "TrustedProxies.client", "address_in", "peer_key"),
-          _all(address_in, peer_key, lambda given: _PROXIES.client("10.0.0.1", [given, given])), most=_MEGABYTE // 16),
-    Entry(_named("services.chassis.destinations", "problem_of_url", "problem_of_host"),
-          _all(lambda given: destinations.problem_of_url(given, destinations.PUBLIC),
+    Entry(named("services.chassis.http.proxies", "TrustedProxies.client", "address_in", "peer_key"),
+          all_of(address_in, peer_key, lambda given: _PROXIES.client("10.0.0.1", [given, given])), most=_MEGABYTE // 16),
+    Entry(named("services.chassis.destinations", "problem_of_url", "problem_of_host"),
+          all_of(lambda given: destinations.problem_of_url(given, destinations.PUBLIC),
                    lambda given: destinations.problem_of_url(f"https://{given}/", destinations.DEVELOPMENT),
                    lambda given: destinations.problem_of_host(given, destinations.PUBLIC)), most=_MEGABYTE // 16),
-    Entry(_named("services.ingest.adapters.edges.smtp_data", "Collector.feed"), _mail_data, "bytes"),
-    Entry((*_named("services.chassis.cursors", "decode_cursor"), *_named("services.ingest.adapters.history.cursor", "decode"),
-           *_named("services.router.adapters.paging", "agent_of", "position_of"),
-           *_named("services.sla.translate.views", "place_of", "ranked_place_of", "group_of")),
-          _all(*(_refusing(each, ChaparError) for each in (
+    Entry(named("services.ingest.adapters.edges.smtp_data", "Collector.feed"), _mail_data, "bytes"),
+    Entry((*named("services.chassis.cursors", "decode_cursor"), *named("services.ingest.adapters.history.cursor", "decode"),
+           *named("services.router.adapters.paging", "agent_of", "position_of"),
+           *named("services.sla.translate.views", "place_of", "ranked_place_of", "group_of")),
+          all_of(*(refusing(each, ChaparError) for each in (
               lambda given: cursors.decode_cursor("l", given, list[object]), lambda given: cursor.decode("messages", given),
               paging.agent_of, paging.position_of, sla_views.place_of, sla_views.ranked_place_of, sla_views.group_of)))),
     # conditions
-    Entry((*_named("services.chassis.expressions", "compile_expression", "steps_of", "Together.add"),
-           *_named("services.chassis.expression_cost", "estimate"), *_named("services.chassis.expression_tokens", "tokens", "text_of")),
-          _all(_refusing(expressions.compile_expression, expressions.ExpressionRefused),
-                   _refusing(lambda given: expression_cost.estimate(given[:300]), Unestimable, RecursionError),
-                   _refusing(lambda given: tokens_of(given[:4_000]), Unestimable),
-                   _refusing(lambda given: text_of(f"'{given[:4_000]}'"), Unestimable))),
-    Entry(_named("services.chassis.pattern_cost", "pattern_cost"),
-          _all(_refusing(lambda given: pattern_cost.pattern_cost(given, 4_000), Unestimable))),
-    Entry(_named("services.chassis.expressions", "Expressions.holds"), _all(_conditions)),
+    Entry((*named("services.chassis.expressions", "compile_expression", "steps_of", "Together.add"),
+           *named("services.chassis.expression_cost", "estimate"), *named("services.chassis.expression_tokens", "tokens", "text_of")),
+          all_of(refusing(expressions.compile_expression, expressions.ExpressionRefused),
+                   refusing(lambda given: expression_cost.estimate(given[:300]), Unestimable, RecursionError),
+                   refusing(lambda given: tokens_of(given[:4_000]), Unestimable),
+                   refusing(lambda given: text_of(f"'{given[:4_000]}'"), Unestimable))),
+    Entry(named("services.chassis.pattern_cost", "pattern_cost"),
+          all_of(refusing(lambda given: pattern_cost.pattern_cost(given, 4_000), Unestimable))),
+    Entry(named("services.chassis.expressions", "Expressions.holds"), all_of(_conditions)),
     # JSON of channels; large bodies are read in a thread
-    Entry(_named(_DOMAIN + "telegram", "parse_update"), telegram.parse_update, "documents", on_loop=False, most=3 * _MEGABYTE),
-    Entry(_named(_DOMAIN + "whatsapp", "parse_notification"), whatsapp.parse_notification, "documents", on_loop=False, most=3 * _MEGABYTE),
-    Entry((*_named(_DOMAIN + "webhook", "parse_call"), *_named(_DOMAIN + "json_body", "parse_json", "shaped", "may_be_unstorable", "unstorable")),
+    Entry(named(_DOMAIN + "telegram", "parse_update"), telegram.parse_update, "documents", on_loop=False, most=3 * _MEGABYTE),
+    Entry(named(_DOMAIN + "whatsapp", "parse_notification"), whatsapp.parse_notification, "documents", on_loop=False, most=3 * _MEGABYTE),
+    Entry((*named(_DOMAIN + "webhook", "parse_call"), *named(_DOMAIN + "json_body", "parse_json", "shaped", "may_be_unstorable", "unstorable")),
           webhook.parse_call, "documents", on_loop=False, most=3 * _MEGABYTE),
-    Entry(_named(_DOMAIN + "webchat", "parse_frame"), webchat.parse_frame, "documents", most=_MEGABYTE // 16),
-    Entry(_named(_DOMAIN + "json_body", "parse_json"), json_body.parse_json, "documents", on_loop=False, most=3 * _MEGABYTE),
+    Entry(named(_DOMAIN + "webchat", "parse_frame"), webchat.parse_frame, "documents", most=_MEGABYTE // 16),
+    Entry(named(_DOMAIN + "json_body", "parse_json"), json_body.parse_json, "documents", on_loop=False, most=3 * _MEGABYTE),
     # mail, which is read in separate processes
-    Entry(_named(_MAIL + "mail", "read_mail", "parse_mail", "unread_mail"),
+    Entry(named(_MAIL + "mail", "read_mail", "parse_mail", "unread_mail"),
           _mails,
           "mails", on_loop=False, most=_MEGABYTE),
-    Entry((*_named(_MAIL + "signatures", "domain_of", "plain_block", "candidates", "every_signature_covers", "aligned"),
-           *_named(_MAIL + "trusted_results", "trusted_result")), _authentication, "mails", most=_MEGABYTE),
-    Entry((*_named(_MAIL + "headers", "split", "Headers.raw", "Headers.text", "Headers.word", "Headers.has"), *_named(_MAIL + "body", "read"),
-           *_named(_MAIL + "mime", "leaves", "parameter", "Part.parameter", "Part.word"), *_named(_MAIL + "automatic", "why_automatic")),
+    Entry((*named(_MAIL + "signatures", "domain_of", "plain_block", "candidates", "every_signature_covers", "aligned"),
+           *named(_MAIL + "trusted_results", "trusted_result")), _authentication, "mails", most=_MEGABYTE),
+    Entry((*named(_MAIL + "headers", "split", "Headers.raw", "Headers.text", "Headers.word", "Headers.has"), *named(_MAIL + "body", "read"),
+           *named(_MAIL + "mime", "leaves", "parameter", "Part.parameter", "Part.word"), *named(_MAIL + "automatic", "why_automatic")),
           _mail_parts, "mails", on_loop=False, most=_MEGABYTE),
-    Entry(_named(_MAIL + "headers", "decode_words", "sender", "canonical", "message_ids"), _all(_mail_names), on_loop=False, most=_MEGABYTE),
-    Entry(_named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), _charsets, "bytes", on_loop=False, most=_MEGABYTE),
-    Entry(_named(_MAIL + "html", "to_text"), _all(html.to_text), on_loop=False, most=4 * _MEGABYTE),
+    Entry(named(_MAIL + "headers", "decode_words", "sender", "canonical", "message_ids"), all_of(_mail_names), on_loop=False, most=_MEGABYTE),
+    Entry(named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), _charsets, "bytes", on_loop=False, most=_MEGABYTE),
+    Entry(named(_MAIL + "html", "to_text"), all_of(html.to_text), on_loop=False, most=4 * _MEGABYTE),
     # bytes of gRPC requests, before they are decoded
-    Entry(_named("services.chassis.tokens.keys", "keys_of_set"),
-          _refusing(lambda raw: keys_of_set(raw, "https://a.example"), ChaparError), "documents"),
-    Entry((*_named("services.chassis.grpc.requests", "RequestReader.read"), *_named("services.chassis.grpc.field_limits", "FieldLimits.check")),
-          _refusing(_request_bytes, ChaparError), "bytes"),
-    Entry(_named("services.chassis.grpc.peers", "typed_names"), lambda raw: typed_names({"peer_dns": [raw], "x509_common_name": [raw]}), "bytes",
+    Entry(named("services.chassis.tokens.keys", "keys_of_set"),
+          refusing(lambda raw: keys_of_set(raw, "https://a.example"), ChaparError), "documents"),
+    Entry((*named("services.chassis.grpc.requests", "RequestReader.read"), *named("services.chassis.grpc.field_limits", "FieldLimits.check")),
+          refusing(_request_bytes, ChaparError), "bytes"),
+    Entry(named("services.chassis.grpc.peers", "typed_names"), lambda raw: typed_names({"peer_dns": [raw], "x509_common_name": [raw]}), "bytes",
           most=_MEGABYTE // 16),
-    Entry(_named("services.chassis.keys", "split_key"), _refusing(split_key, ValueError), "bytes", most=_MEGABYTE // 16),
+    Entry(named("services.chassis.keys", "split_key"), refusing(split_key, ValueError), "bytes", most=_MEGABYTE // 16),
     # the state that lanes keep, and what their groups commit
-    Entry(_named("services.chassis.kafka.witness", "Witness.decode"), _all(Witness.decode)),
+    Entry(named("services.chassis.kafka.witness", "Witness.decode"), all_of(Witness.decode)),
     # what Kafka's coordinators wrote about transactions
-    Entry(_named("services.chassis.kafka.transactions.coordinator_log", "decode_logged"),
-          _refusing(lambda raw: decode_logged(b"\0\0\0\2id", raw), Malformed), "bytes"),
-    Entry((*_named("services.chassis.kafka.changelog", "Position.decode"), *_named("services.chassis.kafka.claims", "Claim.decode")),
-          _all(_refusing(Position.decode, ValueError), _refusing(Claim.decode, ValueError)), "bytes"),
-    Entry((*_named("services.chassis.kafka.changelog_codec", "ChangelogCodec.decode"),
-           *_named("services.router.translate.codec", "decode", "parse_key")),
-          _all(_refusing(lambda value: codec.decode("i", value), ValueError), _refusing(codec.parse_key, ValueError),
-               _state(lambda kind, value: codec.decode(kind.decode(), b"\x03" + value), *(kind.encode() for kind in KINDS))), "bytes"),
-    Entry(_named("services.sla.translate.state", "decode", "tally_key_of"),
-          _state(lambda key, value: state.decode(key + value[:64], value), b"w/", b"p/", b"t/", b"v/", b""), "bytes"),
-    Entry(_named("services.sla.translate.analytics_state", "decode", "flow_key_of"),
-          _state(lambda key, value: analytics_state.decode(key + value[:64], value), b"o/", b"c/", b"f/", b"q/", b"m/"), "bytes"),
-    Entry((*_named("services.ingest.translate.lanes", "IntakeState.customer", "IntakeState.chunk", "IntakeState.seen_owner"),
-           *_named("services.ingest.translate.sender", "SenderState.conversation", "SenderState.chunk", "SenderState.seen_owner")),
-          _all(*(_refusing(each, ValueError, TypeError, RecursionError) for each in _INGEST_STATE)), "bytes"),
-    Entry(_named("services.feedback.adapters.ticket_codec", "unpack"),
+    Entry(named("services.chassis.kafka.transactions.coordinator_log", "decode_logged"),
+          refusing(lambda raw: decode_logged(b"\0\0\0\2id", raw), Malformed), "bytes"),
+    Entry(named("services.chassis.kafka.finalised", "format_of"), refusing(_format, ValueError, DecodeError), "bytes"),
+    Entry((*named("services.chassis.kafka.changelog", "Position.decode"), *named("services.chassis.kafka.claims", "Claim.decode")),
+          all_of(refusing(Position.decode, ValueError), refusing(Claim.decode, ValueError)), "bytes"),
+    Entry((*named("services.chassis.kafka.changelog_codec", "ChangelogCodec.decode"),
+           *named("services.router.translate.codec", "decode", "parse_key")),
+          all_of(refusing(lambda value: codec.decode("i", value), ValueError), refusing(codec.parse_key, ValueError),
+               state_feed(lambda kind, value: codec.decode(kind.decode(), b"\x03" + value), *(kind.encode() for kind in KINDS))), "bytes"),
+    Entry(named("services.sla.translate.state", "decode", "tally_key_of"),
+          state_feed(lambda key, value: state.decode(key + value[:64], value), b"w/", b"p/", b"t/", b"v/", b""), "bytes"),
+    Entry(named("services.sla.translate.analytics_state", "decode", "flow_key_of"),
+          state_feed(lambda key, value: analytics_state.decode(key + value[:64], value), b"o/", b"c/", b"f/", b"q/", b"m/"), "bytes"),
+    Entry((*named("services.ingest.translate.lanes", "IntakeState.customer", "IntakeState.chunk", "IntakeState.seen_owner"),
+           *named("services.ingest.translate.sender", "SenderState.conversation", "SenderState.chunk", "SenderState.seen_owner")),
+          all_of(*(refusing(each, ValueError, TypeError, RecursionError) for each in _INGEST_STATE)), "bytes"),
+    Entry(named("services.feedback.adapters.ticket_codec", "unpack"),
           lambda raw: (ticket_codec.unpack(raw), ticket_codec.unpack(b"\x01\x01\0\0\0\0\0" + raw)), "bytes"),
-    Entry(_named("services.feedback.translate.kept", "decode"), _state(kept.decode, b"i/", b"p/", b""), "bytes"),
+    Entry(named("services.feedback.translate.kept", "decode"), state_feed(kept.decode, b"i/", b"p/", b""), "bytes"),
 )  # fmt: skip
 
 BY_NAME: Final[Mapping[str, Entry]] = MappingProxyType({entry.functions[0]: entry for entry in ENTRIES})

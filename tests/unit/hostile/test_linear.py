@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from tests.hostile.documents import DOCUMENTS
+from tests.hostile.entry import Entry
 from tests.hostile.mails import MAILS
 from tests.hostile.pace import Fault, faults_of
-from tests.hostile.registry import BY_NAME, Entry
+from tests.hostile.registry import BY_NAME
 from tests.hostile.texts import TEXTS
 
 LARGEST = {"texts": 1 << 20, "bytes": 1 << 20, "documents": 256 << 10, "mails": 256 << 10}

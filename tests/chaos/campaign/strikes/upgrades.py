@@ -39,8 +39,11 @@ async def _phase(
 ) -> None:
     """Move processes, wait until `chapar upgrade status` shows these versions for every lane, and let customers write for a while."""
     begun = time.monotonic()
-    for process in moved:
-        await _move(scene, process, program)
+    async with (
+        asyncio.TaskGroup() as moves
+    ):  # as Kubernetes does, which rolls out all Deployments of a release together
+        for process in moved:
+            moves.create_task(_move(scene, process, program), name=f"move {process}")
     await _settled(scene, name, lambda found: all({*each.versions} == expected for each in found))
     scene.say(f"upgrade: {name} after {time.monotonic() - begun:.0f} s")
 
