@@ -25,6 +25,8 @@ class AwaitedKeys(Keys, Protocol):
 
 
 _AGAIN_S: Final = 0.5
+_OWNERS: Final = b"\x01"
+"""An entry's key is the key of its owner. An owner may have two keys for a moment; an erasure destroys both, so either is right."""
 
 
 async def when_ready(keys: AwaitedKeys, *records: Record) -> None:
@@ -81,3 +83,18 @@ class EntryKeys:
     def forget(self, entry: bytes) -> None:
         """Forget the key of a deleted entry."""
         self._of.pop(entry, None)
+
+    def put_away(self, entry: bytes, tenant: str, owner: str) -> bytes:
+        """Forget the key of an entry that the lane packs, and return what `take_back` needs: at most 16 bytes."""
+        key = self._of.pop(entry, None)
+        if key is None:
+            return b""
+        return _OWNERS if (key.tenant, key.owner) == (tenant, owner) else key.key_id
+
+    def take_back(self, entry: bytes, kept: bytes, tenant: str, owner: str) -> None:
+        """Remember the key of an entry that the lane unpacks, unless it was destroyed meanwhile."""
+        if not kept:
+            return
+        key = self._keys.current(tenant, owner) if kept == _OWNERS else self._keys.find(kept)
+        if key is not None:
+            self._of[entry] = key

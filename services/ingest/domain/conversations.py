@@ -187,6 +187,12 @@ class Customer:
     owned_interactions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Conversations and their interactions, the newest last; see `belongings`."""
 
+    @property
+    def has_open_work(self) -> bool:
+        """Return whether an interaction is active. Without one, nothing happens before the next record or expiry."""
+        conversation = self.conversation
+        return conversation is not None and (conversation.gathering or conversation.interaction) is not None
+
     def attributes(self, verified: bool) -> dict[str, str]:
         """Return `person` as conditions see it: the customer's labels and three attributes."""
         return {

@@ -112,6 +112,12 @@ class SenderConversation:
         return place_of(self.tenant, self.conversation_id)
 
     @property
+    def key_owner(self) -> str:
+        """The owner of the key that seals this state."""
+        # Only a conversation without a route uses its own key: an erasure of the identity may not find that key.
+        return self.route.identity.identity_id if self.route is not None else self.conversation_id
+
+    @property
     def head(self) -> Delivery | None:
         """Return the delivery that is sent next."""
         for delivery in self.deliveries:

@@ -31,6 +31,11 @@ class Identity:
     display_name: str = ""
     verified: bool = False
 
+    @property
+    def channel_account(self) -> tuple[str, str, str]:
+        """Tenant, channel, account."""
+        return self.tenant, self.channel, self.account
+
 
 class MessageKind(IntEnum):
     """The kind of a customer's message. The numbers are those of the contract."""

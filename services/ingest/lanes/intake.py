@@ -2,9 +2,9 @@
 transaction per batch.
 
 State: one entry per identity (`c/…`), its chunks of message ids (`s/…/n`), and the places up to which notices of the
-relay were handled (`o/…`). Duplicates end here: a message that an edge wrote twice, because a provider retried or a
-broker's answer was lost, is handled once; so is a notice that the relay wrote twice (`chassis.kafka.relayed`). A record
-is refused (dead letter) before anything of it is written.
+relay were handled (`o/…`). In memory, identities without open work are packed (`resting`). Duplicates end here: a message
+that an edge wrote twice, because a provider retried or a broker's answer was lost, is handled once; so is a notice that the
+relay wrote twice (`chassis.kafka.relayed`). A record is refused (dead letter) before anything of it is written.
 """
 
 from collections import Counter
@@ -50,8 +50,10 @@ from services.ingest.lanes.inbound_records import (
 )
 from services.ingest.lanes.intake_counters import IntakeCounters
 from services.ingest.lanes.intake_outputs import IntakeOutputs, there
-from services.ingest.lanes.timers import Timers
+from services.ingest.lanes.resting import RESTORED_TOGETHER, RestingStates, State
+from services.ingest.lanes.timers import Timers, earliest
 from services.ingest.translate import lanes as translate
+from services.ingest.translate import samples
 from services.ingest.translate.keys import is_about_unknown
 from services.policy.model.intake import Policies, TenantPolicy
 
@@ -125,6 +127,8 @@ class IntakeProcessor:
         self._state = translate.IntakeState()
         self._customers: dict[str, Customer] = {}
         self._seen: dict[str, SeenIds] = {}
+        self._resting = RestingStates(lambda account: samples.customers(account, self._state.encode))
+        self._awake: dict[str, None] = {}  # the keys of this batch
         self._timers = Timers()
         self._now_ms = 0
         self._policy: dict[str, TenantPolicy] = {}
@@ -141,19 +145,22 @@ class IntakeProcessor:
                 return
             customer = self._state.customer(opened)
             owner = self._state.customer_owner(key)
+            self._awaken(owner)
             self._customers[owner] = customer
-            self._schedule(owner)
         elif key.startswith(translate.SEEN_STATE):
             owner = self._state.seen_owner(key)
+            self._awaken(owner)
             self._seen_of(owner).load(self._state.chunk(value))
-            self._schedule(owner)
         else:
             self._relayed.restore(key, value)
+        if len(self._awake) >= RESTORED_TOGETHER:
+            self._settle()
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
         for entry in self._entry_keys.erased:
             outbox.delete(entry)
+        self._settle()
         conversations = (customer.conversation for customer in self._customers.values())
         open_ = sum(
             1 for conversation in conversations if conversation is not None and conversation.interaction is not None
@@ -195,6 +202,7 @@ class IntakeProcessor:
         if used is None and is_about_unknown(inbound):
             return self._nobody(inbound)
         key, identity_id = key_of(record, inbound.tenant)
+        self._awaken(key)
         event = event_of(inbound)
         known = self._customers.get(key)
         if isinstance(event, Message) and event.identity.tenant != inbound.tenant:
@@ -227,7 +235,6 @@ class IntakeProcessor:
         self._apply(key, decision, inbound.tenant, outbox, inbound, used or own)
         if once:
             self._remember(key, forwarded(once) if decision.note == "FORWARDED" else once, outbox)
-        self._schedule(key)
         return decision.note not in ("FORWARDED", "LINK_CONFIRMED")
 
     def _nobody(self, inbound: records_pb2.InboundRecord) -> bool:
@@ -242,7 +249,8 @@ class IntakeProcessor:
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
-        for key in self._timers.pop_due(now_ms):
+        for key in (*self._timers.pop_due(now_ms), *self._resting.pop_due(now_ms)):
+            self._awaken(key)
             seen = self._seen.get(key)
             if seen is not None:
                 for number in seen.evict(now_ms):
@@ -250,14 +258,14 @@ class IntakeProcessor:
                 if not len(seen):
                     del self._seen[key]
             customer = self._customers.get(key)
-            if customer is None or self._expired(key, customer, now_ms, outbox):
-                self._schedule(key)
-            else:
+            if customer is not None and not self._expired(key, customer, now_ms, outbox):
                 self._timers.set(key, now_ms + _RETRY_UNCONFIGURED_MS)
+                del self._awake[key]
 
     def end(self, outbox: Outbox) -> None:
         """See `contract.Processor`."""
         self._relayed.save(outbox)
+        self._settle()
         if self._counted or self._opened:
             counted, opened = self._counted, self._opened
             self._counted, self._opened = Counter(), 0
@@ -266,7 +274,7 @@ class IntakeProcessor:
 
     def next_wakeup(self) -> int | None:
         """See `contract.Processor`."""
-        return self._timers.next()
+        return earliest(self._timers.next(), self._resting.next())
 
     # ---- internal
 
@@ -358,8 +366,34 @@ class IntakeProcessor:
             seen = self._seen[key] = SeenIds(self._limits.duplicate_window_ms, self._limits.duplicate_ids_most)
         return seen
 
-    def _schedule(self, key: str) -> None:
-        customer, seen = self._customers.get(key), self._seen.get(key)
-        expiry = self._intake.due_ms(customer) if customer is not None else None
-        eviction = seen.next_eviction_ms() if seen is not None else None
-        self._timers.set(key, min((due for due in (expiry, eviction) if due is not None), default=None))
+    def _awaken(self, key: str) -> None:
+        """Unpack the state under a key, if it is packed, for the rest of the batch."""
+        self._awake[key] = None
+        found = self._resting.take(key)
+        if found is None:
+            return
+        self._entry_keys.take_back(self._state.customer_key(key), found.key, *key.split("/", 1))
+        if found.value is not None:
+            self._customers[key] = self._state.customer(found.value)
+        if found.seen:
+            self._seen_of(key).unpack(found.seen)
+
+    def _settle(self) -> None:
+        """Set the timers of open work, and pack the other states that were unpacked or made."""
+        for key in self._awake:
+            customer, seen = self._customers.get(key), self._seen.get(key)
+            due = earliest(
+                self._intake.due_ms(customer) if customer is not None else None,
+                seen.next_eviction_ms() if seen is not None else None,
+            )
+            if customer is not None and customer.has_open_work:
+                self._timers.set(key, due)
+            elif customer is not None or seen is not None:
+                self._timers.set(key, None)
+                kept = self._entry_keys.put_away(self._state.customer_key(key), *key.split("/", 1))
+                value = self._state.encode(customer) if customer is not None else None
+                account = customer.identity.channel_account if customer is not None else None
+                self._resting.put(key, account, State(value, seen.packed() if seen is not None else b"", kept, due))
+                self._customers.pop(key, None)
+                self._seen.pop(key, None)
+        self._awake.clear()

@@ -19,11 +19,6 @@ class SeenDeliveries:
         self._state = state
         self._of: dict[str, SeenIds] = {}
 
-    @property
-    def places(self) -> Iterable[str]:
-        """The conversations with ids."""
-        return self._of.keys()
-
     def restore(self, key: bytes, value: bytes) -> None:
         """Load an entry of the changelog."""
         self._ids(self._state.seen_owner(key)).load(self._state.chunk(value))
@@ -51,6 +46,16 @@ class SeenDeliveries:
         """Return when `evict` next has something to do for a conversation."""
         seen = self._of.get(place)
         return seen.next_eviction_ms() if seen is not None else None
+
+    def put_away(self, place: str) -> bytes:
+        """Remove the ids of a conversation from here, and return them packed; empty when there are none."""
+        seen = self._of.pop(place, None)
+        return seen.packed() if seen is not None else b""
+
+    def take_back(self, place: str, packed: bytes) -> None:
+        """Put the ids of a conversation back."""
+        if packed:
+            self._ids(place).unpack(packed)
 
     def _delete(self, place: str, chunks: Iterable[int], outbox: Outbox) -> None:
         for number in chunks:

@@ -1,6 +1,7 @@
 """The sender lane: outbound.v1 -> deliveries.v1, conversations.v1, deadletters.v1; and attempts after their commit.
 
-State: one entry per conversation (`t/…`: route and live deliveries) and chunks of delivery ids (`s/…/n`), for duplicates.
+State: one entry per conversation (`t/…`: route and live deliveries; packed when it has no delivery, see `resting`) and chunks
+of delivery ids (`s/…/n`), for duplicates.
 
 Takeover: the rules are those of `domain/takeover.py`. When the lane reads the marker that it wrote to its own input
 partition at the takeover, it has read everything written before; an orphan without an outcome then becomes UNKNOWN
@@ -24,17 +25,18 @@ from services.ingest.domain import deliveries as words
 from services.ingest.domain.account_breaker import AccountBreaker
 from services.ingest.domain.attempts import AttemptJob, Attempts
 from services.ingest.domain.deliveries import Gate, SenderConversation, SenderLimits, SendingDecision, Status
-from services.ingest.domain.flights import Flights
+from services.ingest.domain.flights import Flights, account_of
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.sending import Sending
 from services.ingest.domain.takeover import orphans, taken_over, with_grace
 from services.ingest.lanes import outbound_records
 from services.ingest.lanes.outbound_records import TOPIC, Received, event_of, received
+from services.ingest.lanes.resting import RESTORED_TOGETHER, RestingStates, State
 from services.ingest.lanes.seen_deliveries import SeenDeliveries
 from services.ingest.lanes.sender_counters import SenderCounters
-from services.ingest.lanes.timers import Timers
-from services.ingest.translate import headers
+from services.ingest.lanes.timers import Timers, earliest
+from services.ingest.translate import headers, samples
 from services.ingest.translate import sender as translate
 from services.ingest.translate.erasure import outcome_record
 from services.ingest.translate.headers import CONVERSATIONS, DELIVERIES, OUTCOMES
@@ -78,6 +80,8 @@ class SenderProcessor:
         self._state = translate.SenderState()
         self._conversations: dict[str, SenderConversation] = {}
         self._seen = SeenDeliveries(limits, self._state)
+        self._resting = RestingStates(lambda account: samples.conversations(account, self._state.encode))
+        self._awake: dict[str, None] = {}  # the places of this batch
         self._timers = Timers()
         self._account_breaker = AccountBreaker(limits)
         self._flights = Flights(limits)
@@ -93,22 +97,27 @@ class SenderProcessor:
             if opened is None:
                 return
             conversation = self._state.conversation(opened)
+            self._awaken(conversation.place)
             self._conversations[conversation.place] = conversation
         elif key.startswith(translate.SEEN_STATE):
+            self._awaken(self._state.seen_owner(key))
             self._seen.restore(key, value)
+        if len(self._awake) >= RESTORED_TOGETHER:
+            self._settle()
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
         self._now_ms = now_ms
         for entry in self._entry_keys.erased:
             outbox.delete(entry)
+        self._settle()
         for conversation in list(self._conversations.values()):
             # Changed in memory only: if another process takes over at once, it must decide for itself.
             conversation = taken_over(conversation, self._attempts.owner, self._attempts.knows, now_ms)
             self._conversations[conversation.place] = conversation
             self._flights.changed(None, conversation)
-        for place in {*self._conversations, *self._seen.places}:
-            self._schedule(place)
+            self._awake[conversation.place] = None
+        self._settle()
         if any(orphans(conversation) for conversation in self._conversations.values()):
             outbound_records.mark_takeover(outbox, self._context.partition, self._context.epoch)
 
@@ -123,13 +132,14 @@ class SenderProcessor:
             self._caught_up(takeover)
             return
         found = received(record, self._keys)
+        self._awaken(found.place)
         self._step_for(found)(found, outbox)
-        self._schedule(found.place)
         self._unblock(outbox)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
-        for place in self._timers.pop_due(now_ms):
+        for place in (*self._timers.pop_due(now_ms), *self._resting.pop_due(now_ms)):
+            self._awaken(place)
             self._seen.evict(place, now_ms, outbox)
             conversation = self._conversations.get(place)
             if conversation is not None:
@@ -140,21 +150,21 @@ class SenderProcessor:
                 elif self._key_of(conversation, None) is None:
                     # The person is being erased; the record that makes this lane forget them will arrive.
                     self._timers.set(place, now_ms + _RETRY_ERASED_MS)
-                    continue
+                    del self._awake[place]
                 else:
                     self._apply(self._sending.wake(conversation, now_ms, self._gate(conversation.tenant)), outbox, None)
-            self._schedule(place)
         self._unblock(outbox)
 
     def end(self, outbox: Outbox) -> None:
         """See `contract.Processor`."""
+        self._settle()
         if self._counted:
             counted, self._counted = self._counted, Counter()
             outbox.after_commit(lambda: self._counters.add(counted))
 
     def next_wakeup(self) -> int | None:
         """See `contract.Processor`."""
-        return self._timers.next()
+        return earliest(self._timers.next(), self._resting.next())
 
     # ---- the steps of a record: each is a `Step`
 
@@ -283,13 +293,8 @@ class SenderProcessor:
 
     def _key_of(self, conversation: SenderConversation, used: DataKey | None) -> DataKey | None:
         """Return the key of a conversation's state; None when it is destroyed."""
-        # Only a conversation without a route uses its own key: an erasure of the identity may not find that key.
-        owner = (
-            conversation.route.identity.identity_id if conversation.route is not None else conversation.conversation_id
-        )
-        return self._entry_keys.choose(
-            self._state.conversation_key(conversation.place), used, conversation.tenant, (owner,)
-        )
+        entry = self._state.conversation_key(conversation.place)
+        return self._entry_keys.choose(entry, used, conversation.tenant, (conversation.key_owner,))
 
     def _apply(self, decision: SendingDecision, outbox: Outbox, used: DataKey | None) -> None:
         conversation = decision.conversation
@@ -346,10 +351,9 @@ class SenderProcessor:
         for place in self._flights.unblocked():
             conversation = self._conversations.get(place)
             if conversation is not None and self._key_of(conversation, None) is not None:
-                self._apply(
-                    self._sending.wake(conversation, self._now_ms, self._gate(conversation.tenant)), outbox, None
-                )
-            self._schedule(place)
+                decision = self._sending.wake(conversation, self._now_ms, self._gate(conversation.tenant))
+                self._apply(decision, outbox, None)
+            self._awaken(place)
 
     def _caught_up(self, takeover: bytes) -> None:
         """Called when everything written before our takeover has been read: the orphans' grace period starts now."""
@@ -358,14 +362,38 @@ class SenderProcessor:
         for conversation in list(self._conversations.values()):
             conversation = with_grace(conversation, self._now_ms + self._limits.orphan_grace_ms)
             self._conversations[conversation.place] = conversation
-            self._schedule(conversation.place)
+            self._awake[conversation.place] = None
 
-    def _schedule(self, place: str) -> None:
-        conversation = self._conversations.get(place)
-        dues = []
-        if conversation is not None and not self._flights.blocked(place):
-            dues.append(self._sending.due_ms(conversation))
-        eviction = self._seen.next_eviction_ms(place)
-        if eviction is not None:
-            dues.append(eviction)
-        self._timers.set(place, min(dues) if dues else None)
+    def _awaken(self, place: str) -> None:
+        """Unpack the state of a conversation, if it is packed, for the rest of the batch."""
+        self._awake[place] = None
+        found = self._resting.take(place)
+        if found is None:
+            return
+        if found.value is not None:
+            conversation = self._conversations[place] = self._state.conversation(found.value)
+            entry = self._state.conversation_key(place)
+            self._entry_keys.take_back(entry, found.key, conversation.tenant, conversation.key_owner)
+        self._seen.take_back(place, found.seen)
+
+    def _settle(self) -> None:
+        """Set the timers of conversations with deliveries, and pack the others that were unpacked or made."""
+        for place in self._awake:
+            conversation = self._conversations.get(place)
+            due = self._seen.next_eviction_ms(place)
+            if conversation is not None and not self._flights.blocked(place):
+                due = earliest(due, self._sending.due_ms(conversation))
+            if conversation is not None and conversation.deliveries:
+                self._timers.set(place, due)
+                continue
+            self._timers.set(place, None)
+            seen = self._seen.put_away(place)
+            if conversation is not None:
+                entry = self._state.conversation_key(place)
+                kept = self._entry_keys.put_away(entry, conversation.tenant, conversation.key_owner)
+                value = self._state.encode(conversation)
+                self._resting.put(place, account_of(conversation), State(value, seen, kept, due))
+                del self._conversations[place]
+            elif seen:
+                self._resting.put(place, None, State(None, seen, due_ms=due))
+        self._awake.clear()

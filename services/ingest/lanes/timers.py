@@ -37,3 +37,8 @@ class Timers:
             del self._due[key]
             found.append(key)
         return found
+
+
+def earliest(*dues: int | None) -> int | None:
+    """Return the earliest of these times; None if there is none."""
+    return min((due for due in dues if due is not None), default=None)

@@ -191,3 +191,24 @@ def test_a_master_key_is_replaced() -> None:
     with pytest.raises(ChaparError, match="32 bytes"):
         MasterKeys([b"short"])
     assert base64.b64encode(raw) not in base64.b64encode(wrapped)
+
+
+def test_the_key_of_a_packed_entry_is_found_again() -> None:
+    """The owner's by its owner, another one by its id; a destroyed one is not: as if the entry had never been packed."""
+    keys = MemoryKeys()
+    entries = EntryKeys(keys, "state.v1")
+    own, other = keys.made("acme", "i"), keys.made("acme", "home")
+    for entry, key, size in ((b"c/1", own, 1), (b"c/2", other, 16)):
+        entries.sealed(entry, b"x", key)
+        kept = entries.put_away(entry, "acme", "i")
+        assert len(kept) == size
+        assert entries.choose(entry, None, "acme", ()) is None
+        entries.take_back(entry, kept, "acme", "i")
+        assert entries.choose(entry, keys.made("acme", "sender"), "acme", ()) is key
+    assert entries.put_away(b"c/unknown", "acme", "i") == b""
+    packed = {entry: entries.put_away(entry, "acme", "i") for entry in (b"c/1", b"c/2")}
+    keys.destroy("acme", "i", "home")
+    keys.makes = False
+    for entry, each in packed.items():
+        entries.take_back(entry, each, "acme", "i")
+        assert entries.choose(entry, None, "acme", ()) is None

@@ -1,5 +1,7 @@
 """Rules, duplicates, splitting, texts, tokens: the small pure parts of intake and sending."""
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,14 +49,19 @@ def test_without_a_rule_the_first_queue_gets_the_interaction() -> None:
 
 
 @settings(max_examples=40)
-@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, DAY_MS)), max_size=200))
-def test_an_id_is_known_for_the_whole_window(arrivals: list[tuple[int, int]]) -> None:
-    """However ids and pauses mix, also across a restore, no id is forgotten within the window."""
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, DAY_MS), st.booleans()), max_size=200), st.randoms())
+def test_an_id_is_known_for_the_whole_window(arrivals: list[tuple[int, int, bool]], chance: Random) -> None:
+    """However ids and pauses mix, also across a restore and while packed, no id is forgotten within the window, and no id
+    is known that did not come."""
     seen, now = SeenIds(7 * DAY_MS, 10_000), NOW
     last: dict[str, int] = {}
     chunks: dict[int, Chunk] = {}
-    for number, pause in arrivals:
+    for number, pause, packs in arrivals:
         now += pause
+        if packs:
+            packed = seen.packed()
+            seen = SeenIds(7 * DAY_MS, 10_000)
+            seen.unpack(packed)
         for gone in seen.evict(now):
             del chunks[gone]
         message_id = f"m{number}"
@@ -63,12 +70,70 @@ def test_an_id_is_known_for_the_whole_window(arrivals: list[tuple[int, int]]) ->
             chunks[chunk.number] = chunk
             last[message_id] = now
         restored = SeenIds(7 * DAY_MS, 10_000)
-        for chunk in chunks.values():
+        for chunk in chance.sample(list(chunks.values()), len(chunks)):
             restored.load(chunk)
+        assert restored.numbers() == seen.numbers() == sorted(chunks)
         for known, at in last.items():
             if at + 7 * DAY_MS > now:
                 assert known in seen
                 assert known in restored
+        assert all(f"m{other}" in last or f"m{other}" not in seen for other in range(301))
+
+
+def test_packed_ids_need_eight_bytes_each() -> None:
+    """A conversation of a day with ten pauses has one head of ten bytes."""
+    seen = SeenIds(7 * DAY_MS, 10_000)
+    for number in range(10):
+        seen.add(str(number), NOW + number * 60_000)
+        packed = seen.packed()
+        seen.unpack(packed)
+    assert len(packed) == 1 + 10 + 10 * 8
+    assert seen.numbers() == list(range(10))
+    assert seen.evict(NOW + 7 * DAY_MS) == []
+    assert seen.evict(NOW + 7 * DAY_MS + 600_000) == list(range(10))
+
+
+def test_packed_times_are_never_too_early() -> None:
+    """They are rounded up to seconds."""
+    seen = SeenIds(7 * DAY_MS, 10_000)
+    seen.add("1", NOW + 1)
+    seen.unpack(seen.packed())
+    assert seen.evict(NOW + 7 * DAY_MS) == []
+    assert seen.evict(NOW + 7 * DAY_MS + 1_000) == [0]
+
+
+def test_chunks_that_are_restored_one_by_one_are_all_dropped_in_the_end() -> None:
+    """A changelog may have a later chunk before an earlier one, and the identity may be packed in between."""
+    seen = SeenIds(7 * DAY_MS, 10_000)
+    for number, numbers in ((0, [0]), (2, [0, 2]), (1, [0, 1, 2])):
+        seen.load(Chunk(number, NOW, [f"m{number}"]))
+        seen.unpack(seen.packed())
+        assert seen.numbers() == numbers
+    assert all(f"m{number}" in seen for number in range(3))
+    assert seen.evict(NOW + 7 * DAY_MS) == [0, 1, 2]
+
+
+def test_a_part_of_two_digests_is_not_an_id() -> None:
+    """Digests are compared at their own places."""
+    seen = SeenIds(7 * DAY_MS, 10_000)
+    for number in range(2_000):
+        seen.add(str(number), NOW)
+    packed = bytes(seen._digests)
+    seen._digests = bytearray(packed[4:-4])
+    assert not any(str(number) in seen for number in range(2_000))
+
+
+def test_an_identity_with_very_many_ids_is_packed_too() -> None:
+    """Its number of chunks does not fit into one byte."""
+    seen = SeenIds(7 * DAY_MS, 50_000)
+    for number in range(300 * CHUNK_IDS):
+        seen.add(str(number), NOW)
+    again = SeenIds(7 * DAY_MS, 50_000)
+    again.unpack(seen.packed())
+    assert len(again) == 300 * CHUNK_IDS
+    assert again.numbers() == list(range(300))
+    assert "0" in again
+    assert str(300 * CHUNK_IDS - 1) in again
 
 
 def test_a_busy_identity_changes_one_small_chunk_a_message() -> None:
