@@ -33,7 +33,10 @@ def _all() -> Iterator[Fault]:
     yield Fault("rolling upgrade", upgrades.rolling_upgrade, late_s=20, processes=Processes(upgraded=True))
     for service, point in POINTS:
         strike, variables = processes.kill_at(point, service)
-        yield Fault(f"kill {service} {point.replace('_', ' ')}", strike, 15, variables)
+        # The transaction of a process that dies in it holds the readers of its topics back until a successor fences it. Only
+        # the router has a second process; the others have to start again, which takes long on a busy machine.
+        late_s = 15 if service == "router" else 30
+        yield Fault(f"kill {service} {point.replace('_', ' ')}", strike, late_s, variables)
     yield Fault("kill broker", processes.kill_broker(2), late_s=25)
     # Longer than the time-out of transactions (15 s): the broker aborts those that were open.
     yield Fault("kill broker for long", processes.kill_broker(16), late_s=60)
@@ -55,7 +58,9 @@ def _all() -> Iterator[Fault]:
     yield Fault("poison on every topic", records.poison_everywhere)
     yield Fault("rebalance storm", records.rebalance_storm, late_s=30)
     yield Fault("overload", records.overload, late_s=20)
-    for service in ("ingest", "router", "sla"):
+    strike, variables = clocks.step_in_python(3600, "ingest")
+    yield Fault("clock of ingest an hour ahead", strike, 20, variables)
+    for service in ("router", "sla"):
         strike, variables = clocks.step(3600, service)
         yield Fault(f"clock of {service} an hour ahead", strike, 20, variables)
     strike, variables = clocks.step(-3600, "router", "sla")
@@ -71,6 +76,6 @@ def cannot(fault: Fault) -> str:
         return why
     if fault.small_disk and not disk.may_mount():
         return "only root may mount a small disk"
-    if fault.name.startswith("clock") and clocks.library() is None:
+    if fault.name.startswith("clock") and "ingest" not in fault.of_service and clocks.library() is None:
         return "the library of the package `faketime` is not installed"
     return ""

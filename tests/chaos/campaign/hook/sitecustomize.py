@@ -3,13 +3,16 @@
 - On SIGUSR2 the process writes the stacks of all its tasks to its log: the campaign asks for them when work is stuck.
 - With CHAPAR_CHAOS_POINT the process kills itself with SIGKILL at this named point of a batch, once, when the file
   CHAPAR_CHAOS_ARMED has appeared. The process that removes the file dies: no other process and no successor does.
+- With CHAPAR_CHAOS_CLOCK the time of this process is wrong by the number of seconds in this file.
 """
 
 import asyncio
 import gc
 import os
 import signal
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 
@@ -52,7 +55,28 @@ def _arm(tuning: type[Any], default: Any) -> None:
     object.__setattr__(default, "fault", _die)
 
 
+_READ_AGAIN_S = 0.25
+
+
+def _follow_clock(file: Path) -> None:
+    """Let `time.time` and `time.time_ns` return the time that the file says. Other clocks stay right."""
+    seconds, nanoseconds, monotonic = time.time, time.time_ns, time.monotonic
+    wrong_s, read_at = 0, 0.0
+
+    def ahead_s() -> int:
+        nonlocal wrong_s, read_at
+        if monotonic() - read_at > _READ_AGAIN_S:
+            # A file that is being written is empty for a moment.
+            wrong_s, read_at = int(file.read_text() or wrong_s), monotonic()
+        return wrong_s
+
+    time.time = lambda: seconds() + ahead_s()
+    time.time_ns = lambda: nanoseconds() + ahead_s() * 1_000_000_000
+
+
 signal.signal(signal.SIGUSR2, _show_tasks)
+if wrong := os.environ.get("CHAPAR_CHAOS_CLOCK"):
+    _follow_clock(Path(wrong))
 if os.environ.get("CHAPAR_CHAOS_POINT"):
     from services.chassis.kafka import runner, writer
     from services.chassis.kafka.contract import LaneTuning

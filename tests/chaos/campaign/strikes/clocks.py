@@ -1,7 +1,11 @@
-"""Faults of clocks: the clock of a service jumps, and is right again after some seconds (libfaketime)."""
+"""Faults of clocks: the clock of a service jumps, and is right again after some seconds.
+
+libfaketime fakes it for the whole process. It breaks processes whose threads wait with a time-out, such as ingest's for its
+history (waits fail or never end, even while the clock is right). Their clock is faked in Python instead, by the hook.
+"""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +18,8 @@ LIBRARIES: Final = (
 )
 """Where Debian's package `faketime` puts the library that fakes the clock of programs with threads."""
 WRONG_S: Final = 10.0
+Variables = Mapping[str, Mapping[str, str]]
+"""By service."""
 
 
 def library() -> Path | None:
@@ -21,20 +27,9 @@ def library() -> Path | None:
     return next((path for path in LIBRARIES if path.exists()), None)
 
 
-def step(seconds: int, *services: str) -> tuple[Strike, Mapping[str, Mapping[str, str]]]:
+def step(seconds: int, *services: str) -> tuple[Strike, Variables]:
     """Step the clock of services, and back after `WRONG_S`. Their monotonic clocks stay right. Returns the strike, and the
     variables of the processes."""
-
-    async def strike(scene: Scene) -> None:
-        for service in services:
-            (scene.clocks / f"{service}.clock").write_text(f"{seconds:+d}")
-        try:
-            await asyncio.sleep(WRONG_S)
-        finally:
-            for service in services:
-                (scene.clocks / f"{service}.clock").write_text("+0")
-        await scene.stack.supervisor.wait_ready(60)
-
     found = library()
     variables = {
         service: {
@@ -45,4 +40,23 @@ def step(seconds: int, *services: str) -> tuple[Strike, Mapping[str, Mapping[str
         }
         for service in services
     }
-    return strike, variables if found is not None else {}
+    return _strike(seconds, services), variables if found is not None else {}
+
+
+def step_in_python(seconds: int, service: str) -> tuple[Strike, Variables]:
+    """Do the same for a service with threads that wait."""
+    return _strike(seconds, (service,)), {service: {"CHAPAR_CHAOS_CLOCK": f"{{run}}/clocks/{service}.clock"}}
+
+
+def _strike(seconds: int, services: Sequence[str]) -> Strike:
+    async def strike(scene: Scene) -> None:
+        for service in services:
+            (scene.clocks / f"{service}.clock").write_text(f"{seconds:+d}")
+        try:
+            await asyncio.sleep(WRONG_S)
+        finally:
+            for service in services:
+                (scene.clocks / f"{service}.clock").write_text("+0")
+        await scene.stack.supervisor.wait_ready(60)
+
+    return strike
