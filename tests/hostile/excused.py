@@ -45,7 +45,7 @@ _MODULES: Final = {
         " chassis.grpc.client chassis.grpc.following_channel chassis.grpc.server chassis.grpc.service_tokens chassis.health chassis.http.server"
         " chassis.kafka.changelog_formats chassis.kafka.member chassis.kafka.transactions chassis.kafka.writer"
         " chassis.kafka.clients chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.metrics_catalogue"
-        " chassis.kafka.evidence chassis.pinned chassis.outgoing"
+        " chassis.kafka.evidence chassis.kafka.open_transactions chassis.pinned chassis.outgoing"
         " chassis.privacy.settings chassis.secrets chassis.settings chassis.tokens.minting chassis.tokens.refusals"
         " chassis.tokens.roles chassis.tokens.settings chassis.topics feedback.adapters.analytics_faust"
         " ingest.adapters.edges.required_secrets ingest.adapters.history.database router.adapters.outcomes router.adapters.partitions"
@@ -78,12 +78,14 @@ _MODULES: Final = {
         " sla.adapters.measures_service sla.adapters.read_model sla.translate.events sla.translate.measure_views"
         " ingest.domain.shared_pace ingest.domain.takeover ingest.lanes.seen_deliveries"
         " ingest.adapters.history.erasure_reports ingest.adapters.history.own_loop"
+        " chassis.packed_table ingest.lanes.resting ingest.translate.samples"
     ),
     _LOG: (
         "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
         " ingest.lanes.sender ingest.lanes.sender_runner ingest.lanes.sender_counters ingest.lanes.timers "
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.headers chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
         " chassis.privacy.fields chassis.privacy.master chassis.privacy.sealing chassis.questions feedback.lanes.outcome_tracker"
+        " feedback.adapters.conversation_batches ingest.lanes.packer"
         " feedback.lanes.agents chassis.kafka.relayed ingest.adapters.history.projection"
         " feedback.adapters.score_log feedback.lanes.survey feedback.adapters.webhook_responses"
         " feedback.translate.records feedback.translate.counting feedback.translate.scores feedback.translate.survey ingest.domain.intake"
