@@ -82,37 +82,34 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
     kafka, clock, roles = settings.kafka, service.clock, settings.roles
     service.metrics.declare((*METRICS, *webhooks.METRICS))
     async with AsyncExitStack() as stack:
-        presence = await stack.enter_async_context(kafka_presence(service, topics(roles)))
+        enter = stack.enter_async_context
+        presence = await enter(kafka_presence(service, topics(roles)))
         await presence.first()
         if set(roles) - {"analytics"}:
-            keys = await stack.enter_async_context(keyring(service, NAME))
+            keys = await enter(keyring(service, NAME))
             # Configuration first: a lane that does not know the surveys would skip every interaction.
             reader = ConfigReader[TenantSurveys](
                 kafka, decode, metrics=service.metrics, version=lambda each: each.version
             )
-            await stack.enter_async_context(service.background(reader.run(), "configuration"))
+            await enter(service.background(reader.run(), "configuration"))
             configured = service.health.component("configuration")
             await reader.first()
             configured.set(True)
             programmes = ConfiguredProgrammes(reader.get)
-            producer = await stack.enter_async_context(
-                DurableProducer(kafka, client_id=f"{NAME}-commands@{settings.instance}")
-            )
+            producer = await enter(DurableProducer(kafka, client_id=f"{NAME}-commands@{settings.instance}"))
             commands = KafkaCommandLog(producer, keys)
 
         if "edge" in roles:
             # Before the dispatcher: links need the address that the pages are really bound to.
             scores, responses = ScoresView(), ResponsesView(settings.responses_kept)
-            await stack.enter_async_context(service.background(_follow_scores(service, scores), "scores view"))
-            await stack.enter_async_context(
-                service.background(_follow_responses(service, responses, keys), "responses view")
-            )
+            await enter(service.background(_follow_scores(service, scores), "scores view"))
+            await enter(service.background(_follow_responses(service, responses, keys), "responses view"))
             questions = LaneQuestions(settings.verdict_timeout_s, VERDICT_KINDS)
-            await stack.enter_async_context(service.background(_follow_verdicts(service, questions), "verdicts"))
+            await enter(service.background(_follow_verdicts(service, questions), "verdicts"))
             intake = ResponseIntake(commands, clock, service.metrics, questions)
             links = survey_links(settings, "", clock)
             pages = Pages(programmes, links, intake, service.metrics)
-            address = await stack.enter_async_context(
+            address = await enter(
                 http_server(
                     pages.app(),
                     settings.http_host,
@@ -137,8 +134,8 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                 responses=responses,
                 clock=clock,
             )
-            audit = await stack.enter_async_context(audit_trail(service))
-            await stack.enter_async_context(
+            audit = await enter(audit_trail(service))
+            await enter(
                 grpc_server(
                     service,
                     lambda server: feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(servicer, server),
@@ -162,24 +159,24 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             waiting, at_once = invitations_waiting(service.metrics, clock), settings.dispatch_concurrency
             send = readers.invitations(dispatcher, keys, poison, service.metrics, at_once, waiting)
             consumer = _responses_group(service, producer, f"{NAME}-dispatcher", send, waiting)
-            await stack.enter_async_context(service.background(consumer.run(), "dispatcher"))
+            await enter(service.background(consumer.run(), "dispatcher"))
             recoveries = RecoveryDispatcher(GrpcRecoveryOpener(channel), commands, clock)
             open_ = readers.recoveries(recoveries, service.metrics, at_once)
             consumer = _responses_group(service, producer, f"{NAME}-recovery", open_)
-            await stack.enter_async_context(service.background(consumer.run(), "recoveries"))
+            await enter(service.background(consumer.run(), "recoveries"))
             await _webhooks(stack, service, programmes, producer, keys)
 
         if "lanes" in roles:
             await _relay(stack, service, producer)
-            formats = await stack.enter_async_context(finalised.finalised_formats(service))
-            writer = await stack.enter_async_context(
+            formats = await enter(finalised.finalised_formats(service))
+            writer = await enter(
                 Writer(kafka, service=NAME, tuning=WriterTuning(witness=service.clock, formats=formats))
             )
             factory = survey.survey_factory(programmes, service.metrics, keys)
             await _lane(stack, service, survey.SPEC, factory, writer, survey.prepare(keys))
 
         if "analytics" in roles:
-            await stack.enter_async_context(service.background(_analytics(service), "analytics"))
+            await enter(service.background(_analytics(service), "analytics"))
         yield
 
 
