@@ -46,8 +46,9 @@ def finalise_command(yes: Yes = False, actor: Actor = "", as_json: Json = False)
     async def look() -> dict[str, int]:
         found = await _look()
         if stops := [sentence for each in found for sentence in each.stops]:
+            more = f" `chapar upgrade status` shows {len(stops) - 1} more." if len(stops) > 1 else ""
             raise ChaparError(
-                ErrorKind.FAILED_PRECONDITION, Reason.UPGRADE_RUNS, " ".join([*stops, "Nothing was changed."])
+                ErrorKind.FAILED_PRECONDITION, Reason.UPGRADE_RUNS, f"{stops[0]} Nothing was changed.{more}"
             )
         return {each.changelog: each.to_finalise for each in found if each.to_finalise}
 
