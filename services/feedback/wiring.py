@@ -189,8 +189,7 @@ def topics(roles: Collection[str]) -> set[str]:
         found.add("feedback.scores.v1")
     if "edge" in roles or "lanes" in roles:
         found.add(survey.VERDICTS)
-    if "edge" in roles:
-        found |= {"audit.v1", REVOCATIONS}
+    found |= {"audit.v1", REVOCATIONS} if "edge" in roles else set()
     if "dispatcher" in roles:
         found |= {webhook_responses.TOPIC, "deadletters.v1"}
     if "lanes" in roles:
@@ -265,8 +264,7 @@ def _responses_group(
 
 
 async def _relay(stack: AsyncExitStack, service: Service[FeedbackSettings], producer: DurableProducer) -> None:
-    name, kafka = relay.SPEC.name, service.settings.kafka
-    client_id = f"{name}@{service.settings.instance}"
+    name, kafka, client_id = relay.SPEC.name, service.settings.kafka, f"{relay.SPEC.name}@{service.settings.instance}"
     runner = Relay(
         relay.SPEC,
         relay.command_of,
@@ -309,9 +307,8 @@ async def _lane(
 
 
 async def _analytics(service: Service[FeedbackSettings]) -> None:
-    ready = service.health.component("analytics")
-    metrics = PrometheusLaneMetrics(service.metrics)
-    await run_analytics(service.settings.kafka, service.clock, say=ready.set, metrics=metrics)
+    say, metrics = service.health.component("analytics").set, PrometheusLaneMetrics(service.metrics)
+    await run_analytics(service.settings.kafka, service.clock, say=say, metrics=metrics)
 
 
 async def _follow_scores(service: Service[FeedbackSettings], view: ScoresView) -> None:

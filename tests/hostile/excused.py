@@ -76,7 +76,8 @@ _MODULES: Final = {
         " router.lanes.shards router.translate.attributes router.translate.events router.translate.views"
         " router.translate.wire sla.adapters.analytics_model"
         " sla.adapters.measures_service sla.adapters.read_model sla.translate.events sla.translate.measure_views"
-        " ingest.domain.shared_pace ingest.domain.takeover ingest.lanes.seen_deliveries"
+        " ingest.domain.shared_pace ingest.domain.takeover ingest.lanes.seen_deliveries ingest.lanes.resting"
+        " chassis.packed_table ingest.translate.samples feedback.adapters.conversation_batches"
         " ingest.adapters.history.erasure_reports ingest.adapters.history.own_loop"
         " chassis.packed_table ingest.lanes.resting ingest.translate.samples"
     ),
@@ -100,7 +101,7 @@ _MODULES: Final = {
         " ingest.adapters.edges.mail_dns ingest.adapters.edges.mail_workers ingest.adapters.edges.publisher"
         " ingest.adapters.edges.worker_process"
         " ingest.adapters.edges.smtp_in ingest.adapters.edges.smtp_session ingest.adapters.edges.telegram_in"
-        " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.adapters.history.reader"
+        " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.adapters.history.reader ingest.lanes.packer"
     ),
 }
 _FUNCTIONS: Final = {
