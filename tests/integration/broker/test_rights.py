@@ -31,7 +31,7 @@ from tests.fixtures.guarded_installation import (
     until,
 )
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 
 DOCUMENTS = (RUNBOOKS, *PAGES, ROOT / "docs/upgrading.md")
 POISONED = (
