@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 
 from services.chassis.kafka.abandoned import close_abandoned
 from services.chassis.kafka.closing import close_all
+from services.chassis.kafka.dead_connections import notice_dead_brokers
 from services.chassis.kafka.log_throttle import calm_logs
 from services.chassis.kafka.records import Record
 
@@ -58,6 +59,7 @@ def prepare_library() -> None:
     """Applies what holds for every client. Each function that builds one calls it."""
     calm_logs()
     close_abandoned()
+    notice_dead_brokers()
 
 
 def record_of(topic: str, message: Any) -> Record:
