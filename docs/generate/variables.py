@@ -36,6 +36,12 @@ VARIABLES: Final = (
         "the tenant of `chapar run`",
         "Tenant of the commands. It is required with an address.",
     ),
+    Variable(
+        "CHAPAR_CONFIG_KEEP",
+        "`chapar config apply` and `rollback`",
+        "100",
+        "Versions of each tenant's configuration that the history keeps.",
+    ),
     Variable("CHAPAR_TOKEN", "`chapar`", "a development token", "Token of the calls. It is required with an address."),
     Variable(
         "CHAPAR_TLS_CA_FILE",

@@ -15,8 +15,8 @@ from chapar.common.v1.changelog_format_pb2 import ChangelogFormat
 from services.chassis import ids
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.finalised import TOPIC, format_of
 from services.chassis.kafka.contract import LaneSpec
-from services.chassis.kafka.finalised import TOPIC, format_of
 from services.chassis.kafka.groups import GroupDirectory
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.intervention import LaneOperator, Situation

@@ -8,6 +8,7 @@ from typing import Final
 import grpc
 
 from chapar.feedback.v1 import feedback_pb2_grpc
+from services.chassis import finalised
 from services.chassis.audit_log import audit_trail
 from services.chassis.clock import Clock
 from services.chassis.config_reader import ConfigReader
@@ -18,7 +19,6 @@ from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
-from services.chassis.kafka import finalised
 from services.chassis.kafka.batch_publisher import BatchPublisher
 from services.chassis.kafka.consumer import GroupConsumer
 from services.chassis.kafka.lane import LaneRunner, LaneSpec, LaneTuning, ProcessorFactory

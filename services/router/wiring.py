@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from chapar.router.v1 import router_pb2, router_pb2_grpc
 from services.chassis.audit_log import audit_trail
+from services.chassis.finalised import TOPIC as FORMATS
+from services.chassis.finalised import finalised_formats
 from services.chassis.grpc.client import ClientTls
 from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.ids import random_id
-from services.chassis.kafka.finalised import TOPIC as FORMATS
-from services.chassis.kafka.finalised import finalised_formats
 from services.chassis.kafka.lane import LaneContext, LaneRunner, LaneTuning
 from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison

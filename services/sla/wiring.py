@@ -14,14 +14,14 @@ from chapar.sla.v1 import sla_pb2_grpc
 from services.chassis.audit_log import audit_trail
 from services.chassis.config_reader import ConfigReader
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.finalised import TOPIC as FORMATS
+from services.chassis.finalised import finalised_formats
 from services.chassis.grpc.client import ClientTls, grpc_channel, target_of
 from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.health import Component
 from services.chassis.kafka.consumer import GroupConsumer
-from services.chassis.kafka.finalised import TOPIC as FORMATS
-from services.chassis.kafka.finalised import finalised_formats
 from services.chassis.kafka.lane import LaneRunner, LaneTuning
 from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison

@@ -42,7 +42,7 @@ def test_every_writer_of_a_service_teaches_its_clock() -> None:
     ]
     assert {path.split("/")[1] for path, _ in writers} == {"feedback", "ingest", "router", "sla"}
     for path, call in writers:
-        assert "WriterTuning(witness=service.clock)" in ast.unparse(call), path
+        assert "WriterTuning(witness=service.clock" in ast.unparse(call), path
 
 
 def test_every_lane_of_a_service_has_its_clock() -> None:

@@ -114,7 +114,7 @@ _FUNCTIONS: Final = {
         " chassis.tracing.Tracing.start feedback.adapters.links.link_key feedback.adapters.handlers.ResponseIntake.refuse"
         " feedback.adapters.handlers.filled ingest.domain.channel_rules.channel_rules ingest.domain.sending.backoff_ms"
         " ingest.adapters.history.cursor.encode ingest.adapters.history.story.step router.adapters.paging.after_agent sla.translate.views.cursor_of"
-        " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of chassis.kafka.finalised.FinalisedFormats.of"
+        " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of chassis.finalised.FinalisedFormats.of"
     ),
     _ID: (
         "chassis.logs.bind chassis.logs.bound chassis.kafka.claims.claim_id chassis.kafka.group_topics.GroupTopics.text"

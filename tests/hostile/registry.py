@@ -27,6 +27,7 @@ from services.chassis import (
 from services.chassis.errors import ChaparError
 from services.chassis.expression_tokens import Unestimable, text_of
 from services.chassis.expression_tokens import tokens as tokens_of
+from services.chassis.finalised import format_of
 from services.chassis.grpc.auth import Authorizer
 from services.chassis.grpc.field_limits import FieldLimits
 from services.chassis.grpc.peers import typed_names
@@ -36,7 +37,6 @@ from services.chassis.http.proxies import address_in
 from services.chassis.ids import derive
 from services.chassis.kafka.changelog import Position
 from services.chassis.kafka.claims import Claim
-from services.chassis.kafka.finalised import format_of
 from services.chassis.kafka.transactions.coordinator_log import decode_logged
 from services.chassis.kafka.transactions.wire import Malformed
 from services.chassis.kafka.witness import Witness
@@ -333,7 +333,7 @@ ENTRIES: Final = (
     # what Kafka's coordinators wrote about transactions
     Entry(named("services.chassis.kafka.transactions.coordinator_log", "decode_logged"),
           refusing(lambda raw: decode_logged(b"\0\0\0\2id", raw), Malformed), "bytes"),
-    Entry(named("services.chassis.kafka.finalised", "format_of"), refusing(_format, ValueError, DecodeError), "bytes"),
+    Entry(named("services.chassis.finalised", "format_of"), refusing(_format, ValueError, DecodeError), "bytes"),
     Entry((*named("services.chassis.kafka.changelog", "Position.decode"), *named("services.chassis.kafka.claims", "Claim.decode")),
           all_of(refusing(Position.decode, ValueError), refusing(Claim.decode, ValueError)), "bytes"),
     Entry((*named("services.chassis.kafka.changelog_codec", "ChangelogCodec.decode"),

@@ -3,13 +3,17 @@
 Without this, a client notices only when its request times out: after 10 to 40 s, and a waiting fetch of an idle reader last of all.
 The kernel notices by itself: bytes that are not confirmed for six seconds, or three probes on an idle connection that are not answered.
 A broker that is only slow confirms both. aiokafka has no setting for it; tests/contract/lane/test_dead_connections.py checks the effect.
+
+A request on a connection that has just ended fails as aiokafka expects: with an OSError or its own error. uvloop raises RuntimeError until
+the connection's reader has noticed the end, which no client expects, so that it would end the process.
 """
 
 import socket
 from functools import wraps
 from typing import Any, Final
 
-from aiokafka.conn import AIOKafkaConnection
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError
 
 IDLE_S: Final = 3
 PROBE_S: Final = 1
@@ -26,9 +30,10 @@ _OPTIONS: Final = (
 
 
 def notice_dead_brokers() -> None:
-    """Set these options on each new connection of aiokafka. Raises AttributeError if aiokafka lacks the names."""
+    """Do both for each connection of aiokafka. Raises AttributeError if aiokafka lacks the names."""
     if not hasattr(AIOKafkaConnection.connect, "__wrapped__"):
         AIOKafkaConnection.connect = _watched(AIOKafkaConnection.connect)
+        AIOKafkaConnection.send = _failing_as_expected(AIOKafkaConnection.send)
 
 
 def _watched(connect: Any) -> Any:
@@ -42,3 +47,15 @@ def _watched(connect: Any) -> Any:
         return streams
 
     return watch
+
+
+def _failing_as_expected(send: Any) -> Any:
+    @wraps(send)
+    def request(connection: Any, *given: Any, **options: Any) -> Any:
+        try:
+            return send(connection, *given, **options)
+        except RuntimeError as error:
+            connection.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError(f"the connection to {connection.host}:{connection.port} has ended") from error
+
+    return request

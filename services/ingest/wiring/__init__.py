@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from chapar.config.v1 import config_pb2
 from services.chassis.config_reader import ConfigReader
+from services.chassis.finalised import TOPIC as FORMATS
 from services.chassis.grpc.trust import TOPIC as REVOCATIONS
-from services.chassis.kafka.finalised import TOPIC as FORMATS
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.lifecycle import Service

@@ -6,10 +6,10 @@ from typing import Protocol
 
 from chapar.config.v1 import config_pb2
 from services.chassis.config_reader import ConfigReader
+from services.chassis.finalised import finalised_formats
 from services.chassis.health import Component
 from services.chassis.kafka.batch_publisher import BatchPublisher
 from services.chassis.kafka.contract import LaneMetrics
-from services.chassis.kafka.finalised import finalised_formats
 from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.member import as_member
 from services.chassis.kafka.poison import Poison

@@ -1,10 +1,15 @@
 """Each connection to a broker ends by itself when the broker has vanished. Real Kafka only."""
 
+import asyncio
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import uvloop
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from services.chassis.kafka.clients import close_consumer, discard_producer, idempotent_producer, plain_reader
 from services.chassis.kafka.dead_connections import IDLE_S, PROBE_S, PROBES, UNCONFIRMED_MS
@@ -53,3 +58,49 @@ async def test_the_kernel_watches_every_connection(kafka: KafkaUnderTest, prefix
     finally:
         await close_consumer(reader, 3.0)
         await discard_producer(producer, 3.0)
+
+
+def test_a_request_on_a_connection_that_has_just_ended_fails_as_aiokafka_expects(
+    kafka: KafkaUnderTest, prefix: str
+) -> None:
+    """Under uvloop, on which the services run: a RuntimeError would end the process."""
+    settings: KafkaSettings = kafka.settings(prefix)
+
+    async def ended() -> None:
+        reader = plain_reader(settings, client_id="reader")
+        try:
+            await reader.start()
+            assert await reader._client.force_metadata_update()
+            (connection,) = reader._client._conns.values()
+            with pytest.raises(KafkaConnectionError, match="has ended"):
+                await before_the_reader_notices(connection, lambda: connection.send(MetadataRequest([])))
+            assert not connection.connected()
+            assert await reader._client.force_metadata_update()
+        finally:
+            await close_consumer(reader, 3.0)
+
+    uvloop.run(ended())
+
+
+async def before_the_reader_notices(connection: Any, send: Callable[[], Any]) -> Any:
+    """End the connection, and call `send` at the one moment at which its transport is closed and its reader does not know it."""
+    loop, sent = asyncio.get_running_loop(), asyncio.Event()
+    protocol, failure = connection._writer.transport.get_protocol(), []
+    lost = protocol.connection_lost
+
+    def send_now() -> None:
+        try:
+            send()
+        except Exception as error:  # noqa: BLE001 - the caller looks at it
+            failure.append(error)
+        sent.set()
+
+    def connection_lost(error: Exception | None) -> None:
+        loop.call_soon(send_now)
+        lost(error)
+
+    protocol.connection_lost = connection_lost
+    connection._writer.transport.abort()
+    await sent.wait()
+    for error in failure:
+        raise error

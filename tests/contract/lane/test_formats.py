@@ -13,12 +13,12 @@ import pytest
 
 from chapar.common.v1.changelog_format_pb2 import ChangelogFormat
 from services.chassis.build import version
+from services.chassis.finalised import TOPIC, FinalisedFormats
 from services.chassis.kafka.changelog import read_changelog
 from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.chassis.kafka.changelog_formats import Formats
 from services.chassis.kafka.claims import Claim
 from services.chassis.kafka.contract import Outbox
-from services.chassis.kafka.finalised import TOPIC, FinalisedFormats
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from tests.contract.lane.ledger import OUT, Ledger

@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from chapar.common.v1 import changelog_format_pb2, privacy_pb2, revocation_pb2, verdict_pb2
+from services.chassis.finalised import format_of
 from services.chassis.grpc.lifetimes import Lifetimes
 from services.chassis.grpc.trust import take_revocation
-from services.chassis.kafka.finalised import format_of
 from services.chassis.kafka.records import Record
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
@@ -62,7 +62,7 @@ SHARED_READERS: tuple[Reader, ...] = (
         "all formats",
         "formats.v1",
         changelog_format_pb2.ChangelogFormat,
-        "chassis/kafka/finalised.py",
+        "chassis/finalised.py",
         lambda: configuration_reader(format_of),
     ),
     Reader("all revocations", "revocations.v1", revocation_pb2.Revocation, "chassis/grpc/trust.py", _revocations),
