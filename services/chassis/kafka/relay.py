@@ -28,7 +28,7 @@ Convert = Callable[[Record], Send | None]
 """Returns the one record to write for a record, or None. Pure. Raises InvalidRecord for a record that becomes a dead letter."""
 
 PACE_S: Final = 0.15
-"""No caller waits for a relay. What comes together costs a fetch, a publication and a commit once, and the lane behind it one transaction."""
+"""No caller waits for a relay. Records that come together cost a fetch, a publication and a commit once, and the lane behind it one transaction."""
 _FINISH_S: Final = 10.0
 _TURN: Final = 50
 """Records after which the event loop gets a turn."""

@@ -208,7 +208,7 @@ class Keyring:
             key_id, raw = os.urandom(sealing.KEY_ID_BYTES), os.urandom(_KEY_BYTES)
             wrapped = self.masters.wrap(raw, master.about(tenant, owner, key_id))
             offset = await self.publish(tenant, owner, key_id, wrapped)
-            # What was read already is believed: the key may have been destroyed at once, because the person is being erased.
+            # Records that were read already are believed: the key may have been destroyed at once, because the person is being erased.
             if self._next <= offset:
                 _remember(self._known, key_id, DataKey(key_id, tenant, owner, sealing.cipher(raw)))
                 _remember(self._newest, (tenant, owner), key_id)

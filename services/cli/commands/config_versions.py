@@ -68,7 +68,7 @@ def diff_command(
     tenant: Tenant = "",
     as_json: Json = False,
 ) -> None:
-    """Show what differs from version A to version B: what is added, removed and changed."""
+    """Show what version B adds to version A, removes from it and changes in it."""
 
     async def work() -> tuple[int, int, tuple[Difference, ...]]:
         known = await _versions(tenant)

@@ -102,7 +102,7 @@ class RestingStates:
             if not waiting:
                 heapq.heappop(self._heap)
                 del self._slots[slot]
-        self._not_before_ms = now_ms + 1  # what is left of a slot must not keep records waiting
+        self._not_before_ms = now_ms + 1  # the rest of a slot must not keep records waiting
         return found
 
     def _samples(self, name: str, values: Iterable[bytes]) -> bytes:

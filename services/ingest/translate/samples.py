@@ -39,7 +39,7 @@ def customers(account: _Account, encode: Callable[[Customer], bytes]) -> _Sample
         proven=True,
         owned_interactions={_ID: (_ID,)},
     )
-    # The commonest last: what is near is shorter to refer to.
+    # The commonest last: near parts are shorter to refer to.
     return f"{account[0]}/{_ID}", (encode(customer), encode(replace(customer, conversation=None, surveys=())))
 
 
