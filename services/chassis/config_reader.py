@@ -140,6 +140,7 @@ class ConfigReader(Generic[T]):
 
     async def _follow(self, consumer: Any) -> None:
         partitions = await self._partitions(consumer)
+        ends = await consumer.end_offsets(partitions)  # before a fetch waits for records on the same connection
         assign(consumer, partitions)
         for partition in partitions:
             # After a lost connection, continue at the same position; everything before it has been read.
@@ -147,7 +148,6 @@ class ConfigReader(Generic[T]):
                 consumer.seek(partition, self._positions[partition.partition])
             else:
                 await consumer.seek_to_beginning(partition)
-        ends = await consumer.end_offsets(partitions)
         while True:
             batches = await consumer.getmany(*partitions, timeout_ms=_POLL_MS if self._caught_up.is_set() else 50)
             for records in batches.values():

@@ -8,6 +8,7 @@ POINTS: Final = (
     "after_restore",  # state restored
     "before_claim",  # about to write the claim
     "after_claim",  # the claim is durable, nothing else is written with it
+    "before_send",  # the batch is in a transaction of which nothing is sent yet
     "after_send",  # every record of the batch acknowledged, the batch before it perhaps still committing
     "before_commit",  # it is this batch's turn, EndTxn is not yet sent
     "inside_commit",  # EndTxn passed to the client, response not yet received

@@ -104,11 +104,12 @@ class _Places:
             known = await reader._client._wait_on_metadata(self._topic)  # the public call answers from a stale cache
             self._partitions = sorted(known)
         tps = [TopicPartition(self._topic, partition) for partition in self._partitions]
-        assign(reader, tps)
+        # Before a fetch waits for records on the same connection.
         begin, end = await reader.beginning_offsets(tps), await reader.end_offsets(tps)
         if not self.next:
             self._goal = dict(end)
             self.next = await self._first(reader, tps, begin, end)
+        assign(reader, tps)
         for tp in tps:
             self.next[tp] = max(self.next[tp], begin[tp])
             reader.seek(tp, self.next[tp])

@@ -176,8 +176,7 @@ class Committer:
     async def _fill(self, producer: TransactionalId, parts: list[Part]) -> bool:
         """Send the records of all parts. Return False when the transaction had to be aborted: then its parts have failed."""
         contents = Contents(self._partitions, self._tuning.max_batch_bytes)
-        missing = await self._unknown_topics(parts)
-        if missing:
+        if missing := await self._unknown_topics(parts):
             suspects = {
                 number
                 for number, part in enumerate(parts)
@@ -189,6 +188,7 @@ class Committer:
             for part in parts:
                 contents.add(part.sealed)
             contents.close()
+            self._fault("before_send")
             await producer.append(contents.batches, self._tuning.append_timeout)
         except RecordsRefused as refusal:
             suspects = {number for place in refusal.places for number in contents.writers[place]}

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import IllegalOperation, ProducerFenced
 
 from chapar.audit.v1 import audit_pb2
 from chapar.common.v1 import options_pb2, types_pb2
@@ -120,7 +121,7 @@ async def apply(
 @asynccontextmanager
 async def _only_producer(kafka: KafkaSettings, tenant: str) -> AsyncIterator[AIOKafkaProducer]:
     """Start a producer that fences the one before it. It starts before anything is read: of two concurrent calls for a tenant one fails, or
-    the later one sees what the earlier one wrote."""
+    the later one sees what the earlier one wrote. Raises KafkaError, ProducerFenced when another call has begun."""
     producer = AIOKafkaProducer(
         **kafka.client_options(),
         transactional_id=f"{kafka.topic_prefix}config-apply-{tenant}",
@@ -129,6 +130,8 @@ async def _only_producer(kafka: KafkaSettings, tenant: str) -> AsyncIterator[AIO
     try:
         await producer.start()
         yield producer
+    except IllegalOperation as error:  # aiokafka's word for the next record after the one that was refused
+        raise ProducerFenced(f"another change of {tenant} has begun; nothing was changed: try again") from error
     finally:
         await producer.stop()
 

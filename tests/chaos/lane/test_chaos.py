@@ -59,8 +59,8 @@ async def test_nothing_is_lost_or_done_twice(
 @pytest.mark.parametrize(
     ("mutation", "fault"),
     [
-        ("no_fence", Fault("before_commit", 3, "stop")),
-        ("no_claim", Fault("before_commit", 3, "stop")),
+        ("no_fence", Fault("before_send", 3, "stop")),
+        ("no_claim", Fault("before_send", 3, "stop")),
         ("position_outside", Fault("after_commit", 3)),
         ("reply_before_commit", Fault("after_send", 3)),
     ],

@@ -126,11 +126,16 @@ class Cluster:
 
     async def leader_of(self, place: Place) -> int | None:
         """Return the leader of a partition; None while it has none."""
-        leader = self._client.cluster.leader_for_partition(TopicPartition(*place))
-        if leader is None:
-            with self._connected():  # one look: other partitions must not wait for a topic that is not there
+        if (leader := self._leader(place)) is None:
+            with self._connected():  # two looks: other partitions must not wait for a topic that is not there
                 await self._client.add_topic(place[0])
-            leader = self._client.cluster.leader_for_partition(TopicPartition(*place))
+                if self._leader(place) is None:  # a topic that was known before its leader was
+                    await self._client.force_metadata_update()
+            leader = self._leader(place)
+        return leader
+
+    def _leader(self, place: Place) -> int | None:
+        leader = self._client.cluster.leader_for_partition(TopicPartition(*place))
         return None if leader is None or leader < 0 else int(leader)
 
     async def refresh(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,9 +39,13 @@ class _Plain:
 
 
 def end_hanging(bootstrap: str, say: Callable[[str], object]) -> None:
-    """End the transactions that hang on a broker, and say which. A broker that does not answer is left as it is, and that is said too."""
+    """End the transactions that hang on a broker, and say which. A broker that does not answer is left as it is, and that is said too.
+
+    Blocks, in an event loop of its own: the caller's thread may run one.
+    """
     try:
-        asyncio.run(_end_hanging(bootstrap, say))
+        with ThreadPoolExecutor(1, thread_name_prefix="broker-repair") as thread:
+            thread.submit(lambda: asyncio.run(_end_hanging(bootstrap, say))).result()
     except (KafkaError, OSError, TimeoutError) as error:
         say(f"Kafka was killed before, and was not searched for transactions that hang: {error!r}")
 
