@@ -20,7 +20,7 @@ from services.chassis.http import HttpLimits, TrustedProxies, http_server, netwo
 
 
 def app() -> Starlette:
-    """`/` answers with the client, `/large` with a megabyte, `/late` on release; POST reads the body and answers its length; `/ws` echoes."""
+    """`/` answers with the client, `/large` with a megabyte, `/late` after half a second or `s`; POST answers its length; `/ws` echoes."""
 
     async def small(request: Request) -> Response:
         assert request.client is not None
@@ -41,8 +41,8 @@ def app() -> Starlette:
     async def refuse(_request: Request) -> Response:
         return Response("no", status_code=401)
 
-    async def late(_request: Request) -> Response:
-        await asyncio.sleep(0.5)
+    async def late(request: Request) -> Response:
+        await asyncio.sleep(float(request.query_params.get("s", "0.5")))
         return Response("late")
 
     async def echo(socket: WebSocket) -> None:

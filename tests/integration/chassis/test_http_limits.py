@@ -220,7 +220,7 @@ async def test_behind_a_trusted_proxy_shares_are_kept_by_its_clients() -> None:
     """One client with many requests in progress is refused alone; the proxy's own sockets have no share."""
     async with victim(QUICK, "127.0.0.0/8") as server, httpx.AsyncClient(timeout=10) as client:
         loud = {"x-forwarded-for": "198.51.100.7, 203.0.113.9"}
-        calls = [client.get(f"http://{server.address}/late", headers=loud) for _ in range(60)]
+        calls = [client.get(f"http://{server.address}/late?s=4", headers=loud) for _ in range(60)]
         waiting = [asyncio.create_task(call) for call in calls]
         quiet = await client.get(f"http://{server.address}/", headers={"x-forwarded-for": "203.0.113.10"})
         codes = [(await task).status_code for task in waiting]
