@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 
+from services.chassis.config_reader import ConfigReader
 from services.chassis.kafka.clients import (
     LONE_FETCH_WAIT_MS,
     QUIET_FETCH_WAIT_MS,
@@ -18,6 +20,7 @@ from services.chassis.kafka.clients import (
     plain_reader,
 )
 from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.tail import tail
 from tests.contract.lane.ledger import OUT
 from tests.contract.lane.real import create_topics
 from tests.fixtures.broker import KafkaUnderTest
@@ -74,3 +77,26 @@ async def test_an_idle_watcher_fetches_rarely_and_gets_a_record_at_once(
                 assert fetches - before >= IDLE_S * 1000 // WATCHER_FETCH_WAIT_MS - 2
         finally:
             await close_consumer(consumer, 3.0)
+
+
+async def test_an_empty_topic_is_read_to_its_end_without_waiting_for_a_record(
+    kafka: KafkaUnderTest, prefix: str
+) -> None:
+    """The question for the end must not wait behind a fetch on the same connection: every start of a service would."""
+    settings = kafka.settings(prefix)
+    await create_topics(settings, 1)
+    began, done = time.monotonic(), asyncio.Event()
+    reader = ConfigReader[str](settings, lambda _key, value: value.decode(), topic=OUT)
+
+    async def tailing() -> None:
+        async with aclosing(tail(settings, OUT, caught_up=done.set)) as records:
+            async for _ in records:
+                pass
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(reader.run()), tasks.create_task(tailing())]
+        await reader.first()
+        await done.wait()
+        for each in running:
+            each.cancel()
+    assert time.monotonic() - began < LONE_FETCH_WAIT_MS / 1000
