@@ -1,5 +1,6 @@
 """One transactional id on real Kafka, by both protocols."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 
@@ -98,6 +99,27 @@ async def test_the_last_to_initialise_is_the_holder(cluster: Cluster, settings: 
         await first.append(batches(settings, b"again"), WITHIN)
     assert failure.value.fenced
     assert await seen(cluster, settings) == [b"owner"]
+
+
+async def test_a_commit_that_races_with_the_next_holder_is_whole_or_fenced(
+    cluster: Cluster, settings: KafkaSettings, *, v2: bool
+) -> None:
+    """At whatever moment another holder initialises: nothing is half committed, and no answer looks like a fault of the producer."""
+    kept: list[bytes] = []
+    for number in range(40):
+        first, second = (an_id(cluster, settings, f"id{number % 4}", v2=v2) for _ in range(2))
+        await first.initialise(WITHIN)
+        await first.append(batches(settings, b"%d" % number), WITHIN)
+        taking = asyncio.create_task(second.initialise(WITHIN))
+        await asyncio.sleep(number / 5_000)  # another moment of the initialisation each time
+        (ended,) = await asyncio.gather(first.commit(WITHIN), return_exceptions=True)
+        await taking
+        if ended is None:
+            kept.append(b"%d" % number)
+        else:
+            assert isinstance(ended, TransactionFailed)
+            assert ended.fenced, ended
+    assert await seen(cluster, settings) == kept
 
 
 async def test_records_that_a_broker_refuses_are_named(cluster: Cluster, settings: KafkaSettings, *, v2: bool) -> None:

@@ -23,11 +23,13 @@ from services.chassis.clock import system_clock
 from services.chassis.ids import derive
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.producer import DurableProducer
+from services.cli.changelog_status import finalise
 from services.cli.connection import channel_to
 from services.cli.local.providers import HttpProvider, Refuse
 from services.cli.local.stack import EXAMPLE, StackOptions, running_stack
 from services.cli.local.workspace import Workspace
 from services.cli.revocations import revoke
+from services.router.lanes.shard import SPEC as ROUTER
 from tests.contract.lane.real import read_all
 from tests.integration.privacy.planter import TRACE, Needles, Planter
 from tests.integration.privacy.scan import files_of, scan
@@ -244,6 +246,7 @@ async def every_record_is_described(planter: Planter) -> None:
     """Every topic has records, and each has its headers; the trace of a call is in all records that the call caused."""
     kafka = planter.stack.kafka
     await revoke(kafka, Revocation(subject="nobody", issuer="none", tenant="demo"), "demo", system_clock)
+    await finalise(kafka, {ROUTER.changelog_topic: 1}, system_clock, tenant="demo", actor="operator")
     await until(lambda: read_all(kafka, "sla.webhooks.v1"))
     counted, found, traces = await survey(kafka)
     assert not found

@@ -285,7 +285,7 @@ class TransactionalId:
         return answer.identity
 
     async def _end(self, *, commit: bool, within: float, harmless: int = NO_ERROR) -> None:
-        what = "committing" if commit else "aborting"
+        what = _COMMITTING if commit else "aborting"
         answer = await self._coordinate(
             what, lambda: EndTxn(self.name, self._identity, commit=commit, v2=self._v2), within, harmless
         )
@@ -332,8 +332,12 @@ class TransactionalId:
             raise TransactionFailed(text, unknown=True) from error
 
     def _failed(self, what: str, code: int, verdict: Verdict) -> TransactionFailed:
-        return TransactionFailed(f"{what} {self.name}: error {code}", fenced=verdict is Verdict.FENCED)
+        # By version 2, whoever aborts an open transaction raises its epoch by one. To the coordinator, its holder's commit then looks like
+        # the repetition of an abort: it says that the state is wrong, and not that the holder was fenced.
+        aborted = self._v2 and code == INVALID_TXN_STATE and what == _COMMITTING
+        return TransactionFailed(f"{what} {self.name}: error {code}", fenced=aborted or verdict is Verdict.FENCED)
 
 
+_COMMITTING: Final = "committing"
 _NETWORK_EXCEPTION: Final = 13
 _NOT_ANSWERED: Final = Produced(_NETWORK_EXCEPTION, "")
