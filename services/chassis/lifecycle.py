@@ -113,7 +113,7 @@ async def serving(
 
     Raises an exception group when a background task fails; the block is cancelled then.
     """
-    metrics = metrics or Metrics(most_series=settings.metrics.series)
+    metrics = metrics or Metrics(most_series=settings.metrics.series, tenants=settings.metrics.tenants)
     show_build(metrics)
     health = Health()
     ready = metrics.gauge("chapar_ready").labels()

@@ -2,22 +2,28 @@
 
 `labels()` costs 3 us and a cached child 0.9 us, so `Metrics` keeps children by label values. A name or a label that
 was not declared raises: a misspelt metric must not become a silent series. Nothing here is a global variable.
+
+The first label of a metric with the label `queue` or `channel` of a tenant is always the tenant: counters and histograms
+add tenants up unless the label is shown, gauges combine them (`combined`).
 """
 
 from collections.abc import Iterable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from services.chassis.combined_gauge import CombinedGauge
 from services.chassis.health import EVERY_PARTITION
-from services.chassis.logs import get_logger
-from services.chassis.metrics_catalogue import CHASSIS_METRICS, LABELS, MetricKind, MetricSpec
+from services.chassis.metrics_catalogue import CHASSIS_METRICS, LABELS, TENANT, MetricKind, MetricSpec
+from services.chassis.metrics_family import Family, UnknownMetric
 from services.chassis.reasons import Reason
 
 __all__ = [
     "CONTENT_TYPE",
     "LABELS",
+    "CombinedGauge",
+    "Family",
     "MetricSpec",
     "Metrics",
     "PrometheusLaneMetrics",
@@ -27,55 +33,6 @@ __all__ = [
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 MOST_SERIES: Final = 4_000
 """Most series of one metric, unless the settings say otherwise."""
-_T = TypeVar("_T", Counter, Gauge, Histogram)
-
-
-class UnknownMetric(KeyError):  # noqa: N818 - reads as what happened
-    """A name, a kind or a set of labels that was not declared."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-class Family(Generic[_T]):
-    """One metric and its children."""
-
-    def __init__(self, metric: _T, names: tuple[str, ...], most: int) -> None:
-        """`most`: label sets with series of their own."""
-        self._metric: _T = metric
-        self._names = names
-        self._most = most
-        self._full = False
-        self._children: dict[tuple[str, ...], _T] = {}
-
-    def labels(self, *values: str, **named: str) -> _T:
-        """Return the child with these label values, in the declared order or by name."""
-        if named:
-            if values or set(named) != set(self._names):
-                raise UnknownMetric(f"{self._metric._name} has the labels {self._names}, not {tuple(named)}")
-            values = tuple(named[name] for name in self._names)
-        child = self._children.get(values)
-        if child is None:
-            if len(values) != len(self._names):
-                raise UnknownMetric(f"{self._metric._name} has {len(self._names)} labels: {self._names}")
-            if len(self._children) >= self._most:
-                # If a label has too many values, only its detail is lost, not the scrape.
-                values = ("other",) * len(values)
-                self._warn()
-            child = self._children[values] = self._metric.labels(*values) if self._names else self._metric
-        return child
-
-    def _warn(self) -> None:
-        if not self._full:
-            self._full = True
-            get_logger(__name__).warning(
-                "a metric has its most series", metric=self._metric._name, label_sets=self._most
-            )
-
-    def remove(self, *values: str) -> None:
-        """Remove a child, such as a partition that is no longer ours. Unknown ones are not an error."""
-        if self._children.pop(values, None) is not None and self._names:
-            self._metric.remove(*values)
 
 
 class Metrics:
@@ -86,14 +43,18 @@ class Metrics:
         declared: Iterable[MetricSpec] = (),
         registry: CollectorRegistry | None = None,
         most_series: int = MOST_SERIES,
+        *,
+        tenants: bool = False,
     ) -> None:
-        """`most_series`: of one metric."""
+        """`most_series`: of one metric. `tenants`: metrics by tenant show the label `tenant`."""
         # `_created` series double a scrape and are never used; the library has a process-wide switch only.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left this one function unannotated
         self.registry = registry if registry is not None else CollectorRegistry(auto_describe=True)
         self._most_series = most_series
+        self._tenants = tenants
         self._specs: dict[str, MetricSpec] = {}
         self._families: dict[str, Family[Any]] = {}
+        self._combined: dict[str, CombinedGauge] = {}
         self.declare(CHASSIS_METRICS)
         self.declare(declared)
 
@@ -108,8 +69,22 @@ class Metrics:
         return self._family(name, "counter")
 
     def gauge(self, name: str) -> Family[Gauge]:
-        """Return a declared gauge."""
-        return self._family(name, "gauge")
+        """Return a declared gauge that no tenant sets."""
+        family = self._family(name, "gauge")
+        if self._specs[name].by_tenant:
+            raise UnknownMetric(f"several tenants set {name}: use `combined`")
+        return family
+
+    def combined(self, name: str) -> CombinedGauge:
+        """Return a declared gauge that tenants set."""
+        family = self._family(name, "gauge")
+        spec = self._specs[name]
+        if not spec.by_tenant:
+            raise UnknownMetric(f"no tenant sets {name}: use `gauge`")
+        gauge = self._combined.get(name)
+        if gauge is None:
+            gauge = self._combined[name] = CombinedGauge(family, spec.combination)
+        return gauge
 
     def histogram(self, name: str) -> Family[Histogram]:
         """Return a declared histogram."""
@@ -120,12 +95,15 @@ class Metrics:
         return generate_latest(self.registry)
 
     def value(self, name: str, *labels: str) -> float | None:
-        """Return the value of a counter or gauge (a histogram: its count); None if never set. For tests and boards."""
+        """Return the value of a counter or gauge (a histogram: its count); None if never set. For tests and boards.
+
+        `labels`: values of the labels that are shown.
+        """
         spec = self._specs.get(name)
         if spec is None:
             raise UnknownMetric(f"no metric is called {name}")
         sample = f"{name}_count" if spec.kind == "histogram" else name
-        return self.registry.get_sample_value(sample, dict(zip(spec.labels, labels, strict=True)))
+        return self.registry.get_sample_value(sample, dict(zip(self._shown(spec), labels, strict=True)))
 
     def _family(self, name: str, kind: MetricKind) -> Family[Any]:
         family = self._families.get(name)
@@ -136,18 +114,25 @@ class Metrics:
             raise UnknownMetric(f"{name} is a {spec.kind}, not a {kind}")
         if family is None:
             family = self._families[name] = Family(
-                self._make(spec), spec.labels, max(1, self._most_series // spec.series)
+                self._make(spec),
+                (TENANT, *spec.labels) if spec.by_tenant else spec.labels,
+                max(1, self._most_series // spec.series),
+                hidden=int(spec.by_tenant and not self._tenants),
             )
             for values in spec.born or (() if spec.labels else ((),)):
                 family.labels(*values)
         return family
 
+    def _shown(self, spec: MetricSpec) -> tuple[str, ...]:
+        return (TENANT, *spec.labels) if spec.by_tenant and self._tenants else spec.labels
+
     def _make(self, spec: MetricSpec) -> Counter | Gauge | Histogram:
+        labels = self._shown(spec)
         if spec.kind == "counter":
-            return Counter(spec.name, spec.help, spec.labels, registry=self.registry)
+            return Counter(spec.name, spec.help, labels, registry=self.registry)
         if spec.kind == "gauge":
-            return Gauge(spec.name, spec.help, spec.labels, registry=self.registry)
-        return Histogram(spec.name, spec.help, spec.labels, registry=self.registry, buckets=spec.buckets)
+            return Gauge(spec.name, spec.help, labels, registry=self.registry)
+        return Histogram(spec.name, spec.help, labels, registry=self.registry, buckets=spec.buckets)
 
 
 class PrometheusLaneMetrics:

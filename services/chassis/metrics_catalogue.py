@@ -7,9 +7,15 @@ closed list; none of them is an agent, a customer, a conversation or an address:
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 MetricKind = Literal["counter", "gauge", "histogram"]
+Combination = Literal["sum", "max", "share"]
+"""How the values of several tenants make one: counts are added, the highest age is shown, shares are weighted."""
+TENANT: Final = "tenant"
+"""Added by `Metrics` to metrics by tenant if the settings say so; no metric declares it."""
+_OF_TENANTS: Final = frozenset({"queue", "pool", "channel"})
+"""Labels whose values are a tenant's: another tenant may have the same ones."""
 
 LABELS = frozenset(
     {
@@ -41,6 +47,15 @@ class MetricSpec:
     buckets: tuple[float, ...] = ()
     born: tuple[tuple[str, ...], ...] = ()
     """Values of the labels, in their order, of the series that exist from the start: closed sets of words only."""
+    combination: Combination = "sum"
+    """Of a gauge by tenant."""
+    tenant_known: bool = True
+    """False if it counts what comes before the tenant is known, or what belongs to none."""
+
+    @property
+    def by_tenant(self) -> bool:
+        """Whether the tenant is its first label, which is shown if the settings say so."""
+        return self.tenant_known and not _OF_TENANTS.isdisjoint(self.labels)
 
     @property
     def series(self) -> int:
@@ -48,17 +63,19 @@ class MetricSpec:
         return len(self.buckets) + 3 if self.kind == "histogram" else 1
 
 
-def counter(name: str, labels: str, help_: str, born: str = "") -> MetricSpec:
+def counter(name: str, labels: str, help_: str, born: str = "", *, tenant_known: bool = True) -> MetricSpec:
     """Return a counter. `labels`: names, separated by blanks. `born`: the values of one label that are counted from 0, separated
     by blanks; with two labels, values are joined with a slash."""
-    return MetricSpec(
-        name, "counter", tuple(labels.split()), help_, born=tuple(tuple(each.split("/")) for each in born.split())
-    )
+    series = tuple(tuple(each.split("/")) for each in born.split())
+    return MetricSpec(name, "counter", tuple(labels.split()), help_, born=series, tenant_known=tenant_known)
 
 
-def gauge(name: str, labels: str, help_: str) -> MetricSpec:
-    """Return a gauge. `labels`: names, separated by blanks."""
-    return MetricSpec(name, "gauge", tuple(labels.split()), help_)
+def gauge(
+    name: str, labels: str, help_: str, combination: Combination = "sum", *, tenant_known: bool = True
+) -> MetricSpec:
+    """Return a gauge. `labels`: names, separated by blanks. `combination`: of several tenants' values."""
+    names = tuple(labels.split())
+    return MetricSpec(name, "gauge", names, help_, combination=combination, tenant_known=tenant_known)
 
 
 def histogram(name: str, labels: str, help_: str, buckets: tuple[float, ...] = SECONDS) -> MetricSpec:

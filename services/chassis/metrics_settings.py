@@ -1,10 +1,10 @@
-"""How many series a process may show."""
+"""Which series a process shows, and how many."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class MetricsSettings(BaseModel):
-    """Bounds of a process's metrics."""
+    """Labels and bounds of a process's metrics."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -14,4 +14,9 @@ class MetricsSettings(BaseModel):
         le=1_000_000,
         description="Most series of one metric; a histogram has one for each bucket of each label set. When they are used up, "
         "further label sets share one with the value 'other'.",
+    )
+    tenants: bool = Field(
+        default=False,
+        description="Metrics of queues and channels have the label 'tenant' too. Otherwise the queues of one name in several "
+        "tenants share a series: counts are added, ages are the highest one, shares are weighted by their size.",
     )

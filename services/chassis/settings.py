@@ -95,7 +95,7 @@ class ServiceSettings(BaseSettings):
     lane: LaneSettings = Field(
         default_factory=LaneSettings, description="Membership in the groups of the lanes: how soon partitions move."
     )
-    metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Bounds of the metrics.")
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Labels and bounds of the metrics.")
     jwt: JwtSettings = Field(default_factory=JwtSettings, description="How callers' tokens are verified.")
     kafka: KafkaSettings = Field(description="The cluster: by default from KAFKA_* and CHAPAR_TOPIC_PREFIX.")
 

@@ -28,9 +28,11 @@ METRICS: Final = (
         "channel result",
         "Survey responses by result: counted, amended, or the reason why not.",
     ),
-    gauge("chapar_feedback_csat_ratio", "queue", "Satisfied responses over responses of the last window, 0 to 1."),
+    gauge(
+        "chapar_feedback_csat_ratio", "queue", "Satisfied responses over responses of the last window, 0 to 1.", "share"
+    ),
     gauge("chapar_feedback_csat_responses", "queue", "Responses that the ratio is computed from."),
-    gauge("chapar_feedback_response_ratio", "queue", "Responses over invitations of the newest day, 0 to 1."),
+    gauge("chapar_feedback_response_ratio", "queue", "Responses over invitations of the newest day, 0 to 1.", "share"),
     gauge("chapar_feedback_response_invitations", "queue", "Invitations that the ratio is computed from."),
     counter(
         "chapar_feedback_first_contacts_total",

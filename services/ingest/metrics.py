@@ -5,11 +5,21 @@ from typing import Final
 from services.chassis.metrics_catalogue import LONG_SECONDS, counter, gauge, histogram
 
 METRICS: Final = (
-    counter("chapar_edge_requests_total", "channel code reason", "Requests at an edge, by the response's status code."),
-    counter("chapar_edge_refused_total", "channel reason", "Requests refused for their signature, form or size."),
+    counter(
+        "chapar_edge_requests_total",
+        "channel code reason",
+        "Requests at an edge, by the response's status code.",
+        tenant_known=False,
+    ),
+    counter(
+        "chapar_edge_refused_total",
+        "channel reason",
+        "Requests refused for their signature, form or size.",
+        tenant_known=False,
+    ),
     counter("chapar_edge_published_total", "channel", "Messages that the broker has acknowledged."),
     histogram("chapar_edge_publish_seconds", "channel", "Time from the raw bytes to the broker's acknowledgement."),
-    gauge("chapar_edge_connections", "channel", "Open web chat and SMTP connections."),
+    gauge("chapar_edge_connections", "channel", "Open web chat and SMTP connections.", tenant_known=False),
     counter("chapar_intake_messages_total", "channel", "Customer messages accepted."),
     counter("chapar_intake_duplicates_total", "channel", "Messages that had been accepted before."),
     counter("chapar_intake_interactions_opened_total", "channel queue", "Interactions opened, by the queue chosen."),

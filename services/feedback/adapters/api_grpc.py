@@ -92,7 +92,8 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             ticket = self._links.read(request.survey_token)
             # Forged, expired or another tenant's: the caller does not learn which.
             if ticket is None or ticket.tenant != tenant:
-                self._intake.refuse("forged" if ticket is not None else self._links.refusal(request.survey_token))
+                why = "forged" if ticket is not None else self._links.refusal(request.survey_token)
+                self._intake.refuse(why, tenant)
                 raise ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_INVITATION, "there is no such invitation")
             found, person_id, invitation_id = ticket.kind, ticket.person_id, ticket.invitation_id
             survey = self._programmes.of(tenant).named(ticket.survey)

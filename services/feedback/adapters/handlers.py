@@ -203,9 +203,9 @@ class ResponseIntake:
 
         await self._questions.ask(tenant, publish)
 
-    def refuse(self, result: str) -> None:
-        """Count a response that goes no further: "forged", "late" or "bot"."""
-        self._results.labels("", result).inc()
+    def refuse(self, result: str, tenant: str = "") -> None:
+        """Count a response that goes no further: "forged", "late" or "bot". `tenant`: empty if the link does not prove it."""
+        self._results.labels(tenant, "", result).inc()
 
 
 def check(kind: SurveyKind, score: int, text: str, score_field: str, text_field: str) -> None:

@@ -85,7 +85,7 @@ class Pages:
             return again(413 if too_large else 400, t.too_long if too_large else t.again)
         if fields.get("website"):
             # People do not see this field; only programs fill it in. They get no hint.
-            self._intake.refuse("bot")
+            self._intake.refuse("bot", ticket.tenant)
             return self._counted(200, page.thanks.filled(token=token, until=until))
         wrong = form.missing(fields)
         if wrong:

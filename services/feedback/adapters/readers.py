@@ -52,7 +52,7 @@ def invitations(
         outcome = await dispatcher.dispatch(parsed)
         made = due(parsed)
         if made is not None:
-            outcomes.labels(made.subject.channel, outcome).inc()
+            outcomes.labels(parsed.tenant, made.subject.channel, outcome).inc()
 
     batches = ConversationBatches(send, concurrency, waiting)
 

@@ -163,15 +163,15 @@ class ScoresView:
 
 
 class FeedbackGauges:
-    """Satisfaction and response rate of the newest day by queue, for alerts. Tenants are not a label: the tenant
-    with the newest change is shown."""
+    """Satisfaction and response rate of each tenant's newest day by queue, for alerts."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._ratio = metrics.gauge("chapar_feedback_csat_ratio")
-        self._responses = metrics.gauge("chapar_feedback_csat_responses")
-        self._rate = metrics.gauge("chapar_feedback_response_ratio")
-        self._invited = metrics.gauge("chapar_feedback_response_invitations")
-        self._newest = ""
+        self._ratio = metrics.combined("chapar_feedback_csat_ratio")
+        self._responses = metrics.combined("chapar_feedback_csat_responses")
+        self._rate = metrics.combined("chapar_feedback_response_ratio")
+        self._invited = metrics.combined("chapar_feedback_response_invitations")
+        self._newest: dict[str, str] = {}
+        """By tenant: the days of two tenants begin at different times."""
 
     def show(self, view: ScoresView, dimension: Dimension) -> None:
         """Update the gauges after a change of this dimension."""
@@ -181,18 +181,19 @@ class FeedbackGauges:
             or len(dimension.day) != len("2026-03-21")
         ):
             return
-        if dimension.day < self._newest:
+        if dimension.day < self._newest.get(dimension.tenant, ""):
             return
-        self._newest = dimension.day
+        self._newest[dimension.tenant] = dimension.day
+        place = (dimension.tenant, dimension.value)
         counts = total(view._counts.get(dimension, {}).values())
         found = measures(SurveyKind.CSAT, counts.histogram).get("csat")
         if found is not None:
-            self._ratio.labels(dimension.value).set(found.value)
-            self._responses.labels(dimension.value).set(found.n)
+            self._ratio.set(*place, to=found.value, weight=found.n)
+            self._responses.set(*place, to=found.n)
         rate = response_rate(counts.responded, counts.invited)
         if rate is not None:
-            self._rate.labels(dimension.value).set(rate.value)
-            self._invited.labels(dimension.value).set(rate.n)
+            self._rate.set(*place, to=rate.value, weight=rate.n)
+            self._invited.set(*place, to=rate.n)
 
 
 def _cursor(place: tuple[int, str, str]) -> str:

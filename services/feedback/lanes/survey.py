@@ -148,7 +148,7 @@ class SurveyProcessor:
         if isinstance(command, inv.NoteSent) and effects:
             for effect in effects:
                 if isinstance(effect, inv.Keep):
-                    self._count(outbox, self._delivered.labels(effect.invitation.subject.channel).inc)
+                    self._count(outbox, self._delivered.labels(command.tenant, effect.invitation.subject.channel).inc)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         self._used = None
@@ -176,31 +176,34 @@ class SurveyProcessor:
                     outbox.delete(kept.history_key(of_tenant, of_person))
                 case inv.Skipped(_, skip_reason):
                     self._report(effect, tenant, person_id, derive(command_id, "skipped"), outbox)
-                    self._count(outbox, self._invitations.labels("", skip_reason.value.lower()).inc)
+                    self._count(outbox, self._invitations.labels(tenant, "", skip_reason.value.lower()).inc)
                 case inv.Refused(_, reason, channel):
                     self._report(effect, tenant, person_id, derive(command_id, "refused"), outbox)
-                    self._count(outbox, self._responses.labels(channel, _RESULTS[reason]).inc)
+                    self._count(outbox, self._responses.labels(tenant, channel, _RESULTS[reason]).inc)
                 case inv.Created(made):
                     self._report_about(effect, made, "created", outbox)
-                    self._count(outbox, self._invitations.labels(made.subject.channel, "created").inc)
+                    self._count(outbox, self._invitations.labels(made.tenant, made.subject.channel, "created").inc)
                 case inv.Due(made):
                     self._report_about(effect, made, "due", outbox)
-                    self._count(outbox, self._invitations.labels(made.subject.channel, "due").inc)
+                    self._count(outbox, self._invitations.labels(made.tenant, made.subject.channel, "due").inc)
                 case inv.ReminderDue(made):
                     self._report_about(effect, made, "reminder", outbox)
-                    self._count(outbox, self._invitations.labels(made.subject.channel, "reminder").inc)
+                    self._count(outbox, self._invitations.labels(made.tenant, made.subject.channel, "reminder").inc)
                 case inv.Withdrawn(made, withdrawal):
                     self._report_about(effect, made, "withdrawn", outbox)
-                    self._count(outbox, self._invitations.labels(made.subject.channel, withdrawal.value.lower()).inc)
+                    self._count(
+                        outbox,
+                        self._invitations.labels(made.tenant, made.subject.channel, withdrawal.value.lower()).inc,
+                    )
                 case inv.Counted(invitation=made):
                     self._report_about(effect, made, "answered", outbox)
-                    self._count(outbox, self._responses.labels(made.subject.channel, "counted").inc)
+                    self._count(outbox, self._responses.labels(made.tenant, made.subject.channel, "counted").inc)
                 case inv.Amended(made, given, _):
                     self._report_about(effect, made, f"amended.{given.revision}", outbox)
-                    self._count(outbox, self._responses.labels(made.subject.channel, "amended").inc)
+                    self._count(outbox, self._responses.labels(made.tenant, made.subject.channel, "amended").inc)
                 case inv.Expired(made):
                     self._report_about(effect, made, "expired", outbox)
-                    self._count(outbox, self._invitations.labels(made.subject.channel, "expired").inc)
+                    self._count(outbox, self._invitations.labels(made.tenant, made.subject.channel, "expired").inc)
                 case _ as never:
                     assert_never(never)
 

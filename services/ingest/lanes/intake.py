@@ -216,7 +216,7 @@ class IntakeProcessor:
         channel = event.identity.channel if isinstance(event, Message) else ""
         if once and self._repeated(key, once, inbound.hops):
             if isinstance(event, Message):
-                self._counted["duplicates", channel] += 1
+                self._counted["duplicates", inbound.tenant, channel] += 1
             passed_on = known is not None and bool(known.home) and once not in self._seen_of(key)
             if passed_on and inbound.question_id:
                 # A repeated question means that the caller has not received the verdict, which the home makes.
@@ -231,7 +231,7 @@ class IntakeProcessor:
         if isinstance(decision, Refused):
             raise InvalidRecord(decision.reason, decision.detail)
         if isinstance(event, Message) and decision.note != "FORWARDED":
-            self._counted["messages", channel] += 1
+            self._counted["messages", inbound.tenant, channel] += 1
         self._apply(key, decision, inbound.tenant, outbox, inbound, used or own)
         if once:
             self._remember(key, forwarded(once) if decision.note == "FORWARDED" else once, outbox)
@@ -307,7 +307,7 @@ class IntakeProcessor:
         entry = self._state.customer_key(key)
         for effect in decision.effects:
             self._outputs.write(effect, tenant, outbox, inbound, used, self._now_ms)
-            self._count_interaction(effect)
+            self._count_interaction(tenant, effect)
         before = self._customers.get(key)
         if decision.customer is None:
             if before is not None:
@@ -328,14 +328,14 @@ class IntakeProcessor:
         identities = [identity_id] if customer is None else [identity_id, customer.identity.identity_id]
         return self._entry_keys.choose(self._state.customer_key(key), used, tenant, identities)
 
-    def _count_interaction(self, effect: effects.Effect) -> None:
+    def _count_interaction(self, tenant: str, effect: effects.Effect) -> None:
         if isinstance(effect, effects.InteractionStarted):
             self._opened += 1
-            self._counted["opened", effect.channel, effect.queue] += 1
+            self._counted["opened", tenant, effect.channel, effect.queue] += 1
             if not effect.rule:
-                self._counted["unroutable", effect.channel, effect.reason] += 1
+                self._counted["unroutable", tenant, effect.channel, effect.reason] += 1
             for _ in effect.failed_rules:
-                self._counted["unroutable", effect.channel, "RULE_FAILED"] += 1
+                self._counted["unroutable", tenant, effect.channel, "RULE_FAILED"] += 1
         elif isinstance(effect, effects.InteractionEnded):
             self._opened -= 1
 

@@ -278,14 +278,14 @@ class SenderProcessor:
             return
         outbox.after_commit(lambda: self._attempts.forget(event.delivery_id, event.attempt))
         where = conversation.route.identity
-        self._counted["attempts", where.channel, event.outcome.name] += 1
+        self._counted["attempts", conversation.tenant, where.channel, event.outcome.name] += 1
         match event.outcome:
             case words.Outcome.HALTED:
                 self._account_breaker.halted(conversation.tenant, where.channel, where.account, self._now_ms)
             case words.Outcome.ACCEPTED | words.Outcome.REJECTED | words.Outcome.UNREACHABLE:
                 self._account_breaker.answered(conversation.tenant, where.channel, where.account)
             case words.Outcome.RETRY:
-                self._counted["retries", where.channel, event.reason or "RETRY"] += 1
+                self._counted["retries", conversation.tenant, where.channel, event.reason or "RETRY"] += 1
             case words.Outcome.UNKNOWN | words.Outcome.UNSPECIFIED:
                 pass
             case _:
@@ -321,7 +321,7 @@ class SenderProcessor:
                 )
                 outbox.send(DELIVERIES, key, seal(changed, own, DELIVERIES, key), headers.of_delivery(changed))
                 if effect.state is words.DeliveryState.UNKNOWN and conversation.route is not None:
-                    self._counted["unknown", conversation.route.identity.channel] += 1
+                    self._counted["unknown", conversation.tenant, conversation.route.identity.channel] += 1
             case words.MessageSent():
                 sent = translate.sent_message(conversation, effect, self._now_ms, derive)
                 outbox.send(CONVERSATIONS, key, seal(sent, own, CONVERSATIONS, key), headers.of_conversation(sent))
@@ -339,7 +339,7 @@ class SenderProcessor:
                 named = record_headers(DEAD_LETTERS, effect.delivery.delivery_id, conversation.tenant)
                 outbox.send(DEAD_LETTERS, key, letter.SerializeToString(), named)
                 channel = conversation.route.identity.channel if conversation.route is not None else ""
-                self._counted["dead_letters", channel, effect.reason] += 1
+                self._counted["dead_letters", conversation.tenant, channel, effect.reason] += 1
             case words.Attempt():
                 job = AttemptJob(conversation.tenant, conversation.conversation_id, effect.delivery, effect.route)
                 outbox.after_commit(lambda: self._attempts.submit(job))

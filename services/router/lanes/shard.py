@@ -141,7 +141,7 @@ class ShardProcessor:
                 )
             if which != _FOUNDING:
                 refused = fx.Result(command.command_id, command.reply_to, False, Reason.UNKNOWN_POOL, which or "")
-                self._tally.note(refused)
+                self._tally.note(tenant, refused)
                 self._result(tenant, refused, outbox)
                 return
             engine = self._add(where, Engine())
@@ -189,7 +189,7 @@ class ShardProcessor:
         ordinal = 0
         tally, send = self._tally, outbox.send
         for effect in effects:
-            tally.note(effect)
+            tally.note(tenant, effect)
             if isinstance(effect, fx.Result):
                 self._result(tenant, effect, outbox)
                 continue
@@ -213,7 +213,7 @@ class ShardProcessor:
                 else:
                     value = writer.interaction(event_id, effect)
                     if isinstance(effect, fx.Completed):
-                        tally.handled(effect.attributes.queue, (now - effect.assigned_at_ms) / 1000)
+                        tally.handled(tenant, effect.attributes.queue, (now - effect.assigned_at_ms) / 1000)
                 send(EVENTS, tenant_key(tenant, owner), value, record_headers(EVENTS, event_id, tenant))
             ordinal += 1
             self._count += 1

@@ -10,7 +10,7 @@ from services.chassis.metrics import Metrics
 from services.policy.model.sla import Target
 from services.sla.domain.analytics import Noted
 from services.sla.domain.facts import Occurrence, OccurrenceKind
-from services.sla.domain.forecasting import Forecasting
+from services.sla.domain.forecasting import FollowedKey, Forecasting
 from services.sla.lanes.deadlines import DeadlineProcessor
 
 _PERIOD_S: Final = 1.0
@@ -34,16 +34,16 @@ class Telemetry:
         self._warnings = metrics.counter("chapar_sla_warnings_total")
         self._past_due = metrics.gauge("chapar_sla_timers_past_due").labels()
         self._predictions = metrics.counter("chapar_sla_predictions_total")
-        self._forecast_open = metrics.gauge("chapar_sla_forecast_open")
-        self._at_risk = metrics.gauge("chapar_sla_at_risk")
+        self._forecast_open = metrics.combined("chapar_sla_forecast_open")
+        self._at_risk = metrics.combined("chapar_sla_at_risk")
         self._brier = metrics.gauge("chapar_sla_forecast_brier_ratio")
         self._base_brier = metrics.gauge("chapar_sla_forecast_base_brier_ratio")
         self._durations = {
             kind: metrics.histogram(f"chapar_sla_{kind}_seconds")
             for kind in ("pick_up", "first_response", "response", "resolution")
         }
-        self._shown: set[tuple[str, Target]] = set()
-        self._appeared: set[tuple[str, str]] = set()
+        self._shown: set[FollowedKey] = set()
+        self._appeared: set[tuple[str, str, str]] = set()
 
     def owned(self, partition: int, processor: Processor) -> None:
         """Record that a partition is live."""
@@ -63,7 +63,7 @@ class Telemetry:
         """Count occurrences. See ports.OnCommitted."""
         for o in occurrences:
             target, level = o.target.name, o.level.name
-            self._appear(target, o.queue)
+            self._appear(o.tenant, target, o.queue)
             if o.due_ms:
                 self._lateness.labels(target).observe((o.occurred_at_ms - o.due_ms) / 1000)
             match o.kind:
@@ -71,34 +71,34 @@ class Telemetry:
                     self._armed.labels(target, "DESIRED").inc()
                     self._armed.labels(target, "ADEQUATE").inc()
                 case OccurrenceKind.WARNED:
-                    self._warnings.labels(target, o.queue).inc()
+                    self._warnings.labels(o.tenant, target, o.queue).inc()
                 case OccurrenceKind.BREACHED:
-                    self._breaches.labels(target, level, o.queue).inc()
+                    self._breaches.labels(o.tenant, target, level, o.queue).inc()
                 case OccurrenceKind.CORRECTED:
-                    self._corrected.labels(target, level, o.queue).inc()
+                    self._corrected.labels(o.tenant, target, level, o.queue).inc()
                 case OccurrenceKind.PREDICTED:
-                    self._predictions.labels(target, o.queue).inc()
+                    self._predictions.labels(o.tenant, target, o.queue).inc()
                 case OccurrenceKind.MET:
-                    self._met.labels(target, level, o.queue).inc()
+                    self._met.labels(o.tenant, target, level, o.queue).inc()
                 case _:
                     pass  # pauses and cancellations have no metric of their own
 
-    def _appear(self, target: str, queue: str) -> None:
+    def _appear(self, tenant: str, target: str, queue: str) -> None:
         """Let all outcomes of a queue's targets exist from the first one on: a ratio of two of them is never of one alone."""
-        if (target, queue) in self._appeared:
+        if (tenant, target, queue) in self._appeared:
             return
-        self._appeared.add((target, queue))
+        self._appeared.add((tenant, target, queue))
         self._lateness.labels(target)
-        self._warnings.labels(target, queue)
-        self._predictions.labels(target, queue)
+        self._warnings.labels(tenant, target, queue)
+        self._predictions.labels(tenant, target, queue)
         for level in ("DESIRED", "ADEQUATE"):
             for family in (self._met, self._breaches, self._corrected):
-                family.labels(target, level, queue)
+                family.labels(tenant, target, level, queue)
 
     def measured(self, noted: list[Noted]) -> None:
         """Observe durations that were committed."""
         for one in noted:
-            self._durations[one.kind].labels(one.queue, one.channel).observe(one.ms / 1000)
+            self._durations[one.kind].labels(one.tenant, one.queue, one.channel).observe(one.ms / 1000)
 
     async def watch(self) -> None:
         """Update the gauges for as long as the process runs."""
@@ -119,15 +119,16 @@ class Telemetry:
         self._look_ahead([processor.analytics.forecasting for processor in self._owned.values()])
 
     def _look_ahead(self, forecasters: list[Forecasting]) -> None:
-        followed: Counter[tuple[str, Target]] = Counter()
-        likely: Counter[tuple[str, Target]] = Counter()
+        followed: Counter[FollowedKey] = Counter()
+        likely: Counter[FollowedKey] = Counter()
         for forecasting in forecasters:
             followed.update(forecasting.followed)
             likely.update(forecasting.likely)
         self._shown.update(followed)
-        for queue, target in self._shown:
-            self._forecast_open.labels(target.name, queue).set(followed[queue, target])
-            self._at_risk.labels(target.name, queue).set(likely[queue, target])
+        for tenant, queue, target in self._shown:
+            place = (tenant, target.name, queue)
+            self._forecast_open.set(*place, to=followed[tenant, queue, target])
+            self._at_risk.set(*place, to=likely[tenant, queue, target])
         for target in Target:
             # Weighted by the number of recent outcomes: a lane that has just begun counts little.
             models = [m for f in forecasters for (_, kind), m in f.models.items() if kind is target and m.learned]

@@ -42,6 +42,7 @@ class Noted:
     """A duration: `pick_up`, `first_response`, `response` or `resolution`."""
 
     kind: str
+    tenant: str
     queue: str
     channel: str
     ms: int
@@ -194,7 +195,7 @@ class Analytics:
 
     def _noted(self, kind: str, times: Times, ms: int, story: Story) -> None:
         times.note(ms)
-        self.noted.append(Noted(kind, story.queue, story.channel, max(0, ms)))
+        self.noted.append(Noted(kind, story.tenant, story.queue, story.channel, max(0, ms)))
 
     def _begin(self, fact: RoutingFact, counted_ms: int) -> None:
         at = fact.occurred_at_ms

@@ -32,6 +32,8 @@ LIKELY: Final = 0.5
 """From this probability on, a deadline counts as at risk in the metrics."""
 ModelKey = tuple[str, Target]
 """Tenant and target."""
+FollowedKey = tuple[str, str, Target]
+"""Tenant, queue and target."""
 _TICK_MS: Final = 1_000
 """Timers of forecasts are checked in whole seconds, so that a transaction is not made for each of them."""
 
@@ -97,9 +99,9 @@ class Forecasting:
         self.changed_pulses: dict[LineKey, None] = {}
         self.changed_models: dict[ModelKey, None] = {}
         self.changed_stories: dict[str, None] = {}
-        self.followed: Counter[tuple[str, Target]] = Counter()
-        """Number of open deadlines with a forecast, by queue and target."""
-        self.likely: Counter[tuple[str, Target]] = Counter()
+        self.followed: Counter[FollowedKey] = Counter()
+        """Number of open deadlines with a forecast."""
+        self.likely: Counter[FollowedKey] = Counter()
         """Number of those whose probability of a breach is at least LIKELY."""
         self._open = 0
         self._second, self._made = 0, 0
@@ -319,13 +321,13 @@ class Forecasting:
     def _count(self, story: Story, queue: str) -> None:
         story.counted = queue if story.samples else ""
         for target, forecast in story.newest().items():
-            self.followed[queue, target] += 1
-            self.likely[queue, target] += forecast >= LIKELY
+            self.followed[story.tenant, queue, target] += 1
+            self.likely[story.tenant, queue, target] += forecast >= LIKELY
 
     def _uncount(self, story: Story) -> None:
         for target, forecast in story.newest().items():
-            self.followed[story.counted, target] -= 1
-            self.likely[story.counted, target] -= forecast >= LIKELY
+            self.followed[story.tenant, story.counted, target] -= 1
+            self.likely[story.tenant, story.counted, target] -= forecast >= LIKELY
 
 
 def _deadline(interaction: TrackedInteraction | None, target: Target, epoch: int) -> Deadline | None:

@@ -1,5 +1,6 @@
 """Reading scores: pages, windows, withheld figures, trends, gauges."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -172,6 +173,26 @@ def test_gauges_show_the_newest_day_only() -> None:
     assert metrics.value("chapar_feedback_csat_ratio", "q") == pytest.approx(0.8)
     assert metrics.value("chapar_feedback_csat_responses", "q") == 10
     assert metrics.value("chapar_feedback_response_ratio", "q") == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("tenants", [False, True])
+def test_gauges_of_two_tenants_weigh_responses_and_do_not_wait_for_each_others_day(tenants: bool) -> None:
+    """8 of 10 and 10 of 40 customers are satisfied: 18 of 50 together. The other tenant's day has not ended yet."""
+    metrics = Metrics(METRICS, tenants=tenants)
+    gauges, view = FeedbackGauges(metrics), ScoresView()
+    mine, yours = csat("q", "2026-03-21"), csat("q", "2026-03-20", good=10, bad=30)
+    for dimension, counts in (mine, (replace(yours[0], tenant="other"), yours[1])):
+        view.take(dimension, 0, counts)
+        gauges.show(view, dimension)
+    if tenants:
+        assert metrics.value("chapar_feedback_csat_ratio", TENANT, "q") == pytest.approx(0.8)
+        assert metrics.value("chapar_feedback_csat_ratio", "other", "q") == pytest.approx(0.25)
+        assert metrics.value("chapar_feedback_response_invitations", "other", "q") == 80
+    else:
+        assert metrics.value("chapar_feedback_csat_ratio", "q") == pytest.approx(18 / 50)
+        assert metrics.value("chapar_feedback_csat_responses", "q") == 50
+        assert metrics.value("chapar_feedback_response_ratio", "q") == pytest.approx(0.5)
+        assert metrics.value("chapar_feedback_response_invitations", "q") == 100
 
 
 def a_response(number: int, score: int, revision: int = 1, **fields: Any) -> pb.FeedbackRecord:

@@ -15,7 +15,7 @@ def counted(*effects: fx.Effect) -> Metrics:
     """Return the metrics after a batch with these effects."""
     tally, metrics = Tally(), Metrics(METRICS)
     for effect in effects:
-        tally.note(effect)
+        tally.note("acme", effect)
     ShardMetrics(metrics).add(tally)
     return metrics
 

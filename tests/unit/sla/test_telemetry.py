@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
+
 from services.chassis.clock import ManualClock
 from services.chassis.metrics import Metrics
 from services.policy.model.sla import Target
 from services.sla.adapters.telemetry import Telemetry
-from services.sla.domain.analytics import Analytics
+from services.sla.domain.analytics import Analytics, Noted
 from services.sla.domain.facts import OccurrenceKind, RoutingFactKind
 from services.sla.lanes.deadlines import DeadlineProcessor
 from services.sla.metrics import METRICS
@@ -67,6 +69,32 @@ def test_forecasts_and_durations_are_shown() -> None:
     assert metrics.value("chapar_sla_pick_up_seconds", "sales", "webchat") == 1
 
 
+@pytest.mark.parametrize("tenants", [False, True])
+def test_two_tenants_with_a_queue_of_one_name_are_added_up_or_told_apart(tenants: bool) -> None:
+    """Counts, durations and forecasts, of two lanes."""
+    metrics = Metrics(METRICS, tenants=tenants)
+    telemetry = Telemetry(metrics, ManualClock(T0))
+    for partition, tenant in enumerate(("acme", "best")):
+        watched = Watched()
+        processor = DeadlineProcessor(watched.tracked, 50, dict, telemetry.committed, measured=telemetry.measured)
+        telemetry.owned(partition, processor)
+        queued = replace(a_fact(RoutingFactKind.QUEUED), tenant=tenant)
+        found = watched.engine.handle(queued, watched.policies, T0)
+        processor.analytics.observe(queued, found, T0)
+        telemetry.committed([replace(found[0], kind=OccurrenceKind.WARNED, target=Target.PICK_UP)])
+        telemetry.measured([Noted("pick_up", tenant, "sales", "webchat", 500)])
+    telemetry.look()
+    for name, *labels in (
+        ("chapar_sla_forecast_open", "PICK_UP", "sales"),
+        ("chapar_sla_warnings_total", "PICK_UP", "sales"),
+        ("chapar_sla_pick_up_seconds", "sales", "webchat"),
+    ):
+        if tenants:
+            assert [metrics.value(name, tenant, *labels) for tenant in ("acme", "best")] == [1, 1]
+        else:
+            assert metrics.value(name, *labels) == 2
+
+
 def test_a_removed_target_is_no_longer_forecast() -> None:
     """A change of policies removes a deadline: its forecast is neither counted nor learned from; the same holds for
     a story that ends undecided."""
@@ -75,12 +103,16 @@ def test_a_removed_target_is_no_longer_forecast() -> None:
     found = watched.engine.handle(a_fact(RoutingFactKind.QUEUED, epoch=1), watched.policies, T0)
     analytics.observe(a_fact(RoutingFactKind.QUEUED, epoch=1), found, T0)
     forecasting = analytics.forecasting
-    assert forecasting.followed["sales", Target.PICK_UP] == forecasting.followed["sales", Target.RESOLUTION] == 1
+    assert (
+        forecasting.followed["acme", "sales", Target.PICK_UP]
+        == forecasting.followed["acme", "sales", Target.RESOLUTION]
+        == 1
+    )
     interaction = watched.tracked.interactions["i1"]
     interaction.deadlines = [d for d in interaction.deadlines if d.target is not Target.PICK_UP]
     gone = replace(next(o for o in found if o.target is Target.PICK_UP), kind=OccurrenceKind.CANCELLED)
     analytics.look([gone], T0 + 1)
-    assert forecasting.followed["sales", Target.PICK_UP] == 0
+    assert forecasting.followed["acme", "sales", Target.PICK_UP] == 0
     assert not forecasting.models["acme", Target.PICK_UP].learned
     analytics.observe(a_fact(RoutingFactKind.ABANDONED, T0 + 2, epoch=2), [], T0 + 2)
     analytics.advance(T0 + 2 * MINUTE, T0 + 2 * MINUTE)

@@ -119,8 +119,8 @@ class IngressLimiter:
                 if error.kind is ErrorKind.EXHAUSTED:  # the tenant's quota
                     self.refuse(account.channel, error.reason, len(records))
                 raise
-            self._published.labels(account.channel).inc(len(records))
-            self._seconds.labels(account.channel).observe(time.monotonic() - begun)
+            self._published.labels(account.tenant, account.channel).inc(len(records))
+            self._seconds.labels(account.tenant, account.channel).observe(time.monotonic() - begun)
         return Taken(tuple(records), refused, len(messages) - len(records))
 
 

@@ -91,7 +91,7 @@ class AttemptWorker:
         self._stopping = asyncio.Event()
         self._log = get_logger(__name__)
         self._seconds = metrics.histogram("chapar_sender_seconds")
-        self._waiting = metrics.gauge("chapar_sender_waiting")
+        self._waiting = metrics.combined("chapar_sender_waiting")
 
     # ---- calls by the lane
 
@@ -123,7 +123,7 @@ class AttemptWorker:
         self._known[job.delivery.delivery_id, job.delivery.number] = now_ms
         self._prune(now_ms)
         where = job.route.identity
-        self._waiting.labels(where.channel).inc()
+        self._waiting.add(job.tenant, where.channel, by=1)
         key = (job.tenant, where.channel, where.account)
         line = self._lines.get(key)
         if line is None:
@@ -249,7 +249,7 @@ class AttemptWorker:
             )
             began = self._clock()
             result = await client.send(part, account)
-            self._seconds.labels(where.channel).observe(max(0, self._clock() - began) / 1000)
+            self._seconds.labels(job.tenant, where.channel).observe(max(0, self._clock() - began) / 1000)
             if result.outcome is not Outcome.ACCEPTED:
                 return result
             accepted.append(result.native_id)
@@ -257,7 +257,7 @@ class AttemptWorker:
 
     async def _report(self, job: AttemptJob, result: PartResult, accepted: list[str]) -> None:
         """Publish until the log has it: a lost outcome makes the message UNKNOWN for ever."""
-        self._waiting.labels(job.route.identity.channel).dec()
+        self._waiting.add(job.tenant, job.route.identity.channel, by=-1)
         event = Finished(
             delivery_id=job.delivery.delivery_id,
             attempt=job.delivery.number,
