@@ -68,9 +68,12 @@ def without_sample(names: Collection[str]) -> list[str]:
 
 
 def panel_expressions(dashboard: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return title and expression of each panel, for all queues."""
+    """Return title and expression of each panel, for all tenants and queues."""
     return [
-        (panel["title"], re.sub(r"\$__rate_interval\b", RATE, target["expr"]).replace("$queue", ".*"))
+        (
+            panel["title"],
+            re.sub(r"\$__rate_interval\b", RATE, target["expr"]).replace("$queue", ".*").replace("$tenant", ".*"),
+        )
         for panel in dashboard["panels"]
         for target in panel.get("targets", ())
     ]

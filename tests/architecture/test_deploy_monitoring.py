@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from docs.generate.metrics import CATALOGUE
+from services.chassis.metrics_catalogue import TENANT
 from tests.architecture.deployed import CHART, DEPLOY, yaml_documents
 
 RULES = DEPLOY / "prometheus/rules/chapar.yaml"
@@ -30,8 +31,11 @@ def _series() -> dict[str, set[str]]:
     for spec in CATALOGUE:
         endings = ("_bucket", "_sum", "_count") if spec.kind == "histogram" else ("",)
         for ending in endings:
-            found[spec.name + ending] = {*spec.labels, *SCRAPED_LABELS}
+            found[spec.name + ending] = {*spec.labels, *SCRAPED_LABELS, *({TENANT} if spec.by_tenant else ())}
     return found
+
+
+BY_TENANT = {name for name, labels in _series().items() if TENANT in labels}
 
 
 def _misnamed(expression: str, recorded: set[str]) -> list[str]:
@@ -191,6 +195,33 @@ def test_rules_do_not_mix_installations() -> None:
         adds_up = re.findall(r"\b(?:sum|max|min|avg|count|group)\b\s*(?:by\s*\(([^)]*)\))?", rule["expr"])
         assert adds_up or RECORDED.search(rule["expr"]), rule
         assert [labels for labels in adds_up if "namespace" not in labels] == [], rule
+
+
+def test_rules_and_panels_do_not_mix_tenants() -> None:
+    """Queues of two tenants may have one name. Without the label `tenant`, an aggregation that keeps it changes nothing."""
+    panels = [panel for path in DASHBOARDS for panel in _panels(json.loads(path.read_text(encoding="utf-8")))]
+    shown = [target["expr"] for panel in panels for target in panel["targets"]]
+    for expression in (rule["expr"] for rule in _rules()):
+        if _read_by(expression) & BY_TENANT:
+            groups = re.findall(r"\bby\s*\(([^)]*)\)", expression)
+            assert [labels for labels in groups if TENANT not in re.findall(r"\w+", labels)] == [], expression
+    for expression in shown:
+        groups = [set(re.findall(r"\w+", labels)) for labels in re.findall(r"\bby\s*\(([^)]*)\)", expression)]
+        assert all(TENANT in labels for labels in groups if "queue" in labels), expression
+        for name, matchers in SELECTOR.findall(expression):
+            assert ('tenant=~"$tenant"' in matchers) == (name in BY_TENANT), expression
+
+
+def test_each_alert_on_a_queue_or_a_channel_is_tried_with_two_tenants() -> None:
+    """Only one of them is in trouble, so the alert names it and no other one."""
+    tried = {
+        result["alertname"]
+        for test in _rule_tests()
+        for result in test["alert_rule_test"]
+        if [alert["exp_labels"].get("tenant") for alert in result["exp_alerts"]] == ["acme"]
+        and all(f'tenant="{name}"' in str(test["input_series"]) for name in ("acme", "best"))
+    }
+    assert tried == {alert["alert"] for alert in _alerts() if _read_by(alert["expr"]) & BY_TENANT}
 
 
 def test_an_alert_inhibits_only_alerts_of_its_own_installation() -> None:
