@@ -41,6 +41,19 @@ def test_services_accept_the_environment_that_the_chart_gives(path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
+def test_all_services_show_tenants_in_metrics_or_none_does(path: Path) -> None:
+    """`monitoring.tenants` is one value: an alert that compares metrics of two services finds the same labels."""
+    wanted = "tenants: true" in (CHART / "ci" / f"{path.stem}-values.yaml").read_text(encoding="utf-8")
+    shown = {
+        container["name"]: settings.load(env=environment(container)).metrics.tenants
+        for workload in workloads(path)
+        for container in containers(workload)
+        if (settings := SETTINGS.get(container["name"])) is not None
+    }
+    assert shown == dict.fromkeys(SETTINGS, wanted)
+
+
+@pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
 def test_pods_request_only_the_rights_that_they_need(path: Path) -> None:
     """Pods have no root user, no writable root file system, no capability, no cluster token and no secret in plain text."""
     for workload in workloads(path):

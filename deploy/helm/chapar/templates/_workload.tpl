@@ -87,6 +87,10 @@ spec:
         - name: {{ $prefix }}TRACE_RATIO
           value: {{ include "chapar.text" $v.tracing.ratio | quote }}
         {{- end }}
+        {{- if $v.monitoring.tenants }}
+        - name: {{ $prefix }}METRICS__TENANTS
+          value: "true"
+        {{- end }}
         {{- if and $tells $v.webhooks.secretsFiles }}
         - name: {{ $prefix }}SECRETS_DIR
           value: /etc/chapar/secrets
