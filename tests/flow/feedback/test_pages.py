@@ -60,7 +60,7 @@ def links(clock: ManualClock) -> SignedLinks:
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics(METRICS)
+    return Metrics(METRICS, tenants=True)
 
 
 @pytest.fixture
@@ -216,8 +216,8 @@ async def test_forged_expired_and_foreign_links_and_unknown_paths_look_the_same(
             seen.add(page.content)
     assert len(seen) == 1
     assert log.commands == []
-    assert metrics.value("chapar_feedback_responses_total", "", "late") == 1
-    assert metrics.value("chapar_feedback_responses_total", "", "forged") == 6
+    assert metrics.value("chapar_feedback_responses_total", "", "", "late") == 1
+    assert metrics.value("chapar_feedback_responses_total", "", "", "forged") == 6
 
 
 @settings(max_examples=40)
@@ -283,7 +283,7 @@ async def test_a_program_that_fills_every_field_gets_thanks_and_is_not_counted(
     page = await browser.post(links.url(a_ticket()), data={"score": "5", "website": "http://spam"})
     assert page.status_code == 200
     assert log.commands == []
-    assert metrics.value("chapar_feedback_responses_total", "", "bot") == 1
+    assert metrics.value("chapar_feedback_responses_total", TENANT, "", "bot") == 1
 
 
 @pytest.mark.parametrize(("kind", "count", "last"), [(SurveyKind.NPS, 11, "۱۰"), (SurveyKind.CES, 7, "۷")])

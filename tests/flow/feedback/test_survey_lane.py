@@ -79,7 +79,7 @@ def a_response(invitation_id: str, score: int = 5, command_id: str = "a1", perso
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics(METRICS)
+    return Metrics(METRICS, tenants=True)
 
 
 def test_a_completed_interaction_is_relayed_under_its_person_with_a_frozen_subject() -> None:
@@ -152,9 +152,9 @@ def test_from_completed_to_counted(metrics: Metrics) -> None:
     assert words(lane.handle(a_response(invitation_id), key=b"parsa/person-1")) == []
     refused = records_of(lane.handle(a_response(invitation_id, 1, "a2"), key=b"parsa/person-1"))
     assert [record.refused.reason for record in refused] == ["ALREADY_ANSWERED"]
-    assert metrics.value("chapar_feedback_responses_total", "telegram", "counted") == 1
-    assert metrics.value("chapar_feedback_responses_total", "telegram", "repeated") == 1
-    assert metrics.value("chapar_feedback_invitations_total", "telegram", "due") == 1
+    assert metrics.value("chapar_feedback_responses_total", TENANT, "telegram", "counted") == 1
+    assert metrics.value("chapar_feedback_responses_total", TENANT, "telegram", "repeated") == 1
+    assert metrics.value("chapar_feedback_invitations_total", TENANT, "telegram", "due") == 1
 
 
 def test_an_amendment_reports_both_responses_with_categories_and_separate_ids(metrics: Metrics) -> None:
@@ -180,7 +180,7 @@ def test_an_amendment_reports_both_responses_with_categories_and_separate_ids(me
     assert [(each.question_id, each.text) for each in now.answers] == [("why", "queue")]
     (again,) = records_of(lane.handle(a_response(made.invitation_id, 1, "a3"), key=b"parsa/person-1"))
     assert len({counted.event_id, amended.event_id, again.event_id}) == 3
-    assert metrics.value("chapar_feedback_responses_total", "telegram", "amended") == 2
+    assert metrics.value("chapar_feedback_responses_total", TENANT, "telegram", "amended") == 2
 
 
 def test_a_reminder_and_a_withdrawal_are_reported_with_their_invitation(metrics: Metrics) -> None:
@@ -198,8 +198,8 @@ def test_a_reminder_and_a_withdrawal_are_reported_with_their_invitation(metrics:
     assert words(lane.advance(HOUR)) == ["due"]
     (reminder,) = records_of(lane.advance(5 * HOUR))
     assert reminder.reminder.invitation.subject.interaction_id == "interaction-2"
-    assert metrics.value("chapar_feedback_invitations_total", "telegram", "replaced") == 1
-    assert metrics.value("chapar_feedback_invitations_total", "telegram", "reminder") == 1
+    assert metrics.value("chapar_feedback_invitations_total", TENANT, "telegram", "replaced") == 1
+    assert metrics.value("chapar_feedback_invitations_total", TENANT, "telegram", "reminder") == 1
 
 
 def test_a_crash_anywhere_changes_no_outcome(metrics: Metrics) -> None:
@@ -241,7 +241,7 @@ def test_a_response_without_an_invitation_is_refused_and_counted(metrics: Metric
     lane = a_survey_lane(metrics)
     sent = records_of(lane.handle(a_response("no such thing"), key=b"parsa/person-1"))
     assert [record.refused.reason for record in sent] == ["UNKNOWN_INVITATION"]
-    assert metrics.value("chapar_feedback_responses_total", "", "unknown") == 1
+    assert metrics.value("chapar_feedback_responses_total", TENANT, "", "unknown") == 1
 
 
 def test_memory_and_changelog_are_empty_at_the_end(metrics: Metrics) -> None:

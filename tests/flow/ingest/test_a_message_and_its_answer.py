@@ -3,7 +3,7 @@
 import pytest
 
 from services.ingest.domain.deliveries import Outcome
-from tests.flow.ingest.world import World, a_configuration, a_message, an_identity
+from tests.flow.ingest.world import TENANT, World, a_configuration, a_message, an_identity
 
 
 def test_a_first_message_opens_a_conversation_and_is_enqueued() -> None:
@@ -31,7 +31,7 @@ def test_a_repeated_message_is_taken_once() -> None:
     world.customer(a_message())
     assert world.texts == ["hello"]
     assert len(world.enqueued) == 1
-    assert world.metrics.value("chapar_intake_duplicates_total", "webchat") == 2
+    assert world.metrics.value("chapar_intake_duplicates_total", TENANT, "webchat") == 2
 
 
 def test_an_agents_reply_reaches_web_chat_by_the_conversation() -> None:
@@ -132,7 +132,7 @@ def test_the_first_rule_that_holds_decides(change: dict[str, object], queue: str
     world.customer(a_message(**{"text": "hi", **change}))  # type: ignore[arg-type]  # a table of different keywords
     (facts,) = world.enqueued
     assert (facts.queue, facts.rule) == (queue, rule)
-    assert world.metrics.value("chapar_intake_unroutable_total", "webchat", "RULE_FAILED")
+    assert world.metrics.value("chapar_intake_unroutable_total", TENANT, "webchat", "RULE_FAILED")
 
 
 def test_fragments_are_gathered_and_routed_as_one() -> None:

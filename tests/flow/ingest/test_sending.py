@@ -61,6 +61,24 @@ def test_retries_end_and_the_request_becomes_a_dead_letter_that_can_be_replayed(
     assert world.texts == ["hello", "one"]
 
 
+def test_attempts_are_counted_for_the_tenant_whose_account_sends() -> None:
+    """Each outcome, retries, and requests that were given up."""
+    world, conversation = a_world()
+    world.reply(conversation, "one", "r1")
+    for _ in range(8):
+        world.outcome(Outcome.RETRY, reason="HTTP_500")
+        world.wait(300_000)
+    world.reply(conversation, "two", "r2")
+    world.outcome(Outcome.UNKNOWN)
+
+    def counted(name: str, *more: str) -> float | None:
+        return world.metrics.value(f"chapar_sender_{name}_total", TENANT, "telegram", *more)
+
+    assert counted("attempts", "RETRY") == counted("retries", "HTTP_500") == 8
+    assert counted("unknown") == 1
+    assert counted("dead_letters", "TOO_MANY_ATTEMPTS_HTTP_500") == 1
+
+
 @pytest.mark.parametrize("crash", [False, True])
 def test_a_copy_of_a_failed_request_is_not_a_replay(crash: bool) -> None:
     """A gateway that wrote the request twice must not send what was reported as FAILED. A replay does, once."""

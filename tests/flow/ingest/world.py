@@ -160,7 +160,7 @@ class World:
         sender_limits: SenderLimits | None = None,
     ) -> None:
         self.configuration = configuration if configuration is not None else a_configuration()
-        self.metrics = Metrics(METRICS, CollectorRegistry(auto_describe=True))
+        self.metrics = Metrics(METRICS, CollectorRegistry(auto_describe=True), tenants=True)
         self.attempts = RecordingAttempts()
         self.keys = MemoryKeys()
         self.tenants: dict[str, config_pb2.TenantConfiguration] = {}

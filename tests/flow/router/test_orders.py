@@ -72,7 +72,7 @@ def test_a_supervisor_can_exceed_capacity_and_this_is_counted(team: Team) -> Non
     order.force = True
     (event,) = team.tell(actor_kind=SUPERVISOR, assign_interaction=order)
     assert (event.assigned.agent_id, event.assigned.offer_id, event.assigned.over_capacity) == ("a", "", True)
-    assert team.metrics.value("chapar_router_over_capacity_total", "q") == 1
+    assert team.metrics.value("chapar_router_over_capacity_total", "acme", "q") == 1
     assert team.metrics.value("chapar_router_refusals_total", "assign_interaction", "NO_CAPACITY") == 1
 
 
@@ -155,7 +155,7 @@ def test_an_overflow_rule_moves_the_interaction_that_exceeds_the_length(team: Te
     overflowed = next(e for e in told if e.HasField("overflowed"))
     assert overflowed.overflowed == pb.InteractionOverflowed(from_queue="q", rule="rush")
     assert (overflowed.interaction.queue, overflowed.interaction.priority) == ("other", 7)
-    assert team.metrics.value("chapar_router_overflowed_total", "q", "LENGTH") == 1
+    assert team.metrics.value("chapar_router_overflowed_total", "acme", "q", "LENGTH") == 1
 
 
 def test_an_interaction_with_a_start_time_is_scheduled_and_then_queued(team: Team) -> None:
@@ -165,4 +165,4 @@ def test_an_interaction_with_a_start_time_is_scheduled_and_then_queued(team: Tea
     (scheduled,) = team.tell(enqueue=pb.Enqueue(interaction=attributes))
     assert scheduled.scheduled.start_at_ms == at
     assert names(events(team.lane.advance(60_000))) == ["queued"]
-    assert team.metrics.value("chapar_router_scheduled_total", "q") == 1
+    assert team.metrics.value("chapar_router_scheduled_total", "acme", "q") == 1

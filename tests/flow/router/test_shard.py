@@ -21,7 +21,7 @@ class Shard:
     """A lane with the router's processor, and methods to send commands to it."""
 
     def __init__(self) -> None:
-        self.metrics = Metrics(METRICS)
+        self.metrics = Metrics(METRICS, tenants=True)
         counters = ShardMetrics(self.metrics)
 
         def factory(context: LaneContext) -> ShardProcessor:
@@ -234,7 +234,7 @@ def test_decisions_are_counted(shard: Shard) -> None:
     shard.enqueue()
     shard.tell(accept_offer=pb.AcceptOffer(agent_id="a", offer_id="i.99"))
     assert shard.metrics.value("chapar_router_commands_total", "accept_offer", "UNKNOWN_OFFER") == 1
-    assert shard.metrics.value("chapar_router_offered_total", "q") == 1
+    assert shard.metrics.value("chapar_router_offered_total", "acme", "q") == 1
 
 
 def test_nonsense_becomes_a_dead_letter_and_changes_nothing(shard: Shard) -> None:

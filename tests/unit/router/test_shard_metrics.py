@@ -4,7 +4,7 @@ import pytest
 
 from services.chassis.metrics import Metrics
 from services.router.domain import effects as fx
-from services.router.domain.model import InteractionAttributes
+from services.router.domain.model import InteractionAttributes, OfferEnd
 from services.router.lanes.shard_metrics import ShardMetrics, Tally
 from services.router.metrics import METRICS
 
@@ -43,6 +43,31 @@ def test_each_assignment_is_compared_with_its_announced_estimate(
     assert metrics.value("chapar_router_estimates_total", "q", within) == 1
     assert metrics.value("chapar_router_estimates_total", "q", other) is None
     assert f'chapar_router_estimate_error_seconds_sum{{queue="q"}} {error}' in metrics.render().decode()
+
+
+def test_all_counts_of_a_queue_belong_to_its_tenant() -> None:
+    """Each metric of the router by tenant, and none for another tenant."""
+    metrics, tally = Metrics(METRICS, tenants=True), Tally()
+    for effect in (
+        assigned(9_000, 7_000, 9_000, over=True),
+        fx.Offered(FACTS, 1, "", "a", "o", 5, 1, 1),
+        fx.OfferEnded(FACTS, 1, "", "a", "o", OfferEnd.EXPIRED),
+        fx.Completed(FACTS, 1, "", "a", "", 0, 0),
+        fx.Abandoned(FACTS, 1, "", 5),
+        fx.Transferred(FACTS, 1, "TRANSFERRED", "a", "p", ""),
+        fx.Queued(FACTS, 1, "UNKNOWN_QUEUE", 1, -1, False),
+        fx.Scheduled(FACTS, 1, "r", 5),
+        fx.Overflowed(FACTS, 1, "LENGTH", "q", "too many"),
+        fx.Parked(FACTS, 1, "r", "a", "call"),
+    ):
+        tally.note("acme", effect)
+    tally.handled("acme", "q", 2.0)
+    ShardMetrics(metrics).add(tally)
+    samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+    assert {sample.labels["tenant"] for sample in samples} == {"acme"}
+    assert {sample.labels["queue"] for sample in samples} == {"q"}
+    counted = {spec.name for spec in METRICS if spec.by_tenant and spec.kind != "gauge"}
+    assert counted <= {sample.name.removesuffix("_count") for sample in samples}
 
 
 def test_without_an_announced_estimate_nothing_is_compared() -> None:
