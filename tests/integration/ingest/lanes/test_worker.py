@@ -67,7 +67,7 @@ class Log:
 
 @asynccontextmanager
 async def a_worker(
-    provider: HttpProvider, log: Log, concurrency: int = 128, **changes: float
+    provider: HttpProvider, log: Log, concurrency: int = 128, metrics: Metrics | None = None, **changes: float
 ) -> AsyncIterator[AttemptWorker]:
     """Yield a running worker; stopped in order at the end. Two tenants have the same accounts."""
     table = accounts(provider)
@@ -90,7 +90,7 @@ async def a_worker(
             lambda: {TENANT: policy, OTHER: replace(policy, tenant=OTHER)},
             AccountSecrets(SecretReferences(system_clock, env=VARIABLES)),
             log.publish,
-            Metrics(METRICS, CollectorRegistry(auto_describe=True)),
+            metrics or Metrics(METRICS, CollectorRegistry(auto_describe=True)),
             log.keys,
             clock=system_clock,
             concurrency=concurrency,
@@ -143,6 +143,22 @@ async def test_every_attempt_has_one_outcome(provider: HttpProvider) -> None:
     assert sorted(o.delivery_id for o in log.outcomes) == sorted(f"delivery-telegram-{n}" for n in range(50))
     assert {o.outcome for o in log.outcomes} == {records_pb2.ATTEMPT_OUTCOME_ACCEPTED}
     assert len(provider.received) == 50
+
+
+@pytest.mark.parametrize("tenants", [False, True])
+async def test_attempts_are_counted_by_tenant_if_metrics_show_tenants(provider: HttpProvider, tenants: bool) -> None:
+    """Those that wait, and the responses of the provider. Two tenants use the same channel; the account of one has no
+    secret, so the provider is not asked."""
+    log, metrics = Log(), Metrics(METRICS, tenants=tenants)
+    shown = [(TENANT,), (OTHER,)] if tenants else [()]
+    async with a_worker(provider, log, metrics=metrics) as worker:
+        for number in range(5):
+            worker.submit(a_job(number, tenant=OTHER if number > 2 else TENANT))
+        waiting = [metrics.value("chapar_sender_waiting", *labels, "telegram") for labels in shown]
+        assert waiting == ([3, 2] if tenants else [5])
+        await log.until(5)
+    assert metrics.value("chapar_sender_seconds", *shown[0], "telegram") == 3
+    assert {metrics.value("chapar_sender_waiting", *labels, "telegram") for labels in shown} == {0}
 
 
 def long_text(parts: int) -> str:
