@@ -33,6 +33,7 @@ class History:
         self.bounds = evidence.bounds
         self.live = evidence.live
         self.injected = evidence.injected
+        self.lost = evidence.lost
         self.hanging = evidence.hanging
         self.healed_at_ms = evidence.healed_at_ms
         self.read_at_ms = evidence.read_at_ms
@@ -96,6 +97,20 @@ class History:
                     if mark.startswith("#c") == customer:  # an agent's mail quotes the customer's text
                         found[mark].append(record)
         return found
+
+    @cached_property
+    def lost_marks(self) -> frozenset[str]:
+        """The marks of customers' messages and of agents' replies in records that the fault took out of their topic."""
+        messages = [each.value.message.text for each in self.topics.inbound if each.record.place in self.lost]
+        replies = [each.value.request.text for each in self.topics.outbound if each.record.place in self.lost]
+        # By the author's letter, because an agent's mail quotes the customer's text.
+        return frozenset(
+            mark
+            for letter, texts in (("#c", messages), ("#r", replies))
+            for text in texts
+            for mark in MARK.findall(text)
+            if mark.startswith(letter)
+        )
 
     @cached_property
     def requests(self) -> dict[str, Logged[ingest_pb2.OutboundRecord]]:

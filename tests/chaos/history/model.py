@@ -130,6 +130,8 @@ class Evidence:
     bounds: Bounds = field(default_factory=Bounds)
     hanging: tuple[tuple[str, int, int], ...] = ()
     """Topic, partition and offset behind which readers of committed records could not get, because a transaction stays open."""
+    lost: frozenset[tuple[str, int, int]] = field(default_factory=frozenset)
+    """Places of records that a fault took out of a topic before a lane handled them. Only what these records ask for may be missing."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

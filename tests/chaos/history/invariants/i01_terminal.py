@@ -5,6 +5,7 @@
 - A reply that was confirmed to its agent reaches the customer once, or is recorded as failed or of unknown outcome;
   one of unknown outcome may have reached them.
 - Each request to send gets one final outcome.
+- A message, a reply or a request whose own record the fault took out of its topic is excused; it may still not be doubled.
 """
 
 from collections import Counter
@@ -31,7 +32,7 @@ def _messages(history: History) -> Iterator[Violation]:
     for mark, message in acknowledged.items():
         found = history.messages.get(mark, [])
         if not found:
-            if history.overdue(message.at_ms):
+            if history.overdue(message.at_ms) and mark not in history.lost_marks:
                 yield Violation(NAME, "lost", f"message {mark}", f"{message.channel}: it is in no conversation")
             continue
         message_id = found[0].value.message.message_id
@@ -66,7 +67,7 @@ def _replies(history: History) -> Iterator[Violation]:
         if states & EXPLAINED or not history.overdue(reply.at_ms):
             continue
         arrived = arrivals[reply.mark] if reply.watched else len(history.messages.get(reply.mark, []))
-        if not arrived:
+        if not arrived and reply.mark not in history.lost_marks:
             yield Violation(NAME, "lost", f"reply {reply.mark}", "it was confirmed and did not reach the customer")
     for mark, count in arrivals.items():
         if count > 1 and mark.startswith("#r"):
@@ -83,5 +84,6 @@ def _requests(history: History) -> Iterator[Violation]:
         outcomes = history.outcomes.get(delivery, [])
         if len(outcomes) > 1:
             yield Violation(NAME, "doubled", f"delivery {delivery}", f"it has {len(outcomes)} final outcomes")
-        if not outcomes and history.overdue(request.value.request.requested_at_ms):
+        excused = request.record.place in history.lost
+        if not outcomes and not excused and history.overdue(request.value.request.requested_at_ms):
             yield Violation(NAME, "lost", f"delivery {delivery}", "it has no final outcome")

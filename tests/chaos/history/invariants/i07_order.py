@@ -1,7 +1,8 @@
 """I7: per-conversation order, and no gap except marked dead letters.
 
 - A customer who sends a message only when the one before it was acknowledged finds them in that order.
-- Every customer's message in the input (inbound.v1) is in a conversation, or is a dead letter.
+- Every customer's message in the input (inbound.v1) is in a conversation, or is a dead letter, or the fault took its record out of the
+  input.
 - The events of an interaction are in one partition, and their epochs have no gap.
 - Every request to route (a command with `enqueue`) has its first event, or is a dead letter.
 """
@@ -58,7 +59,8 @@ def _inputs(history: History, refused: set[tuple[str, int, int]]) -> Iterator[Vi
         if record.value.WhichOneof("record") != CUSTOMER_MESSAGE or record.value.message.customer_left:
             continue
         message = record.value.message
-        handled = message.message_id in known or record.record.place in refused
+        place = record.record.place
+        handled = message.message_id in known or place in refused or place in history.lost
         if not handled and history.overdue(message.received_at_ms):
             yield Violation(NAME, "gap", f"message {message.message_id}", "of inbound.v1: it is in no conversation")
 
