@@ -31,7 +31,7 @@ from services.cli.local.broker.settings import BrokerSettings
 from tests.contract.lane.ledger import OUT
 from tests.contract.lane.real import SPEC, TUNING, Running, Watch, create_topics, eventually, read_all
 from tests.fixtures.broker import plain_settings
-from tests.fixtures.lost_markers import cut_marker, forget_clean_stop
+from tests.fixtures.cut_logs import cut_marker, forget_clean_stop
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
 
