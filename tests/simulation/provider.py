@@ -73,6 +73,11 @@ class SimulatedAttempts:
         self._look()
         return (delivery_id, number) in self._known
 
+    def published(self, delivery_id: str, number: int) -> bool:
+        """See `Attempts`."""
+        under_way = {(each.job.delivery.delivery_id, each.job.delivery.number) for each in self._flights}
+        return self.knows(delivery_id, number) and (delivery_id, number) not in under_way
+
     def forget(self, delivery_id: str, number: int) -> None:
         """See `Attempts`."""
         self._known.discard((delivery_id, number))

@@ -37,8 +37,11 @@ class Attempts(Protocol):
     def knows(self, delivery_id: str, number: int) -> bool:
         """Return whether this attempt was submitted here and `forget` has not been called.
 
-        If so, its outcome will arrive or is already in the log.
+        If so, its outcome will arrive or was written to the log.
         """
+
+    def published(self, delivery_id: str, number: int) -> bool:
+        """Return whether the outcome of an attempt that this run knows was written to the log."""
 
     def forget(self, delivery_id: str, number: int) -> None:
         """Remove an attempt whose outcome has been handled."""

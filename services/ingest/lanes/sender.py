@@ -113,7 +113,8 @@ class SenderProcessor:
         self._settle()
         for conversation in list(self._conversations.values()):
             # Changed in memory only: if another process takes over at once, it must decide for itself.
-            conversation = taken_over(conversation, self._attempts.owner, self._attempts.knows, now_ms)
+            attempts = self._attempts
+            conversation = taken_over(conversation, attempts.owner, attempts.knows, attempts.published, now_ms)
             self._conversations[conversation.place] = conversation
             self._flights.changed(None, conversation)
             self._awake[conversation.place] = None

@@ -142,6 +142,39 @@ def test_an_attempt_without_outcome_is_unknown_after_a_takeover_and_never_repeat
     assert [j.delivery.request.text for j in world.attempts.jobs] == ["one", "two"]
 
 
+def test_an_outcome_that_the_log_has_lost_is_unknown_after_a_takeover_by_the_same_process() -> None:
+    """The worker wrote it, so it will not come again; the next delivery of the conversation does not wait for ever."""
+    world, conversation = a_world(orphan_grace_ms=30_000)
+    world.reply(conversation, "one", "r1")
+    world.reply(conversation, "two", "r2")
+    (delivery,) = [job.delivery for job in world.attempts.jobs]
+    world.attempts.written.add((delivery.delivery_id, delivery.number))
+    world.sender.crash()
+    world.pump()
+    world.wait(29_999)
+    assert world.deliveries == [("PENDING", "")]
+    world.wait(1)
+    assert world.deliveries[1] == ("UNKNOWN", "OWNER_LOST")
+    assert [job.delivery.request.text for job in world.attempts.jobs] == ["one", "two"]
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_takeover_by_the_same_process_waits_for_the_outcome(written: bool) -> None:
+    """Of an attempt that is under way, for as long as it takes; and of one whose outcome is in the log and is read after the takeover."""
+    world, conversation = a_world(orphan_grace_ms=30_000)
+    world.reply(conversation, "one", "r1")
+    (job,) = world.attempts.jobs
+    if written:
+        world.attempts.written.add((job.delivery.delivery_id, job.delivery.number))
+    world.sender.crash()
+    world.pump()
+    world.wait(29_999 if written else 86_400_000)
+    world.outcome(Outcome.ACCEPTED, job)
+    world.wait(86_400_000)
+    assert world.deliveries == [("PENDING", ""), ("SENT", "")]
+    assert len(world.attempts.jobs) == 1
+
+
 def test_an_outcome_that_arrives_within_the_grace_wins() -> None:
     """The predecessor's worker published it before it died."""
     world, conversation = a_world()

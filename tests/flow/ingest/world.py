@@ -126,6 +126,8 @@ class RecordingAttempts:
     owner: str = "run-1"
     jobs: list[AttemptJob] = field(default_factory=list)
     known: set[tuple[str, int]] = field(default_factory=set)
+    written: set[tuple[str, int]] = field(default_factory=set)
+    """Attempts whose outcome was written to the log."""
     turns: Callable[[], int] = lambda: 0
     """Returns when the next message may leave."""
 
@@ -141,13 +143,18 @@ class RecordingAttempts:
     def knows(self, delivery_id: str, number: int) -> bool:
         return (delivery_id, number) in self.known
 
+    def published(self, delivery_id: str, number: int) -> bool:
+        return (delivery_id, number) in self.written
+
     def forget(self, delivery_id: str, number: int) -> None:
         self.known.discard((delivery_id, number))
+        self.written.discard((delivery_id, number))
 
     def restart(self, owner: str) -> None:
         """The process died: the new one does not know the submitted attempts."""
         self.owner = owner
         self.known.clear()
+        self.written.clear()
 
 
 class World:

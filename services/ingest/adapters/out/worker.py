@@ -84,6 +84,7 @@ class AttemptWorker:
         self._concurrency = concurrency
         self._grace_s = grace_s
         self._known: dict[tuple[str, int], int] = {}
+        self._published: set[tuple[str, int]] = set()
         self._lines: dict[tuple[str, str, str], _Line] = {}
         self._moments: dict[tuple[float, float], Moments] = {}
         self._recipients: dict[tuple[str, bool], Limiter] = {}
@@ -135,9 +136,14 @@ class AttemptWorker:
         """See `Attempts`."""
         return (delivery_id, number) in self._known
 
+    def published(self, delivery_id: str, number: int) -> bool:
+        """See `Attempts`."""
+        return (delivery_id, number) in self._published
+
     def forget(self, delivery_id: str, number: int) -> None:
         """See `Attempts`."""
         self._known.pop((delivery_id, number), None)
+        self._published.discard((delivery_id, number))
 
     # ---- running
 
@@ -278,7 +284,10 @@ class AttemptWorker:
             except BrokerUnavailable:
                 await asyncio.sleep(_REPUBLISH_S)
             else:
-                return
+                break
+        attempt = job.delivery.delivery_id, job.delivery.number
+        if attempt in self._known:  # the lane may have handled the outcome already
+            self._published.add(attempt)
 
     # ---- internal
 
@@ -308,6 +317,7 @@ class AttemptWorker:
             if self._known[oldest] + _KEPT_MS > now_ms:
                 return
             del self._known[oldest]
+            self._published.discard(oldest)
 
 
 async def _first(wanted: "asyncio.Task[Any]", stopping: "asyncio.Task[Any]") -> bool:

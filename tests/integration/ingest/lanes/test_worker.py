@@ -225,11 +225,17 @@ async def test_a_provider_that_hangs_delays_no_other_account(provider: HttpProvi
 
 async def test_an_outcome_is_published_until_the_log_has_it(provider: HttpProvider) -> None:
     """An unreachable broker costs time, not the outcome; and nothing is sent again because of it."""
-    log = Log(refusals=3)
+    log, attempt = Log(refusals=3), ("delivery-telegram-1", 1)
     async with a_worker(provider, log) as worker:
         worker.submit(a_job(1))
+        await provider.arrived(1)
+        assert worker.knows(*attempt)
+        assert not worker.published(*attempt)
         await log.until(1)
     assert len(provider.received) == 1
+    assert worker.published(*attempt)
+    worker.forget(*attempt)
+    assert not worker.published(*attempt)
 
 
 async def test_a_long_text_is_sent_in_parts_and_reports_the_accepted_ones(provider: HttpProvider) -> None:
