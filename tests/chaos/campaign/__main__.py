@@ -59,7 +59,9 @@ def chosen(names: Sequence[str], pairs: int, seed: int) -> list[tuple[Fault, ...
     singles = [FAULTS[name] for name in (names or FAULTS)]
     singles = [fault for fault in singles if not cannot(fault)]
     paired = [
-        fault for fault in singles if fault.name != "none" and not fault.small_disk and not fault.processes.upgraded
+        fault
+        for fault in singles
+        if fault.name != "none" and not (fault.alone or fault.small_disk or fault.processes.upgraded)
     ]
     both = list(itertools.combinations(paired, 2))
     drawn = random.Random(seed).sample(both, min(pairs, len(both)))

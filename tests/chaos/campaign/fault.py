@@ -26,5 +26,7 @@ class Fault:
     """Variables of the processes of each service; `{run}` is the directory of the run."""
     small_disk: bool = False
     """Whether the broker's data must be on a small file system of its own."""
+    alone: bool = False
+    """Whether the strike sees effects that another fault would spoil, so that it has no part in pairs."""
     processes: Processes = USUAL
     """The processes that must run."""

@@ -7,7 +7,17 @@ from typing import Final
 from tests.chaos.campaign.fault import Fault
 from tests.chaos.campaign.proxy import Mode
 from tests.chaos.campaign.stage import Processes
-from tests.chaos.campaign.strikes import clocks, disk, network, processes, providers, records, upgrades
+from tests.chaos.campaign.strikes import (
+    clocks,
+    disk,
+    lost_logs,
+    network,
+    processes,
+    providers,
+    records,
+    retention,
+    upgrades,
+)
 from tests.chaos.campaign.version_before import missing
 
 EVERY_PROCESS: Final = ("router", "router-2", "ingest", "sla", "feedback")
@@ -58,6 +68,10 @@ def _all() -> Iterator[Fault]:
     yield Fault("poison on every topic", records.poison_everywhere)
     yield Fault("rebalance storm", records.rebalance_storm, late_s=30)
     yield Fault("overload", records.overload, late_s=20)
+    # The lane waits for the operator, who waits for the neighbours.
+    yield Fault("input recreated", lost_logs.input_recreated, late_s=60, alone=True)
+    yield Fault("input shortened", lost_logs.input_shortened, late_s=60, alone=True)
+    yield Fault("history shortened by retention", retention.history_shortened, late_s=40, alone=True)
     strike, variables = clocks.step_in_python(3600, "ingest")
     yield Fault("clock of ingest an hour ahead", strike, 20, variables)
     for service in ("router", "sla"):

@@ -106,10 +106,20 @@ async def play(
 
 
 async def _evidence(scene: Scene, bounds: Bounds, healed_ms: int, live: tuple[LiveState, ...]) -> Evidence:
-    records = await read_topics(scene.direct, scene.keys)
+    now = await read_topics(scene.direct, scene.keys)
+    records = {**scene.before, **{record.place: record for record in now}}.values()
     # Bounds are judged as if the time to drain had passed: the caller reads until nothing is open, or it has passed.
     read_ms = max(system_clock(), healed_ms + bounds.drain_ms + bounds.deadline_late_ms + 1)
-    return Evidence(scene.observed.view(), tuple(records), healed_ms, read_ms, live, frozenset(scene.injected), bounds)
+    return Evidence(
+        scene.observed.view(),
+        tuple(records),
+        healed_ms,
+        read_ms,
+        live,
+        frozenset(scene.injected),
+        bounds,
+        lost=frozenset(scene.lost),
+    )
 
 
 async def _drained(scene: Scene, bounds: Bounds, healed_ms: int) -> Evidence:
@@ -124,7 +134,8 @@ async def _drained(scene: Scene, bounds: Bounds, healed_ms: int) -> Evidence:
 
 
 async def _final(scene: Scene, bounds: Bounds, healed_ms: int) -> Evidence:
-    replayed = await asyncio.to_thread(replay, scene.direct)
+    # A replay needs the commands of all batches, and refuses to go on without them.
+    replayed = "" if scene.deleted else await asyncio.to_thread(replay, scene.direct)
     live = [
         await live_state(scene.channels[tenant], tenant, agents, replayed if tenant == "demo" else "")
         for tenant, agents in AGENTS.items()

@@ -58,7 +58,7 @@ async def hanging(kafka: KafkaSettings, patience_s: float) -> tuple[tuple[str, i
     seen: set[tuple[str, int, int]] | None = None
     until = time.monotonic() + patience_s
     while True:
-        stable, written = await _ends(kafka, "read_committed"), await _ends(kafka, "read_uncommitted")
+        stable, written = await ends_of_topics(kafka, "read_committed"), await ends_of_topics(kafka, "read_uncommitted")
         now = {(name, partition, at) for (name, partition), at in stable.items() if at < written[name, partition]}
         seen = now if seen is None else seen & now
         if not seen or time.monotonic() > until:
@@ -66,8 +66,8 @@ async def hanging(kafka: KafkaSettings, patience_s: float) -> tuple[tuple[str, i
         await asyncio.sleep(0.5)
 
 
-async def _ends(kafka: KafkaSettings, isolation: str) -> dict[tuple[str, int], int]:
-    """Return the end of each partition, as readers of this isolation see it."""
+async def ends_of_topics(kafka: KafkaSettings, isolation: str) -> dict[tuple[str, int], int]:
+    """Return the end of each partition, as readers of this isolation see it ("read_committed" or "read_uncommitted")."""
     consumer = AIOKafkaConsumer(**kafka.client_options(), isolation_level=isolation)
     await consumer.start()
     try:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import grpc
 import httpx
+from aiokafka import TopicPartition
 
 from services.chassis.clock import system_clock
 from services.chassis.grpc.client import grpc_channel
@@ -39,6 +40,7 @@ from tests.chaos.campaign.proxy import Proxy
 from tests.chaos.campaign.tenants import AGENTS, BANK_SECRETS, BANK_WEBHOOK_SECRET, configuration
 from tests.chaos.campaign.traffic import Crowd
 from tests.chaos.campaign.version_before import version_before
+from tests.chaos.history.model import LogRecord
 from tests.fixtures.second_address import with_second_address
 
 HOOK = Path(__file__).parent / "hook"
@@ -118,6 +120,12 @@ class Scene:
     clocks: Path
     """The directory of the clock files: `<service>.clock`."""
     injected: set[tuple[str, int, int]] = field(default_factory=set)
+    before: dict[tuple[str, int, int], LogRecord] = field(default_factory=dict)
+    """Records that a strike read before it took them out of their topics."""
+    lost: set[tuple[str, int, int]] = field(default_factory=set)
+    """Places of those that no lane had handled."""
+    deleted: dict[TopicPartition, int] = field(default_factory=dict)
+    """The first offset that a strike left in each partition whose old records it deleted."""
 
     @property
     def direct(self) -> KafkaSettings:

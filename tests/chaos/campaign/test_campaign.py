@@ -28,13 +28,15 @@ async def test_nothing_is_violated_while_a_router_dies_inside_a_commit_and_provi
 
 
 def test_a_campaign_plays_each_fault_and_then_pairs_of_different_ones() -> None:
-    """The pairs are drawn with the seed; none contains the run without a fault, or a fault that needs a broker or processes of its own."""
+    """The pairs are drawn with the seed; none contains the run without a fault, or a fault that needs a run of its own."""
     runs = chosen((), 10, seed=3)
     pairs = [run for run in runs if len(run) == 2]
     assert len(pairs) == 10
     assert chosen((), 10, seed=3) == runs
     assert all(pair[0].name != pair[1].name for pair in pairs)
-    assert {fault.name for pair in pairs for fault in pair}.isdisjoint({"none", "full disk", "rolling upgrade"})
+    assert {fault.name for pair in pairs for fault in pair}.isdisjoint(
+        {"none", "full disk", "rolling upgrade", "input recreated", "input shortened", "history shortened by retention"}
+    )
 
 
 def test_the_share_of_unknown_replies_counts_kills_of_services_alone() -> None:
