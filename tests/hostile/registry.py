@@ -62,6 +62,7 @@ from services.ingest.domain.normalise.mail import (
     html,
     mail,
     mime,
+    readable,
     signatures,
     trusted_results,
 )
@@ -319,7 +320,10 @@ ENTRIES: Final = (
           _mail_parts, "mails", on_loop=False, most=_MEGABYTE),
     Entry(named(_MAIL + "headers", "decode_words", "sender", "canonical", "message_ids"), all_of(_mail_names), on_loop=False, most=_MEGABYTE),
     Entry(named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), _charsets, "bytes", on_loop=False, most=_MEGABYTE),
-    Entry(named(_MAIL + "html", "to_text"), all_of(html.to_text), on_loop=False, most=4 * _MEGABYTE),
+    Entry((*named(_MAIL + "html", "to_text"), *named(_MAIL + "html_tags", "tag_at", "Tag.has", "Tag.get"),
+           *named(_MAIL + "html_text", "Page.say", "Page.end_link")), all_of(html.to_text), on_loop=False, most=4 * _MEGABYTE),
+    Entry((*named(_MAIL + "readable", "readable"), *named(_MAIL + "quotes", "introduction"), *named(_MAIL + "text_lines", "lines_of")),
+          all_of(readable.readable, lambda given: readable.readable(given, given)), on_loop=False, most=_MEGABYTE),
     # bytes of gRPC requests, before they are decoded
     Entry(named("services.chassis.tokens.keys", "keys_of_set"),
           refusing(lambda raw: keys_of_set(raw, "https://a.example"), ChaparError), "documents"),
