@@ -1,15 +1,19 @@
 """Decodes bytes when a mail names its charset wrongly, unusually, or not at all. Never raises.
 
+The order is: UTF-8, the label, plausible code pages with the account's language first, a guess from a sample (in
+bodies only and a few times per mail). A Western label is not believed for words that no Western language has.
+
 Only charsets on the list are used: the codec registry also holds codecs that are not charsets and some that take
 quadratic time (`punycode`). A name that is not on the list costs one look-up: the registry would search the disk for
-it, and would keep the result for ever. Bytes that can't be decoded are guessed from a sample, in bodies only and a few
-times per mail.
+it, and would keep the result for ever.
 """
 
 import re
 from encodings.aliases import aliases
 
 from charset_normalizer import from_bytes
+
+from services.ingest.domain.normalise.mail.plausible import code_page, looks_foreign
 
 _SAMPLE = 4 << 10
 _GUESSES = 8
@@ -31,27 +35,37 @@ _ALLOWED = frozenset(
         "mac_cyrillic", "tis_620",
     }
 )  # fmt: skip
+_WESTERN = frozenset(
+    {"latin_1", "cp1252", "iso8859_15", "cp1250", "iso8859_2", "iso8859_9", "cp1254", "utf_8", "utf_8_sig"}
+)
+_SEVEN_BITS = frozenset({"iso2022_jp"})
+_WIDE = frozenset({"utf_16", "utf_16_le", "utf_16_be", "utf_32"})
+_UTF8_LETTER = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_HIGH = re.compile(rb"[\x80-\xff]+")
+_ENOUGH_LETTERS = 4
 _NAME = re.compile(r"[A-Za-z0-9_.:+-]{1,60}")
 _NO_LETTER = re.compile(r"[^a-z0-9]+")
 
 
-def labelled(raw: bytes, charset: str) -> str:
-    """Decode the text by its label, otherwise as UTF-8, otherwise in Persian's usual code page. Guesses nothing. For
-    headers."""
+def labelled(raw: bytes, charset: str, language: str = "") -> str:
+    """Decode the text: as UTF-8, by its label, in a plausible code page, in Persian's usual one. Guesses nothing more.
+    For headers. `language`: the account's, which decides between plausible code pages."""
     codec = codec_of(charset)
-    return _sure(raw, codec) or _clean(raw.decode(codec or _PERSIAN_CODE_PAGE, "replace"))
+    return _sure(raw, codec, language) or _clean(raw.decode(codec or _PERSIAN_CODE_PAGE, "replace"))
 
 
 class Charsets:
-    """Decodes the parts of one mail, and guesses the charset for a few of them."""
+    """Decodes the parts of one mail, and guesses the charset for a few of them. `language`: the account's (BCP 47), the
+    prior for guesses."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: str = "") -> None:
         self._guesses = _GUESSES
+        self._language = language
 
     def text(self, raw: bytes, charset: str) -> str:
         """Return the text without NUL; bytes that can't be decoded become U+FFFD."""
         codec = codec_of(charset)
-        sure = _sure(raw, codec)
+        sure = _sure(raw, codec, self._language)
         if sure or not raw:
             return sure
         return _clean(raw.decode(self._guessed(raw) or codec or _PERSIAN_CODE_PAGE, "replace"))
@@ -76,13 +90,40 @@ def codec_of(charset: str) -> str:
     return codec if codec in _ALLOWED else ""
 
 
-def _sure(raw: bytes, codec: str) -> str:
-    for each in (codec, "utf_8") if codec else ("utf_8",):
+def _sure(raw: bytes, codec: str, language: str) -> str:
+    """Return the text if there is good evidence for a charset; otherwise an empty string.
+
+    Text that is valid UTF-8 by accident is very rare, so UTF-8 comes before the label. Charsets of 7 bits, and those
+    with NUL between ASCII letters, are valid UTF-8 too: for them the label or the escape sequence counts first.
+    """
+    if b"\x1b$" in raw[:_SAMPLE] and codec not in _SEVEN_BITS:
+        codec = "iso2022_jp"
+    first = (codec, "utf_8") if codec in _SEVEN_BITS or codec in _WIDE else ("utf_8",)
+    for each in first:
         try:
             return _clean(raw.decode(each))
         except UnicodeDecodeError:
             continue
-    return ""
+    if _nearly_utf8(raw):
+        return _clean(raw.decode("utf_8", "replace"))
+    if codec in _WESTERN or not codec:
+        page = code_page(raw, language) if not codec or looks_foreign(raw) else ""
+        if page or not codec:
+            return _clean(raw.decode(page, "replace")) if page else ""
+    try:
+        return _clean(raw.decode(codec))
+    except UnicodeDecodeError:
+        page = code_page(raw, language)
+        return _clean(raw.decode(page, "replace")) if page else ""
+
+
+def _nearly_utf8(raw: bytes) -> bool:
+    """Return whether this is UTF-8 with a few broken letters, as in a text that was cut."""
+    letters = len(_UTF8_LETTER.findall(raw[:_SAMPLE]))
+    if letters < _ENOUGH_LETTERS:
+        return False
+    broken = len(_HIGH.findall(_UTF8_LETTER.sub(b"", raw[:_SAMPLE])))
+    return broken * 20 <= letters
 
 
 def _clean(text: str) -> str:

@@ -78,29 +78,43 @@ def split(raw: bytes) -> tuple[Headers, bytes]:
 
 def decode_words(raw: bytes) -> str:
     """Decode a header's text: encoded words (RFC 2047) are decoded, raw 8-bit is read as UTF-8 or Persian's usual code
-    page."""
+    page. Neighbouring words of one charset are decoded together: some programs split a letter between two words."""
     text = labelled(raw[:MAX_HEADER_BYTES], "")
     out: list[str] = []
+    pending: list[bytes] = []
+    charset = ""
     at = 0
     for found in _ENCODED.finditer(text):
         between = text[at : found.start()]
-        if not (at and between.strip() == ""):  # white space between two encoded words is not text
+        data = _word(found)
+        given = found[1].partition("*")[0].lower()
+        apart = not at or between.strip() != ""  # white space between two encoded words is not text
+        if pending and (apart or data is None or given != charset):
+            out.append(labelled(b"".join(pending), charset))
+            pending = []
+        if apart:
             out.append(between)
-        out.append(_word(found))
+        if data is None:
+            out.append(found.group())
+        else:
+            pending.append(data)
+            charset = given
         at = found.end()
+    if pending:
+        out.append(labelled(b"".join(pending), charset))
     out.append(text[at:])
     return _WSP.sub(" ", "".join(out)).strip()
 
 
-def _word(found: "re.Match[str]") -> str:
-    charset, how, content = found.groups()
+def _word(found: "re.Match[str]") -> bytes | None:
+    """Return the bytes of an encoded word; None when it can't be decoded."""
+    _, how, content = found.groups()
     raw = content.encode("ascii", "replace")
     try:
         padded = raw + b"=" * (-len(raw) % 4)
-        data = base64.b64decode(padded) if how in "bB" else quopri.decodestring(raw.replace(b"_", b" "))
+        return base64.b64decode(padded) if how in "bB" else quopri.decodestring(raw.replace(b"_", b" "))
     except (binascii.Error, ValueError):
-        return found.group()
-    return labelled(data, charset.partition("*")[0])
+        return None
 
 
 @dataclass(frozen=True, slots=True)
