@@ -62,6 +62,7 @@ from services.ingest.domain.normalise.mail import (
     html,
     mail,
     mime,
+    parameters,
     readable,
     signatures,
     trusted_results,
@@ -175,7 +176,9 @@ def _mail_parts(raw: bytes) -> None:
 
 
 def _charsets(raw: bytes) -> None:
-    decoder = charsets.Charsets()
+    decoder = charsets.Charsets("fa")
+    parameters.decoded_parameter(b"x; name=" + raw, "name")
+    parameters.decoded_parameter(raw, "filename")
     for name in ("", "utf-8", "gbk", "iso-2022-jp", as_text(raw[:100])):
         decoder.text(raw, name)
         charsets.labelled(raw, name)
@@ -319,7 +322,8 @@ ENTRIES: Final = (
            *named(_MAIL + "mime", "leaves", "parameter", "Part.parameter", "Part.word"), *named(_MAIL + "automatic", "why_automatic")),
           _mail_parts, "mails", on_loop=False, most=_MEGABYTE),
     Entry(named(_MAIL + "headers", "decode_words", "sender", "canonical", "message_ids"), all_of(_mail_names), on_loop=False, most=_MEGABYTE),
-    Entry(named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), _charsets, "bytes", on_loop=False, most=_MEGABYTE),
+    Entry((*named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), *named(_MAIL + "plausible", "looks_foreign", "code_page"),
+           *named(_MAIL + "parameters", "decoded_parameter")), _charsets, "bytes", on_loop=False, most=_MEGABYTE),
     Entry((*named(_MAIL + "html", "to_text"), *named(_MAIL + "html_tags", "tag_at", "Tag.has", "Tag.get"),
            *named(_MAIL + "html_text", "Page.say", "Page.end_link")), all_of(html.to_text), on_loop=False, most=4 * _MEGABYTE),
     Entry((*named(_MAIL + "readable", "readable"), *named(_MAIL + "quotes", "introduction"), *named(_MAIL + "text_lines", "lines_of")),

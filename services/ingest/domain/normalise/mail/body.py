@@ -1,23 +1,28 @@
 """The text of a mail's body and its attachments, with bounds on parts, depth and bytes.
 
-Text parts that are meant to be read are joined. HTML is used only where there is no plain text. Attachments are
-described, never kept.
+- The texts of a multipart/mixed are read in order, plain or HTML: each can have the customer's words.
+- Of a multipart/alternative the plain text is read, unless it is empty or only a note for programs without HTML.
+- A text with a file name is shown when the mail says that it is inline, or when the mail has no other text.
+- Attachments are described, never kept. A mail with nothing but files has no text, and its files are named.
 """
 
 import binascii
 import quopri
-import re
 from dataclasses import dataclass
 
 from services.ingest.domain.normalise.mail.charsets import Charsets
-from services.ingest.domain.normalise.mail.headers import Headers, decode_words
+from services.ingest.domain.normalise.mail.headers import Headers
 from services.ingest.domain.normalise.mail.html import MAX_HTML, to_text
 from services.ingest.domain.normalise.mail.mime import Part, leaves, media_type
+from services.ingest.domain.normalise.mail.parameters import decoded_parameter
 from services.ingest.domain.normalise.message import IncomingAttachment
 from services.ingest.domain.normalise.text import clean_file_name
 
 MAX_TEXT_BYTES = 1 << 20
 """The maximum number of bytes decoded from a mail's text parts together: the log takes no larger records."""
+_LONGEST_NOTE = 300
+_MORE_WORDS = 4
+"""A short plain text is a note ("this mail needs HTML") when its HTML has more than this many times its words."""
 _NOT_BASE64 = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 )  # padding too: it can be anywhere
@@ -33,66 +38,100 @@ class Content:
     cut: bool
 
 
-def read(headers: Headers, body: bytes) -> Content:
-    """Return the body's content. Raises TooComplex; the caller then keeps the raw bytes."""
+def read(headers: Headers, body: bytes, language: str = "") -> Content:
+    """Return the body's content. Raises TooComplex; the caller then keeps the raw bytes. `language`: the account's, the
+    prior for charsets that are not named."""
     parts, cut = leaves(headers, body)
-    charsets = Charsets()
-    plain: list[str] = []
-    marked_up: list[str] = []
+    reader = _TextReader(Charsets(language))
+    texts: list[Part] = []
+    files: list[Part] = []  # texts that are meant to be files
     attached: list[IncomingAttachment] = []
-    left = MAX_TEXT_BYTES
     for part in parts:
-        kind = part.type
-        name = _name(part)
-        if kind not in ("text/plain", "text/html") or name or part.word("content-disposition") == "attachment":
-            attached.append(IncomingAttachment(kind, name, _size(part), ""))
+        kind, name = part.type, _name(part)
+        readable = kind in ("text/plain", "text/html")
+        if readable and part.word("content-disposition") != "attachment" and (not name or _is_inline(part, parts)):
+            texts.append(part)
             continue
-        raw = part.body[:left]
-        cut = cut or len(raw) < len(part.body)
-        left -= len(raw)
-        text = charsets.text(_decoded(raw, part.word("content-transfer-encoding")), _charset(part))
-        if kind == "text/plain":
-            plain.append(text)
-        else:
-            marked_up.append(text)
-    text = _joined(plain)
-    if not text:  # HTML is converted only where it is needed, because it costs the most
-        cut = cut or sum(map(len, marked_up)) > MAX_HTML
-        text = _joined(_readable(marked_up))
-    return Content(_lines(text), tuple(attached), media_type(headers), cut)
+        attached.append(IncomingAttachment(kind, name or _usual_name(kind), _size(part), ""))
+        if readable:
+            files.append(part)
+    text = _joined([reader.best(group) for group in _groups(texts)])
+    if not text:
+        text = _joined([reader.best([part]) for part in files])
+    return Content(_lines(text), tuple(attached), media_type(headers), cut or reader.cut)
 
 
-def _readable(marked_up: list[str]) -> list[str]:
-    left = MAX_HTML
-    texts = []
-    for each in marked_up:
-        texts.append(to_text(each[:left]))
-        left = max(0, left - len(each))
-    return texts
+class _TextReader:
+    """Reads text parts until the limits of bytes and of HTML are used up. HTML is converted only where it is needed,
+    because it costs the most."""
+
+    def __init__(self, charsets: Charsets) -> None:
+        self.cut = False
+        self._charsets = charsets
+        self._bytes = MAX_TEXT_BYTES
+        self._html = MAX_HTML
+
+    def best(self, alternatives: list[Part]) -> str:
+        """Return the text of the alternatives: the plain one's, if it says something."""
+        plain = _joined([self._plain(part) for part in alternatives if part.type == "text/plain"])
+        marked_up = [part for part in alternatives if part.type == "text/html"]
+        if not marked_up or (plain and not _may_be_note(plain)):
+            return plain
+        shown = _joined([self._shown(part) for part in marked_up])
+        return shown if _words(shown) > (_MORE_WORDS * _words(plain) if plain else 0) or not plain else plain
+
+    def _plain(self, part: Part) -> str:
+        raw = part.body[: self._bytes]
+        self.cut = self.cut or len(raw) < len(part.body)
+        self._bytes -= len(raw)
+        decoded = _decoded(raw, part.word("content-transfer-encoding"))
+        return self._charsets.text(decoded, part.parameter("content-type", "charset"))
+
+    def _shown(self, part: Part) -> str:
+        markup = self._plain(part)
+        self.cut = self.cut or len(markup) > self._html
+        shown = to_text(markup[: self._html])
+        self._html = max(0, self._html - len(markup))
+        return shown
+
+
+def _groups(parts: list[Part]) -> list[list[Part]]:
+    """Return the texts, those of one multipart/alternative together, in the order of their first part."""
+    groups: dict[tuple[int, int], list[Part]] = {}
+    for at, part in enumerate(parts):
+        key = (part.choice[0], 0) if part.choice[0] else (0, at + 1)
+        groups.setdefault(key, []).append(part)
+    return list(groups.values())
+
+
+def _is_inline(part: Part, parts: list[Part]) -> bool:
+    """Return whether a text with a name is meant to be read: it says so, or it is the mail's only part."""
+    return part.word("content-disposition") == "inline" or len(parts) == 1
+
+
+def _may_be_note(plain: str) -> bool:
+    return len(plain) <= _LONGEST_NOTE
+
+
+def _words(text: str) -> int:
+    return len(text.split())
 
 
 def _joined(texts: list[str]) -> str:
     return "\n".join(each for each in texts if each.strip())
 
 
-def _charset(part: Part) -> str:
-    return part.parameter("content-type", "charset")
+def _usual_name(kind: str) -> str:
+    return "winmail.dat" if kind in ("application/ms-tnef", "application/vnd.ms-tnef") else ""
 
 
 def _name(part: Part) -> str:
-    given = part.parameter("content-disposition", "filename") or part.parameter("content-type", "name")
-    charset, quote, rest = given.partition("''")
-    if quote and charset and len(charset) < 40:
-        return clean_file_name(Charsets().text(_percent(rest), charset))
-    return clean_file_name(decode_words(given.encode("utf-8", "surrogateescape")))
-
-
-def _percent(text: str) -> bytes:
-    return re.sub(
-        rb"%([0-9A-Fa-f]{2})",
-        lambda found: bytes.fromhex(found.group(1).decode()),
-        text.encode("utf-8", "surrogateescape"),
-    )
+    for header, name in (("content-disposition", "filename"), ("content-type", "name")):
+        for value in part.headers.raw(header)[:1]:
+            found = decoded_parameter(value, name)
+            if found:
+                return clean_file_name(found)
+    return ""
 
 
 def _decoded(raw: bytes, how: str) -> bytes:

@@ -9,13 +9,14 @@ _WINDOW: Final = 1_000
 """The number of characters in which a quoted `>` is looked for. A longer tag, such as an image's data, ends at its
 first `>`."""
 _MOST_QUOTES: Final = 40
+_LONGEST: Final = 200_000
 _STOP: Final = re.compile("[\"'>]")
 _ATTRIBUTE: Final = re.compile(
     r"""(?<![^\s"'/])([a-zA-Z-]{1,40})(?:\s{0,5}=\s{0,5}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?"""
 )
 _READ: Final = 4_000
 _EMPTY: Final = frozenset({"br", "img", "hr", "input", "meta", "link", "col", "area", "base", "wbr", "source"})
-_WITH_ATTRIBUTES: Final = re.compile(r"style|hidden|href|alt|class", re.IGNORECASE)
+_WITH_ATTRIBUTES: Final = re.compile(r"style|hidden|href|alt|class|width|height", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,3 @@ def _end(markup: str, start: int) -> int:
         at = closing + 1
     simple = markup.find(">", start, start + _LONGEST)
     return simple + 1 if simple >= 0 else -1
-
-
-_LONGEST: Final = 200_000

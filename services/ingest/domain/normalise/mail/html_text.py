@@ -63,9 +63,12 @@ class Page:
     def quote(self, change: int) -> None:
         """Enter (1) or leave (-1) a quote."""
         self.block()
-        if self._lines and self._lines[-1][1]:
-            self._lines.append((min(self._depth, max(0, self._depth + change)), ""))
-        self._depth = max(0, self._depth + change)
+        after = max(0, self._depth + change)
+        if self._lines and not self._lines[-1][1]:
+            self._lines[-1] = (min(self._lines[-1][0], after), "")
+        elif self._lines:
+            self._lines.append((min(self._depth, after), ""))
+        self._depth = after
 
     def begin_link(self) -> None:
         """Remember where the link's text begins."""

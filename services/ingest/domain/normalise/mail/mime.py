@@ -18,6 +18,8 @@ MAX_SECTIONS = 300
 MAX_DEPTH = 20
 _MAX_LINES = 50_000
 _MAX_BLOCK = 16 << 10
+_SEARCHED = 100
+_PART_HEADER = re.compile(rb"content-[a-z-]{2,30}\s?:", re.IGNORECASE)
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 
 
@@ -27,10 +29,12 @@ class TooComplex(Exception):  # noqa: N818 - the name reads as what happened
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part that holds no other parts: its headers, and its bytes as they are encoded."""
+    """A part that holds no other parts: its headers, and its bytes as they are encoded. `choice`: the number of the
+    innermost multipart/alternative around it, and of the alternative that it belongs to; (0, 0) outside of one."""
 
     headers: Headers
     body: bytes
+    choice: tuple[int, int] = (0, 0)
 
     @property
     def type(self) -> str:
@@ -47,30 +51,43 @@ class Part:
 
 
 def leaves(headers: Headers, body: bytes) -> tuple[list[Part], bool]:
-    """Return the parts that hold no other parts, in order, and whether there were more than the limit. Raises TooComplex."""
-    outer = _boundary(headers)
-    if not outer:
+    """Return the parts that hold no other parts, in order, and whether there were more than the limit. Raises TooComplex.
+
+    A multipart whose boundary is missing, or is not in the body, has the boundary that its first part shows. Without
+    one it is a single text.
+    """
+    if not media_type(headers).startswith("multipart/"):
         return [Part(headers, body)], False
-    around = [outer]
+    for outer in (_boundary(headers), _shown_boundary(body)):
+        parts, cut = _walk(headers, body, outer) if outer else ([], False)
+        if parts:
+            return parts, cut
+    return [Part(Headers(()), body)], False
+
+
+def _walk(headers: Headers, body: bytes, outer: bytes) -> tuple[list[Part], bool]:
+    around = [_Container(outer, 1 if _is_choice(headers) else 0)]
     parts: list[Part] = []
     current: Headers | None = None
     begins = sections = 0
     for line, (name, start, end) in enumerate(_delimiters(body)):
         if line >= _MAX_LINES:
             return parts, True
-        closes = name not in around and name.endswith(b"--")
+        names = [each.boundary for each in around]
+        closes = name not in names and name.endswith(b"--")
         name = name[:-2] if closes else name
-        if name not in around:
+        if name not in names:
             continue
         if current is not None:
-            parts.append(Part(current, body[begins : max(begins, start)]))
+            parts.append(Part(current, body[begins : max(begins, start)], _choice(around)))
             current = None
-        level = len(around) - 1 - around[::-1].index(name)
+        level = len(names) - 1 - names[::-1].index(name)
         del around[level + (0 if closes else 1) :]
         if not around:
             break
         if closes:
             continue
+        around[-1].child += 1
         sections += 1
         if len(parts) >= MAX_PARTS or sections > MAX_SECTIONS:
             return parts, True
@@ -79,11 +96,38 @@ def leaves(headers: Headers, body: bytes) -> tuple[list[Part], bool]:
         if inner:
             if len(around) >= MAX_DEPTH:
                 raise TooComplex
-            around.append(inner)
+            around.append(_Container(inner, sections + 1 if _is_choice(current) else 0))
             current = None
     if current is not None:
-        parts.append(Part(current, body[begins:]))
+        parts.append(Part(current, body[begins:], _choice(around)))
     return parts, False
+
+
+@dataclass(slots=True)
+class _Container:
+    """A multipart that we are in. `number`: of a multipart/alternative; 0 for another."""
+
+    boundary: bytes
+    number: int
+    child: int = 0
+
+
+def _choice(around: list[_Container]) -> tuple[int, int]:
+    return next(((each.number, each.child) for each in reversed(around) if each.number), (0, 0))
+
+
+def _is_choice(headers: Headers) -> bool:
+    return media_type(headers) == "multipart/alternative"
+
+
+def _shown_boundary(body: bytes) -> bytes:
+    """Return the boundary of the first delimiter that has a part's headers after it."""
+    for count, (name, _start, end) in enumerate(_delimiters(body)):
+        if count >= _SEARCHED:
+            break
+        if name and _PART_HEADER.match(body, end):
+            return name[:200]
+    return b""
 
 
 def media_type(headers: Headers) -> str:
