@@ -123,7 +123,7 @@ def test_winmail_dat_is_named() -> None:
         ('<div style="opacity:0.9">seen</div>', "seen"),
         ("<style>p {}</style>x", "x"),
         ("<style>no end", "no end"),
-        ("<!-- x -->y<!-- no end", "y no end"),
+        ("<!-- x -->y<!-- no end", "y<!-- no end"),
         ("<![CDATA[x]]>y", "y"),
     ],
 )

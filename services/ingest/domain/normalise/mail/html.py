@@ -40,14 +40,14 @@ _MOST_LISTS: Final = 20
 def to_text(markup: str) -> str:
     """Return the visible text, with each block on lines of its own."""
     markup = markup[:MAX_HTML]
-    return _converted(markup, hide=True) or _converted(markup, hide=False)
-
-
-def _converted(markup: str, *, hide: bool) -> str:
     page = Page()
-    reader = _Reader(markup, page, hide)
-    reader.run()
-    return _FILLERS.sub(" ", page.text())
+    _Reader(markup, page, hide=True).run()
+    shown = page.text()
+    if not shown and page.hides:
+        page = Page()
+        _Reader(markup, page, hide=False).run()
+        shown = page.text()
+    return _FILLERS.sub(" ", shown)
 
 
 class _Reader:
@@ -70,7 +70,8 @@ class _Reader:
     def run(self) -> None:
         at = 0
         markup = self._markup
-        while (start := markup.find("<", at)) >= 0:
+        last = markup.rfind(">")
+        while 0 <= (start := markup.find("<", at)) < last:  # after the last `>` there is no tag
             self._say(markup[at:start])
             at = self._after(start)
         self._say(markup[at:])

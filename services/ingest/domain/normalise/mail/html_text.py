@@ -16,6 +16,7 @@ class Page:
     def __init__(self) -> None:
         self.images = 0
         self.gap = True
+        self.hides = False
         self._lines: list[tuple[int, str]] = []
         self._pieces: list[str] = []
         self._depth = 0
@@ -83,6 +84,7 @@ class Page:
 
     def hide(self) -> None:
         """Begin to hide."""
+        self.hides = True
         self._hidden = []
 
     def forget(self) -> None:
