@@ -52,6 +52,7 @@ from services.ingest.adapters.edges.smtp_data import Collector
 from services.ingest.adapters.history import cursor, story
 from services.ingest.adapters.history import text as folding
 from services.ingest.domain import channel_rules, reply_token, survey_reply
+from services.ingest.domain.messages import TextPart, TextPartKind, new_text
 from services.ingest.domain.normalise import json_body, language, proof, telegram, webchat, webhook, whatsapp
 from services.ingest.domain.normalise import text as names
 from services.ingest.domain.normalise.mail import (
@@ -86,6 +87,7 @@ from tests.hostile.entry import Entry, all_of, as_text, named, refusing, state_f
 SECRET: Final = "s" * 32
 _ACCOUNT: Final = Account(tenant="t", channel="grpc", account="default", default_language="fa", settings={}, secrets={})
 _MEGABYTE: Final = 1 << 20
+_PARTS: Final = tuple(TextPart(TextPartKind(1 + at % 2), 2_000) for at in range(400))
 
 
 @functools.lru_cache(maxsize=1)
@@ -312,6 +314,7 @@ ENTRIES: Final = (
           webhook.parse_call, "documents", on_loop=False, most=3 * _MEGABYTE),
     Entry(named(_DOMAIN + "webchat", "parse_frame"), webchat.parse_frame, "documents", most=_MEGABYTE // 16),
     Entry(named(_DOMAIN + "json_body", "parse_json"), json_body.parse_json, "documents", on_loop=False, most=3 * _MEGABYTE),
+    Entry(named("services.ingest.domain.messages", "new_text"), lambda given: new_text(given, _PARTS)),
     # mail, which is read in separate processes
     Entry(named(_MAIL + "mail", "read_mail", "parse_mail", "unread_mail"),
           _mails,

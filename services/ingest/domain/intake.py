@@ -25,7 +25,17 @@ from services.ingest.domain.effects import Effect
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.interaction_closing import InteractionClosing
 from services.ingest.domain.lifetime import Lifetime
-from services.ingest.domain.messages import Check, Derive, Erasure, FollowUp, Link, Message, Notice, SendRequest
+from services.ingest.domain.messages import (
+    Check,
+    Derive,
+    Erasure,
+    FollowUp,
+    Link,
+    Message,
+    Notice,
+    SendRequest,
+    new_text,
+)
 from services.ingest.domain.reply_routes import lasting_route, next_route
 from services.ingest.domain.survey_reply import beside_quote, parse_score
 from services.policy.model.intake import TenantPolicy
@@ -208,7 +218,8 @@ class Intake:
         at_work = conversation.interaction.interaction_id if conversation.interaction is not None else ""
         for survey in reversed(customer.surveys):
             if survey.awaits(conversation.conversation_id, at_work, now_ms):
-                text = beside_quote(message.text) if message.identity.channel == "email" else message.text
+                text = new_text(message.text, message.text_parts)
+                text = beside_quote(text) if message.identity.channel == "email" else text
                 score = parse_score(text, survey.kind)
                 if score is not None:
                     return survey, score

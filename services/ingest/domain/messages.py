@@ -48,6 +48,38 @@ class MessageKind(IntEnum):
     SYSTEM = 5
 
 
+class TextPartKind(IntEnum):
+    """What a part of a mail's text is. The numbers are those of the contract."""
+
+    UNSPECIFIED = 0
+    NEW = 1
+    QUOTED = 2
+    FORWARDED = 3
+    SIGNATURE = 4
+    DISCLAIMER = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A part of a text; the parts in order cover it. `length` in code points."""
+
+    kind: TextPartKind
+    length: int
+
+
+def new_text(text: str, parts: tuple[TextPart, ...]) -> str:
+    """Return what the customer wrote for this message: the new parts, or the whole text when it has no parts."""
+    if not parts:
+        return text
+    pieces: list[str] = []
+    at = 0
+    for part in parts:
+        if part.kind is TextPartKind.NEW:
+            pieces.append(text[at : at + part.length].strip())
+        at += part.length
+    return "\n\n".join(piece for piece in pieces if piece)
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """A file that remains where it is stored. Size in bytes, 0 when unknown."""
@@ -102,6 +134,8 @@ class Message:
     customer_left: bool = False
     wishes: Wishes = NO_WISHES
     origin: Origin = UNPROVEN
+    text_parts: tuple[TextPart, ...] = ()
+    """Empty when the whole text is new."""
     unparsed: bool = False
     """True when the edge could not parse the message and kept only the raw bytes."""
 

@@ -6,11 +6,12 @@ revision)`: a provider's retry gives the same id, whichever replica receives it.
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
-from services.ingest.domain.messages import NO_WISHES
+from services.ingest.domain.messages import NO_WISHES, new_text
 from services.ingest.domain.normalise.language import detect
 from services.ingest.domain.normalise.message import IncomingMessage, MessageKind
 from services.ingest.domain.origin import Origin
 from services.ingest.ports import Account
+from services.ingest.translate.text_parts import text_part_records
 
 _KINDS = {
     MessageKind.TEXT: records_pb2.MESSAGE_KIND_TEXT,
@@ -37,7 +38,10 @@ def inbound_record(
 ) -> records_pb2.InboundRecord:
     """Return the record for inbound.v1; its key is its tenant and identity_id. `origin`: instead of the message's own."""
     identity_id = identity_id_of(account, message.native_id)
-    language = detect(message.text, message.language or account.default_language) if message.text else message.language
+    language = message.language
+    if message.text:
+        own = new_text(message.text, message.text_parts) or message.text
+        language = detect(own, language or account.default_language)
     # Set field by field: with keyword arguments protobuf takes three times as long, and this is the edges' hottest
     # code.
     record = records_pb2.InboundRecord()
@@ -48,6 +52,8 @@ def inbound_record(
     made.native_message_id = message.native_message_id
     made.kind = _KINDS[message.kind]
     made.text = message.text
+    if message.text_parts:
+        made.text_parts.extend(text_part_records(message.text_parts))
     made.language = language or "und"
     made.received_at_ms = now_ms
     made.sent_at_ms = max(0, min(message.sent_at_ms, _INT64))

@@ -33,6 +33,7 @@ from services.ingest.domain.messages import (
 from services.ingest.domain.origin import UNPROVEN
 from services.ingest.domain.seen import Chunk
 from services.ingest.translate.origin import origin, origin_record
+from services.ingest.translate.text_parts import text_part_records, text_parts
 from services.policy.reading.intake import requirements, selectors
 
 CUSTOMER_STATE: Final = b"c/"
@@ -61,6 +62,7 @@ def message(record: records_pb2.CustomerMessage) -> Message:
         customer_left=record.customer_left,
         wishes=_wishes(record.wishes) if record.HasField("wishes") else NO_WISHES,
         origin=origin(record.origin) if record.HasField("origin") else UNPROVEN,
+        text_parts=text_parts(record.text_parts),
         unparsed=bool(record.raw),
     )
 
@@ -228,6 +230,7 @@ def customer_message(value: Message, interaction_id: str, edits: str) -> records
         edits_message_id=edits,
         native_message_id=value.native_message_id,
         origin=origin_record(value.origin),
+        text_parts=text_part_records(value.text_parts),
     )
 
 

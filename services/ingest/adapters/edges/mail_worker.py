@@ -23,13 +23,14 @@ MEMORY_BYTES: Final = 1 << 30
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
-    """A mail, its envelope, and the limit in CPU seconds."""
+    """A mail, its envelope, the limit in CPU seconds, and the account's language."""
 
     raw: bytes
     envelope_from: str
     recipient: str
     own_domain: str
     cpu_s: float
+    language: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
@@ -55,7 +56,9 @@ def serve(source: BinaryIO, target: BinaryIO) -> None:
 
 def _answer(request: Request) -> Reply:
     try:
-        return Reply(read_mail(request.raw, request.envelope_from, request.recipient, request.own_domain))
+        return Reply(
+            read_mail(request.raw, request.envelope_from, request.recipient, request.own_domain, request.language)
+        )
     except Exception as error:  # noqa: BLE001 - a fault of the reader, or no memory: the mail is kept as its bytes, and it is counted
         return Reply(None, type(error).__name__)
 

@@ -64,13 +64,13 @@ class MailWorkers:
         return tuple(worker.pid for worker in self._idle)
 
     async def read(
-        self, tenant: str, raw: bytes, envelope_from: str, recipient: str, own_domain: str = ""
+        self, tenant: str, raw: bytes, envelope_from: str, recipient: str, own_domain: str = "", language: str = ""
     ) -> IncomingMessage | Unread:
         """Return the message in a mail; tenants take turns. Raises UNAVAILABLE when workers can't be started or hang:
         the sender should retry."""
         cpu_s = self._limits.cpu_s * max(1.0, len(raw) / (4 * _MEGABYTE))
         request = msgspec.msgpack.encode(
-            Request(raw, _storable(envelope_from), _storable(recipient), own_domain, cpu_s)
+            Request(raw, _storable(envelope_from), _storable(recipient), own_domain, cpu_s, language)
         )
         try:
             async with self._turns.turn(tenant):

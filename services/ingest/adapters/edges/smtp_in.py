@@ -119,7 +119,7 @@ class MailHandler:
             return conversation_of(message_id, secret) if secret is not None else None
 
         own = account.settings.get("message_id_domain", "")
-        message = await self._workers.read(account.tenant, raw, sender, recipient, own)
+        message = await self._workers.read(account.tenant, raw, sender, recipient, own, account.default_language)
         if isinstance(message, Unread):
             self._ingress_limiter.refuse(CHANNEL, message.reason)
             return await asyncio.to_thread(unread_mail, raw, sender, recipient)

@@ -170,6 +170,7 @@ def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Messag
         native_message_id=clean(message.native_message_id),
         folded=fold(f"{message.subject} {message.text} {names}"),
         origin=_origin(message.origin) if message.HasField("origin") else {},
+        text_parts=[[int(part.kind), part.length] for part in message.text_parts],
     )
 
 

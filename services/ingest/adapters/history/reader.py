@@ -271,6 +271,7 @@ def _message(row: Row[Any]) -> records_pb2.ConversationMessage:
         edits_message_id=row.edits_message_id,
         native_message_id=row.native_message_id,
         origin=records_pb2.Origin(**row.origin) if row.origin else None,
+        text_parts=[records_pb2.TextPart(kind=kind, length=length) for kind, length in row.text_parts],
     )
 
 

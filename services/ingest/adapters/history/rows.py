@@ -44,11 +44,14 @@ class Message:
     folded: str
     origin: dict[str, Any] = field(default_factory=dict)
     """The claimed origin of a customer's message; empty for our messages."""
+    text_parts: list[list[int]] = field(default_factory=list)
+    """Kind and length of each part of the text; empty when the whole text is new."""
 
     def erase(self) -> None:
         """Remove the personal data."""
         self.text = self.subject = self.folded = self.native_message_id = ""
         self.attachments = []
+        self.text_parts = []
         self.origin = {}
 
 

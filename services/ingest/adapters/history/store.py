@@ -179,7 +179,15 @@ async def _save(
     for (tenant, conversation_id), (at_ms, request_id) in rows.erasures.items():
         # Of this batch's messages, only those after the erasure still have their content: they are inserted below.
         of = and_(messages.c.tenant == tenant, messages.c.conversation_id == conversation_id)
-        nothing = {"text": "", "subject": "", "folded": "", "native_message_id": "", "attachments": [], "origin": {}}
+        nothing = {
+            "text": "",
+            "subject": "",
+            "folded": "",
+            "native_message_id": "",
+            "attachments": [],
+            "text_parts": [],
+            "origin": {},
+        }
         texts = await connection.execute(update(messages).where(of).values(nothing))
         sent = and_(
             deliveries.c.tenant == tenant,

@@ -62,6 +62,7 @@ MESSAGES: Final = Table(
     _text("edits_message_id"),
     _text("native_message_id"),
     Column("origin", JSON, nullable=False, server_default="{}"),
+    Column("text_parts", JSON, nullable=False, server_default="[]"),
     _text("folded"),
     Index("messages_in_order", "tenant", "conversation_id", "sequence"),
 )

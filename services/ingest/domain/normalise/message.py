@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from services.ingest.domain.messages import NO_WISHES, Wishes
+from services.ingest.domain.messages import NO_WISHES, TextPart, Wishes
 from services.ingest.domain.origin import UNPROVEN, Origin
 
 
@@ -54,6 +54,8 @@ class IncomingMessage:
     raw: bytes = b""
     customer_left: bool = False
     wishes: Wishes = NO_WISHES
+    text_parts: tuple[TextPart, ...] = ()
+    """The parts of the text; empty when the whole text is new."""
     origin: Origin = UNPROVEN
     """Set by the edge when it knows the origin; otherwise the origin is unproven."""
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.ingest.domain.messages import TextPartKind, new_text
 from services.ingest.domain.normalise.mail.mail import read_mail
-from services.ingest.domain.normalise.mail.readable import PartKind, Readable, readable
+from services.ingest.domain.normalise.mail.readable import Readable, readable
 from tests.fixtures.labelled_mails import HELD_OUT, LabelledMail, labelled_mails
 from tests.hostile.pace import faults_of
 from tests.hostile.registry import BY_NAME
@@ -56,9 +57,10 @@ def test_parts_are_the_text() -> None:
 def test_nothing_is_deleted(text: str, subject: str) -> None:
     """The parts of any text, joined, are the text; none is empty; the new text is made of the new parts."""
     found = readable(text, subject)
+    assert new_text(text, found.folds) in (found.new, text)
     assert "".join(part.text for part in found.parts) == text
     assert all(part.text for part in found.parts)
-    new = "".join(part.text for part in found.parts if part.kind is PartKind.NEW)
+    new = "".join(part.text for part in found.parts if part.kind is TextPartKind.NEW)
     assert "".join(found.new.split()) == "".join(new.split())
 
 
@@ -84,17 +86,20 @@ def test_the_kinds_of_parts() -> None:
         "On Mon, Nov 23, 2026 at 10:22 AM A <a@b.example> wrote:\n> Yes?\n"
     )
     kinds = [part.kind for part in readable(text).parts]
-    assert kinds == [PartKind.NEW, PartKind.SIGNATURE, PartKind.DISCLAIMER, PartKind.QUOTED]
+    assert kinds == [TextPartKind.NEW, TextPartKind.SIGNATURE, TextPartKind.DISCLAIMER, TextPartKind.QUOTED]
 
 
 def test_a_forwarded_mail_is_folded_under_a_comment_only() -> None:
     """Without a comment the forwarded mail is what the customer says."""
     forwarded = "---------- Forwarded message ---------\nFrom: A <a@b.example>\nSubject: x\n\nThe gate is B12.\n"
-    assert [part.kind for part in readable("Is it true?\n\n" + forwarded).parts] == [PartKind.NEW, PartKind.FORWARDED]
-    assert [part.kind for part in readable(forwarded).parts] == [PartKind.NEW]
+    assert [part.kind for part in readable("Is it true?\n\n" + forwarded).parts] == [
+        TextPartKind.NEW,
+        TextPartKind.FORWARDED,
+    ]
+    assert [part.kind for part in readable(forwarded).parts] == [TextPartKind.NEW]
 
 
 def test_a_quote_alone_has_no_new_text() -> None:
     """A mail that only quotes says nothing new, and the quote remains."""
     found = readable("> Shall we?\n> Yes?\n")
-    assert (found.new, [part.kind for part in found.parts]) == ("", [PartKind.QUOTED])
+    assert (found.new, [part.kind for part in found.parts]) == ("", [TextPartKind.QUOTED])

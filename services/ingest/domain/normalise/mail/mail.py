@@ -22,6 +22,7 @@ from services.ingest.domain.normalise.mail.headers import (
     split,
 )
 from services.ingest.domain.normalise.mail.mime import TooComplex
+from services.ingest.domain.normalise.mail.readable import readable
 from services.ingest.domain.normalise.message import IncomingMessage, MessageKind
 from services.ingest.domain.normalise.text import clean_line, clean_name
 
@@ -39,12 +40,17 @@ def parse_mail(
     return resolved(read_mail(raw, envelope_from, recipient, own_domain), conversation_of)
 
 
-def read_mail(raw: bytes, envelope_from: str, recipient: str, own_domain: str = "") -> IncomingMessage:
-    """Return the message in a mail, without the steps that need a secret. This is the expensive step: it runs in a worker."""
+def read_mail(
+    raw: bytes, envelope_from: str, recipient: str, own_domain: str = "", language: str = ""
+) -> IncomingMessage:
+    """Return the message in a mail, without the steps that need a secret. This is the expensive step: it runs in a worker.
+
+    `language`: the account's, which decides between charsets when the mail names none.
+    """
     headers, body = split(raw)
     content: Content | None = None
     with contextlib.suppress(TooComplex):
-        content = read(headers, body)
+        content = read(headers, body, language)
     return _message(raw, headers, content, envelope_from, recipient, own_domain)
 
 
@@ -105,6 +111,8 @@ def _message(
         labels["parts_cut"] = "true"
     text = content.text if content is not None else ""
     attachments = content.attachments if content is not None else ()
+    subject = clean_line(headers.text("subject"), MAX_SUBJECT)
+    split_text = readable(text, subject)
     return IncomingMessage(
         native_id=address or "unknown@invalid",
         native_message_id=ids[0] if ids else f"sha256:{hashlib.sha256(raw).hexdigest()}",
@@ -112,8 +120,9 @@ def _message(
         kind=MessageKind.ATTACHMENT if attachments and not text.strip() else MessageKind.TEXT,
         display_name=clean_name(who.name),
         verified=False,
-        subject=clean_line(headers.text("subject"), MAX_SUBJECT),
-        language=detect(text) if text else "",
+        subject=subject,
+        language=detect(split_text.new or text) if text else "",
+        text_parts=split_text.folds,
         in_reply_to=answered[-1] if answered else (references[-1] if references else ""),
         attachments=attachments,
         reply_context=_context(headers, address, ids, references, recipient),

@@ -12,32 +12,23 @@ words from the agent and a missing fold only shows too many, so each rule needs 
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
+from services.ingest.domain.messages import TextPart, TextPartKind
 from services.ingest.domain.normalise.mail.quotes import introduction, is_marked, quotes_a_number
 from services.ingest.domain.normalise.mail.sign_offs import is_disclaimer, is_mobile_line, sign_off
 from services.ingest.domain.normalise.mail.text_lines import Line, lines_of
 
 MAX_LINES: Final = 20_000
 """The number of lines that are examined. The lines after them are of the kind of the last one."""
-
-
-class PartKind(Enum):
-    """What a part of a mail's text is."""
-
-    NEW = "new"
-    QUOTED = "quoted"
-    FORWARDED = "forwarded"
-    SIGNATURE = "signature"
-    DISCLAIMER = "disclaimer"
+MOST_PARTS: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """A piece of the text, with its line breaks. Neighbours have different kinds."""
 
-    kind: PartKind
+    kind: TextPartKind
     text: str
 
 
@@ -48,6 +39,13 @@ class Readable:
     new: str
     parts: tuple[Part, ...]
 
+    @property
+    def folds(self) -> tuple[TextPart, ...]:
+        """Return the parts by their lengths; none when all is new, or when there are more than a person would unfold."""
+        if len(self.parts) > MOST_PARTS or all(part.kind is TextPartKind.NEW for part in self.parts):
+            return ()
+        return tuple(TextPart(part.kind, len(part.text)) for part in self.parts)
+
 
 def readable(text: str, subject: str = "") -> Readable:
     """Split a mail's text. The texts of the parts, joined, are the text. Takes time in proportion to the text.
@@ -57,30 +55,30 @@ def readable(text: str, subject: str = "") -> Readable:
     lines = lines_of(text, MAX_LINES)
     kinds = _quotes(lines, subject)
     _fold_ends(lines, kinds)
-    if PartKind.FORWARDED in kinds and not _has_words(lines, kinds, PartKind.NEW):
-        kinds = [PartKind.NEW if kind is PartKind.FORWARDED else kind for kind in kinds]
+    if TextPartKind.FORWARDED in kinds and not _has_words(lines, kinds, TextPartKind.NEW):
+        kinds = [TextPartKind.NEW if kind is TextPartKind.FORWARDED else kind for kind in kinds]
     return _joined(lines, kinds)
 
 
-def _quotes(lines: list[Line], subject: str) -> list[PartKind]:
+def _quotes(lines: list[Line], subject: str) -> list[TextPartKind]:
     """Return NEW, QUOTED or FORWARDED for each line."""
-    kinds: list[PartKind] = []
-    marked_kind = PartKind.QUOTED
+    kinds: list[TextPartKind] = []
+    marked_kind = TextPartKind.QUOTED
     introduced = False
     at = 0
     while at < len(lines):
         if is_marked(lines[at]):
             alone = not introduced and quotes_a_number(lines, at)
-            kinds.append(PartKind.NEW if alone else marked_kind)
+            kinds.append(TextPartKind.NEW if alone else marked_kind)
             at += 1
             continue
         begins = introduction(lines, at, subject)
         if begins is None:
-            kinds.append(PartKind.NEW)
+            kinds.append(TextPartKind.NEW)
             at += 1
             continue
         introduced = True
-        kind = PartKind.FORWARDED if begins.forwarded else PartKind.QUOTED
+        kind = TextPartKind.FORWARDED if begins.forwarded else TextPartKind.QUOTED
         if not begins.marked:
             return kinds + [kind] * (len(lines) - at)
         marked_kind = kind
@@ -89,19 +87,19 @@ def _quotes(lines: list[Line], subject: str) -> list[PartKind]:
     return kinds
 
 
-def _fold_ends(lines: list[Line], kinds: list[PartKind]) -> None:
+def _fold_ends(lines: list[Line], kinds: list[TextPartKind]) -> None:
     """Change the kinds of the signatures and disclaimers within each run of new lines."""
     at = 0
     while at < len(lines):
         end = at
-        while end < len(lines) and kinds[end] is PartKind.NEW:
+        while end < len(lines) and kinds[end] is TextPartKind.NEW:
             end += 1
         if end > at:
             _fold_run(lines, kinds, at, end)
         at = max(end, at + 1)
 
 
-def _fold_run(lines: list[Line], kinds: list[PartKind], start: int, end: int) -> None:
+def _fold_run(lines: list[Line], kinds: list[TextPartKind], start: int, end: int) -> None:
     paragraph_begins = True
     disclaimer = False
     for at in range(start, end):
@@ -110,24 +108,24 @@ def _fold_run(lines: list[Line], kinds: list[PartKind], start: int, end: int) ->
             continue
         disclaimer = disclaimer or (paragraph_begins and is_disclaimer(lines[at]))
         if disclaimer:
-            kinds[at] = PartKind.DISCLAIMER
+            kinds[at] = TextPartKind.DISCLAIMER
         elif is_mobile_line(lines[at]):
-            kinds[at] = PartKind.SIGNATURE
+            kinds[at] = TextPartKind.SIGNATURE
         paragraph_begins = False
     last = end
-    while last > start and (lines[last - 1].blank or kinds[last - 1] is not PartKind.NEW):
+    while last > start and (lines[last - 1].blank or kinds[last - 1] is not TextPartKind.NEW):
         last -= 1
     begins = sign_off(lines[start:last])
     for at in range(start + begins, last):
-        kinds[at] = PartKind.SIGNATURE if kinds[at] is PartKind.NEW else kinds[at]
+        kinds[at] = TextPartKind.SIGNATURE if kinds[at] is TextPartKind.NEW else kinds[at]
 
 
-def _has_words(lines: list[Line], kinds: list[PartKind], kind: PartKind) -> bool:
+def _has_words(lines: list[Line], kinds: list[TextPartKind], kind: TextPartKind) -> bool:
     return any(not line.blank for line, each in zip(lines, kinds, strict=True) if each is kind)
 
 
-def _joined(lines: list[Line], kinds: list[PartKind]) -> Readable:
-    parts: list[tuple[PartKind, list[str]]] = []
+def _joined(lines: list[Line], kinds: list[TextPartKind]) -> Readable:
+    parts: list[tuple[TextPartKind, list[str]]] = []
     leading: list[str] = []
     for line, kind in zip(lines, kinds, strict=True):
         if line.blank:  # belongs to the part before it
@@ -138,7 +136,7 @@ def _joined(lines: list[Line], kinds: list[PartKind]) -> Readable:
             parts.append((kind, [*leading, line.raw]))
             leading = []
     if leading:
-        parts.append((PartKind.NEW, leading))
+        parts.append((TextPartKind.NEW, leading))
     made = tuple(Part(kind, "".join(pieces)) for kind, pieces in parts)
-    new = (part.text.strip() for part in made if part.kind is PartKind.NEW)
+    new = (part.text.strip() for part in made if part.kind is TextPartKind.NEW)
     return Readable("\n\n".join(each for each in new if each), made)
