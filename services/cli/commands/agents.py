@@ -19,12 +19,14 @@ from services.chassis.ids import random_id
 from services.cli.commands.options import Epoch, Json, Limit, Pool
 from services.cli.connection import address_of, channel_to, execute, tenant_of, tls_of, tokens_for
 from services.cli.desk import Desk, DeskClosed
+from services.cli.folding import folded
 from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, moment, table
 
 app = typer.Typer(no_args_is_help=True, help="Agents and their desks.")
 HELP = (
-    "r TEXT replies, c completes, t QUEUE transfers, w QUEUE transfers warm (b takes it back), p INTERACTION picks a waiting one, d declines, "
+    "r TEXT replies, c completes, f shows the customer's last message unfolded, t QUEUE transfers, w QUEUE transfers warm (b takes it back), "
+    "p INTERACTION picks a waiting one, d declines, "
     "away / available set the state, q signs out; to name one of several interactions: r2 TEXT"
 )
 
@@ -158,6 +160,7 @@ class TerminalDesk:
         self._parked: set[str] = set()
         self._tasks = asyncio.TaskGroup()
         self._watching: dict[str, asyncio.Task[None]] = {}
+        self._whole: dict[int, str] = {}
 
     async def run(self, agent_id: str) -> None:
         """Run until `q`, the end of input, or the end of the session."""
@@ -250,6 +253,7 @@ class TerminalDesk:
     def _ended(self, ended: records_pb2.AssignmentEnded) -> None:
         number = self._number(ended.interaction_id)
         self._parked.discard(ended.interaction_id)
+        self._whole.pop(number, None)
         if self._held.pop(number, None) is not None:
             console.print(f"[{number}] done: {ended.reason}", markup=False, style="green")
         if (watch := self._watching.pop(ended.interaction_id, None)) is not None:
@@ -267,7 +271,12 @@ class TerminalDesk:
                     after = answer.message.sequence
                     said = answer.message.message
                     who = types_pb2.ActorKind.Name(said.author_kind).removeprefix("ACTOR_KIND_").lower()
-                    console.print(f"[{number}] {who}: {said.text}", markup=False, highlight=False)
+                    shown, note = folded(said)
+                    console.print(f"[{number}] {who}: {shown}", markup=False, highlight=False)
+                    if said.author_kind == types_pb2.ACTOR_KIND_CUSTOMER:
+                        self._whole[number] = said.text
+                    if note:
+                        console.print(f"[{number}] folded: {note}; f shows all", markup=False, style="dim")
             await asyncio.sleep(0.5)
 
     async def _do(self, line: str) -> None:
@@ -293,10 +302,13 @@ class TerminalDesk:
                 await self._desk.accept(self._offers[number])
             return
         number = int(digits) if digits else min(self._held, default=0)
-        if number not in self._held or word not in {"r", "c", "t", "w", "b"}:
+        if number not in self._held or word not in {"r", "c", "t", "w", "b", "f"}:
             console.print(HELP, style="dim", markup=False)
             return
         interaction_id = self._held[number].interaction_id
+        if word == "f":
+            console.print(self._whole.get(number, ""), markup=False, highlight=False)
+            return
         if word == "r":
             result = await self._desk.reply(interaction_id, rest)
         elif word == "c":

@@ -99,6 +99,7 @@ class Life:
             else records_pb2.Origin(
                 proof=records_pb2.ORIGIN_PROOF_DKIM_DMARC, evidence="dkim", author="a@b", reply_to="c@d"
             ),
+            text_parts=[records_pb2.TextPart(kind=records_pb2.TEXT_PART_KIND_NEW, length=len(text))],
             purpose=records_pb2.OUTBOUND_PURPOSE_REPLY if agent else records_pb2.OUTBOUND_PURPOSE_UNSPECIFIED,
         )
         self.conversation(message=message)

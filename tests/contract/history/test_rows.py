@@ -211,6 +211,17 @@ async def test_another_tenant_sees_nothing(database: Database) -> None:
     assert len(mine.messages) == 2
 
 
+async def test_the_parts_of_a_text_are_kept(database: Database) -> None:
+    """GetConversation shows which parts of a mail's text are new, quoted or a signature, as the conversation had them."""
+    life = whole_life()
+    await fold(database, as_records(life.log))
+    request = ingest_pb2.GetConversationRequest(conversation_id="one-c")
+    answer = await reader_of(database).conversation(Reach.whole("acme"), request)
+    for message in answer.messages:
+        (part,) = message.message.text_parts
+        assert (part.kind, part.length) == (records_pb2.TEXT_PART_KIND_NEW, len(message.message.text))
+
+
 async def test_erasure_leaves_ids_only(database: Database) -> None:
     """After ConversationErased no column of any table holds a text, a name, a native id or a provider's message id."""
     life = whole_life()
@@ -223,6 +234,7 @@ async def test_erasure_leaves_ids_only(database: Database) -> None:
     reader = reader_of(database)
     answer = await reader.conversation(Reach.whole("acme"), ingest_pb2.GetConversationRequest(conversation_id="one-c"))
     assert [message.message.text for message in answer.messages] == ["", ""]
+    assert not any(message.message.text_parts for message in answer.messages)
     assert [message.message.message_id for message in answer.messages] == ["one-m3", "one-d"]
     people = await reader.identities("acme", "one-p")
     assert [(each.identity_id, each.native_id, each.display_name) for each in people] == [("one-id", "", "")]
