@@ -30,7 +30,7 @@ ALERTS ?=
 # A busy machine needs more of it.
 PATIENCE ?= 1
 
-.PHONY: help run demo test test-tooling quick bench bench-engine bench-feedback bench-hostile bench-sla scaling-check compiled references mutants
+.PHONY: help run demo test test-tooling quick bench bench-channels bench-engine bench-feedback bench-hostile bench-sla scaling-check compiled references mutants
 .PHONY: simulate-faults chaos upgrade-check fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts
 .PHONY: image image-check alert-check deploy-checks kube-check acl-check checks clean
 
@@ -64,6 +64,9 @@ bench-sla: .venv/.ready ## measure a million SLA deadlines in one process: memor
 
 bench-hostile: .venv/.ready ## measure hostile input at every edge: stalls, memory, refusals of other callers, fairness between tenants (10 minutes)
 	$(BIN)/python -m tests.bench hostile hostile_fairness
+
+bench-channels: .venv/.ready ## measure what customers write against what is shown as new, and the cost of reading a mail (10 seconds)
+	$(BIN)/python -m tests.bench readable
 
 bench-feedback: .venv/.ready ## measure survey responses from the page until they are durable, and reading the scores of 10,000 agents (1 minute)
 	$(BIN)/python -m tests.bench feedback

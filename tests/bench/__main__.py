@@ -73,6 +73,12 @@ BENCHES: Final = {
     ),
     "hostile_fairness": Bench("one tenant floods, another is served", minutes=5, apart="make bench-hostile"),
     "privacy": Bench("the cost of encrypting personal data", kafka=False, minutes=0.5),
+    "readable": Bench(
+        "the new text of our own labelled mails, and what reading a mail costs",
+        kafka=False,
+        minutes=0.5,
+        apart="make bench-channels",
+    ),
     "feedback": Bench("responses through the survey page, and reading scores"),
 }
 LIMIT: Final = 4.0
