@@ -128,5 +128,5 @@ def test_winmail_dat_is_named() -> None:
     ],
 )
 def test_html_as_a_reader_sees_it(markup: str, text: str) -> None:
-    """Links have targets, images their texts, lists their marks; what is hidden is left out, but never everything."""
+    """Links have targets, images their texts, lists their marks; hidden text is left out, but never all of the text."""
     assert to_text(markup) == text

@@ -1,4 +1,4 @@
-"""A mail's text in parts: what is new, quoted, forwarded, a signature, a disclaimer."""
+"""A mail's text in parts: new, quoted and forwarded text, signatures, disclaimers."""
 
 from itertools import pairwise
 

@@ -4,9 +4,9 @@ The result is shown as text: nothing here makes HTML safe. A full parser does no
 needs minutes.
 
 - A link has its target after its text, an image its alternative text, a list its marks. A table's row is a line.
-- A `blockquote` is marked as in plain text, with `> `, so that new text between quotes can be told apart.
+- A `blockquote` is marked as in plain text, with `> `, so that new text between quotes is recognised.
 - A `<` that begins no tag is text: "weight <5 kg".
-- What a reader does not see is left out: styles, scripts, preheaders. An element without an end hides nothing, and a
+- Styles, scripts and preheaders are left out, because a reader does not see them. An element without an end hides nothing, and a
   mail in which everything is hidden is shown: too many words are better than none.
 """
 
@@ -60,7 +60,7 @@ class _Reader:
         self._lower = lower if len(lower) == len(markup) else markup
         self._page = page
         self._hide = hide
-        self._endless: set[str] = set()  # what was searched in vain: searching again would be quadratic
+        self._endless: set[str] = set()  # ends that do not exist: a second search would be quadratic
         self._hidden = ""  # the name of the hidden element that we are in
         self._depth = 0
         self._pre = 0

@@ -34,7 +34,7 @@ _CAPITAL_WITHIN: Final = re.compile("[\u0430-\u045f\u03ac-\u03ce][\u0400-\u042f\
 
 
 def looks_foreign(raw: bytes) -> bool:
-    """Return whether the bytes hold words of high bytes only, which is no Western European text."""
+    """Return whether the bytes hold words of high bytes only, which Western European text does not have."""
     return _FOREIGN.search(raw[:_SAMPLE]) is not None
 
 

@@ -1,4 +1,4 @@
-"""Splits a mail's text into what is new, what is quoted, and what every mail of the sender ends with.
+"""Splits a mail's text into new text, quoted text, signatures and disclaimers.
 
 Nothing is deleted: the parts in order are the text, so a desk folds them and shows them on request. A wrong fold hides
 words from the agent and a missing fold only shows too many, so each rule needs evidence and doubt counts as new.

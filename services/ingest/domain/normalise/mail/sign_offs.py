@@ -1,6 +1,6 @@
 """Recognises what a mail ends with: a mobile program's line, a sign-off with its contact block, a disclaimer.
 
-A sign-off that stands alone ("Thanks!") is the customer's word. So is one that more text follows. Only a sign-off with
+A sign-off without a name ("Thanks!") is the customer's word, and so is one before more text. Only a sign-off with
 a name or with ways to reach the sender is a signature.
 """
 
