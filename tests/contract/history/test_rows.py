@@ -241,6 +241,16 @@ async def test_erasure_leaves_ids_only(database: Database) -> None:
     assert (await reader.interaction(Reach.whole("acme"), "one-i")).interaction.state == "completed"
 
 
+async def test_an_erasure_in_the_batch_of_its_messages_leaves_nothing(database: Database) -> None:
+    """Messages that are written together with their erasure have neither a text nor the lengths of its parts."""
+    life = whole_life()
+    life.erased()
+    await fold(database, as_records(life.log), batch=1_000)
+    request = ingest_pb2.GetConversationRequest(conversation_id="one-c")
+    answer = await reader_of(database).conversation(Reach.whole("acme"), request)
+    assert [(message.message.text, len(message.message.text_parts)) for message in answer.messages] == [("", 0)] * 2
+
+
 async def test_messages_after_an_erasure_are_kept(database: Database) -> None:
     """A person who writes again after the erasure is a customer like any other."""
     life = whole_life()

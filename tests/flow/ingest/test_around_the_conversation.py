@@ -83,6 +83,18 @@ def test_a_score_answers_the_survey_and_opens_nothing() -> None:
     assert len(world.enqueued) == 2
 
 
+def test_a_score_above_a_signature_answers_the_survey() -> None:
+    """Only the new text of a mail is read: a signature of names and numbers is not a part of the answer."""
+    world = surveyed()
+    text = "5\n\nBest regards\nAli Rezaei\nTel: 4\n"
+    said = a_message(text, native_message_id="m2")
+    said.message.text_parts.add(kind=records_pb2.TEXT_PART_KIND_NEW, length=3)
+    said.message.text_parts.add(kind=records_pb2.TEXT_PART_KIND_SIGNATURE, length=len(text) - 3)
+    world.customer(said)
+    assert [each.response.score for each in world.responses] == [5]
+    assert world.texts[-1] == text
+
+
 def test_a_further_score_amends_in_time_and_in_the_same_conversation() -> None:
     """For two hours after the first answer, whatever was said in between; after that a score is an ordinary message."""
     world = World()
