@@ -13,7 +13,7 @@ _BLOCK: Final = 14
 _LONGEST: Final = 330
 _NUMBER: Final = re.compile(r">\s?[0-9.,]+\s?\S")
 _BEGINS: Final = re.compile(
-    r"(?:on|at|in|am|le|el|il|em|op|den|في|فی|در)\s|[0-9]{1,4}[-/.]|[^\s@]{1,64}@|.{0,80}\bwrote\b|.{0,80}\bنوشت",
+    r"(?:on|at|in|am|le|el|il|em|op|den|في|فی|در)\s|[0-9]{1,4}[-/.]|[0-9]{1,2}\s|-{2,10}\s?on\s|[^\s@]{1,64}@|.{0,80}\bwrote\b|.{0,80}\bنوشت",
     re.IGNORECASE,
 )
 _WROTE: Final = re.compile(
@@ -24,7 +24,14 @@ _WROTE: Final = re.compile(
 _WHEN: Final = re.compile(
     r"[0-9]{1,2}[:٫][0-9]{2}|[0-9]{4}|[0-9]{1,2}[-/.][0-9]{1,2}|[<(]?[^\s@<]{1,64}@[^\s@]{2,}|\b[0-9]{1,2}(?:st|nd|rd|th)?\s[^\W\d]{3,}"
 )
-_OLD_GMAIL: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\s.{5,150}<[^\s<>@]{1,64}@[^\s<>]{2,200}>\s?:")
+_DATE_FIRST: Final = re.compile(
+    r"(?:[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4})[\s,].{5,150}<[^\s<>@]{1,64}@[^\s<>]{2,200}>\s?:|"
+    r"-{2,10}\s?on\s.{8,250}\swrote\s?-{2,10}",
+    re.IGNORECASE,
+)
+"""How Yandex, Zoho and old Gmail introduce a mail: without a verb, or between dashes."""
+_ANY_LANGUAGE: Final = re.compile(r"(?=.{0,200}[0-9]{4})(?=.{0,200}[0-9]{1,2}:[0-9]{2}).{8,200}[^\s@]@[^\s@].{2,100}:")
+"""A date, a time and an address before a colon: before marked lines it is an introduction in any language."""
 _IN_A_LINE: Final = re.compile(
     r".{8,200}<[^\s<>@]{1,64}@[^\s<>]{2,200}>\s?(?:wrote|نوشت(?:ه(?: است| اند)?)?)\s?:\s", re.IGNORECASE
 )
@@ -33,7 +40,7 @@ _WHO_ONLY: Final = re.compile(
 )
 _RULE: Final = r"[-_=*~–—]{2,40}"
 _FORWARD_WORDS: Final = (
-    r"(?:begin\s)?(?:forwarded|fwd)(?:\s(?:message|mail|e-?mail|by.{1,60}))|"
+    r"(?:begin\s)?(?:forwarded|fwd)(?:\s(?:message|mail|e-?mail|by.{1,160}))|message transféré|weitergeleitete nachricht|"
     r"(?:شروع\s)?(?:ا?یمیل|پیام|پیغام|نامه)\s?(?:باز)?\s?(?:هدایت|فوروارد|ارسال|ارجاع)\s?(?:شده|داده شده)"
 )
 _ORIGINAL_WORDS: Final = (
@@ -55,9 +62,9 @@ _REPLY_ABOVE: Final = re.compile(
 )
 _ONLY_RULE: Final = re.compile(r"[-_=*–—]{5,200}")
 _HEADER: Final = re.compile(
-    r"\*{0,2}(?:(?P<sender>from|von|de|از طرف|از|فرستنده|من)|(?P<when>sent|date|gesendet|datum|"
+    r"\*{0,2}(?:(?P<sender>from|von|de|از طرف|از|فرستنده|من)|(?P<when>sent|date|gesendet|datum|envoyé|enviado|inviato|fecha|"
     r"ارسال(?: ?شده)?(?: در)?|تاریخ(?: ارسال)?|زمان|التاریخ)|"
-    r"(?P<to>to|an|به|گیرنده|الی)|(?P<cc>cc|bcc|reply-to|رونوشت|کپی)|(?P<subject>subject|betreff|objet|asunto|موضوع|"
+    r"(?P<to>to|an|à|para|به|گیرنده|الی)|(?P<cc>cc|bcc|reply-to|رونوشت|کپی)|(?P<subject>subject|betreff|objet|asunto|oggetto|assunto|موضوع|"
     r"عنوان|الموضوع))\s?\*{0,2}\s?:",
     re.IGNORECASE,
 )
@@ -109,6 +116,8 @@ def introduction(lines: list[Line], at: int, subject: str = "") -> Introduction 
 
 def _written(lines: list[Line], at: int) -> Introduction | None:
     """Return the introduction "On … wrote:", which is often wrapped."""
+    if _ANY_LANGUAGE.fullmatch(lines[at].key) and _marked_after(lines, at + 1):
+        return Introduction(1, True, False)
     if not _BEGINS.match(lines[at].key):
         return None
     joined = ""
@@ -120,7 +129,7 @@ def _written(lines: list[Line], at: int) -> Introduction | None:
             return None
         if size == 1 and _IN_A_LINE.match(joined) and _WHEN.search(joined):
             return Introduction(1, False, False)
-        if not _WROTE.search(joined) and not _OLD_GMAIL.fullmatch(joined):
+        if not _WROTE.search(joined) and not _DATE_FIRST.fullmatch(joined):
             continue
         marked = _marked_after(lines, at + size)
         if _WHEN.search(joined) or (marked and _WHO_ONLY.fullmatch(joined)):

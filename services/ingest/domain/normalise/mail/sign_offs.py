@@ -14,14 +14,15 @@ _LONGEST_LINE: Final = 90
 _LONGEST_MOBILE: Final = 200
 _DELIMITER: Final = re.compile(r"--|—|––|__")
 _DEVICES: Final = (
-    r"i-?phone|i-?pad|i-?pod|android|samsung|galaxy|huawei|xiaomi|redmi|nokia|htc|sony|xperia|blackberry|mobile|"
-    r"phone|handset|tablet|device|"
-    r"outlook|gmail|yahoo|aol|mail|thunderbird|spark|proton\s?mail|tutanota|windows|hotmail|"
+    r"i-?phone|i-?pad|i-?pod|android|samsung|galaxy|huawei|xiaomi|redmi|nokia|htc|sony|xperia|blackberry|"
+    r"outlook|gmail|yahoo|aol|mail for windows|thunderbird|spark|proton\s?mail|tutanota|hotmail|"
     r"ا?یفون|ا?یپد|اندروید|سامسونگ|گلکسی|هواوی|شیایومی|نوکیا|موبایل|گوشی|تلفن همراه|تبلت|دستگاه|اوت\s?لوک|جیمیل|یاهو|ای پد|ای فون"
 )
+_OWN: Final = r"(?:my|a)\s(?:.{0,30}\s)?(?:phone|mobile|smartphone|handset|tablet|device|mail)"
+"""A word such as "phone" names a device only after "my": "Sent by mail on Monday" is a customer's sentence."""
 _MOBILE: Final = re.compile(
-    rf"(?:[-–_*]{{1,3}}\s?)?(?:(?:sent|sent securely)\s(?:from|via|with|using|"
-    rf"by)\s(?:.{{0,40}}\b)?(?:{_DEVICES})\b.{{0,50}}|get\s(?:outlook|bluemail)\sfor\s[^<]{{1,30}}|"
+    rf"(?:[-–_*]{{1,3}}\s?)?(?:(?:sent|sent securely)\s(?:from|via|with|using)\s(?:(?:.{{0,40}}\b)?(?:{_DEVICES})|{_OWN})\b.{{0,50}}|"
+    rf"get\s(?:outlook|bluemail)\sfor\s[^<]{{1,30}}|(?:envoyé|enviado|inviato|gesendet|von meinem)\s.{{0,30}}(?:{_DEVICES})\b.{{0,20}}|"
     rf"(?:ارسال|فرستاده)\s?شده\s?(?:از|با|توسط|به\sوسیله)\s?.{{0,40}}(?:{_DEVICES}).{{0,40}}|"
     rf"(?:{_DEVICES})\s(?:من\s)?(?:ارسال|فرستاده)\sشد(?:ه است)?\.?|"
     rf"از\s(?:.{{0,20}}\s)?(?:{_DEVICES})(?:\s.{{0,20}})?\s(?:ارسال|فرستاده)\s?شد(?:ه(?: است)?)?\.?)(?:\s?<\S{{1,200}}>)?",
