@@ -11,6 +11,8 @@ _WRAPPED: Final = 4
 _BLOCK: Final = 14
 """The number of lines in which a block of headers is searched, with the blank ones."""
 _LONGEST: Final = 330
+_YEAR: Final = re.compile(r"[0-9]{4}|[0-9]{1,2}/[0-9]{1,2}/[0-9]{2}")
+_TIME: Final = re.compile(r"[0-9]{1,2}:[0-9]{2}")
 _NUMBER: Final = re.compile(r">\s?[0-9.,]+\s?\S")
 _BEGINS: Final = re.compile(
     r"(?:on|at|in|am|le|el|il|em|op|den|في|فی|در)\s|[0-9]{1,4}[-/.]|[0-9]{1,2}\s|-{2,10}\s?on\s|[^\s@]{1,64}@|.{0,80}\bwrote\b|.{0,80}\bنوشت",
@@ -68,6 +70,10 @@ _HEADER: Final = re.compile(
     r"عنوان|الموضوع))\s?\*{0,2}\s?:",
     re.IGNORECASE,
 )
+_FORM_FIELD: Final = re.compile(
+    r"\*{0,2}(?:message|comments?|name|phone|body|question|page|url|پیام|متن(?: پیام)?|توضیح(?:ات)?|نام|تلفن|شماره تماس)\s?\*{0,2}\s?:",
+    re.IGNORECASE,
+)
 _FORWARD_SUBJECT: Final = re.compile(
     r"\s*(?:(?:re|پاسخ)\s?:\s?)?(?:fwd?|fw|tr|wg|هدایت|ارجاع|فوروارد|بازارسال)\s?:", re.IGNORECASE
 )
@@ -106,10 +112,10 @@ def introduction(lines: list[Line], at: int, subject: str = "") -> Introduction 
     forwards = _FORWARD_SUBJECT.match(subject) is not None
     if _ONLY_RULE.fullmatch(key):
         following = _next_words(lines, at + 1)
-        if following is not None and _is_block(lines, following, after_rule=True):
+        if following is not None and _is_block(lines, following):
             return Introduction(1, False, forwards)
         return None
-    if _is_block(lines, at, after_rule=False):
+    if _is_block(lines, at):
         return Introduction(1, False, forwards)
     return _written(lines, at)
 
@@ -127,15 +133,21 @@ def _written(lines: list[Line], at: int) -> Introduction | None:
         joined = f"{joined} {lines[at + size - 1].key}".strip()
         if len(joined) > _LONGEST:
             return None
-        if size == 1 and _IN_A_LINE.match(joined) and _WHEN.search(joined):
+        if size == 1 and _IN_A_LINE.match(joined) and _is_dated(joined):
             return Introduction(1, False, False)
         if not _WROTE.search(joined) and not _DATE_FIRST.fullmatch(joined):
             continue
         marked = _marked_after(lines, at + size)
+        if not marked and "@" not in joined and not _is_dated(joined):
+            return None  # "On 12 November your agent wrote:" is a customer's story
         if _WHEN.search(joined) or (marked and _WHO_ONLY.fullmatch(joined)):
             return Introduction(size, marked, False)
         return None
     return None
+
+
+def _is_dated(text: str) -> bool:
+    return _YEAR.search(text) is not None and _TIME.search(text) is not None
 
 
 def _marked_after(lines: list[Line], at: int) -> bool:
@@ -147,9 +159,9 @@ def _next_words(lines: list[Line], at: int) -> int | None:
     return next((each for each in range(at, min(at + 4, len(lines))) if not lines[each].blank), None)
 
 
-def _is_block(lines: list[Line], at: int, *, after_rule: bool) -> bool:
-    """Return whether a mail's headers begin here. "From: Tehran, To: Shiraz, Date: Monday" is a journey: a block has a
-    subject or an address."""
+def _is_block(lines: list[Line], at: int) -> bool:
+    """Return whether a mail's headers begin here: a sender, a time, and a subject or the sender's address. "From: Tehran,
+    To: Shiraz, Date: Monday" is a journey, and a block with "Message:" or "Phone:" is a web form."""
     first = _HEADER.match(lines[at].key)
     if first is None:
         return False
@@ -158,12 +170,12 @@ def _is_block(lines: list[Line], at: int, *, after_rule: bool) -> bool:
     for line in lines[at : at + _BLOCK]:
         if line.blank:
             continue
+        if _FORM_FIELD.match(line.key):
+            return False
         found = _HEADER.match(line.key)
         if found is None and names and not line.key.startswith(("<", '"')) and "@" not in line.key:
             break
         if found is not None and found.lastgroup is not None:
             names.add(found.lastgroup)
             address = address or (found.lastgroup == "sender" and "@" in line.key)
-    if "sender" not in names or len(names) < 2:
-        return False
-    return address or after_rule or ("subject" in names and len(names) >= 3)
+    return {"sender", "when"} <= names and (address or "subject" in names)

@@ -55,9 +55,22 @@ def readable(text: str, subject: str = "") -> Readable:
     lines = lines_of(text, MAX_LINES)
     kinds = _quotes(lines, subject)
     _fold_ends(lines, kinds)
-    if TextPartKind.FORWARDED in kinds and not _has_words(lines, kinds, TextPartKind.NEW):
-        kinds = [TextPartKind.NEW if kind is TextPartKind.FORWARDED else kind for kind in kinds]
+    if not _has_words(lines, kinds, TextPartKind.NEW):
+        kinds = _doubted(lines, kinds)
     return _joined(lines, kinds)
+
+
+def _doubted(lines: list[Line], kinds: list[TextPartKind]) -> list[TextPartKind]:
+    """Return the kinds for a mail without new text: a forwarded mail is new, so is a notice, and so is a text that
+    begins as a quote without marks, because a web form's mail begins as a quote does."""
+    new = {TextPartKind.FORWARDED, TextPartKind.DISCLAIMER}
+    first = next((at for at, line in enumerate(lines) if not line.blank), None)
+    if first is not None and kinds[first] is TextPartKind.QUOTED and not is_marked(lines[first]):
+        new.add(TextPartKind.QUOTED)
+    return [
+        TextPartKind.NEW if kind in new and not (kind is TextPartKind.QUOTED and is_marked(line)) else kind
+        for line, kind in zip(lines, kinds, strict=True)
+    ]
 
 
 def _quotes(lines: list[Line], subject: str) -> list[TextPartKind]:

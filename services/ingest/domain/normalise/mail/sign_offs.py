@@ -64,29 +64,30 @@ _NOT_A_NAME: Final = re.compile(
     r"[?؟!]|\b(?:please|order|cancel|refund|when|what|why|how|is|are|was|will|can|could|do|does|not|i|we|you|my|"
     r"your|the|(?-i:[Ii]t)|this|that|for|ps|p\.s|also|help|waiting|asap|urgent|hello|hi|dear)\b|"
     r"\b(?:لطفا|سفارش|لغو|کنید|کنم|است|نیست|شد|شده|شود|می|من|ما|شما|را|که|این|چرا|کی|چطور|ندارد|دارد|دارم|نشد|هست|"
-    r"سلام|منتظر|پیگیری|فوری|ضمنا|هنوز|بدهید|بفرمایید|بزنید|خواهشمند|پ\.?ن)\b",
+    r"سلام|منتظر|پیگیری|فوری|ضمنا|ارسال|فاکتور|مرجوع|قیمت|پول|تحویل|مشکل|خراب|بسته|کالا|شماره سفارش|هنوز|بدهید|بفرمایید|بزنید|خواهشمند|پ\.?ن)\b",
     re.IGNORECASE,
 )
 _NAME: Final = re.compile(
     r"(?:[A-Z][\w.'-]{0,20}|[A-Z]\.)(?:\s(?:[A-Z][\w.'-]{0,20}|[A-Z]\.|de|van|von|bin|al)){0,4},?|"
     r"[\u0621-\u06cc]{2,15}(?:\s[\u0621-\u06cc]{1,15}){0,4}|[a-z]{2,15}"
 )
+_NO_READER: Final = r"(?:نیستید|نمیباشید|نمی باشید|نبودید)"
 _DISCLAIMER: Final = re.compile(
-    r"[\[*(]{0,2}(?:(?:this|the)\s(?:e-?mail|message|communication|transmission|"
-    r"information).{0,120}\b(?:confidential|privileged|intended\s(?:only|solely|for)|originated (?:from )?outside|"
-    r"scanned|virus|addressee)|"
-    r"the information (?:contained|transmitted) |(?:legal\s)?(?:confidentiality|privacy|disclaimer)(?:\s(?:notice|"
-    r"note|statement))?\s?[:\-—]|disclaimer\b|"
-    r"if you (?:are not the intended|have received this)|"
-    r"please consider the environment|(?:save|think)\s.{0,30}(?:paper|before printing|before you print)|"
-    r"virus-?free\b|(?:caution|warning|external(?: e-?mail| sender)?|notice)\s?[\]:\-!]{1,3}.{0,60}(?:outside|"
-    r"external|originat|caution|links)|external (?:e-?mail|sender)\b|"
+    r"[\[*(]{0,2}(?:(?:this|the)\s(?:e-?mail|message|communication|transmission).{0,120}\b(?:confidential|privileged|"
+    r"intended\s(?:only|solely|exclusively|for the (?:sole|use|named|addressee|recipient))|originated (?:from )?outside|"
+    r"sent from outside|scanned (?:by|for)|addressees?\b)|"
+    r"the information (?:contained|transmitted) .{0,60}(?:e-?mail|message|communication|transmission|attachment)|"
+    r"(?:legal\s)?(?:confidentiality|privacy|legal|disclaimer)\s(?:notice|note|statement)\s?(?:[:\-—]|$)|disclaimer\s?(?:[:\-—]|$)|"
+    r"if you are not the intended|(?:if you )?have received this .{0,40}(?:in error|by mistake)|"
+    r"please consider the environment|think\s.{0,30}before (?:printing|you print)|"
+    r"virus-?free\b|(?:external\W{1,4})?(?:caution|warning|notice)\s?[\]:\-!]{1,3}.{0,60}(?:outside (?:of )?(?:the|your|our)|originat|"
+    r"external (?:e-?mail|sender|source))|"
     r"you don't often get email from|(?:scanned|checked) (?:by|for|with) .{0,40}(?:gateway|virus|avast|avg|eset|kaspersky|sophos|mimecast)|"
-    r"(?:این|محتوای این|متن این|اطلاعات (?:موجود در )?این|مفاد این)\s(?:ا?یمیل|پیام|نامه|رایانامه|"
-    r"پست الکترونیک).{0,120}(?:محرمانه|مجاز|گیرنده|مخاطب|ویروس)|سلب مسوولیت|سلب مسیولیت|اعلامیه محرمانگی|"
-    r"(?:لطفا\s)?(?:پیش|قبل) از (?:چاپ|پرینت).{0,80}(?:محیط زیست|طبیعت|درختان)|در صورتی که (?:گیرنده|"
-    r"مخاطب)(?: اصلی)? .{0,80}(?:نیستید|نمیباشید|نمی باشید)|"
-    r"اگر (?:گیرنده|مخاطب)(?: اصلی)? (?:این )?.{0,60}(?:نیستید|نمیباشید|نمی باشید))",
+    r"(?:این|محتوای این|متن این|اطلاعات (?:موجود در )?این|مفاد این)\s(?:ا?یمیل|پیام|نامه|رایانامه|پست الکترونیک).{0,120}"
+    r"(?:محرمانه|گیرنده|مخاطب|انتی\s?ویروس)|سلب مسیولیت|اعلامیه محرمانگی|"
+    r"(?:لطفا\s)?(?:پیش|قبل) از (?:چاپ|پرینت).{0,80}(?:محیط زیست|طبیعت|درختان)|"
+    rf"(?:اگر|در صورتی که) (?:گیرنده|مخاطب)(?: اصلی)? .{{0,80}}{_NO_READER})|"
+    r"[\[*(]{1,2}external(?: e-?mail| sender)?[\])*]",
     re.IGNORECASE,
 )
 
@@ -113,7 +114,10 @@ def sign_off(lines: list[Line]) -> int:
         if line.blank:
             continue
         if _DELIMITER.fullmatch(line.key):
-            return at if words else len(lines)
+            sure = line.raw.rstrip("\r\n") == "-- " or all(
+                _fits(each, formal=True) for each in lines[at + 1 :] if not each.blank
+            )
+            return at if words and sure else len(lines)
         if words >= _LONGEST_BLOCK or len(line.key) > _LONGEST_LINE:
             break
         words += 1
