@@ -135,6 +135,8 @@ def _written(lines: list[Line], at: int) -> Introduction | None:
             return None
         if size == 1 and _IN_A_LINE.match(joined) and _is_dated(joined):
             return Introduction(1, False, False)
+        if not joined.endswith((":", "-")):
+            continue
         if not _WROTE.search(joined) and not _DATE_FIRST.fullmatch(joined):
             continue
         marked = _marked_after(lines, at + size)

@@ -19,8 +19,9 @@ from services.ingest.domain.normalise.mail.quotes import introduction, is_marked
 from services.ingest.domain.normalise.mail.sign_offs import is_disclaimer, is_mobile_line, sign_off
 from services.ingest.domain.normalise.mail.text_lines import Line, lines_of
 
-MAX_LINES: Final = 20_000
-"""The number of lines that are examined. The lines after them are of the kind of the last one."""
+MAX_LINES: Final = 5_000
+"""The number of lines that are examined, which bounds the CPU of the longest mail to a quarter of a second. The lines
+after them are of the kind of the last one."""
 MOST_PARTS: Final = 400
 
 
