@@ -67,6 +67,46 @@ SELECTOR_OPERATOR_HAS: SelectorOperator.ValueType  # 8
 """The agent has the skill or label, with any value."""
 Global___SelectorOperator: _TypeAlias = SelectorOperator  # noqa: Y015
 
+class _AutomaticKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AutomaticKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AutomaticKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AUTOMATIC_KIND_UNSPECIFIED: _AutomaticKind.ValueType  # 0
+    """Not automatic: a person wrote it, as far as can be known."""
+    AUTOMATIC_KIND_AUTO_REPLY: _AutomaticKind.ValueType  # 1
+    """A machine's answer to a message: an out-of-office notice, an acknowledgement, a read receipt. Opens no interaction."""
+    AUTOMATIC_KIND_BOUNCE: _AutomaticKind.ValueType  # 2
+    """A report that a message was not delivered, or not yet. Opens no interaction."""
+    AUTOMATIC_KIND_LIST: _AutomaticKind.ValueType  # 3
+    """A message of a mailing list."""
+    AUTOMATIC_KIND_NEWSLETTER: _AutomaticKind.ValueType  # 4
+    """A newsletter, a notification, or another message that a machine generated and that answers nothing."""
+    AUTOMATIC_KIND_OWN: _AutomaticKind.ValueType  # 5
+    """A message that Chapar sent itself. Opens no interaction."""
+    AUTOMATIC_KIND_SPAM_SUSPECT: _AutomaticKind.ValueType  # 6
+    """A mail filter on the way marked it as spam."""
+
+class AutomaticKind(_AutomaticKind, metaclass=_AutomaticKindEnumTypeWrapper):
+    """Who, other than a customer, wrote a message. Ingest decides it; docs/channels.md describes the signs and what each kind does."""
+
+AUTOMATIC_KIND_UNSPECIFIED: AutomaticKind.ValueType  # 0
+"""Not automatic: a person wrote it, as far as can be known."""
+AUTOMATIC_KIND_AUTO_REPLY: AutomaticKind.ValueType  # 1
+"""A machine's answer to a message: an out-of-office notice, an acknowledgement, a read receipt. Opens no interaction."""
+AUTOMATIC_KIND_BOUNCE: AutomaticKind.ValueType  # 2
+"""A report that a message was not delivered, or not yet. Opens no interaction."""
+AUTOMATIC_KIND_LIST: AutomaticKind.ValueType  # 3
+"""A message of a mailing list."""
+AUTOMATIC_KIND_NEWSLETTER: AutomaticKind.ValueType  # 4
+"""A newsletter, a notification, or another message that a machine generated and that answers nothing."""
+AUTOMATIC_KIND_OWN: AutomaticKind.ValueType  # 5
+"""A message that Chapar sent itself. Opens no interaction."""
+AUTOMATIC_KIND_SPAM_SUSPECT: AutomaticKind.ValueType  # 6
+"""A mail filter on the way marked it as spam."""
+Global___AutomaticKind: _TypeAlias = AutomaticKind  # noqa: Y015
+
 class _ActorKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015

@@ -1003,7 +1003,8 @@ class RoutingRule(_message.Message):
     """Name, unique in the tenant; explanations show it."""
     when: _builtins.str
     """Condition in CEL (Common Expression Language) over the variables `channel`, `account`, `language`, `text`, `text_length`, `person` (attributes),
-    `labels` and `public`. An empty condition always holds.
+    `labels`, `public` and `message.automatic` (the kind of automatic message, e.g. "LIST"; "NONE" when a person wrote it). An empty condition always
+    holds.
     Default: empty.
     """
     queue: _builtins.str

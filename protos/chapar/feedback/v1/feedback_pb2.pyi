@@ -114,6 +114,7 @@ class Subject(_message.Message):
     AGENT_IDS_FIELD_NUMBER: _builtins.int
     CONFIG_VERSION_FIELD_NUMBER: _builtins.int
     SKILLS_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Id of the interaction."""
     conversation_id: _builtins.str
@@ -132,6 +133,8 @@ class Subject(_message.Message):
     """Language, BCP 47."""
     config_version: _builtins.int
     """Version of the tenant's configuration at its completion."""
+    automatic: _types_pb2.AutomaticKind.ValueType
+    """Kind of the automatic message that opened it. No invitation is sent, and it is not a contact, unless a person wrote."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels."""
@@ -159,10 +162,11 @@ class Subject(_message.Message):
         agent_ids: _abc.Iterable[_builtins.str] | None = ...,
         config_version: _builtins.int = ...,
         skills: _abc.Iterable[_builtins.str] | None = ...,
+        automatic: _types_pb2.AutomaticKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "agent_ids", b"agent_ids", "channel", b"channel", "config_version", b"config_version", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "labels", b"labels", "language", b"language", "person_id", b"person_id", "queue", b"queue", "skills", b"skills"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "agent_ids", b"agent_ids", "automatic", b"automatic", "channel", b"channel", "config_version", b"config_version", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "labels", b"labels", "language", b"language", "person_id", b"person_id", "queue", b"queue", "skills", b"skills"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

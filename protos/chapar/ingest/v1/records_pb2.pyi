@@ -88,40 +88,6 @@ MESSAGE_KIND_BUTTON: MessageKind.ValueType  # 4
 MESSAGE_KIND_SYSTEM: MessageKind.ValueType  # 5
 Global___MessageKind: _TypeAlias = MessageKind  # noqa: Y015
 
-class _TextPartKind:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _TextPartKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextPartKind.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    TEXT_PART_KIND_UNSPECIFIED: _TextPartKind.ValueType  # 0
-    TEXT_PART_KIND_NEW: _TextPartKind.ValueType  # 1
-    """Text that the customer wrote for this message."""
-    TEXT_PART_KIND_QUOTED: _TextPartKind.ValueType  # 2
-    """Text of an earlier mail, with the lines that introduce it."""
-    TEXT_PART_KIND_FORWARDED: _TextPartKind.ValueType  # 3
-    """Text of a mail that the customer forwards below a comment."""
-    TEXT_PART_KIND_SIGNATURE: _TextPartKind.ValueType  # 4
-    """Name and contact data of the sender, or the line of a mobile mail program."""
-    TEXT_PART_KIND_DISCLAIMER: _TextPartKind.ValueType  # 5
-    """Legal or technical notice that a company or a gateway adds."""
-
-class TextPartKind(_TextPartKind, metaclass=_TextPartKindEnumTypeWrapper):
-    """What a part of a mail's text is."""
-
-TEXT_PART_KIND_UNSPECIFIED: TextPartKind.ValueType  # 0
-TEXT_PART_KIND_NEW: TextPartKind.ValueType  # 1
-"""Text that the customer wrote for this message."""
-TEXT_PART_KIND_QUOTED: TextPartKind.ValueType  # 2
-"""Text of an earlier mail, with the lines that introduce it."""
-TEXT_PART_KIND_FORWARDED: TextPartKind.ValueType  # 3
-"""Text of a mail that the customer forwards below a comment."""
-TEXT_PART_KIND_SIGNATURE: TextPartKind.ValueType  # 4
-"""Name and contact data of the sender, or the line of a mobile mail program."""
-TEXT_PART_KIND_DISCLAIMER: TextPartKind.ValueType  # 5
-"""Legal or technical notice that a company or a gateway adds."""
-Global___TextPartKind: _TypeAlias = TextPartKind  # noqa: Y015
-
 class _OutboundPurpose:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -303,32 +269,6 @@ class Origin(_message.Message):
 Global___Origin: _TypeAlias = Origin  # noqa: Y015
 
 @_typing.final
-class TextPart(_message.Message):
-    """A part of a text. The parts of a text, in order, cover it completely, so that parts that are not new can be folded and shown on request."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    KIND_FIELD_NUMBER: _builtins.int
-    LENGTH_FIELD_NUMBER: _builtins.int
-    kind: Global___TextPartKind.ValueType
-    """Kind of the part."""
-    length: _builtins.int
-    """Length in Unicode code points."""
-    def __init__(
-        self,
-        *,
-        kind: Global___TextPartKind.ValueType = ...,
-        length: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "length", b"length"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___TextPart: _TypeAlias = TextPart  # noqa: Y015
-
-@_typing.final
 class Attachment(_message.Message):
     """A file that came with a message. Chapar does not fetch its bytes."""
 
@@ -397,6 +337,86 @@ class RoutingWishes(_message.Message):
 Global___RoutingWishes: _TypeAlias = RoutingWishes  # noqa: Y015
 
 @_typing.final
+class BounceReport(_message.Message):
+    """What a report says about a message of ours that did not arrive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    NATIVE_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    DELIVERY_PREFIX_FIELD_NUMBER: _builtins.int
+    recipient: _builtins.str
+    """Address that the message was sent to; may be empty."""
+    status: _builtins.str
+    """Enhanced status code (RFC 3463), e.g. "5.1.1"; empty when the report states none."""
+    reason: _builtins.str
+    """Explanation of the other server, one line; may be empty. It often repeats the address."""
+    failed: _builtins.bool
+    """True when the delivery failed; false when the other server still tries."""
+    native_message_id: _builtins.str
+    """Message-ID of the message that did not arrive; may be empty."""
+    conversation_id: _builtins.str
+    """Id of the conversation, if the Message-ID is ours; otherwise empty."""
+    delivery_prefix: _builtins.str
+    """First 12 hexadecimal digits of the delivery's id, if the Message-ID is ours; otherwise empty."""
+    def __init__(
+        self,
+        *,
+        recipient: _builtins.str = ...,
+        status: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        failed: _builtins.bool = ...,
+        native_message_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        delivery_prefix: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "delivery_prefix", b"delivery_prefix", "failed", b"failed", "native_message_id", b"native_message_id", "reason", b"reason", "recipient", b"recipient", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BounceReport: _TypeAlias = BounceReport  # noqa: Y015
+
+@_typing.final
+class Automatic(_message.Message):
+    """Whether a machine wrote a message, and how that is known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    BOUNCE_FIELD_NUMBER: _builtins.int
+    kind: _types_pb2.AutomaticKind.ValueType
+    """Kind of the automatic message."""
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Signs, as words, e.g. "auto_replied", "list_post". Signs without a kind forbid an acknowledgement only."""
+
+    @_builtins.property
+    def bounce(self) -> Global___BounceReport:
+        """What a bounce reports; absent for other kinds."""
+
+    def __init__(
+        self,
+        *,
+        kind: _types_pb2.AutomaticKind.ValueType = ...,
+        evidence: _abc.Iterable[_builtins.str] | None = ...,
+        bounce: Global___BounceReport | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bounce", b"bounce"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bounce", b"bounce", "evidence", b"evidence", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Automatic: _TypeAlias = Automatic  # noqa: Y015
+
+@_typing.final
 class CustomerMessage(_message.Message):
     """A customer's message as an edge normalised it."""
 
@@ -460,8 +480,8 @@ class CustomerMessage(_message.Message):
     RAW_FIELD_NUMBER: _builtins.int
     CUSTOMER_LEFT_FIELD_NUMBER: _builtins.int
     WISHES_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
-    TEXT_PARTS_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """UUIDv5 of (identity_id, native_message_id, revision), so that a retry by the provider has the same id."""
     native_message_id: _builtins.str
@@ -483,7 +503,7 @@ class CustomerMessage(_message.Message):
     in_reply_to: _builtins.str
     """The provider's id of the message that it replies to; may be empty."""
     no_auto_reply: _builtins.bool
-    """True when it must never get an automatic reply (mailing lists, automatic replies, bounces)."""
+    """True when it must not get an acknowledgement, for whatever reason. `automatic` says whether a machine wrote it."""
     raw: _builtins.bytes
     """Raw bytes of an authentic message that could not be parsed completely; otherwise empty."""
     customer_left: _builtins.bool
@@ -502,19 +522,19 @@ class CustomerMessage(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Labels from the edge, e.g. {"tier": "gold", "public": "true", "auto_submitted": "true"}."""
+        """Labels from the edge, e.g. {"tier": "gold", "public": "true"}."""
 
     @_builtins.property
     def wishes(self) -> Global___RoutingWishes:
         """Routing preferences for the interaction that it opens; may be absent."""
 
     @_builtins.property
-    def origin(self) -> Global___Origin:
-        """Origin; absent means that it is not proven."""
+    def automatic(self) -> Global___Automatic:
+        """Whether a machine wrote it; absent means that no sign was found."""
 
     @_builtins.property
-    def text_parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextPart]:
-        """Parts of `text`; empty when the whole text is new."""
+    def origin(self) -> Global___Origin:
+        """Origin; absent means that it is not proven."""
 
     def __init__(
         self,
@@ -537,12 +557,12 @@ class CustomerMessage(_message.Message):
         raw: _builtins.bytes = ...,
         customer_left: _builtins.bool = ...,
         wishes: Global___RoutingWishes | None = ...,
+        automatic: Global___Automatic | None = ...,
         origin: Global___Origin | None = ...,
-        text_parts: _abc.Iterable[Global___TextPart] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity", "origin", b"origin", "wishes", b"wishes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "identity", b"identity", "origin", b"origin", "wishes", b"wishes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "customer_left", b"customer_left", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "origin", b"origin", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "wishes", b"wishes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "automatic", b"automatic", "customer_left", b"customer_left", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "origin", b"origin", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "wishes", b"wishes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1236,8 +1256,8 @@ class ConversationMessage(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     EDITS_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     NATIVE_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
-    TEXT_PARTS_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Id of the message; for an outgoing message the id of the delivery."""
     author_kind: _types_pb2.ActorKind.ValueType
@@ -1265,12 +1285,12 @@ class ConversationMessage(_message.Message):
         """Attachments."""
 
     @_builtins.property
-    def origin(self) -> Global___Origin:
-        """Origin of a customer's message; absent for outgoing messages."""
+    def automatic(self) -> Global___Automatic:
+        """Whether a machine wrote a customer's message; absent for outgoing messages and when no sign was found."""
 
     @_builtins.property
-    def text_parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextPart]:
-        """Parts of `text`; empty when the whole text is new."""
+    def origin(self) -> Global___Origin:
+        """Origin of a customer's message; absent for outgoing messages."""
 
     def __init__(
         self,
@@ -1287,12 +1307,12 @@ class ConversationMessage(_message.Message):
         purpose: Global___OutboundPurpose.ValueType = ...,
         edits_message_id: _builtins.str = ...,
         native_message_id: _builtins.str = ...,
+        automatic: Global___Automatic | None = ...,
         origin: Global___Origin | None = ...,
-        text_parts: _abc.Iterable[Global___TextPart] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "origin", b"origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "channel", b"channel", "edits_message_id", b"edits_message_id", "interaction_id", b"interaction_id", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "purpose", b"purpose", "subject", b"subject", "text", b"text", "text_parts", b"text_parts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "channel", b"channel", "edits_message_id", b"edits_message_id", "interaction_id", b"interaction_id", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "purpose", b"purpose", "subject", b"subject", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -133,6 +133,7 @@ class InteractionAttributes(_message.Message):
     START_AT_MS_FIELD_NUMBER: _builtins.int
     PREFERRED_AGENT_FIELD_NUMBER: _builtins.int
     PREFERRED_TEAM_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Id of the interaction."""
     conversation_id: _builtins.str
@@ -165,6 +166,8 @@ class InteractionAttributes(_message.Message):
     """Id of the preferred agent, for the queue's `sticky` time; empty means the person's last agent."""
     preferred_team: _builtins.str
     """Name of the preferred team, for the queue's `sticky_team` time after that; empty means the team of the person's last agent."""
+    automatic: _types_pb2.AutomaticKind.ValueType
+    """Kind of the automatic message that opened it."""
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
         """Requirements in addition to the queue's."""
@@ -194,10 +197,11 @@ class InteractionAttributes(_message.Message):
         start_at_ms: _builtins.int = ...,
         preferred_agent: _builtins.str = ...,
         preferred_team: _builtins.str = ...,
+        automatic: _types_pb2.AutomaticKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "arrived_at_ms", b"arrived_at_ms", "channel", b"channel", "conversation_id", b"conversation_id", "due_at_ms", b"due_at_ms", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "labels", b"labels", "language", b"language", "person_id", b"person_id", "preferred_agent", b"preferred_agent", "preferred_team", b"preferred_team", "priority", b"priority", "public", b"public", "queue", b"queue", "requirements", b"requirements", "rule", b"rule", "start_at_ms", b"start_at_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "arrived_at_ms", b"arrived_at_ms", "automatic", b"automatic", "channel", b"channel", "conversation_id", b"conversation_id", "due_at_ms", b"due_at_ms", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "labels", b"labels", "language", b"language", "person_id", b"person_id", "preferred_agent", b"preferred_agent", "preferred_team", b"preferred_team", "priority", b"priority", "public", b"public", "queue", b"queue", "requirements", b"requirements", "rule", b"rule", "start_at_ms", b"start_at_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -284,22 +288,26 @@ class CustomerMessaged(_message.Message):
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     AT_MS_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Id of the interaction."""
     message_id: _builtins.str
     """Id of the message; its text is in the conversation."""
     at_ms: _builtins.int
     """Time of the event, in milliseconds since the Unix epoch."""
+    automatic: _types_pb2.AutomaticKind.ValueType
+    """Kind of the automatic message; the agent sees it, and no clock depends on it."""
     def __init__(
         self,
         *,
         interaction_id: _builtins.str = ...,
         message_id: _builtins.str = ...,
         at_ms: _builtins.int = ...,
+        automatic: _types_pb2.AutomaticKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "interaction_id", b"interaction_id", "message_id", b"message_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "automatic", b"automatic", "interaction_id", b"interaction_id", "message_id", b"message_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1410,16 +1418,20 @@ class CustomerMessageRecorded(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Id of the message."""
+    automatic: _types_pb2.AutomaticKind.ValueType
+    """Kind of the automatic message. Clocks ignore messages that are automatic."""
     def __init__(
         self,
         *,
         message_id: _builtins.str = ...,
+        automatic: _types_pb2.AutomaticKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_id", b"message_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "message_id", b"message_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2065,22 +2077,26 @@ class CustomerActed(_message.Message):
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     LEFT_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Id of the interaction."""
     message_id: _builtins.str
     """Id of the message; empty when the customer left."""
     left: _builtins.bool
     """True when the customer left."""
+    automatic: _types_pb2.AutomaticKind.ValueType
+    """Kind of the automatic message."""
     def __init__(
         self,
         *,
         interaction_id: _builtins.str = ...,
         message_id: _builtins.str = ...,
         left: _builtins.bool = ...,
+        automatic: _types_pb2.AutomaticKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id", "left", b"left", "message_id", b"message_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "interaction_id", b"interaction_id", "left", b"left", "message_id", b"message_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
