@@ -109,6 +109,9 @@ async def provoke(
                     tasks.create_task(_replay(row, replays, receiver, findings))
             async with callers_without_a_proof(installation):
                 await _inject(rows, installation, receiver, findings, tasks)
+        # A fault restarts sla on purpose; no other process may end.
+        restarts = installation.stack.supervisor.restarts()
+        findings.complaints += [f"{name} ended {n} times" for name, n in restarts.items() if n and name != "sla"]
         unscraped = await found.unscraped(began_s, time.time()) - {NAMESPACE}
         if unscraped:
             print(

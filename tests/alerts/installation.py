@@ -69,9 +69,13 @@ class Installation:
         await publishing.apply(self.kafka, read_config(file).configuration, system_clock)
 
     async def ready(self) -> dict[str, bool]:
-        """Return whether each process reports on `/readyz` that it is ready."""
+        """Return whether each process reports on `/readyz` that it is ready. One that does not answer is not."""
+        found = dict.fromkeys(self.stack.running.endpoints, False)
         async with httpx.AsyncClient(timeout=5) as client:
-            return {name: (await client.get(url)).is_success for name, url in self._ready_urls()}
+            for name, url in self._ready_urls():
+                with contextlib.suppress(httpx.HTTPError):
+                    found[name] = (await client.get(url)).is_success
+        return found
 
     async def shows(self, process: str, name: str, least: float) -> None:
         """Wait until the series of a metric add up to this, at least."""
