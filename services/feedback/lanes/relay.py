@@ -22,7 +22,9 @@ from services.feedback.domain.reasons import Reason
 
 SPEC: Final = RelaySpec("feedback-relay", "routing.events.v1")
 OUTPUT: Final = "feedback.commands.v1"
-_UNASKED_DISPOSITIONS: Final = frozenset({"spam", "auto_submitted"})
+_SPAM: Final = "spam"
+_AUTO_SUBMITTED: Final = "auto_submitted"
+"""Dispositions with which an agent says that no person wrote."""
 _TEAM: Final = "team"
 """An attribute that the router itself requires; it says nothing about the topic of the contact."""
 
@@ -62,8 +64,11 @@ def consider(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
     if not (event.tenant and attributes.interaction_id and attributes.person_id and attributes.identity_id):
         return None
     labels = dict(attributes.labels)
-    if event.completed.disposition in _UNASKED_DISPOSITIONS:
-        labels[event.completed.disposition] = "true"
+    automatic = attributes.automatic
+    if event.completed.disposition == _SPAM:
+        labels[_SPAM] = "true"
+    elif event.completed.disposition == _AUTO_SUBMITTED and not automatic:
+        automatic = types_pb2.AUTOMATIC_KIND_AUTO_REPLY
     return pb.FeedbackCommand(
         command_id=derive(event.event_id, "consider"),
         tenant=event.tenant,
@@ -72,6 +77,7 @@ def consider(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
         consider=pb.ConsiderInvitation(
             subject=_subject(
                 attributes,
+                automatic=automatic,
                 agent_id=event.completed.agent_id,
                 labels=labels,
                 agent_ids=[event.completed.agent_id] if event.completed.agent_id else [],
@@ -119,7 +125,7 @@ def contact(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
         person_id=attributes.person_id,
         issued_at_ms=event.occurred_at_ms,
         contact=pb.RecordContact(
-            subject=_subject(attributes, labels=dict(attributes.labels)),
+            subject=_subject(attributes, automatic=attributes.automatic, labels=dict(attributes.labels)),
             at_ms=attributes.arrived_at_ms or event.occurred_at_ms,
         ),
     )

@@ -9,9 +9,11 @@ from typing import Final
 
 from google.protobuf.message import DecodeError, Message
 
+from chapar.common.v1 import types_pb2
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.kafka.records import Record
 from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
+from services.policy.model.automatic import automatic_kind
 from services.policy.model.surveys import Subject
 
 MAX_RECORD_BYTES: Final = 256 << 10
@@ -92,6 +94,7 @@ def subject(message: pb.Subject, person_id: str) -> Subject:
         agent_ids=tuple(message.agent_ids),
         config_version=message.config_version,
         skills=tuple(message.skills),
+        automatic=automatic_kind(message.automatic),
     )
 
 
@@ -110,4 +113,5 @@ def subject_message(about: Subject) -> pb.Subject:
         agent_ids=about.agent_ids,
         config_version=about.config_version,
         skills=about.skills,
+        automatic=types_pb2.AutomaticKind.ValueType(about.automatic),
     )

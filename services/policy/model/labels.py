@@ -5,7 +5,7 @@ from typing import Final
 OWN_LABELS: Final = frozenset(
     {
         *("tier", "public", "spam", "callback", "reachability", "shared_own_contact"),
-        *("auto_submitted", "automatic", "unparsed", "raw_cut", "parts_cut", "ambiguous_from"),
+        *("unparsed", "raw_cut", "parts_cut", "ambiguous_from"),
         *("recovery", "about", "invitation", "score"),
     }
 )

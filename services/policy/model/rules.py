@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from services.policy.model.automatic import AutomaticKind
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -55,6 +57,7 @@ class RuleInput:
     person: Mapping[str, str]
     labels: Mapping[str, str]
     public: bool
+    automatic: AutomaticKind = AutomaticKind.NONE
 
 
 class Condition(Protocol):

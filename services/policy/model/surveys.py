@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from services.policy.model.automatic import AutomaticKind
 from services.policy.model.quiet_hours import Quiet
 
 DEFAULT_EXPIRES_AFTER_MS: Final = 72 * 3_600_000
@@ -23,8 +24,7 @@ MOST_SENDINGS: Final = 64
 MAX_COMMENT_CHARS: Final = 4000
 """Longest free text of a response."""
 _SAMPLE_SPACE: Final = 1 << 64
-_NO = frozenset({"", "0", "false", "no"})
-_NEVER_ASKED: Final = ("spam", "auto_submitted")
+_NO: Final = frozenset({"", "0", "false", "no"})
 
 
 class SurveyKind(StrEnum):
@@ -82,6 +82,8 @@ class Subject:
     config_version: int = 0
     skills: tuple[str, ...] = ()
     """Attributes that its requirements named."""
+    automatic: AutomaticKind = AutomaticKind.NONE
+    """The kind of the automatic message that opened it."""
 
     @property
     def tier(self) -> str:
@@ -91,7 +93,7 @@ class Subject:
     @property
     def never_asked(self) -> bool:
         """Whether no invitation may ever be sent: no person is behind spam and automatic mail."""
-        return any(self.labels.get(name, "").lower() not in _NO for name in _NEVER_ASKED)
+        return not self.automatic.by_person or self.labels.get("spam", "").lower() not in _NO
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Conditions of routing rules in CEL, compiled once per version of a configuration.
 
-Variables: `channel`, `account`, `language`, `text`, `text_length`, `person` (attributes, all text), `labels`, `public`.
+Variables: `channel`, `account`, `language`, `text`, `text_length`, `person` (attributes, all text), `labels`, `public`,
+`message` (`message.automatic`: the name of the kind, "NONE" if a person wrote it).
 The core limits the text's length; `services.chassis.expressions` bounds the rest. An expression that does not compile,
 raises, or does not give true or false is FAILED, never an exception: the core evaluates the next rule.
 """
@@ -22,6 +23,7 @@ _VALUES: Final[Mapping[str, Callable[[RuleInput], Any]]] = MappingProxyType(
         "person": lambda given: dict(given.person),
         "labels": lambda given: dict(given.labels),
         "public": lambda given: given.public,
+        "message": lambda given: {"automatic": given.automatic.name},
     }
 )
 VARIABLES: Final = tuple(_VALUES)

@@ -49,10 +49,11 @@ class UpdateInteraction(Command):
 
 @dataclass(slots=True)
 class CustomerMessaged(Command):
-    """The customer wrote a message that belongs to an open interaction."""
+    """The customer wrote a message that belongs to an open interaction. `automatic`: the contract's AutomaticKind."""
 
     interaction_id: str
     message_id: str
+    automatic: int = 0
 
 
 @dataclass(slots=True)

@@ -106,9 +106,11 @@ class Replied(Event):
 
 @dataclass(slots=True)
 class CustomerActed(Event):
-    """The customer wrote, or (without a message) left an interaction that an agent holds."""
+    """The customer wrote, or (without a message) left an interaction that an agent holds. `automatic`: the contract's
+    AutomaticKind."""
 
     message_id: str
+    automatic: int = 0
 
 
 @dataclass(slots=True)
@@ -222,11 +224,12 @@ class EndedNotice:
 
 @dataclass(slots=True)
 class CustomerNotice:
-    """The customer wrote in an interaction that the agent holds, or left it."""
+    """The customer wrote in an interaction that the agent holds, or left it. `automatic`: the contract's AutomaticKind."""
 
     interaction_id: str
     message_id: str
     left: bool
+    automatic: int = 0
 
 
 @dataclass(slots=True)

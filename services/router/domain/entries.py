@@ -57,6 +57,7 @@ class AttributesEntry(Entry, frozen=True):
     start_at_ms: int
     preferred_agent: str
     preferred_team: str
+    automatic: int = 0
 
 
 class OfferEntry(Entry, frozen=True):

@@ -64,3 +64,5 @@ class InteractionAttributes:
     start_at_ms: int = 0
     preferred_agent: str = ""
     preferred_team: str = ""
+    automatic: int = 0
+    """The contract's AutomaticKind of the message that opened it; 0: a person wrote it. The router only passes it on."""

@@ -30,6 +30,7 @@ _DUE_AT: Final = tag(_OF, "due_at_ms")
 _START_AT: Final = tag(_OF, "start_at_ms")
 _PREFERRED_AGENT: Final = tag(_OF, "preferred_agent")
 _PREFERRED_TEAM: Final = tag(_OF, "preferred_team")
+_AUTOMATIC: Final = tag(_OF, "automatic")
 _LABEL: Final = (b"\x0a", b"\x12")
 """An entry of a map is a message whose field 1 is the key and whose field 2 is the value; both are written always."""
 
@@ -58,6 +59,7 @@ def encode_attributes(f: InteractionAttributes) -> bytes:
             int64(_START_AT, f.start_at_ms),
             text(_PREFERRED_AGENT, f.preferred_agent),
             text(_PREFERRED_TEAM, f.preferred_team),
+            int32(_AUTOMATIC, f.automatic),
         )
     )
 

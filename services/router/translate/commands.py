@@ -78,7 +78,7 @@ def _update(body: pb.UpdateInteraction, _record: pb.RoutingCommand) -> cmd.Comma
 
 
 def _messaged(body: pb.CustomerMessaged, _record: pb.RoutingCommand) -> cmd.Command:
-    return cmd.CustomerMessaged(body.interaction_id, body.message_id)
+    return cmd.CustomerMessaged(body.interaction_id, body.message_id, body.automatic)
 
 
 def _left(body: pb.CustomerLeft, _record: pb.RoutingCommand) -> cmd.Command:
@@ -238,4 +238,5 @@ def to_attributes(f: pb.InteractionAttributes) -> InteractionAttributes:
         instant(f.start_at_ms, "interaction.start_at_ms"),
         f.preferred_agent,
         f.preferred_team,
+        f.automatic,
     )

@@ -194,10 +194,13 @@ def _replied(event: fx.Replied) -> bytes:
 
 _CUSTOMER_ACTED: Final = tag(_OF, "customer_message_recorded")
 _CUSTOMER_MESSAGE: Final = tag(pb.CustomerMessageRecorded, "message_id")
+_CUSTOMER_AUTOMATIC: Final = tag(pb.CustomerMessageRecorded, "automatic")
 
 
 def _customer_acted(event: fx.CustomerActed) -> bytes:
-    return nested(_CUSTOMER_ACTED, text(_CUSTOMER_MESSAGE, event.message_id))
+    return nested(
+        _CUSTOMER_ACTED, text(_CUSTOMER_MESSAGE, event.message_id) + int32(_CUSTOMER_AUTOMATIC, event.automatic)
+    )
 
 
 _TRANSFERRED: Final = tag(_OF, "transferred")

@@ -48,6 +48,7 @@ _ENDED_REASON: Final = tag(pb.AssignmentEnded, "reason")
 _CUSTOMER_INTERACTION: Final = tag(pb.CustomerActed, "interaction_id")
 _CUSTOMER_MESSAGE: Final = tag(pb.CustomerActed, "message_id")
 _CUSTOMER_LEFT: Final = tag(pb.CustomerActed, "left")
+_CUSTOMER_AUTOMATIC: Final = tag(pb.CustomerActed, "automatic")
 _COMMAND_ID: Final = tag(pb.CommandResult, "command_id")
 _OK: Final = tag(pb.CommandResult, "ok")
 _REASON: Final = tag(pb.CommandResult, "reason")
@@ -86,7 +87,8 @@ def _notice(agent_id: str, notice: fx.Notice, attributes: AttributesCache) -> by
                 _CUSTOMER_ACTED,
                 text(_CUSTOMER_INTERACTION, notice.interaction_id)
                 + text(_CUSTOMER_MESSAGE, notice.message_id)
-                + flag(_CUSTOMER_LEFT, notice.left),
+                + flag(_CUSTOMER_LEFT, notice.left)
+                + int32(_CUSTOMER_AUTOMATIC, notice.automatic),
             )
         case fx.SnapshotNotice():
             return nested(_SNAPSHOT, encode_snapshot(notice, attributes))

@@ -88,6 +88,8 @@ def fact_of(record: Record) -> RoutingFact | None:
         return None
     if kind is RoutingFactKind.AGENT_REPLIED and not event.agent_replied.agent_id:
         return None  # no person wrote it: an acknowledgement, a bot's text
+    if kind is RoutingFactKind.CUSTOMER_MESSAGED and event.customer_message_recorded.automatic:
+        return None  # no person wrote it: an out-of-office notice, a bounce
     reason = ""
     if kind is RoutingFactKind.COMPLETED and event.completed.disposition in _NEEDS_NO_AGENT:
         kind, reason = RoutingFactKind.CANCELLED, event.completed.disposition.upper()

@@ -6,6 +6,7 @@ import pytest
 
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.invitations import Effect, RefusalReason, SkipReason
+from services.policy.model.automatic import AutomaticKind
 from services.policy.model.surveys import SurveyKind
 from tests.unit.feedback.builders import (
     HOUR,
@@ -77,11 +78,18 @@ def test_a_completion_that_comes_too_late_gets_no_invitation() -> None:
     assert skipped(a_policy().handle(considered(), programme, NOW + HOUR)) is SkipReason.TOO_LATE
 
 
-@pytest.mark.parametrize("labels", [{"spam": "true"}, {"auto_submitted": "yes"}, {"spam": "1", "tier": "gold"}])
-def test_spam_and_automatic_mail_never_get_an_invitation_not_even_by_hand(labels: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"labels": {"spam": "true"}},
+        {"labels": {"spam": "1", "tier": "gold"}},
+        *[{"automatic": kind} for kind in AutomaticKind if kind is not AutomaticKind.NONE],
+    ],
+)
+def test_spam_and_automatic_mail_never_get_an_invitation_not_even_by_hand(fields: dict[str, object]) -> None:
     """No person is behind them who could answer."""
-    assert skipped(a_policy().handle(considered(labels=labels), a_programme(), NOW)) is SkipReason.NOT_ASKED
-    assert skipped(a_policy().handle(invited(labels=labels), a_programme(), NOW)) is SkipReason.NOT_ASKED
+    assert skipped(a_policy().handle(considered(**fields), a_programme(), NOW)) is SkipReason.NOT_ASKED
+    assert skipped(a_policy().handle(invited(**fields), a_programme(), NOW)) is SkipReason.NOT_ASKED
 
 
 def test_a_false_label_does_not_prevent_an_invitation() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final, assert_never
 
+from chapar.common.v1 import types_pb2
 from chapar.router.v1 import records_pb2 as pb
 from services.policy.reading.selectors import from_selector
 from services.router.domain import effects as fx
@@ -28,6 +29,7 @@ def from_attributes(f: InteractionAttributes) -> pb.InteractionAttributes:
         start_at_ms=f.start_at_ms,
         preferred_agent=f.preferred_agent,
         preferred_team=f.preferred_team,
+        automatic=types_pb2.AutomaticKind.ValueType(f.automatic),
     )
     if f.requirements:
         made.requirements.extend(from_selector(s) for s in f.requirements)
@@ -97,6 +99,7 @@ def _replied(record: pb.RoutingEvent, event: fx.Replied) -> None:
 def _customer_acted(record: pb.RoutingEvent, event: fx.CustomerActed) -> None:
     record.customer_message_recorded.SetInParent()
     record.customer_message_recorded.message_id = event.message_id
+    record.customer_message_recorded.automatic = types_pb2.AutomaticKind.ValueType(event.automatic)
 
 
 def _transferred(record: pb.RoutingEvent, event: fx.Transferred) -> None:
@@ -245,6 +248,7 @@ def from_desk(to: fx.ToDesk, now_ms: int) -> pb.FeedRecord:
             record.customer_acted.interaction_id = notice.interaction_id
             record.customer_acted.message_id = notice.message_id
             record.customer_acted.left = notice.left
+            record.customer_acted.automatic = types_pb2.AutomaticKind.ValueType(notice.automatic)
         case fx.SnapshotNotice():
             record.snapshot.CopyFrom(from_snapshot(notice))
         case fx.StateNotice():

@@ -70,6 +70,7 @@ _ATTRIBUTES = st.builds(
     start_at_ms=_TIMES,
     preferred_agent=_WORDS,
     preferred_team=_WORDS,
+    automatic=st.integers(0, 6),
 )
 
 
@@ -79,7 +80,7 @@ def test_attributes_survive_the_way_to_the_log_and_back() -> None:
     either = Selector("", any_of=(selector, Selector("vip", Operator.HAS)))
     attributes = InteractionAttributes(
         "i", "c", "p", "d", "webchat", "main", "fa", "q", -3, (selector, either), (("لایه", "طلا"),), 7, "r", True,
-        8, 9, "a", "red",
+        8, 9, "a", "red", 3,
     )  # fmt: skip
     assert to_attributes(from_attributes(attributes)) == attributes
     assert all(getattr(attributes, f.name) for f in fields(InteractionAttributes)), "a field is not tried"

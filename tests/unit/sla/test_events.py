@@ -2,6 +2,7 @@
 
 import pytest
 
+from chapar.common.v1 import types_pb2
 from chapar.router.v1 import records_pb2 as router
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.sla.domain.facts import RoutingFactKind
@@ -80,6 +81,11 @@ def test_the_command_that_orders_a_queue() -> None:
     "event",
     [
         an_event(agent_replied=router.AgentReplied(reply_id="automatic")),
+        an_event(
+            customer_message_recorded=router.CustomerMessageRecorded(
+                message_id="m", automatic=types_pb2.AUTOMATIC_KIND_AUTO_REPLY
+            )
+        ),
         an_event(offered=router.InteractionOffered(agent_id="sara")),
         an_event(wrap_up_ended=router.WrapUpEnded(agent_id="sara")),
         router.RoutingEvent(agent_state_changed=router.AgentStateChanged(agent_id="sara")),

@@ -129,6 +129,7 @@ def _dump_attributes(attributes: InteractionAttributes) -> AttributesEntry:
         attributes.start_at_ms,
         attributes.preferred_agent,
         attributes.preferred_team,
+        attributes.automatic,
     )
 
 
@@ -152,6 +153,7 @@ def _load_attributes(entry: AttributesEntry) -> InteractionAttributes:
         entry.start_at_ms,
         entry.preferred_agent,
         entry.preferred_team,
+        entry.automatic,
     )
 
 

@@ -81,16 +81,19 @@ def customer_messaged(core: PoolState, command: cmd.CustomerMessaged) -> str:
         return Reason.UNKNOWN_INTERACTION
     if interaction.stage is Stage.WRAP_UP:
         return Reason.INTERACTION_COMPLETED
-    _customer_acted(core, interaction, command.message_id, "CUSTOMER_MESSAGE")
+    _customer_acted(core, interaction, command.message_id, "CUSTOMER_MESSAGE", command.automatic)
     return ""
 
 
-def _customer_acted(core: PoolState, interaction: Interaction, message_id: str, reason: str) -> None:
+def _customer_acted(
+    core: PoolState, interaction: Interaction, message_id: str, reason: str, automatic: int = 0
+) -> None:
     epoch = core.event_number(interaction, reason)
-    core.effects.append(fx.CustomerActed(interaction.attributes, epoch, reason, message_id))
+    core.effects.append(fx.CustomerActed(interaction.attributes, epoch, reason, message_id, automatic))
     holder = core.agents.get(interaction.agent_id)
     if holder is not None:
-        core.notify(holder, fx.CustomerNotice(interaction.attributes.interaction_id, message_id, not message_id))
+        about = interaction.attributes.interaction_id
+        core.notify(holder, fx.CustomerNotice(about, message_id, not message_id, automatic))
 
 
 def customer_left(core: PoolState, command: cmd.CustomerLeft) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from services.chassis.expressions import ExpressionRefused, compile_expression
+from services.policy.model.automatic import AutomaticKind
 from services.policy.model.rules import RuleInput, Verdict
 from services.policy.reading.rule_conditions import CelConditions
 
@@ -17,6 +18,7 @@ GIVEN = RuleInput(
     person={"tier": "gold", "verified": "true"},
     labels={"public": "true"},
     public=True,
+    automatic=AutomaticKind.LIST,
 )
 
 
@@ -28,6 +30,9 @@ GIVEN = RuleInput(
         ("text_length > 100", Verdict.DOES_NOT_HOLD),
         ("has(person.tier) && person.tier == 'gold'", Verdict.HOLDS),
         ("has(person.nothing) && person.nothing == 'x'", Verdict.DOES_NOT_HOLD),
+        ("message.automatic == 'LIST'", Verdict.HOLDS),
+        ("message.automatic != 'NONE' && message.automatic != 'SPAM_SUSPECT'", Verdict.HOLDS),
+        ("message.automatic == 'NEWSLETTER'", Verdict.DOES_NOT_HOLD),
         ("public && labels.public == 'true'", Verdict.HOLDS),
         ("text.matches('(a+)+$')", Verdict.DOES_NOT_HOLD),
         ("person.nothing == 'x'", Verdict.FAILED),
