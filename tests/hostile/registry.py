@@ -58,6 +58,7 @@ from services.ingest.domain.normalise import text as names
 from services.ingest.domain.normalise.mail import (
     automatic,
     body,
+    bounces,
     charsets,
     headers,
     html,
@@ -169,9 +170,9 @@ def _mail_parts(raw: bytes) -> None:
     found, content = headers.split(raw)
     for name in ("from", "subject", "content-type"):
         found.text(name), found.word(name), found.raw(name), found.has(name)
-    automatic.why_automatic(found, "a@b.example", "c@d.example", "text/plain", "e.example")
+    automatic.classify(found, "a@b.example", "c@d.example", "multipart/report", "f@e.example", "e.example")
     try:
-        mime.leaves(found, content)
+        bounces.bounce_report(found, mime.leaves(found, content)[0])
         body.read(found, content)
     except mime.TooComplex:
         pass
@@ -190,7 +191,7 @@ def _charsets(raw: bytes) -> None:
 def _mail_names(given: str) -> None:
     headers.decode_words(given.encode("utf-8", "surrogatepass"))
     headers.sender(given.encode("utf-8", "surrogatepass"), "a@b.example")
-    headers.canonical(given)
+    headers.canonical(given), headers.envelope_address(given)
     headers.message_ids(given[: headers.MAX_HEADER_BYTES])
 
 
@@ -322,9 +323,11 @@ ENTRIES: Final = (
     Entry((*named(_MAIL + "signatures", "domain_of", "plain_block", "candidates", "every_signature_covers", "aligned"),
            *named(_MAIL + "trusted_results", "trusted_result")), _authentication, "mails", most=_MEGABYTE),
     Entry((*named(_MAIL + "headers", "split", "Headers.raw", "Headers.text", "Headers.word", "Headers.has"), *named(_MAIL + "body", "read"),
-           *named(_MAIL + "mime", "leaves", "parameter", "Part.parameter", "Part.word"), *named(_MAIL + "automatic", "why_automatic")),
+           *named(_MAIL + "mime", "leaves", "parameter", "Part.parameter", "Part.word"), *named(_MAIL + "automatic", "classify"),
+           *named(_MAIL + "bounces", "bounce_report")),
           _mail_parts, "mails", on_loop=False, most=_MEGABYTE),
-    Entry(named(_MAIL + "headers", "decode_words", "sender", "canonical", "message_ids"), all_of(_mail_names), on_loop=False, most=_MEGABYTE),
+    Entry(named(_MAIL + "headers", "decode_words", "sender", "canonical", "envelope_address", "message_ids"), all_of(_mail_names),
+          on_loop=False, most=_MEGABYTE),
     Entry((*named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), *named(_MAIL + "plausible", "looks_foreign", "code_page"),
            *named(_MAIL + "parameters", "decoded_parameter")), _charsets, "bytes", on_loop=False, most=_MEGABYTE),
     Entry((*named(_MAIL + "html", "to_text"), *named(_MAIL + "html_tags", "tag_at", "Tag.has", "Tag.get"),

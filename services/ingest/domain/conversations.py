@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from services.ingest.domain.messages import NO_WISHES, FollowUp, Identity, Route, Wishes
+from services.policy.model.automatic import AutomaticKind
 from services.policy.model.intake import DAY_MS
 from services.policy.model.rules import RuleInput
 
@@ -33,6 +34,7 @@ class Opening:
     verified: bool
     no_auto_reply: bool
     wishes: Wishes = NO_WISHES
+    automatic: AutomaticKind = AutomaticKind.NONE
 
     @property
     def public(self) -> bool:
@@ -43,7 +45,7 @@ class Opening:
         """Return this opening with a further fragment.
 
         Texts are joined in order and newer labels win. If one fragment must not be answered automatically, the whole
-        must not.
+        must not. If a person wrote one fragment, the whole is not automatic.
         """
         return replace(
             self,
@@ -54,6 +56,7 @@ class Opening:
             verified=self.verified and later.verified,
             no_auto_reply=self.no_auto_reply or later.no_auto_reply,
             wishes=self.wishes.joined(later.wishes),
+            automatic=later.automatic if later.automatic.by_person else self.automatic,
         )
 
     def rule_input(self, person: Mapping[str, str], language: str) -> RuleInput:
@@ -67,6 +70,7 @@ class Opening:
             person=person,
             labels=self.labels,
             public=self.public,
+            automatic=self.automatic,
         )
 
 

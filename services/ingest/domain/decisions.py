@@ -117,6 +117,7 @@ class Routing:
                 rule=choice.rule,
                 public=opening.public,
                 wishes=opening.wishes,
+                automatic=opening.automatic,
             )
         )
         return replace(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.ingest.domain.messages import NO_WISHES, Identity, Message, Route, SendRequest, Wishes
+from services.policy.model.automatic import AutomaticKind
 from services.policy.model.rules import Requirement
 
 
@@ -88,15 +89,17 @@ class Enqueue:
     rule: str
     public: bool
     wishes: Wishes = NO_WISHES
+    automatic: AutomaticKind = AutomaticKind.NONE
 
 
 @dataclass(frozen=True, slots=True)
 class TellMessaged:
-    """Notify the router that the customer sent another message."""
+    """Notify the router that the customer, or a machine in their name, sent another message."""
 
     pool: str
     interaction_id: str
     message_id: str
+    automatic: AutomaticKind = AutomaticKind.NONE
 
 
 @dataclass(frozen=True, slots=True)

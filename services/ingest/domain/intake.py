@@ -5,7 +5,11 @@ Rules that the code can't show:
   the link ends under the identity's key: notices are matched by interaction first, and forwarded only when the
   interaction is unknown here. The router receives the deciding key as `identity_id`, so that its notices come back to
   the right key.
-- An edit is recorded and never routed. Reactions and system notes never open an interaction.
+- An edit is recorded and never routed. Reactions, system notes, automatic replies and bounces never open an
+  interaction.
+- An automatic message is recorded, also when no conversation is active: it may be a person's message that was taken for
+  a machine's. The router learns of it, so that the agent sees it, and that a machine wrote it, so that no clock depends
+  on it.
 - A message that arrives while an interaction is open belongs to it. The router reports which messages it received. A
   message that crossed the interaction's end was shown to no agent, so it opens the next interaction.
 - A score answers the newest open invitation, unless an interaction other than the one asked about is active: then the
@@ -108,7 +112,7 @@ class Intake:
         out: list[Effect] = []
         at_work = conversation is not None and conversation.current(now_ms)
         if not at_work:
-            if not message.opens:
+            if not message.opens and message.automatic.kind.opens:
                 # There is nothing to answer and no conversation to add it to: a chat window was closed, or the reaction
                 # is to an old message.
                 return IntakeDecision(customer, note="NOTHING_TO_DO")
@@ -117,7 +121,7 @@ class Intake:
                 opened_at_ms=now_ms,
                 last_at_ms=now_ms,
             )
-            customer = replace(customer, conversations=customer.conversations + 1)
+            customer = replace(customer, conversations=customer.conversations + message.opens)
             out.append(self._started(customer, conversation))
         assert conversation is not None
         conversation = replace(
@@ -162,8 +166,10 @@ class Intake:
             if message.opens or not message.customer_left:
                 out.append(self._recorded(customer, conversation, message, open_.interaction_id))
             if message.opens:
-                out.append(effects.TellMessaged(open_.pool, open_.interaction_id, message.message_id))
                 open_ = replace(open_.appended(opening), left=False)
+            if message.opens or not message.automatic.kind.opens:
+                kind = message.automatic.kind
+                out.append(effects.TellMessaged(open_.pool, open_.interaction_id, message.message_id, kind))
             conversation = replace(conversation, interaction=open_)
             note = "APPENDED"
         elif conversation.gathering is not None:
@@ -211,7 +217,7 @@ class Intake:
         self, customer: Customer, conversation: Conversation, message: Message, now_ms: int
     ) -> tuple[OpenSurvey | None, int]:
         # A reaction does not say what it is about, and an automatic reply is not a customer's answer.
-        if conversation.gathering is not None or message.customer_left or not message.opens or message.no_auto_reply:
+        if conversation.gathering is not None or message.customer_left or not message.opens or not message.by_person:
             return None, 0
         if customer.proven and not message.origin.proven(conversation.conversation_id):
             return None, 0  # it may be a forged answer in the customer's name
@@ -265,9 +271,10 @@ def _opening(message: Message, now_ms: int) -> Opening:
         verified=message.identity.verified,
         no_auto_reply=message.no_auto_reply,
         wishes=message.wishes,
+        automatic=message.automatic.kind,
     )
 
 
 def _lasting(labels: Mapping[str, str]) -> dict[str, str]:
     """Return the labels about the person. Labels about one message only are not kept."""
-    return {k: v for k, v in labels.items() if k not in ("public", "auto_submitted")}
+    return {k: v for k, v in labels.items() if k != "public"}

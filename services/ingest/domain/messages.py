@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Protocol
 
+from services.ingest.domain.automatic import NOT_AUTOMATIC, Automatic
 from services.ingest.domain.origin import UNPROVEN, Origin, OriginProof
 from services.policy.model.rules import Requirement
 
@@ -130,7 +131,9 @@ class Message:
     received_at_ms: int = 0
     reply_context: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    automatic: Automatic = NOT_AUTOMATIC
     no_auto_reply: bool = False
+    """Whether the message must not get an acknowledgement, for whatever reason."""
     customer_left: bool = False
     wishes: Wishes = NO_WISHES
     origin: Origin = UNPROVEN
@@ -140,10 +143,17 @@ class Message:
     """True when the edge could not parse the message and kept only the raw bytes."""
 
     @property
+    def by_person(self) -> bool:
+        """Return whether a person wrote the message. Of an unparsed message this is not known."""
+        return self.automatic.kind.by_person and not self.unparsed
+
+    @property
     def opens(self) -> bool:
-        """Return whether the message can open an interaction. Reactions and system notes belong to a conversation but
-        never ask for an agent."""
+        """Return whether the message can open an interaction. Reactions, system notes, automatic replies and bounces
+        belong to a conversation but never ask for an agent."""
         if self.kind in (MessageKind.REACTION, MessageKind.SYSTEM) or self.revision > 0:
+            return False
+        if not self.automatic.kind.opens:
             return False
         return bool(self.text or self.attachments or self.subject or self.unparsed)
 

@@ -29,7 +29,7 @@ def next_route(known: Route | None, message: Message, conversation_id: str, now_
     asked = _asked(message, now_ms, proven=proven)
     if known is None:
         return asked
-    if message.no_auto_reply or (_public(asked) and not _public(known)):
+    if not message.by_person or (_public(asked) and not _public(known)):
         return known
     if proven:
         return asked

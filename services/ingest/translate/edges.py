@@ -11,6 +11,7 @@ from services.ingest.domain.normalise.language import detect
 from services.ingest.domain.normalise.message import IncomingMessage, MessageKind
 from services.ingest.domain.origin import Origin
 from services.ingest.ports import Account
+from services.ingest.translate.automatic import automatic_record
 from services.ingest.translate.text_parts import text_part_records
 
 _KINDS = {
@@ -71,8 +72,10 @@ def inbound_record(
         made.attachments.add(
             content_type=each.content_type, name=each.name, size=min(each.size, _INT64), reference=each.reference
         )
-    if message.no_auto_reply:
+    if message.no_auto_reply or message.automatic.silent:
         made.no_auto_reply = True
+    if message.automatic.silent:
+        made.automatic.CopyFrom(automatic_record(message.automatic))
     if message.raw:
         made.raw = message.raw
     _state_origin(made.origin, message.origin if origin is None else origin)

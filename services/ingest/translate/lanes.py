@@ -11,6 +11,7 @@ from chapar.ingest.v1 import records_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.ingest.domain import effects
+from services.ingest.domain.automatic import NOT_AUTOMATIC
 from services.ingest.domain.conversations import Customer
 from services.ingest.domain.messages import (
     NO_WISHES,
@@ -32,6 +33,7 @@ from services.ingest.domain.messages import (
 )
 from services.ingest.domain.origin import UNPROVEN
 from services.ingest.domain.seen import Chunk
+from services.ingest.translate.automatic import automatic, automatic_record
 from services.ingest.translate.origin import origin, origin_record
 from services.ingest.translate.text_parts import text_part_records, text_parts
 from services.policy.reading.intake import requirements, selectors
@@ -58,6 +60,7 @@ def message(record: records_pb2.CustomerMessage) -> Message:
         received_at_ms=record.received_at_ms,
         reply_context=dict(record.reply_context),
         labels=dict(record.labels),
+        automatic=automatic(record.automatic) if record.HasField("automatic") else NOT_AUTOMATIC,
         no_auto_reply=record.no_auto_reply,
         customer_left=record.customer_left,
         wishes=_wishes(record.wishes) if record.HasField("wishes") else NO_WISHES,
@@ -229,6 +232,7 @@ def customer_message(value: Message, interaction_id: str, edits: str) -> records
         channel=value.identity.channel,
         edits_message_id=edits,
         native_message_id=value.native_message_id,
+        automatic=automatic_record(value.automatic) if value.automatic.silent else None,
         origin=origin_record(value.origin),
         text_parts=text_part_records(value.text_parts),
     )
@@ -322,6 +326,7 @@ def routing_command(
                     due_at_ms=effect.wishes.due_at_ms,
                     preferred_agent=effect.wishes.preferred_agent,
                     preferred_team=effect.wishes.preferred_team,
+                    automatic=types_pb2.AutomaticKind.ValueType(effect.automatic),
                 )
             )
         case effects.TellMessaged():
@@ -329,6 +334,7 @@ def routing_command(
             command.customer_messaged.interaction_id = effect.interaction_id
             command.customer_messaged.message_id = effect.message_id
             command.customer_messaged.at_ms = now_ms
+            command.customer_messaged.automatic = types_pb2.AutomaticKind.ValueType(effect.automatic)
         case effects.TellLeft():
             command.command_id = derive("customer-left", effect.interaction_id, effect.message_id)
             command.customer_left.interaction_id = effect.interaction_id

@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import records_pb2 as pb
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.messages import Route
@@ -17,6 +18,7 @@ from tests.flow.ingest.world import TENANT, World, a_message, an_identity
 ANN = an_identity("ann@shop.example", "email", "help")
 EVIL = "evil@attacker.example"
 HOUR = 3_600_000
+AUTO_REPLY = pb.Automatic(kind=types_pb2.AUTOMATIC_KIND_AUTO_REPLY)
 DKIM, TOKEN, NONE = pb.ORIGIN_PROOF_DKIM_DMARC, pb.ORIGIN_PROOF_REPLY_TOKEN, pb.ORIGIN_PROOF_UNSPECIFIED
 
 
@@ -129,7 +131,7 @@ def test_an_automatic_message_never_moves_a_route() -> None:
     world = World()
     world.customer(a_mail("one"))
     conversation = world.enqueued[0].conversation_id
-    world.customer(a_mail("away", TOKEN, token=conversation, reply_to="bot@shop.example", no_auto_reply=True))
+    world.customer(a_mail("away", TOKEN, token=conversation, reply_to="bot@shop.example", automatic=AUTO_REPLY))
     assert answered_at(world, conversation) == "ann@shop.example"
 
 
@@ -246,7 +248,7 @@ class Routes(RuleBasedStateMachine):
             reply_to=reply_to,
             identity=who,
             token=named[0] if named else "",
-            no_auto_reply=automatic,
+            automatic=pb.Automatic(kind=types_pb2.AUTOMATIC_KIND_NEWSLETTER if automatic else 0),
         )
         self.world.customer(mail)
         conversation = self._conversation()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from services.ingest.domain.automatic import NOT_AUTOMATIC, Automatic
 from services.ingest.domain.messages import NO_WISHES, TextPart, Wishes
 from services.ingest.domain.origin import UNPROVEN, Origin
 
@@ -50,7 +51,9 @@ class IncomingMessage:
     attachments: tuple[IncomingAttachment, ...] = ()
     reply_context: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    automatic: Automatic = NOT_AUTOMATIC
     no_auto_reply: bool = False
+    """Whether the channel forbids an acknowledgement, although the message is not automatic."""
     raw: bytes = b""
     customer_left: bool = False
     wishes: Wishes = NO_WISHES

@@ -77,35 +77,6 @@ def test_a_wrong_charset_loses_no_mail(charset: str) -> None:
     assert parsed(raw).text == "سلام دوستان عزیز"
 
 
-@pytest.mark.parametrize(
-    ("headers", "sign"),
-    [
-        ({"Auto_Submitted": "auto-replied"}, "auto_submitted"),
-        ({"Precedence": "bulk"}, "precedence"),
-        ({"List_Unsubscribe": "<mailto:x@y>"}, "mailing_list"),
-        ({"X_Auto_Response_Suppress": "All"}, "suppressed"),
-        ({"X_Autoreply": "yes"}, "x_autoreply"),
-        ({"X_Loop": "us"}, "x_loop"),
-        ({"X_Failed_Recipients": "a@b"}, "x_failed_recipients"),
-    ],
-)
-def test_machines_get_no_automatic_answer(headers: dict[str, str], sign: str) -> None:
-    """Each sign alone is enough, and is reported."""
-    message = parsed(mail(**headers))
-    assert message.no_auto_reply
-    assert message.labels["automatic"] == sign
-
-
-def test_people_get_an_automatic_answer() -> None:
-    """`Auto-Submitted: no`, and no sign at all."""
-    assert not parsed(mail()).no_auto_reply
-    assert not parsed(mail(Auto_Submitted="no")).no_auto_reply
-    assert parsed(mail(), envelope="").labels["automatic"] == "null_return_path"
-    assert parsed(mail(), envelope="MAILER-DAEMON@x.example").no_auto_reply
-    report = b"From: a@b.example\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n"
-    assert parsed(report).labels["automatic"] == "report"
-
-
 def test_an_answer_to_our_own_mail_names_its_conversation() -> None:
     """By the Message-IDs that it answers, the newest first."""
     known = {"<ours-1@x>": "c-1", "<ours-2@x>": "c-2"}

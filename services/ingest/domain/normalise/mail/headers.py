@@ -146,6 +146,12 @@ def canonical(address: str) -> str:
     return f"{local}@{domain}".lower()
 
 
+def envelope_address(value: str) -> str:
+    """Return the address of an envelope sender without its brackets. The null return path, which servers pass as "<>"
+    or as nothing, gives an empty string."""
+    return value.strip().removeprefix("<").removesuffix(">").strip()
+
+
 def message_ids(value: str) -> list[str]:
     """Return the ids in a Message-ID, In-Reply-To or References header, with their brackets; at most the last 50."""
     return [f"<{each}>" for each in _MESSAGE_ID.findall(value)][-_MAX_IDS:]

@@ -10,21 +10,25 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
+from services.ingest.domain.automatic import Automatic, BounceReport
 from services.ingest.domain.normalise.language import detect
-from services.ingest.domain.normalise.mail.automatic import why_automatic
+from services.ingest.domain.normalise.mail.automatic import classify
 from services.ingest.domain.normalise.mail.body import Content, read
+from services.ingest.domain.normalise.mail.bounces import bounce_report
 from services.ingest.domain.normalise.mail.headers import (
     MAX_ADDRESS,
     Headers,
     canonical,
+    envelope_address,
     message_ids,
     sender,
     split,
 )
-from services.ingest.domain.normalise.mail.mime import TooComplex
+from services.ingest.domain.normalise.mail.mime import TooComplex, leaves
 from services.ingest.domain.normalise.mail.readable import readable
 from services.ingest.domain.normalise.message import IncomingMessage, MessageKind
 from services.ingest.domain.normalise.text import clean_line, clean_name
+from services.policy.model.automatic import AutomaticKind
 
 MAX_RAW = 600_000
 """The maximum number of bytes kept of a mail that can't be read: the log takes no larger records."""
@@ -51,13 +55,17 @@ def read_mail(
     content: Content | None = None
     with contextlib.suppress(TooComplex):
         content = read(headers, body, language)
-    return _message(raw, headers, content, envelope_from, recipient, own_domain)
+    message = _message(raw, headers, content, envelope_address(envelope_from), recipient, own_domain)
+    if message.automatic.kind is AutomaticKind.BOUNCE and content is not None:
+        report = bounce_report(headers, leaves(headers, body)[0])
+        message = replace(message, automatic=replace(message.automatic, bounce=report))
+    return message
 
 
 def unread_mail(raw: bytes, envelope_from: str, recipient: str) -> IncomingMessage:
     """Return a message for a mail that no worker could read: nothing is decoded, the sender is the envelope's, the
     bytes are kept."""
-    address = envelope_from[:MAX_ADDRESS].lower()
+    address = envelope_address(envelope_from)[:MAX_ADDRESS].lower()
     labels = {"unparsed": "true", **({"raw_cut": "true"} if len(raw) > MAX_RAW else {})}
     return IncomingMessage(
         native_id=address or "unknown@invalid",
@@ -73,14 +81,26 @@ def unread_mail(raw: bytes, envelope_from: str, recipient: str) -> IncomingMessa
 def resolved(message: IncomingMessage, conversation_of: ConversationOf) -> IncomingMessage:
     """Return the message with the conversation that it answers, by the newest of the Message-IDs that are ours."""
     labels = dict(message.labels)
-    if "automatic" not in labels and conversation_of(message.native_message_id) is not None:
-        labels["automatic"] = "own_message_id"
-    answered = (message.in_reply_to, *reversed(message.reply_context.get("references", "").split(" ")))
+    automatic = message.automatic
+    if conversation_of(message.native_message_id) is not None:
+        automatic = Automatic(AutomaticKind.OWN, ("own_message_id",))
+    failed = automatic.bounce.message_id if automatic.bounce is not None else ""
+    answered = (failed, message.in_reply_to, *reversed(message.reply_context.get("references", "").split(" ")))
     found = (conversation_of(each) for each in answered if each)
     conversation = next((each for each in found if each is not None), None)
     if conversation is not None:
         labels["in_reply_to_conversation"] = conversation
-    return replace(message, labels=labels, no_auto_reply=message.no_auto_reply or "automatic" in labels)
+    if automatic.bounce is not None:
+        automatic = replace(automatic, bounce=_proven(automatic.bounce, conversation_of))
+    return replace(message, labels=labels, automatic=automatic)
+
+
+def _proven(report: BounceReport, conversation_of: ConversationOf) -> BounceReport:
+    """Return the report with the conversation of the mail that failed. A Message-ID that is not ours names no delivery."""
+    conversation = conversation_of(report.message_id) if report.message_id else None
+    if conversation is None:
+        return replace(report, delivery="")
+    return replace(report, conversation_id=conversation)
 
 
 def _message(
@@ -100,9 +120,9 @@ def _message(
     labels: dict[str, str] = {}
     if who.ambiguous or len(values) != 1:
         labels["ambiguous_from"] = "true"
-    automatic = why_automatic(headers, envelope_from, address, content.content_type if content else "", own_domain)
-    if automatic:
-        labels["automatic"] = automatic
+    automatic = classify(
+        headers, envelope_from, address, content.content_type if content else "", recipient, own_domain
+    )
     if content is None:
         labels["unparsed"] = "true"
         if len(raw) > MAX_RAW:
@@ -127,7 +147,8 @@ def _message(
         attachments=attachments,
         reply_context=_context(headers, address, ids, references, recipient),
         labels=labels,
-        no_auto_reply=bool(automatic) or not address,
+        automatic=automatic,
+        no_auto_reply=not address,
         raw=b"" if content is not None else raw[:MAX_RAW],
     )
 

@@ -39,11 +39,14 @@ def with_origin(message: IncomingMessage, known: Authenticated) -> IncomingMessa
     token = message.labels.get(CONVERSATION_LABEL, "")
     if token:
         origin = Origin(OriginProof.REPLY_TOKEN, f"reply token; {evidence}".rstrip("; "), token, author, reply_to)
-        return replace(message, origin=origin, verified=proven)
+        # An acknowledgement may go to the envelope sender only, and an answer goes to the Reply-To here.
+        return replace(message, origin=origin, verified=proven, no_auto_reply=message.no_auto_reply or bool(reply_to))
     context = {name: value for name, value in message.reply_context.items() if name != REPLY_TO}
     if proven and reply_to and known.covers_reply_to:
         origin = Origin(OriginProof.NONE, f"sent by {author}: {evidence}", "", author, reply_to)
-        return replace(message, native_id=reply_to, reply_context=context, origin=origin, verified=False)
+        return replace(
+            message, native_id=reply_to, reply_context=context, origin=origin, verified=False, no_auto_reply=True
+        )
     proof = known.proof if proven else OriginProof.NONE
     origin = Origin(proof, evidence, "", author, reply_to)
     return replace(message, reply_context=context, origin=origin, verified=proven)
