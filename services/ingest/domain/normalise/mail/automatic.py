@@ -21,7 +21,7 @@ from services.policy.model.automatic import AutomaticKind
 
 _DAEMON: Final = re.compile(r"(mailer-daemon|mail-daemon|mailerdaemon|microsoftexchange[0-9a-f]{32})", re.IGNORECASE)
 _UNANSWERED: Final = re.compile(
-    r"(no-?_?reply|do-?_?not-?_?reply|bounces?|notifications?|alerts?-noreply)([+.-].*)?", re.IGNORECASE
+    r"(no[-_.]?reply|do[-_.]?not[-_.]?reply|bounces?|notifications?|alerts?-noreply)([+.-].*)?", re.IGNORECASE
 )
 _POSTMASTER: Final = re.compile(r"postmaster([+.-].*)?", re.IGNORECASE)
 _BOUNCED: Final = re.compile(
@@ -48,6 +48,7 @@ _BULK_SIGNS: Final = (
     *("list-unsubscribe-post", "list-unsubscribe", "list-id", "list-help", "x-campaign", "x-campaignid", "x-mc-user"),
     *("x-csa-complaints", "x-mailgun-tag", "x-sg-eid", "x-mailer-campaign", "x-mj-mid", "x-brevo-tag", "x-newsletter"),
 )
+_UNSUBSCRIBE: Final = ("list-unsubscribe", "list-unsubscribe-post")
 _SPAM_FLAGS: Final = ("x-spam-flag", "x-spam", "x-barracuda-spam-flag", "x-spam-status", "x-rspamd-spam", "x-ovh-spam")
 _OUR_ID: Final = re.compile(
     r"<chapar\.[0-9a-zA-Z-]{1,80}\.[0-9a-f]{20}\.[0-9a-f]{1,32}@([^>@\s]{1,255})>", re.IGNORECASE
@@ -122,7 +123,7 @@ class _Signs:
             self._daemon and not self._answers_away()
         ):
             yield "daemon"
-        bounced = _BOUNCED.match(self._subject) is not None
+        bounced = _BOUNCED.match(self._subject) is not None or "undeliverable" in self._subject.lower()
         if bounced and (self._null_path or _POSTMASTER.fullmatch(self._local)):
             yield "bounce_subject"
         if self._is_report and not self._report and (self._null_path or bounced):
@@ -153,6 +154,10 @@ class _Signs:
         for name in _SPAM_FLAGS:
             if re.match(r"(yes|true|1)\b", self._headers.word(name)):
                 yield name.replace("-", "_")
+        if re.fullmatch(r"[5-9]", self._headers.word("x-ms-exchange-organization-scl")):
+            yield "spam_confidence"
+        if re.search(r"\bSFV:SP[MB]\b", self._headers.text("x-forefront-antispam-report")):
+            yield "forefront"
 
     def mailing_list(self) -> Iterator[str]:
         for name in _LIST_SIGNS:
@@ -164,7 +169,8 @@ class _Signs:
 
     def newsletter(self) -> Iterator[str]:
         for name in _BULK_SIGNS:
-            if self._headers.has(name):
+            # A tool for salespersons adds a way to unsubscribe to the answers that they write.
+            if self._headers.has(name) and not (self._answers and name in _UNSUBSCRIBE):
                 yield name.replace("-", "_")
         if self._other_reply_to:
             return
@@ -191,7 +197,7 @@ class _Signs:
             yield "precedence"
         if self._headers.text("x-auto-response-suppress").strip().lower() not in ("", "none"):
             yield "suppressed"
-        for name in ("x-loop", "feedback-id"):
+        for name in ("x-loop", "feedback-id", *_UNSUBSCRIBE):
             if self._headers.has(name):
                 yield name.replace("-", "_")
         if self._is_report:
