@@ -226,7 +226,7 @@ def _report_type(headers: Headers) -> str:
 
 
 def _other_reply_to(headers: Headers, author: str) -> bool:
-    """Return whether the mail asks for answers at one address that is neither the author's nor one that nobody reads."""
+    """Return whether the mail asks for answers at one address that is neither the author's nor one without a reader."""
     values = headers.raw("reply-to")
     if len(values) != 1:
         return False
