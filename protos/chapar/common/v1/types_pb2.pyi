@@ -89,7 +89,7 @@ class _AutomaticKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Automat
     """A mail filter on the way marked it as spam."""
 
 class AutomaticKind(_AutomaticKind, metaclass=_AutomaticKindEnumTypeWrapper):
-    """Who, other than a customer, wrote a message. Ingest decides it; docs/channels.md describes the signs and what each kind does."""
+    """Who, other than a customer, wrote a message. Ingest decides it; docs/automatic-messages.md describes the kinds."""
 
 AUTOMATIC_KIND_UNSPECIFIED: AutomaticKind.ValueType  # 0
 """Not automatic: a person wrote it, as far as can be known."""
