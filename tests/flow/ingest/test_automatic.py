@@ -13,6 +13,7 @@ import pytest
 from chapar.common.v1 import types_pb2 as types
 from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as feedback
+from chapar.ingest.v1 import records_pb2 as records
 from chapar.router.v1 import records_pb2 as router
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
@@ -27,17 +28,19 @@ from services.policy.model.counting import Counting
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.fakes.relay import FakeRelay
-from tests.flow.ingest.world import TENANT, World, a_configuration
+from tests.flow.ingest.test_around_the_conversation import surveyed
+from tests.flow.ingest.world import TENANT, World, a_configuration, a_message, an_identity
 from tests.flow.router.test_shard import Shard, events
 from tests.flow.sla.test_lane import Flow
 from tests.unit.feedback.builders import a_programme
 
-MINUTE = 60_000
+DAY = 86_400_000
 ADDRESS = "help@acme.example"
 ANN = "ann@shop.example"
 SECRET = "the account's secret"
 ACCOUNT = Account(TENANT, "email", "help", {}, {}, "en")
 AWAY = {"Auto-Submitted": "auto-replied", "Subject": "Out of office", "In-Reply-To": "<1@acme.example>"}
+NEWSLETTER = records.Automatic(kind=types.AUTOMATIC_KIND_NEWSLETTER)
 LIST = {"List-Post": "<mailto:buyers@lists.example>"}
 
 
@@ -192,6 +195,7 @@ def test_a_list_goes_where_a_rule_says_without_survey_contact_and_acknowledgemen
     (interaction,) = services.world.enqueued
     assert (interaction.queue, interaction.automatic) == ("sales", types.AUTOMATIC_KIND_LIST)
     services.complete(services.take_and_answer())
+    services.surveys.advance(8 * DAY)
     assert services.invited() == ["skipped"]
     assert services.world.deliveries == []
 
@@ -201,8 +205,29 @@ def test_a_customer_is_asked_and_acknowledged(services: Services) -> None:
     services.mail()
     assert services.world.enqueued[0].queue == "general"
     services.complete(services.take_and_answer())
-    assert "invited" in services.invited()
+    services.surveys.advance(8 * DAY)
+    assert {"invited", "settled"} <= set(services.invited())
     assert [name for name, _ in services.world.deliveries] != []
+
+
+def test_a_person_who_writes_after_a_machine_within_the_gathering_time_counts() -> None:
+    """The interaction that both open is a customer's."""
+    world = World()
+    person = an_identity("4912", "whatsapp", "wa")
+    world.customer(a_message("offers", identity=person, automatic=NEWSLETTER))
+    world.customer(a_message("please call me", native_message_id="m2", identity=person))
+    world.wait(10_000)
+    assert [each.automatic for each in world.enqueued] == [types.AUTOMATIC_KIND_UNSPECIFIED]
+
+
+def test_a_machine_answers_no_survey() -> None:
+    """A newsletter that is "5" and nothing else opens an interaction; the customer's own "5" is the answer."""
+    world = surveyed()
+    world.customer(a_message("5", native_message_id="m2", automatic=NEWSLETTER))
+    assert (world.responses, len(world.enqueued)) == ([], 2)
+    world.routing("completed", world.enqueued[1])
+    world.customer(a_message("5", native_message_id="m3"))
+    assert [each.response.score for each in world.responses] == [5]
 
 
 def test_a_bounce_is_tied_to_the_delivery_that_failed(services: Services) -> None:

@@ -170,6 +170,15 @@ def test_the_reply_to_of_a_proven_form_is_an_unproven_customer() -> None:
         assert "dkim d=shop.example" in message.origin.evidence
 
 
+def test_an_answer_to_a_reply_to_is_no_acknowledgement() -> None:
+    """An acknowledgement goes to the envelope sender only; without a Reply-To nothing forbids it."""
+    person = "ann@home.example"
+    assert with_origin(read(reply_to=person), PROVEN).no_auto_reply
+    assert with_origin(read(reply_to=person, token="c-1"), Authenticated()).no_auto_reply
+    assert not with_origin(read(), PROVEN).no_auto_reply
+    assert not with_origin(read(token="c-1"), Authenticated()).no_auto_reply
+
+
 def test_a_proof_of_another_author_does_not_count() -> None:
     """The verifier and the parser must have read the same mail."""
     message = with_origin(read(), Authenticated("other@shop.example", OriginProof.DKIM_DMARC, "dkim", True))
