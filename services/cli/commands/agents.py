@@ -212,6 +212,11 @@ class TerminalDesk:
                 console.print(
                     f"[{self._number(event.customer_acted.interaction_id)}] the customer has left", markup=False
                 )
+            case "customer_acted" if event.customer_acted.automatic:
+                number = self._number(event.customer_acted.interaction_id)
+                kind = types_pb2.AutomaticKind.Name(event.customer_acted.automatic)
+                words = kind.removeprefix("AUTOMATIC_KIND_").lower().replace("_", " ")
+                console.print(f"[{number}] the next message is automatic: {words}", style="yellow", markup=False)
             case _:
                 return
 

@@ -15,11 +15,13 @@ from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as feedback
 from chapar.ingest.v1 import records_pb2 as records
 from chapar.router.v1 import records_pb2 as router
+from services.chassis.kafka.records import Record
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.lanes.relay import command_of
 from services.feedback.lanes.survey import survey_factory
 from services.feedback.metrics import METRICS
+from services.ingest.adapters.history.mapping import fact
 from services.ingest.domain.normalise.mail.mail import parse_mail
 from services.ingest.domain.reply_token import conversation_of, message_id
 from services.ingest.ports import Account
@@ -119,6 +121,13 @@ class Services:
         records = [self.keys.opened(feedback.FeedbackRecord.FromString(s.value), s.topic, s.key) for s in sent]
         return [record.WhichOneof("record") for record in records]
 
+    def story(self) -> dict[str, str]:
+        """Return what the story of the conversation says of its newest message."""
+        send = [send for send in self.world.log if send.topic == "conversations.v1"][-1]
+        found = fact(Record(send.topic, 0, 0, 0, send.key, send.value, ()), self.world.keys)
+        assert found is not None
+        return found.event.details
+
     def _tell(self, **command: object) -> None:
         self._route(self.shard.lane.handle(self.shard.command(tenant=TENANT, pool="main", **command)))
 
@@ -155,6 +164,7 @@ def test_an_absence_note_during_open_work_reaches_the_agent_and_moves_no_clock(s
     assert recorded.customer_message_recorded.automatic == types.AUTOMATIC_KIND_AUTO_REPLY
     assert services.sla.on_committed == before
     assert services.world.conversation[-1].message.automatic.kind == types.AUTOMATIC_KIND_AUTO_REPLY
+    assert services.story()["automatic"] == "auto_reply"
     services.mail("it has arrived")
     assert "RESOLUTION RESUMED" in services.sla.on_committed[len(before) :]
 
@@ -247,6 +257,8 @@ def test_a_bounce_is_tied_to_the_delivery_that_failed(services: Services) -> Non
         ANN,
         "5.1.1",
     )
+    story = services.story()
+    assert (story["bounced_delivery"], story["bounce_status"]) == ("0123456789ab", "5.1.1")
     assert (automatic.bounce.conversation_id, automatic.bounce.delivery_prefix) == ("c-1", "0123456789ab")
 
 

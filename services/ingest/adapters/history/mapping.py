@@ -102,6 +102,7 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
             if customer and record.message.HasField("origin"):
                 proof = record.message.origin.proof
                 details["origin"] = word(records_pb2.OriginProof.Name, proof, "ORIGIN_PROOF_") or "unproven"
+            details |= _automatic(record.message.automatic)
             if not customer:
                 details[author] = message.author_id
                 details["purpose"] = word(records_pb2.OutboundPurpose.Name, record.message.purpose, "OUTBOUND_PURPOSE_")
@@ -224,6 +225,20 @@ _DELIVERY_KINDS: Final[Mapping[int, str]] = MappingProxyType(
         records_pb2.DELIVERY_STATE_UNKNOWN: "DeliveryLeftUnknown",
     }
 )
+
+
+def _automatic(found: records_pb2.Automatic) -> dict[str, str]:
+    """Return what the story says of an automatic message: its kind and signs, and for a bounce what failed. No personal
+    data."""
+    kind = word(types_pb2.AutomaticKind.Name, found.kind, "AUTOMATIC_KIND_")
+    bounce = found.bounce
+    details = {
+        "automatic": kind,
+        "signs": " ".join(found.evidence) if kind else "",
+        "bounced_delivery": bounce.delivery_prefix,
+        "bounce_status": bounce.status,
+    }
+    return {name: value for name, value in details.items() if value}
 
 
 def _delivery(record: records_pb2.DeliveryRecord, offset: int) -> Fact | None:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from chapar.common.v1 import types_pb2
 from chapar.router.v1 import records_pb2
 from chapar.router.v1.records_pb2 import RoutingEvent
 from services.ingest.adapters.history.rows import Fact, Routed
-from services.ingest.adapters.history.story import ROUTER, Unreadable, clean, identifier, step
+from services.ingest.adapters.history.story import ROUTER, Unreadable, clean, identifier, step, word
 from services.ingest.domain.reasons import Reason
 
 _OFFER_ENDS: Final = {
@@ -113,7 +114,10 @@ def _agent_replied(record: RoutingEvent) -> _Change:
 
 
 def _customer_message_recorded(record: RoutingEvent) -> _Change:
-    return _Change("CustomerMessageRecorded", details={"message": record.customer_message_recorded.message_id})
+    recorded = record.customer_message_recorded
+    automatic = word(types_pb2.AutomaticKind.Name, recorded.automatic, "AUTOMATIC_KIND_")
+    details = {"message": recorded.message_id, **({"automatic": automatic} if automatic else {})}
+    return _Change("CustomerMessageRecorded", details=details)
 
 
 def _transferred(record: RoutingEvent) -> _Change:
