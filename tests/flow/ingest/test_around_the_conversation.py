@@ -2,6 +2,7 @@
 
 import pytest
 
+from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import records_pb2
@@ -149,7 +150,13 @@ def test_a_reminder_leaves_one_invitation_open() -> None:
     assert [each.response.score for each in world.responses] == [5]
 
 
-@pytest.mark.parametrize("change", [{"kind": records_pb2.MESSAGE_KIND_REACTION}, {"no_auto_reply": True}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": records_pb2.MESSAGE_KIND_REACTION},
+        {"automatic": records_pb2.Automatic(kind=types_pb2.AUTOMATIC_KIND_AUTO_REPLY)},
+    ],
+)
 def test_reactions_and_machines_answer_no_survey(change: dict[str, object]) -> None:
     """A thumb on some message is not an answer to the survey, and an absence note whose text is a number is not a
     customer's answer."""
