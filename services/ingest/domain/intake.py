@@ -123,6 +123,10 @@ class Intake:
             )
             customer = replace(customer, conversations=customer.conversations + message.opens)
             out.append(self._started(customer, conversation))
+            if not message.opens and customer.route is not None:
+                # A machine's message has no route, and what is sent in this conversation needs one.
+                conversation = replace(conversation, route=customer.route)
+                out.append(effects.RouteKnown(conversation.conversation_id, customer.route))
         assert conversation is not None
         conversation = replace(
             conversation,

@@ -30,7 +30,7 @@ from services.policy.model.counting import Counting
 from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.fakes.relay import FakeRelay
-from tests.flow.ingest.test_around_the_conversation import surveyed
+from tests.flow.ingest.test_around_the_conversation import a_survey, surveyed
 from tests.flow.ingest.world import TENANT, World, a_configuration, a_message, an_identity
 from tests.flow.router.test_shard import Shard, events
 from tests.flow.sla.test_lane import Flow
@@ -238,6 +238,20 @@ def test_a_machine_answers_no_survey() -> None:
     world.routing("completed", world.enqueued[1])
     world.customer(a_message("5", native_message_id="m3"))
     assert [each.response.score for each in world.responses] == [5]
+
+
+def test_a_conversation_that_a_machine_began_is_answered_where_the_customer_wrote() -> None:
+    """A survey that comes after an absence note reaches the customer."""
+    world = World()
+    world.customer(a_message())
+    world.routing("completed", world.enqueued[0])
+    world.wait(DAY + 3_600_000)
+    world.customer(
+        a_message("away", native_message_id="m2", automatic=records.Automatic(kind=types.AUTOMATIC_KIND_AUTO_REPLY))
+    )
+    world.inbound(a_survey(world), an_identity().identity_id)
+    assert world.deliveries == [("SENT", "")]
+    assert len({each.conversation_id for each in world.conversation}) == 2
 
 
 def test_a_bounce_is_tied_to_the_delivery_that_failed(services: Services) -> None:
