@@ -1,5 +1,5 @@
-"""Whatever customers, routers and crashes do, in whatever order: no message is lost or duplicated, and an agent sees
-every message.
+"""Whatever customers, machines, routers and crashes do, in whatever order: no message is lost or duplicated, an agent
+sees every message of a customer, and a machine's message opens nothing.
 
 The router here is a model with the real router's rules: it accepts messages for open interactions only, and reports
 them; its events reach the lane late.
@@ -13,6 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from chapar.common.v1 import types_pb2
+from chapar.ingest.v1 import records_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from tests.fakes.lane import Failure
 from tests.flow.ingest.world import World, a_message, an_identity
@@ -77,6 +79,7 @@ class IntakeLaws(RuleBasedStateMachine):
         self.router = ModelRouter()
         self.said: dict[str, list[str]] = {native: [] for native, _, _ in CUSTOMERS}
         self.numbers = 0
+        self.automatic: set[str] = set()
 
     def _after(self) -> None:
         self.router.follow(self.world)
@@ -88,6 +91,17 @@ class IntakeLaws(RuleBasedStateMachine):
         message = a_message(text, native_message_id=f"m{self.numbers}", identity=an_identity(*who))
         self.said[who[0]].append(text)
         self.world.customer(*([message] * (2 if twice else 1)), fail=fail)
+        self._after()
+
+    @rule(who=st.sampled_from(CUSTOMERS), fail=FAILURES)
+    def a_machine_writes(self, who: tuple[str, str, str], fail: Failure | None) -> None:
+        self.numbers += 1
+        text = f"{who[0]}#{self.numbers}"
+        away = records_pb2.Automatic(kind=types_pb2.AUTOMATIC_KIND_AUTO_REPLY)
+        message = a_message(text, native_message_id=f"m{self.numbers}", identity=an_identity(*who), automatic=away)
+        self.said[who[0]].append(text)
+        self.automatic.add(message.message.message_id)
+        self.world.customer(message, fail=fail)
         self._after()
 
     @rule(who=st.sampled_from(CUSTOMERS), back=st.integers(1, 5))
@@ -140,6 +154,7 @@ class IntakeLaws(RuleBasedStateMachine):
         for record in self.world.conversation:
             match record.WhichOneof("record"):
                 case "interaction_opened":
+                    assert record.interaction_opened.message_id not in self.automatic
                     assert record.conversation_id not in open_in
                     open_in[record.conversation_id] = record.interaction_opened.interaction_id
                 case "interaction_closed":
@@ -157,9 +172,13 @@ class IntakeLaws(RuleBasedStateMachine):
         gathered = {f.interaction_id for f in self.router.enqueued}
         for record in self.world.conversation:
             if record.WhichOneof("record") == "message" and record.message.text:
+                if record.message.message_id in self.automatic:
+                    continue
                 assert record.message.interaction_id in gathered
         left = [c for c in self.world.commands if c.WhichOneof("command") == "customer_left"]
         for message_id, before in self.router.refused:
+            if message_id in self.automatic:
+                continue
             # The router refused it: a later interaction carries it, unless its customer left meanwhile.
             assert len(self.router.enqueued) > before or left, message_id
 
