@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from chapar.common.v1 import types_pb2
 from services.chassis.errors import ChaparError
 from services.chassis.http import bind
 from tests.fixtures.broker import KafkaUnderTest
@@ -58,6 +59,19 @@ async def test_a_mail_is_in_the_log_when_it_is_accepted(edges: Edges) -> None:
     assert message.native_message_id == "<m1@shop.example>"
     assert message.reply_context["message_id"] == "<m1@shop.example>"
     assert not message.no_auto_reply
+
+
+async def test_the_null_return_path_reaches_the_log_as_a_machines(edges: Edges) -> None:
+    """The library passes "<>", which is neither an address nor an identity."""
+    mail = plain_mail(subject="Out of office")
+    mail["In-Reply-To"] = "<ours@demo.example>"
+    assert (await send(edges, mail.as_bytes(), sender=""))[0] == 250
+    (record,) = await edges.inbound(1)
+    message = record.message
+    assert message.automatic.kind == types_pb2.AUTOMATIC_KIND_AUTO_REPLY
+    assert "null_return_path" in message.automatic.evidence
+    assert message.no_auto_reply
+    assert message.identity.native_id == "maryam@shop.example"
 
 
 def test_a_mail_is_accepted_on_the_event_loop_of_production(
