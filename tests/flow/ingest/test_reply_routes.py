@@ -18,6 +18,7 @@ from tests.flow.ingest.world import TENANT, World, a_message, an_identity
 ANN = an_identity("ann@shop.example", "email", "help")
 EVIL = "evil@attacker.example"
 HOUR = 3_600_000
+NEWSLETTER, PERSON = types_pb2.AUTOMATIC_KIND_NEWSLETTER, types_pb2.AUTOMATIC_KIND_UNSPECIFIED
 AUTO_REPLY = pb.Automatic(kind=types_pb2.AUTOMATIC_KIND_AUTO_REPLY)
 DKIM, TOKEN, NONE = pb.ORIGIN_PROOF_DKIM_DMARC, pb.ORIGIN_PROOF_REPLY_TOKEN, pb.ORIGIN_PROOF_UNSPECIFIED
 
@@ -248,7 +249,7 @@ class Routes(RuleBasedStateMachine):
             reply_to=reply_to,
             identity=who,
             token=named[0] if named else "",
-            automatic=pb.Automatic(kind=types_pb2.AUTOMATIC_KIND_NEWSLETTER if automatic else 0),
+            automatic=pb.Automatic(kind=NEWSLETTER if automatic else PERSON),
         )
         self.world.customer(mail)
         conversation = self._conversation()

@@ -1,6 +1,7 @@
 """Which customers are invited, and which responses count."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_a_completion_that_comes_too_late_gets_no_invitation() -> None:
         *[{"automatic": kind} for kind in AutomaticKind if kind is not AutomaticKind.NONE],
     ],
 )
-def test_spam_and_automatic_mail_never_get_an_invitation_not_even_by_hand(fields: dict[str, object]) -> None:
+def test_spam_and_automatic_mail_never_get_an_invitation_not_even_by_hand(fields: dict[str, Any]) -> None:
     """No person is behind them who could answer."""
     assert skipped(a_policy().handle(considered(**fields), a_programme(), NOW)) is SkipReason.NOT_ASKED
     assert skipped(a_policy().handle(invited(**fields), a_programme(), NOW)) is SkipReason.NOT_ASKED
