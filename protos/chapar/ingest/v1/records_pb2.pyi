@@ -88,6 +88,40 @@ MESSAGE_KIND_BUTTON: MessageKind.ValueType  # 4
 MESSAGE_KIND_SYSTEM: MessageKind.ValueType  # 5
 Global___MessageKind: _TypeAlias = MessageKind  # noqa: Y015
 
+class _TextPartKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TextPartKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextPartKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEXT_PART_KIND_UNSPECIFIED: _TextPartKind.ValueType  # 0
+    TEXT_PART_KIND_NEW: _TextPartKind.ValueType  # 1
+    """Text that the customer wrote for this message."""
+    TEXT_PART_KIND_QUOTED: _TextPartKind.ValueType  # 2
+    """Text of an earlier mail, with the lines that introduce it."""
+    TEXT_PART_KIND_FORWARDED: _TextPartKind.ValueType  # 3
+    """Text of a mail that the customer forwards below a comment."""
+    TEXT_PART_KIND_SIGNATURE: _TextPartKind.ValueType  # 4
+    """Name and contact data of the sender, or the line of a mobile mail program."""
+    TEXT_PART_KIND_DISCLAIMER: _TextPartKind.ValueType  # 5
+    """Legal or technical notice that a company or a gateway adds."""
+
+class TextPartKind(_TextPartKind, metaclass=_TextPartKindEnumTypeWrapper):
+    """What a part of a mail's text is."""
+
+TEXT_PART_KIND_UNSPECIFIED: TextPartKind.ValueType  # 0
+TEXT_PART_KIND_NEW: TextPartKind.ValueType  # 1
+"""Text that the customer wrote for this message."""
+TEXT_PART_KIND_QUOTED: TextPartKind.ValueType  # 2
+"""Text of an earlier mail, with the lines that introduce it."""
+TEXT_PART_KIND_FORWARDED: TextPartKind.ValueType  # 3
+"""Text of a mail that the customer forwards below a comment."""
+TEXT_PART_KIND_SIGNATURE: TextPartKind.ValueType  # 4
+"""Name and contact data of the sender, or the line of a mobile mail program."""
+TEXT_PART_KIND_DISCLAIMER: TextPartKind.ValueType  # 5
+"""Legal or technical notice that a company or a gateway adds."""
+Global___TextPartKind: _TypeAlias = TextPartKind  # noqa: Y015
+
 class _OutboundPurpose:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -267,6 +301,32 @@ class Origin(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Origin: _TypeAlias = Origin  # noqa: Y015
+
+@_typing.final
+class TextPart(_message.Message):
+    """A part of a text. The parts of a text, in order, cover it completely, so that parts that are not new can be folded and shown on request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    kind: Global___TextPartKind.ValueType
+    """Kind of the part."""
+    length: _builtins.int
+    """Length in Unicode code points."""
+    def __init__(
+        self,
+        *,
+        kind: Global___TextPartKind.ValueType = ...,
+        length: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "length", b"length"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextPart: _TypeAlias = TextPart  # noqa: Y015
 
 @_typing.final
 class Attachment(_message.Message):
@@ -482,6 +542,7 @@ class CustomerMessage(_message.Message):
     WISHES_FIELD_NUMBER: _builtins.int
     AUTOMATIC_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
+    TEXT_PARTS_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """UUIDv5 of (identity_id, native_message_id, revision), so that a retry by the provider has the same id."""
     native_message_id: _builtins.str
@@ -536,6 +597,10 @@ class CustomerMessage(_message.Message):
     def origin(self) -> Global___Origin:
         """Origin; absent means that it is not proven."""
 
+    @_builtins.property
+    def text_parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextPart]:
+        """Parts of `text`; empty when the whole text is new."""
+
     def __init__(
         self,
         *,
@@ -559,10 +624,11 @@ class CustomerMessage(_message.Message):
         wishes: Global___RoutingWishes | None = ...,
         automatic: Global___Automatic | None = ...,
         origin: Global___Origin | None = ...,
+        text_parts: _abc.Iterable[Global___TextPart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "identity", b"identity", "origin", b"origin", "wishes", b"wishes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "automatic", b"automatic", "customer_left", b"customer_left", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "origin", b"origin", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "wishes", b"wishes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "automatic", b"automatic", "customer_left", b"customer_left", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "origin", b"origin", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "wishes", b"wishes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1258,6 +1324,7 @@ class ConversationMessage(_message.Message):
     NATIVE_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     AUTOMATIC_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
+    TEXT_PARTS_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Id of the message; for an outgoing message the id of the delivery."""
     author_kind: _types_pb2.ActorKind.ValueType
@@ -1292,6 +1359,10 @@ class ConversationMessage(_message.Message):
     def origin(self) -> Global___Origin:
         """Origin of a customer's message; absent for outgoing messages."""
 
+    @_builtins.property
+    def text_parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextPart]:
+        """Parts of `text`; empty when the whole text is new."""
+
     def __init__(
         self,
         *,
@@ -1309,10 +1380,11 @@ class ConversationMessage(_message.Message):
         native_message_id: _builtins.str = ...,
         automatic: Global___Automatic | None = ...,
         origin: Global___Origin | None = ...,
+        text_parts: _abc.Iterable[Global___TextPart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "origin", b"origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "channel", b"channel", "edits_message_id", b"edits_message_id", "interaction_id", b"interaction_id", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "purpose", b"purpose", "subject", b"subject", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "channel", b"channel", "edits_message_id", b"edits_message_id", "interaction_id", b"interaction_id", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "purpose", b"purpose", "subject", b"subject", "text", b"text", "text_parts", b"text_parts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
