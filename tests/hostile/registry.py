@@ -70,7 +70,7 @@ from services.ingest.domain.normalise.mail import (
     trusted_results,
 )
 from services.ingest.ports import Account
-from services.ingest.translate.lanes import IntakeState
+from services.ingest.translate.intake_state import IntakeState
 from services.ingest.translate.sender import SenderState
 from services.policy.model import webhook_keys
 from services.policy.model.categories import category_rule, text_key
@@ -357,7 +357,7 @@ ENTRIES: Final = (
           state_feed(lambda key, value: state.decode(key + value[:64], value), b"w/", b"p/", b"t/", b"v/", b""), "bytes"),
     Entry(named("services.sla.translate.analytics_state", "decode", "flow_key_of"),
           state_feed(lambda key, value: analytics_state.decode(key + value[:64], value), b"o/", b"c/", b"f/", b"q/", b"m/"), "bytes"),
-    Entry((*named("services.ingest.translate.lanes", "IntakeState.customer", "IntakeState.chunk", "IntakeState.seen_owner"),
+    Entry((*named("services.ingest.translate.intake_state", "IntakeState.customer", "IntakeState.chunk", "IntakeState.seen_owner"),
            *named("services.ingest.translate.sender", "SenderState.conversation", "SenderState.chunk", "SenderState.seen_owner")),
           all_of(*(refusing(each, ValueError, TypeError, RecursionError) for each in _INGEST_STATE)), "bytes"),
     Entry(named("services.feedback.adapters.ticket_codec", "unpack"),

@@ -52,8 +52,8 @@ from services.ingest.lanes.intake_counters import IntakeCounters
 from services.ingest.lanes.intake_outputs import IntakeOutputs, there
 from services.ingest.lanes.resting import RESTORED_TOGETHER, RestingStates, State
 from services.ingest.lanes.timers import Timers, earliest
-from services.ingest.translate import lanes as translate
 from services.ingest.translate import samples
+from services.ingest.translate.intake_state import CUSTOMER_STATE, SEEN_STATE, IntakeState
 from services.ingest.translate.keys import is_about_unknown
 from services.policy.model.intake import Policies, TenantPolicy
 
@@ -124,7 +124,7 @@ class IntakeProcessor:
         self._counters = counters
         self._limits = limits
         self._intake = Intake(derive, limits)
-        self._state = translate.IntakeState()
+        self._state = IntakeState()
         self._customers: dict[str, Customer] = {}
         self._seen: dict[str, SeenIds] = {}
         self._resting = RestingStates(lambda account: samples.customers(account, self._state.encode))
@@ -139,7 +139,7 @@ class IntakeProcessor:
 
     def restore(self, key: bytes, value: bytes) -> None:
         """See `contract.Processor`."""
-        if key.startswith(translate.CUSTOMER_STATE):
+        if key.startswith(CUSTOMER_STATE):
             opened = self._entry_keys.opened(key, value)
             if opened is None:
                 return
@@ -147,7 +147,7 @@ class IntakeProcessor:
             owner = self._state.customer_owner(key)
             self._awaken(owner)
             self._customers[owner] = customer
-        elif key.startswith(translate.SEEN_STATE):
+        elif key.startswith(SEEN_STATE):
             owner = self._state.seen_owner(key)
             self._awaken(owner)
             self._seen_of(owner).load(self._state.chunk(value))

@@ -1,18 +1,11 @@
-"""Converts records of the log to the intake core's types and back; also the intake lane's changelog.
-
-State is MessagePack of the core's own values: additive changes (fields with defaults) restore old entries.
-"""
-
-from typing import Any, Final
+"""Converts records of the log to the intake core's types and back."""
 
 from chapar.common.v1 import types_pb2
 from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import records_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
-from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.ingest.domain import effects
 from services.ingest.domain.automatic import NOT_AUTOMATIC
-from services.ingest.domain.conversations import Customer
 from services.ingest.domain.messages import (
     NO_WISHES,
     Attachment,
@@ -32,14 +25,10 @@ from services.ingest.domain.messages import (
     Wishes,
 )
 from services.ingest.domain.origin import UNPROVEN
-from services.ingest.domain.seen import Chunk
 from services.ingest.translate.automatic import automatic, automatic_record
 from services.ingest.translate.origin import origin, origin_record
 from services.ingest.translate.text_parts import text_part_records, text_parts
 from services.policy.reading.intake import requirements, selectors
-
-CUSTOMER_STATE: Final = b"c/"
-SEEN_STATE: Final = b"s/"
 
 # ---- in
 
@@ -361,43 +350,3 @@ def answer_command(
             source=feedback_pb2.RESPONSE_SOURCE_REPLY,
         ),
     )
-
-
-# ---- state
-
-
-class IntakeState:
-    """Encodes the intake lane's changelog entries."""
-
-    def __init__(self) -> None:
-        self._entries = ChangelogCodec[Customer | Chunk](Any)
-        self._customers = ChangelogCodec[Customer](Customer)
-        self._chunks = ChangelogCodec[Chunk](Chunk)
-
-    def customer_key(self, key: str) -> bytes:
-        """Return the entry of a customer; keys are tenant/identity."""
-        return CUSTOMER_STATE + key.encode()
-
-    def seen_key(self, key: str, number: int) -> bytes:
-        """Return the entry of a chunk of ids."""
-        return SEEN_STATE + key.encode() + b"/%d" % number
-
-    def customer_owner(self, entry: bytes) -> str:
-        """Return the customer's key of an entry."""
-        return entry[len(CUSTOMER_STATE) :].decode()
-
-    def seen_owner(self, entry: bytes) -> str:
-        """Return the key of the identity of a chunk."""
-        return entry[len(SEEN_STATE) :].rpartition(b"/")[0].decode()
-
-    def encode(self, value: Customer | Chunk) -> bytes:
-        """Encode an entry's value."""
-        return self._entries.encode(value)
-
-    def customer(self, value: bytes) -> Customer:
-        """Decode a customer. Raises UnknownVersion, and msgspec.MsgspecError for invalid bytes."""
-        return self._customers.decode(value)
-
-    def chunk(self, value: bytes) -> Chunk:
-        """Decode a chunk. Raises UnknownVersion, and msgspec.MsgspecError for invalid bytes."""
-        return self._chunks.decode(value)
