@@ -63,6 +63,8 @@ NOT_PERSONAL = frozenset(
         "chapar.common.v1.Revocation.subject",
         "chapar.audit.v1.AuditRecord.subject",
         "chapar.common.v1.Selector.text",
+        # Names of signs, from a set in the code.
+        "chapar.ingest.v1.Automatic.evidence",
         # The interaction that a survey is about: ids and configured words.
         "chapar.feedback.v1.ConsiderInvitation.subject",
         "chapar.feedback.v1.InviteNow.subject",
