@@ -17,15 +17,16 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from tests.integration.feedback.conftest import TENANT, OutboundStandIn, a_configuration
 from tests.integration.feedback.test_dispatch_backlog import (
+    ANSWERED,
     CONCURRENCY,
     INVITATIONS,
     due_invitations,
+    keys_of,
     requests_until,
 )
 from tests.integration.feedback.test_path import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
-ANSWERED = 20
 _WITHIN_S = 60.0
 
 
@@ -113,10 +114,10 @@ async def test_a_killed_dispatcher_loses_no_invitation_and_repeats_under_the_sam
         after = await requests_until(outbound, INVITATIONS, before)
         await eventually(second.waiting, lambda number: number == 0, _WITHIN_S)
     after += [outbound.requests.get_nowait() for _ in range(outbound.requests.qsize())]
-    answered = {request.idempotency_key for request in before[:ANSWERED]}
-    unanswered = {request.idempotency_key for request in before} - answered
+    answered = keys_of(before[:ANSWERED])
+    unanswered = keys_of(before) - answered
     assert len(unanswered) >= CONCURRENCY
-    assert unanswered <= {request.idempotency_key for request in after}
+    assert unanswered <= keys_of(after)
     by_key = {request.idempotency_key: request.identity_id for request in (*before, *after)}
     assert by_key == {f"i{number}": f"identity-{number}" for number in range(INVITATIONS)}
     assert len({(request.idempotency_key, request.text) for request in (*before, *after)}) == INVITATIONS
