@@ -1,6 +1,6 @@
 """A clock that does not follow the machine's clock when that is wrong.
 
-Three witnesses say what time it is: the machine's clock, the brokers, and this process's own monotonic clock since the others agreed:
+Three sources say what time it is: the machine's clock, the brokers, and this process's own monotonic clock since the others agreed:
 
     machine and brokers agree                    the machine's time
     brokers agree with the past, machine not     the machine's clock has stepped: go on by the monotonic clock
@@ -71,7 +71,7 @@ class _Measure:
 
 
 class BoundedClock:
-    """A `Clock`. `refused` says which witness is refused now."""
+    """A `Clock`. `refused` says which source is refused now."""
 
     def __init__(
         self,

@@ -169,9 +169,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
         if "lanes" in roles:
             await _relay(stack, service, producer)
             formats = await enter(finalised.finalised_formats(service))
-            writer = await enter(
-                Writer(kafka, service=NAME, tuning=WriterTuning(witness=service.clock, formats=formats))
-            )
+            writer = await enter(Writer(kafka, service=NAME, tuning=WriterTuning(times=service.clock, formats=formats)))
             factory = survey.survey_factory(programmes, service.metrics, keys)
             await _lane(stack, service, survey.SPEC, factory, writer, survey.prepare(keys))
 

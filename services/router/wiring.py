@@ -129,7 +129,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             processor,
             kafka,
             writer=await enter(
-                Writer(kafka, service="router", tuning=WriterTuning(witness=service.clock, formats=formats))
+                Writer(kafka, service="router", tuning=WriterTuning(times=service.clock, formats=formats))
             ),
             clock=service.clock,
             client_id=f"router@{address}",

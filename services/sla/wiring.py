@@ -137,7 +137,7 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
                 ),
                 kafka,
                 writer=await stack.enter_async_context(
-                    Writer(kafka, service=NAME, tuning=WriterTuning(witness=service.clock, formats=formats))
+                    Writer(kafka, service=NAME, tuning=WriterTuning(times=service.clock, formats=formats))
                 ),
                 clock=service.clock,
                 client_id=f"{NAME}@{server.address}",

@@ -34,7 +34,7 @@ def test_the_machines_clock_is_read_in_few_places() -> None:
 
 
 def test_every_writer_of_a_service_teaches_its_clock() -> None:
-    """Each wiring with lanes passes the service's clock to its lanes, and as a witness to their writer."""
+    """Each wiring with lanes passes the service's clock to its lanes, and as what learns the brokers' time to their writer."""
     writers = [
         (path, call)
         for path, call in calls()
@@ -42,7 +42,7 @@ def test_every_writer_of_a_service_teaches_its_clock() -> None:
     ]
     assert {path.split("/")[1] for path, _ in writers} == {"feedback", "ingest", "router", "sla"}
     for path, call in writers:
-        assert "WriterTuning(witness=service.clock" in ast.unparse(call), path
+        assert "WriterTuning(times=service.clock" in ast.unparse(call), path
 
 
 def test_every_lane_of_a_service_has_its_clock() -> None:

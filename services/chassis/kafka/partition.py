@@ -183,7 +183,7 @@ class PartitionLane:
 
     async def _start(self, owned: Owned) -> None:
         position = owned.position
-        owned.incarnation.cluster.witness.committed(position.now_ms)
+        owned.incarnation.cluster.times.committed(position.now_ms)
         self._now_ms = max(position.now_ms, self._parts.clock())
         self._batches.skip(owned.skips)
         started = self._batches.start(owned.processor, self._now_ms, position.epoch)

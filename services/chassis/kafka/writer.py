@@ -23,7 +23,7 @@ from typing import Final, Self
 from services.chassis.kafka.changelog_formats import NOTHING_FINALISED, Finalised
 from services.chassis.kafka.claims import Claim
 from services.chassis.kafka.clients import BrokerError, KafkaAccess
-from services.chassis.kafka.transactions.cluster import NO_WITNESS, ClockWitness, Cluster
+from services.chassis.kafka.transactions.cluster import NO_BROKER_TIMES, BrokerTimes, Cluster
 from services.chassis.kafka.transactions.contents import Contents, Place, Sealed, TopicPartitions
 from services.chassis.kafka.transactions.producer import RecordsRefused, TransactionalId, TransactionFailed
 
@@ -51,7 +51,7 @@ class WriterTuning:
     close_timeout: float = 3.0
     """Deadline for closing connections."""
     old_protocol: bool = False  # use the protocol before KIP-890 although the cluster has it
-    witness: ClockWitness = field(default=NO_WITNESS, compare=False)  # learns the brokers' time
+    times: BrokerTimes = field(default=NO_BROKER_TIMES, compare=False)  # learns the brokers' time
     formats: Finalised = field(default=NOTHING_FINALISED, compare=False)  # of the lanes' changelogs
     fault: Callable[[str], None] | None = field(default=None, compare=False)  # a hook for tests, as in `LaneTuning`
 
@@ -369,7 +369,7 @@ class Writer:
                         client_id=f"{self._service}-writer",
                         request_timeout_ms=self.tuning.request_timeout_ms,
                         close_timeout=self.tuning.close_timeout,
-                        witness=self.tuning.witness,
+                        times=self.tuning.times,
                     )
                 )
                 incarnation = Incarnation(name, cluster, self._kafka.topic_prefix, self.tuning)

@@ -51,9 +51,7 @@ async def lanes(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         formats = await enter(finalised_formats(service))
-        writer = await enter(
-            Writer(kafka, service="ingest", tuning=WriterTuning(witness=service.clock, formats=formats))
-        )
+        writer = await enter(Writer(kafka, service="ingest", tuning=WriterTuning(times=service.clock, formats=formats)))
         rules = settings.destinations
         http = await enter(provider_client(rules))
         clients: dict[str, ChannelClient] = {

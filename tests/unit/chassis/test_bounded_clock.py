@@ -1,4 +1,4 @@
-"""A clock with witnesses: what it shows when the machine's clock, a broker's, or both are wrong."""
+"""A clock with several sources: what it shows when the machine's clock, a broker's, or both are wrong."""
 
 import pytest
 from hypothesis import given

@@ -28,7 +28,7 @@ _LATEST: Final = -1
 _V2: Final = 2
 
 
-class ClockWitness(Protocol):
+class BrokerTimes(Protocol):
     """Learns what time a broker had when it appended a record."""
 
     @property
@@ -42,7 +42,7 @@ class ClockWitness(Protocol):
         """A lane, perhaps of another process, has committed this time."""
 
 
-class NoWitness:
+class NoBrokerTimes:
     """Learns nothing."""
 
     steady_ms = 0.0
@@ -51,7 +51,7 @@ class NoWitness:
     def committed(self, at_ms: int) -> None: ...
 
 
-NO_WITNESS: Final = NoWitness()
+NO_BROKER_TIMES: Final = NoBrokerTimes()
 
 
 class _Client(AIOKafkaClient):  # type: ignore[misc] # aiokafka has no types
@@ -74,14 +74,14 @@ class Cluster:
         client_id: str,
         request_timeout_ms: int,
         close_timeout: float,
-        witness: ClockWitness = NO_WITNESS,
+        times: BrokerTimes = NO_BROKER_TIMES,
     ) -> None:
         prepare_library()
         self._client: Any = _Client(
             **kafka.client_options(), client_id=client_id, request_timeout_ms=request_timeout_ms, retry_backoff_ms=50
         )
         self._close_timeout = close_timeout
-        self.witness = witness
+        self.times = times
         self.closed = False
         """A lane may still be taking over with these connections when another one has replaced the writer."""
         self._coordinators: dict[str, int] = {}

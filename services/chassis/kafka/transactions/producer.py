@@ -208,8 +208,8 @@ class TransactionalId:
         for (topic, partition), batch in batches.items():
             by_topic.setdefault(topic, {})[partition] = batch
         request = Produce(self.name, by_topic, self._cluster.request_timeout_ms, v2=self._v2)
-        witness = self._cluster.witness
-        sent = witness.steady_ms
+        times = self._cluster.times
+        sent = times.steady_ms
         try:
             async with asyncio.timeout_at(until):
                 answer = await self._cluster.ask(leader, request)
@@ -217,7 +217,7 @@ class TransactionalId:
             return dict.fromkeys(batches, _NOT_ANSWERED)
         appended_at_ms = max((each.appended_at_ms for each in answer.values()), default=-1)
         if appended_at_ms > 0:
-            witness.appended(leader, appended_at_ms, sent, witness.steady_ms)
+            times.appended(leader, appended_at_ms, sent, times.steady_ms)
         found = {place: answer.get(place, _NOT_ANSWERED) for place in batches}
         self._written |= {
             place: each.first_offset for place, each in found.items() if verdict_of(each.error) is Verdict.DONE
