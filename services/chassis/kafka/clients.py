@@ -18,6 +18,7 @@ from services.chassis.kafka.closing import close_all
 from services.chassis.kafka.dead_connections import notice_dead_brokers
 from services.chassis.kafka.log_throttle import calm_logs
 from services.chassis.kafka.records import Record
+from services.chassis.kafka.shared_answer import retrieved
 
 FENCED: Final = ProducerFenced
 BrokerError: Final = KafkaError
@@ -211,7 +212,12 @@ async def discard_producer(producer: Any, timeout: float) -> None:  # noqa: ASYN
         if sender.sender_task is not None:
             # It would fail the queue again when the sender ends, and raise AttributeError for an idempotent producer.
             sender.sender_task.remove_done_callback(sender._fail_all)
-        producer._message_accumulator.fail_all(KafkaError("producer discarded"))
+        queued = producer._message_accumulator
+        queued.fail_all(KafkaError("producer discarded"))
+        for batch in (*(each for batches in queued._batches.values() for each in batches), *queued._pending_batches):
+            # Whoever waited for them may have given up, and then nobody reads the exception.
+            for future in (batch.future, batch._drain_waiter, *(each for each, _ in batch._msg_futures)):
+                retrieved(future)
 
     await close_all(
         (

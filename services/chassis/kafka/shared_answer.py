@@ -7,10 +7,10 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-def retrieved(task: "asyncio.Task[Any]") -> None:
+def retrieved(ended: "asyncio.Future[Any]") -> None:
     """As a task's done callback: those who waited for it may all have given up, and then no caller reads its error."""
-    if not task.cancelled():
-        task.exception()
+    if not ended.cancelled():
+        ended.exception()
 
 
 class SharedAnswer(Generic[T]):
