@@ -18,11 +18,8 @@ _NOTICES: Final = {
 def notice_record(event: router_pb2.RoutingEvent) -> records_pb2.InboundRecord | None:
     """Return the part of a routing event that the identity's lane needs; None for events that do not concern it."""
     kind = _NOTICES.get(event.WhichOneof("event") or "")
-    message_id = event.customer_message_recorded.message_id
     if kind is None or not event.interaction.identity_id:
         return None
-    if kind == records_pb2.INTERACTION_NOTICE_KIND_MESSAGE_RECORDED and not message_id:
-        return None  # the customer left, which ingest itself reported to the router
     return records_pb2.InboundRecord(
         tenant=event.tenant,
         notice=records_pb2.InteractionNotice(
@@ -36,6 +33,6 @@ def notice_record(event: router_pb2.RoutingEvent) -> records_pb2.InboundRecord |
                 event.queued.estimated_wait_ms if kind == records_pb2.INTERACTION_NOTICE_KIND_QUEUED else -1
             ),
             occurred_at_ms=event.occurred_at_ms,
-            message_id=message_id,
+            message_id=event.customer_message_recorded.message_id,
         ),
     )

@@ -105,12 +105,16 @@ class Replied(Event):
 
 
 @dataclass(slots=True)
-class CustomerActed(Event):
-    """The customer wrote, or (without a message) left an interaction that an agent holds. `automatic`: the contract's
-    AutomaticKind."""
+class CustomerMessaged(Event):
+    """The customer wrote. `automatic`: the contract's AutomaticKind."""
 
     message_id: str
     automatic: int = 0
+
+
+@dataclass(slots=True)
+class CustomerLeft(Event):
+    """The customer left an interaction that an agent holds."""
 
 
 @dataclass(slots=True)
@@ -293,7 +297,8 @@ InteractionEvent = (
     | OfferEnded
     | Assigned
     | Replied
-    | CustomerActed
+    | CustomerMessaged
+    | CustomerLeft
     | Transferred
     | Completed
     | WrapUpEnded

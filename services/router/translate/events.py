@@ -192,15 +192,22 @@ def _replied(event: fx.Replied) -> bytes:
     )
 
 
-_CUSTOMER_ACTED: Final = tag(_OF, "customer_message_recorded")
+_CUSTOMER_MESSAGED: Final = tag(_OF, "customer_message_recorded")
 _CUSTOMER_MESSAGE: Final = tag(pb.CustomerMessageRecorded, "message_id")
 _CUSTOMER_AUTOMATIC: Final = tag(pb.CustomerMessageRecorded, "automatic")
 
 
-def _customer_acted(event: fx.CustomerActed) -> bytes:
+def _customer_messaged(event: fx.CustomerMessaged) -> bytes:
     return nested(
-        _CUSTOMER_ACTED, text(_CUSTOMER_MESSAGE, event.message_id) + int32(_CUSTOMER_AUTOMATIC, event.automatic)
+        _CUSTOMER_MESSAGED, text(_CUSTOMER_MESSAGE, event.message_id) + int32(_CUSTOMER_AUTOMATIC, event.automatic)
     )
+
+
+_CUSTOMER_LEFT: Final = tag(_OF, "customer_left")
+
+
+def _customer_left(_event: fx.CustomerLeft) -> bytes:
+    return nested(_CUSTOMER_LEFT, b"")
 
 
 _TRANSFERRED: Final = tag(_OF, "transferred")
@@ -278,7 +285,8 @@ BODIES: Final[dict[type[fx.Event], Callable[[Any], bytes]]] = {
     fx.OfferEnded: _offer_ended,
     fx.Assigned: _assigned,
     fx.Replied: _replied,
-    fx.CustomerActed: _customer_acted,
+    fx.CustomerMessaged: _customer_messaged,
+    fx.CustomerLeft: _customer_left,
     fx.Transferred: _transferred,
     fx.Completed: _completed,
     fx.WrapUpEnded: _wrap_up_ended,

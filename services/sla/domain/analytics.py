@@ -169,6 +169,8 @@ class Analytics:
                     self._noted("pick_up", flow.pick_up, at - story.queued_first_ms, story)
             case RoutingFactKind.CUSTOMER_MESSAGED:
                 story.awaiting_ms = story.awaiting_ms or at
+            case RoutingFactKind.CUSTOMER_LEFT:
+                story.awaiting_ms = 0
             case RoutingFactKind.AGENT_REPLIED:
                 if not story.answered:
                     story.answered = True

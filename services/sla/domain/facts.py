@@ -16,6 +16,8 @@ class RoutingFactKind(Enum):
     ASSIGNED = auto()
     AGENT_REPLIED = auto()
     CUSTOMER_MESSAGED = auto()
+    CUSTOMER_LEFT = auto()
+    """An agent holds it, and the customer waits for nothing any more."""
     MOVED = auto()
     """It was transferred or overflowed, or its queue or priority changed."""
     COMPLETED = auto()

@@ -4,7 +4,8 @@
   resolution run from the arrival. Next response runs from the first customer message after an agent's reply to the next
   reply.
 - Transfers, overflow and re-queueing change nothing.
-- The resolution clock is paused while a reply from the customer is awaited, if the policy says so. Pick-up and first
+- A customer who leaves waits for no answer: first and next response are cancelled.
+- The resolution clock is paused while a reply from the customer is awaited or the customer has left, if the policy says so. Pick-up and first
   response (or the targets that the policy names) are paused until an agreed time.
 """
 
@@ -62,6 +63,8 @@ class Judgement:
                 self._hold("CUSTOMER_AWAITED", "")
             case RoutingFactKind.CUSTOMER_MESSAGED:
                 self._customer_messaged()
+            case RoutingFactKind.CUSTOMER_LEFT:
+                self._customer_left()
             case RoutingFactKind.MOVED:
                 pass  # queue and time were taken over already; the deadlines do not change
             case RoutingFactKind.COMPLETED:
@@ -118,6 +121,12 @@ class Judgement:
             interaction.deadlines.remove(old)
         self._hold("", "CUSTOMER_MESSAGED")
 
+    def _customer_left(self) -> None:
+        """They wait for no answer. If they come back, they wait from their next message on, and what was paused goes on."""
+        self._cancel("CUSTOMER_LEFT", Target.FIRST_RESPONSE, Target.NEXT_RESPONSE)
+        self._interaction.customer_awaited = True
+        self._hold("CUSTOMER_LEFT", "")
+
     def _hold(self, pausing: str, resuming: str) -> None:
         """Pause and resume clocks according to the current state of the interaction."""
         interaction = self._interaction
@@ -150,6 +159,13 @@ class Judgement:
         elif deadline.state is State.BREACHED and not deadline.late:
             deadline.late = True
             self._tracked.tally(self._interaction, target, self._now_ms).late += 1
+
+    def _cancel(self, reason: str, *targets: Target) -> None:
+        for deadline in self._interaction.deadlines:
+            if deadline.target in targets:
+                self._withdraw(deadline)
+                if deadline.open:
+                    self._decide(OccurrenceKind.CANCELLED, State.CANCELLED, deadline, reason)
 
     def _cancel_rest(self, reason: str, *, abandoned: bool) -> None:
         for deadline in self._interaction.deadlines:

@@ -22,6 +22,7 @@ _KINDS: Final = {
     "assigned": RoutingFactKind.ASSIGNED,
     "agent_replied": RoutingFactKind.AGENT_REPLIED,
     "customer_message_recorded": RoutingFactKind.CUSTOMER_MESSAGED,
+    "customer_left": RoutingFactKind.CUSTOMER_LEFT,
     "transferred": RoutingFactKind.MOVED,
     "overflowed": RoutingFactKind.MOVED,
     "changed": RoutingFactKind.MOVED,

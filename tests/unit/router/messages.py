@@ -96,7 +96,11 @@ def _replied(record: pb.RoutingEvent, event: fx.Replied) -> None:
     record.agent_replied.first = event.first
 
 
-def _customer_acted(record: pb.RoutingEvent, event: fx.CustomerActed) -> None:
+def _customer_left(record: pb.RoutingEvent, _event: fx.CustomerLeft) -> None:
+    record.customer_left.SetInParent()
+
+
+def _customer_messaged(record: pb.RoutingEvent, event: fx.CustomerMessaged) -> None:
     record.customer_message_recorded.SetInParent()
     record.customer_message_recorded.message_id = event.message_id
     record.customer_message_recorded.automatic = types_pb2.AutomaticKind.ValueType(event.automatic)
@@ -144,7 +148,8 @@ _FILL: Final[dict[type[fx.Event], Callable[[pb.RoutingEvent, Any], None]]] = {
     fx.OfferEnded: _offer_ended,
     fx.Assigned: _assigned,
     fx.Replied: _replied,
-    fx.CustomerActed: _customer_acted,
+    fx.CustomerMessaged: _customer_messaged,
+    fx.CustomerLeft: _customer_left,
     fx.Transferred: _transferred,
     fx.Completed: _completed,
     fx.WrapUpEnded: _wrap_up_ended,

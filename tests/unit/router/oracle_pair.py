@@ -82,8 +82,10 @@ def _told(effect: fx.Effect) -> Decided:  # noqa: C901 - one line for each kind 
             return "assigned", f.interaction_id, agent, waited, over
         case fx.Replied(attributes=f, agent_id=agent, first=first):
             return "replied", f.interaction_id, agent, first
-        case fx.CustomerActed(attributes=f, message_id=message):
+        case fx.CustomerMessaged(attributes=f, message_id=message):
             return "customer", f.interaction_id, message
+        case fx.CustomerLeft(attributes=f):
+            return "customer", f.interaction_id, ""
         case fx.Transferred(attributes=f, from_agent_id=transferring_agent, queue=queue, to_agent_id=to):
             return "transferred", f.interaction_id, transferring_agent, queue, to
         case fx.Completed(attributes=f, agent_id=agent, wrap_up_until_ms=until):

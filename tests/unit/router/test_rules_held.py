@@ -58,7 +58,7 @@ def test_a_customers_message_is_recorded_and_the_holder_is_notified(world: World
     world.holds("a", "i")
     assert fx.CustomerNotice("i", "m", False) in notices(world.tell(cmd.CustomerMessaged("i", "m")), "a")
     world.enqueue("w")
-    assert only(world.tell(cmd.CustomerMessaged("w", "m2")), fx.CustomerActed).message_id == "m2"
+    assert only(world.tell(cmd.CustomerMessaged("w", "m2")), fx.CustomerMessaged).message_id == "m2"
 
 
 def test_an_interaction_can_be_cancelled_in_any_stage(world: World) -> None:

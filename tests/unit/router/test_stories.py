@@ -47,11 +47,11 @@ def test_an_interaction_is_offered_to_two_answered_transferred_and_completed() -
         "Replied i 6 AGENT_REPLY agent=a reply=r1 first=True",
     ]
     assert told(world.tell(cmd.CustomerMessaged("i", "m1"))) == [
-        "CustomerActed i 7 CUSTOMER_MESSAGE message=m1 automatic=0",
+        "CustomerMessaged i 7 CUSTOMER_MESSAGE message=m1 automatic=0",
         "to s-a (a): CustomerNotice interaction=i message=m1 left=False automatic=0",
     ]
     assert told(world.tell(cmd.CustomerLeft("i"))) == [
-        "CustomerActed i 8 CUSTOMER_LEFT message= automatic=0",
+        "CustomerLeft i 8 CUSTOMER_LEFT",
         "to s-a (a): CustomerNotice interaction=i message= left=True automatic=0",
     ]
     assert told(world.tell(cmd.UpdateInteraction("i", (("tier", "gold"),)))) == [
@@ -233,7 +233,7 @@ def test_supervisors_reroute_raise_give_force_and_cancel() -> None:
         "to s-b (b): AssignmentNotice two assigned_at=+2000 wrapping_up=False wrap_up_until=0 parked=False",
     ]
     assert told(world.tell(cmd.CustomerLeft("two"))) == [
-        "CustomerActed two 5 CUSTOMER_LEFT message= automatic=0",
+        "CustomerLeft two 5 CUSTOMER_LEFT",
         "to s-b (b): CustomerNotice interaction=two message= left=True automatic=0",
     ]
 

@@ -148,6 +148,8 @@ class Naive:
                         self.note(fact, fact.queue, "pick_up", at - first.occurred_at_ms)
                     case RoutingFactKind.CUSTOMER_MESSAGED:
                         messages.append(at)
+                    case RoutingFactKind.CUSTOMER_LEFT:
+                        messages = []
                     case RoutingFactKind.AGENT_REPLIED:
                         if not answered:
                             answered = True

@@ -5,6 +5,7 @@ from services.sla.domain.facts import RoutingFactKind
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target, all_targets
 
 QUEUED, ASSIGNED, REPLIED = RoutingFactKind.QUEUED, RoutingFactKind.ASSIGNED, RoutingFactKind.AGENT_REPLIED
+LEFT = RoutingFactKind.CUSTOMER_LEFT
 MESSAGED, COMPLETED, SCHEDULED = RoutingFactKind.CUSTOMER_MESSAGED, RoutingFactKind.COMPLETED, RoutingFactKind.SCHEDULED
 
 
@@ -64,6 +65,37 @@ class TestUntilAnAgreedTime:
         assert watched.happens(SCHEDULED, T0 + 3) == []
         assert watched.happens(QUEUED, T0 + 4, again=True) == [], "a reply from the customer is still awaited"
         assert watched.happens(MESSAGED, T0 + 5) == ["NEXT_RESPONSE SET", "RESOLUTION RESUMED"]
+
+
+class TestACustomerWhoLeaves:
+    """They wait for nothing: no answer can be late for them."""
+
+    def test_leaving_after_a_reply_starts_no_clock(self) -> None:
+        """What was paused while their reply was awaited stays paused, for a day as for a minute."""
+        watched = Watched(a_policy(*all_targets()))
+        watched.happens(QUEUED)
+        watched.happens(ASSIGNED, T0 + MINUTE)
+        watched.happens(REPLIED, T0 + 2 * MINUTE)
+        assert watched.happens(LEFT, T0 + 3 * MINUTE) == []
+        assert watched.clock(T0 + 1440 * MINUTE) == []
+
+    def test_leaving_before_the_answer_ends_the_wait_for_it(self) -> None:
+        watched = Watched(a_policy(*all_targets()))
+        watched.happens(QUEUED)
+        watched.happens(ASSIGNED, T0 + 1)
+        assert watched.happens(LEFT, T0 + 2) == ["FIRST_RESPONSE CANCELLED", "RESOLUTION PAUSED"]
+        assert [each.reason for each in watched.reported[-2:]] == ["CUSTOMER_LEFT"] * 2
+        assert watched.happens(REPLIED, T0 + 3) == []
+
+    def test_whoever_comes_back_waits_from_their_next_message_on(self) -> None:
+        watched = Watched(a_policy(*all_targets()))
+        watched.happens(QUEUED)
+        watched.happens(ASSIGNED, T0 + 1)
+        watched.happens(REPLIED, T0 + 2)
+        watched.happens(MESSAGED, T0 + 3)
+        assert watched.happens(LEFT, T0 + 4) == ["NEXT_RESPONSE CANCELLED", "RESOLUTION PAUSED"]
+        assert watched.happens(MESSAGED, T0 + 5) == ["NEXT_RESPONSE#2 SET", "RESOLUTION RESUMED"]
+        assert watched.happens(REPLIED, T0 + 6)[0] == "NEXT_RESPONSE#2 MET DESIRED"
 
 
 class TestADeadlineSurvives:

@@ -17,7 +17,7 @@ OFFICE = CalendarSpec("Asia/Tehran", tuple(OpenHours(day, 8 * 60, 16 * 60) for d
 KINDS = st.sampled_from(
     [
         *[RoutingFactKind.ASSIGNED, RoutingFactKind.AGENT_REPLIED, RoutingFactKind.CUSTOMER_MESSAGED] * 4,
-        *[RoutingFactKind.MOVED, RoutingFactKind.QUEUED] * 2,
+        *[RoutingFactKind.MOVED, RoutingFactKind.QUEUED, RoutingFactKind.CUSTOMER_LEFT] * 2,
         RoutingFactKind.COMPLETED,
         RoutingFactKind.ABANDONED,
         RoutingFactKind.CANCELLED,

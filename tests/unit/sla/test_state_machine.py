@@ -101,6 +101,14 @@ class Lives(RuleBasedStateMachine):
     def customer_writes(self, name: str, passes: int, late: int) -> None:
         self.fact(RoutingFactKind.CUSTOMER_MESSAGED, name, passes, late)
 
+    @rule(name=NAMES, passes=PASSES, late=PASSES)
+    def customer_leaves(self, name: str, passes: int, late: int) -> None:
+        self.fact(RoutingFactKind.CUSTOMER_LEFT, name, passes, late)
+        interaction = self.watched.tracked.interactions.get(self.named(name))
+        if interaction is not None and not interaction.closed_at_ms:
+            waits = (Target.FIRST_RESPONSE, Target.NEXT_RESPONSE)
+            assert not [each for each in interaction.deadlines if each.open and each.target in waits]
+
     @rule(name=NAMES, passes=PASSES)
     def moved(self, name: str, passes: int) -> None:
         self.fact(RoutingFactKind.MOVED, name, passes, queue="support", channel="email", tier="gold")

@@ -120,6 +120,10 @@ def _customer_message_recorded(record: RoutingEvent) -> _Change:
     return _Change("CustomerMessageRecorded", details=details)
 
 
+def _customer_left(_record: RoutingEvent) -> _Change:
+    return _Change("CustomerLeft")
+
+
 def _transferred(record: RoutingEvent) -> _Change:
     t = record.transferred
     details = {"from_agent": t.from_agent_id, "to_agent": t.to_agent_id}
@@ -177,6 +181,7 @@ _CHANGES: Final[Mapping[str, Callable[[RoutingEvent], _Change]]] = {
     "assigned": _assigned,
     "agent_replied": _agent_replied,
     "customer_message_recorded": _customer_message_recorded,
+    "customer_left": _customer_left,
     "transferred": _transferred,
     "completed": _completed,
     "wrap_up_ended": _wrap_up_ended,

@@ -81,19 +81,17 @@ def customer_messaged(core: PoolState, command: cmd.CustomerMessaged) -> str:
         return Reason.UNKNOWN_INTERACTION
     if interaction.stage is Stage.WRAP_UP:
         return Reason.INTERACTION_COMPLETED
-    _customer_acted(core, interaction, command.message_id, "CUSTOMER_MESSAGE", command.automatic)
+    about, message_id, automatic = interaction.attributes, command.message_id, command.automatic
+    epoch = core.event_number(interaction, "CUSTOMER_MESSAGE")
+    core.effects.append(fx.CustomerMessaged(about, epoch, "CUSTOMER_MESSAGE", message_id, automatic))
+    _notify_holder(core, interaction, fx.CustomerNotice(about.interaction_id, message_id, False, automatic))
     return ""
 
 
-def _customer_acted(
-    core: PoolState, interaction: Interaction, message_id: str, reason: str, automatic: int = 0
-) -> None:
-    epoch = core.event_number(interaction, reason)
-    core.effects.append(fx.CustomerActed(interaction.attributes, epoch, reason, message_id, automatic))
+def _notify_holder(core: PoolState, interaction: Interaction, notice: fx.CustomerNotice) -> None:
     holder = core.agents.get(interaction.agent_id)
     if holder is not None:
-        about = interaction.attributes.interaction_id
-        core.notify(holder, fx.CustomerNotice(about, message_id, not message_id, automatic))
+        core.notify(holder, notice)
 
 
 def customer_left(core: PoolState, command: cmd.CustomerLeft) -> str:
@@ -104,7 +102,10 @@ def customer_left(core: PoolState, command: cmd.CustomerLeft) -> str:
     if interaction.stage is Stage.WRAP_UP:
         return Reason.INTERACTION_COMPLETED
     if interaction.agent_id:
-        _customer_acted(core, interaction, "", "CUSTOMER_LEFT")
+        about = interaction.attributes
+        epoch = core.event_number(interaction, "CUSTOMER_LEFT")
+        core.effects.append(fx.CustomerLeft(about, epoch, "CUSTOMER_LEFT"))
+        _notify_holder(core, interaction, fx.CustomerNotice(about.interaction_id, "", True))
         return ""
     if interaction.callback:
         return "CALLBACK_REQUESTED"

@@ -142,15 +142,19 @@ def _answered_at_ms(history: History, deadline: Deadline) -> int | None:
 
 
 def _replies_by_turn(events: list[router_pb2.RoutingEvent]) -> list[int | None]:
-    """Return the time of the reply that ended each turn. A turn begins with the customer's first message after a reply."""
+    """Return the time of the reply that ended each turn; None if it has none. A turn begins with the customer's first message after a
+    reply, or after they had left; it also ends when they leave."""
     turns: list[int | None] = []
-    replied = waits = False
+    over = waits = False
     for event in events:
-        if event.customer_message_recorded.message_id and replied and not waits:
+        kind = event.WhichOneof("event")
+        if kind == "customer_message_recorded" and over and not (waits or event.customer_message_recorded.automatic):
             turns.append(None)
             waits = True
-        elif event.WhichOneof("event") == "agent_replied":
+        elif kind == "customer_left":
+            over, waits = True, False
+        elif kind == "agent_replied":
             if waits:
                 turns[-1] = event.occurred_at_ms
-            replied, waits = True, False
+            over, waits = True, False
     return turns
