@@ -162,10 +162,8 @@ class Naive:
                             self.note(fact, fact.queue, "completed")
                             self.note(fact, fact.queue, "resolution", at - first.arrived_at_ms)
                         completed = closed = True
-                    case RoutingFactKind.ABANDONED:
-                        self.note(fact, fact.queue, "abandoned")
-                    case RoutingFactKind.CANCELLED:
-                        self.note(fact, fact.queue, "cancelled")
+                    case RoutingFactKind.ABANDONED | RoutingFactKind.CANCELLED:
+                        self.note(fact, fact.queue, fact.kind.name.lower())
                     case _:
                         pass
         return self

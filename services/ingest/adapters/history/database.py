@@ -14,11 +14,14 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.logs import get_logger
 from services.ingest.adapters.history.sqlite_connection import ReleasedConnection
 from services.ingest.domain.reasons import Reason
 
@@ -29,6 +32,7 @@ _INTERRUPT_AGAIN_S: Final = 0.2
 _CHECKPOINT_TRIES: Final = 20
 _CHECKPOINT_AGAIN_S: Final = 0.1
 _ASK_AGAIN_S: Final = 1.0
+_log: Final = get_logger(__name__)
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _POSTGRES: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 
@@ -169,14 +173,33 @@ class Database:
 
 
 async def migrate(connection: AsyncConnection, revision: str = "head") -> None:
-    """Bring the schema up to date, or to a revision, in one transaction."""
+    """Bring the schema up to date, or to a revision, in one transaction.
+
+    A later version may have migrated it before, in an upgrade that is under way or was rolled back. Migrations only add, so
+    this version works on with that schema.
+    """
     async with connection.begin():
         await connection.run_sync(_upgrade, revision)
 
 
-def _upgrade(connection: Connection, revision: str) -> None:
+def migrations() -> ScriptDirectory:
+    """Return the migrations that this version knows."""
+    return ScriptDirectory.from_config(_configured())
+
+
+def _configured() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    context = MigrationContext.configure(connection, opts={"version_table": "history_version"})
+    known = {each.revision for each in migrations().walk_revisions()}
+    if later := set(context.get_current_heads()) - known:
+        _log.warning("a later version has migrated the database of history", revision=min(later))
+        return
+    config = _configured()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 
