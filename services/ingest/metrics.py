@@ -30,6 +30,17 @@ METRICS: Final = (
     counter(
         "chapar_sender_unknown_total", "channel", "Sends with an unknown outcome; they are not repeated automatically."
     ),
+    counter(
+        "chapar_delivery_outcomes_total",
+        "channel state reason",
+        "Deliveries that reached a state: SENT, DELIVERED, READ, FAILED, UNKNOWN. A delivery can reach several.",
+    ),
+    counter("chapar_edge_reports_total", "channel state", "Reports of providers about our messages."),
+    counter(
+        "chapar_delivery_reports_unmatched_total",
+        "channel",
+        "Reports of providers and bounces about deliveries that are not known, or no longer.",
+    ),
     counter("chapar_sender_dead_letters_total", "channel reason", "Sends given up."),
     histogram("chapar_sender_seconds", "channel", "Time until a provider's response.", LONG_SECONDS),
     gauge(

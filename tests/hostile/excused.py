@@ -126,7 +126,7 @@ _FUNCTIONS: Final = {
         " ingest.translate.intake_state.IntakeState.customer_key ingest.translate.intake_state.IntakeState.customer_owner"
         " ingest.translate.intake_state.IntakeState.seen_key ingest.translate.lanes.routing_key"
         " ingest.translate.sender.SenderState.seen_key ingest.translate.sender.SenderState.conversation_key"
-        " ingest.translate.sender.never_sent router.translate.codec.entity_key router.translate.desk.to_routing"
+        " ingest.translate.sender.never_sent ingest.domain.delivery_reports.unsettled router.translate.codec.entity_key router.translate.desk.to_routing"
         " sla.translate.analytics_state.contact_key sla.translate.analytics_state.story_key sla.translate.state.plan_key"
         " sla.translate.state.version_key sla.translate.state.interaction_key"
     ),
@@ -135,7 +135,7 @@ _FUNCTIONS: Final = {
         " chassis.kafka.changelog.changelog_reader router.translate.feed.write_notice router.translate.feed.write_result"
         " ingest.translate.lanes.answer_command ingest.translate.lanes.conversation_record ingest.translate.lanes.customer_message"
         " ingest.translate.lanes.request_record ingest.translate.lanes.routing_command ingest.translate.sender.dead_letter"
-        " ingest.translate.sender.delivery_record ingest.translate.sender.finished_record sla.translate.analytics_state.restore"
+        " ingest.translate.sender.finished_record ingest.translate.reports.outbound_report ingest.domain.stated_reports.bounced sla.translate.analytics_state.restore"
     ),
     _CALLS: (
         "chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"

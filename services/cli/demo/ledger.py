@@ -25,6 +25,7 @@ from services.chassis.kafka.records import Record
 from services.chassis.privacy.sealing import Keys, unseal
 
 TOPICS = ("conversations.v1", "deliveries.v1", "routing.events.v1", "sla.events.v1", "feedback.responses.v1")
+_UNDER_WAY = (ingest_pb2.DELIVERY_STATE_QUEUED, ingest_pb2.DELIVERY_STATE_ATTEMPTING)
 MARK = re.compile(r"#[dr][0-9a-z]+-\d+")
 EXPLAINED = frozenset({ingest_pb2.DELIVERY_STATE_UNKNOWN, ingest_pb2.DELIVERY_STATE_FAILED})
 """States in which a reply that did not arrive is not lost: the failure and its reason are recorded. Such a reply is never repeated blindly."""
@@ -105,7 +106,7 @@ class Ledger:
 
     def pending_deliveries(self) -> list[str]:
         """Return the deliveries that are neither sent, failed nor unknown."""
-        return [d for d, record in self.deliveries.items() if record.state == ingest_pb2.DELIVERY_STATE_PENDING]
+        return [d for d, record in self.deliveries.items() if record.state in _UNDER_WAY]
 
     def _conversation(self, record: ingest_pb2.ConversationRecord) -> None:
         kind = record.WhichOneof("record")

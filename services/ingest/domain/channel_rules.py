@@ -20,6 +20,8 @@ class ChannelRules:
 
     immediate: bool = False
     """The message is delivered when it is written into the conversation; the customer's client reads it there."""
+    reports: bool = False
+    """Whether facts about a message arrive after the provider has taken it: status reports, bounces."""
     part_chars: int = 0
     """Longer texts are sent in parts. 0: texts are never split."""
     reply_window_ms: int = 0
@@ -48,6 +50,7 @@ _RULES: Final[Mapping[str, ChannelRules]] = MappingProxyType(
         "telegram": _TELEGRAM,
         "bale": _TELEGRAM,
         "whatsapp": ChannelRules(
+            reports=True,
             part_chars=4096,
             reply_window_ms=DAY_MS,
             per_second=80.0,
@@ -55,7 +58,9 @@ _RULES: Final[Mapping[str, ChannelRules]] = MappingProxyType(
             chat_per_second=1 / 6,
             chat_burst=45.0,
         ),
-        "email": ChannelRules(per_second=10.0, max_attempts=12, max_age_ms=48 * HOUR_MS, first_retry_ms=15_000),
+        "email": ChannelRules(
+            reports=True, per_second=10.0, max_attempts=12, max_age_ms=48 * HOUR_MS, first_retry_ms=15_000
+        ),
         "webhook": ChannelRules(per_second=50.0, burst=50.0),
     }
 )

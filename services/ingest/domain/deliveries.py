@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from typing import Final
 
+from services.ingest.domain.delivery_facts import DeliveryFact, DeliveryState, Facts, Verdict, verdict
 from services.ingest.domain.messages import Route, SendRequest
 from services.policy.model.intake import DAY_MS
 
@@ -18,6 +19,12 @@ MAX_LIVE: Final = 200
 
 MAX_FAILED: Final = 50
 """The maximum number of failed deliveries whose attempt numbers a conversation keeps."""
+
+MAX_SETTLED: Final = 20
+"""The maximum number of settled deliveries that a conversation keeps; the oldest leave first."""
+
+MAX_HELD: Final = 8
+"""The maximum number of reports that wait for the native ids of an attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +38,8 @@ class SenderLimits:
     """How long an outcome may still arrive after all records written before the takeover have been read."""
     late_outcome_ms: int = 600_000
     """How long an UNKNOWN delivery remains in memory, in case an outcome with more information arrives."""
+    reports_kept_ms: int = 7 * DAY_MS
+    """How long reports about a settled delivery are taken. Mail servers try for five days before they send a bounce."""
     first_halt_ms: int = 30_000
     last_halt_ms: int = 1_800_000
     max_in_flight: int = 500
@@ -47,6 +56,7 @@ class Status(Enum):
     ATTEMPTING = "ATTEMPTING"
     ORPHANED = "ORPHANED"
     UNKNOWN = "UNKNOWN"
+    SETTLED = "SETTLED"
 
 
 class Outcome(IntEnum):
@@ -61,13 +71,18 @@ class Outcome(IntEnum):
     HALTED = 6
 
 
-class DeliveryState(IntEnum):
-    """The published state of a delivery. The numbers are those of the contract."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A fact about a delivery that is stated after an attempt, by a status report or a bounce.
 
-    PENDING = 1
-    SENT = 2
-    FAILED = 3
-    UNKNOWN = 4
+    `delivery`: the delivery's id, or at least its first 12 hexadecimal digits. If it is empty, `native_id` names the
+    part. `parts`: number of parts of the message; 0: not known.
+    """
+
+    fact: DeliveryFact
+    delivery: str = ""
+    native_id: str = ""
+    parts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +104,18 @@ class Delivery:
     """The process run that performs the attempt."""
     native_ids: tuple[str, ...] = ()
     reason: str = ""
+    facts: Facts = ()
+    parts: int = 0
+    """The number of parts that a report has stated; 0: none has."""
+    recorded: bool = False
+    """Whether the message is part of the conversation."""
+    held: tuple[Reported, ...] = ()
+    """Reports by native id that came while the attempt's own native ids were not known."""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Return what became of the delivery, by the facts so far."""
+        return verdict(self.facts, max(self.parts, len(self.native_ids)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +132,8 @@ class SenderConversation:
     failed: Mapping[str, int] = field(default_factory=dict)
     """Failed deliveries with the number of their last attempt. Only these can be replayed. A replayed delivery continues
     this numbering, so that no two attempts have the same number."""
+    settled: tuple[Delivery, ...] = ()
+    """Deliveries about which reports may still arrive, without their texts; the oldest first."""
 
     @property
     def place(self) -> str:
@@ -165,7 +194,7 @@ class Finished:
     migrated_to: str = ""
 
 
-Event = Route | SendingRequested | Finished
+Event = Route | SendingRequested | Finished | Reported
 
 # ---- effects
 
@@ -177,6 +206,8 @@ class DeliveryChanged:
     delivery: Delivery
     state: DeliveryState
     reason: str
+    verdict: Verdict | None = None
+    """The verdict that gives the state; None while the sender still works on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +219,12 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageSent:
-    """The message was sent and becomes part of the conversation."""
+class MessageRecorded:
+    """The message becomes part of the conversation: it was sent, or an agent must see that it was not."""
 
     delivery: Delivery
     route: Route
+    state: DeliveryState
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +235,14 @@ class GivenUp:
     reason: str
 
 
-Effect = DeliveryChanged | Attempt | MessageSent | GivenUp
+@dataclass(frozen=True, slots=True)
+class ReportUnmatched:
+    """Count a report about a delivery that this conversation does not know, or no longer."""
+
+    report: Reported
+
+
+Effect = DeliveryChanged | Attempt | MessageRecorded | GivenUp | ReportUnmatched
 
 
 @dataclass(frozen=True, slots=True)

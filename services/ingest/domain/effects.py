@@ -6,6 +6,7 @@ Effects are written in their order. A reply route always comes before an effect 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.ingest.domain.deliveries import Reported
 from services.ingest.domain.messages import NO_WISHES, Identity, Message, Route, SendRequest, Wishes
 from services.policy.model.automatic import AutomaticKind
 from services.policy.model.rules import Requirement
@@ -120,6 +121,15 @@ class SendAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportPassed:
+    """Pass a fact about a delivery to the lane that sends in the conversation."""
+
+    conversation_id: str
+    channel: str
+    report: Reported
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerGiven:
     """The message answers an open survey invitation."""
 
@@ -190,6 +200,7 @@ Effect = (
     | TellMessaged
     | TellLeft
     | SendAsked
+    | ReportPassed
     | AnswerGiven
     | Forwarded
     | LinkConfirmed

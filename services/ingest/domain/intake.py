@@ -14,6 +14,7 @@ Rules that the code can't show:
   message that crossed the interaction's end was shown to no agent, so it opens the next interaction.
 - A score answers the newest open invitation, unless an interaction other than the one asked about is active: then the
   customer said it to the agent. (The invitation may arrive before the notice that its interaction has ended.)
+- A bounce of our own mail is also a fact about the delivery that failed. It goes to the lane that sends.
 - The caller has already dropped duplicates.
 """
 
@@ -41,10 +42,11 @@ from services.ingest.domain.messages import (
     new_text,
 )
 from services.ingest.domain.reply_routes import lasting_route, next_route
+from services.ingest.domain.stated_reports import StatedReport, bounced, pass_on
 from services.ingest.domain.survey_reply import beside_quote, parse_score
 from services.policy.model.intake import TenantPolicy
 
-Event = Message | SendRequest | Check | Notice | Link | Erasure | FollowUp
+Event = Message | SendRequest | Check | Notice | Link | Erasure | FollowUp | StatedReport
 
 
 class Intake:
@@ -62,6 +64,10 @@ class Intake:
     ) -> IntakeDecision | Refused:
         """Decide about one record under `key`."""
         decision = self._decide(key, customer, event, now_ms, policy)
+        if isinstance(event, Message) and not isinstance(decision, Refused) and decision.note != "FORWARDED":
+            failed = bounced(event, now_ms)
+            if failed is not None:
+                decision = replace(decision, effects=(*decision.effects, failed))
         if isinstance(decision, Refused) or decision.customer is None:
             return decision
         return replace(decision, customer=noted(decision.customer))
@@ -84,6 +90,8 @@ class Intake:
                 return self._lifetime.erase(key, customer, event)
             case FollowUp():
                 return self._follow_ups.ask(customer, event, now_ms, policy)
+            case StatedReport():
+                return pass_on(customer, event)
             case _:
                 assert_never(event)
 

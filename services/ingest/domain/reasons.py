@@ -1,7 +1,8 @@
 """The reasons that ingest gives for refusals, dead letters, failed attempts and records that history skips. The rules are in
 `services/chassis/reasons.py`.
 
-An attempt may also fail with `HTTP_` or `SMTP_` and the provider's status.
+An attempt may also fail with `HTTP_`, `SMTP_` or `WHATSAPP_` and the provider's code, and a mail that was sent with `BOUNCED_`
+and the status of the bounce (RFC 3463), e.g. `BOUNCED_5_1_1`.
 """
 
 # ruff: noqa: S105 - codes, not passwords
@@ -161,6 +162,8 @@ class Reason(StrEnum):
     """The connection broke after the request had left, so the outcome is not known. Check at the provider before you send again."""
     CONVERSATION_ONLY = "CONVERSATION_ONLY"
     """The channel delivers into an open conversation only. Nothing leaves Chapar."""
+    FAILED_BY_PROVIDER = "FAILED_BY_PROVIDER"
+    """The provider reports, without a code, that it could not deliver the message. Answer on another channel."""
     HTTP_401 = "HTTP_401"
     """The provider refuses the account's credentials. Correct the account's secret."""
     HTTP_429 = "HTTP_429"

@@ -95,6 +95,13 @@ def whatsapp(status: int, body: Body | None, retry_after: str = "") -> PartResul
     return PartResult(outcome=known.outcome, reason=reason, retry_after_ms=known.retry_after_ms)
 
 
+def whatsapp_failure(code: int) -> tuple[str, bool]:
+    """Return the reason of a status report `failed` with this code, and whether the same message may be accepted later."""
+    if code == _WHATSAPP_OUTSIDE_WINDOW:
+        return Reason.OUTSIDE_WINDOW, False
+    return f"WHATSAPP_{code}", code in _WHATSAPP_RETRY
+
+
 def webhook(status: int, retry_after: str = "") -> PartResult:
     """Classify the answer of another system's reply URL."""
     if 200 <= status < 300:

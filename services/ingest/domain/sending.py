@@ -12,15 +12,18 @@ The rules:
 - An outcome that arrives after the verdict UNKNOWN still counts if it gives more information.
 - An operator can replay the dead letter of a failed delivery; another copy of its request has no effect. An unknown
   delivery cannot be replayed.
+- Status reports and bounces are facts too, and facts can arrive in any order (`delivery_facts`). The published state is
+  the verdict over all of them. A report about a delivery that is still being sent is published with its outcome.
 
-States: WAITING -> ATTEMPTING -> (gone | WAITING | UNKNOWN -> gone); ORPHANED is an ATTEMPTING of an earlier owner whose
-outcome may still arrive.
+States: WAITING -> ATTEMPTING -> (SETTLED | WAITING | UNKNOWN -> SETTLED) -> gone; ORPHANED is an ATTEMPTING of an earlier
+owner whose outcome may still arrive. Only channels with reports have SETTLED deliveries.
 """
 
 from dataclasses import replace
 from typing import assert_never
 from zlib import crc32
 
+from services.ingest.domain import delivery_reports as reports
 from services.ingest.domain.channel_rules import ChannelRules, channel_rules
 from services.ingest.domain.deliveries import (
     MAX_FAILED,
@@ -29,20 +32,22 @@ from services.ingest.domain.deliveries import (
     Attempt,
     Delivery,
     DeliveryChanged,
-    DeliveryState,
     Effect,
     Event,
     Finished,
     Gate,
     GivenUp,
-    MessageSent,
+    MessageRecorded,
     Outcome,
+    Reported,
+    ReportUnmatched,
     SenderConversation,
     SenderLimits,
     SendingDecision,
     SendingRequested,
     Status,
 )
+from services.ingest.domain.delivery_facts import MAX_PARTS, DeliveryFact, DeliveryState, merged
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
 
@@ -63,9 +68,12 @@ class Sending:
                 conversation = self._asked(conversation, event, now_ms, out)
             case Finished():
                 conversation = self._finished(conversation, event, now_ms, gate, out)
+            case Reported():
+                conversation = self._reported(conversation, event, now_ms, out)
             case _:
                 assert_never(event)
-        return self._go_on(conversation, now_ms, gate, out)
+        decision = self._go_on(conversation, now_ms, gate, out)
+        return _with_queued(decision, event) if isinstance(event, SendingRequested) else decision
 
     def wake(self, conversation: SenderConversation, now_ms: int, gate: Gate) -> SendingDecision:
         """Apply the passing of time: a retry is due, an orphan's grace period is over, an unknown delivery leaves memory."""
@@ -76,7 +84,8 @@ class Sending:
             if delivery.status is Status.ORPHANED and delivery.due_ms:
                 conversation = self._unknown(conversation, delivery, "OWNER_LOST", now_ms, out)
             elif delivery.status is Status.UNKNOWN:
-                conversation = conversation.without(delivery.delivery_id)
+                conversation = self._settled(conversation, delivery, now_ms)
+        conversation = reports.expired(conversation, now_ms)
         return self._go_on(conversation, now_ms, gate, out)
 
     def due_ms(self, conversation: SenderConversation) -> int:
@@ -89,7 +98,11 @@ class Sending:
         head = conversation.head
         if head is not None and head.status is Status.WAITING:
             dues.append(head.due_ms)
-        return min(dues) if dues else conversation.active_at_ms + self._limits.idle_conversation_ms
+        if dues:
+            return min(dues)
+        idle_ms = conversation.active_at_ms + self._limits.idle_conversation_ms
+        # All settled deliveries leave together, so that a conversation is woken once.
+        return min(idle_ms, conversation.settled[-1].due_ms) if conversation.settled else idle_ms
 
     def idle(self, conversation: SenderConversation, now_ms: int) -> bool:
         """Return whether the conversation may leave memory."""
@@ -106,11 +119,13 @@ class Sending:
             asked_at_ms=now_ms,
             due_ms=now_ms,
             number=conversation.failed.get(asked.delivery_id, 0),
+            recorded=asked.delivery_id in conversation.failed,
         )
+        conversation = reports.unsettled(conversation, asked.delivery_id)
         failed = {known: number for known, number in conversation.failed.items() if known != asked.delivery_id}
         conversation = replace(conversation, active_at_ms=now_ms, failed=failed)
         if len(conversation.deliveries) >= MAX_LIVE:
-            return self._failed(conversation, delivery, "TOO_MANY_WAITING", out)
+            return self._failed(conversation, delivery, "TOO_MANY_WAITING", now_ms, out, retryable=True)
         return replace(conversation, deliveries=(*conversation.deliveries, delivery))
 
     def _finished(
@@ -130,9 +145,9 @@ class Sending:
             conversation = _migrated(conversation, conversation.route, event.migrated_to)
         match event.outcome:
             case Outcome.ACCEPTED:
-                return self._sent(conversation, delivery, out)
+                return self._sent(conversation, delivery, now_ms, out)
             case Outcome.REJECTED | Outcome.UNREACHABLE:
-                return self._failed(conversation, delivery, event.reason or event.outcome.name, out)
+                return self._failed(conversation, delivery, event.reason or event.outcome.name, now_ms, out)
             case Outcome.UNKNOWN | Outcome.UNSPECIFIED:
                 return (
                     conversation
@@ -142,17 +157,20 @@ class Sending:
             case Outcome.RETRY if late:
                 # It did not arrive, but later messages have been sent since. The order matters more; an operator may
                 # replay it.
-                return self._failed(conversation, delivery, event.reason or "RETRY", out)
+                return self._failed(conversation, delivery, event.reason or "RETRY", now_ms, out, retryable=True)
+            case Outcome.RETRY if (known := delivery.verdict) is not None and known.state.left:
+                # The provider's answer was an error, and its report says that it has the message.
+                return self._sent(conversation, delivery, now_ms, out)
             case Outcome.RETRY:
                 return self._again(conversation, delivery, event, now_ms, out)
             case Outcome.HALTED:
                 if late:
-                    return self._failed(conversation, delivery, event.reason or "HALTED", out)
+                    return self._failed(conversation, delivery, event.reason or "HALTED", now_ms, out, retryable=True)
                 until = now_ms if conversation.route is None else max(now_ms, _halted(gate, conversation.route))
                 waiting = replace(
                     delivery, status=Status.WAITING, due_ms=until, halted_ms=delivery.halted_ms + until - now_ms
                 )
-                out.append(DeliveryChanged(waiting, DeliveryState.PENDING, event.reason or "HALTED"))
+                out.append(DeliveryChanged(waiting, DeliveryState.QUEUED, event.reason or "HALTED"))
                 return conversation.having(waiting)
             case _:
                 assert_never(event.outcome)
@@ -163,12 +181,13 @@ class Sending:
         rules = _rules_of(conversation)
         reason = event.reason or "RETRY"
         if delivery.tried >= rules.max_attempts:
-            return self._failed(conversation, delivery, f"TOO_MANY_ATTEMPTS_{reason}"[:60], out)
+            given_up = f"TOO_MANY_ATTEMPTS_{reason}"[:60]
+            return self._failed(conversation, delivery, given_up, now_ms, out, retryable=True)
         due = now_ms + max(event.retry_after_ms, backoff_ms(rules, delivery.delivery_id, delivery.tried))
         if due - delivery.asked_at_ms - delivery.halted_ms > rules.max_age_ms:
-            return self._failed(conversation, delivery, f"TOO_OLD_{reason}"[:60], out)
+            return self._failed(conversation, delivery, f"TOO_OLD_{reason}"[:60], now_ms, out, retryable=True)
         waiting = replace(delivery, status=Status.WAITING, due_ms=due)
-        out.append(DeliveryChanged(waiting, DeliveryState.PENDING, reason))
+        out.append(DeliveryChanged(waiting, DeliveryState.QUEUED, reason))
         return conversation.having(waiting)
 
     # ---- which delivery is next
@@ -178,10 +197,10 @@ class Sending:
             route = conversation.route
             problem = _problem(head, route, now_ms)
             if problem or route is None:
-                conversation = self._failed(conversation, head, problem or Reason.NO_ROUTE, out)
+                conversation = self._failed(conversation, head, problem or Reason.NO_ROUTE, now_ms, out)
                 continue
             if _rules_of(conversation).immediate:
-                conversation = self._sent(conversation, replace(head, tried=1, number=1), out)
+                conversation = self._sent(conversation, replace(head, tried=1, number=1), now_ms, out)
                 continue
             halted_until = _halted(gate, route)
             if halted_until > now_ms:
@@ -198,36 +217,116 @@ class Sending:
                 conversation = conversation.having(replace(head, due_ms=turn))
                 break
             attempting = replace(head, status=Status.ATTEMPTING, number=head.number + 1, owner=gate.owner, due_ms=0)
-            if head.tried == 0 and not head.reason:
-                out.append(DeliveryChanged(attempting, DeliveryState.PENDING, ""))
+            out.append(DeliveryChanged(attempting, DeliveryState.ATTEMPTING, ""))
             out.append(Attempt(attempting, route))
             conversation = conversation.having(attempting)
         return SendingDecision(conversation, tuple(out))
 
-    # ---- ends
+    # ---- facts
 
-    def _sent(self, conversation: SenderConversation, delivery: Delivery, out: list[Effect]) -> SenderConversation:
-        assert conversation.route is not None
-        out.append(DeliveryChanged(delivery, DeliveryState.SENT, delivery.reason if delivery.tried > 1 else ""))
-        out.append(MessageSent(delivery, conversation.route))
-        return conversation.without(delivery.delivery_id)
+    def _reported(
+        self, conversation: SenderConversation, report: Reported, now_ms: int, out: list[Effect]
+    ) -> SenderConversation:
+        delivery = reports.named(conversation, report)
+        if delivery is None:
+            waits = reports.held(conversation, report)
+            if waits is None:
+                out.append(ReportUnmatched(report))
+            return waits or conversation
+        live = conversation.find(delivery.delivery_id)
+        if live is not None and live.status is not Status.UNKNOWN:
+            return conversation.having(delivery)
+        before = live or next(each for each in conversation.settled if each.delivery_id == delivery.delivery_id)
+        if delivery == before:
+            return conversation  # a repeated report
+        self._publish(delivery, before, out)
+        if live is None:
+            return reports.settled(conversation, delivery, before.due_ms)
+        found = delivery.verdict
+        if found is not None and found.state is DeliveryState.UNKNOWN:
+            return conversation.having(delivery)  # about another part
+        return self._settled(conversation, delivery, now_ms)
+
+    def _sent(
+        self, conversation: SenderConversation, delivery: Delivery, now_ms: int, out: list[Effect]
+    ) -> SenderConversation:
+        reason = delivery.reason if delivery.tried > 1 else ""
+        fact = DeliveryFact(0, DeliveryState.SENT, now_ms, reason=reason)
+        return self._concluded(conversation, delivery, fact, now_ms, out)
 
     def _failed(
-        self, conversation: SenderConversation, delivery: Delivery, reason: str, out: list[Effect]
+        self,
+        conversation: SenderConversation,
+        delivery: Delivery,
+        reason: str,
+        now_ms: int,
+        out: list[Effect],
+        *,
+        retryable: bool = False,
     ) -> SenderConversation:
-        out.append(DeliveryChanged(delivery, DeliveryState.FAILED, reason))
-        out.append(GivenUp(delivery, reason))
-        failed = {**conversation.failed, delivery.delivery_id: delivery.number}
-        for oldest in list(failed)[:-MAX_FAILED]:
-            del failed[oldest]
-        return replace(conversation.without(delivery.delivery_id), failed=failed)
+        fact = DeliveryFact(_part_of(delivery), DeliveryState.FAILED, now_ms, reason=reason, retryable=retryable)
+        return self._concluded(conversation, delivery, fact, now_ms, out)
 
     def _unknown(
         self, conversation: SenderConversation, delivery: Delivery, reason: str, now_ms: int, out: list[Effect]
     ) -> SenderConversation:
-        unknown = replace(delivery, status=Status.UNKNOWN, due_ms=now_ms + self._limits.late_outcome_ms, reason=reason)
-        out.append(DeliveryChanged(unknown, DeliveryState.UNKNOWN, reason))
-        return conversation.having(unknown)
+        fact = DeliveryFact(_part_of(delivery), DeliveryState.UNKNOWN, now_ms, reason=reason)
+        return self._concluded(conversation, replace(delivery, reason=reason), fact, now_ms, out)
+
+    def _concluded(
+        self, conversation: SenderConversation, delivery: Delivery, fact: DeliveryFact, now_ms: int, out: list[Effect]
+    ) -> SenderConversation:
+        """Add the fact that ends the sender's own work, publish the verdict, and keep the delivery for later facts."""
+        before = delivery
+        delivery, strangers = reports.released(replace(delivery, facts=merged(delivery.facts, fact)))
+        out.extend(ReportUnmatched(each) for each in strangers)
+        found = delivery.verdict
+        assert found is not None
+        self._publish(delivery, before if before.status is Status.UNKNOWN else None, out)
+        if fact.state is found.state is DeliveryState.FAILED:  # no report says that it has arrived
+            out.append(GivenUp(delivery, fact.reason))
+            conversation = _given_up(conversation, delivery)
+        hidden = found.state is DeliveryState.FAILED and _rules_of(conversation).immediate
+        if conversation.route is not None and not delivery.recorded and not hidden:
+            # Also of a message that did not arrive: the agent must see it. Not where the customer reads the conversation.
+            out.append(MessageRecorded(delivery, conversation.route, found.state))
+            delivery = replace(delivery, recorded=True)
+        if found.state is DeliveryState.UNKNOWN:
+            waiting = replace(delivery, status=Status.UNKNOWN, due_ms=now_ms + self._limits.late_outcome_ms)
+            return conversation.having(waiting)
+        return self._settled(conversation, delivery, now_ms)
+
+    def _publish(self, delivery: Delivery, before: Delivery | None, out: list[Effect]) -> None:
+        """Publish the verdict if it is another one than before. None: nothing final was published before."""
+        found, known = delivery.verdict, before.verdict if before is not None else None
+        assert found is not None
+        if known is None or (found.state, found.reason) != (known.state, known.reason):
+            out.append(DeliveryChanged(delivery, found.state, found.reason, found))
+
+    def _settled(self, conversation: SenderConversation, delivery: Delivery, now_ms: int) -> SenderConversation:
+        if not _rules_of(conversation).reports:
+            return conversation.without(delivery.delivery_id)
+        return reports.settled(conversation, delivery, now_ms + self._limits.reports_kept_ms)
+
+
+def _part_of(delivery: Delivery) -> int:
+    """Return the number of the part that the attempt did not bring through: the first one that was not accepted."""
+    return min(len(delivery.native_ids) + 1, MAX_PARTS)
+
+
+def _given_up(conversation: SenderConversation, delivery: Delivery) -> SenderConversation:
+    failed = {**conversation.failed, delivery.delivery_id: delivery.number}
+    for oldest in list(failed)[:-MAX_FAILED]:
+        del failed[oldest]
+    return replace(conversation, failed=failed)
+
+
+def _with_queued(decision: SendingDecision, asked: SendingRequested) -> SendingDecision:
+    """Add the state QUEUED of a new delivery that could not leave at once."""
+    delivery = decision.conversation.find(asked.delivery_id)
+    if delivery is None or delivery.status is not Status.WAITING:
+        return decision
+    return replace(decision, effects=(DeliveryChanged(delivery, DeliveryState.QUEUED, ""), *decision.effects))
 
 
 def backoff_ms(rules: ChannelRules, delivery_id: str, tried: int) -> int:

@@ -16,6 +16,7 @@ from services.ingest.domain.intake import Event
 from services.ingest.domain.messages import FollowUp, Link, Message, SendRequest
 from services.ingest.domain.reasons import Reason
 from services.ingest.translate import lanes as translate
+from services.ingest.translate import reports
 from services.ingest.translate.keys import owner_of
 
 TOPIC = "inbound.v1"
@@ -89,6 +90,8 @@ def event_of(inbound: records_pb2.InboundRecord) -> Event:
                 if not inbound.follow_up.request_id or not inbound.follow_up.queue:
                     raise InvalidRecord(Reason.INCOMPLETE, "a follow-up needs its id and its queue")
                 return translate.follow_up(inbound.follow_up)
+            case "report":
+                return reports.stated(inbound.report)
             case _:
                 raise InvalidRecord(Reason.UNKNOWN_RECORD, "written by a newer version")
     except ValueError as error:
@@ -103,7 +106,7 @@ def forwarded(once: str) -> str:
 def identity_of_repetition(event: Event) -> str:
     """Return the id under which a duplicate is recognised.
 
-    Erasures are harmless when repeated. Repeated notices are recognised by their place of origin.
+    Erasures and reports about deliveries are harmless when repeated. Repeated notices are recognised by their place of origin.
     """
     match event:
         case Message():

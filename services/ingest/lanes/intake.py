@@ -40,14 +40,8 @@ from services.ingest.domain.intake import Intake
 from services.ingest.domain.messages import Erasure, Message
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.seen import SeenIds
-from services.ingest.lanes.inbound_records import (
-    decoded,
-    event_of,
-    forwarded,
-    identity_of_repetition,
-    key_of,
-    prepare,
-)
+from services.ingest.domain.stated_reports import StatedReport
+from services.ingest.lanes.inbound_records import decoded, event_of, forwarded, identity_of_repetition, key_of, prepare
 from services.ingest.lanes.intake_counters import IntakeCounters
 from services.ingest.lanes.intake_outputs import IntakeOutputs, there
 from services.ingest.lanes.resting import RESTORED_TOGETHER, RestingStates, State
@@ -208,7 +202,7 @@ class IntakeProcessor:
         if isinstance(event, Message) and event.identity.tenant != inbound.tenant:
             raise InvalidRecord(Reason.TENANT_MISMATCH, "the identity belongs to another tenant")
         own = self._key_of(key, known, used, inbound.tenant)
-        if own is None and not isinstance(event, Erasure):
+        if own is None and not isinstance(event, Erasure | StatedReport):
             # The person is being erased; the record that makes this lane forget them will arrive.
             self._counted["erased", "intake"] += known is not None
             return self._nobody(inbound)
@@ -232,6 +226,8 @@ class IntakeProcessor:
             raise InvalidRecord(decision.reason, decision.detail)
         if isinstance(event, Message) and decision.note != "FORWARDED":
             self._counted["messages", inbound.tenant, channel] += 1
+        if decision.note == "REPORT_UNMATCHED":
+            self._counted["reports_unmatched", inbound.tenant, inbound.report.channel] += 1
         self._apply(key, decision, inbound.tenant, outbox, inbound, used or own)
         if once:
             self._remember(key, forwarded(once) if decision.note == "FORWARDED" else once, outbox)

@@ -7,11 +7,11 @@ from services.chassis.ids import derive
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, Outbox
 from services.chassis.keys import tenant_key
-from services.chassis.privacy.sealing import DataKey, seal
+from services.chassis.privacy.sealing import DataKey, bare, seal
 from services.ingest.domain import effects
 from services.ingest.domain.reasons import Reason
 from services.ingest.lanes.inbound_records import TOPIC
-from services.ingest.translate import headers
+from services.ingest.translate import headers, reports
 from services.ingest.translate import lanes as translate
 from services.ingest.translate.erasure import erase_command, outcome_record
 from services.ingest.translate.headers import CONVERSATIONS, OUTBOUND, OUTCOMES
@@ -71,6 +71,12 @@ class IntakeOutputs:
                 )
                 key = tenant_key(tenant, effect.conversation_id)
                 outbox.send(OUTBOUND, key, seal(asked, there(own), OUTBOUND, key), headers.of_outbound(asked))
+            case effects.ReportPassed():
+                stated = reports.outbound_report(tenant, effect.conversation_id, effect.channel, effect.report)
+                key = tenant_key(tenant, effect.conversation_id)
+                personal = bool(effect.report.native_id) and own is not None
+                value = seal(stated, there(own), OUTBOUND, key) if personal else bare(stated)
+                outbox.send(OUTBOUND, key, value, headers.of_outbound(stated))
             case effects.Enqueue() | effects.TellMessaged() | effects.TellLeft():
                 command = translate.routing_command(effect, tenant, now_ms, derive)
                 key = translate.routing_key(tenant, effect.pool)

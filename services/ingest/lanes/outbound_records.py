@@ -15,6 +15,7 @@ from services.chassis.privacy.lanes import AwaitedKeys, Prepare
 from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
 from services.ingest.domain import deliveries as words
 from services.ingest.domain.reasons import Reason
+from services.ingest.translate import reports
 from services.ingest.translate import sender as translate
 from services.ingest.translate.lanes import send_request
 
@@ -81,6 +82,8 @@ def event_of(outbound: records_pb2.OutboundRecord) -> words.Event:
                 return words.SendingRequested(delivery_id, send_request(outbound.request))
             case "finished":
                 return translate.finished(outbound.finished)
+            case "report":
+                return reports.reported(outbound.report)
             case _:
                 raise InvalidRecord(Reason.UNKNOWN_RECORD, "written by a newer version")
     except ValueError as error:
@@ -107,9 +110,10 @@ def prepare(keys: AwaitedKeys) -> Prepare:
                     continue  # the lane refuses it
                 kind = outbound.WhichOneof("record")
                 forgets = kind == "route" and not outbound.route.identity.identity_id
-                # An outcome is sealed with its conversation's key. If that key is destroyed, a new one would seal
-                # erased data.
-                if outbound.tenant and not outbound.sealed and not forgets and kind != "finished":
+                # Outcomes and reports are sealed with their conversation's key. If that key is destroyed, a new one
+                # would seal erased data.
+                later = kind in ("finished", "report")
+                if outbound.tenant and not outbound.sealed and not forgets and not later:
                     await keys.ensure(outbound.tenant, owner_of(outbound))
 
     return ready

@@ -14,32 +14,32 @@ from functools import partial
 from typing import Final, assert_never
 
 from services.chassis.ids import derive
-from services.chassis.kafka.deadletters import DEAD_LETTERS
-from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import EntryKeys
-from services.chassis.privacy.sealing import DataKey, Keys, bare, is_erased, seal
+from services.chassis.privacy.sealing import DataKey, Keys, bare, is_erased
 from services.ingest.domain import deliveries as words
 from services.ingest.domain.account_breaker import AccountBreaker
-from services.ingest.domain.attempts import AttemptJob, Attempts
+from services.ingest.domain.attempts import Attempts
 from services.ingest.domain.deliveries import Gate, SenderConversation, SenderLimits, SendingDecision, Status
+from services.ingest.domain.delivery_facts import DeliveryState
 from services.ingest.domain.flights import Flights, account_of
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.sending import Sending
 from services.ingest.domain.takeover import orphans, taken_over, with_grace
 from services.ingest.lanes import outbound_records
-from services.ingest.lanes.outbound_records import TOPIC, Received, event_of, received
+from services.ingest.lanes.outbound_records import Received, event_of, received
 from services.ingest.lanes.resting import RESTORED_TOGETHER, RestingStates, State
 from services.ingest.lanes.seen_deliveries import SeenDeliveries
 from services.ingest.lanes.sender_counters import SenderCounters
+from services.ingest.lanes.sender_outputs import SenderOutputs
 from services.ingest.lanes.timers import Timers, earliest
 from services.ingest.translate import headers, samples
 from services.ingest.translate import sender as translate
 from services.ingest.translate.erasure import outcome_record
-from services.ingest.translate.headers import CONVERSATIONS, DELIVERIES, OUTCOMES
+from services.ingest.translate.headers import DELIVERIES, OUTCOMES
 
 SPEC: Final = LaneSpec("ingest-sender", "outbound.v1", "ingest-sender.state.v1", "ingest-sender")
 ERASED: Final = "ERASED"
@@ -87,6 +87,7 @@ class SenderProcessor:
         self._flights = Flights(limits)
         self._now_ms = 0
         self._counted: Counter[tuple[str, ...]] = Counter()
+        self._outputs = SenderOutputs(context.partition, attempts, self._counted)
 
     # ---- calls by the lane runner
 
@@ -160,7 +161,8 @@ class SenderProcessor:
         """See `contract.Processor`."""
         self._settle()
         if self._counted:
-            counted, self._counted = self._counted, Counter()
+            counted = self._counted.copy()
+            self._counted.clear()
             outbox.after_commit(lambda: self._counters.add(counted))
 
     def next_wakeup(self) -> int | None:
@@ -186,6 +188,8 @@ class SenderProcessor:
                 return partial(self._ask, event)
             case words.Finished():
                 return partial(self._finish, event)
+            case words.Reported():
+                return partial(self._report, event)
             case _:
                 assert_never(event)
 
@@ -216,6 +220,16 @@ class SenderProcessor:
             return
         self._decide(conversation, event, found.used, outbox)
 
+    def _report(self, event: words.Reported, found: Received, outbox: Outbox) -> None:
+        """Apply a fact that a provider or a bounce states about a delivery of the conversation."""
+        conversation = self._conversations.get(found.place)
+        if conversation is None:
+            self._counted["reports_unmatched", found.outbound.tenant, found.outbound.report.channel] += 1
+        elif self._key_of(conversation, found.used) is None:
+            self._counted["erased", "sender"] += 1  # the record to forget its person will arrive
+        else:
+            self._decide(conversation, event, found.used, outbox)
+
     def _forget(self, found: Received, outbox: Outbox) -> None:
         """Handle a route without identity: the customer is erased. Waiting deliveries are never sent."""
         outbound, place = found.outbound, found.place
@@ -226,9 +240,10 @@ class SenderProcessor:
         if conversation is not None:
             for delivery in conversation.deliveries:
                 left = delivery.status in (Status.ATTEMPTING, Status.ORPHANED, Status.UNKNOWN)
-                state = words.DeliveryState.UNKNOWN if left else words.DeliveryState.FAILED
+                state = DeliveryState.UNKNOWN if left else DeliveryState.FAILED
                 cancelled += not left
-                said = translate.delivery_record(conversation, delivery, state, ERASED, self._now_ms, derive)
+                changed = words.DeliveryChanged(delivery, state, ERASED)
+                said = translate.delivery_record(conversation, changed, self._now_ms, derive)
                 outbox.send(DELIVERIES, tenant_key(tenant, conversation_id), bare(said), headers.of_delivery(said))
             self._flights.changed(conversation, None)
             outbox.delete(entry)
@@ -304,7 +319,7 @@ class SenderProcessor:
         if own is None:
             raise InvalidRecord(Reason.NO_PERSONAL_KEY, "there is no key to seal this person's data with")
         for effect in decision.effects:
-            self._write(conversation, effect, outbox, own)
+            self._outputs.write(conversation, effect, outbox, own, self._now_ms)
         if conversation is not before:
             entry = self._state.conversation_key(conversation.place)
             outbox.put(entry, self._entry_keys.sealed(entry, self._state.encode(conversation), own))
@@ -312,40 +327,6 @@ class SenderProcessor:
             self._flights.changed(before, conversation)
         if decision.blocked:
             self._flights.block(conversation)
-
-    def _write(self, conversation: SenderConversation, effect: words.Effect, outbox: Outbox, own: DataKey) -> None:
-        key = tenant_key(conversation.tenant, conversation.conversation_id)
-        match effect:
-            case words.DeliveryChanged():
-                changed = translate.delivery_record(
-                    conversation, effect.delivery, effect.state, effect.reason, self._now_ms, derive
-                )
-                outbox.send(DELIVERIES, key, seal(changed, own, DELIVERIES, key), headers.of_delivery(changed))
-                if effect.state is words.DeliveryState.UNKNOWN and conversation.route is not None:
-                    self._counted["unknown", conversation.tenant, conversation.route.identity.channel] += 1
-            case words.MessageSent():
-                sent = translate.sent_message(conversation, effect, self._now_ms, derive)
-                outbox.send(CONVERSATIONS, key, seal(sent, own, CONVERSATIONS, key), headers.of_conversation(sent))
-            case words.GivenUp():
-                asked = seal(translate.asked_record(conversation, effect.delivery), own, TOPIC, key)
-                letter = translate.dead_letter(
-                    conversation,
-                    effect.delivery,
-                    asked,
-                    effect.reason,
-                    SPEC.name,
-                    self._context.partition,
-                    self._now_ms,
-                )
-                named = record_headers(DEAD_LETTERS, effect.delivery.delivery_id, conversation.tenant)
-                outbox.send(DEAD_LETTERS, key, letter.SerializeToString(), named)
-                channel = conversation.route.identity.channel if conversation.route is not None else ""
-                self._counted["dead_letters", conversation.tenant, channel, effect.reason] += 1
-            case words.Attempt():
-                job = AttemptJob(conversation.tenant, conversation.conversation_id, effect.delivery, effect.route)
-                outbox.after_commit(lambda: self._attempts.submit(job))
-            case _:
-                assert_never(effect)
 
     def _unblock(self, outbox: Outbox) -> None:
         """Continue the conversations that were blocked because too many attempts were in flight."""

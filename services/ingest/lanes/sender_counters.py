@@ -13,6 +13,8 @@ class SenderCounters:
             "attempts": metrics.counter("chapar_sender_attempts_total"),
             "retries": metrics.counter("chapar_sender_retries_total"),
             "unknown": metrics.counter("chapar_sender_unknown_total"),
+            "outcomes": metrics.counter("chapar_delivery_outcomes_total"),
+            "reports_unmatched": metrics.counter("chapar_delivery_reports_unmatched_total"),
             "dead_letters": metrics.counter("chapar_sender_dead_letters_total"),
             "erased": metrics.counter("chapar_personal_erased_total"),
         }

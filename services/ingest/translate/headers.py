@@ -32,6 +32,8 @@ def of_inbound(record: records_pb2.InboundRecord) -> Headers:
             named = f"{record.erasure.request_id}/{record.erasure.identity_id}"
         case "follow_up":
             named = record.follow_up.request_id
+        case "report":
+            named = _report(record.report)
         case _:
             named = record.question_id
     return record_headers(INBOUND, derive(kind, record.tenant, named), record.tenant)
@@ -45,6 +47,8 @@ def of_outbound(record: records_pb2.OutboundRecord) -> Headers:
             event_id = derive(record.tenant, record.request.request_id)
         case "finished":
             event_id = derive("finished", record.finished.delivery_id, str(record.finished.attempt))
+        case "report":
+            event_id = derive("report", record.tenant, record.conversation_id, _report(record.report))
         case _:
             route = record.route
             event_id = derive(
@@ -57,6 +61,12 @@ def of_outbound(record: records_pb2.OutboundRecord) -> Headers:
                 str(route.only_if_missing),
             )
     return record_headers(OUTBOUND, event_id, record.tenant)
+
+
+def _report(report: records_pb2.DeliveryReport) -> str:
+    """Return a name for a report: another one for each state, part and time of a delivery."""
+    named = report.delivery or report.native_id
+    return f"{report.identity_id}/{named}/{report.part}/{report.state}/{report.source}/{report.stated_at_ms}"
 
 
 def of_delivery(record: records_pb2.DeliveryRecord) -> Headers:

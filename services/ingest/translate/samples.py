@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from services.ingest.domain.channel_rules import channel_rules
 from services.ingest.domain.conversations import Conversation, Customer, OpenSurvey
-from services.ingest.domain.deliveries import SenderConversation
-from services.ingest.domain.messages import Identity, Route
+from services.ingest.domain.deliveries import Delivery, SenderConversation, Status
+from services.ingest.domain.delivery_facts import DeliveryFact, DeliveryState
+from services.ingest.domain.messages import Identity, Route, SendRequest
 from services.ingest.domain.origin import OriginProof
 
 _ID: Final = "00000000-0000-5000-8000-000000000000"
@@ -46,7 +48,23 @@ def customers(account: _Account, encode: Callable[[Customer], bytes]) -> _Sample
 def conversations(account: _Account, encode: Callable[[SenderConversation], bytes]) -> _Sample:
     """Return a conversation of an account, as the sender keeps it."""
     made = SenderConversation(conversation_id=_ID, tenant=account[0], active_at_ms=_AT_MS, route=_route(account))
-    return made.place, (encode(made),)
+    rules = channel_rules(account[1])
+    if rules is None or not rules.reports:
+        return made.place, (encode(made),)
+    request = SendRequest(request_id=_ID, conversation_id=_ID, interaction_id=_ID, author_kind=2)
+    sent = DeliveryFact(0, DeliveryState.SENT, _AT_MS)
+    delivery = Delivery(
+        delivery_id=_ID,
+        request=request,
+        asked_at_ms=_AT_MS,
+        status=Status.SETTLED,
+        due_ms=_AT_MS,
+        number=1,
+        tried=1,
+        facts=(sent,),
+        recorded=True,
+    )
+    return made.place, (encode(replace(made, settled=(delivery,))), encode(made))
 
 
 def _route(account: _Account) -> Route:

@@ -8,12 +8,13 @@ from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.chassis.keys import tenant_key
 from services.ingest.domain.deliveries import (
     Delivery,
-    DeliveryState,
+    DeliveryChanged,
     Finished,
-    MessageSent,
+    MessageRecorded,
     Outcome,
     SenderConversation,
 )
+from services.ingest.domain.delivery_facts import DeliveryState, FactSource
 from services.ingest.domain.messages import Derive, Route
 from services.ingest.domain.origin import OriginProof
 from services.ingest.domain.seen import Chunk
@@ -68,31 +69,39 @@ def finished_record(
 
 
 def delivery_record(
-    conversation: SenderConversation, delivery: Delivery, state: DeliveryState, reason: str, now_ms: int, derive: Derive
+    conversation: SenderConversation, changed: DeliveryChanged, now_ms: int, derive: Derive
 ) -> records_pb2.DeliveryRecord:
     """Return the state of a delivery, for deliveries.v1."""
     known = conversation.route.identity if conversation.route is not None else None
+    delivery, state, found = changed.delivery, changed.state, changed.verdict
+    request = delivery.request
     return records_pb2.DeliveryRecord(
         delivery_id=delivery.delivery_id,
         tenant=conversation.tenant,
         conversation_id=conversation.conversation_id,
-        interaction_id=delivery.request.interaction_id,
+        interaction_id=request.interaction_id,
         channel=known.channel if known is not None else "",
         account=known.account if known is not None else "",
         state=records_pb2.DeliveryState.ValueType(state),
         attempts=delivery.number,
-        reason=reason,
+        reason=changed.reason,
         native_ids=delivery.native_ids,
-        purpose=records_pb2.OutboundPurpose.ValueType(delivery.request.purpose),
+        purpose=records_pb2.OutboundPurpose.ValueType(request.purpose),
         occurred_at_ms=now_ms,
-        event_id=derive("delivery", delivery.delivery_id, state.name, str(delivery.number), reason),
+        event_id=derive("delivery", delivery.delivery_id, state.name, str(delivery.number), changed.reason),
+        retryable=found.retryable if found is not None and state is DeliveryState.FAILED else False,
+        source=records_pb2.DeliverySource.ValueType(found.source if found is not None else FactSource.SENDER),
+        stated_at_ms=found.at_ms if found is not None else 0,
+        author_kind=types_pb2.ActorKind.ValueType(request.author_kind),
+        author_id=request.author_id,
+        invitation_id=request.invitation_id,
     )
 
 
 def sent_message(
-    conversation: SenderConversation, effect: MessageSent, now_ms: int, derive: Derive
+    conversation: SenderConversation, effect: MessageRecorded, now_ms: int, derive: Derive
 ) -> records_pb2.ConversationRecord:
-    """Return a sent message as its conversation keeps it.
+    """Return a message to the customer as its conversation keeps it.
 
     The person is not known here; history knows the conversation's person.
     """
@@ -112,6 +121,7 @@ def sent_message(
             channel=where.channel,
             purpose=records_pb2.OutboundPurpose.ValueType(request.purpose),
             native_message_id=effect.delivery.native_ids[0] if effect.delivery.native_ids else "",
+            delivery_state=records_pb2.DeliveryState.ValueType(effect.state),
         ),
     )
 
@@ -132,6 +142,11 @@ def never_sent(
         purpose=request.purpose,
         occurred_at_ms=now_ms,
         event_id=derive("delivery", delivery_id, "FAILED", "0", reason),
+        source=records_pb2.DELIVERY_SOURCE_SENDER,
+        stated_at_ms=now_ms,
+        author_kind=request.author_kind,
+        author_id=request.author_id,
+        invitation_id=request.invitation_id,
     )
 
 

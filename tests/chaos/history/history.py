@@ -136,7 +136,7 @@ class History:
         """The final states of each delivery, in order."""
         found: dict[str, list[Logged[ingest_pb2.DeliveryRecord]]] = defaultdict(list)
         for record in self.topics.deliveries:
-            if record.value.state != ingest_pb2.DELIVERY_STATE_PENDING:
+            if record.value.state not in (ingest_pb2.DELIVERY_STATE_QUEUED, ingest_pb2.DELIVERY_STATE_ATTEMPTING):
                 found[record.value.delivery_id].append(record)
         return found
 

@@ -236,7 +236,7 @@ def whole_life(name: str = "one", tenant: str = "acme", start: int = T0) -> Life
     life.routed(offered=router_pb2.InteractionOffered(agent_id="sara", offer_id="o2"))
     life.routed(assigned=router_pb2.InteractionAssigned(agent_id="sara", offer_id="o2", waited_ms=9000))
     life.routed(agent_replied=router_pb2.AgentReplied(agent_id="sara", reply_id="r1", first=True))
-    life.delivery(records_pb2.DELIVERY_STATE_PENDING, 0)
+    life.delivery(records_pb2.DELIVERY_STATE_ATTEMPTING, 0)
     life.said("Hello, of course", message_id=f"{name}-d", agent="sara")
     life.delivery()
     life.deadline(sla_pb2.SLA_EVENT_KIND_MET)

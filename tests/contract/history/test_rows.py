@@ -267,8 +267,8 @@ async def test_messages_after_an_erasure_are_kept(database: Database) -> None:
 async def test_a_delivery_is_its_newest_record(database: Database) -> None:
     """GetDelivery returns the last state, with attempts and the provider's ids."""
     life = Life()
-    life.delivery(records_pb2.DELIVERY_STATE_PENDING, 0)
-    life.delivery(records_pb2.DELIVERY_STATE_PENDING, 1)
+    life.delivery(records_pb2.DELIVERY_STATE_ATTEMPTING, 0)
+    life.delivery(records_pb2.DELIVERY_STATE_ATTEMPTING, 1)
     life.delivery(records_pb2.DELIVERY_STATE_UNKNOWN, 2)
     await fold(database, as_records(life.log), batch=1)
     found = await reader_of(database).delivery("acme", "one-d")

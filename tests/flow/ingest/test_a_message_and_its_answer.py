@@ -159,10 +159,10 @@ def test_a_telegram_reply_is_attempted_after_the_commit_and_recorded_when_accept
     world = World()
     world.customer(a_message(identity=an_identity("42", "telegram", "bot")))
     world.reply(world.enqueued[0].conversation_id, "hi")
-    assert world.deliveries == [("PENDING", "")]
+    assert world.deliveries == [("ATTEMPTING", "")]
     assert world.texts == ["hello"]
     world.outcome(Outcome.ACCEPTED, native_ids=("77",))
-    assert world.deliveries == [("PENDING", ""), ("SENT", "")]
+    assert world.deliveries == [("ATTEMPTING", ""), ("SENT", "")]
     assert world.texts == ["hello", "hi"]
     assert world.conversation[-1].message.native_message_id == "77"
 

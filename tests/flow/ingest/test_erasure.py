@@ -204,7 +204,7 @@ def _plain(record: Any, _key: object, _topic: str, _record_key: bytes) -> bytes:
     "switched_off",
     [
         ("services.ingest.lanes.intake_outputs.seal", _plain),
-        ("services.ingest.lanes.sender.seal", _plain),
+        ("services.ingest.lanes.sender_outputs.seal", _plain),
         ("services.chassis.privacy.lanes.EntryKeys.sealed", lambda _self, _entry, value, _key: value),
     ],
     ids=["intake", "sender", "changelogs"],

@@ -134,9 +134,9 @@ def test_an_attempt_without_outcome_is_unknown_after_a_takeover_and_never_repeat
     world.reply(conversation, "two", "r2")
     world.crash()
     world.wait(29_999)
-    assert world.deliveries == [("PENDING", "")]
+    assert world.deliveries == [("ATTEMPTING", ""), ("QUEUED", "")]
     world.wait(1)
-    assert world.deliveries[1] == ("UNKNOWN", "OWNER_LOST")
+    assert world.deliveries[2] == ("UNKNOWN", "OWNER_LOST")
     world.wait(86_400_000)
     world.reply(conversation, "one", "r1")
     assert [j.delivery.request.text for j in world.attempts.jobs] == ["one", "two"]
@@ -152,9 +152,9 @@ def test_an_outcome_that_the_log_has_lost_is_unknown_after_a_takeover_by_the_sam
     world.sender.crash()
     world.pump()
     world.wait(29_999)
-    assert world.deliveries == [("PENDING", "")]
+    assert world.deliveries == [("ATTEMPTING", ""), ("QUEUED", "")]
     world.wait(1)
-    assert world.deliveries[1] == ("UNKNOWN", "OWNER_LOST")
+    assert world.deliveries[2] == ("UNKNOWN", "OWNER_LOST")
     assert [job.delivery.request.text for job in world.attempts.jobs] == ["one", "two"]
 
 
@@ -171,7 +171,7 @@ def test_a_takeover_by_the_same_process_waits_for_the_outcome(written: bool) -> 
     world.wait(29_999 if written else 86_400_000)
     world.outcome(Outcome.ACCEPTED, job)
     world.wait(86_400_000)
-    assert world.deliveries == [("PENDING", ""), ("SENT", "")]
+    assert world.deliveries == [("ATTEMPTING", ""), ("SENT", "")]
     assert len(world.attempts.jobs) == 1
 
 
@@ -183,7 +183,7 @@ def test_an_outcome_that_arrives_within_the_grace_wins() -> None:
     world.crash()
     world.outcome(Outcome.ACCEPTED, job)
     world.wait(60_000)
-    assert world.deliveries == [("PENDING", ""), ("SENT", "")]
+    assert world.deliveries == [("ATTEMPTING", ""), ("SENT", "")]
 
 
 def test_a_late_outcome_corrects_the_verdict() -> None:
@@ -194,7 +194,7 @@ def test_a_late_outcome_corrects_the_verdict() -> None:
     world.crash()
     world.wait(60_000)
     world.outcome(Outcome.ACCEPTED, job)
-    assert [state for state, _ in world.deliveries] == ["PENDING", "UNKNOWN", "SENT"]
+    assert [state for state, _ in world.deliveries] == ["ATTEMPTING", "UNKNOWN", "SENT"]
     assert world.texts == ["hello", "one"]
 
 

@@ -10,8 +10,9 @@ from tests.simulation.ledger import Ledger
 from tests.simulation.world import World
 
 SENT, FAILED, UNKNOWN = pb.DELIVERY_STATE_SENT, pb.DELIVERY_STATE_FAILED, pb.DELIVERY_STATE_UNKNOWN
+WORKING = (pb.DELIVERY_STATE_QUEUED, pb.DELIVERY_STATE_ATTEMPTING)
 VERDICTS = ([SENT], [FAILED], [UNKNOWN], [UNKNOWN, SENT], [UNKNOWN, FAILED])
-"""All that may be said of a delivery after PENDING. After FAILED, a replay of its dead letter begins it again."""
+"""All that may be said of a delivery after QUEUED and ATTEMPTING. After FAILED, a replay of its dead letter begins it again."""
 
 
 def deliveries(world: World, ledger: Ledger) -> Iterator[str]:
@@ -22,7 +23,7 @@ def deliveries(world: World, ledger: Ledger) -> Iterator[str]:
         said[delivery.delivery_id].append(delivery)
     requested = _requested(world)
     for delivery_id, replays in requested.items():
-        verdicts = [each.state for each in said[delivery_id] if each.state != pb.DELIVERY_STATE_PENDING]
+        verdicts = [each.state for each in said[delivery_id] if each.state not in WORKING]
         while replays and FAILED in verdicts[:-1]:
             world.reached["a replayed dead letter was sent"] += 1
             replays, verdicts = replays - 1, verdicts[verdicts.index(FAILED) + 1 :]

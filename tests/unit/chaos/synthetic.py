@@ -308,7 +308,7 @@ class _Writer:
         number = self._targets.get(config_pb2.TARGET_KIND_NEXT_RESPONSE)
         if number is not None:
             self._sla(config_pb2.TARGET_KIND_NEXT_RESPONSE, sla_pb2.SLA_EVENT_KIND_MET)
-        for state in (ingest_pb2.DELIVERY_STATE_PENDING, ingest_pb2.DELIVERY_STATE_SENT):
+        for state in (ingest_pb2.DELIVERY_STATE_ATTEMPTING, ingest_pb2.DELIVERY_STATE_SENT):
             outcome = ingest_pb2.DeliveryRecord(
                 delivery_id=delivery,
                 tenant=tenant,

@@ -136,6 +136,7 @@ class Webhooks:
         large = len(raw) > _INLINE_BYTES
         parsed = await asyncio.to_thread(channel.parse, account, raw) if large else channel.parse(account, raw)
         held.release()
+        await self._ingress_limiter.report(account, parsed.reports)
         if parsed.messages:
             taken = await self._ingress_limiter.take(account, parsed.messages, self._origins[name])
         else:
@@ -202,10 +203,11 @@ class Webhooks:
             self._ingress_limiter.refuse(name, refusal.reason)
         if taken.refused is not None and (taken.refused.kind is ErrorKind.EXHAUSTED or not taken.records):
             raise taken.refused
-        if parsed.refused and not taken.records and not parsed.ignored:
+        if parsed.refused and not taken.records and not parsed.ignored and not parsed.reports:
             raise refused(parsed.refused)
         body = {
             "accepted": [record.message.message_id for record in taken.records],
+            "reports": len(parsed.reports),
             "ignored": len(parsed.ignored),
             "refused": [{"field": each.field[:200], "reason": each.reason} for each in parsed.refused],
         }

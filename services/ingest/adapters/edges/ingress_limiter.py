@@ -17,11 +17,12 @@ from services.chassis.metrics import Metrics
 from services.chassis.pacing import Rate
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, too_large
 from services.ingest.domain.limits import Limiter
-from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.domain.normalise.message import IncomingMessage, IncomingReport
 from services.ingest.domain.origin import Origin
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Account, Publisher
 from services.ingest.translate.edges import inbound_record
+from services.ingest.translate.reports import inbound_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class IngressLimiter:
         self._refused = metrics.counter("chapar_edge_refused_total")
         self._published = metrics.counter("chapar_edge_published_total")
         self._seconds = metrics.histogram("chapar_edge_publish_seconds")
+        self._reports = metrics.counter("chapar_edge_reports_total")
 
     def now_ms(self) -> int:
         """Return the edges' time, ms."""
@@ -122,6 +124,18 @@ class IngressLimiter:
             self._published.labels(account.tenant, account.channel).inc(len(records))
             self._seconds.labels(account.tenant, account.channel).observe(time.monotonic() - begun)
         return Taken(tuple(records), refused, len(messages) - len(records))
+
+    async def report(self, account: Account, reports: Sequence[IncomingReport]) -> None:
+        """Make a provider's reports about our messages durable. Raises UNAVAILABLE when the broker is unreachable.
+
+        The limits on customers do not apply: the number of reports depends on what we send.
+        """
+        if not reports:
+            return
+        records = [inbound_report(account, report, self._clock()) for report in reports]
+        await self._publisher.publish([(record.report.identity_id, record) for record in records])
+        for report in reports:
+            self._reports.labels(account.tenant, account.channel, report.state.name).inc()
 
 
 def _place(account: Account) -> str:

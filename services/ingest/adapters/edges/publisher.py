@@ -54,6 +54,10 @@ class InboundPublisher:
         owner = owner_of(record)
         if not owner:
             return record.SerializeToString()
+        if record.HasField("report"):
+            # A provider may report about a person who is not known here: a report never creates a key.
+            theirs = await self._keys.existing(record.tenant, owner)
+            return seal(record, theirs, TOPIC, key) if theirs is not None else bare(record)
         if record.question_id:
             # The caller may have invented the identity: a key is created only when the lane knows the identity.
             for known in owners_of_question(record):

@@ -8,7 +8,7 @@ gives the same rows for all of those orders, so that a rebuild, a restart and a 
   erasure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from services.ingest.adapters.history.rows import (
@@ -33,9 +33,25 @@ from services.ingest.adapters.history.rows import (
     Routed,
     Written,
 )
+from services.ingest.domain.delivery_facts import DeliveryState
 
 _TERMINAL = frozenset({"completed", "abandoned", "cancelled"})
 _STAGES = ("invited", "expired", "answered")
+_ORDER: Mapping[int, int] = {
+    state: place
+    for place, state in enumerate(
+        (
+            DeliveryState.ATTEMPTING,
+            DeliveryState.QUEUED,  # for the next attempt
+            DeliveryState.UNKNOWN,
+            DeliveryState.SENT,
+            DeliveryState.FAILED,
+            DeliveryState.DELIVERED,
+            DeliveryState.READ,
+        )
+    )
+}
+"""The order of a delivery's records with the same time and number of attempts."""
 
 
 @dataclass(slots=True)
@@ -226,7 +242,7 @@ class Rows:
 
 
 def _age(delivery: Delivery) -> tuple[int, int, int, str]:
-    return (delivery.occurred_at_ms, delivery.attempts, delivery.state, delivery.event_id)
+    return (delivery.occurred_at_ms, delivery.attempts, _ORDER.get(delivery.state, 0), delivery.event_id)
 
 
 def _statement(row: Identity) -> tuple[int, str, str, str]:

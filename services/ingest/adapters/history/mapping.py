@@ -106,7 +106,7 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
             if not customer:
                 details[author] = message.author_id
                 details["purpose"] = word(records_pb2.OutboundPurpose.Name, record.message.purpose, "OUTBOUND_PURPOSE_")
-            kind = ("MessageEdited" if message.edits_message_id else "MessageReceived") if customer else "MessageSent"
+            kind = _message_kind(record.message, customer)
             written = rows.Written(message, identifier(record.person_id))
             return Fact(event(kind, message.interaction_id, **details), written, identity_id)
         case "interaction_opened":
@@ -175,6 +175,13 @@ def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Messag
     )
 
 
+def _message_kind(message: records_pb2.ConversationMessage, customer: bool) -> str:
+    if customer:
+        return "MessageEdited" if message.edits_message_id else "MessageReceived"
+    failed = message.delivery_state in (records_pb2.DELIVERY_STATE_FAILED, records_pb2.DELIVERY_STATE_UNKNOWN)
+    return "MessageWritten" if failed else "MessageSent"
+
+
 _DEADLINE_KINDS: Final[Mapping[int, str]] = MappingProxyType(
     {
         sla_pb2.SLA_EVENT_KIND_DEADLINE_SET: "DeadlineSet",
@@ -219,10 +226,13 @@ def _deadline(raw: bytes, offset: int) -> Fact | None:
 
 _DELIVERY_KINDS: Final[Mapping[int, str]] = MappingProxyType(
     {
-        records_pb2.DELIVERY_STATE_PENDING: "DeliveryStarted",
+        records_pb2.DELIVERY_STATE_QUEUED: "DeliveryQueued",
+        records_pb2.DELIVERY_STATE_ATTEMPTING: "DeliveryStarted",
         records_pb2.DELIVERY_STATE_SENT: "DeliverySent",
         records_pb2.DELIVERY_STATE_FAILED: "DeliveryFailed",
         records_pb2.DELIVERY_STATE_UNKNOWN: "DeliveryLeftUnknown",
+        records_pb2.DELIVERY_STATE_DELIVERED: "DeliveryArrived",
+        records_pb2.DELIVERY_STATE_READ: "DeliveryRead",
     }
 )
 
@@ -245,7 +255,7 @@ def _delivery(record: records_pb2.DeliveryRecord, offset: int) -> Fact | None:
     kind = _DELIVERY_KINDS.get(record.state)
     if kind is None or not record.delivery_id:
         raise Unreadable(Reason.UNKNOWN_KIND if kind is None else Reason.NO_ID)
-    if record.state == records_pb2.DELIVERY_STATE_PENDING and record.attempts:
+    if record.state == records_pb2.DELIVERY_STATE_QUEUED and record.attempts:
         kind = "DeliveryDelayed"
     row = rows.Delivery(
         identifier(record.tenant),
@@ -261,10 +271,18 @@ def _delivery(record: records_pb2.DeliveryRecord, offset: int) -> Fact | None:
         int(record.purpose),
         record.occurred_at_ms,
         identifier(record.event_id),
+        record.retryable,
+        int(record.source),
+        record.stated_at_ms,
+        int(record.author_kind),
+        identifier(record.author_id),
+        identifier(record.invitation_id),
     )
     details = {
         "channel": row.channel,
         "delivery": row.delivery_id,
+        "stated_by": word(records_pb2.DeliverySource.Name, record.source, "DELIVERY_SOURCE_"),
+        "retryable": "true" if row.retryable else "",
         "attempts": str(row.attempts) if row.attempts else "",
         "purpose": word(records_pb2.OutboundPurpose.Name, record.purpose, "OUTBOUND_PURPOSE_"),
     }

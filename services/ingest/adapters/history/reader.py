@@ -189,6 +189,12 @@ class HistoryReader:
                 purpose=row.purpose,
                 occurred_at_ms=row.occurred_at_ms,
                 event_id=row.event_id,
+                retryable=row.retryable,
+                source=row.source,
+                stated_at_ms=row.stated_at_ms,
+                author_kind=row.author_kind,
+                author_id=row.author_id,
+                invitation_id=row.invitation_id,
             )
         return None
 

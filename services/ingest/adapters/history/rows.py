@@ -128,6 +128,12 @@ class Delivery:
     purpose: int
     occurred_at_ms: int
     event_id: str
+    retryable: bool = False
+    source: int = 0
+    stated_at_ms: int = 0
+    author_kind: int = 0
+    author_id: str = ""
+    invitation_id: str = ""
 
 
 @dataclass(slots=True)

@@ -139,6 +139,12 @@ DELIVERIES: Final = Table(
     Column("purpose", Integer, nullable=False),
     _ms("occurred_at_ms"),
     _text("event_id"),
+    Column("retryable", Boolean, nullable=False),
+    Column("source", Integer, nullable=False),
+    _ms("stated_at_ms"),
+    Column("author_kind", Integer, nullable=False),
+    _text("author_id"),
+    _text("invitation_id"),
     Index("deliveries_of_conversation", "tenant", "conversation_id"),
 )
 

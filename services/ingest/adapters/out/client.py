@@ -10,7 +10,8 @@ from services.ingest.domain.retry_classes import PartResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part of one message, ready to be sent. `index` counts from 0; times in ms."""
+    """One part of one message, ready to be sent. `index` counts from 0, `count` is the number of
+    parts; times in ms."""
 
     conversation_id: str
     delivery_id: str
@@ -21,6 +22,7 @@ class Part:
     author_id: str
     route: Route
     index: int
+    count: int
     now_ms: int
 
 

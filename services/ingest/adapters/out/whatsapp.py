@@ -11,6 +11,7 @@ from services.ingest.adapters.out.account import SendingAccount
 from services.ingest.adapters.out.client import Part
 from services.ingest.adapters.out.http import Answer, post_json
 from services.ingest.domain import retry_classes
+from services.ingest.domain.delivery_reference import DeliveryReference, reference_text
 from services.ingest.domain.messages import Route
 from services.ingest.domain.retry_classes import PartResult
 
@@ -34,6 +35,10 @@ class WhatsAppClient:
             "to": self.recipient(part.route)[0],
             "type": "text",
             "text": {"preview_url": False, "body": part.text},
+            # Status reports repeat it, also when the answer to this request is lost.
+            "biz_opaque_callback_data": reference_text(
+                DeliveryReference(part.conversation_id, part.delivery_id, part.index + 1, part.count)
+            ),
         }
         base = account.setting("base_url", _BASE).rstrip("/")
         version = account.setting("api_version", "v23.0")

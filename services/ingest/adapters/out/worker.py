@@ -251,6 +251,7 @@ class AttemptWorker:
                 author_id=request.author_id,
                 route=job.route,
                 index=index,
+                count=len(parts),
                 now_ms=self._clock(),
             )
             began = self._clock()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from services.ingest.domain.automatic import NOT_AUTOMATIC, Automatic
+from services.ingest.domain.delivery_facts import DeliveryState
 from services.ingest.domain.messages import NO_WISHES, TextPart, Wishes
 from services.ingest.domain.origin import UNPROVEN, Origin
 
@@ -63,6 +64,26 @@ class IncomingMessage:
     """Set by the edge when it knows the origin; otherwise the origin is unproven."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingReport:
+    """What a provider reports about one part of a message of ours.
+
+    `recipient`: the customer's native id. `delivery_id` and `conversation_id` are empty when the report does not repeat
+    our reference; then `native_id` names the part. `at_ms`: the provider's time, in ms since the epoch.
+    """
+
+    recipient: str
+    native_id: str
+    state: DeliveryState
+    at_ms: int
+    conversation_id: str = ""
+    delivery_id: str = ""
+    part: int = 0
+    parts: int = 0
+    reason: str = ""
+    retryable: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why something is refused. `reason`: upper case, stable. `field`: a path such as `message.chat.id`, "" for the
@@ -80,6 +101,7 @@ class Parsed:
     messages: tuple[IncomingMessage, ...] = ()
     ignored: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    reports: tuple[IncomingReport, ...] = ()
 
 
 @dataclass(slots=True)
@@ -89,11 +111,14 @@ class Collected:
     messages: list[IncomingMessage] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    reports: list[IncomingReport] = field(default_factory=list)
 
-    def add(self, outcome: "IncomingMessage | Refusal | str") -> None:
-        """Add one outcome: a message, a refusal, or the name of an ignored kind."""
+    def add(self, outcome: "IncomingMessage | IncomingReport | Refusal | str") -> None:
+        """Add one outcome: a message, a report, a refusal, or the name of an ignored kind."""
         if isinstance(outcome, IncomingMessage):
             self.messages.append(outcome)
+        elif isinstance(outcome, IncomingReport):
+            self.reports.append(outcome)
         elif isinstance(outcome, Refusal):
             self.refused.append(outcome)
         else:
@@ -101,4 +126,4 @@ class Collected:
 
     def done(self) -> Parsed:
         """Return the result."""
-        return Parsed(tuple(self.messages), tuple(self.ignored), tuple(self.refused))
+        return Parsed(tuple(self.messages), tuple(self.ignored), tuple(self.refused), tuple(self.reports))

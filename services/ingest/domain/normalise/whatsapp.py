@@ -1,7 +1,8 @@
-"""Parses the notifications of the WhatsApp Cloud API: `entry[].changes[].value.messages[]`, many in one call.
+"""Parses the notifications of the WhatsApp Cloud API: `entry[].changes[].value.messages[]`, many in one call; `statuses[]`
+are parsed by `whatsapp_status`.
 
 Native ids: the sender is `wa_id` (a phone number without `+`), or `user_id` where Meta no longer shows the number; the
-message is its `wamid`. Statuses are authentic and not used here. An `edit` is a revision of `original_message_id`. The
+message is its `wamid`. An `edit` is a revision of `original_message_id`. The
 sender needs for an answer: `to`, `message_id`, `phone_number_id`.
 """
 
@@ -17,11 +18,13 @@ from services.ingest.domain.normalise.message import (
     Collected,
     IncomingAttachment,
     IncomingMessage,
+    IncomingReport,
     MessageKind,
     Parsed,
     Refusal,
 )
 from services.ingest.domain.normalise.text import clean_file_name, clean_name
+from services.ingest.domain.normalise.whatsapp_status import parse_status
 from services.ingest.domain.reasons import Reason
 
 _MEDIA = ("image", "audio", "video", "document", "sticker")
@@ -149,7 +152,7 @@ def parse_notification(raw: bytes, phone_number_id: str = "") -> Parsed:
     return collected.done()
 
 
-def _walk(body: dict[str, Any], ours: str) -> Iterator[IncomingMessage | Refusal | str]:
+def _walk(body: dict[str, Any], ours: str) -> Iterator[IncomingMessage | IncomingReport | Refusal | str]:
     entries = body.get("entry")
     if not isinstance(entries, list):
         yield Refusal(Reason.INVALID_FIELD, "entry", "must be an array")
@@ -168,7 +171,7 @@ def _walk(body: dict[str, Any], ours: str) -> Iterator[IncomingMessage | Refusal
             yield from _value(value, at, ours)
 
 
-def _value(value: dict[str, Any], at: str, ours: str) -> Iterator[IncomingMessage | Refusal | str]:
+def _value(value: dict[str, Any], at: str, ours: str) -> Iterator[IncomingMessage | IncomingReport | Refusal | str]:
     metadata = value.get("metadata")
     number = metadata.get("phone_number_id", "") if isinstance(metadata, dict) else ""
     number = number if isinstance(number, str) else ""
@@ -177,11 +180,12 @@ def _value(value: dict[str, Any], at: str, ours: str) -> Iterator[IncomingMessag
     if not isinstance(messages, list):
         yield Refusal(Reason.INVALID_FIELD, f"{at}.messages", "must be an array")
         return
+    others = bool(ours and number and number != ours)
     if isinstance(statuses, list):
-        yield from ("status" for _ in statuses)
+        yield from ("status" if others else parse_status(status) for status in statuses)
     if not messages and not statuses:
         yield "other"
-    if messages and ours and number and number != ours:
+    if messages and others:
         yield "other_number"
         return
     cards = _cards(value.get("contacts"))

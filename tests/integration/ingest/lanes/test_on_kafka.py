@@ -60,10 +60,10 @@ async def test_a_process_killed_between_attempt_and_outcome_leaves_unknown(stage
         await running.wait()
     async with stage.process("second"):
         await stage.until(lambda: "SENT" in stage.states(after))
-    assert stage.states(lost) == ["PENDING", "UNKNOWN"]
-    assert stage.states(after) == ["PENDING", "SENT"]
+    assert stage.states(lost) == ["ATTEMPTING", "UNKNOWN"]
+    assert stage.states(after) == ["QUEUED", "ATTEMPTING", "SENT"]
     assert [m.text for m in stage.provider.received] == ["taken but unheard", "the next"]
-    assert stage.texts(AGENT) == ["the next"]
+    assert stage.texts(AGENT) == ["taken but unheard", "the next"]
 
 
 async def test_replies_that_wait_for_the_rate_limit_are_sent_by_the_next_owner(stage: Bench) -> None:
