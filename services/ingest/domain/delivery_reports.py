@@ -88,13 +88,6 @@ def settled(conversation: SenderConversation, delivery: Delivery, until_ms: int)
     return replace(conversation, settled=(*rest, kept)[-MAX_SETTLED:])
 
 
-def unsettled(conversation: SenderConversation, delivery_id: str) -> SenderConversation:
-    """Return the conversation without this settled delivery: it is sent again under the same id, and its facts are of
-    the earlier life."""
-    rest = tuple(each for each in conversation.settled if each.delivery_id != delivery_id)
-    return replace(conversation, settled=rest) if len(rest) < len(conversation.settled) else conversation
-
-
 def expired(conversation: SenderConversation, now_ms: int) -> SenderConversation:
     """Return the conversation without the deliveries about which no report is expected any more."""
     rest = tuple(each for each in conversation.settled if each.due_ms > now_ms)

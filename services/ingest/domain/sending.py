@@ -121,7 +121,6 @@ class Sending:
             number=conversation.failed.get(asked.delivery_id, 0),
             recorded=asked.delivery_id in conversation.failed,
         )
-        conversation = reports.unsettled(conversation, asked.delivery_id)
         failed = {known: number for known, number in conversation.failed.items() if known != asked.delivery_id}
         conversation = replace(conversation, active_at_ms=now_ms, failed=failed)
         if len(conversation.deliveries) >= MAX_LIVE:
