@@ -36,7 +36,9 @@ _FINAL_REASONS: Final = frozenset({"SESSION_REPLACED", "SIGNED_OUT"})
 _AGAIN: Final = frozenset({"NO_RESULT_IN_TIME", Reason.BROKER_UNAVAILABLE})
 _BACKOFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _SIGN_OUT_S: Final = 5.0
-_EVENTS: Final = frozenset({"welcome", "offered", "revoked", "assigned", "ended", "state_changed", "customer_acted"})
+_EVENTS: Final = frozenset(
+    {"welcome", "offered", "revoked", "assigned", "ended", "state_changed", "customer_acted", "reply_outcome"}
+)
 
 
 class DeskClosed(Exception):  # noqa: N818 - the name says what happened

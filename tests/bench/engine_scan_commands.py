@@ -206,6 +206,7 @@ _COMMANDS: Final[dict[type[cmd.Command], Callable[["Scan", Any], None]]] = {
     cmd.Reprioritise: _reprioritise,
     cmd.CustomerMessaged: _nothing,
     cmd.RecordReply: _nothing,
+    cmd.RecordReplyOutcome: _nothing,
     cmd.CustomerLeft: _leave,
     cmd.CancelInteraction: _cancel,
     cmd.AcceptOffer: _accept,

@@ -217,8 +217,23 @@ class TerminalDesk:
                 kind = types_pb2.AutomaticKind.Name(event.customer_acted.automatic)
                 words = kind.removeprefix("AUTOMATIC_KIND_").lower().replace("_", " ")
                 console.print(f"[{number}] the next message is automatic: {words}", style="yellow", markup=False)
+            case "reply_outcome":
+                self._outcome(event.reply_outcome)
             case _:
                 return
+
+    def _outcome(self, outcome: records_pb2.ReplyOutcome) -> None:
+        """Show a reply that did not arrive, or may not have arrived."""
+        number = self._number(outcome.interaction_id)
+        match outcome.state:
+            case records_pb2.REPLY_STATE_FAILED:
+                again = "; the same text may be accepted later" if outcome.retryable else ""
+                words = f"your reply did not arrive: {outcome.failure}{again}"
+            case records_pb2.REPLY_STATE_UNKNOWN:
+                words = f"your reply may not have arrived: {outcome.failure}; it is not sent again automatically"
+            case _:
+                return
+        console.print(f"[{number}] {words} (delivery {outcome.delivery_id})", style="red", markup=False)
 
     def _number(self, interaction_id: str) -> int:
         return self._numbers.setdefault(interaction_id, len(self._numbers) + 1)

@@ -211,6 +211,14 @@ class DeliveryChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyOutcomeChanged:
+    """Report to the router whether an agent's reply was sent, failed, or may have been sent."""
+
+    delivery: Delivery
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """Perform this attempt once this record is durable. `number` and the number of completed parts say where to start."""
 
@@ -242,7 +250,7 @@ class ReportUnmatched:
     report: Reported
 
 
-Effect = DeliveryChanged | Attempt | MessageRecorded | GivenUp | ReportUnmatched
+Effect = DeliveryChanged | ReplyOutcomeChanged | Attempt | MessageRecorded | GivenUp | ReportUnmatched
 
 
 @dataclass(frozen=True, slots=True)

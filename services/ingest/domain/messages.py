@@ -199,6 +199,8 @@ class SendRequest:
     requested_at_ms: int = 0
     checked: bool = False
     """The lane of a linked identity has found the named conversation among its own."""
+    pool: str = ""
+    """The interaction's pool, for replies of agents: its shard learns what became of the reply."""
 
 
 class NoticeKind(IntEnum):

@@ -39,6 +39,7 @@ from services.ingest.domain.deliveries import (
     GivenUp,
     MessageRecorded,
     Outcome,
+    ReplyOutcomeChanged,
     Reported,
     ReportUnmatched,
     SenderConversation,
@@ -301,6 +302,9 @@ class Sending:
         assert found is not None
         if known is None or (found.state, found.reason) != (known.state, known.reason):
             out.append(DeliveryChanged(delivery, found.state, found.reason, found))
+            changes = known is None or known.state.left != found.state.left or not found.state.left
+            if changes and delivery.request.pool and delivery.request.interaction_id:
+                out.append(ReplyOutcomeChanged(delivery, found))
 
     def _settled(self, conversation: SenderConversation, delivery: Delivery, now_ms: int) -> SenderConversation:
         if not _rules_of(conversation).reports:

@@ -13,10 +13,12 @@ from services.ingest.domain import deliveries as words
 from services.ingest.domain.attempts import AttemptJob, Attempts
 from services.ingest.domain.deliveries import SenderConversation
 from services.ingest.domain.delivery_facts import DeliveryState
+from services.ingest.lanes.intake_outputs import COMMANDS
 from services.ingest.lanes.outbound_records import TOPIC
 from services.ingest.translate import headers
 from services.ingest.translate import sender as translate
 from services.ingest.translate.headers import CONVERSATIONS, DELIVERIES
+from services.ingest.translate.lanes import routing_key
 
 _LANE = "ingest-sender"
 
@@ -44,6 +46,10 @@ class SenderOutputs:
                     self._counted["outcomes", tenant, channel, effect.state.name, effect.reason] += 1
                 if effect.state is DeliveryState.UNKNOWN and channel:
                     self._counted["unknown", tenant, channel] += 1
+            case words.ReplyOutcomeChanged():
+                command = translate.reply_outcome_command(conversation, effect, now_ms, derive)
+                named = record_headers(COMMANDS, command.command_id, tenant)
+                outbox.send(COMMANDS, routing_key(tenant, command.pool), command.SerializeToString(), named)
             case words.MessageRecorded():
                 sent = translate.sent_message(conversation, effect, now_ms, derive)
                 outbox.send(CONVERSATIONS, key, seal(sent, own, CONVERSATIONS, key), headers.of_conversation(sent))

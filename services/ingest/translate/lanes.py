@@ -93,6 +93,7 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
         author_id=record.author_id,
         requested_at_ms=record.requested_at_ms,
         checked=record.checked,
+        pool=record.pool,
     )
 
 
@@ -201,6 +202,7 @@ def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundReque
         author_kind=types_pb2.ActorKind.ValueType(value.author_kind),
         author_id=value.author_id,
         requested_at_ms=value.requested_at_ms,
+        pool=value.pool,
     )
 
 

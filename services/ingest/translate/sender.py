@@ -1,9 +1,11 @@
 """Converts records of outbound.v1 to the sending core's types and back; also the sender lane's changelog."""
 
+from types import MappingProxyType
 from typing import Any, Final
 
 from chapar.common.v1 import dead_letter_pb2, types_pb2
 from chapar.ingest.v1 import records_pb2
+from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.chassis.keys import tenant_key
 from services.ingest.domain.deliveries import (
@@ -12,6 +14,7 @@ from services.ingest.domain.deliveries import (
     Finished,
     MessageRecorded,
     Outcome,
+    ReplyOutcomeChanged,
     SenderConversation,
 )
 from services.ingest.domain.delivery_facts import DeliveryState, FactSource
@@ -20,6 +23,12 @@ from services.ingest.domain.origin import OriginProof
 from services.ingest.domain.seen import Chunk
 from services.ingest.translate.lanes import identity, request_record
 
+_REPLY_STATES: Final = MappingProxyType(
+    {
+        DeliveryState.FAILED: router_pb2.REPLY_STATE_FAILED,
+        DeliveryState.UNKNOWN: router_pb2.REPLY_STATE_UNKNOWN,
+    }
+)
 THREAD_STATE: Final = b"t/"
 SEEN_STATE: Final = b"s/"
 
@@ -95,6 +104,32 @@ def delivery_record(
         author_kind=types_pb2.ActorKind.ValueType(request.author_kind),
         author_id=request.author_id,
         invitation_id=request.invitation_id,
+    )
+
+
+def reply_outcome_command(
+    conversation: SenderConversation, changed: ReplyOutcomeChanged, now_ms: int, derive: Derive
+) -> router_pb2.RoutingCommand:
+    """Return the command by which the router learns what became of an agent's reply."""
+    delivery, found = changed.delivery, changed.verdict
+    request = delivery.request
+    state = router_pb2.REPLY_STATE_SENT if found.state.left else _REPLY_STATES[found.state]
+    return router_pb2.RoutingCommand(
+        command_id=derive("outcome", delivery.delivery_id, found.state.name, str(delivery.number), found.reason),
+        tenant=conversation.tenant,
+        pool=request.pool,
+        issued_at_ms=now_ms,
+        actor_kind=types_pb2.ACTOR_KIND_SYSTEM,
+        actor_id="ingest",
+        record_reply_outcome=router_pb2.RecordReplyOutcome(
+            interaction_id=request.interaction_id,
+            agent_id=request.author_id,
+            reply_id=request.request_id,
+            delivery_id=delivery.delivery_id,
+            state=state,
+            failure="" if found.state.left else found.reason,
+            retryable=found.retryable and found.state is DeliveryState.FAILED,
+        ),
     )
 
 

@@ -74,7 +74,7 @@ class CommandBus:
                 answer.set_result(Outcome(result.ok, result.reason))
 
     async def send(
-        self, reply_id: str, tenant: str, agent_id: str, attributes: pb.InteractionAttributes, text: str
+        self, reply_id: str, tenant: str, pool: str, agent_id: str, attributes: pb.InteractionAttributes, text: str
     ) -> None:
         """See `ports.Replies`.
 
@@ -93,6 +93,7 @@ class CommandBus:
                 author_kind=types_pb2.ACTOR_KIND_AGENT,
                 author_id=agent_id,
                 requested_at_ms=self._clock(),
+                pool=pool,
             ),
         )
         try:

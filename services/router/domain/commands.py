@@ -141,6 +141,20 @@ class RecordReply(Command):
     agent_id: str
     interaction_id: str
     reply_id: str
+    awaits_outcome: bool = False
+
+
+@dataclass(slots=True)
+class RecordReplyOutcome(Command):
+    """Record what became of a reply. `state` is the contract's ReplyState, `failure` the sender's reason code."""
+
+    interaction_id: str
+    agent_id: str
+    reply_id: str
+    delivery_id: str
+    state: int
+    failure: str = ""
+    retryable: bool = False
 
 
 @dataclass(slots=True)

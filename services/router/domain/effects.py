@@ -97,11 +97,24 @@ class Assigned(Event):
 
 @dataclass(slots=True)
 class Replied(Event):
-    """The agent replied. `first`: for the first time in this interaction."""
+    """The agent replied. `first`: for the first time in this interaction. `awaits_outcome`: a ReplyOutcome follows."""
 
     agent_id: str
     reply_id: str
     first: bool
+    awaits_outcome: bool = False
+
+
+@dataclass(slots=True)
+class ReplyOutcome(Event):
+    """What became of a reply. `state` is the contract's ReplyState, `failure` the sender's reason code."""
+
+    agent_id: str
+    reply_id: str
+    delivery_id: str
+    state: int
+    failure: str
+    retryable: bool
 
 
 @dataclass(slots=True)
@@ -237,6 +250,18 @@ class CustomerNotice:
 
 
 @dataclass(slots=True)
+class ReplyNotice:
+    """What became of a reply that the agent wrote. `state` is the contract's ReplyState."""
+
+    interaction_id: str
+    reply_id: str
+    delivery_id: str
+    state: int
+    failure: str
+    retryable: bool
+
+
+@dataclass(slots=True)
 class SnapshotNotice:
     """Everything that the desk must know at the beginning of a session. `used` and `total` are capacity."""
 
@@ -271,6 +296,7 @@ Notice = (
     | AssignmentNotice
     | EndedNotice
     | CustomerNotice
+    | ReplyNotice
     | SnapshotNotice
     | StateNotice
     | SessionEndedNotice
@@ -297,6 +323,7 @@ InteractionEvent = (
     | OfferEnded
     | Assigned
     | Replied
+    | ReplyOutcome
     | CustomerMessaged
     | CustomerLeft
     | Transferred

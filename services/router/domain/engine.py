@@ -23,6 +23,7 @@ _HANDLERS: Final[dict[type[cmd.Command], tuple[str, Callable[[PoolState, Any], s
     cmd.CustomerLeft: ("customer_left", interactions.customer_left),
     cmd.CancelInteraction: ("cancel_interaction", interactions.cancel),
     cmd.RecordReply: ("record_reply", interactions.record_reply),
+    cmd.RecordReplyOutcome: ("record_reply_outcome", interactions.record_reply_outcome),
     cmd.CompleteInteraction: ("complete_interaction", interactions.complete),
     cmd.EndWrapUp: ("end_wrap_up", interactions.end_wrap_up),
     cmd.TransferInteraction: ("transfer_interaction", transfers.transfer),

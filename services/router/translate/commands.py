@@ -119,7 +119,19 @@ def _decline(body: pb.DeclineOffer, _record: pb.RoutingCommand) -> cmd.Command:
 
 
 def _reply(body: pb.RecordReply, _record: pb.RoutingCommand) -> cmd.Command:
-    return cmd.RecordReply(body.agent_id, body.interaction_id, body.reply_id)
+    return cmd.RecordReply(body.agent_id, body.interaction_id, body.reply_id, body.awaits_outcome)
+
+
+def _reply_outcome(body: pb.RecordReplyOutcome, _record: pb.RoutingCommand) -> cmd.Command:
+    return cmd.RecordReplyOutcome(
+        body.interaction_id,
+        body.agent_id,
+        body.reply_id,
+        body.delivery_id,
+        body.state,
+        body.failure,
+        body.retryable,
+    )
 
 
 def _complete(body: pb.CompleteInteraction, _record: pb.RoutingCommand) -> cmd.Command:
@@ -192,6 +204,7 @@ _MAKERS: Final[dict[str, tuple[_Maker, tuple[str, ...]]]] = {
     "accept_offer": (_accept, (_A, "offer_id")),
     "decline_offer": (_decline, (_A, "offer_id")),
     "record_reply": (_reply, (_A, _I)),
+    "record_reply_outcome": (_reply_outcome, (_I, _A)),
     "complete_interaction": (_complete, (_A, _I)),
     "transfer_interaction": (_transfer, (_I,)),
     "recall_transfer": (_recall, (_A, _I)),

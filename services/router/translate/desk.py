@@ -37,7 +37,12 @@ def to_routing(
             )
         case "reply":
             command.record_reply.CopyFrom(
-                pb.RecordReply(agent_id=agent_id, interaction_id=request.reply.interaction_id, reply_id=reply_id)
+                pb.RecordReply(
+                    agent_id=agent_id,
+                    interaction_id=request.reply.interaction_id,
+                    reply_id=reply_id,
+                    awaits_outcome=True,
+                )
             )
         case "complete":
             c = request.complete
@@ -102,6 +107,8 @@ def to_response(record: pb.FeedRecord) -> api.SessionResponse | None:
             response.state_changed.CopyFrom(record.state_changed)
         case "customer_acted":
             response.customer_acted.CopyFrom(record.customer_acted)
+        case "reply_outcome":
+            response.reply_outcome.CopyFrom(record.reply_outcome)
         case _:
             return None
     return response

@@ -183,12 +183,37 @@ _REPLIED: Final = tag(_OF, "agent_replied")
 _REPLIED_AGENT: Final = tag(pb.AgentReplied, "agent_id")
 _REPLIED_REPLY: Final = tag(pb.AgentReplied, "reply_id")
 _REPLIED_FIRST: Final = tag(pb.AgentReplied, "first")
+_REPLIED_AWAITS: Final = tag(pb.AgentReplied, "awaits_outcome")
 
 
 def _replied(event: fx.Replied) -> bytes:
     return nested(
         _REPLIED,
-        text(_REPLIED_AGENT, event.agent_id) + text(_REPLIED_REPLY, event.reply_id) + flag(_REPLIED_FIRST, event.first),
+        text(_REPLIED_AGENT, event.agent_id)
+        + text(_REPLIED_REPLY, event.reply_id)
+        + flag(_REPLIED_FIRST, event.first)
+        + flag(_REPLIED_AWAITS, event.awaits_outcome),
+    )
+
+
+_OUTCOME: Final = tag(_OF, "reply_outcome")
+_OUTCOME_AGENT: Final = tag(pb.ReplyOutcomeRecorded, "agent_id")
+_OUTCOME_REPLY: Final = tag(pb.ReplyOutcomeRecorded, "reply_id")
+_OUTCOME_DELIVERY: Final = tag(pb.ReplyOutcomeRecorded, "delivery_id")
+_OUTCOME_STATE: Final = tag(pb.ReplyOutcomeRecorded, "state")
+_OUTCOME_FAILURE: Final = tag(pb.ReplyOutcomeRecorded, "failure")
+_OUTCOME_RETRYABLE: Final = tag(pb.ReplyOutcomeRecorded, "retryable")
+
+
+def _reply_outcome(event: fx.ReplyOutcome) -> bytes:
+    return nested(
+        _OUTCOME,
+        text(_OUTCOME_AGENT, event.agent_id)
+        + text(_OUTCOME_REPLY, event.reply_id)
+        + text(_OUTCOME_DELIVERY, event.delivery_id)
+        + int32(_OUTCOME_STATE, event.state)
+        + text(_OUTCOME_FAILURE, event.failure)
+        + flag(_OUTCOME_RETRYABLE, event.retryable),
     )
 
 
@@ -285,6 +310,7 @@ BODIES: Final[dict[type[fx.Event], Callable[[Any], bytes]]] = {
     fx.OfferEnded: _offer_ended,
     fx.Assigned: _assigned,
     fx.Replied: _replied,
+    fx.ReplyOutcome: _reply_outcome,
     fx.CustomerMessaged: _customer_messaged,
     fx.CustomerLeft: _customer_left,
     fx.Transferred: _transferred,

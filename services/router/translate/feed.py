@@ -24,6 +24,7 @@ _ENDED: Final = tag(_OF, "ended")
 _SNAPSHOT: Final = tag(_OF, "snapshot")
 _STATE_CHANGED: Final = tag(_OF, "state_changed")
 _CUSTOMER_ACTED: Final = tag(_OF, "customer_acted")
+_REPLY_OUTCOME: Final = tag(_OF, "reply_outcome")
 
 _OFFER_ID: Final = tag(pb.OfferView, "offer_id")
 _OFFER_INTERACTION: Final = tag(pb.OfferView, "interaction")
@@ -49,6 +50,12 @@ _CUSTOMER_INTERACTION: Final = tag(pb.CustomerActed, "interaction_id")
 _CUSTOMER_MESSAGE: Final = tag(pb.CustomerActed, "message_id")
 _CUSTOMER_LEFT: Final = tag(pb.CustomerActed, "left")
 _CUSTOMER_AUTOMATIC: Final = tag(pb.CustomerActed, "automatic")
+_REPLY_INTERACTION: Final = tag(pb.ReplyOutcome, "interaction_id")
+_REPLY_ID: Final = tag(pb.ReplyOutcome, "reply_id")
+_REPLY_DELIVERY: Final = tag(pb.ReplyOutcome, "delivery_id")
+_REPLY_STATE: Final = tag(pb.ReplyOutcome, "state")
+_REPLY_FAILURE: Final = tag(pb.ReplyOutcome, "failure")
+_REPLY_RETRYABLE: Final = tag(pb.ReplyOutcome, "retryable")
 _COMMAND_ID: Final = tag(pb.CommandResult, "command_id")
 _OK: Final = tag(pb.CommandResult, "ok")
 _REASON: Final = tag(pb.CommandResult, "reason")
@@ -89,6 +96,16 @@ def _notice(agent_id: str, notice: fx.Notice, attributes: AttributesCache) -> by
                 + text(_CUSTOMER_MESSAGE, notice.message_id)
                 + flag(_CUSTOMER_LEFT, notice.left)
                 + int32(_CUSTOMER_AUTOMATIC, notice.automatic),
+            )
+        case fx.ReplyNotice():
+            return nested(
+                _REPLY_OUTCOME,
+                text(_REPLY_INTERACTION, notice.interaction_id)
+                + text(_REPLY_ID, notice.reply_id)
+                + text(_REPLY_DELIVERY, notice.delivery_id)
+                + int32(_REPLY_STATE, notice.state)
+                + text(_REPLY_FAILURE, notice.failure)
+                + flag(_REPLY_RETRYABLE, notice.retryable),
             )
         case fx.SnapshotNotice():
             return nested(_SNAPSHOT, encode_snapshot(notice, attributes))

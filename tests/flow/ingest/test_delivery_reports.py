@@ -340,7 +340,9 @@ def test_a_bounce_that_is_not_proven_changes_nothing() -> None:
     for named in ((conversation, ""), ("", prefix), (conversation, prefix[:11]), (conversation, "0" * 12)):
         world.customer(bounce(*named, status=f"5.1.{len(world.conversation)}"))
     assert world.deliveries[-1] == ("SENT", "")
-    assert world.metrics.value("chapar_delivery_reports_unmatched_total", TENANT, "email") == 2  # the two wrong prefixes
+    assert (
+        world.metrics.value("chapar_delivery_reports_unmatched_total", TENANT, "email") == 2
+    )  # the two wrong prefixes
     assert world.sender.sent_to("deadletters.v1") == []
 
 

@@ -94,6 +94,14 @@ def _replied(record: pb.RoutingEvent, event: fx.Replied) -> None:
     record.agent_replied.agent_id = event.agent_id
     record.agent_replied.reply_id = event.reply_id
     record.agent_replied.first = event.first
+    record.agent_replied.awaits_outcome = event.awaits_outcome
+
+
+def _reply_outcome(record: pb.RoutingEvent, event: fx.ReplyOutcome) -> None:
+    outcome = record.reply_outcome
+    outcome.agent_id, outcome.reply_id, outcome.delivery_id = event.agent_id, event.reply_id, event.delivery_id
+    outcome.state = pb.ReplyState.ValueType(event.state)
+    outcome.failure, outcome.retryable = event.failure, event.retryable
 
 
 def _customer_left(record: pb.RoutingEvent, _event: fx.CustomerLeft) -> None:
@@ -148,6 +156,7 @@ _FILL: Final[dict[type[fx.Event], Callable[[pb.RoutingEvent, Any], None]]] = {
     fx.OfferEnded: _offer_ended,
     fx.Assigned: _assigned,
     fx.Replied: _replied,
+    fx.ReplyOutcome: _reply_outcome,
     fx.CustomerMessaged: _customer_messaged,
     fx.CustomerLeft: _customer_left,
     fx.Transferred: _transferred,
@@ -254,6 +263,11 @@ def from_desk(to: fx.ToDesk, now_ms: int) -> pb.FeedRecord:
             record.customer_acted.message_id = notice.message_id
             record.customer_acted.left = notice.left
             record.customer_acted.automatic = types_pb2.AutomaticKind.ValueType(notice.automatic)
+        case fx.ReplyNotice():
+            outcome = record.reply_outcome
+            outcome.interaction_id, outcome.reply_id = notice.interaction_id, notice.reply_id
+            outcome.delivery_id, outcome.state = notice.delivery_id, pb.ReplyState.ValueType(notice.state)
+            outcome.failure, outcome.retryable = notice.failure, notice.retryable
         case fx.SnapshotNotice():
             record.snapshot.CopyFrom(from_snapshot(notice))
         case fx.StateNotice():

@@ -99,6 +99,14 @@ def reply(o: "Oracle", command: cmd.RecordReply) -> str:
     return ""
 
 
+def reply_outcome(o: "Oracle", command: cmd.RecordReplyOutcome) -> str:
+    """Record what became of a reply, as long as the interaction is open or in wrap-up."""
+    if command.interaction_id not in o.jobs:
+        return "UNKNOWN_INTERACTION"
+    o.say("outcome", command.interaction_id, command.agent_id, command.state)
+    return ""
+
+
 def complete(o: "Oracle", command: cmd.CompleteInteraction) -> str:
     """Complete it, by the holder; with wrap-up if its queue has one and it is not parked."""
     job = held_job(o, command.interaction_id, command.agent_id)
@@ -319,6 +327,7 @@ HANDLERS: dict[type[cmd.Command], Callable[["Oracle", Any], str]] = {
     cmd.CustomerLeft: customer_left,
     cmd.CancelInteraction: cancel,
     cmd.RecordReply: reply,
+    cmd.RecordReplyOutcome: reply_outcome,
     cmd.CompleteInteraction: complete,
     cmd.EndWrapUp: end_wrap_up,
     cmd.TransferInteraction: transfer,

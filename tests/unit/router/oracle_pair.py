@@ -82,6 +82,8 @@ def _told(effect: fx.Effect) -> Decided:  # noqa: C901 - one line for each kind 
             return "assigned", f.interaction_id, agent, waited, over
         case fx.Replied(attributes=f, agent_id=agent, first=first):
             return "replied", f.interaction_id, agent, first
+        case fx.ReplyOutcome(attributes=f, agent_id=agent, state=state):
+            return "outcome", f.interaction_id, agent, state
         case fx.CustomerMessaged(attributes=f, message_id=message):
             return "customer", f.interaction_id, message
         case fx.CustomerLeft(attributes=f):

@@ -23,7 +23,7 @@ _TEXTS: Final = st.text("ab=|é تهران\u200c\x00😀", max_size=8) | st.samp
 _EDGES: Final = (0, 1, 127, 128, 16_383, 16_384, 2**31 - 1)
 _INT32: Final = st.sampled_from((*_EDGES, -1, -(2**31))) | st.integers(-(2**31), 2**31 - 1)
 _INT64: Final = st.sampled_from((*_EDGES, -1, 2**31, 2**63 - 1, -(2**63))) | st.integers(-(2**63), 2**63 - 1)
-_SMALL: Final = {"position", "eligible", "considered", "used", "total", "priority", "automatic"}
+_SMALL: Final = {"position", "eligible", "considered", "used", "total", "priority", "automatic", "state"}
 """Fields of 32 bits."""
 _ATTRIBUTES: Final = st.builds(
     InteractionAttributes,

@@ -20,6 +20,24 @@ def test_replies_and_completion_are_the_holders_alone(world: World) -> None:
     assert world.ask(cmd.RecordReply("a", "i", "late")) == "UNKNOWN_INTERACTION"
 
 
+def test_the_outcome_of_a_reply_reaches_the_agent_who_wrote_it(world: World) -> None:
+    """Also when the interaction is closed: the words did not reach the customer, whoever holds it now."""
+    world.enqueue("i")
+    world.accept("i")
+    failed = cmd.RecordReplyOutcome("i", "a", "r", "d", 2, "BOUNCED_5_1_1", retryable=True)
+    effects = world.tell(failed)
+    assert fx.ReplyNotice("i", "r", "d", 2, "BOUNCED_5_1_1", True) in notices(effects, "a")
+    event = only(effects, fx.ReplyOutcome)
+    assert (event.agent_id, event.reply_id, event.delivery_id, event.state) == ("a", "r", "d", 2)
+    assert (event.failure, event.retryable) == ("BOUNCED_5_1_1", True)
+    world.complete("i")
+    assert fx.ReplyNotice("i", "r", "d", 2, "", False) in notices(
+        world.tell(cmd.RecordReplyOutcome("i", "a", "r", "d", 2)), "a"
+    )
+    assert world.ask(cmd.RecordReplyOutcome("i", "a", "r", "d", 2)) == "UNKNOWN_INTERACTION"
+    assert world.ask(cmd.RecordReplyOutcome("i", "no-such-agent", "r", "d", 2)) == "UNKNOWN_INTERACTION"
+
+
 def test_wrap_up_keeps_the_capacity_until_it_ends() -> None:
     """It ends by time, or when the agent ends it; then the next interaction is offered."""
     world = World(a_pool(an_agent("a"), queues=[a_queue(wrap_up_ms=30_000)], lease_ms=FOREVER))

@@ -44,7 +44,7 @@ def test_an_interaction_is_offered_to_two_answered_transferred_and_completed() -
     ]
     world.wait(500)
     assert told(world.tell(cmd.RecordReply("a", "i", "r1"))) == [
-        "Replied i 6 AGENT_REPLY agent=a reply=r1 first=True",
+        "Replied i 6 AGENT_REPLY agent=a reply=r1 first=True awaits_outcome=False",
     ]
     assert told(world.tell(cmd.CustomerMessaged("i", "m1"))) == [
         "CustomerMessaged i 7 CUSTOMER_MESSAGE message=m1 automatic=0",

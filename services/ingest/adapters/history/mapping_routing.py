@@ -113,6 +113,25 @@ def _agent_replied(record: RoutingEvent) -> _Change:
     return _Change("AgentReplied", details=details)
 
 
+_OUTCOMES: Final[Mapping[int, str]] = {
+    records_pb2.REPLY_STATE_SENT: "ReplySent",
+    records_pb2.REPLY_STATE_FAILED: "ReplyFailed",
+    records_pb2.REPLY_STATE_UNKNOWN: "ReplyLeftUnknown",
+}
+
+
+def _reply_outcome(record: RoutingEvent) -> _Change:
+    r = record.reply_outcome
+    details = {
+        "agent": r.agent_id,
+        "reply": r.reply_id,
+        "delivery": r.delivery_id,
+        "failure": r.failure,
+        "retryable": "yes" if r.retryable else "",
+    }
+    return _Change(_OUTCOMES.get(r.state, "ReplyOutcomeRecorded"), details=details)
+
+
 def _customer_message_recorded(record: RoutingEvent) -> _Change:
     recorded = record.customer_message_recorded
     automatic = word(types_pb2.AutomaticKind.Name, recorded.automatic, "AUTOMATIC_KIND_")
@@ -180,6 +199,7 @@ _CHANGES: Final[Mapping[str, Callable[[RoutingEvent], _Change]]] = {
     "offer_ended": _offer_ended,
     "assigned": _assigned,
     "agent_replied": _agent_replied,
+    "reply_outcome": _reply_outcome,
     "customer_message_recorded": _customer_message_recorded,
     "customer_left": _customer_left,
     "transferred": _transferred,

@@ -192,7 +192,42 @@ def record_reply(core: PoolState, command: cmd.RecordReply) -> str:
     first, interaction.replied = not interaction.replied, True
     epoch = core.event_number(interaction, "AGENT_REPLY")
     core.effects.append(
-        fx.Replied(interaction.attributes, epoch, "AGENT_REPLY", command.agent_id, command.reply_id, first)
+        fx.Replied(
+            interaction.attributes,
+            epoch,
+            "AGENT_REPLY",
+            command.agent_id,
+            command.reply_id,
+            first,
+            command.awaits_outcome,
+        )
+    )
+    return ""
+
+
+def record_reply_outcome(core: PoolState, command: cmd.RecordReplyOutcome) -> str:
+    """Record what became of a reply, and notify the agent who wrote it, whether or not they still hold the interaction."""
+    about, reply_id, delivery_id = command.interaction_id, command.reply_id, command.delivery_id
+    state, failure, retryable = command.state, command.failure, command.retryable
+    writer = core.agents.get(command.agent_id)
+    if writer is not None:
+        core.notify(writer, fx.ReplyNotice(about, reply_id, delivery_id, state, failure, retryable))
+    interaction = core.interactions.get(about)
+    if interaction is None:
+        return Reason.UNKNOWN_INTERACTION
+    epoch = core.event_number(interaction, "REPLY_OUTCOME")
+    core.effects.append(
+        fx.ReplyOutcome(
+            interaction.attributes,
+            epoch,
+            "REPLY_OUTCOME",
+            command.agent_id,
+            reply_id,
+            delivery_id,
+            state,
+            failure,
+            retryable,
+        )
     )
     return ""
 
