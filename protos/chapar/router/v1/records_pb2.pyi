@@ -43,6 +43,32 @@ AGENT_STATE_AWAY: AgentState.ValueType  # 3
 AGENT_STATE_NOT_RESPONDING: AgentState.ValueType  # 4
 Global___AgentState: _TypeAlias = AgentState  # noqa: Y015
 
+class _ReplyState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReplyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReplyState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REPLY_STATE_UNSPECIFIED: _ReplyState.ValueType  # 0
+    REPLY_STATE_SENT: _ReplyState.ValueType  # 1
+    """The provider has taken it, or the customer has it."""
+    REPLY_STATE_FAILED: _ReplyState.ValueType  # 2
+    """It did not arrive."""
+    REPLY_STATE_UNKNOWN: _ReplyState.ValueType  # 3
+    """It is not known whether it was sent. Chapar does not repeat it automatically."""
+
+class ReplyState(_ReplyState, metaclass=_ReplyStateEnumTypeWrapper):
+    """Whether a reply was sent. A later record of the same reply replaces an earlier one: a reply that was SENT can still fail."""
+
+REPLY_STATE_UNSPECIFIED: ReplyState.ValueType  # 0
+REPLY_STATE_SENT: ReplyState.ValueType  # 1
+"""The provider has taken it, or the customer has it."""
+REPLY_STATE_FAILED: ReplyState.ValueType  # 2
+"""It did not arrive."""
+REPLY_STATE_UNKNOWN: ReplyState.ValueType  # 3
+"""It is not known whether it was sent. Chapar does not repeat it automatically."""
+Global___ReplyState: _TypeAlias = ReplyState  # noqa: Y015
+
 class _OfferEnd:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -582,26 +608,76 @@ class RecordReply(_message.Message):
     AGENT_ID_FIELD_NUMBER: _builtins.int
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     REPLY_ID_FIELD_NUMBER: _builtins.int
+    AWAITS_OUTCOME_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     """Id of the agent."""
     interaction_id: _builtins.str
     """Id of the interaction."""
     reply_id: _builtins.str
     """Id of the reply."""
+    awaits_outcome: _builtins.bool
+    """True when a RecordReplyOutcome follows: the sender of ingest reports whether the reply was sent."""
     def __init__(
         self,
         *,
         agent_id: _builtins.str = ...,
         interaction_id: _builtins.str = ...,
         reply_id: _builtins.str = ...,
+        awaits_outcome: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "interaction_id", b"interaction_id", "reply_id", b"reply_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "awaits_outcome", b"awaits_outcome", "interaction_id", b"interaction_id", "reply_id", b"reply_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordReply: _TypeAlias = RecordReply  # noqa: Y015
+
+@_typing.final
+class RecordReplyOutcome(_message.Message):
+    """The sender of ingest knows what became of an agent's reply."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    REPLY_ID_FIELD_NUMBER: _builtins.int
+    DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    RETRYABLE_FIELD_NUMBER: _builtins.int
+    interaction_id: _builtins.str
+    """Id of the interaction."""
+    agent_id: _builtins.str
+    """Id of the agent who wrote the reply. They are notified, also when they no longer hold the interaction."""
+    reply_id: _builtins.str
+    """Id of the reply."""
+    delivery_id: _builtins.str
+    """Id of the delivery, for OutboundService.GetDelivery."""
+    state: Global___ReplyState.ValueType
+    """State of the reply."""
+    failure: _builtins.str
+    """Reason code of FAILED and UNKNOWN, e.g. "BOUNCED_5_1_1"."""
+    retryable: _builtins.bool
+    """Whether the same text may be accepted later; only with FAILED."""
+    def __init__(
+        self,
+        *,
+        interaction_id: _builtins.str = ...,
+        agent_id: _builtins.str = ...,
+        reply_id: _builtins.str = ...,
+        delivery_id: _builtins.str = ...,
+        state: Global___ReplyState.ValueType = ...,
+        failure: _builtins.str = ...,
+        retryable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "delivery_id", b"delivery_id", "failure", b"failure", "interaction_id", b"interaction_id", "reply_id", b"reply_id", "retryable", b"retryable", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordReplyOutcome: _TypeAlias = RecordReplyOutcome  # noqa: Y015
 
 @_typing.final
 class CompleteInteraction(_message.Message):
@@ -986,6 +1062,7 @@ class RoutingCommand(_message.Message):
     RECALL_TRANSFER_FIELD_NUMBER: _builtins.int
     ASSIGN_INTERACTION_FIELD_NUMBER: _builtins.int
     REQUEST_CALLBACK_FIELD_NUMBER: _builtins.int
+    RECORD_REPLY_OUTCOME_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     """Idempotency key. A repetition changes nothing and has the same result."""
     tenant: _builtins.str
@@ -1096,6 +1173,10 @@ class RoutingCommand(_message.Message):
     def request_callback(self) -> Global___RequestCallback:
         """See RequestCallback."""
 
+    @_builtins.property
+    def record_reply_outcome(self) -> Global___RecordReplyOutcome:
+        """See RecordReplyOutcome."""
+
     def __init__(
         self,
         *,
@@ -1130,12 +1211,13 @@ class RoutingCommand(_message.Message):
         recall_transfer: Global___RecallTransfer | None = ...,
         assign_interaction: Global___AssignInteraction | None = ...,
         request_callback: Global___RequestCallback | None = ...,
+        record_reply_outcome: Global___RecordReplyOutcome | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_offer", b"accept_offer", "activate_configuration", b"activate_configuration", "assign_interaction", b"assign_interaction", "cancel_interaction", b"cancel_interaction", "close_session", b"close_session", "command", b"command", "complete_interaction", b"complete_interaction", "customer_left", b"customer_left", "customer_messaged", b"customer_messaged", "decline_offer", b"decline_offer", "end_wrap_up", b"end_wrap_up", "enqueue", b"enqueue", "grant_credits", b"grant_credits", "recall_transfer", b"recall_transfer", "record_reply", b"record_reply", "renew_leases", b"renew_leases", "reply_to", b"reply_to", "reprioritise", b"reprioritise", "request_callback", b"request_callback", "reroute", b"reroute", "set_agent_state", b"set_agent_state", "sign_in", b"sign_in", "transfer_interaction", b"transfer_interaction", "update_interaction", b"update_interaction", "upsert_agent", b"upsert_agent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_offer", b"accept_offer", "activate_configuration", b"activate_configuration", "assign_interaction", b"assign_interaction", "cancel_interaction", b"cancel_interaction", "close_session", b"close_session", "command", b"command", "complete_interaction", b"complete_interaction", "customer_left", b"customer_left", "customer_messaged", b"customer_messaged", "decline_offer", b"decline_offer", "end_wrap_up", b"end_wrap_up", "enqueue", b"enqueue", "grant_credits", b"grant_credits", "recall_transfer", b"recall_transfer", "record_reply", b"record_reply", "record_reply_outcome", b"record_reply_outcome", "renew_leases", b"renew_leases", "reply_to", b"reply_to", "reprioritise", b"reprioritise", "request_callback", b"request_callback", "reroute", b"reroute", "set_agent_state", b"set_agent_state", "sign_in", b"sign_in", "transfer_interaction", b"transfer_interaction", "update_interaction", b"update_interaction", "upsert_agent", b"upsert_agent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_offer", b"accept_offer", "activate_configuration", b"activate_configuration", "actor_id", b"actor_id", "actor_kind", b"actor_kind", "assign_interaction", b"assign_interaction", "cancel_interaction", b"cancel_interaction", "close_session", b"close_session", "command", b"command", "command_id", b"command_id", "complete_interaction", b"complete_interaction", "customer_left", b"customer_left", "customer_messaged", b"customer_messaged", "decline_offer", b"decline_offer", "end_wrap_up", b"end_wrap_up", "enqueue", b"enqueue", "expected_epoch", b"expected_epoch", "grant_credits", b"grant_credits", "issued_at_ms", b"issued_at_ms", "pool", b"pool", "recall_transfer", b"recall_transfer", "record_reply", b"record_reply", "renew_leases", b"renew_leases", "reply_to", b"reply_to", "reprioritise", b"reprioritise", "request_callback", b"request_callback", "reroute", b"reroute", "set_agent_state", b"set_agent_state", "sign_in", b"sign_in", "tenant", b"tenant", "transfer_interaction", b"transfer_interaction", "update_interaction", b"update_interaction", "upsert_agent", b"upsert_agent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_offer", b"accept_offer", "activate_configuration", b"activate_configuration", "actor_id", b"actor_id", "actor_kind", b"actor_kind", "assign_interaction", b"assign_interaction", "cancel_interaction", b"cancel_interaction", "close_session", b"close_session", "command", b"command", "command_id", b"command_id", "complete_interaction", b"complete_interaction", "customer_left", b"customer_left", "customer_messaged", b"customer_messaged", "decline_offer", b"decline_offer", "end_wrap_up", b"end_wrap_up", "enqueue", b"enqueue", "expected_epoch", b"expected_epoch", "grant_credits", b"grant_credits", "issued_at_ms", b"issued_at_ms", "pool", b"pool", "recall_transfer", b"recall_transfer", "record_reply", b"record_reply", "record_reply_outcome", b"record_reply_outcome", "renew_leases", b"renew_leases", "reply_to", b"reply_to", "reprioritise", b"reprioritise", "request_callback", b"request_callback", "reroute", b"reroute", "set_agent_state", b"set_agent_state", "sign_in", b"sign_in", "tenant", b"tenant", "transfer_interaction", b"transfer_interaction", "update_interaction", b"update_interaction", "upsert_agent", b"upsert_agent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["enqueue", "update_interaction", "customer_messaged", "customer_left", "cancel_interaction", "sign_in", "close_session", "renew_leases", "grant_credits", "set_agent_state", "accept_offer", "decline_offer", "record_reply", "complete_interaction", "transfer_interaction", "end_wrap_up", "upsert_agent", "reroute", "reprioritise", "activate_configuration", "recall_transfer", "assign_interaction", "request_callback"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["enqueue", "update_interaction", "customer_messaged", "customer_left", "cancel_interaction", "sign_in", "close_session", "renew_leases", "grant_credits", "set_agent_state", "accept_offer", "decline_offer", "record_reply", "complete_interaction", "transfer_interaction", "end_wrap_up", "upsert_agent", "reroute", "reprioritise", "activate_configuration", "recall_transfer", "assign_interaction", "request_callback", "record_reply_outcome"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -1390,43 +1472,72 @@ class AgentReplied(_message.Message):
     AGENT_ID_FIELD_NUMBER: _builtins.int
     REPLY_ID_FIELD_NUMBER: _builtins.int
     FIRST_FIELD_NUMBER: _builtins.int
+    AWAITS_OUTCOME_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     """Id of the agent."""
     reply_id: _builtins.str
     """Id of the reply."""
     first: _builtins.bool
     """True for the first reply in this interaction."""
+    awaits_outcome: _builtins.bool
+    """True when a ReplyOutcomeRecorded follows. Targets are met by the reply only when it was sent."""
     def __init__(
         self,
         *,
         agent_id: _builtins.str = ...,
         reply_id: _builtins.str = ...,
         first: _builtins.bool = ...,
+        awaits_outcome: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "first", b"first", "reply_id", b"reply_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "awaits_outcome", b"awaits_outcome", "first", b"first", "reply_id", b"reply_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AgentReplied: _TypeAlias = AgentReplied  # noqa: Y015
 
 @_typing.final
-class CustomerLeftRecorded(_message.Message):
-    """The customer has left an interaction that an agent holds. They wait for nothing any more."""
+class ReplyOutcomeRecorded(_message.Message):
+    """What became of an agent's reply."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    REPLY_ID_FIELD_NUMBER: _builtins.int
+    DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    RETRYABLE_FIELD_NUMBER: _builtins.int
+    agent_id: _builtins.str
+    """Id of the agent who wrote it."""
+    reply_id: _builtins.str
+    """Id of the reply."""
+    delivery_id: _builtins.str
+    """Id of the delivery."""
+    state: Global___ReplyState.ValueType
+    """State of the reply."""
+    failure: _builtins.str
+    """Reason code of FAILED and UNKNOWN."""
+    retryable: _builtins.bool
+    """Whether the same text may be accepted later."""
     def __init__(
         self,
+        *,
+        agent_id: _builtins.str = ...,
+        reply_id: _builtins.str = ...,
+        delivery_id: _builtins.str = ...,
+        state: Global___ReplyState.ValueType = ...,
+        failure: _builtins.str = ...,
+        retryable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "delivery_id", b"delivery_id", "failure", b"failure", "reply_id", b"reply_id", "retryable", b"retryable", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CustomerLeftRecorded: _TypeAlias = CustomerLeftRecorded  # noqa: Y015
+Global___ReplyOutcomeRecorded: _TypeAlias = ReplyOutcomeRecorded  # noqa: Y015
 
 @_typing.final
 class CustomerMessageRecorded(_message.Message):
@@ -1675,7 +1786,7 @@ class RoutingEvent(_message.Message):
     OVERFLOWED_FIELD_NUMBER: _builtins.int
     PARKED_FIELD_NUMBER: _builtins.int
     RESUMED_FIELD_NUMBER: _builtins.int
-    CUSTOMER_LEFT_FIELD_NUMBER: _builtins.int
+    REPLY_OUTCOME_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """UUIDv5 of (id of the command or timer, ordinal), so that a repetition has the same id."""
     tenant: _builtins.str
@@ -1765,8 +1876,8 @@ class RoutingEvent(_message.Message):
         """See InteractionResumed."""
 
     @_builtins.property
-    def customer_left(self) -> Global___CustomerLeftRecorded:
-        """See CustomerLeftRecorded."""
+    def reply_outcome(self) -> Global___ReplyOutcomeRecorded:
+        """See ReplyOutcomeRecorded."""
 
     def __init__(
         self,
@@ -1797,13 +1908,13 @@ class RoutingEvent(_message.Message):
         overflowed: Global___InteractionOverflowed | None = ...,
         parked: Global___InteractionParked | None = ...,
         resumed: Global___InteractionResumed | None = ...,
-        customer_left: Global___CustomerLeftRecorded | None = ...,
+        reply_outcome: Global___ReplyOutcomeRecorded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "completed", b"completed", "customer_left", b"customer_left", "customer_message_recorded", b"customer_message_recorded", "event", b"event", "interaction", b"interaction", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "queued", b"queued", "resumed", b"resumed", "scheduled", b"scheduled", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "completed", b"completed", "customer_message_recorded", b"customer_message_recorded", "event", b"event", "interaction", b"interaction", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "queued", b"queued", "reply_outcome", b"reply_outcome", "resumed", b"resumed", "scheduled", b"scheduled", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "command_id", b"command_id", "completed", b"completed", "configuration_version", b"configuration_version", "customer_left", b"customer_left", "customer_message_recorded", b"customer_message_recorded", "epoch", b"epoch", "event", b"event", "event_id", b"event_id", "interaction", b"interaction", "occurred_at_ms", b"occurred_at_ms", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "pool", b"pool", "queued", b"queued", "reason", b"reason", "resumed", b"resumed", "scheduled", b"scheduled", "tenant", b"tenant", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "command_id", b"command_id", "completed", b"completed", "configuration_version", b"configuration_version", "customer_message_recorded", b"customer_message_recorded", "epoch", b"epoch", "event", b"event", "event_id", b"event_id", "interaction", b"interaction", "occurred_at_ms", b"occurred_at_ms", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "pool", b"pool", "queued", b"queued", "reason", b"reason", "reply_outcome", b"reply_outcome", "resumed", b"resumed", "scheduled", b"scheduled", "tenant", b"tenant", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "offered", "offer_ended", "assigned", "agent_replied", "customer_message_recorded", "transferred", "completed", "wrap_up_ended", "abandoned", "cancelled", "changed", "agent_state_changed", "scheduled", "overflowed", "parked", "resumed", "customer_left"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "offered", "offer_ended", "assigned", "agent_replied", "customer_message_recorded", "transferred", "completed", "wrap_up_ended", "abandoned", "cancelled", "changed", "agent_state_changed", "scheduled", "overflowed", "parked", "resumed", "reply_outcome"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -2126,6 +2237,48 @@ class CustomerActed(_message.Message):
 Global___CustomerActed: _TypeAlias = CustomerActed  # noqa: Y015
 
 @_typing.final
+class ReplyOutcome(_message.Message):
+    """What became of a reply that the agent wrote."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    REPLY_ID_FIELD_NUMBER: _builtins.int
+    DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    RETRYABLE_FIELD_NUMBER: _builtins.int
+    interaction_id: _builtins.str
+    """Id of the interaction."""
+    reply_id: _builtins.str
+    """Id of the reply."""
+    delivery_id: _builtins.str
+    """Id of the delivery, for OutboundService.GetDelivery."""
+    state: Global___ReplyState.ValueType
+    """State of the reply."""
+    failure: _builtins.str
+    """Reason code of FAILED and UNKNOWN."""
+    retryable: _builtins.bool
+    """Whether the same text may be accepted later."""
+    def __init__(
+        self,
+        *,
+        interaction_id: _builtins.str = ...,
+        reply_id: _builtins.str = ...,
+        delivery_id: _builtins.str = ...,
+        state: Global___ReplyState.ValueType = ...,
+        failure: _builtins.str = ...,
+        retryable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "failure", b"failure", "interaction_id", b"interaction_id", "reply_id", b"reply_id", "retryable", b"retryable", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplyOutcome: _TypeAlias = ReplyOutcome  # noqa: Y015
+
+@_typing.final
 class FeedRecord(_message.Message):
     """One record of gateway.feed.v1."""
 
@@ -2143,6 +2296,7 @@ class FeedRecord(_message.Message):
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     STATE_CHANGED_FIELD_NUMBER: _builtins.int
     CUSTOMER_ACTED_FIELD_NUMBER: _builtins.int
+    REPLY_OUTCOME_FIELD_NUMBER: _builtins.int
     gateway_id: _builtins.str
     """Id of the gateway that the record is for."""
     session_id: _builtins.str
@@ -2183,6 +2337,10 @@ class FeedRecord(_message.Message):
     def customer_acted(self) -> Global___CustomerActed:
         """See CustomerActed."""
 
+    @_builtins.property
+    def reply_outcome(self) -> Global___ReplyOutcome:
+        """See ReplyOutcome."""
+
     def __init__(
         self,
         *,
@@ -2198,12 +2356,13 @@ class FeedRecord(_message.Message):
         snapshot: Global___AgentSnapshot | None = ...,
         state_changed: Global___AgentStateChanged | None = ...,
         customer_acted: Global___CustomerActed | None = ...,
+        reply_outcome: Global___ReplyOutcome | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assigned", b"assigned", "customer_acted", b"customer_acted", "ended", b"ended", "offered", b"offered", "record", b"record", "result", b"result", "revoked", b"revoked", "snapshot", b"snapshot", "state_changed", b"state_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assigned", b"assigned", "customer_acted", b"customer_acted", "ended", b"ended", "offered", b"offered", "record", b"record", "reply_outcome", b"reply_outcome", "result", b"result", "revoked", b"revoked", "snapshot", b"snapshot", "state_changed", b"state_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "assigned", b"assigned", "customer_acted", b"customer_acted", "ended", b"ended", "gateway_id", b"gateway_id", "occurred_at_ms", b"occurred_at_ms", "offered", b"offered", "record", b"record", "result", b"result", "revoked", b"revoked", "session_id", b"session_id", "snapshot", b"snapshot", "state_changed", b"state_changed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "assigned", b"assigned", "customer_acted", b"customer_acted", "ended", b"ended", "gateway_id", b"gateway_id", "occurred_at_ms", b"occurred_at_ms", "offered", b"offered", "record", b"record", "reply_outcome", b"reply_outcome", "result", b"result", "revoked", b"revoked", "session_id", b"session_id", "snapshot", b"snapshot", "state_changed", b"state_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["result", "offered", "revoked", "assigned", "ended", "snapshot", "state_changed", "customer_acted"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["result", "offered", "revoked", "assigned", "ended", "snapshot", "state_changed", "customer_acted", "reply_outcome"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 

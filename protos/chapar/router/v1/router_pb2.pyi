@@ -596,6 +596,7 @@ class SessionResponse(_message.Message):
     CUSTOMER_ACTED_FIELD_NUMBER: _builtins.int
     RECONNECT_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    REPLY_OUTCOME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome:
         """See Welcome."""
@@ -636,6 +637,10 @@ class SessionResponse(_message.Message):
     def heartbeat(self) -> Global___Heartbeat:
         """Answer to a heartbeat."""
 
+    @_builtins.property
+    def reply_outcome(self) -> _records_pb2.ReplyOutcome:
+        """See ReplyOutcome. It comes for each reply of the agent, and again when a reply that was sent has failed."""
+
     def __init__(
         self,
         *,
@@ -649,12 +654,13 @@ class SessionResponse(_message.Message):
         customer_acted: _records_pb2.CustomerActed | None = ...,
         reconnect: Global___Reconnect | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
+        reply_outcome: _records_pb2.ReplyOutcome | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assigned", b"assigned", "customer_acted", b"customer_acted", "ended", b"ended", "heartbeat", b"heartbeat", "offered", b"offered", "reconnect", b"reconnect", "response", b"response", "result", b"result", "revoked", b"revoked", "state_changed", b"state_changed", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assigned", b"assigned", "customer_acted", b"customer_acted", "ended", b"ended", "heartbeat", b"heartbeat", "offered", b"offered", "reconnect", b"reconnect", "reply_outcome", b"reply_outcome", "response", b"response", "result", b"result", "revoked", b"revoked", "state_changed", b"state_changed", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned", b"assigned", "customer_acted", b"customer_acted", "ended", b"ended", "heartbeat", b"heartbeat", "offered", b"offered", "reconnect", b"reconnect", "response", b"response", "result", b"result", "revoked", b"revoked", "state_changed", b"state_changed", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned", b"assigned", "customer_acted", b"customer_acted", "ended", b"ended", "heartbeat", b"heartbeat", "offered", b"offered", "reconnect", b"reconnect", "reply_outcome", b"reply_outcome", "response", b"response", "result", b"result", "revoked", b"revoked", "state_changed", b"state_changed", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["welcome", "result", "offered", "revoked", "assigned", "ended", "state_changed", "customer_acted", "reconnect", "heartbeat"]  # noqa: Y015
+    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["welcome", "result", "offered", "revoked", "assigned", "ended", "state_changed", "customer_acted", "reconnect", "heartbeat", "reply_outcome"]  # noqa: Y015
     _WhichOneofArgType_response: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_response) -> _WhichOneofReturnType_response | None: ...
 
