@@ -14,6 +14,11 @@ METRICS: Final = (
         "target level queue",
         "Breaches withdrawn, because an earlier event was read late; they are counted in chapar_sla_breaches_total too.",
     ),
+    counter(
+        "chapar_sla_rearmed_total",
+        "target queue",
+        "Responses that were met and run again, because the reply did not arrive; they are counted in chapar_sla_met_total too.",
+    ),
     counter("chapar_sla_met_total", "target level queue", "Targets met."),
     counter("chapar_sla_warnings_total", "target queue", "Warnings before a breach."),
     gauge("chapar_sla_timers_past_due", "", "Timers that should have fired and have not; above zero is a page."),

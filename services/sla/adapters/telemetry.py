@@ -30,6 +30,7 @@ class Telemetry:
         self._lateness = metrics.histogram("chapar_sla_fired_lateness_seconds")
         self._breaches = metrics.counter("chapar_sla_breaches_total")
         self._corrected = metrics.counter("chapar_sla_corrections_total")
+        self._rearmed = metrics.counter("chapar_sla_rearmed_total")
         self._met = metrics.counter("chapar_sla_met_total")
         self._warnings = metrics.counter("chapar_sla_warnings_total")
         self._past_due = metrics.gauge("chapar_sla_timers_past_due").labels()
@@ -76,6 +77,8 @@ class Telemetry:
                     self._breaches.labels(o.tenant, target, level, o.queue).inc()
                 case OccurrenceKind.CORRECTED:
                     self._corrected.labels(o.tenant, target, level, o.queue).inc()
+                case OccurrenceKind.REARMED:
+                    self._rearmed.labels(o.tenant, target, o.queue).inc()
                 case OccurrenceKind.PREDICTED:
                     self._predictions.labels(o.tenant, target, o.queue).inc()
                 case OccurrenceKind.MET:

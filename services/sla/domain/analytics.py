@@ -171,7 +171,7 @@ class Analytics:
                 story.awaiting_ms = story.awaiting_ms or at
             case RoutingFactKind.CUSTOMER_LEFT:
                 story.awaiting_ms = 0
-            case RoutingFactKind.AGENT_REPLIED:
+            case RoutingFactKind.AGENT_REPLIED | RoutingFactKind.REPLY_WRITTEN:
                 if not story.answered:
                     story.answered = True
                     self._noted("first_response", flow.first_response, at - story.arrived_ms, story)
@@ -192,7 +192,9 @@ class Analytics:
                 flow.cancelled += 1
                 story.over = True
                 self._close(story, at)
-            case RoutingFactKind.MOVED:
+            case RoutingFactKind.REPLY_FAILED:
+                story.awaiting_ms = story.awaiting_ms or at  # the durations that were counted stay counted
+            case RoutingFactKind.MOVED | RoutingFactKind.REPLY_SENT:
                 pass
 
     def _noted(self, kind: str, times: Times, ms: int, story: Story) -> None:

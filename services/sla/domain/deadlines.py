@@ -5,6 +5,7 @@
        +-----+-----+---> MET         fulfilled not later than the adequate level
              |     +---> CANCELLED   the customer left, the interaction was cancelled, or nothing was left to answer
              +---------> BREACHED    the adequate level passed
+    MET ------> RUNNING              the reply that met it did not arrive (`rearm`)
 
 A milestone (a warning, the desired level, the adequate level) is passed once in a deadline's life, in order, and never before its
 time. An event exactly at the due time of a level still keeps it. After MET, BREACHED or CANCELLED no occurrence is emitted any more;
@@ -56,7 +57,9 @@ class Deadline:
     judged: int = 0
     """Bit i: milestone i passed while the clock ran, since it last started. Only such levels can be withdrawn."""
     counted_ms: int = 0
-    """The time under which the breach was counted."""
+    """The time under which the breach, or that it was met, was counted."""
+    met_ms: int = 0
+    """When it was met; 0 when it was not, or the reply that met it did not arrive."""
 
     @property
     def open(self) -> bool:
@@ -127,6 +130,17 @@ def decide(deadline: Deadline, state: State, at_ms: int, time: BusinessTime) -> 
     """End an open deadline: MET with the level that it still held, or CANCELLED."""
     deadline.used_ms = deadline.used_at(at_ms, time)
     deadline.state = state
+
+
+def rearm(deadline: Deadline, plan: TargetPlan, time: BusinessTime) -> None:
+    """Let the clock of a met deadline run as if it had never been met: with the same start and the same due times."""
+    if deadline.dues:
+        deadline.used_ms -= time.elapsed(deadline.since_ms, deadline.met_ms)
+        deadline.state = State.RUNNING
+        deadline.dues = _dues(plan, deadline, time)
+    else:
+        resume(deadline, plan, deadline.met_ms, time)  # its clock did not run
+    deadline.met_level, deadline.met_ms = Level.NONE, 0
 
 
 def attained(deadline: Deadline, plan: TargetPlan) -> Level:

@@ -64,6 +64,9 @@ class Engine:
             tracked.move(interaction, fact.queue)
         tracked.touch(interaction)
         found += Judgement(tracked, interaction, fact, at_ms, now_ms).result()
+        if fact.kind is RoutingFactKind.REPLY_FAILED:
+            # What was due while the response seemed to be met. The lane is not late: it could not know.
+            found += self._pass_before(interaction, at_ms, now_ms, rearmed=True)
         tracked.arm(interaction, before)
         return found
 
@@ -93,8 +96,11 @@ class Engine:
         self._tracked.arm(interaction)
         return judgement.found
 
-    def _pass_before(self, interaction: TrackedInteraction, at_ms: int, now_ms: int) -> list[Occurrence]:
-        """Pass the milestones that were due before a fact and have not been passed yet, in the order of time."""
+    def _pass_before(
+        self, interaction: TrackedInteraction, at_ms: int, now_ms: int, *, rearmed: bool = False
+    ) -> list[Occurrence]:
+        """Pass the milestones that were due before a fact and have not been passed yet, in the order of time. `rearmed`:
+        they were not due until the fact."""
         due: list[tuple[int, int, int, int, Deadline]] = []
         found: list[Occurrence] = []
         for deadline in interaction.deadlines:
@@ -106,10 +112,12 @@ class Engine:
                     if due_ms < at_ms and not deadline.skip >> index & 1
                 ]
         for *_, deadline in sorted(due, key=lambda item: item[:4]):
-            found += self._pass(interaction, deadline, now_ms)
+            found += self._pass(interaction, deadline, now_ms, rearmed=rearmed)
         return found
 
-    def _pass(self, interaction: TrackedInteraction, deadline: Deadline, now_ms: int) -> list[Occurrence]:
+    def _pass(
+        self, interaction: TrackedInteraction, deadline: Deadline, now_ms: int, *, rearmed: bool = False
+    ) -> list[Occurrence]:
         tracked = self._tracked
         target, time, plan = (
             tracked.target_plan(interaction, deadline),
@@ -141,7 +149,7 @@ class Engine:
                 cause=cause,
                 ordinal=ordinal,
                 now_ms=now_ms,
-                due_ms=due_ms,
+                due_ms=0 if rearmed else due_ms,
                 used_ms=used,
                 dues=dues,
                 milestone=milestone,

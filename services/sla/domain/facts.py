@@ -15,6 +15,12 @@ class RoutingFactKind(Enum):
     """It will be queued at a later time: from the beginning, or because the customer asked for a callback."""
     ASSIGNED = auto()
     AGENT_REPLIED = auto()
+    """An agent replied, and no outcome of the reply will be reported."""
+    REPLY_WRITTEN = auto()
+    """An agent replied, and the outcome of the reply follows."""
+    REPLY_SENT = auto()
+    REPLY_FAILED = auto()
+    """A reply did not arrive, or may not have been sent. It may have been sent before."""
     CUSTOMER_MESSAGED = auto()
     CUSTOMER_LEFT = auto()
     """An agent holds it, and the customer waits for nothing any more."""
@@ -59,6 +65,8 @@ class RoutingFact:
     due_at_ms: int = 0
     """Pick-up deadline that was given with the interaction; 0 if none was given."""
     reason: str = ""
+    reply_id: str = ""
+    """Only for facts about replies; may be empty."""
     person_id: str = ""
     estimated_p50_ms: int = -1
     """Only for QUEUED: the median of the estimated wait time; -1 if there was no estimate, 0 if an agent was free."""
@@ -83,6 +91,8 @@ class OccurrenceKind(Enum):
     """Likely to be breached. Reported once, if the policy asks for it."""
     CORRECTED = auto()
     """A level that was reported as passed was kept: an earlier event turned up late."""
+    REARMED = auto()
+    """A response that was met did not arrive: the clock runs as if it had never stopped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ class Forecasting:
                 self._drop(interaction, occurrence.target, occurrence.epoch)
                 continue
             match occurrence.kind:
-                case OccurrenceKind.SET:
+                case OccurrenceKind.SET | OccurrenceKind.REARMED:
                     begun.append((interaction, deadline))
                 case OccurrenceKind.RESUMED:
                     self._rearm(interaction, deadline)

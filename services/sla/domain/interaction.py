@@ -36,6 +36,12 @@ class TrackedInteraction:
     """Its pick-up deadline was given with it: this service must not change the queue's order."""
     completed: bool = False
     """Closed by completion, so that it can be reopened."""
+    unsent: tuple[str, ...] = ()
+    """Ids of replies whose outcome is not known yet; the newest ones."""
+    replies: tuple[str, ...] = ()
+    """Ids of the replies that were sent since the customer's last message, and have not failed; the newest ones."""
+    answered: tuple[Target, ...] = ()
+    """The targets that these replies have met."""
 
     def latest(self, target: Target) -> Deadline | None:
         """Return the newest deadline of a target."""

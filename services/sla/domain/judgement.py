@@ -4,9 +4,13 @@
   resolution run from the arrival. Next response runs from the first customer message after an agent's reply to the next
   reply.
 - Transfers, overflow and re-queueing change nothing.
+- A reply is a response when it was sent, if its outcome is reported. Completion does not wait for the outcome of a reply
+  that is on its way: the reply counts.
+- A reply that did not arrive is not a response. If no other reply since the customer's last message arrived, the targets
+  that it met run again with their original clocks, and the customer is no longer awaited.
 - A customer who leaves waits for no answer: first and next response are cancelled.
-- The resolution clock is paused while a reply from the customer is awaited or the customer has left, if the policy says so. Pick-up and first
-  response (or the targets that the policy names) are paused until an agreed time.
+- The resolution clock is paused while a reply from the customer is awaited or the customer has left, if the policy says
+  so. Pick-up and first response (or the targets that the policy names) are paused until an agreed time.
 """
 
 from typing import Final, assert_never
@@ -21,6 +25,8 @@ from services.sla.domain.tracked_interactions import TrackedInteractions
 
 KEPT_NEXT_RESPONSES: Final = 8
 """Number of instances of next response that stay readable; a long conversation has hundreds."""
+KEPT_REPLIES: Final = 8
+"""Number of replies in a row of which a failure is noticed."""
 
 
 class Judgement:
@@ -57,10 +63,15 @@ class Judgement:
                 self._start_now("ASSIGNED")
             case RoutingFactKind.AGENT_REPLIED:
                 self._tracked.hand(interaction, self._fact.agent_id or interaction.agent_id)
-                self._fulfil(Target.FIRST_RESPONSE, "AGENT_REPLIED")
-                self._fulfil(Target.NEXT_RESPONSE, "AGENT_REPLIED")
-                interaction.customer_awaited = True
-                self._hold("CUSTOMER_AWAITED", "")
+                self._replied()
+            case RoutingFactKind.REPLY_WRITTEN:
+                self._tracked.hand(interaction, self._fact.agent_id or interaction.agent_id)
+                interaction.unsent = (*interaction.unsent, self._fact.reply_id)[-KEPT_REPLIES:]
+            case RoutingFactKind.REPLY_SENT:
+                self._settled()
+                self._replied()
+            case RoutingFactKind.REPLY_FAILED:
+                self._reply_failed()
             case RoutingFactKind.CUSTOMER_MESSAGED:
                 self._customer_messaged()
             case RoutingFactKind.CUSTOMER_LEFT:
@@ -68,6 +79,9 @@ class Judgement:
             case RoutingFactKind.MOVED:
                 pass  # queue and time were taken over already; the deadlines do not change
             case RoutingFactKind.COMPLETED:
+                if interaction.unsent:
+                    self._replied()  # it is on its way
+                    interaction.unsent = ()
                 self._fulfil(Target.RESOLUTION, "COMPLETED")
                 interaction.completed = True
                 self._cancel_rest("COMPLETED", abandoned=False)
@@ -109,8 +123,51 @@ class Judgement:
             self._interaction.scheduled = False
             self._hold("", reason)
 
+    def _replied(self) -> None:
+        interaction, reply_id = self._interaction, self._fact.reply_id
+        if reply_id and reply_id not in interaction.replies:
+            interaction.replies = (*interaction.replies, reply_id)[-KEPT_REPLIES:]
+        for target in (Target.FIRST_RESPONSE, Target.NEXT_RESPONSE):
+            if self._fulfil(target, "AGENT_REPLIED") and reply_id:
+                interaction.answered = (*interaction.answered, target)
+        interaction.customer_awaited = True
+        self._hold("CUSTOMER_AWAITED", "")
+
+    def _settled(self) -> None:
+        unsent = self._interaction.unsent
+        self._interaction.unsent = tuple(each for each in unsent if each != self._fact.reply_id)
+
+    def _reply_failed(self) -> None:
+        interaction, reply_id = self._interaction, self._fact.reply_id
+        self._settled()
+        if reply_id not in interaction.replies:
+            return  # it never met anything, or the customer has written since
+        interaction.replies = tuple(each for each in interaction.replies if each != reply_id)
+        if interaction.replies:
+            return  # another reply arrived
+        rearmed, interaction.answered = interaction.answered, ()
+        for target in rearmed:
+            self._rearm(target)
+        interaction.customer_awaited = False
+        self._hold("", "REPLY_FAILED")
+
+    def _rearm(self, target: Target) -> None:
+        interaction, tracked = self._interaction, self._tracked
+        deadline = interaction.latest(target)
+        if deadline is None or deadline.state is not State.MET:
+            return
+        tally = tracked.tally(interaction, target, deadline.counted_ms)
+        if deadline.met_level is Level.DESIRED:
+            tally.met_desired -= 1
+        else:
+            tally.met_adequate -= 1
+        dl.rearm(deadline, tracked.target_plan(interaction, deadline), tracked.time_of(interaction))
+        tracked.open_by_target[target] += 1
+        self._report(OccurrenceKind.REARMED, deadline, self._fact.reason)
+
     def _customer_messaged(self) -> None:
         interaction = self._interaction
+        interaction.replies, interaction.answered = (), ()
         if not interaction.customer_awaited:
             return  # no agent has replied yet: the running clock continues
         interaction.customer_awaited = False
@@ -142,10 +199,11 @@ class Judgement:
                 dl.resume(deadline, self._tracked.target_plan(interaction, deadline), self._at_ms, time)
                 self._report(OccurrenceKind.RESUMED, deadline, resuming)
 
-    def _fulfil(self, target: Target, reason: str) -> None:
+    def _fulfil(self, target: Target, reason: str) -> bool:
+        """End the newest deadline of a target; returns whether it is met now."""
         deadline = self._interaction.latest(target)
         if deadline is None:
-            return
+            return False
         self._withdraw(deadline)
         if deadline.open:
             plan = self._tracked.target_plan(self._interaction, deadline)
@@ -155,10 +213,13 @@ class Judgement:
                 tally.met_desired += 1
             else:
                 tally.met_adequate += 1
+            deadline.counted_ms, deadline.met_ms = self._now_ms, self._at_ms
             self._decide(OccurrenceKind.MET, State.MET, deadline, reason)
-        elif deadline.state is State.BREACHED and not deadline.late:
+            return True
+        if deadline.state is State.BREACHED and not deadline.late:
             deadline.late = True
             self._tracked.tally(self._interaction, target, self._now_ms).late += 1
+        return False
 
     def _cancel(self, reason: str, *targets: Target) -> None:
         for deadline in self._interaction.deadlines:

@@ -21,6 +21,7 @@ _KINDS: Final = {
     "scheduled": RoutingFactKind.SCHEDULED,
     "assigned": RoutingFactKind.ASSIGNED,
     "agent_replied": RoutingFactKind.AGENT_REPLIED,
+    "reply_outcome": RoutingFactKind.REPLY_SENT,
     "customer_message_recorded": RoutingFactKind.CUSTOMER_MESSAGED,
     "customer_left": RoutingFactKind.CUSTOMER_LEFT,
     "transferred": RoutingFactKind.MOVED,
@@ -48,6 +49,7 @@ _EVENT_KINDS: Final = {
     OccurrenceKind.CHANGED: sla.SLA_EVENT_KIND_CHANGED,
     OccurrenceKind.PREDICTED: sla.SLA_EVENT_KIND_PREDICTED,
     OccurrenceKind.CORRECTED: sla.SLA_EVENT_KIND_CORRECTED,
+    OccurrenceKind.REARMED: sla.SLA_EVENT_KIND_REARMED,
 }
 TARGETS: Final = {
     Target.PICK_UP: config_pb2.TARGET_KIND_PICK_UP,
@@ -87,11 +89,17 @@ def fact_of(record: Record) -> RoutingFact | None:
     kind = _KINDS.get(name or "")
     if kind is None:
         return None
-    if kind is RoutingFactKind.AGENT_REPLIED and not event.agent_replied.agent_id:
-        return None  # no person wrote it: an acknowledgement, a bot's text
+    outcome = event.reply_outcome
+    if kind is RoutingFactKind.AGENT_REPLIED:
+        if not event.agent_replied.agent_id:
+            return None  # no person wrote it: an acknowledgement, a bot's text
+        if event.agent_replied.awaits_outcome:
+            kind = RoutingFactKind.REPLY_WRITTEN
+    if kind is RoutingFactKind.REPLY_SENT and outcome.state != router.REPLY_STATE_SENT:
+        kind = RoutingFactKind.REPLY_FAILED  # also when it is not known whether it was sent: the clock goes on
     if kind is RoutingFactKind.CUSTOMER_MESSAGED and event.customer_message_recorded.automatic:
         return None  # no person wrote it: an out-of-office notice, a bounce
-    reason = ""
+    reason = outcome.failure
     if kind is RoutingFactKind.COMPLETED and event.completed.disposition in _NEEDS_NO_AGENT:
         kind, reason = RoutingFactKind.CANCELLED, event.completed.disposition.upper()
     about = event.interaction
@@ -117,7 +125,7 @@ def fact_of(record: Record) -> RoutingFact | None:
         occurred_at_ms=event.occurred_at_ms,
         arrived_at_ms=about.arrived_at_ms,
         epoch=event.epoch,
-        agent_id=event.assigned.agent_id or event.agent_replied.agent_id,
+        agent_id=event.assigned.agent_id or event.agent_replied.agent_id or outcome.agent_id,
         again=event.queued.again,
         language=about.language,
         priority=about.priority,
@@ -127,6 +135,7 @@ def fact_of(record: Record) -> RoutingFact | None:
         start_at_ms=start_at,
         due_at_ms=about.due_at_ms,
         reason=reason,
+        reply_id=event.agent_replied.reply_id or outcome.reply_id,
         person_id=about.person_id,
         estimated_p50_ms=event.queued.estimated_wait_ms if kind is RoutingFactKind.QUEUED else -1,
         estimated_p90_ms=event.queued.estimated_p90_ms if kind is RoutingFactKind.QUEUED else -1,

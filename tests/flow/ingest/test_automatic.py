@@ -111,6 +111,10 @@ class Services:
             )
         )
 
+    def settle(self) -> None:
+        """Let all lanes read what the lanes of ingest have written."""
+        self._pump()
+
     def kinds(self) -> list[str | None]:
         """Return the kinds of the routing events."""
         return [event.WhichOneof("event") for event in self.routed]

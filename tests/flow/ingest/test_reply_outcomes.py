@@ -1,8 +1,11 @@
-"""What becomes of an agent's reply reaches the router."""
+"""What becomes of an agent's reply reaches the router, the agent, and the clocks of the SLA service."""
+
+import pytest
 
 from chapar.router.v1 import records_pb2 as router
 from services.ingest.domain.deliveries import Outcome
-from tests.flow.ingest.test_delivery_reports import Chat
+from tests.flow.ingest.test_automatic import Services
+from tests.flow.ingest.test_delivery_reports import Chat, bounce
 from tests.flow.ingest.world import World
 
 
@@ -43,3 +46,88 @@ def test_the_router_learns_nothing_of_other_messages() -> None:
     chat = Chat()
     chat.sent()
     assert outcomes(chat.world) == []
+
+
+class Answered(Services):
+    """A customer's mail that an agent has taken and answered; the answer is on its way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mail()
+        self.world.outcome(Outcome.ACCEPTED)  # of the acknowledgement
+        offered = [event for event in self.routed if event.WhichOneof("event") == "offered"][-1]
+        self.interaction = offered.interaction.interaction_id
+        self.conversation = offered.interaction.conversation_id
+        self.agent(accept_offer=router.AcceptOffer(agent_id="a", offer_id=offered.offered.offer_id))
+        recorded = router.RecordReply(agent_id="a", interaction_id=self.interaction, reply_id="r", awaits_outcome=True)
+        self.agent(record_reply=recorded)
+        self.world.reply(
+            self.conversation, "it comes", "r", author_id="a", pool="main", interaction_id=self.interaction
+        )
+        self.settle()
+
+    def outcome(self, outcome: Outcome, reason: str = "") -> None:
+        """Let the mail server answer."""
+        self.world.outcome(outcome, reason=reason)
+        self.settle()
+
+    @property
+    def told(self) -> list[tuple[int, str]]:
+        """Return what the agent's desk was notified of: state and failure of the reply."""
+        records = [router.FeedRecord.FromString(send.value) for send in self.shard.lane.sent_to("gateway.feed.v1")]
+        return [(r.reply_outcome.state, r.reply_outcome.failure) for r in records if r.HasField("reply_outcome")]
+
+    @property
+    def clocks(self) -> list[str]:
+        """Return what happened to the response and to the resolution."""
+        return [each for each in self.sla.on_committed if "SET" not in each and "PICK_UP" not in each]
+
+
+def test_a_response_is_met_when_the_reply_was_sent() -> None:
+    """Not when the agent wrote it: the relay may be closed for hours."""
+    answered = Answered()
+    assert answered.clocks == []
+    answered.outcome(Outcome.ACCEPTED)
+    assert answered.clocks == ["FIRST_RESPONSE MET DESIRED", "RESOLUTION PAUSED"]
+    assert answered.told == [(router.REPLY_STATE_SENT, "")]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [(Outcome.UNREACHABLE, router.REPLY_STATE_FAILED), (Outcome.UNKNOWN, router.REPLY_STATE_UNKNOWN)],
+)
+def test_a_reply_that_was_not_sent_is_not_a_response(outcome: Outcome, state: int) -> None:
+    """The agent learns of it, and the clocks go on."""
+    answered = Answered()
+    answered.outcome(outcome, "SMTP_550")
+    assert answered.clocks == []
+    assert answered.told == [(state, "SMTP_550")]
+
+
+def test_a_bounce_lets_the_clock_run_again() -> None:
+    """From the bounce at the SMTP edge to the deadline: it was met, and the customer has nothing."""
+    answered = Answered()
+    answered.outcome(Outcome.ACCEPTED)
+    delivery = answered.world.attempts.jobs[-1].delivery.delivery_id
+    answered.world.customer(bounce(answered.conversation, delivery.replace("-", "")[:12]))
+    answered.settle()
+    assert answered.clocks[2:] == ["FIRST_RESPONSE REARMED", "RESOLUTION RESUMED"]
+    assert answered.told[1:] == [(router.REPLY_STATE_FAILED, "BOUNCED_5_1_1")]
+    assert [event for event in answered.sla.events if event.reason == "BOUNCED_5_1_1"]
+
+
+def test_a_reply_without_a_reported_outcome_meets_the_target_at_once() -> None:
+    """Gateways of earlier versions report none."""
+    services = Services()
+    services.mail()
+    services.take_and_answer()
+    assert "FIRST_RESPONSE MET DESIRED" in services.sla.on_committed
+
+
+def test_an_agent_who_completes_at_once_has_responded() -> None:
+    """The reply is on its way; when it fails afterwards, the agent still learns of it."""
+    answered = Answered()
+    answered.complete(answered.interaction)
+    assert "FIRST_RESPONSE MET DESIRED" in answered.clocks
+    answered.outcome(Outcome.REJECTED, "SMTP_554")
+    assert answered.told == [(router.REPLY_STATE_FAILED, "SMTP_554")]

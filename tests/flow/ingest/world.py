@@ -231,7 +231,14 @@ class World:
         return self.relay.handle(event.SerializeToString(), key=key)
 
     def reply(
-        self, conversation_id: str, text: str, request_id: str = "r1", *, replayed: bool = False, **fields: Any
+        self,
+        conversation_id: str,
+        text: str,
+        request_id: str = "r1",
+        *,
+        replayed: bool = False,
+        author_id: str = "sara",
+        **fields: Any,
     ) -> None:
         """Write an agent's reply, as the gateway does, or as an operator does who replays its dead letter."""
         request = records_pb2.OutboundRequest(
@@ -241,7 +248,7 @@ class World:
             text=text,
             purpose=records_pb2.OUTBOUND_PURPOSE_REPLY,
             author_kind=types_pb2.ACTOR_KIND_AGENT,
-            author_id="sara",
+            author_id=author_id,
             **fields,
         )
         record = records_pb2.OutboundRecord(tenant=TENANT, conversation_id=conversation_id, request=request)

@@ -150,7 +150,9 @@ class Naive:
                         messages.append(at)
                     case RoutingFactKind.CUSTOMER_LEFT:
                         messages = []
-                    case RoutingFactKind.AGENT_REPLIED:
+                    case RoutingFactKind.REPLY_FAILED:
+                        messages = messages or [at]
+                    case RoutingFactKind.AGENT_REPLIED | RoutingFactKind.REPLY_WRITTEN:
                         if not answered:
                             answered = True
                             self.note(fact, fact.queue, "first_response", at - first.arrived_at_ms)

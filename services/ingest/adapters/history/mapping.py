@@ -195,6 +195,7 @@ _DEADLINE_KINDS: Final[Mapping[int, str]] = MappingProxyType(
         sla_pb2.SLA_EVENT_KIND_ESCALATED: "DeadlineEscalated",
         sla_pb2.SLA_EVENT_KIND_CHANGED: "DeadlineChanged",
         sla_pb2.SLA_EVENT_KIND_CORRECTED: "DeadlineBreachCorrected",
+        sla_pb2.SLA_EVENT_KIND_REARMED: "DeadlineRearmed",
     }
 )
 

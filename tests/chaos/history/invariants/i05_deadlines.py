@@ -137,14 +137,42 @@ def _answered_at_ms(history: History, deadline: Deadline) -> int | None:
         replies = _replies_by_turn(events)
         return replies[number - 1] if number <= len(replies) else None
     times = [event.occurred_at_ms for event in events if event.WhichOneof("event") == ANSWERS[target]]
+    if target == config_pb2.TARGET_KIND_FIRST_RESPONSE:
+        responses = _responses(events)
+        times = [event.occurred_at_ms for event in events if event.event_id in responses]
     which = number - 1 if target == config_pb2.TARGET_KIND_RESOLUTION else 0
     return times[which] if which < len(times) else None
+
+
+def _responses(events: list[router_pb2.RoutingEvent]) -> set[str]:
+    """Return the ids of the events with which a reply became a response: when it was sent, or when the interaction was
+    completed while it was on its way. A reply whose outcome is not reported is one at once."""
+    found: set[str] = set()
+    unsent: set[str] = set()
+    for event in events:
+        replied, outcome = event.agent_replied, event.reply_outcome
+        match event.WhichOneof("event"):
+            case "agent_replied" if replied.awaits_outcome:
+                unsent.add(replied.reply_id)
+            case "agent_replied":
+                found.add(event.event_id)
+            case "reply_outcome":
+                unsent.discard(outcome.reply_id)
+                if outcome.state == router_pb2.REPLY_STATE_SENT:
+                    found.add(event.event_id)
+            case "completed" if unsent:
+                found.add(event.event_id)
+                unsent.clear()
+            case _:
+                pass
+    return found
 
 
 def _replies_by_turn(events: list[router_pb2.RoutingEvent]) -> list[int | None]:
     """Return the time of the reply that ended each turn; None if it has none. A turn begins with the customer's first message after a
     reply, or after they had left; it also ends when they leave."""
     turns: list[int | None] = []
+    responses = _responses(events)
     over = waits = False
     for event in events:
         kind = event.WhichOneof("event")
@@ -153,7 +181,7 @@ def _replies_by_turn(events: list[router_pb2.RoutingEvent]) -> list[int | None]:
             waits = True
         elif kind == "customer_left":
             over, waits = True, False
-        elif kind == "agent_replied":
+        elif event.event_id in responses:
             if waits:
                 turns[-1] = event.occurred_at_ms
             over, waits = True, False
