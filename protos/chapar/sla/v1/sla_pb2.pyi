@@ -83,6 +83,8 @@ class _SlaEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SlaEvent
     SLA_EVENT_KIND_CHANGED: _SlaEventKind.ValueType  # 10
     SLA_EVENT_KIND_CORRECTED: _SlaEventKind.ValueType  # 11
     """A level that was reported as BREACHED was met in time: an earlier event of the router was read late."""
+    SLA_EVENT_KIND_REARMED: _SlaEventKind.ValueType  # 12
+    """A response target that was MET runs again, with its original clock: the reply did not arrive. `reason` is the delivery's reason."""
 
 class SlaEventKind(_SlaEventKind, metaclass=_SlaEventKindEnumTypeWrapper):
     """Kind of an event of a deadline."""
@@ -100,6 +102,8 @@ SLA_EVENT_KIND_ESCALATED: SlaEventKind.ValueType  # 9
 SLA_EVENT_KIND_CHANGED: SlaEventKind.ValueType  # 10
 SLA_EVENT_KIND_CORRECTED: SlaEventKind.ValueType  # 11
 """A level that was reported as BREACHED was met in time: an earlier event of the router was read late."""
+SLA_EVENT_KIND_REARMED: SlaEventKind.ValueType  # 12
+"""A response target that was MET runs again, with its original clock: the reply did not arrive. `reason` is the delivery's reason."""
 Global___SlaEventKind: _TypeAlias = SlaEventKind  # noqa: Y015
 
 class _AtRiskOrder:
