@@ -1540,6 +1540,23 @@ class ReplyOutcomeRecorded(_message.Message):
 Global___ReplyOutcomeRecorded: _TypeAlias = ReplyOutcomeRecorded  # noqa: Y015
 
 @_typing.final
+class CustomerLeftRecorded(_message.Message):
+    """The customer has left an interaction that an agent holds. They wait for nothing any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustomerLeftRecorded: _TypeAlias = CustomerLeftRecorded  # noqa: Y015
+
+@_typing.final
 class CustomerMessageRecorded(_message.Message):
     """The customer wrote again."""
 
@@ -1787,6 +1804,7 @@ class RoutingEvent(_message.Message):
     PARKED_FIELD_NUMBER: _builtins.int
     RESUMED_FIELD_NUMBER: _builtins.int
     REPLY_OUTCOME_FIELD_NUMBER: _builtins.int
+    CUSTOMER_LEFT_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """UUIDv5 of (id of the command or timer, ordinal), so that a repetition has the same id."""
     tenant: _builtins.str
@@ -1879,6 +1897,10 @@ class RoutingEvent(_message.Message):
     def reply_outcome(self) -> Global___ReplyOutcomeRecorded:
         """See ReplyOutcomeRecorded."""
 
+    @_builtins.property
+    def customer_left(self) -> Global___CustomerLeftRecorded:
+        """See CustomerLeftRecorded."""
+
     def __init__(
         self,
         *,
@@ -1909,12 +1931,13 @@ class RoutingEvent(_message.Message):
         parked: Global___InteractionParked | None = ...,
         resumed: Global___InteractionResumed | None = ...,
         reply_outcome: Global___ReplyOutcomeRecorded | None = ...,
+        customer_left: Global___CustomerLeftRecorded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "completed", b"completed", "customer_message_recorded", b"customer_message_recorded", "event", b"event", "interaction", b"interaction", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "queued", b"queued", "reply_outcome", b"reply_outcome", "resumed", b"resumed", "scheduled", b"scheduled", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "completed", b"completed", "customer_left", b"customer_left", "customer_message_recorded", b"customer_message_recorded", "event", b"event", "interaction", b"interaction", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "queued", b"queued", "reply_outcome", b"reply_outcome", "resumed", b"resumed", "scheduled", b"scheduled", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "command_id", b"command_id", "completed", b"completed", "configuration_version", b"configuration_version", "customer_message_recorded", b"customer_message_recorded", "epoch", b"epoch", "event", b"event", "event_id", b"event_id", "interaction", b"interaction", "occurred_at_ms", b"occurred_at_ms", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "pool", b"pool", "queued", b"queued", "reason", b"reason", "reply_outcome", b"reply_outcome", "resumed", b"resumed", "scheduled", b"scheduled", "tenant", b"tenant", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "command_id", b"command_id", "completed", b"completed", "configuration_version", b"configuration_version", "customer_left", b"customer_left", "customer_message_recorded", b"customer_message_recorded", "epoch", b"epoch", "event", b"event", "event_id", b"event_id", "interaction", b"interaction", "occurred_at_ms", b"occurred_at_ms", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "pool", b"pool", "queued", b"queued", "reason", b"reason", "reply_outcome", b"reply_outcome", "resumed", b"resumed", "scheduled", b"scheduled", "tenant", b"tenant", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "offered", "offer_ended", "assigned", "agent_replied", "customer_message_recorded", "transferred", "completed", "wrap_up_ended", "abandoned", "cancelled", "changed", "agent_state_changed", "scheduled", "overflowed", "parked", "resumed", "reply_outcome"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "offered", "offer_ended", "assigned", "agent_replied", "customer_message_recorded", "transferred", "completed", "wrap_up_ended", "abandoned", "cancelled", "changed", "agent_state_changed", "scheduled", "overflowed", "parked", "resumed", "reply_outcome", "customer_left"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
