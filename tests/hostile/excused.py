@@ -135,7 +135,8 @@ _FUNCTIONS: Final = {
         " chassis.kafka.changelog.changelog_reader router.translate.feed.write_notice router.translate.feed.write_result"
         " ingest.translate.lanes.answer_command ingest.translate.lanes.conversation_record ingest.translate.lanes.customer_message"
         " ingest.translate.lanes.request_record ingest.translate.lanes.routing_command ingest.translate.sender.dead_letter"
-        " ingest.translate.sender.finished_record ingest.translate.reports.outbound_report ingest.domain.stated_reports.bounced sla.translate.analytics_state.restore"
+        " ingest.translate.sender.finished_record ingest.translate.reports.outbound_report"
+        " ingest.domain.stated_reports.bounced sla.translate.analytics_state.restore"
     ),
     _CALLS: (
         "chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"

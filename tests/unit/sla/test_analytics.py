@@ -132,43 +132,43 @@ class Naive:
             begun = next((at for at, f in enumerate(life) if f.kind is RoutingFactKind.QUEUED and not f.again), None)
             if begun is None:
                 continue
-            life = life[begun:]
-            life = [life[0], *_taken(life[1:])]
-            first = life[0]
-            self.note(first, first.queue, "contacts")
-            messages: list[int] = [first.arrived_at_ms]
-            picked = answered = completed = closed = False
-            for fact in life[1:]:
-                at = fact.occurred_at_ms
-                if closed:
-                    messages, closed = [at], False
-                match fact.kind:
-                    case RoutingFactKind.ASSIGNED if not picked:
-                        picked = True
-                        self.note(fact, fact.queue, "pick_up", at - first.occurred_at_ms)
-                    case RoutingFactKind.CUSTOMER_MESSAGED:
-                        messages.append(at)
-                    case RoutingFactKind.CUSTOMER_LEFT:
-                        messages = []
-                    case RoutingFactKind.REPLY_FAILED:
-                        messages = messages or [at]
-                    case RoutingFactKind.AGENT_REPLIED | RoutingFactKind.REPLY_WRITTEN:
-                        if not answered:
-                            answered = True
-                            self.note(fact, fact.queue, "first_response", at - first.arrived_at_ms)
-                        if messages:
-                            self.note(fact, fact.queue, "response", at - messages[0])
-                            messages = []
-                    case RoutingFactKind.COMPLETED:
-                        if not completed:
-                            self.note(fact, fact.queue, "completed")
-                            self.note(fact, fact.queue, "resolution", at - first.arrived_at_ms)
-                        completed = closed = True
-                    case RoutingFactKind.ABANDONED | RoutingFactKind.CANCELLED:
-                        self.note(fact, fact.queue, fact.kind.name.lower())
-                    case _:
-                        pass
+            self._live(life[begun], _taken(life[begun + 1 :]))
         return self
+
+    def _live(self, first: RoutingFact, rest: Iterable[RoutingFact]) -> None:
+        self.note(first, first.queue, "contacts")
+        messages: list[int] = [first.arrived_at_ms]
+        picked = answered = completed = closed = False
+        for fact in rest:
+            at = fact.occurred_at_ms
+            if closed:
+                messages, closed = [at], False
+            match fact.kind:
+                case RoutingFactKind.ASSIGNED if not picked:
+                    picked = True
+                    self.note(fact, fact.queue, "pick_up", at - first.occurred_at_ms)
+                case RoutingFactKind.CUSTOMER_MESSAGED:
+                    messages.append(at)
+                case RoutingFactKind.CUSTOMER_LEFT:
+                    messages = []
+                case RoutingFactKind.REPLY_FAILED:
+                    messages = messages or [at]
+                case RoutingFactKind.AGENT_REPLIED | RoutingFactKind.REPLY_WRITTEN:
+                    if not answered:
+                        answered = True
+                        self.note(fact, fact.queue, "first_response", at - first.arrived_at_ms)
+                    if messages:
+                        self.note(fact, fact.queue, "response", at - messages[0])
+                        messages = []
+                case RoutingFactKind.COMPLETED:
+                    if not completed:
+                        self.note(fact, fact.queue, "completed")
+                        self.note(fact, fact.queue, "resolution", at - first.arrived_at_ms)
+                    completed = closed = True
+                case RoutingFactKind.ABANDONED | RoutingFactKind.CANCELLED:
+                    self.note(fact, fact.queue, fact.kind.name.lower())
+                case _:
+                    pass
 
 
 def _taken(rest: list[RoutingFact]) -> list[RoutingFact]:
