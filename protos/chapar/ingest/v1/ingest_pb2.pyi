@@ -242,6 +242,38 @@ class GetConversationRequest(_message.Message):
 Global___GetConversationRequest: _TypeAlias = GetConversationRequest  # noqa: Y015
 
 @_typing.final
+class Reaction(_message.Message):
+    """The customer's reactions to a message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    EMOJI_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    identity_id: _builtins.str
+    """Id of the identity that reacts."""
+    emoji: _builtins.str
+    """The emojis, separated by spaces."""
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """Time of the reaction."""
+
+    def __init__(
+        self,
+        *,
+        identity_id: _builtins.str = ...,
+        emoji: _builtins.str = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emoji", b"emoji", "identity_id", b"identity_id", "occurred_at", b"occurred_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reaction: _TypeAlias = Reaction  # noqa: Y015
+
+@_typing.final
 class MessageView(_message.Message):
     """A message as readers see it."""
 
@@ -250,8 +282,14 @@ class MessageView(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    IN_REPLY_TO_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    EDITED_AT_FIELD_NUMBER: _builtins.int
+    DELETED_AT_FIELD_NUMBER: _builtins.int
+    REACTIONS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Sequence number in its conversation; grows, with gaps."""
+    in_reply_to_message_id: _builtins.str
+    """Id of the message in this conversation that it answers or reacts to; empty when there is none."""
     @_builtins.property
     def message(self) -> _records_pb2.ConversationMessage:
         """The message."""
@@ -260,16 +298,32 @@ class MessageView(_message.Message):
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """Time of the event."""
 
+    @_builtins.property
+    def edited_at(self) -> _timestamp_pb2.Timestamp:
+        """Time of the newest edit; absent when it was not edited. The edit is a message of its own, with the new text."""
+
+    @_builtins.property
+    def deleted_at(self) -> _timestamp_pb2.Timestamp:
+        """Time at which the customer deleted it; absent when it was not deleted. Its text remains."""
+
+    @_builtins.property
+    def reactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reaction]:
+        """The customer's present reactions to it."""
+
     def __init__(
         self,
         *,
         message: _records_pb2.ConversationMessage | None = ...,
         sequence: _builtins.int = ...,
         occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        in_reply_to_message_id: _builtins.str = ...,
+        edited_at: _timestamp_pb2.Timestamp | None = ...,
+        deleted_at: _timestamp_pb2.Timestamp | None = ...,
+        reactions: _abc.Iterable[Global___Reaction] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "occurred_at", b"occurred_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deleted_at", b"deleted_at", "edited_at", b"edited_at", "message", b"message", "occurred_at", b"occurred_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "occurred_at", b"occurred_at", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_at", b"deleted_at", "edited_at", b"edited_at", "in_reply_to_message_id", b"in_reply_to_message_id", "message", b"message", "occurred_at", b"occurred_at", "reactions", b"reactions", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
