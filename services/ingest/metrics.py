@@ -17,6 +17,11 @@ METRICS: Final = (
         "Requests refused for their signature, form or size.",
         tenant_known=False,
     ),
+    counter(
+        "chapar_edge_kept_raw_total",
+        "channel",
+        "Messages that were taken with a field that can't be read, or of an unknown type; they are kept raw.",
+    ),
     counter("chapar_edge_published_total", "channel", "Messages that the broker has acknowledged."),
     histogram("chapar_edge_publish_seconds", "channel", "Time from the raw bytes to the broker's acknowledgement."),
     gauge("chapar_edge_connections", "channel", "Open web chat and SMTP connections.", tenant_known=False),

@@ -53,7 +53,16 @@ from services.ingest.adapters.history import cursor, story
 from services.ingest.adapters.history import text as folding
 from services.ingest.domain import channel_rules, reply_token, survey_reply
 from services.ingest.domain.messages import TextPart, TextPartKind, new_text
-from services.ingest.domain.normalise import json_body, language, proof, telegram, webchat, webhook, whatsapp
+from services.ingest.domain.normalise import (
+    json_body,
+    language,
+    placeholders,
+    proof,
+    telegram,
+    webchat,
+    webhook,
+    whatsapp,
+)
 from services.ingest.domain.normalise import text as names
 from services.ingest.domain.normalise.mail import (
     automatic,
@@ -309,8 +318,13 @@ ENTRIES: Final = (
           all_of(refusing(lambda given: pattern_cost.pattern_cost(given, 4_000), Unestimable))),
     Entry(named("services.chassis.expressions", "Expressions.holds"), all_of(_conditions)),
     # JSON of channels; large bodies are read in a thread
-    Entry(named(_DOMAIN + "telegram", "parse_update"), telegram.parse_update, "documents", on_loop=False, most=3 * _MEGABYTE),
-    Entry(named(_DOMAIN + "whatsapp", "parse_notification"), whatsapp.parse_notification, "documents", on_loop=False, most=3 * _MEGABYTE),
+    Entry((*named(_DOMAIN + "telegram", "parse_update"), *named(_DOMAIN + "telegram_content", "content_of"),
+           *named(_DOMAIN + "salvage", "first_text")),
+          telegram.parse_update, "documents", on_loop=False, most=3 * _MEGABYTE),
+    Entry(named(_DOMAIN + "placeholders", "content_name", "placeholder_text"),
+          lambda given: placeholders.placeholder_text(placeholders.content_name(given), given)),
+    Entry((*named(_DOMAIN + "whatsapp", "parse_notification"), *named(_DOMAIN + "whatsapp_content", "content_of")),
+          whatsapp.parse_notification, "documents", on_loop=False, most=3 * _MEGABYTE),
     Entry((*named(_DOMAIN + "webhook", "parse_call"), *named(_DOMAIN + "json_body", "parse_json", "shaped", "may_be_unstorable", "unstorable")),
           webhook.parse_call, "documents", on_loop=False, most=3 * _MEGABYTE),
     Entry(named(_DOMAIN + "webchat", "parse_frame"), webchat.parse_frame, "documents", most=_MEGABYTE // 16),

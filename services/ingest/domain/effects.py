@@ -23,13 +23,14 @@ class ConversationStarted:
 
 @dataclass(frozen=True, slots=True)
 class MessageRecorded:
-    """A customer's message belongs to the conversation. `edits` names the message that it edits."""
+    """A customer's message belongs to the conversation. `edits` and `deletes` name the message that it changes."""
 
     conversation_id: str
     person_id: str
     message: Message
     interaction_id: str
     edits: str = ""
+    deletes: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from services.ingest.domain.messages import (
     FollowUp,
     Link,
     Message,
+    MessageKind,
     Notice,
     SendRequest,
     new_text,
@@ -121,9 +122,7 @@ class Intake:
         at_work = conversation is not None and conversation.current(now_ms)
         if not at_work:
             if not message.opens and message.automatic.kind.opens:
-                # There is nothing to answer and no conversation to add it to: a chat window was closed, or the reaction
-                # is to an old message.
-                return IntakeDecision(customer, note="NOTHING_TO_DO")
+                return self._afterthought(customer, message, now_ms)
             conversation = Conversation(
                 conversation_id=self._routing.derive("conversation", message.message_id),
                 opened_at_ms=now_ms,
@@ -152,7 +151,7 @@ class Intake:
 
         survey, score = self._answer(customer, conversation, message, now_ms)
         if survey is not None:
-            out.append(self._recorded(customer, conversation, message, ""))
+            out.append(self._recorded(customer, conversation.conversation_id, message, ""))
             out.append(effects.AnswerGiven(survey.person_id, survey.invitation_id, score, message.message_id))
             answered = survey.answered(conversation.conversation_id, now_ms)
             others = (answered if s is survey else s for s in customer.surveys)
@@ -176,7 +175,7 @@ class Intake:
         if conversation.interaction is not None:
             open_ = conversation.interaction
             if message.opens or not message.customer_left:
-                out.append(self._recorded(customer, conversation, message, open_.interaction_id))
+                out.append(self._recorded(customer, conversation.conversation_id, message, open_.interaction_id))
             if message.opens:
                 open_ = replace(open_.appended(opening), left=False)
             if message.opens or not message.automatic.kind.opens:
@@ -189,17 +188,17 @@ class Intake:
             if message.opens:
                 waiting = replace(waiting, opening=waiting.opening.joined(opening))
             if message.opens or not message.customer_left:
-                out.append(self._recorded(customer, conversation, message, waiting.interaction_id))
+                out.append(self._recorded(customer, conversation.conversation_id, message, waiting.interaction_id))
             conversation = replace(conversation, gathering=waiting)
             note = "GATHERED"
         elif message.opens:
             interaction_id = self._routing.derive("interaction", message.message_id)
-            out.append(self._recorded(customer, conversation, message, interaction_id))
+            out.append(self._recorded(customer, conversation.conversation_id, message, interaction_id))
             waiting = Gathering(interaction_id=interaction_id, due_at_ms=now_ms + gather_ms, opening=opening)
             conversation = replace(conversation, gathering=waiting)
             note = "OPENED"
         elif not message.customer_left:
-            out.append(self._recorded(customer, conversation, message, ""))
+            out.append(self._recorded(customer, conversation.conversation_id, message, ""))
             note = "RECORDED"
         waits = conversation.gathering
         if waits is not None and (waits.due_at_ms <= now_ms or message.customer_left):
@@ -217,19 +216,43 @@ class Intake:
     def _edit(self, customer: Customer, message: Message, now_ms: int) -> IntakeDecision:
         conversation = customer.conversation
         if conversation is None or not conversation.current(now_ms):
-            return IntakeDecision(customer, note="EDIT_OF_THE_PAST")
+            return self._afterthought(customer, message, now_ms)
         interaction = conversation.interaction.interaction_id if conversation.interaction is not None else ""
-        edited = self._routing.derive(message.identity.identity_id, message.native_message_id, "0")
-        recorded = effects.MessageRecorded(
-            conversation.conversation_id, self._routing.person(customer), message, interaction, edits=edited
-        )
+        recorded = self._recorded(customer, conversation.conversation_id, message, interaction)
         return IntakeDecision(customer, (recorded,), note="EDIT")
+
+    def _afterthought(self, customer: Customer, message: Message, now_ms: int) -> IntakeDecision:
+        """Record an edit, a deletion or a reaction that comes after its conversation, in the newest conversation that is
+        known. It opens no interaction.
+
+        Without a conversation, an edit begins one, because its text is new. Everything else concerns nothing that is
+        known, e.g. a chat window was closed.
+        """
+        edit = message.revision > 0
+        if not (edit or message.deletes or message.kind is MessageKind.REACTION):
+            return IntakeDecision(customer, note="NOTHING_TO_DO")
+        known = customer.conversation
+        newest = known.conversation_id if known is not None else next(iter([*customer.owned_interactions][::-1]), "")
+        note = "EDIT_OF_THE_PAST" if edit else "RECORDED"
+        if newest:
+            return IntakeDecision(customer, (self._recorded(customer, newest, message, ""),), note=note)
+        if not edit:
+            return IntakeDecision(customer, note="NOTHING_TO_DO")
+        begun = Conversation(
+            conversation_id=self._routing.derive("conversation", message.message_id),
+            opened_at_ms=now_ms,
+            last_at_ms=now_ms,
+        )
+        out = (self._started(customer, begun), self._recorded(customer, begun.conversation_id, message, ""))
+        return IntakeDecision(replace(customer, conversation=begun), out, note=note)
 
     def _answer(
         self, customer: Customer, conversation: Conversation, message: Message, now_ms: int
     ) -> tuple[OpenSurvey | None, int]:
         # A reaction does not say what it is about, and an automatic reply is not a customer's answer.
         if conversation.gathering is not None or message.customer_left or not message.opens or not message.by_person:
+            return None, 0
+        if message.placeholder:  # its text is ours
             return None, 0
         if customer.proven and not message.origin.proven(conversation.conversation_id):
             return None, 0  # it may be a forged answer in the customer's name
@@ -248,9 +271,17 @@ class Intake:
             conversation.conversation_id, self._routing.person(customer), customer.identity
         )
 
-    def _recorded(self, customer: Customer, conversation: Conversation, message: Message, interaction: str) -> Effect:
+    def _recorded(self, customer: Customer, conversation_id: str, message: Message, interaction: str) -> Effect:
+        def own(native_id: str) -> str:
+            return self._routing.derive(message.identity.identity_id, native_id, "0") if native_id else ""
+
         return effects.MessageRecorded(
-            conversation.conversation_id, self._routing.person(customer), message, interaction
+            conversation_id,
+            self._routing.person(customer),
+            message,
+            interaction,
+            edits=own(message.native_message_id) if message.revision > 0 else "",
+            deletes=own(message.deletes),
         )
 
 

@@ -134,6 +134,7 @@ class InteractionClosing:
     ) -> IntakeDecision:
         account = policy.account(open_.opening.channel, open_.opening.account)
         silent = open_.acknowledged or open_.opening.no_auto_reply or open_.left or not account.acknowledge
+        silent = silent or open_.opening.public  # all members of a group would get it
         if silent or now_ms < customer.acknowledged_at_ms + account.acknowledge_gap_ms:
             return IntakeDecision(customer, note="NOT_ACKNOWLEDGED")
         language = first_known(open_.opening.language, conversation.language, customer.language)

@@ -129,6 +129,8 @@ class Message:
     language: str = "und"
     sent_at_ms: int = 0
     received_at_ms: int = 0
+    in_reply_to: str = ""
+    """Native id of the message that it answers or reacts to; may be empty."""
     reply_context: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     automatic: Automatic = NOT_AUTOMATIC
@@ -141,6 +143,12 @@ class Message:
     """Empty when the whole text is new."""
     unparsed: bool = False
     """True when the edge could not parse the message and kept only the raw bytes."""
+    content: str = ""
+    """What was sent, in the channel's word; empty for a plain text."""
+    placeholder: bool = False
+    """Whether the text only names what can't be shown."""
+    deletes: str = ""
+    """Native id of the message that the customer deleted; otherwise empty."""
 
     @property
     def by_person(self) -> bool:

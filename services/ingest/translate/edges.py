@@ -9,6 +9,7 @@ from services.chassis.ids import derive
 from services.ingest.domain.messages import NO_WISHES, new_text
 from services.ingest.domain.normalise.language import detect
 from services.ingest.domain.normalise.message import IncomingMessage, MessageKind
+from services.ingest.domain.normalise.placeholders import placeholder_text
 from services.ingest.domain.origin import Origin
 from services.ingest.ports import Account
 from services.ingest.translate.automatic import automatic_record
@@ -53,6 +54,8 @@ def inbound_record(
     made.native_message_id = message.native_message_id
     made.kind = _KINDS[message.kind]
     made.text = message.text
+    if message.content:
+        language = _describe(made, message, language or account.default_language)
     if message.text_parts:
         made.text_parts.extend(text_part_records(message.text_parts))
     made.language = language or "und"
@@ -87,6 +90,17 @@ def inbound_record(
         made.wishes.preferred_agent = message.wishes.preferred_agent
         made.wishes.preferred_team = message.wishes.preferred_team
     return record
+
+
+def _describe(made: records_pb2.CustomerMessage, message: IncomingMessage, language: str) -> str:
+    """Say what was sent besides a text. Returns the language, in which a placeholder is written."""
+    made.content = message.content
+    if message.deletes:
+        made.deletes = message.deletes
+    if message.placeholder:
+        made.text = placeholder_text(message.content, language)
+        made.placeholder = True
+    return language
 
 
 def _state_origin(made: records_pb2.Origin, origin: Origin) -> None:

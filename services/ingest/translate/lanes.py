@@ -52,10 +52,15 @@ def message(record: records_pb2.CustomerMessage) -> Message:
         automatic=automatic(record.automatic) if record.HasField("automatic") else NOT_AUTOMATIC,
         no_auto_reply=record.no_auto_reply,
         customer_left=record.customer_left,
+        in_reply_to=record.in_reply_to,
         wishes=_wishes(record.wishes) if record.HasField("wishes") else NO_WISHES,
         origin=origin(record.origin) if record.HasField("origin") else UNPROVEN,
         text_parts=text_parts(record.text_parts),
-        unparsed=bool(record.raw),
+        # Of a provider's object that was read in part, the text is known.
+        unparsed=bool(record.raw) and not record.text,
+        content=record.content,
+        placeholder=record.placeholder,
+        deletes=record.deletes,
     )
 
 
@@ -206,7 +211,9 @@ def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundReque
     )
 
 
-def customer_message(value: Message, interaction_id: str, edits: str) -> records_pb2.ConversationMessage:
+def customer_message(
+    value: Message, interaction_id: str, edits: str, deletes: str = ""
+) -> records_pb2.ConversationMessage:
     """Convert a customer's message to the form in which its conversation keeps it."""
     return records_pb2.ConversationMessage(
         message_id=value.message_id,
@@ -226,6 +233,11 @@ def customer_message(value: Message, interaction_id: str, edits: str) -> records
         automatic=automatic_record(value.automatic) if value.automatic.silent else None,
         origin=origin_record(value.origin),
         text_parts=text_part_records(value.text_parts),
+        kind=records_pb2.MessageKind.ValueType(value.kind),
+        in_reply_to=value.in_reply_to,
+        content=value.content,
+        placeholder=value.placeholder,
+        deletes_message_id=deletes,
     )
 
 
@@ -258,7 +270,9 @@ def conversation_record(
         case effects.MessageRecorded():
             record.event_id = derive("message", effect.message.message_id)
             record.identity_id = effect.message.identity.identity_id
-            record.message.CopyFrom(customer_message(effect.message, effect.interaction_id, effect.edits))
+            record.message.CopyFrom(
+                customer_message(effect.message, effect.interaction_id, effect.edits, effect.deletes)
+            )
         case effects.InteractionStarted():
             record.event_id = derive("interaction-opened", effect.interaction_id)
             record.identity_id = effect.identity_id

@@ -54,6 +54,7 @@ class IngressLimiter:
         self._failures = Limiter(limits.failed_auth)
         self._requests = metrics.counter("chapar_edge_requests_total")
         self._refused = metrics.counter("chapar_edge_refused_total")
+        self._kept_raw = metrics.counter("chapar_edge_kept_raw_total")
         self._published = metrics.counter("chapar_edge_published_total")
         self._seconds = metrics.histogram("chapar_edge_publish_seconds")
         self._reports = metrics.counter("chapar_edge_reports_total")
@@ -109,6 +110,8 @@ class IngressLimiter:
                 )
                 continue
             record = inbound_record(account, message, now, origin)
+            if record.ByteSize() > MAX_RECORD_BYTES and message.content:
+                record.message.ClearField("raw")  # the text counts more
             if record.ByteSize() > MAX_RECORD_BYTES:
                 self.refuse(account.channel, Reason.MESSAGE_TOO_LARGE)
                 refused = refused or too_large()
@@ -122,6 +125,9 @@ class IngressLimiter:
                     self.refuse(account.channel, error.reason, len(records))
                 raise
             self._published.labels(account.tenant, account.channel).inc(len(records))
+            raw = sum(bool(message.raw) for message in messages)
+            if raw:
+                self._kept_raw.labels(account.tenant, account.channel).inc(raw)
             self._seconds.labels(account.tenant, account.channel).observe(time.monotonic() - begun)
         return Taken(tuple(records), refused, len(messages) - len(records))
 

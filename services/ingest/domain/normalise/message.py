@@ -60,6 +60,12 @@ class IncomingMessage:
     wishes: Wishes = NO_WISHES
     text_parts: tuple[TextPart, ...] = ()
     """The parts of the text; empty when the whole text is new."""
+    content: str = ""
+    """What was sent, in the channel's word, e.g. "voice" or "poll"; "" for a plain text."""
+    placeholder: bool = False
+    """Whether it has nothing that can be shown. Its text then says so and names `content`, in the customer's language."""
+    deletes: str = ""
+    """Native id of the message that the customer deleted; otherwise ""."""
     origin: Origin = UNPROVEN
     """Set by the edge when it knows the origin; otherwise the origin is unproven."""
 

@@ -1,126 +1,47 @@
 """Parses the updates of Telegram and Bale.
 
-Native ids: the sender is `from.id`, the message `{chat.id}:{message_id}`. An edit has the same native id, and its
-update's id as revision: two edits may have the same second in `edit_date`, and a retry of the provider repeats the
-update id. A pressed button is `cb:{callback id}`. `my_chat_member` shows reachability: a SYSTEM message labelled
-`reachability`. The sender needs for an answer: `chat_id`, `message_id`, and `message_thread_id` in a forum's topic.
+Native ids: the sender is `from.id`, the message `{chat.id}:{message_id}`, with the business connection before it in a
+chat of a connected business account. An edit has the same native id, and its update's id as revision: two edits may
+have the same second in `edit_date`, and a retry of the provider repeats the update id. A pressed button is
+`cb:{callback id}`. `my_chat_member` shows reachability: a SYSTEM message labelled `reachability`. The sender needs for
+an answer: `chat_id`, `message_id`, `message_thread_id` in a forum's topic, and `business_connection_id`.
+
+Nothing that a customer does is lost: content or an update of an unknown type is a placeholder that names the type, and
+of an object with a field that can't be read the rest is used. Both are kept raw.
 """
 
-from typing import Any
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final
 
-import msgspec
-
-from services.ingest.domain.normalise.json_body import parse_json, shaped, unstorable
+from services.ingest.domain.normalise.json_body import parse_json, seconds_to_ms
 from services.ingest.domain.normalise.language import language_code
-from services.ingest.domain.normalise.message import (
-    Collected,
-    IncomingAttachment,
-    IncomingMessage,
-    MessageKind,
-    Parsed,
-    Refusal,
+from services.ingest.domain.normalise.message import Collected, IncomingMessage, MessageKind, Parsed, Refusal
+from services.ingest.domain.normalise.placeholders import UNREADABLE, content_name
+from services.ingest.domain.normalise.salvage import first_text, kept, salvaged, storable
+from services.ingest.domain.normalise.telegram_content import content_of
+from services.ingest.domain.normalise.telegram_names import IGNORED
+from services.ingest.domain.normalise.telegram_shapes import (
+    CallbackQuery,
+    Chat,
+    Deleted,
+    MemberUpdated,
+    Message,
+    PollAnswer,
+    ReactionUpdated,
+    Unknown,
+    User,
 )
-from services.ingest.domain.normalise.text import clean_file_name, clean_name
+from services.ingest.domain.normalise.text import clean_name
 from services.ingest.domain.reasons import Reason
 
 _MAX_REVISION = 2**31 - 1
+_MESSAGES: Final = frozenset({"message", "business_message"})
+_EDITS: Final = frozenset({"edited_message", "edited_business_message"})
 
-
-class User(msgspec.Struct, frozen=True):
-    """A user or bot."""
-
-    id: int
-    first_name: str = ""
-    last_name: str = ""
-    username: str = ""
-    language_code: str = ""
-    is_bot: bool = False
-
-
-class Chat(msgspec.Struct, frozen=True):
-    """The chat of a message."""
-
-    id: int
-    type: str = "private"
-    title: str = ""
-
-
-class File(msgspec.Struct, frozen=True):
-    """Any of the files that a message can hold."""
-
-    file_id: str
-    file_name: str = ""
-    mime_type: str = ""
-    file_size: int = 0
-
-
-class Place(msgspec.Struct, frozen=True):
-    """A location."""
-
-    latitude: float
-    longitude: float
-
-
-class Contact(msgspec.Struct, frozen=True):
-    """A shared contact; proves a phone number only when its user is the sender."""
-
-    phone_number: str
-    user_id: int = 0
-
-
-class Replied(msgspec.Struct, frozen=True):
-    """The message that is answered."""
-
-    message_id: int
-
-
-class Message(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """A message."""
-
-    message_id: int
-    chat: Chat
-    from_: User | None = None
-    date: int = 0
-    edit_date: int = 0
-    message_thread_id: int = 0
-    text: str = ""
-    caption: str = ""
-    reply_to_message: Replied | None = None
-    photo: list[File] = []
-    document: File | None = None
-    voice: File | None = None
-    audio: File | None = None
-    video: File | None = None
-    sticker: File | None = None
-    location: Place | None = None
-    contact: Contact | None = None
-
-
-class CallbackQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """A pressed button."""
-
-    id: str
-    from_: User
-    data: str = ""
-    message: Message | None = None
-
-
-class Member(msgspec.Struct, frozen=True):
-    """A member's state in a chat."""
-
-    status: str
-
-
-class MemberUpdated(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """A user blocked or unblocked the bot."""
-
-    chat: Chat
-    from_: User
-    new_chat_member: Member
-    date: int = 0
-
-
-_FILES = (("document", ""), ("voice", "audio/ogg"), ("audio", ""), ("video", ""), ("sticker", "image/webp"))
+Outcome = IncomingMessage | Refusal | str
 
 
 def parse_update(raw: bytes) -> Parsed:
@@ -129,140 +50,271 @@ def parse_update(raw: bytes) -> Parsed:
     if isinstance(body, Refusal):
         return Parsed(refused=(body,))
     collected = Collected()
-    collected.add(_update(body))
+    for outcome in _update(body):
+        collected.add(outcome)
     return collected.done()
 
 
-def _update(body: dict[str, Any]) -> IncomingMessage | Refusal | str:
+def _update(body: dict[str, Any]) -> Iterator[Outcome]:
+    names = [name for name in body if name != "update_id"]
     update_id = body.get("update_id")
-    if isinstance(update_id, bool) or not isinstance(update_id, int):
-        return Refusal(Reason.INVALID_FIELD, "update_id", "must be a whole number")
-    if not -(2**63) <= update_id < 2**63:
-        return Refusal(Reason.INVALID_FIELD, "update_id", "must fit into 64 bits")
-    for field in ("message", "edited_message", "callback_query", "my_chat_member"):
-        if field in body:
-            refusal = unstorable(body[field], field)
-            return refusal if refusal is not None else _event(field, body[field], update_id)
-    names = sorted(key for key in body if key != "update_id")
-    return _KNOWN.get(names[0], "other") if names else "empty"
+    readable = isinstance(update_id, int) and not isinstance(update_id, bool) and -(2**63) <= update_id < 2**63
+    if not names:
+        yield "empty" if readable else Refusal(Reason.INVALID_FIELD, "update_id", "must be a whole number")
+        return
+    # Without its own number, an update is known by its content, which is the same at every retry.
+    number = update_id if readable else int.from_bytes(hashlib.sha256(kept(body)).digest()[:6])
+    name = next((each for each in names if each in _READERS), names[0])
+    for outcome in _READERS.get(name, _unknown)(name, body[name], int(number or 0)):
+        if isinstance(outcome, IncomingMessage) and not readable and not outcome.raw:
+            yield replace(outcome, raw=kept(body))
+        else:
+            yield outcome
 
 
-# Metric labels are a closed list: a provider's new kind is "other" until it is added here.
-_KNOWN = {
-    name: name
-    for name in (
-        "channel_post",
-        "edited_channel_post",
-        "poll",
-        "poll_answer",
-        "chat_boost",
-        "inline_query",
-        "chat_member",
-    )
-}
-
-
-def _event(field: str, value: Any, update_id: int) -> IncomingMessage | Refusal | str:
-    if field == "callback_query":
-        query = shaped(value, CallbackQuery, field)
-        return query if isinstance(query, Refusal) else _button(query)
-    if field == "my_chat_member":
-        member = shaped(value, MemberUpdated, field)
-        return member if isinstance(member, Refusal) else _reachability(member, update_id)
-    message = shaped(value, Message, field)
-    if isinstance(message, Refusal):
-        return message
-    revision = max(1, update_id % _MAX_REVISION) if field == "edited_message" else 0
-    return _message(message, revision)
-
-
-def _message(message: Message, revision: int) -> IncomingMessage | str:
-    sender = message.from_
-    if sender is None or sender.is_bot:
-        return "without_sender"
-    attachments = _attachments(message)
-    text = message.text or message.caption
-    if message.location is not None:
-        text = text or f"{message.location.latitude},{message.location.longitude}"
-    if not text and not attachments and message.contact is None:
-        return "service_message"
-    labels = {} if message.chat.type == "private" else {"public": "true"}
-    if message.contact is not None and message.contact.user_id == sender.id:
-        labels["shared_own_contact"] = "true"
-    return IncomingMessage(
+def _message(name: str, value: Any, update_id: int) -> Iterator[Outcome]:
+    message, whole = salvaged(value, Message)
+    if message is None:
+        yield _unreadable(value, name, update_id)
+        return
+    if message.is_automatic_forward:
+        yield "channel_post"
+        return
+    if message.business_connection_id and message.from_ is not None and message.from_.id != message.chat.id:
+        yield "own_message"  # written by the owner of the business account, or by a bot in their name
+        return
+    sender = _sender(message, value)
+    if isinstance(sender, str):
+        # If `from` can't be read, nothing says who wrote the message, but it is not lost.
+        yield _unreadable(value, name, update_id) if sender == "unreadable_sender" else sender
+        return
+    found = content_of(message, value if whole else storable(value))
+    own_contact = message.contact is not None and message.contact.user_id == sender.id
+    labels = _place_labels(message.chat) | ({"shared_own_contact": "true"} if own_contact else {})
+    if found.kind is MessageKind.SYSTEM:
+        labels["event"] = found.name
+    yield IncomingMessage(
         native_id=str(sender.id),
-        native_message_id=f"{message.chat.id}:{message.message_id}",
-        text=text or (message.contact.phone_number if message.contact is not None else ""),
-        revision=revision,
-        kind=MessageKind.ATTACHMENT if attachments else MessageKind.TEXT,
+        native_message_id=_native(message.business_connection_id, message.chat.id, message.message_id),
+        text=found.text,
+        revision=max(1, update_id % _MAX_REVISION) if name in _EDITS else 0,
+        kind=found.kind,
         display_name=_name(sender),
         language=language_code(sender.language_code),
-        sent_at_ms=max(0, (message.edit_date or message.date) * 1000),
-        in_reply_to=f"{message.chat.id}:{message.reply_to_message.message_id}" if message.reply_to_message else "",
-        attachments=attachments,
+        sent_at_ms=seconds_to_ms(message.edit_date or message.date),
+        in_reply_to=_native(message.business_connection_id, message.chat.id, message.reply_to_message.message_id)
+        if message.reply_to_message
+        else "",
+        attachments=found.attachments,
         reply_context=_context(message),
         labels=labels,
+        no_auto_reply=found.kind is MessageKind.SYSTEM,
+        content=found.name,
+        placeholder=found.placeholder,
+        raw=b"" if whole and found.known else kept(value),
     )
 
 
-def _button(query: CallbackQuery) -> IncomingMessage:
-    context = _context(query.message) if query.message is not None else {"chat_id": str(query.from_.id)}
+def _sender(message: Message, value: Any) -> User | str:
+    """Return the author, or why the message has no customer as its author."""
+    given = message.sender_chat
+    if given is not None and given.id != message.chat.id:
+        return User(given.id, first_name=given.title, username=given.username)  # a user writes in a channel's name
+    if message.from_ is not None:
+        return "without_sender" if message.from_.is_bot else message.from_
+    if message.chat.private:
+        return User(message.chat.id)
+    return "unreadable_sender" if "from" in value else "without_sender"
+
+
+def _button(name: str, value: Any, update_id: int) -> Iterator[Outcome]:
+    query, whole = salvaged(value, CallbackQuery)
+    if query is None:
+        yield _unreadable(value, name, update_id)
+        return
     at = query.message
-    return IncomingMessage(
+    context = _context(at) if at is not None else {"chat_id": str(query.from_.id)}
+    text = query.data or query.game_short_name
+    yield IncomingMessage(
         native_id=str(query.from_.id),
         native_message_id=f"cb:{query.id}",
-        text=query.data,
+        text=text,
         kind=MessageKind.BUTTON,
         display_name=_name(query.from_),
         language=language_code(query.from_.language_code),
-        in_reply_to=f"{at.chat.id}:{at.message_id}" if at is not None else "",
+        in_reply_to=_native(at.business_connection_id, at.chat.id, at.message_id) if at is not None else "",
         reply_context={**context, "callback_query_id": query.id},
+        content="button",
+        placeholder=not text,
+        raw=b"" if whole else kept(value),
     )
 
 
-def _reachability(member: MemberUpdated, update_id: int) -> IncomingMessage | str:
-    if member.chat.type != "private":
-        return "group_membership"
+def _reachability(name: str, value: Any, update_id: int) -> Iterator[Outcome]:
+    member, whole = salvaged(value, MemberUpdated)
+    if member is None:
+        yield _unreadable(value, name, update_id, kind=MessageKind.SYSTEM)
+        return
+    if not member.chat.private:
+        yield "group_membership"
+        return
     blocked = member.new_chat_member.status in ("kicked", "left", "banned")
-    return IncomingMessage(
+    yield IncomingMessage(
         native_id=str(member.from_.id),
         native_message_id=f"member:{update_id}",
         kind=MessageKind.SYSTEM,
         display_name=_name(member.from_),
-        sent_at_ms=max(0, member.date * 1000),
+        sent_at_ms=seconds_to_ms(member.date),
         reply_context={"chat_id": str(member.chat.id)},
         labels={"reachability": "blocked" if blocked else "reachable"},
         no_auto_reply=True,
+        raw=b"" if whole else kept(value),
     )
+
+
+def _reaction(name: str, value: Any, update_id: int) -> Iterator[Outcome]:
+    reaction, whole = salvaged(value, ReactionUpdated)
+    if reaction is None:
+        yield _unreadable(value, name, update_id, kind=MessageKind.REACTION)
+        return
+    user, actor = reaction.user, reaction.actor_chat
+    if user is None and actor is None and not reaction.chat.private:
+        yield "without_sender"
+        return
+    author = user or User((actor or reaction.chat).id, first_name=actor.title if actor is not None else "")
+    yield IncomingMessage(
+        native_id=str(author.id),
+        native_message_id=f"reaction:{update_id}",
+        text=" ".join(each.emoji or content_name(each.type) for each in reaction.new_reaction),
+        kind=MessageKind.REACTION,
+        display_name=_name(author),
+        sent_at_ms=seconds_to_ms(reaction.date),
+        in_reply_to=_native("", reaction.chat.id, reaction.message_id),
+        reply_context={"chat_id": str(reaction.chat.id)},
+        labels={"event": "reaction_removed"} if not reaction.new_reaction else {},
+        no_auto_reply=True,
+        content="reaction",
+        raw=b"" if whole else kept(value),
+    )
+
+
+def _deletion(name: str, value: Any, update_id: int) -> Iterator[Outcome]:
+    deleted, whole = salvaged(value, Deleted)
+    if deleted is None or not deleted.message_ids:
+        yield _unreadable(value, name, update_id, kind=MessageKind.SYSTEM)
+        return
+    for number in deleted.message_ids:
+        target = _native(deleted.business_connection_id, deleted.chat.id, number)
+        yield IncomingMessage(
+            native_id=str(deleted.chat.id),
+            native_message_id=f"deleted:{target}",
+            kind=MessageKind.SYSTEM,
+            in_reply_to=target,
+            reply_context={"chat_id": str(deleted.chat.id)},
+            labels={"event": "revoked"},
+            no_auto_reply=True,
+            content="deletion",
+            deletes=target,
+            raw=b"" if whole else kept(value),
+        )
+
+
+def _vote(name: str, value: Any, update_id: int) -> Iterator[Outcome]:
+    vote, whole = salvaged(value, PollAnswer)
+    if vote is None or vote.user is None:
+        # A vote in the name of a channel is not a customer's.
+        channel = isinstance(value, dict) and "voter_chat" in value
+        yield "poll_answer" if channel else _unreadable(value, name, update_id, kind=MessageKind.SYSTEM)
+        return
+    yield IncomingMessage(
+        native_id=str(vote.user.id),
+        native_message_id=f"vote:{update_id}",
+        text=", ".join(str(option + 1) for option in vote.option_ids),
+        kind=MessageKind.SYSTEM,
+        display_name=_name(vote.user),
+        labels={"event": "poll_answer"},
+        no_auto_reply=True,
+        content="poll_answer",
+        raw=b"" if whole else kept(value),
+    )
+
+
+def _ignored(name: str, value: Any, update_id: int) -> Iterator[Outcome]:
+    yield name
+
+
+def _unknown(name: str, value: Any, update_id: int) -> Iterator[Outcome]:
+    """An update of an unknown type: a placeholder from the user whom it names. Without a user it opens nothing, because
+    a new type may concern no customer."""
+    found, _ = salvaged(value, Unknown)
+    user = (found.from_ or found.user) if found is not None else None
+    if user is None or user.is_bot:
+        yield _unreadable(value, name, update_id, kind=MessageKind.SYSTEM)
+        return
+    yield _unreadable(value, name, update_id)
+
+
+_READERS: Final[Mapping[str, Callable[[str, Any, int], Iterator[Outcome]]]] = MappingProxyType(
+    {
+        **dict.fromkeys(_MESSAGES | _EDITS, _message),
+        "callback_query": _button,
+        "my_chat_member": _reachability,
+        "message_reaction": _reaction,
+        "deleted_business_messages": _deletion,
+        "poll_answer": _vote,
+        **dict.fromkeys(IGNORED, _ignored),
+    }
+)
+
+
+def _unreadable(value: Any, name: str, update_id: int, kind: MessageKind = MessageKind.TEXT) -> IncomingMessage:
+    """Return what can be said of an object that lacks what its type must have. Text that it has is kept as text."""
+    found, _ = salvaged(value, Unknown)
+    user = (found.from_ or found.user) if found is not None else None
+    chat = found.chat if found is not None else None
+    if user is None and chat is not None and chat.private:
+        user = User(chat.id)
+    text = first_text(value, "text", "caption", "data")
+    raw = kept(value)
+    known = name in _READERS
+    return IncomingMessage(
+        native_id=str(user.id) if user is not None else f"unidentified:{_number_of(raw)}",
+        native_message_id=f"update:{update_id}",
+        text=text,
+        kind=kind,
+        display_name=_name(user) if user is not None else "",
+        verified=user is not None,
+        language=language_code(user.language_code) if user is not None else "",
+        reply_context={"chat_id": str(chat.id if chat is not None else user.id)} if user is not None else {},
+        labels={"unparsed": "true", **(_place_labels(chat) if chat is not None else {})},
+        no_auto_reply=user is None or kind is not MessageKind.TEXT,
+        content=UNREADABLE if known else content_name(name),
+        placeholder=not text and kind is MessageKind.TEXT,
+        raw=raw,
+    )
+
+
+def _native(connection: str, chat: int, number: int) -> str:
+    """Return the native id of a message. Chats of a business account have numbers of their own."""
+    return f"{connection}:{chat}:{number}" if connection else f"{chat}:{number}"
+
+
+def _number_of(raw: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(raw).digest()[:7])
+
+
+def _place_labels(chat: Chat) -> dict[str, str]:
+    return {} if chat.private else {"public": "true"}
 
 
 def _context(message: Message) -> dict[str, str]:
     context = {"chat_id": str(message.chat.id), "message_id": str(message.message_id)}
     if message.message_thread_id:
         context["message_thread_id"] = str(message.message_thread_id)
+    if message.business_connection_id:
+        context["business_connection_id"] = message.business_connection_id
     return context
 
 
 def _name(user: User) -> str:
     return clean_name(f"{user.first_name} {user.last_name}") or clean_name(user.username)
-
-
-def _attachments(message: Message) -> tuple[IncomingAttachment, ...]:
-    found = []
-    if message.photo:
-        largest = max(message.photo, key=lambda photo: photo.file_size)
-        found.append(_attachment(largest, "image/jpeg"))
-    for name, usual in _FILES:
-        file = getattr(message, name)
-        if file is not None:
-            found.append(_attachment(file, usual))
-    return tuple(found)
-
-
-def _attachment(file: File, usual: str) -> IncomingAttachment:
-    return IncomingAttachment(
-        file.mime_type or usual or "application/octet-stream",
-        clean_file_name(file.file_name),
-        max(0, file.file_size),
-        file.file_id,
-    )

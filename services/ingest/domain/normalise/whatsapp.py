@@ -4,138 +4,34 @@ are parsed by `whatsapp_status`.
 Native ids: the sender is `wa_id` (a phone number without `+`), or `user_id` where Meta no longer shows the number; the
 message is its `wamid`. An `edit` is a revision of `original_message_id`. The
 sender needs for an answer: `to`, `message_id`, `phone_number_id`.
+
+Nothing that a customer sends is lost: content of an unknown type is a placeholder that names the type, and of a message
+with a field that can't be read the rest is used. Both are kept raw.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-import msgspec
-
-from services.ingest.domain.normalise.json_body import parse_json, seconds_to_ms, shaped, unstorable
+from services.ingest.domain.normalise.json_body import parse_json, seconds_to_ms, unstorable
 from services.ingest.domain.normalise.message import (
     Collected,
-    IncomingAttachment,
     IncomingMessage,
     IncomingReport,
     MessageKind,
     Parsed,
     Refusal,
 )
-from services.ingest.domain.normalise.text import clean_file_name, clean_name
+from services.ingest.domain.normalise.placeholders import UNREADABLE
+from services.ingest.domain.normalise.salvage import first_text, kept, salvaged
+from services.ingest.domain.normalise.text import clean_name
+from services.ingest.domain.normalise.whatsapp_content import content_of
+from services.ingest.domain.normalise.whatsapp_shapes import ContactCard, Edit, Message
 from services.ingest.domain.normalise.whatsapp_status import parse_status
-from services.ingest.domain.reasons import Reason
 
-_MEDIA = ("image", "audio", "video", "document", "sticker")
-
-
-class Profile(msgspec.Struct, frozen=True):
-    """The customer's profile with the name that they chose."""
-
-    name: str = ""
-
-
-class ContactCard(msgspec.Struct, frozen=True):
-    """The contact card of a sender."""
-
-    wa_id: str = ""
-    user_id: str = ""
-    profile: Profile = Profile()
-
-
-class Body(msgspec.Struct, frozen=True):
-    """A text."""
-
-    body: str
-
-
-class Media(msgspec.Struct, frozen=True):
-    """A file."""
-
-    id: str
-    mime_type: str = "application/octet-stream"
-    caption: str = ""
-    filename: str = ""
-    file_size: int = 0
-
-
-class Context(msgspec.Struct, frozen=True):
-    """The message that is answered."""
-
-    id: str = ""
-
-
-class Button(msgspec.Struct, frozen=True):
-    """A pressed button of a template."""
-
-    text: str = ""
-    payload: str = ""
-
-
-class Choice(msgspec.Struct, frozen=True):
-    """The choice from a list or from buttons."""
-
-    id: str = ""
-    title: str = ""
-
-
-class Interactive(msgspec.Struct, frozen=True):
-    """An answer to an interactive message."""
-
-    button_reply: Choice | None = None
-    list_reply: Choice | None = None
-
-
-class Reaction(msgspec.Struct, frozen=True):
-    """A reaction. Without an emoji, the reaction is removed."""
-
-    message_id: str
-    emoji: str = ""
-
-
-class Location(msgspec.Struct, frozen=True):
-    """A place."""
-
-    latitude: float
-    longitude: float
-    name: str = ""
-
-
-class Edit(msgspec.Struct, frozen=True):
-    """A message's new content."""
-
-    original_message_id: str
-    message: dict[str, Any] = {}
-
-
-class Revoke(msgspec.Struct, frozen=True):
-    """A message that the customer deleted."""
-
-    original_message_id: str
-
-
-class Message(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """One message."""
-
-    id: str
-    type: str
-    from_: str = ""
-    user_id: str = ""
-    timestamp: str = ""
-    text: Body | None = None
-    image: Media | None = None
-    audio: Media | None = None
-    video: Media | None = None
-    document: Media | None = None
-    sticker: Media | None = None
-    button: Button | None = None
-    interactive: Interactive | None = None
-    reaction: Reaction | None = None
-    location: Location | None = None
-    edit: Edit | None = None
-    revoke: Revoke | None = None
-    context: Context | None = None
+_MOST_LABEL: Final = 100
+Outcome = IncomingMessage | IncomingReport | Refusal | str
 
 
 def parse_notification(raw: bytes, phone_number_id: str = "") -> Parsed:
@@ -147,56 +43,59 @@ def parse_notification(raw: bytes, phone_number_id: str = "") -> Parsed:
     if isinstance(body, Refusal):
         return Parsed(refused=(body,))
     collected = Collected()
-    for outcome in _walk(body, phone_number_id):
-        collected.add(outcome)
-    return collected.done()
-
-
-def _walk(body: dict[str, Any], ours: str) -> Iterator[IncomingMessage | IncomingReport | Refusal | str]:
-    entries = body.get("entry")
-    if not isinstance(entries, list):
-        yield Refusal(Reason.INVALID_FIELD, "entry", "must be an array")
-        return
-    for e, entry in enumerate(entries):
-        changes = entry.get("changes") if isinstance(entry, dict) else None
-        if not isinstance(changes, list):
-            yield Refusal(Reason.INVALID_FIELD, f"entry[{e}].changes", "must be an array")
+    strange = False
+    for value in _values(body):
+        if value is None:
+            strange = True
             continue
-        for c, change in enumerate(changes):
-            at = f"entry[{e}].changes[{c}].value"
-            value = change.get("value") if isinstance(change, dict) else None
-            if not isinstance(value, dict):
-                yield Refusal(Reason.INVALID_FIELD, at, "must be an object")
-                continue
-            yield from _value(value, at, ours)
+        for outcome in _value(value, phone_number_id):
+            collected.add(outcome)
+    if strange:
+        # Something around the messages has an unexpected form: the whole call is kept, once.
+        collected.add(_unreadable(body, _Cards({}, None), phone_number_id))
+    found = collected.done()
+    return found if found != Parsed() else Parsed(ignored=("empty",))
 
 
-def _value(value: dict[str, Any], at: str, ours: str) -> Iterator[IncomingMessage | IncomingReport | Refusal | str]:
+def _values(body: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
+    """Yield the `value` of each change; None for each part that is not as documented."""
+    entries = body.get("entry")
+    for entry in entries if isinstance(entries, list) else [None]:
+        changes = entry.get("changes") if isinstance(entry, dict) else None
+        for change in changes if isinstance(changes, list) else [None]:
+            fields: dict[str, Any] = change if isinstance(change, dict) else {}
+            value = fields.get("value")
+            yield value if isinstance(value, dict) and not _hollow(fields, value) else None
+
+
+def _hollow(change: dict[str, Any], value: dict[str, Any]) -> bool:
+    """Return whether a change of messages or calls has none of what it may have."""
+    field = change.get("field")
+    return field in ("messages", "calls") and not any(name in value for name in (field, "statuses", "errors"))
+
+
+def _value(value: dict[str, Any], ours: str) -> Iterator[Outcome]:
     metadata = value.get("metadata")
     number = metadata.get("phone_number_id", "") if isinstance(metadata, dict) else ""
-    number = number if isinstance(number, str) else ""
-    messages = value.get("messages", [])
+    number = number if isinstance(number, str) and unstorable(number) is None else ""
+    given = value.get("messages", [])
+    messages = given if isinstance(given, list) else [given]
     statuses = value.get("statuses", [])
-    if not isinstance(messages, list):
-        yield Refusal(Reason.INVALID_FIELD, f"{at}.messages", "must be an array")
-        return
     others = bool(ours and number and number != ours)
-    if isinstance(statuses, list):
-        yield from ("status" if others else parse_status(status) for status in statuses)
-    if not messages and not statuses:
+    for status in statuses if isinstance(statuses, list) else [statuses]:
+        yield "status" if others else parse_status(status)
+    given = value.get("calls", [])
+    calls = given if isinstance(given, list) else [given]
+    if not messages and not statuses and not calls:
         yield "other"
-    if messages and others:
-        yield "other_number"
+    if others:
+        yield from ("other_number" for _ in (messages or calls)[:1])
         return
     cards = _cards(value.get("contacts"))
-    for index, item in enumerate(messages):
-        path = f"{at}.messages[{index}]"
-        refusal = unstorable(item, path)
-        if refusal is not None:
-            yield refusal
-            continue
-        message = shaped(item, Message, path)
-        yield message if isinstance(message, Refusal) else _message(message, cards, number or ours, path)
+    for item in messages:
+        yield _message(item, cards, number or ours)
+    for item in calls:
+        yield _call(item, cards, number or ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +105,16 @@ class _Cards:
     by_id: Mapping[str, ContactCard]
     only: ContactCard | None
 
+    def of(self, sender: str) -> ContactCard | None:
+        """Return the card of a sender; the only card for an unknown sender."""
+        return self.by_id.get(sender) if sender else self.only
+
 
 def _cards(contacts: Any) -> _Cards:
     found: list[ContactCard] = []
     for item in contacts if isinstance(contacts, list) else []:
-        card = shaped(item, ContactCard)
-        if isinstance(card, ContactCard) and unstorable(item) is None:
+        card, _ = salvaged(item, ContactCard)
+        if card is not None:
             found.append(card)
     by_id: dict[str, ContactCard] = {}
     for card in found:
@@ -220,97 +123,131 @@ def _cards(contacts: Any) -> _Cards:
     return _Cards(by_id, found[0] if len(found) == 1 else None)
 
 
-def _message(message: Message, cards: _Cards, number: str, at: str) -> IncomingMessage | Refusal | str:
-    sender = message.from_ or message.user_id
-    card = cards.by_id.get(sender) if sender else cards.only
-    native_id = sender or (card.wa_id or card.user_id if card is not None else "")
+def _message(item: Any, cards: _Cards, number: str) -> Outcome:
+    message, whole = salvaged(item, Message)
+    if message is None:
+        return _unreadable(item, cards, number)
+    native_id, card = _sender(message, cards)
     if not native_id:
-        return Refusal(Reason.INVALID_FIELD, f"{at}.from", "is missing, and no contact card gives it")
-    if not message.id:
-        return Refusal(Reason.INVALID_FIELD, f"{at}.id", "must not be empty")
-    if message.type == "edit":
-        return _edited(message, native_id, card, number, at)
-    content = _content(message)
-    if content is None:
-        return "unsupported_type"
-    text, kind, attachments, answered = content
+        return _unreadable(item, cards, number)
+    if message.type == "edit" and message.edit is not None and message.edit.original_message_id:
+        return _edited(message, message.edit, native_id, card, number, b"" if whole else kept(item))
+    found = content_of(message)
     return IncomingMessage(
         native_id=native_id,
-        native_message_id=message.id,
-        text=text,
-        kind=kind,
+        native_message_id=message.id or _hash(item),
+        text=found.text,
+        kind=found.kind,
         display_name=clean_name(card.profile.name) if card is not None else "",
         sent_at_ms=_time(message.timestamp),
-        in_reply_to=answered or (message.context.id if message.context is not None else ""),
-        attachments=attachments,
+        in_reply_to=found.answered or (message.context.id if message.context is not None else ""),
+        attachments=found.attachments,
         reply_context=_reply_context(native_id, message, number),
-        no_auto_reply=kind in (MessageKind.SYSTEM, MessageKind.REACTION),
-        labels=_labels(message),
+        no_auto_reply=found.kind in (MessageKind.SYSTEM, MessageKind.REACTION),
+        labels=_labels(message, found.event),
+        content=found.name,
+        placeholder=found.placeholder,
+        deletes=found.deletes,
+        raw=b"" if whole and found.known and message.id else kept(item),
     )
+
+
+def _sender(message: Message, cards: _Cards) -> tuple[str, ContactCard | None]:
+    """Return the sender's native id, "" when nothing names them, and their card."""
+    sender = message.from_ or message.from_user_id or message.user_id
+    card = cards.of(sender)
+    return sender or ((card.wa_id or card.user_id) if card is not None else ""), card
 
 
 def _edited(
-    message: Message, native_id: str, card: ContactCard | None, number: str, at: str
-) -> IncomingMessage | Refusal:
-    edit = message.edit
-    if edit is None or not edit.original_message_id:
-        return Refusal(Reason.INVALID_FIELD, f"{at}.edit.original_message_id", "must name the message that is edited")
-    new = edit.message.get("text")
-    text = new.get("body", "") if isinstance(new, dict) else ""
+    message: Message, edit: Edit, native_id: str, card: ContactCard | None, number: str, raw: bytes
+) -> IncomingMessage:
+    """Return the new revision of an edited message: its text, or the caption of its file."""
+    new, whole = salvaged({"id": edit.original_message_id, **edit.message}, Message)
+    found = content_of(new) if new is not None else None
     # Each edit has an id of its own; a number derived from it is the same at every retry.
-    revision = (
-        int.from_bytes(hashlib.sha256(message.id.encode("utf-8", "surrogatepass")).digest()[:4]) % (2**31 - 2) + 1
-    )
+    revision = int.from_bytes(hashlib.sha256(message.id.encode()).digest()[:4]) % (2**31 - 2) + 1
+    incomplete = found is None or not whole or not found.known
     return IncomingMessage(
         native_id=native_id,
         native_message_id=edit.original_message_id,
-        text=text if isinstance(text, str) else "",
+        text=found.text if found is not None else "",
         revision=revision,
+        kind=found.kind if found is not None and found.attachments else MessageKind.TEXT,
         display_name=clean_name(card.profile.name) if card is not None else "",
         sent_at_ms=_time(message.timestamp),
+        attachments=found.attachments if found is not None else (),
         reply_context=_reply_context(native_id, message, number),
+        content=found.name if found is not None else UNREADABLE,
+        placeholder=found is None or found.placeholder,
+        raw=raw or (kept({"id": message.id, "edit": edit.message}) if incomplete else b""),
     )
 
 
-def _content(message: Message) -> tuple[str, MessageKind, tuple[IncomingAttachment, ...], str] | None:
-    """Return text, kind, attachments and the message that is answered; None for a kind that is not used."""
-    if message.text is not None:
-        return message.text.body, MessageKind.TEXT, (), ""
-    for name in _MEDIA:
-        media: Media | None = getattr(message, name)
-        if media is not None:
-            size = max(0, media.file_size)
-            file = IncomingAttachment(media.mime_type, clean_file_name(media.filename), size, media.id)
-            return media.caption, MessageKind.ATTACHMENT, (file,), ""
-    if message.button is not None:
-        return message.button.text or message.button.payload, MessageKind.BUTTON, (), ""
-    if message.interactive is not None:
-        choice = message.interactive.button_reply or message.interactive.list_reply
-        return (choice.title or choice.id, MessageKind.BUTTON, (), "") if choice is not None else None
-    if message.reaction is not None:
-        return message.reaction.emoji, MessageKind.REACTION, (), message.reaction.message_id
-    if message.location is not None:
-        return (
-            f"{message.location.latitude},{message.location.longitude} {message.location.name}".strip(),
-            MessageKind.TEXT,
-            (),
-            "",
-        )
-    if message.type == "revoke" and message.revoke is not None:
-        return "", MessageKind.SYSTEM, (), message.revoke.original_message_id
-    return None
+def _call(item: Any, cards: _Cards, number: str) -> Outcome:
+    """Return a call as a placeholder. Its beginning and its end have the same id, so it is shown once."""
+    message, _ = salvaged(item, Message)
+    if message is None:
+        return _unreadable(item, cards, number)
+    if isinstance(item, dict) and item.get("direction") == "BUSINESS_INITIATED":
+        return "own_call"
+    native_id, card = _sender(message, cards)
+    if not native_id or not message.id:
+        return _unreadable(item, cards, number)
+    return IncomingMessage(
+        native_id=native_id,
+        native_message_id=message.id,
+        display_name=clean_name(card.profile.name) if card is not None else "",
+        sent_at_ms=_time(message.timestamp),
+        reply_context={"to": native_id, "phone_number_id": number},
+        content="call",
+        placeholder=True,
+    )
 
 
-def _labels(message: Message) -> dict[str, str]:
-    if message.type == "revoke":
-        return {"event": "revoked"}
-    if message.reaction is not None and not message.reaction.emoji:
-        return {"event": "reaction_removed"}
-    return {}
+def _unreadable(item: Any, cards: _Cards, number: str) -> IncomingMessage:
+    """Return what can be said of a message that lacks what every message has."""
+    sender = first_text(item, "from", "from_user_id", "user_id")
+    card = cards.of(sender)
+    sender = sender or ((card.wa_id or card.user_id) if card is not None else "")
+    text = first_text(item.get("text"), "body") if isinstance(item, dict) else ""
+    return IncomingMessage(
+        native_id=sender or f"unidentified:{_hash(item)}",
+        native_message_id=first_text(item, "id") or _hash(item),
+        text=text,
+        display_name=clean_name(card.profile.name) if card is not None else "",
+        verified=bool(sender),
+        reply_context={"to": sender, "phone_number_id": number} if sender else {},
+        labels={"unparsed": "true"},
+        no_auto_reply=not sender,
+        content=UNREADABLE,
+        placeholder=not text,
+        raw=kept(item),
+    )
+
+
+def _labels(message: Message, event: str) -> dict[str, str]:
+    labels = {"event": event} if event else {}
+    if message.group_id:
+        labels["public"] = "true"
+    if message.referral is not None:
+        labels["referral"] = message.referral.source_type[:_MOST_LABEL] or "referral"
+        labels["referral_id"] = message.referral.source_id[:_MOST_LABEL]
+        labels["referral_headline"] = message.referral.headline[:_MOST_LABEL]
+    if message.system is not None and (new := message.system.wa_id or message.system.new_wa_id):
+        labels["new_number"] = new[:_MOST_LABEL]
+    return {name: value for name, value in labels.items() if value}
 
 
 def _reply_context(native_id: str, message: Message, number: str) -> dict[str, str]:
-    return {"to": native_id, "message_id": message.id, "phone_number_id": number}
+    context = {"to": message.group_id or native_id, "message_id": message.id, "phone_number_id": number}
+    if message.group_id:
+        context["recipient_type"] = "group"
+    return context
+
+
+def _hash(item: Any) -> str:
+    return f"sha256:{hashlib.sha256(kept(item)).hexdigest()[:40]}"
 
 
 def _time(timestamp: str) -> int:

@@ -68,7 +68,7 @@ def test_languages(text: str, fallback: str, language: str) -> None:
 
 
 def test_whatsapp_kinds() -> None:
-    """Reaction, its removal, button, image, edit and revoke are each recognised; an unknown type is ignored."""
+    """Reaction, its removal, button, image, edit and revoke are each recognised; an unknown type is a placeholder."""
     base = {"from": "98912", "timestamp": "1700000000"}
     messages = [
         {**base, "id": "1", "type": "reaction", "reaction": {"message_id": "w0", "emoji": "👍"}},
@@ -96,11 +96,13 @@ def test_whatsapp_kinds() -> None:
         MessageKind.TEXT,
         MessageKind.SYSTEM,
         MessageKind.TEXT,
+        MessageKind.TEXT,
     ]
     assert parsed.messages[1].labels == {"event": "reaction_removed"}
     assert (parsed.messages[4].native_message_id, parsed.messages[4].revision > 0) == ("w0", True)
-    assert (parsed.messages[6].native_id, parsed.messages[6].in_reply_to) == ("u-1", "w0")
-    assert parsed.ignored == ("unsupported_type",)
+    assert (parsed.messages[6].content, parsed.messages[6].placeholder) == ("hologram", True)
+    assert (parsed.messages[7].native_id, parsed.messages[7].in_reply_to) == ("u-1", "w0")
+    assert parsed.ignored == ()
 
 
 def test_telegram_blocking_is_reachability() -> None:
