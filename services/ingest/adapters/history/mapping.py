@@ -97,8 +97,12 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
             customer = message.author_kind == types_pb2.ACTOR_KIND_CUSTOMER
             author = "agent" if message.author_kind == types_pb2.ACTOR_KIND_AGENT else "author"
             details = {"channel": message.channel, "message": message.message_id}
-            if message.edits_message_id:
-                details["edits"] = message.edits_message_id
+            about = {
+                "edits": message.edits_message_id,
+                "deletes": message.deletes_message_id,
+                "content": message.content,
+            }
+            details |= {name: value for name, value in about.items() if value}
             if customer and record.message.HasField("origin"):
                 proof = record.message.origin.proof
                 details["origin"] = word(records_pb2.OriginProof.Name, proof, "ORIGIN_PROOF_") or "unproven"
@@ -106,7 +110,7 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
             if not customer:
                 details[author] = message.author_id
                 details["purpose"] = word(records_pb2.OutboundPurpose.Name, record.message.purpose, "OUTBOUND_PURPOSE_")
-            kind = _message_kind(record.message, customer)
+            kind = _customer_kind(message) if customer else _outgoing_kind(record.message)
             written = rows.Written(message, identifier(record.person_id))
             return Fact(event(kind, message.interaction_id, **details), written, identity_id)
         case "interaction_opened":
@@ -128,6 +132,15 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
         case "erased":
             return Fact(event("ConversationErased"), rows.Erased(identity_id, record.erased.request_id), identity_id)
     raise Unreadable(Reason.UNKNOWN_KIND)
+
+
+def _customer_kind(message: rows.Message) -> str:
+    """Return what the story calls a customer's message."""
+    if message.edits_message_id:
+        return "MessageEdited"
+    if message.deletes_message_id:
+        return "MessageDeleted"
+    return "ReactionReceived" if message.kind == records_pb2.MESSAGE_KIND_REACTION else "MessageReceived"
 
 
 def _origin(origin: records_pb2.Origin) -> dict[str, object]:
@@ -172,12 +185,15 @@ def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Messag
         folded=fold(f"{message.subject} {message.text} {names}"),
         origin=_origin(message.origin) if message.HasField("origin") else {},
         text_parts=[[int(part.kind), part.length] for part in message.text_parts],
+        kind=int(message.kind),
+        placeholder=int(message.placeholder),
+        in_reply_to=clean(message.in_reply_to),
+        content=clean(message.content),
+        deletes_message_id=identifier(message.deletes_message_id),
     )
 
 
-def _message_kind(message: records_pb2.ConversationMessage, customer: bool) -> str:
-    if customer:
-        return "MessageEdited" if message.edits_message_id else "MessageReceived"
+def _outgoing_kind(message: records_pb2.ConversationMessage) -> str:
     failed = message.delivery_state in (records_pb2.DELIVERY_STATE_FAILED, records_pb2.DELIVERY_STATE_UNKNOWN)
     return "MessageWritten" if failed else "MessageSent"
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 
+from chapar.ingest.v1 import records_pb2
+from services.ingest.adapters.history.marks import MOST, Wanted
 from services.ingest.adapters.history.tables import (
     CONVERSATIONS,
     DELIVERIES,
@@ -78,6 +80,31 @@ def messages(tenant: str, conversation_id: str, after: int, most: int) -> Found:
     m = MESSAGES.c
     of = and_(m.tenant == tenant, m.conversation_id == conversation_id, m.sequence > after)
     return select(MESSAGES).where(of).order_by(m.sequence, m.message_id).limit(most)
+
+
+def marks(tenant: str, conversation_id: str, about: Wanted) -> Found:
+    """The messages of a conversation that mark the wanted ones, or that these answer, oldest first."""
+    m = MESSAGES.c
+    reaction = and_(m.kind == records_pb2.MESSAGE_KIND_REACTION, m.in_reply_to.in_(about.native_ids))
+    named = or_(
+        m.edits_message_id.in_(about.message_ids),
+        m.deletes_message_id.in_(about.message_ids),
+        reaction,
+        and_(m.native_message_id.in_(about.answered), m.edits_message_id == ""),
+    )
+    of = and_(m.tenant == tenant, m.conversation_id == conversation_id, named)
+    columns = (
+        m.message_id,
+        m.identity_id,
+        m.occurred_at_ms,
+        m.text,
+        m.kind,
+        m.native_message_id,
+        m.in_reply_to,
+        m.edits_message_id,
+        m.deletes_message_id,
+    )
+    return select(*columns).where(of).order_by(m.sequence, m.message_id).limit(MOST)
 
 
 def newest_messages(tenant: str, identity_id: str, channel: str, most: int) -> Found:

@@ -21,6 +21,7 @@ from services.chassis.keys import tenant_key
 from services.ingest.adapters.history import cursor, queries
 from services.ingest.adapters.history.chat_order import in_order
 from services.ingest.adapters.history.fair_reads import FairReads
+from services.ingest.adapters.history.marks import Marks, wanted
 from services.ingest.adapters.history.story import LATEST_MS
 from services.ingest.adapters.history.text import words
 from services.ingest.domain.reach import Reach
@@ -69,7 +70,7 @@ class HistoryReader:
         more = cursor.encode("messages", page[-1].sequence) if len(rows) > size else ""
         return ingest_pb2.GetConversationResponse(
             conversation=(await self._views(reach.tenant, found))[0],
-            messages=[_message_view(row) for row in page],
+            messages=await self._marked(reach.tenant, request.conversation_id, page),
             page=types_pb2.PageInfo(next_cursor=more),
         )
 
@@ -234,6 +235,15 @@ class HistoryReader:
 
     # ----
 
+    async def _marked(
+        self, tenant: str, conversation_id: str, page: Sequence[Row[Any]]
+    ) -> list[ingest_pb2.MessageView]:
+        """Return the messages of a page, with what other messages of the conversation say about them."""
+        if not page:
+            return []
+        found = Marks(await self._rows(tenant, queries.marks(tenant, conversation_id, wanted(page))))
+        return [found.put(_message_view(row)) for row in page]
+
     async def _views(self, tenant: str, rows: Sequence[Row[Any]]) -> list[ingest_pb2.ConversationView]:
         if not rows:
             return []
@@ -278,6 +288,11 @@ def _message(row: Row[Any]) -> records_pb2.ConversationMessage:
         native_message_id=row.native_message_id,
         origin=records_pb2.Origin(**row.origin) if row.origin else None,
         text_parts=[records_pb2.TextPart(kind=kind, length=length) for kind, length in row.text_parts],
+        kind=row.kind,
+        placeholder=bool(row.placeholder),
+        in_reply_to=row.in_reply_to,
+        content=row.content,
+        deletes_message_id=row.deletes_message_id,
     )
 
 

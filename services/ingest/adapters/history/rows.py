@@ -46,10 +46,16 @@ class Message:
     """The claimed origin of a customer's message; empty for our messages."""
     text_parts: list[list[int]] = field(default_factory=list)
     """Kind and length of each part of the text; empty when the whole text is new."""
+    kind: int = 0
+    placeholder: int = 0
+    """1 when the text only names what can't be shown."""
+    in_reply_to: str = ""
+    content: str = ""
+    deletes_message_id: str = ""
 
     def erase(self) -> None:
         """Remove the personal data."""
-        self.text = self.subject = self.folded = self.native_message_id = ""
+        self.text = self.subject = self.folded = self.native_message_id = self.in_reply_to = ""
         self.attachments = []
         self.text_parts = []
         self.origin = {}

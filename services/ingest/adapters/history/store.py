@@ -184,6 +184,7 @@ async def _save(
             "subject": "",
             "folded": "",
             "native_message_id": "",
+            "in_reply_to": "",
             "attachments": [],
             "text_parts": [],
             "origin": {},

@@ -63,6 +63,11 @@ MESSAGES: Final = Table(
     _text("native_message_id"),
     Column("origin", JSON, nullable=False, server_default="{}"),
     Column("text_parts", JSON, nullable=False, server_default="[]"),
+    Column("kind", Integer, nullable=False, server_default="0"),
+    Column("placeholder", Integer, nullable=False, server_default="0"),
+    Column("in_reply_to", Text, nullable=False, server_default=""),
+    Column("content", Text, nullable=False, server_default=""),
+    Column("deletes_message_id", Text, nullable=False, server_default=""),
     _text("folded"),
     Index("messages_in_order", "tenant", "conversation_id", "sequence"),
 )
