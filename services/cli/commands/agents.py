@@ -21,6 +21,7 @@ from services.cli.connection import address_of, channel_to, execute, tenant_of, 
 from services.cli.desk import Desk, DeskClosed
 from services.cli.folding import folded
 from services.cli.local.workspace import Workspace
+from services.cli.message_lines import MessageLines
 from services.cli.output import as_data, console, emit_json, moment, table
 
 app = typer.Typer(no_args_is_help=True, help="Agents and their desks.")
@@ -282,6 +283,7 @@ class TerminalDesk:
     async def _conversation(self, number: int, attributes: records_pb2.InteractionAttributes) -> None:
         """Show the conversation so far and its new messages; reconnect when the connection breaks."""
         after = -1
+        lines = MessageLines()
         while True:
             request = ingest_pb2.WatchConversationRequest(
                 conversation_id=attributes.conversation_id, after_sequence=after
@@ -290,9 +292,8 @@ class TerminalDesk:
                 async for answer in self._ingest.WatchConversation(request):
                     after = answer.message.sequence
                     said = answer.message.message
-                    who = types_pb2.ActorKind.Name(said.author_kind).removeprefix("ACTOR_KIND_").lower()
-                    shown, note = folded(said)
-                    console.print(f"[{number}] {who}: {shown}", markup=False, highlight=False)
+                    _, note = folded(said)
+                    console.print(f"[{number}] {lines.line(said)}", markup=False, highlight=False)
                     if said.author_kind == types_pb2.ACTOR_KIND_CUSTOMER:
                         self._whole[number] = said.text
                     if note:
