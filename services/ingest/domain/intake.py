@@ -20,7 +20,7 @@ Rules that the code can't show:
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from services.ingest.domain import effects
 from services.ingest.domain.belongings import noted
@@ -320,4 +320,9 @@ def _opening(message: Message, now_ms: int) -> Opening:
 
 def _lasting(labels: Mapping[str, str]) -> dict[str, str]:
     """Return the labels about the person. Labels about one message only are not kept."""
-    return {k: v for k, v in labels.items() if k != "public"}
+    return {k: v for k, v in labels.items() if k not in _OF_ONE_MESSAGE}
+
+
+_OF_ONE_MESSAGE: Final = frozenset(
+    {"public", "addressed", "event", "unparsed", "referral", "referral_id", "referral_headline"}
+)

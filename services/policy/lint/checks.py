@@ -16,6 +16,7 @@ from services.policy.lint.calendars import calendars
 from services.policy.lint.capacity import capacity, numbers
 from services.policy.lint.counting import counting
 from services.policy.lint.destinations import where_to
+from services.policy.lint.groups import groups_problem
 from services.policy.lint.mail import mail_proof_problem
 from services.policy.lint.queues import overflow, pick_up_targets, pools, reach, staff, starvation
 from services.policy.lint.references import references
@@ -110,6 +111,8 @@ def _channels(review: Review) -> None:
             find_reference(review, f"secret `{name}`", reference, "channels", i, "secrets", name)
         if problem := mail_proof_problem(account):
             review.find("MAIL_PROOF", f"`{account.account}`: {problem}", "channels", i, "settings")
+        if problem := groups_problem(account):
+            review.find("GROUPS", f"`{account.account}`: {problem}", "channels", i, "settings", "groups")
         for name, value in account.settings.items():
             if value.startswith(("env:", "file:")):
                 find_reference(review, f"setting `{name}`", value, "channels", i, "settings", name)

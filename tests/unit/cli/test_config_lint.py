@@ -111,6 +111,12 @@ BROKEN = {
     "a mail account that trusts no named server": (
         "MAIL_PROOF", "{channel: grpc, account: default}",
         "{channel: grpc, account: default}, {channel: email, account: help, settings: {authentication: trusted_results}}"),
+    "an account with a misspelt choice of groups": (
+        "GROUPS", "{channel: grpc, account: default}",
+        "{channel: grpc, account: default}, {channel: telegram, account: bot, settings: {groups: none}}"),
+    "an account that no member of a group can address": (
+        "GROUPS", "{channel: grpc, account: default}",
+        "{channel: grpc, account: default}, {channel: telegram, account: bot, settings: {groups: addressed}}"),
     "a webhook with a secret of the platform": (
         "SECRET_OUTSIDE", "env:CHAPAR_SECRET_SHOP__CRM", "env:CHAPAR_SLA_JWT__SECRET"),
     "a channel with a secret of the platform": (

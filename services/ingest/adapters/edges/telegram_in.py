@@ -7,6 +7,7 @@ from services.ingest.domain.normalise.message import Parsed
 from services.ingest.domain.normalise.proof import Unproven, shared_token
 from services.ingest.domain.normalise.telegram import parse_update
 from services.ingest.ports import Account, Secrets
+from services.policy.model.groups import GroupPolicy
 
 
 class TelegramChannel:
@@ -30,7 +31,7 @@ class TelegramChannel:
 
     def parse(self, account: Account, raw: bytes) -> Parsed:
         """Parse one update."""
-        return parse_update(raw)
+        return parse_update(raw, GroupPolicy.of(account.settings))
 
     def handshake(self, account: Account, secrets: Secrets, query: Mapping[str, str]) -> str | Unproven | None:
         """Return None: Telegram has no handshake."""

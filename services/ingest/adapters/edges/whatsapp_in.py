@@ -7,6 +7,7 @@ from services.ingest.domain.normalise.message import Parsed
 from services.ingest.domain.normalise.proof import WRONG, Unproven, hub_signature, hub_signature_form, same
 from services.ingest.domain.normalise.whatsapp import parse_notification
 from services.ingest.ports import Account, Secrets
+from services.policy.model.groups import GroupPolicy
 
 _MAX_CHALLENGE = 512
 
@@ -30,7 +31,7 @@ class WhatsAppChannel:
 
     def parse(self, account: Account, raw: bytes) -> Parsed:
         """Parse all messages of a notification."""
-        return parse_notification(raw, account.settings.get("phone_number_id", ""))
+        return parse_notification(raw, account.settings.get("phone_number_id", ""), GroupPolicy.of(account.settings))
 
     def handshake(self, account: Account, secrets: Secrets, query: Mapping[str, str]) -> str | Unproven | None:
         """Return the challenge to a caller who knows the verify token."""

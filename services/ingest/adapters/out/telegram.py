@@ -36,6 +36,8 @@ class TelegramClient:
         body: dict[str, Any] = {"chat_id": _number(self.recipient(part.route)[0]), "text": part.text}
         if context.get("message_thread_id"):
             body["message_thread_id"] = _number(context["message_thread_id"])
+        if context.get("business_connection_id"):
+            body["business_connection_id"] = context["business_connection_id"]
         answer = await post_json(
             self._http, account.tenant, f"{base}/bot{token}/sendMessage", msgspec.json.encode(body)
         )

@@ -31,7 +31,7 @@ class WhatsAppClient:
         number = number or account.required("phone_number_id")
         body: dict[str, Any] = {
             "messaging_product": "whatsapp",
-            "recipient_type": "individual",
+            "recipient_type": part.route.context.get("recipient_type", "individual"),
             "to": self.recipient(part.route)[0],
             "type": "text",
             "text": {"preview_url": False, "body": part.text},

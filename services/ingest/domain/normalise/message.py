@@ -7,11 +7,15 @@ refused message does not affect the other messages of the call.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from services.ingest.domain.automatic import NOT_AUTOMATIC, Automatic
 from services.ingest.domain.delivery_facts import DeliveryState
 from services.ingest.domain.messages import NO_WISHES, TextPart, Wishes
 from services.ingest.domain.origin import UNPROVEN, Origin
+from services.policy.model.groups import GroupPolicy
+
+_EVERY_GROUP: Final = GroupPolicy()
 
 
 class MessageKind(Enum):
@@ -130,6 +134,8 @@ class Collected:
         else:
             self.ignored.append(outcome)
 
-    def done(self) -> Parsed:
-        """Return the result."""
-        return Parsed(tuple(self.messages), tuple(self.ignored), tuple(self.refused), tuple(self.reports))
+    def done(self, groups: GroupPolicy = _EVERY_GROUP) -> Parsed:
+        """Return the result. Messages of groups that `groups` does not take are ignored."""
+        taken = tuple(message for message in self.messages if groups.takes(message.labels))
+        untaken = ("group_message",) * (len(self.messages) - len(taken))
+        return Parsed(taken, (*self.ignored, *untaken), tuple(self.refused), tuple(self.reports))

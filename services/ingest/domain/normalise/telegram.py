@@ -11,6 +11,7 @@ of an object with a field that can't be read the rest is used. Both are kept raw
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -36,26 +37,29 @@ from services.ingest.domain.normalise.telegram_shapes import (
 )
 from services.ingest.domain.normalise.text import clean_name
 from services.ingest.domain.reasons import Reason
+from services.policy.model.groups import GroupPolicy
 
 _MAX_REVISION = 2**31 - 1
 _MESSAGES: Final = frozenset({"message", "business_message"})
 _EDITS: Final = frozenset({"edited_message", "edited_business_message"})
 
+_EVERY_GROUP: Final = GroupPolicy()
+
 Outcome = IncomingMessage | Refusal | str
 
 
-def parse_update(raw: bytes) -> Parsed:
-    """Parse one update. Every outcome is in the result; nothing raises."""
+def parse_update(raw: bytes, groups: GroupPolicy = _EVERY_GROUP) -> Parsed:
+    """Parse one update. Every outcome is in the result; nothing raises. `groups`: which messages of groups are taken."""
     body = parse_json(raw)
     if isinstance(body, Refusal):
         return Parsed(refused=(body,))
     collected = Collected()
-    for outcome in _update(body):
+    for outcome in _update(body, groups.username):
         collected.add(outcome)
-    return collected.done()
+    return collected.done(groups)
 
 
-def _update(body: dict[str, Any]) -> Iterator[Outcome]:
+def _update(body: dict[str, Any], username: str) -> Iterator[Outcome]:
     names = [name for name in body if name != "update_id"]
     update_id = body.get("update_id")
     readable = isinstance(update_id, int) and not isinstance(update_id, bool) and -(2**63) <= update_id < 2**63
@@ -66,10 +70,26 @@ def _update(body: dict[str, Any]) -> Iterator[Outcome]:
     number = update_id if readable else int.from_bytes(hashlib.sha256(kept(body)).digest()[:6])
     name = next((each for each in names if each in _READERS), names[0])
     for outcome in _READERS.get(name, _unknown)(name, body[name], int(number or 0)):
-        if isinstance(outcome, IncomingMessage) and not readable and not outcome.raw:
-            yield replace(outcome, raw=kept(body))
-        else:
-            yield outcome
+        if isinstance(outcome, IncomingMessage):
+            if not readable and not outcome.raw:
+                outcome = replace(outcome, raw=kept(body))
+            if outcome.labels.get("public") == "true" and _addressed(name, body[name], outcome, username):
+                outcome = replace(outcome, labels={**outcome.labels, "addressed": "true"})
+        yield outcome
+
+
+def _addressed(name: str, value: Any, message: IncomingMessage, username: str) -> bool:
+    """Return whether a message of a group addresses the bot: its button, its name, a command, or an answer to it."""
+    if name == "callback_query":
+        return True
+    if message.text.startswith("/"):
+        _, at, named = message.text.split(maxsplit=1)[0].partition("@")
+        return not at or named.lower() == username
+    if username and re.search(rf"@{re.escape(username)}\b", message.text, re.IGNORECASE):
+        return True
+    answered, _ = salvaged(value.get("reply_to_message") if isinstance(value, dict) else None, Unknown)
+    author = answered.from_ if answered is not None else None
+    return author is not None and author.is_bot and username in ("", author.username.lower())
 
 
 def _message(name: str, value: Any, update_id: int) -> Iterator[Outcome]:

@@ -11,7 +11,7 @@ with a field that can't be read the rest is used. Both are kept raw.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from services.ingest.domain.normalise.json_body import parse_json, seconds_to_ms, unstorable
@@ -29,15 +29,18 @@ from services.ingest.domain.normalise.text import clean_name
 from services.ingest.domain.normalise.whatsapp_content import content_of
 from services.ingest.domain.normalise.whatsapp_shapes import ContactCard, Edit, Message
 from services.ingest.domain.normalise.whatsapp_status import parse_status
+from services.policy.model.groups import GroupPolicy
 
 _MOST_LABEL: Final = 100
+_EVERY_GROUP: Final = GroupPolicy()
 Outcome = IncomingMessage | IncomingReport | Refusal | str
 
 
-def parse_notification(raw: bytes, phone_number_id: str = "") -> Parsed:
+def parse_notification(raw: bytes, phone_number_id: str = "", groups: GroupPolicy = _EVERY_GROUP) -> Parsed:
     """Parse all messages of a call.
 
-    `phone_number_id`: our number. If it is configured, messages for other numbers are ignored.
+    `phone_number_id`: our number. If it is configured, messages for other numbers are ignored. `groups`: which messages
+    of groups are taken.
     """
     body = parse_json(raw)
     if isinstance(body, Refusal):
@@ -53,7 +56,7 @@ def parse_notification(raw: bytes, phone_number_id: str = "") -> Parsed:
     if strange:
         # Something around the messages has an unexpected form: the whole call is kept, once.
         collected.add(_unreadable(body, _Cards({}, None), phone_number_id))
-    found = collected.done()
+    found = collected.done(groups)
     return found if found != Parsed() else Parsed(ignored=("empty",))
 
 
@@ -63,14 +66,12 @@ def _values(body: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
     for entry in entries if isinstance(entries, list) else [None]:
         changes = entry.get("changes") if isinstance(entry, dict) else None
         for change in changes if isinstance(changes, list) else [None]:
-            fields: dict[str, Any] = change if isinstance(change, dict) else {}
-            value = fields.get("value")
-            yield value if isinstance(value, dict) and not _hollow(fields, value) else None
+            value = change.get("value") if isinstance(change, dict) else None
+            yield value if isinstance(value, dict) and not _hollow(change.get("field"), value) else None
 
 
-def _hollow(change: dict[str, Any], value: dict[str, Any]) -> bool:
+def _hollow(field: Any, value: dict[str, Any]) -> bool:
     """Return whether a change of messages or calls has none of what it may have."""
-    field = change.get("field")
     return field in ("messages", "calls") and not any(name in value for name in (field, "statuses", "errors"))
 
 
@@ -93,7 +94,8 @@ def _value(value: dict[str, Any], ours: str) -> Iterator[Outcome]:
         return
     cards = _cards(value.get("contacts"))
     for item in messages:
-        yield _message(item, cards, number or ours)
+        outcome = _message(item, cards, number or ours)
+        yield _addressed(outcome, item, metadata) if isinstance(outcome, IncomingMessage) else outcome
     for item in calls:
         yield _call(item, cards, number or ours)
 
@@ -224,6 +226,21 @@ def _unreadable(item: Any, cards: _Cards, number: str) -> IncomingMessage:
         placeholder=not text,
         raw=kept(item),
     )
+
+
+def _addressed(message: IncomingMessage, item: Any, metadata: Any) -> IncomingMessage:
+    """Return the message of a group with the label `addressed` when it answers a message of our number."""
+    if message.labels.get("public") != "true":
+        return message
+    ours = _digits(first_text(metadata, "display_phone_number"))
+    context = item.get("context") if isinstance(item, dict) else None
+    if not ours or _digits(first_text(context, "from")) != ours:
+        return message
+    return replace(message, labels={**message.labels, "addressed": "true"})
+
+
+def _digits(number: str) -> str:
+    return "".join(digit for digit in number[:_MOST_LABEL] if digit.isdecimal())
 
 
 def _labels(message: Message, event: str) -> dict[str, str]:

@@ -76,6 +76,25 @@ async def test_a_message_arrives_whole(channel: str, provider: HttpProvider, htt
 
 
 @pytest.mark.parametrize(
+    ("channel", "context", "sent"),
+    [
+        ("telegram", {"chat_id": "42", "business_connection_id": "bc"}, {"business_connection_id": "bc"}),
+        ("telegram", {"chat_id": "42"}, {"business_connection_id": None}),
+        ("whatsapp", {"to": "g1", "recipient_type": "group"}, {"recipient_type": "group", "to": "g1"}),
+        ("whatsapp", {"to": "98912"}, {"recipient_type": "individual"}),
+    ],
+)
+async def test_an_answer_goes_where_the_customer_wrote(
+    channel: str, context: dict[str, str], sent: dict[str, str | None], provider: HttpProvider, http: Outgoing
+) -> None:
+    """In the chat of a business account, or in a group of WhatsApp."""
+    part = a_part(channel, context=context)
+    await clients(http)[channel].send(part, an_account(accounts(provider)[channel]))
+    (message,) = await provider.arrived(1)
+    assert {name: message.details.get(name) for name in sent} == sent
+
+
+@pytest.mark.parametrize(
     ("channel", "behaviour", "outcome", "reason"),
     [
         ("telegram", Refuse(429, {"ok": False, "parameters": {"retry_after": 7}}), Outcome.RETRY, "HTTP_429"),

@@ -10,7 +10,18 @@ from services.ingest.domain.normalise.telegram import parse_update
 from services.ingest.domain.normalise.whatsapp import parse_notification
 from services.ingest.ports import Account
 from services.ingest.translate.edges import inbound_record
-from tests.unit.ingest.edges.provider_calls import CHAT, FILE, GROUP, TELEGRAM, USER, WHATSAPP, as_bytes, telegram
+from services.policy.model.groups import GroupPolicy
+from tests.unit.ingest.edges.provider_calls import (
+    CHAT,
+    FILE,
+    GROUP,
+    TELEGRAM,
+    USER,
+    WHATSAPP,
+    as_bytes,
+    telegram,
+    whatsapp,
+)
 
 TEXT, FILES, REACTION = MessageKind.TEXT, MessageKind.ATTACHMENT, MessageKind.REACTION
 BUTTON, SYSTEM = MessageKind.BUTTON, MessageKind.SYSTEM
@@ -199,3 +210,41 @@ def test_the_largest_photo_is_the_file() -> None:
     assert [each.name for each in example("telegram", "animation").attachments] == ["a.mp4"]
     note = parsed("telegram", telegram(chat=CHAT, video_note=FILE)).messages[0]
     assert note.attachments[0].content_type == "video/mp4"
+
+
+BOT = {"id": 1, "is_bot": True, "username": "ShopBot"}
+
+
+@pytest.mark.parametrize(
+    ("content", "addressed"),
+    [
+        ({"text": "hi all"}, False),
+        ({"text": "@shopbot where is my order?"}, True),
+        ({"text": "@shopbotany is closed"}, False),
+        ({"text": "/help me"}, True),
+        ({"text": "/help@ShopBot"}, True),
+        ({"text": "/help@otherbot"}, False),
+        ({"text": "yes", "reply_to_message": {"message_id": 1, "chat": GROUP, "from": BOT}}, True),
+        ({"text": "yes", "reply_to_message": {"message_id": 1, "chat": GROUP, "from": USER}}, False),
+        ({"photo": [FILE], "caption": "@ShopBot this"}, True),
+    ],
+)
+def test_groups_are_taken_as_configured(content: dict[str, Any], addressed: bool) -> None:
+    """Each message, only those that address the bot, or none. Private messages are always taken."""
+    raw = as_bytes(telegram(chat=GROUP, **content))
+    (message,) = parse_update(raw, GroupPolicy("each", "shopbot")).messages
+    assert message.labels == {"public": "true", **({"addressed": "true"} if addressed else {})}
+    some = parse_update(raw, GroupPolicy.of({"groups": "addressed", "bot_username": "@ShopBot"}))
+    assert (len(some.messages), some.ignored) == ((1, ()) if addressed else (0, ("group_message",)))
+    assert parse_update(raw, GroupPolicy("ignore")) == Parsed(ignored=("group_message",))
+    private = as_bytes(telegram(text="hi"))
+    assert parse_update(private, GroupPolicy("ignore")) == parse_update(private) != Parsed()
+
+
+@pytest.mark.parametrize(("author", "addressed"), [("98", True), ("+98 ", True), ("98912", False)])
+def test_an_answer_to_our_number_addresses_us(author: str, addressed: bool) -> None:
+    """In a group of WhatsApp."""
+    call = whatsapp({"type": "text", "text": {"body": "yes"}, "group_id": "g", "context": {"from": author, "id": "w"}})
+    found = parse_notification(as_bytes(call), "44", GroupPolicy("addressed"))
+    assert len(found.messages) == addressed
+    assert parse_notification(as_bytes(call), "44", GroupPolicy("ignore")).ignored == ("group_message",)
