@@ -1051,8 +1051,10 @@ class ChannelAccount(_message.Message):
 
     - webchat: secrets `visitor_token`, `identity_secret` (with which the site signs logins of its customers); setting `origins` (other origins that may
       open the chat).
-    - telegram, bale: secrets `webhook_secret`, `bot_token`; setting `base_url`.
-    - whatsapp: secrets `app_secret`, `verify_token`, `access_token`; settings `base_url`, `api_version`, `phone_number_id`.
+    - telegram, bale: secrets `webhook_secret`, `bot_token`; settings `base_url`, `groups`, `bot_username`.
+    - whatsapp: secrets `app_secret`, `verify_token`, `access_token`; settings `base_url`, `api_version`, `phone_number_id`, `groups`.
+
+      `groups`: which messages of group chats are taken: `each` (the default), `addressed` (answers to the bot, its name, commands) or `ignore`.
     - webhook: secrets `signing_secret`, `signing_secret_previous`; setting `reply_url`.
     - email: secrets `reply_token`, `smtp_password`; settings `address`, `from_name`, `smtp_url`, `message_id_domain`, `authentication` (`none`, `dkim` or
       `trusted_results`), `authserv_id`, `trusted_hops`.
