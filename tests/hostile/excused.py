@@ -55,7 +55,8 @@ _MODULES: Final = {
         "feedback.adapters.configuration feedback.adapters.dates feedback.adapters.page_texts"
         " ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
         " ingest.domain.rules ingest.translate.configuration sla.adapters.periods"
-        " policy.findings policy.lint policy.model.intake policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
+        " policy.findings policy.lint policy.model.groups"
+        " policy.model.intake policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
     ),
     _ID: (
         "ingest.domain.flights"

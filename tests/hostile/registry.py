@@ -262,7 +262,8 @@ ENTRIES: Final = (
     Entry(named("services.feedback.adapters.handlers", "check"),
           all_of(refusing(lambda given: handlers.check(SurveyKind.TEXT, 0, given, "score", "text"), ChaparError))),
     Entry(named("services.router.translate.desk", "text_refusal"), all_of(desk.text_refusal)),
-    Entry(named("services.ingest.domain.channel_rules", "parts_of"), all_of(lambda given: channel_rules.parts_of(given, 4_096)), most=200_000),
+    Entry((*named("services.ingest.domain.channel_rules", "parts_of"), *named("services.ingest.domain.graphemes", "cut_before", "is_boundary")),
+          all_of(lambda given: channel_rules.parts_of(given, 4_096)), most=200_000),
     Entry(named("services.chassis.logs", "redact_text", "redact"), all_of(logs.redact_text)),
     # proofs, tokens, keys, metadata, cursors
     Entry(named(_DOMAIN + "proof", "same", "shared_token", "hub_signature", "standard_webhook", "hub_signature_form", "standard_webhook_form",

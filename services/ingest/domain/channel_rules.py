@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from services.ingest.domain.graphemes import cut_before, is_boundary
 from services.policy.model.intake import DAY_MS, HOUR_MS, AccountPolicy
 
 
@@ -81,7 +82,8 @@ def account_rate(rules: ChannelRules, account: AccountPolicy) -> tuple[float, fl
 def parts_of(text: str, part_chars: int) -> tuple[str, ...]:
     """Split a text into parts of at most `part_chars` UTF-16 units (the unit in which the providers count).
 
-    A part ends at a line break or a space if the second half of the part has one.
+    A part ends at a line break or a space if the second half of the part has one, and else between two grapheme
+    clusters: a family of emoji or a letter with its marks remains whole.
     """
     if part_chars <= 0:
         return (text,)
@@ -96,8 +98,13 @@ def parts_of(text: str, part_chars: int) -> tuple[str, ...]:
         cut = text.rfind("\n", middle, end)
         if cut < 0:
             cut = text.rfind(" ", middle, end)
-        parts.append(text[at:cut] if cut > at else text[at:end])
-        at = cut + 1 if cut > at else end
+        if cut > at and is_boundary(text, cut + 1, at):
+            parts.append(text[at:cut])
+            at = cut + 1
+            continue
+        end = cut_before(text, at, end)
+        parts.append(text[at:end])
+        at = end
     return tuple(part for part in parts if part.strip()) if len(parts) > 1 else (text,)
 
 

@@ -66,7 +66,10 @@ def _values(body: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
     for entry in entries if isinstance(entries, list) else [None]:
         changes = entry.get("changes") if isinstance(entry, dict) else None
         for change in changes if isinstance(changes, list) else [None]:
-            value = change.get("value") if isinstance(change, dict) else None
+            if not isinstance(change, dict):
+                yield None
+                continue
+            value = change.get("value")
             yield value if isinstance(value, dict) and not _hollow(change.get("field"), value) else None
 
 

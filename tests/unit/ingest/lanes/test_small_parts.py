@@ -159,8 +159,43 @@ def test_a_split_text_loses_nothing_but_white_space(text: str, most: int) -> Non
 def test_a_long_text_breaks_at_a_line_or_a_space() -> None:
     """Not within a word."""
     assert parts_of("aaaa bbbb cccc", 10) == ("aaaa bbbb", "cccc")
+    assert parts_of("aaaa\r\nbbbb cc", 10) == ("aaaa\r", "bbbb cc")
     assert parts_of("short", 4096) == ("short",)
     assert [len(p) for p in parts_of("x" * 9000, 4096)] == [4096, 4096, 808]
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        "👨‍👩‍👧‍👦",  # a family: four people and three joiners
+        "👩🏽‍🚒",  # a skin tone and a joiner
+        "🏴󠁧󠁢󠁳󠁣󠁴󠁿",  # the flag of Scotland, spelt with tags
+        "🇮🇷",
+        "❤️‍🔥",
+        "1️⃣",
+        "بِّ",  # a letter with two marks
+        "ی\u200c",  # a half-space belongs to the letter before it
+        "ẹ́",
+        "각",
+        "한",
+    ],
+)
+def test_a_part_never_ends_within_what_a_reader_sees_as_one_character(cluster: str) -> None:
+    """Whatever the limit is, and whatever stands before it."""
+    for shift in range(6):
+        text = "x" * shift + cluster * 40
+        for most in range(24, 40):
+            parts = parts_of(text, most)
+            assert "".join(parts) == text
+            assert all(len(part.lstrip("x")) % len(cluster) == 0 for part in parts)
+            assert all(len(part.encode("utf-16-le")) // 2 <= most for part in parts)
+
+
+def test_flags_are_cut_in_pairs_and_a_mark_after_a_space_stays_with_it() -> None:
+    """Three flags in a row are six letters. A run without any place to cut is cut all the same."""
+    assert parts_of("🇮🇷🇩🇪🇫🇷", 10) == ("🇮🇷🇩🇪", "🇫🇷")
+    assert parts_of("aaaaaa \u0301bbbbbb", 10) == ("aaaaaa \u0301bb", "bbbb")
+    assert [len(part) for part in parts_of("a" + "\u0301" * 300, 160)] == [160, 141]
 
 
 def test_the_acknowledgement_speaks_the_customers_language_and_digits() -> None:
