@@ -16,6 +16,7 @@ from services.chassis.http import peer_key
 from services.chassis.metrics import Metrics
 from services.chassis.pacing import Rate
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, too_large
+from services.ingest.adapters.edges.stated_links import StatedLinks
 from services.ingest.domain.limits import Limiter
 from services.ingest.domain.normalise.message import IncomingMessage, IncomingReport
 from services.ingest.domain.origin import Origin
@@ -48,6 +49,7 @@ class IngressLimiter:
 
     def __init__(self, publisher: Publisher, limits: IngressLimits, clock: Clock, metrics: Metrics) -> None:
         self._publisher = publisher
+        self._links = StatedLinks(publisher)
         self._clock = clock
         self._accounts = Limiter(limits.account)
         self._senders = Limiter(limits.sender)
@@ -100,6 +102,7 @@ class IngressLimiter:
             self.refuse(account.channel, Reason.ACCOUNT_RATE, len(messages))
             raise _too_many(Reason.ACCOUNT_RATE, "this account takes no more messages right now", wait)
         records: list[records_pb2.InboundRecord] = []
+        taken: list[IncomingMessage] = []
         refused: ChaparError | None = None
         for message in messages:
             wait = self._senders.take(f"{place}/{message.native_id}", now)
@@ -117,15 +120,17 @@ class IngressLimiter:
                 refused = refused or too_large()
                 continue
             records.append(record)
+            taken.append(message)
         if records:
             try:
                 await self._publisher.publish([(record.message.identity.identity_id, record) for record in records])
+                await self._links.make(account, taken, now, origin)
             except ChaparError as error:
                 if error.kind is ErrorKind.EXHAUSTED:  # the tenant's quota
                     self.refuse(account.channel, error.reason, len(records))
                 raise
             self._published.labels(account.tenant, account.channel).inc(len(records))
-            raw = sum(bool(message.raw) for message in messages)
+            raw = sum(bool(message.raw) for message in taken)
             if raw:
                 self._kept_raw.labels(account.tenant, account.channel).inc(raw)
             self._seconds.labels(account.tenant, account.channel).observe(time.monotonic() - begun)

@@ -68,6 +68,8 @@ class IncomingMessage:
     """What was sent, in the channel's word, e.g. "voice" or "poll"; "" for a plain text."""
     placeholder: bool = False
     """Whether it has nothing that can be shown. Its text then says so and names `content`, in the customer's language."""
+    also: str = ""
+    """Another native id of the same sender, which the provider states in the same call; otherwise ""."""
     deletes: str = ""
     """Native id of the message that the customer deleted; otherwise ""."""
     origin: Origin = UNPROVEN

@@ -1,9 +1,9 @@
 """Parses the notifications of the WhatsApp Cloud API: `entry[].changes[].value.messages[]`, many in one call; `statuses[]`
 are parsed by `whatsapp_status`.
 
-Native ids: the sender is `wa_id` (a phone number without `+`), or `user_id` where Meta no longer shows the number; the
-message is its `wamid`. An `edit` is a revision of `original_message_id`. The
-sender needs for an answer: `to`, `message_id`, `phone_number_id`.
+Native ids: the sender is `wa_id` (a phone number without `+`), or `user_id` where Meta no longer shows the number; a
+call with both states that they are one person. The message is its `wamid`. An
+`edit` is a revision of `original_message_id`. The sender needs for an answer: `to`, `message_id`, `phone_number_id`.
 
 Nothing that a customer sends is lost: content of an unknown type is a placeholder that names the type, and of a message
 with a field that can't be read the rest is used. Both are kept raw.
@@ -152,16 +152,26 @@ def _message(item: Any, cards: _Cards, number: str) -> Outcome:
         labels=_labels(message, found.event),
         content=found.name,
         placeholder=found.placeholder,
+        also=_also(message, card, native_id),
         deletes=found.deletes,
         raw=b"" if whole and found.known and message.id else kept(item),
     )
 
 
 def _sender(message: Message, cards: _Cards) -> tuple[str, ContactCard | None]:
-    """Return the sender's native id, "" when nothing names them, and their card."""
-    sender = message.from_ or message.from_user_id or message.user_id
-    card = cards.of(sender)
-    return sender or ((card.wa_id or card.user_id) if card is not None else ""), card
+    """Return the sender's native id, "" when nothing names them, and their card. The number comes before the user id."""
+    user_id = message.from_user_id or message.user_id
+    card = cards.of(message.from_) if message.from_ else cards.of(user_id)
+    if card is None and user_id:
+        card = cards.of(user_id)
+    known = card if card is not None else ContactCard()
+    return message.from_ or known.wa_id or user_id or known.user_id, card
+
+
+def _also(message: Message, card: ContactCard | None, native_id: str) -> str:
+    """Return the user id of a sender who is known by their number; "" when the call does not state it."""
+    user_id = message.from_user_id or message.user_id or (card.user_id if card is not None else "")
+    return user_id if user_id != native_id else ""
 
 
 def _edited(

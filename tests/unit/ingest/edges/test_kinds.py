@@ -248,3 +248,32 @@ def test_an_answer_to_our_number_addresses_us(author: str, addressed: bool) -> N
     found = parse_notification(as_bytes(call), "44", GroupPolicy("addressed"))
     assert len(found.messages) == addressed
     assert parse_notification(as_bytes(call), "44", GroupPolicy("ignore")).ignored == ("group_message",)
+
+
+@pytest.mark.parametrize(
+    ("sender", "cards", "native_id", "also"),
+    [
+        ({"from_user_id": "u1"}, [], "u1", ""),
+        ({"from_user_id": "u1"}, [{"wa_id": "98912", "user_id": "u1"}], "98912", "u1"),
+        (
+            {"from_user_id": "u1"},
+            [{"wa_id": "98913", "user_id": "u2"}, {"wa_id": "98912", "user_id": "u1"}],
+            "98912",
+            "u1",
+        ),
+        ({"from_user_id": "u1"}, [{"wa_id": "98913", "user_id": "u2"}, {"wa_id": "98914", "user_id": "u3"}], "u1", ""),
+        ({"from": "98912", "from_user_id": "u1"}, [], "98912", "u1"),
+        ({"from": "98912"}, [{"wa_id": "98912", "user_id": "u1"}], "98912", "u1"),
+        ({"from": "98912"}, [{"wa_id": "98913", "user_id": "u2"}], "98912", ""),
+        ({"from": "98912"}, [{"wa_id": "98912"}], "98912", ""),
+        ({}, [{"wa_id": "98912", "user_id": "u1"}], "98912", "u1"),
+    ],
+)
+def test_a_number_and_a_user_id_in_one_call_are_one_person(
+    sender: dict[str, str], cards: list[dict[str, str]], native_id: str, also: str
+) -> None:
+    """Without a card, with one, or with several; the number is the identity when it is known."""
+    message = {"id": "w", "type": "text", "text": {"body": "hi"}, **sender}
+    call = {"entry": [{"changes": [{"value": {"contacts": cards, "messages": [message]}}]}]}
+    (found,) = parse_notification(as_bytes(call)).messages
+    assert (found.native_id, found.also, found.reply_context["to"]) == (native_id, also, native_id)
