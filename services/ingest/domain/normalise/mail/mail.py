@@ -15,6 +15,7 @@ from services.ingest.domain.normalise.language import detect
 from services.ingest.domain.normalise.mail.automatic import classify
 from services.ingest.domain.normalise.mail.body import Content, read
 from services.ingest.domain.normalise.mail.bounces import bounce_report
+from services.ingest.domain.normalise.mail.dates import sent_at_ms
 from services.ingest.domain.normalise.mail.headers import (
     MAX_ADDRESS,
     Headers,
@@ -143,6 +144,7 @@ def _message(
         subject=subject,
         language=detect(split_text.new or text) if text else "",
         text_parts=split_text.folds,
+        sent_at_ms=sent_at_ms(headers.text("date")),
         in_reply_to=answered[-1] if answered else (references[-1] if references else ""),
         attachments=attachments,
         reply_context=_context(headers, address, ids, references, recipient),
