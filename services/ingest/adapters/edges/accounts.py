@@ -30,13 +30,17 @@ class ConfiguredAccounts:
                 )
                 for each in configuration.channels
             }
-        self._by_address = {
-            address: account
+        mailboxes = [
+            (address, account)
             for accounts in self._by_tenant.values()
             for account in accounts.values()
             if account.channel == "email"
             for address in addresses_of(account)
-        }
+        ]
+        self._by_address = dict(mailboxes)
+        # Every domain that receives mail has a postmaster (RFC 5321, 4.5.1): the first mailbox there, if none is named.
+        for address, account in mailboxes:
+            self._by_address.setdefault(f"postmaster@{address.rpartition('@')[2]}", account)
 
     def find(self, tenant: str, channel: str, account: str) -> Account | None:
         """Return the account, or None when there is none."""
