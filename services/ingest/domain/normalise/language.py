@@ -21,6 +21,23 @@ _ARABIC_SCRIPT = re.compile("[\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufe
 _LATIN = re.compile("[A-Za-z]")
 _CYRILLIC = re.compile("[\u0400-\u04ff]")
 _CODE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_WORD = re.compile("[a-z]+")
+_WORDS_READ = 20
+_PERSIAN_IN_LATIN = frozenset(
+    (
+        "salam", "salaam", "slm", "dorood", "chetori", "chetorid", "khoobi", "khubi", "khobi", "khoob", "khub", "khobam",
+        "mersi", "mamnoon", "mamnun", "sepas", "lotfan", "bebakhshid", "baleh", "kheyr", "nemidunam", "nemidoonam",
+        "mikham", "mikhastam", "mishe", "nemishe", "chera", "koja", "kojast", "chande", "gheymat", "gheymatesh",
+        "sefaresh", "sefaresham", "sefareshe", "poolam", "daram", "darid", "darin", "nadaram", "hastam", "hastid",
+        "nist", "nistam", "shoma", "bood", "shode", "nashode", "nareside", "resid", "residam", "khodahafez", "hafez",
+        "aghaye", "khanom", "vaght", "bekheyr", "sobh", "komak", "konid", "moshkel", "hanooz", "hanuz",
+    )
+)  # fmt: skip
+"""Common Persian words in Latin letters, as customers type them, which are no English words."""
+_ALSO_PERSIAN = frozenset(
+    {"man", "ma", "va", "ke", "az", "ba", "be", "ro", "in", "bale", "pool", "hast", "shod", "shab"}
+)
+"""Persian words in Latin letters that other languages have too."""
 _ALIASES = {"iw": "he", "in": "id", "zh-Hant": "zh-Hant", "un": UNKNOWN}
 
 
@@ -35,12 +52,26 @@ def detect(text: str, fallback: str = "") -> str:
     if "@" in text or "http" in text:
         words = [word for word in words if not _is_address(word)]
     sample = _NOT_TEXT.sub(" ", " ".join(words))
+    if _in_latin_letters(sample, fallback):
+        return "fa"
     if not _ENOUGH_LETTERS.match(sample):
         return _by_script(sample, fallback)
     reliable, code = _cld2(sample)
     if code != UNKNOWN and (reliable or not fallback):
         return code
     return _by_script(sample, fallback)
+
+
+def _in_latin_letters(sample: str, fallback: str) -> bool:
+    """Return whether this is Persian in Latin letters, as "salam, sefaresham kojast?". One of the first words must be
+    Persian only, and half of them Persian. Other languages greet with "salam" too, so the conversation's must be
+    Persian, English or unknown."""
+    if not sample.isascii() or fallback.split("-")[0] not in ("", UNKNOWN, "fa", "en"):
+        return False
+    words = _WORD.findall(sample.lower())[:_WORDS_READ]
+    certain = sum(word in _PERSIAN_IN_LATIN for word in words)
+    possible = sum(word in _ALSO_PERSIAN for word in words)
+    return certain > 0 and 2 * (certain + possible) >= len(words)
 
 
 def _is_address(word: str) -> bool:

@@ -59,6 +59,13 @@ def test_text_is_kept_whole_and_names_are_cleaned() -> None:
         ("123", "fa", "fa"),
         ("", "", "und"),
         ("😀", "", "und"),
+        ("salam", "", "fa"),
+        ("Salam!", "en", "fa"),
+        ("salam, sefaresham kojast?", "fa", "fa"),
+        ("man hanooz montazeram, pool ro nemidid?", "fa", "fa"),
+        ("salam", "ar", "en"),
+        ("Salam to all of you, my order is late", "fa", "en"),
+        ("be in the pool, man", "fa", "en"),
         ("أريد المساعدة في طلبي من فضلك", "fa", "ar"),
     ],
 )
