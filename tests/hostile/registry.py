@@ -69,6 +69,7 @@ from services.ingest.domain.normalise.mail import (
     body,
     bounces,
     charsets,
+    dates,
     headers,
     html,
     mail,
@@ -329,6 +330,8 @@ ENTRIES: Final = (
     Entry((*named(_DOMAIN + "webhook", "parse_call"), *named(_DOMAIN + "json_body", "parse_json", "shaped", "may_be_unstorable", "unstorable")),
           webhook.parse_call, "documents", on_loop=False, most=3 * _MEGABYTE),
     Entry(named(_DOMAIN + "webchat", "parse_frame"), webchat.parse_frame, "documents", most=_MEGABYTE // 16),
+    Entry(named(_DOMAIN + "webchat", "id_in"), webchat.id_in, "documents", most=_MEGABYTE // 16),
+    Entry(named(_MAIL + "dates", "sent_at_ms"), dates.sent_at_ms),
     Entry(named(_DOMAIN + "json_body", "parse_json"), json_body.parse_json, "documents", on_loop=False, most=3 * _MEGABYTE),
     Entry(named("services.ingest.domain.messages", "new_text"), lambda given: new_text(given, _PARTS)),
     # mail, which is read in separate processes

@@ -40,6 +40,7 @@ from services.ingest.domain.normalise.webchat import (
     Say,
     Typing,
     Visitor,
+    id_in,
     issue_token,
     parse_frame,
     said,
@@ -325,7 +326,7 @@ class _Session:
         match frame:
             case Refusal():
                 self._ingress_limiter.refuse(CHANNEL, frame.reason)
-                self._refuse("", frame.reason, f"{frame.field} {frame.description}".strip())
+                self._refuse(id_in(raw), frame.reason, f"{frame.field} {frame.description}".strip())
             case Ping():
                 self._send({"type": "pong"})
             case Typing():

@@ -94,6 +94,15 @@ def parse_frame(raw: bytes) -> Frame | Refusal:
     return _wrong(frame) or frame
 
 
+def id_in(raw: bytes) -> str:
+    """Return the id in a frame that was refused, so that the client knows which message it was; "" when there is none."""
+    value = parse_json(raw)
+    given = value.get("id") if isinstance(value, dict) else None
+    if not isinstance(given, str) or len(given) > MAX_IDENTIFIER or unstorable(given) is not None:
+        return ""
+    return given
+
+
 def _wrong(frame: Frame) -> Refusal | None:
     if isinstance(frame, Say | End) and not _UUID.fullmatch(frame.id):
         return Refusal(

@@ -147,6 +147,9 @@ async def test_the_same_message_again_has_the_same_id(edges: Edges) -> None:
     assert one == two
 
 
+_UNREADABLE = ("MALFORMED_JSON", "TOO_DEEP")
+
+
 async def test_bad_frames_are_refused_and_the_session_goes_on(edges: Edges) -> None:
     """Malformed, empty, too long, NUL, deep: refused with a reason; then a good message is accepted."""
     async with chat(edges, {}) as (socket, _):
@@ -160,7 +163,9 @@ async def test_bad_frames_are_refused_and_the_session_goes_on(edges: Edges) -> N
             ("[" * 2000, "TOO_DEEP"),
         ):
             await socket.send(frame)
-            assert (await receive(socket))["reason"] == reason, frame[:50]
+            refused = await receive(socket)
+            assert refused["reason"] == reason, frame[:50]
+            assert refused["id"] == (json.loads(frame).get("id", "") if reason not in _UNREADABLE else "")
         assert (await say(socket, "fine now"))["type"] == "ack"
 
 
