@@ -16,7 +16,7 @@ from services.ingest.domain.normalise.mail.mail import parse_mail
         ("Sat, 21 Mar 2026 08:30:00 GMT", 1_774_081_800_000),
         ("Sat, 21 Mar 2026 08:30:00 -0000", 1_774_081_800_000),
         ("Sat, 21 Mar 2026 12:00:00 +0330 (Iran Standard Time)", 1_774_081_800_000),
-        ("Thu, 01 Jan 1970 00:00:00 +0000", 0),
+        ("Tue, 01 Jan 1980 00:00:00 +0000", 0),
         ("Sat, 32 Mar 2026 08:30:00 GMT", 0),
         ("yesterday", 0),
         ("", 0),
