@@ -6,9 +6,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, records_pb2
+from services.chassis.kafka.records import Record
 from services.ingest.adapters.history.database import Database
 from services.ingest.domain.reach import Reach
-from tests.contract.history.records import Life, as_records
+from tests.contract.history.records import T0, Life, as_records
 from tests.contract.history.tables_as_data import everything
 from tests.contract.history.test_rows import fold, reader_of
 
@@ -90,6 +91,26 @@ async def test_a_mark_is_shown_on_another_page_than_what_makes_it(database: Data
     answer = await reader_of(database).conversation(Reach.whole("acme"), request)
     (view,) = answer.messages
     assert ms(view.edited_at) == times["edit"]
+
+
+async def test_an_edit_in_a_later_conversation_marks_the_message(database: Database) -> None:
+    """An edit or a deletion that comes late is recorded in a later conversation; another tenant's marks nothing."""
+    life, later, stranger = Life(), Life("two"), Life(tenant="other", at=T0 + 1_000_000)
+    life.opened()
+    said(life, "m1", "helo")
+    later.opened()
+    edit = said(later, "e1", "hello", edits_message_id="m1")
+    deletion = said(later, "d1", "", deletes_message_id="m1")
+    stranger.opened()
+    said(stranger, "e2", "evil", edits_message_id="m1")
+    log = [*life.log, *later.log]
+    await fold(database, as_records(log))
+    (view,) = (await shown(database)).values()
+    assert (ms(view.edited_at), ms(view.deleted_at), view.message.text) == (edit, deletion, "helo")
+    foreign = [Record(r.topic, 1, r.offset, 0, r.key, r.value, ()) for r in as_records(stranger.log)]
+    await fold(database, foreign)
+    (view,) = (await shown(database)).values()
+    assert ms(view.edited_at) == edit
 
 
 async def test_an_erasure_leaves_no_reaction_and_no_native_id(database: Database) -> None:

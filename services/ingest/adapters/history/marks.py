@@ -1,7 +1,8 @@
 """What later messages say about a message: an edit, a deletion, a reaction, and which message an answer is about.
 
-A mark is derived when a page is read, from the messages of the same conversation. So it is right whatever the order in
-which they arrived, and an erasure removes it with the message that says it.
+A mark is derived when a page is read, from other messages. So it is right whatever the order in which they arrived, and
+an erasure removes a reaction with the message that says it. Edits and deletions are found in every conversation,
+reactions and answers in the same one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

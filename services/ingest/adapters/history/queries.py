@@ -7,8 +7,9 @@ SQLite's FTS5 with the trigram tokenizer both support the same LIKE patterns, so
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, text, union_all
 
 from chapar.ingest.v1 import records_pb2
 from services.ingest.adapters.history.marks import MOST, Wanted
@@ -82,29 +83,37 @@ def messages(tenant: str, conversation_id: str, after: int, most: int) -> Found:
     return select(MESSAGES).where(of).order_by(m.sequence, m.message_id).limit(most)
 
 
-def marks(tenant: str, conversation_id: str, about: Wanted) -> Found:
-    """The messages of a conversation that mark the wanted ones, or that these answer, oldest first."""
+def changes(tenant: str, about: Wanted) -> Found:
+    """The edits and deletions of the wanted messages, in any conversation: a late one is in a later conversation."""
+    m = MESSAGES.c
+    # Two queries: SQLite uses no partial index for one side of OR. The condition on '' is the index's own.
+    edits, deletes = (
+        select(*_MARKING).where(m.tenant == tenant, column != text("''"), column.in_(about.message_ids))
+        for column in (m.edits_message_id, m.deletes_message_id)
+    )
+    return select(union_all(edits, deletes).subquery()).limit(MOST)
+
+
+def reactions(tenant: str, conversation_id: str, about: Wanted) -> Found:
+    """The messages of a conversation that react to the wanted ones, or that these answer, oldest first."""
     m = MESSAGES.c
     reaction = and_(m.kind == records_pb2.MESSAGE_KIND_REACTION, m.in_reply_to.in_(about.native_ids))
-    named = or_(
-        m.edits_message_id.in_(about.message_ids),
-        m.deletes_message_id.in_(about.message_ids),
-        reaction,
-        and_(m.native_message_id.in_(about.answered), m.edits_message_id == ""),
-    )
-    of = and_(m.tenant == tenant, m.conversation_id == conversation_id, named)
-    columns = (
-        m.message_id,
-        m.identity_id,
-        m.occurred_at_ms,
-        m.text,
-        m.kind,
-        m.native_message_id,
-        m.in_reply_to,
-        m.edits_message_id,
-        m.deletes_message_id,
-    )
-    return select(*columns).where(of).order_by(m.sequence, m.message_id).limit(MOST)
+    answered = and_(m.native_message_id.in_(about.answered), m.edits_message_id == "")
+    of = and_(m.tenant == tenant, m.conversation_id == conversation_id, or_(reaction, answered))
+    return select(*_MARKING).where(of).order_by(m.sequence, m.message_id).limit(MOST)
+
+
+_MARKING: Final = (
+    MESSAGES.c.message_id,
+    MESSAGES.c.identity_id,
+    MESSAGES.c.occurred_at_ms,
+    MESSAGES.c.text,
+    MESSAGES.c.kind,
+    MESSAGES.c.native_message_id,
+    MESSAGES.c.in_reply_to,
+    MESSAGES.c.edits_message_id,
+    MESSAGES.c.deletes_message_id,
+)
 
 
 def newest_messages(tenant: str, identity_id: str, channel: str, most: int) -> Found:

@@ -241,7 +241,10 @@ class HistoryReader:
         """Return the messages of a page, with what other messages of the conversation say about them."""
         if not page:
             return []
-        found = Marks(await self._rows(tenant, queries.marks(tenant, conversation_id, wanted(page))))
+        about = wanted(page)
+        changes = await self._rows(tenant, queries.changes(tenant, about))
+        reactions = await self._rows(tenant, queries.reactions(tenant, conversation_id, about))
+        found = Marks([*changes, *reactions])
         return [found.put(_message_view(row)) for row in page]
 
     async def _views(self, tenant: str, rows: Sequence[Row[Any]]) -> list[ingest_pb2.ConversationView]:

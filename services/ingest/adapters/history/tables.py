@@ -6,7 +6,7 @@ A change here needs a migration: a test compares the two.
 
 from typing import Final
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
 
 METADATA: Final = MetaData()
 
@@ -17,6 +17,12 @@ def _text(name: str, *, key: bool = False) -> Column[str]:
 
 def _ms(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False)
+
+
+def _of_few(name: str, column: str) -> Index:
+    """An index of the rows in which the column has a value."""
+    given = text(f"{column} <> ''")
+    return Index(name, "tenant", column, sqlite_where=given, postgresql_where=given)
 
 
 POSITIONS: Final = Table(
@@ -70,6 +76,8 @@ MESSAGES: Final = Table(
     Column("deletes_message_id", Text, nullable=False, server_default=""),
     _text("folded"),
     Index("messages_in_order", "tenant", "conversation_id", "sequence"),
+    _of_few("messages_editing", "edits_message_id"),
+    _of_few("messages_deleting", "deletes_message_id"),
 )
 
 IDENTITIES: Final = Table(
