@@ -169,7 +169,10 @@ def _sender(message: Message, cards: _Cards) -> tuple[str, ContactCard | None]:
 
 
 def _also(message: Message, card: ContactCard | None, native_id: str) -> str:
-    """Return the user id of a sender who is known by their number; "" when the call does not state it."""
+    """Return another id of the sender: their new number, or the user id of a sender who is known by their number; ""
+    when the call states none."""
+    if message.system is not None and message.system.type.endswith("_changed_number"):
+        return message.system.wa_id or message.system.new_wa_id
     user_id = message.from_user_id or message.user_id or (card.user_id if card is not None else "")
     return user_id if user_id != native_id else ""
 

@@ -175,6 +175,7 @@ def test_a_chat_of_a_business_account_is_not_the_chat_with_the_bot() -> None:
 def test_the_advertisement_and_the_new_number_are_labels() -> None:
     """Rules can use them."""
     assert example("whatsapp", "referral").labels == {"referral": "ad", "referral_id": "77", "referral_headline": "Tea"}
+    assert example("whatsapp", "user_changed_number").also == "98913"  # so the new number is the same person
     assert example("whatsapp", "user_changed_number").labels == {"event": "user_changed_number", "new_number": "98913"}
 
 
