@@ -4,6 +4,7 @@ The token is part of the URL, so the URL is never logged.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -36,14 +37,18 @@ class TelegramClient:
         body: dict[str, Any] = {"chat_id": _number(self.recipient(part.route)[0]), "text": part.text}
         if context.get("message_thread_id"):
             body["message_thread_id"] = _number(context["message_thread_id"])
-        if context.get("business_connection_id"):
-            body["business_connection_id"] = context["business_connection_id"]
+        connection = context.get("business_connection_id", "")
+        if connection:
+            body["business_connection_id"] = connection
         answer = await post_json(
             self._http, account.tenant, f"{base}/bot{token}/sendMessage", msgspec.json.encode(body)
         )
         if not isinstance(answer, Answer):
             return answer
-        return retry_classes.telegram(answer.status, answer.body, answer.retry_after)
+        result = retry_classes.telegram(answer.status, answer.body, answer.retry_after)
+        # Chats of a business account have numbers of their own: reactions and answers name them with the connection.
+        native_id = f"{connection}:{result.native_id}" if connection and result.native_id else result.native_id
+        return replace(result, native_id=native_id)
 
     def recipient(self, part_route: Route) -> tuple[str, bool]:
         """Return the chat; groups have negative ids."""

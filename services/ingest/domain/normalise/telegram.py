@@ -122,9 +122,7 @@ def _message(name: str, value: Any, update_id: int) -> Iterator[Outcome]:
         display_name=_name(sender),
         language=language_code(sender.language_code),
         sent_at_ms=seconds_to_ms(message.edit_date or message.date),
-        in_reply_to=_native(message.business_connection_id, message.chat.id, message.reply_to_message.message_id)
-        if message.reply_to_message
-        else "",
+        in_reply_to=_answered(message),
         attachments=found.attachments,
         reply_context=_context(message),
         labels=labels,
@@ -325,6 +323,15 @@ def _number_of(raw: bytes) -> int:
 
 def _place_labels(chat: Chat) -> dict[str, str]:
     return {} if chat.private else {"public": "true"}
+
+
+def _answered(message: Message) -> str:
+    """Return the native id of the message that is answered. In a forum's topic each message answers the topic's first
+    one, which means nothing."""
+    answered = message.reply_to_message
+    if answered is None or (message.message_thread_id and answered.message_id == message.message_thread_id):
+        return ""
+    return _native(message.business_connection_id, message.chat.id, answered.message_id)
 
 
 def _context(message: Message) -> dict[str, str]:

@@ -89,8 +89,10 @@ async def test_an_answer_goes_where_the_customer_wrote(
 ) -> None:
     """In the chat of a business account, or in a group of WhatsApp."""
     part = a_part(channel, context=context)
-    await clients(http)[channel].send(part, an_account(accounts(provider)[channel]))
+    result = await clients(http)[channel].send(part, an_account(accounts(provider)[channel]))
     (message,) = await provider.arrived(1)
+    connection = context.get("business_connection_id", "")
+    assert result.native_id == (f"{connection}:{message.native_id}" if connection else message.native_id)
     assert {name: message.details.get(name) for name in sent} == sent
 
 

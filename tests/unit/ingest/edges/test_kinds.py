@@ -144,6 +144,8 @@ def test_every_example_is_tested() -> None:
 def test_answers_and_edits_name_their_message() -> None:
     """Quotes, reactions, buttons, edits and deletions."""
     assert example("telegram", "quote").in_reply_to == "7:4"
+    in_topic = telegram(chat=GROUP, text="hi", message_thread_id=4, reply_to_message={"message_id": 4, "chat": GROUP})
+    assert parsed("telegram", in_topic).messages[0].in_reply_to == ""
     assert example("telegram", "message_reaction").in_reply_to == "7:4"
     assert example("whatsapp", "quote").in_reply_to == "wamid.0"
     assert example("whatsapp", "button").in_reply_to == "wamid.0"
