@@ -1046,18 +1046,7 @@ Global___RoutingRule: _TypeAlias = RoutingRule  # noqa: Y015
 @_typing.final
 class ChannelAccount(_message.Message):
     """An account of a channel: a web chat, a bot, a telephone number, a mailbox, a webhook.
-
-    Secrets and settings by channel:
-
-    - webchat: secrets `visitor_token`, `identity_secret` (with which the site signs logins of its customers); setting `origins` (other origins that may
-      open the chat).
-    - telegram, bale: secrets `webhook_secret`, `bot_token`; settings `base_url`, `groups`, `bot_username`.
-    - whatsapp: secrets `app_secret`, `verify_token`, `access_token`; settings `base_url`, `api_version`, `phone_number_id`, `groups`.
-
-      `groups`: which messages of group chats are taken: `each` (the default), `addressed` (answers to the bot, its name, commands) or `ignore`.
-    - webhook: secrets `signing_secret`, `signing_secret_previous`; setting `reply_url`.
-    - email: secrets `reply_token`, `smtp_password`; settings `address`, `from_name`, `smtp_url`, `message_id_domain`, `authentication` (`none`, `dkim` or
-      `trusted_results`), `authserv_id`, `trusted_hops`.
+    channels.proto declares the secrets and settings of each channel.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1113,7 +1102,7 @@ class ChannelAccount(_message.Message):
     SENDS_PER_SECOND_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel of the account.
-    Bounds: one of bale, email, grpc, sms, telegram, voice, webchat, webhook, whatsapp.
+    Bounds: one of email, grpc, telegram, webchat, webhook, whatsapp.
     """
     account: _builtins.str
     """Name, unique in tenant and channel. It is part of the webhook's path.
@@ -1147,7 +1136,7 @@ class ChannelAccount(_message.Message):
 
     @_builtins.property
     def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Settings by name. A value may be a reference, as in `secrets`.
+        """Settings by name. Some may be references, as in `secrets`.
         Default: none.
         """
 
