@@ -11,6 +11,9 @@ from docs.generate.contract import START, Section, paragraphs, read_contract
 from docs.generate.examples import Examples
 from docs.generate.settings import groups
 from docs.generate.variables import VARIABLES
+from services.cli.config.account_schema import described
+from services.policy.model.channels import EXAMPLES, AccountKey
+from services.policy.reading.channels import DECLARATIONS, EDGES
 
 _WIDTH: Final = 100
 _HEAD: Final = """\
@@ -44,6 +47,11 @@ queues: [{name: sales, pool: default}]
 - A priority is a whole number; a higher number is more urgent.
 - Editors complete and check keys with the [JSON Schema](../deploy/config/schema.json): begin the file with
   `# yaml-language-server: $schema=…`.
+"""
+_ACCOUNTS: Final = """\
+The tables below show the secrets and settings of each channel. `chapar config lint` reports a missing or misspelt one, a value of
+another form, and a reference to a variable that is not set; editors with the JSON Schema do so while you type. A key without a
+default is required. The channels `bale`, `sms` and `voice` have no edge: they can have a weight in capacity profiles, but no account.
 """
 _SETTINGS: Final = """\
 ## Settings of processes
@@ -96,8 +104,28 @@ def _section(section: Section, examples: Examples) -> Iterator[str]:
     yield f"```yaml\n{examples.of(section)}\n```"
     rows = ((f"`{key.name}`", key.kind, key.default, key.bounds, key.meaning) for key in section.keys)
     yield _table(("key", "type", "default", "bounds", "meaning"), rows)
+    if section.name == "ChannelAccount":
+        yield from _channels()
     for keys, choices in section.choices.items():
         yield _table((f"value of {keys}", "meaning"), ((f"`{value}`", meaning) for value, meaning in choices.items()))
+
+
+def _channels() -> Iterator[str]:
+    """Yield the secrets and settings of each channel, as the contract declares them."""
+    yield _wrapped(_ACCOUNTS)
+    for channel in sorted(EDGES):
+        declared = DECLARATIONS[channel]
+        rows = [_account_key("secret", key) for key in declared.secrets.values()]
+        rows += [_account_key("setting", key) for key in declared.settings.values()]
+        yield f"#### {channel}"
+        yield _table(("key", "is a", "value", "default", "meaning"), rows) if rows else "No secrets and no settings."
+
+
+def _account_key(part: str, key: AccountKey) -> tuple[str, ...]:
+    values = ", ".join(f"`{value}`" for value in key.values) or EXAMPLES[key.kind]
+    form = "reference" if part == "secret" else f"{values}, or a reference" if key.may_be_reference else values
+    default = f"`{key.default}`" if key.default else "" if key.required_for else "none"
+    return f"`{key.name}`", part, form, default, described(key)
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -16,6 +16,7 @@ from docs.generate.settings import groups
 from docs.generate.variables import VARIABLES
 from services.cli.config.files import Finding, load, parse_duration_ms, schema
 from services.cli.config.lint import lint
+from services.policy.reading.channels import DECLARATIONS, EDGES
 
 PAGE = ROOT / "docs/configuration.md"
 WRITER = YAML(typ="rt")
@@ -55,7 +56,8 @@ def test_every_key_every_value_and_every_setting_has_a_meaning() -> None:
 
 def test_the_page_has_every_key_of_the_schema() -> None:
     """The page lists every key that a file may have, at any depth."""
-    assert {key.name for _, key in KEYS} == {name.removesuffix("_ms") for name in properties(schema())}
+    declared = {name for channel in DECLARATIONS.values() for name in (*channel.secrets, *channel.settings)}
+    assert {key.name for _, key in KEYS} | declared == {name.removesuffix("_ms") for name in properties(schema())}
 
 
 def properties(node: Any) -> Iterator[str]:
@@ -200,8 +202,8 @@ def test_every_variable_that_the_code_reads_is_on_the_page() -> None:
     assert names - listed - system == set()
 
 
-def test_every_secret_and_setting_of_a_channel_is_on_the_page() -> None:
-    """Each name that ingest reads from a channel account is in the list of the section ChannelAccount."""
+def test_ingest_reads_exactly_the_secrets_and_settings_that_the_contract_declares() -> None:
+    """Each name that ingest reads from a channel account is declared, and ingest reads each declared name."""
     read = re.compile(
         r"""account\.(?:setting|secret|required)\("(\w+)"|settings\.get\("(\w+)"|(?:require_secret|\.get)\([\w. ,]*account, "(\w+)"\)"""
     )
@@ -209,7 +211,17 @@ def test_every_secret_and_setting_of_a_channel_is_on_the_page() -> None:
     names = {
         name for path in sources for found in read.findall(path.read_text(encoding="utf-8")) for name in found if name
     }
-    page = PAGE.read_text(encoding="utf-8")
-    section = page[page.index("### ChannelAccount") : page.index("### SlaPolicy")]
+    declared = {name for channel in DECLARATIONS.values() for name in (*channel.secrets, *channel.settings)}
     assert {"bot_token", "base_url", "visitor_token", "origins"} <= names
-    assert sorted(name for name in names if f"`{name}`" not in section) == []
+    assert names == declared
+
+
+def test_the_page_has_every_secret_and_setting_of_every_channel() -> None:
+    """The section ChannelAccount has a table for each channel that an account can have."""
+    page = PAGE.read_text(encoding="utf-8")
+    for channel in EDGES:
+        table = page[page.index(f"#### {channel}") :].split("\n##")[0]
+        for key in (*DECLARATIONS[channel].secrets.values(), *DECLARATIONS[channel].settings.values()):
+            assert f"| `{key.name}` |" in table
+            assert key.meaning in table
+            assert key.meaning.endswith(".")

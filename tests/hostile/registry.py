@@ -84,6 +84,7 @@ from services.ingest.translate.intake_state import IntakeState
 from services.ingest.translate.sender import SenderState
 from services.policy.model import webhook_keys
 from services.policy.model.categories import category_rule, text_key
+from services.policy.model.channels import AccountKey, ValueKind
 from services.policy.model.rules import RuleInput
 from services.policy.model.surveys import SurveyKind
 from services.policy.reading.rule_conditions import CelConditions
@@ -291,6 +292,8 @@ ENTRIES: Final = (
     Entry(named("services.ingest.adapters.edges.webchat_in", "origin_allowed"),
           all_of(lambda given: webchat_in.origin_allowed({"origin": given, "host": given}, ("https://a.example",))),
           most=_MEGABYTE // 4),
+    Entry(named("services.policy.model.channels", "AccountKey.accepts"),
+          all_of(*(AccountKey(name="x", meaning="", kind=kind).accepts for kind in ValueKind)), most=_MEGABYTE // 16),
     Entry(named("services.policy.model.webhook_keys", "key_of", "problem_of_secret"),
           all_of(webhook_keys.key_of, webhook_keys.problem_of_secret), most=_MEGABYTE // 4),
     Entry(named("services.webhooks.delivery", "signature"),

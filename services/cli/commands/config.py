@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +20,7 @@ from services.cli.config.files import Document, load, schema
 from services.cli.config.history import KEPT
 from services.cli.config.lint import lint
 from services.cli.connection import execute, kafka_of
+from services.cli.local.kept_secrets import DEMO_ADDRESSES, GENERATED
 from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, table
 
@@ -29,9 +32,19 @@ Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=True, help="Y
 
 
 @app.command("lint")
-def lint_command(files: Files, allow: Allow = "", as_json: Json = False) -> None:
+def lint_command(
+    files: Files,
+    allow: Allow = "",
+    elsewhere: Annotated[
+        bool,
+        typer.Option(
+            "--elsewhere", help="The services run elsewhere: do not warn about variables that are not set here."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Print file and line of every error and warning; exit 1 if there is an error."""
-    documents = _checked(files, allow)
+    documents = _checked(files, allow, None if elsewhere else _is_set)
     findings = [finding for document in documents for finding in document.findings]
     if as_json:
         emit_json(
@@ -102,7 +115,12 @@ def schema_command() -> None:
     typer.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 
-def _checked(files: list[Path], allow: str) -> list[Document]:
+def _is_set(variable: str) -> bool:
+    """Return whether services that this machine starts have a variable: `chapar run` sets those of the example tenant."""
+    return bool(os.environ.get(variable)) or variable in GENERATED | DEMO_ADDRESSES
+
+
+def _checked(files: list[Path], allow: str, is_set: Callable[[str], bool] | None = None) -> list[Document]:
     rules = rules_of(allow)
     paths = [p for file in files for p in (sorted(file.glob("*.y*ml")) if file.is_dir() else [file])]
     documents = []
@@ -110,6 +128,6 @@ def _checked(files: list[Path], allow: str) -> list[Document]:
         document = load(path)
         document.rules = rules
         if not document.findings:
-            lint(document)
+            lint(document, is_set)
         documents.append(document)
     return documents

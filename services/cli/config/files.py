@@ -26,6 +26,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 from services.chassis.destinations import PUBLIC, Destinations
+from services.cli.config.account_schema import with_declarations
 
 LARGEST_FILE = 4_000_000
 MOST_ENTRIES = 200_000
@@ -269,6 +270,7 @@ class _Reader:
         self._document.lines[path] = node.lc.item(index)[0] + 1
 
 
+_ACCOUNT = config_pb2.ChannelAccount.DESCRIPTOR.full_name
 _SET_BY_APPLY = frozenset({"version", "content_hash"})
 
 
@@ -308,7 +310,8 @@ def _message_schema(descriptor: Descriptor) -> dict[str, Any]:
             properties[descriptor_field.name] = (
                 {"type": "array", "items": whole} if descriptor_field.is_repeated else whole
             )
-    return {"type": "object", "additionalProperties": False, "properties": properties}
+    made = {"type": "object", "additionalProperties": False, "properties": properties}
+    return with_declarations(made) if descriptor.full_name == _ACCOUNT else made
 
 
 def _field_schema(descriptor: FieldDescriptor) -> dict[str, Any]:

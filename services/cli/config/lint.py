@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -11,8 +12,11 @@ from services.policy.lint import checks
 from services.policy.lint.review import Review
 
 
-def lint(document: Document) -> None:
-    """Check the whole configuration; add findings to the document. Reads secrets from this machine's variables only."""
+def lint(document: Document, is_set: Callable[[str], bool] | None = None) -> None:
+    """Check the whole configuration; add findings to the document. Reads secrets from this machine's variables only.
+
+    `is_set`: whether the services have a variable of the environment. None: not known, so variables are not checked.
+    """
     configuration = document.configuration
     review = Review(
         configuration,
@@ -20,6 +24,7 @@ def lint(document: Document) -> None:
         document.lines.keys(),
         document.rules,
         partial(SecretReferences(lambda: 0).read, configuration.tenant),
+        is_set or (lambda _variable: True),
     )
     checks.lint(review)
     for finding in review.findings.found:

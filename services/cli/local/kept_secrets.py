@@ -26,6 +26,12 @@ _TOKENS: Final = (
     "CHAPAR_SECRET_DEMO__WHATSAPP_TOKEN",
     "CHAPAR_SECRET_DEMO__EMAIL_SECRET",
 )
+DEMO_ADDRESSES: Final = frozenset(
+    {"CHAPAR_SECRET_DEMO__TELEGRAM_URL", "CHAPAR_SECRET_DEMO__WHATSAPP_URL", "CHAPAR_SECRET_DEMO__SMTP_URL"}
+)
+"""Addresses of the providers that `chapar demo` simulates; it sets them when it starts."""
+GENERATED: Final = frozenset({*_TOKENS, WEBHOOK_SECRET})
+"""Variables that `chapar run` and `chapar demo` set for the example tenant."""
 Secrets = dict[str, str]
 
 
@@ -47,7 +53,7 @@ def _made() -> Secrets:
 
 def _complete(path: Path, read: Callable[[str], Secrets], text_of: Callable[[str, Secrets], str]) -> Secrets:
     known = read(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if known.keys() >= {*_TOKENS, WEBHOOK_SECRET}:
+    if known.keys() >= GENERATED:
         return known  # without a lock: a complete file may be in a directory that is not writable
     with _alone(path):
         before = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -24,6 +24,7 @@ from services.cli.local.broker.embedded import EmbeddedBroker
 from services.cli.local.broker.errors import BrokerError
 from services.cli.local.broker.settings import CHECKOUT, BrokerSettings
 from services.cli.local.development import environment_of, make_keys
+from services.cli.local.kept_secrets import DEMO_ADDRESSES, GENERATED
 from services.cli.local.supervisor import ProcessSpec, Program, Supervisor
 from services.cli.local.workspace import Running, Workspace
 from services.cli.progress import download_progress
@@ -65,15 +66,15 @@ class Stack:
     broker: EmbeddedBroker | None
 
 
-def read_config(path: Path) -> Document:
-    """Read and lint a configuration. Raises INVALID with the file and line of every error."""
+def read_config(path: Path, is_set: Callable[[str], bool] | None = None) -> Document:
+    """Read and lint a configuration. `is_set`: whether the services have a variable. Raises INVALID with the file and line of every error."""
     try:
         document = load(path)
     except OSError as error:
         raise ChaparError(ErrorKind.INVALID, Reason.NO_CONFIG, f"{path} cannot be read: {error.strerror}") from error
     document.rules = DEVELOPMENT
     if not document.findings:
-        lint(document)
+        lint(document, is_set)
     errors = [str(f) for f in document.findings if f.severity == "error"]
     if errors:
         raise ChaparError(ErrorKind.INVALID, Reason.CONFIG_REFUSED, "\n".join(errors))
@@ -133,7 +134,11 @@ async def running_stack(
             Reason.ALREADY_RUNS,
             f"Chapar already runs in {workspace.home} (process {other.pid}); stop it, or set CHAPAR_HOME to another directory",
         )
-    document = read_config(options.config)
+    given = {**os.environ, **options.environment, **options.of_service.get("ingest", {})}
+    # The addresses of the example's providers are set by `chapar demo` only.
+    document = read_config(options.config, lambda name: bool(given.get(name)) or name in GENERATED | DEMO_ADDRESSES)
+    for finding in document.findings:
+        say(str(finding))
     workspace.directory("run")  # report a home that is not writable before anything is fetched or started
     async with kafka_for(workspace, options.topic_prefix, say) as (kafka, broker):
         await apply_topics(kafka)

@@ -6,6 +6,7 @@ Codes are stable: operators filter by them. An error stops `chapar config apply`
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -14,21 +15,19 @@ from services.chassis.expressions import Together
 from services.policy.findings import Findings
 from services.policy.lint.calendars import calendars
 from services.policy.lint.capacity import capacity, numbers
+from services.policy.lint.channels import channels
 from services.policy.lint.counting import counting
 from services.policy.lint.destinations import where_to
-from services.policy.lint.groups import groups_problem
-from services.policy.lint.mail import mail_proof_problem
 from services.policy.lint.queues import overflow, pick_up_targets, pools, reach, staff, starvation
 from services.policy.lint.references import references
 from services.policy.lint.relaxation import relaxation, requirements
 from services.policy.lint.review import Review
-from services.policy.lint.secrets import find_reference
 from services.policy.lint.sla import policies
 from services.policy.lint.surveys import surveys
 from services.policy.lint.webhooks import webhooks
-from services.policy.model.channels import CHANNELS
-from services.policy.model.templates import PLACEHOLDERS
+from services.policy.model.templates import PLACEHOLDERS, TEMPLATES
 from services.policy.model.validity import is_valid
+from services.policy.reading.channels import CHANNELS
 from services.policy.reading.conditions import check_condition
 from services.policy.reading.routing import DEFAULT_POOL, read_pool
 from services.policy.reading.rule_conditions import VARIABLES
@@ -95,31 +94,26 @@ def _rules(review: Review) -> None:
             continue
         what = f"rule `{rule.name}`"
         check_condition(review.findings, together, rule.when, VARIABLES, what, "rules", i, "when")
-
-
-def _channels(review: Review) -> None:
-    for i, account in enumerate(review.configuration.channels):
-        if account.channel not in CHANNELS:
-            review.find(
-                "UNKNOWN_CHANNEL",
-                f"`{account.channel}` is not one of {', '.join(sorted(CHANNELS))}",
-                "channels",
-                i,
-                "channel",
-            )
-        for name, reference in account.secrets.items():
-            find_reference(review, f"secret `{name}`", reference, "channels", i, "secrets", name)
-        if problem := mail_proof_problem(account):
-            review.find("MAIL_PROOF", f"`{account.account}`: {problem}", "channels", i, "settings")
-        if problem := groups_problem(account):
-            review.find("GROUPS", f"`{account.account}`: {problem}", "channels", i, "settings", "groups")
-        for name, value in account.settings.items():
-            if value.startswith(("env:", "file:")):
-                find_reference(review, f"setting `{name}`", value, "channels", i, "settings", name)
+    if c.rules and c.queues and all(rule.when.strip() for rule in c.rules):
+        first = c.queues[0].name
+        review.find(
+            "NO_CATCH_ALL",
+            f"every rule has a condition: an interaction that none of them matches goes to the first queue, `{first}`. "
+            f"Add a last rule without `when`, such as {{name: everything else, queue: {first}}}",
+            "rules",
+            len(c.rules) - 1,
+            severity="warning",
+        )
 
 
 def _templates(review: Review) -> None:
     for i, template in enumerate(review.configuration.templates):
+        if template.name and template.name not in TEMPLATES:
+            near = difflib.get_close_matches(template.name, TEMPLATES, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"the templates are {', '.join(TEMPLATES)}"
+            review.find(
+                "UNKNOWN_TEMPLATE", f"no message uses a template `{template.name}`; {hint}", "templates", i, "name"
+            )
         allowed = PLACEHOLDERS.get(template.name)
         for language, text in template.texts.items():
             unknown = set(re.findall(r"{(\w*)}", text)) - (allowed or frozenset())
@@ -159,7 +153,7 @@ _CHECKS: tuple[Callable[[Review], None], ...] = (
     partial(policies, channels=CHANNELS),
     pick_up_targets,
     calendars,
-    _channels,
+    channels,
     partial(surveys, channels=CHANNELS),
     _templates,
     webhooks,

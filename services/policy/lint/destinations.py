@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 from services.chassis.destinations import Destinations, problem_of_host, problem_of_url
 from services.policy.lint.review import Review
+from services.policy.model.channels import ValueKind
 from services.policy.model.webhook_keys import problem_of_secret
+from services.policy.reading.channels import DECLARATIONS
 
-URL_SETTINGS: Final = frozenset({"base_url", "reply_url"})
 KEYS: Final = frozenset({"signing_secret", "signing_secret_previous"})
 _MAIL: Final = ("smtp", "smtps", "smtp+starttls")
 _REFERENCES: Final = ("env:", "file:")
@@ -27,7 +28,7 @@ def where_to(review: Review) -> None:
         for setting, value in account.settings.items():
             if value.startswith(_REFERENCES):
                 continue
-            problem = _of_setting(setting, value, review.destinations)
+            problem = _of_setting(account.channel, setting, value, review.destinations)
             if problem:
                 review.find(
                     "DESTINATION", f"`{setting}` of `{named}`: {problem}", "channels", index, "settings", setting
@@ -39,10 +40,12 @@ def where_to(review: Review) -> None:
             review.find("SECRET_UNUSABLE", f"the value of `{reference}` {problem}", *path)
 
 
-def _of_setting(setting: str, value: str, rules: Destinations) -> str:
-    if setting in URL_SETTINGS:
+def _of_setting(channel: str, setting: str, value: str, rules: Destinations) -> str:
+    declared = DECLARATIONS.get(channel)
+    key = declared.settings.get(setting) if declared is not None else None
+    if key is not None and key.kind is ValueKind.URL:
         return problem_of_url(value, rules)
-    if setting != "smtp_url":
+    if key is None or key.kind is not ValueKind.MAIL_SERVER:
         return ""
     try:
         parts = urlsplit(value)

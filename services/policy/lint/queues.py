@@ -25,7 +25,7 @@ _TIMED: Final = (config_pb2.OVERFLOW_TRIGGER_WAIT, config_pb2.OVERFLOW_TRIGGER_E
 
 
 def reach(review: Review) -> None:
-    """Check for queues to which no rule, no overflow and no escalation leads."""
+    """Check for queues to which no rule, no overflow, no escalation and no recovery leads."""
     c = review.configuration
     if not c.rules:
         return
@@ -38,6 +38,7 @@ def reach(review: Review) -> None:
     if not always and c.queues:
         reached.append(c.queues[0].name)  # if no rule matches, the first queue takes the interaction
     reached.extend(e.queue for policy in c.sla_policies for target in policy.targets for e in target.escalations)
+    reached.extend(recovery.queue for recovery in c.recoveries)
     queues = {queue.name: queue for queue in c.queues}
     for name in reached:  # the list grows during the loop
         if name in queues:

@@ -17,3 +17,5 @@ PLACEHOLDERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     }
 )
 """Placeholders by template. Other templates may have any: a placeholder without a value is left unchanged."""
+TEMPLATES: Final = (ACKNOWLEDGEMENT, WITHOUT_WAIT, SURVEY_INVITATION, SURVEY_REMINDER)
+"""All templates that a message is made of."""

@@ -106,7 +106,7 @@ BROKEN = {
     "a webhook without a secret": ("WEBHOOK", '{signing: "env:CHAPAR_SECRET_SHOP__CRM"}', "{}"),
     "a webhook with its secret in clear": ("SECRET_IN_CLEAR", "env:CHAPAR_SECRET_SHOP__CRM", "whsec_abc"),
     "a mail account with a misspelt proof": (
-        "MAIL_PROOF", "{channel: grpc, account: default}",
+        "UNKNOWN_VALUE", "{channel: grpc, account: default}",
         "{channel: grpc, account: default}, {channel: email, account: help, settings: {authentication: dkimm}}"),
     "a mail account that trusts no named server": (
         "MAIL_PROOF", "{channel: grpc, account: default}",
@@ -199,6 +199,7 @@ BROKEN = {
     "overflow twice": ("DUPLICATE", "name: urgent", "name: too many"),
     # reach
     "no way into a queue": ("UNREACHABLE_QUEUE", 'when: labels.night == "yes", queue: late', "queue: sales"),
+    "no rule for the rest": ("NO_CATCH_ALL", "- {name: rest, queue: support, priority: 2}", "- {name: rest, when: public, queue: support}"),
     # targets
     "no target": ("NO_PICK_UP_TARGET", "kind: pick_up", "kind: resolution"),
     "adequate below desired": ("CONTRADICTING_LEVELS", "adequate: 2m", "adequate: 50s"),
@@ -268,7 +269,6 @@ SILENT = {
     "a ring that lowers what a group requires": ("lower: {sales: 3}", "lower: {sales: 3, french: 5}"),
     "a chain of overflow that ends": ("delay: 20s", "overflow: [{name: wait, when: wait, threshold: 9m, set_priority: 3}]"),
     "cancelling leads to no queue, so to no circle": ("delay: 20s", "overflow: [{name: end, when: wait, threshold: 9m, cancel: true}]"),
-    "the first queue takes what no rule matches": ("- {name: rest, queue: support, priority: 2}", "- {name: rest, when: public, queue: support}"),
     "a label in place of its skill": ("{attribute: french, number: 3}", "{attribute: region, operator: not_equal, text: north}"),
     "a team as a requirement": ("{attribute: sales, number: 5}", "{attribute: sales, number: 5}\n      - {attribute: team, text: red}"),
     "equal priorities need no ageing": ("{name: late, pool: night, ageing_per_minute: 1}", "{name: late, pool: night}"),
@@ -299,23 +299,23 @@ def test_a_circle_through_several_queues_is_reported_once_with_its_path(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"),
+    ("channel", "setting", "value"),
     [
-        ("base_url", "http://127.0.0.1:9092"),
-        ("base_url", "https://169.254.169.254/latest"),
-        ("base_url", "https://2130706433/"),
-        ("reply_url", "https://ops.internal/hook"),
-        ("reply_url", "https://user@hooks.example.com/"),
-        ("smtp_url", "smtp://10.0.0.5:25"),
-        ("smtp_url", "smtp://localhost"),
-        ("smtp_url", "file:///etc/passwd"),
+        ("telegram", "base_url", "http://127.0.0.1:9092"),
+        ("telegram", "base_url", "https://169.254.169.254/latest"),
+        ("telegram", "base_url", "https://2130706433/"),
+        ("webhook", "reply_url", "https://ops.internal/hook"),
+        ("webhook", "reply_url", "https://user@hooks.example.com/"),
+        ("email", "smtp_url", "smtp://10.0.0.5:25"),
+        ("email", "smtp_url", "smtp://localhost"),
+        ("email", "smtp_url", "file:///etc/passwd"),
     ],
 )
-def test_where_a_tenant_must_not_have_us_send(tmp_path: Path, setting: str, value: str) -> None:
+def test_where_a_tenant_must_not_have_us_send(tmp_path: Path, channel: str, setting: str, value: str) -> None:
     """The destination is reported with file and line before it is in force; destinations that the operator allows pass."""
     text = SOUND.replace(
         CHANNELS_LINE,
-        f"channels:\n  - {{channel: grpc, account: default}}\n  - channel: telegram\n    account: x\n    settings:\n      {setting}: '{value}'\n",
+        f"channels:\n  - {{channel: grpc, account: default}}\n  - channel: {channel}\n    account: x\n    settings:\n      {setting}: '{value}'\n",
     )
     found = [f for f in checked(tmp_path, text).findings if f.code == "DESTINATION"]
     if value.startswith("file:"):

@@ -2,6 +2,7 @@
 
 from services.ingest.ports import Account, Secrets
 from services.policy.model.intake import AccountPolicy
+from services.policy.reading.channels import DECLARATIONS
 
 
 class Unconfigured(Exception):  # noqa: N818 - the name reads as what happened
@@ -29,12 +30,17 @@ class SendingAccount:
         """Return a secret. Raises Unconfigured without one, ChaparError when its reference can't be read."""
         return self._resolved(dict(self.policy.secrets), name)
 
-    def setting(self, name: str, default: str = "") -> str:
-        """Return the setting, or the default. Raises ChaparError when it is a reference that can't be read."""
+    def setting(self, name: str) -> str:
+        """Return the setting, or the default that the contract declares. Raises ChaparError when it is a reference that
+        can't be read."""
         value = self.policy.settings.get(name, "")
         if value.startswith(("env:", "file:")):
             return self._resolved({name: value}, name)
-        return value or default
+        if value:
+            return value
+        declared = DECLARATIONS.get(self.policy.channel)
+        key = declared.settings.get(name) if declared is not None else None
+        return key.default if key is not None else ""
 
     def required(self, name: str) -> str:
         """Return the setting. Raises Unconfigured without it."""

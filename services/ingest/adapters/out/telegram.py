@@ -1,4 +1,4 @@
-"""Sends by Telegram's Bot API; Bale's is the same at another address.
+"""Sends by Telegram's Bot API.
 
 The token is part of the URL, so the URL is never logged.
 """
@@ -6,7 +6,7 @@ The token is part of the URL, so the URL is never logged.
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -18,10 +18,6 @@ from services.ingest.domain import retry_classes
 from services.ingest.domain.messages import Route
 from services.ingest.domain.retry_classes import PartResult
 
-_BASES: Final[Mapping[str, str]] = MappingProxyType(
-    {"telegram": "https://api.telegram.org", "bale": "https://tapi.bale.ai"}
-)
-
 
 class TelegramClient:
     """Settings: `base_url`. Secrets: `bot_token`."""
@@ -32,7 +28,7 @@ class TelegramClient:
     async def send(self, part: Part, account: SendingAccount) -> PartResult:
         """Send one message (sendMessage)."""
         token = account.secret("bot_token")
-        base = account.setting("base_url", _BASES.get(account.policy.channel, "")).rstrip("/")
+        base = account.setting("base_url").rstrip("/")
         context = part.route.context
         body: dict[str, Any] = {"chat_id": _number(self.recipient(part.route)[0]), "text": part.text}
         if context.get("message_thread_id"):

@@ -2,7 +2,7 @@
 last message.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -14,8 +14,6 @@ from services.ingest.domain import retry_classes
 from services.ingest.domain.delivery_reference import DeliveryReference, reference_text
 from services.ingest.domain.messages import Route
 from services.ingest.domain.retry_classes import PartResult
-
-_BASE: Final = "https://graph.facebook.com"
 
 
 class WhatsAppClient:
@@ -40,8 +38,8 @@ class WhatsAppClient:
                 DeliveryReference(part.conversation_id, part.delivery_id, part.index + 1, part.count)
             ),
         }
-        base = account.setting("base_url", _BASE).rstrip("/")
-        version = account.setting("api_version", "v23.0")
+        base = account.setting("base_url").rstrip("/")
+        version = account.setting("api_version")
         answer = await post_json(
             self._http,
             account.tenant,
