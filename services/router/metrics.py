@@ -12,7 +12,12 @@ METRICS: Final = (
     counter("chapar_router_offers_total", "queue outcome", "Offers by outcome: accepted, declined, expired, revoked."),
     counter("chapar_router_offered_total", "queue", "Offers made."),
     gauge("chapar_router_waiting", "queue", "Interactions that are waiting."),
-    gauge("chapar_router_oldest_waiting_seconds", "queue", "Waiting time of the oldest waiting interaction.", "max"),
+    gauge(
+        "chapar_router_oldest_waiting_seconds",
+        "queue",
+        "Longest waiting time of the interactions that wait, without the time with an agent.",
+        "max",
+    ),
     counter("chapar_router_unroutable_total", "queue reason", "Interactions that no agent could take, by reason."),
     gauge("chapar_router_agents", "state", "Signed-in agents by state."),
     gauge("chapar_router_occupancy_ratio", "", "Weight held by agents over their capacity, 0 to 1."),

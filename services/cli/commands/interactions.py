@@ -117,7 +117,10 @@ def waiting(
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """List the interactions that wait now, in the order in which they would be served, and why they wait."""
+    """List the interactions that wait now, in the order in which they would be served, and why they wait.
+
+    `waits` is the waiting time: since the arrival, without the time with an agent. `in queue` is the time since it entered this queue.
+    """
 
     async def work() -> router_pb2.ListWaitingResponse:
         async with channel_to(Workspace.here(), "router") as channel:
@@ -132,11 +135,11 @@ def waiting(
     rows = (
         (
             *(w.position, w.interaction.interaction_id, w.interaction.queue, w.interaction.channel),
-            *(f"{w.effective_priority:.1f}", duration(max(0, now - w.queued_at_ms)), w.reason),
+            *(f"{w.effective_priority:.1f}", duration(w.waited_ms), duration(max(0, now - w.queued_at_ms)), w.reason),
         )
         for w in answer.waiting
     )
-    columns = ("#", "interaction", "queue", "channel", "#priority", "waits", "why")
+    columns = ("#", "interaction", "queue", "channel", "#priority", "waits", "in queue", "why")
     console.print(table("waiting", columns, rows))
 
 

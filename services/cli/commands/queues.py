@@ -36,7 +36,7 @@ def queues(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the queues of a pool; live with --watch."""
+    """Show the queues of a pool; live with --watch. `oldest` is the longest waiting time, as in `chapar interactions waiting`."""
     execute(lambda: _watch(pool, as_json) if watch else _once(pool, as_json))
 
 

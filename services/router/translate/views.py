@@ -35,6 +35,7 @@ def from_waiting(w: WaitingNow) -> api.WaitingView:
         interaction=from_attributes(w.attributes),
         position=w.position,
         queued_at_ms=w.queued_at_ms,
+        waited_ms=max(0, w.waited_ms),
         effective_priority=w.priority,
         reason=w.reason,
     )

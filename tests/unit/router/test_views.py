@@ -35,7 +35,7 @@ def a_floor() -> World:
 
 
 def test_queues_show_waiting_offered_and_held_interactions_and_agents() -> None:
-    """Queues are listed by name. `available`: signed in, with room for something; the oldest is measured since its arrival."""
+    """Queues are listed by name. `available`: signed in, with room for something; the oldest is the longest waiting time."""
     world = a_floor()
     assert views.queues(world.engine, world.now) == [
         QueueNow("p", 1, 0, 0, 3_000, 1, 0, -1, 0, 0, 0),
@@ -82,6 +82,36 @@ def test_waiting_interactions_are_listed_in_the_order_of_service_with_their_prio
         "skilled",
     ]
     assert list(views.waiting(world.engine, "nowhere", world.now)) == []
+
+
+@pytest.mark.parametrize("again", ["by a transfer", "because the agent is lost"])
+def test_queues_and_waiting_interactions_have_one_waiting_time_after_a_transfer(again: str) -> None:
+    """Both count the time in which no agent holds it, before and after; the time in the present queue has its own name.
+
+    A metric shows the same time.
+    """
+    world = World(a_pool(an_agent("a"), queues=[a_queue("q"), a_queue("p")], lease_ms=20_000, grace_ms=0))
+    world.enqueue("i", arrived_at_ms=world.now - 3_000)
+    world.wait(7_000)
+    world.sign_in("a", state=AgentState.AVAILABLE)
+    world.accept("i")
+    began = world.now
+    if again == "by a transfer":
+        world.wait(15_000)
+        world.tell(cmd.SetAgentState("a", AgentState.AWAY))
+        world.tell(cmd.TransferInteraction("a", "i", queue="p"))
+    else:
+        world.wait(20_000)
+    requeued = world.now
+    assert requeued - began >= 15_000
+    world.wait(4_000)
+    (seen,) = views.waiting(world.engine, "", world.now)
+    assert seen.waited_ms == 3_000 + 7_000 + world.now - requeued
+    (queue,) = (q for q in views.queues(world.engine, world.now) if q.waiting)
+    assert queue.oldest_ms == seen.waited_ms
+    assert views.gauges(world.engine, world.now)[0][queue.queue] == (1, seen.waited_ms)
+    if again == "by a transfer":
+        assert world.now - seen.queued_at_ms == 4_000
 
 
 def test_the_reason_for_waiting_is_one_code() -> None:

@@ -695,7 +695,7 @@ class QueueView(_message.Message):
     assigned: _builtins.int
     """Number of assigned interactions."""
     oldest_waiting_ms: _builtins.int
-    """Age of the interaction that has waited longest, in milliseconds; 0 when no interaction waits."""
+    """Longest waiting time (WaitingView.waited_ms) of the interactions that wait, in milliseconds; 0 when none waits."""
     agents_signed_in: _builtins.int
     """Number of signed-in agents who serve the queue."""
     agents_available: _builtins.int
@@ -927,14 +927,19 @@ class WaitingView(_message.Message):
     QUEUED_AT_MS_FIELD_NUMBER: _builtins.int
     EFFECTIVE_PRIORITY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    WAITED_MS_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Position in the queue, from 1."""
     queued_at_ms: _builtins.int
-    """Start of the wait, in milliseconds since the Unix epoch."""
+    """Time at which it entered its present queue, in milliseconds since the Unix epoch. A transfer or an overflow begins a new time in the queue."""
     effective_priority: _builtins.float
     """Present priority, including ageing."""
     reason: _builtins.str
     """Reason code of the wait, e.g. "NO_ELIGIBLE_AGENT_AVAILABLE"."""
+    waited_ms: _builtins.int
+    """Waiting time until now, in milliseconds: the time since the arrival, without the time in which an agent held the interaction or in which it was
+    scheduled for later. It continues after a transfer. InteractionAssigned.waited_ms, service levels and metrics count the same time.
+    """
     @_builtins.property
     def interaction(self) -> _records_pb2.InteractionAttributes:
         """The interaction."""
@@ -947,10 +952,11 @@ class WaitingView(_message.Message):
         queued_at_ms: _builtins.int = ...,
         effective_priority: _builtins.float = ...,
         reason: _builtins.str = ...,
+        waited_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interaction", b"interaction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_priority", b"effective_priority", "interaction", b"interaction", "position", b"position", "queued_at_ms", b"queued_at_ms", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_priority", b"effective_priority", "interaction", b"interaction", "position", b"position", "queued_at_ms", b"queued_at_ms", "reason", b"reason", "waited_ms", b"waited_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

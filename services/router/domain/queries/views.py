@@ -18,7 +18,8 @@ from services.router.domain.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class QueueNow:
-    """A queue as it is now. Times in milliseconds; the estimate is -1 when unknown."""
+    """A queue as it is now. Times in milliseconds; `oldest_ms` is the longest waiting time (`Interaction.waited_ms`) of those that wait; the
+    estimate is -1 when unknown."""
 
     queue: str
     waiting: int
@@ -35,11 +36,13 @@ class QueueNow:
 
 @dataclass(frozen=True, slots=True)
 class WaitingNow:
-    """A waiting interaction, and why it waits."""
+    """A waiting interaction, and why it waits. `queued_at_ms`: when it entered its queue. `waited_ms`: its waiting time, which a transfer
+    does not end (`Interaction.waited_ms`)."""
 
     attributes: InteractionAttributes
     position: int
     queued_at_ms: int
+    waited_ms: int
     priority: float
     reason: str
 
@@ -80,7 +83,7 @@ def queues(engine: Engine, now: int) -> list[QueueNow]:
         elif interaction.stage is Stage.ASSIGNED:
             assigned[name] = assigned.get(name, 0) + 1
         elif interaction.stage is Stage.WAITING:
-            oldest[name] = max(oldest.get(name, 0), now - interaction.attributes.arrived_at_ms)
+            oldest[name] = max(oldest.get(name, 0), interaction.waited_ms(now))
     serving = _serving(core)
     found = []
     for queue in sorted(core.config.queues, key=lambda q: q.name):
@@ -146,7 +149,12 @@ def waiting(engine: Engine, queue: str, now: int) -> Iterator[WaitingNow]:
     ordered = merge(*(_in_order(core, line, now) for line in lines if line.ranks), key=lambda pair: pair[0])
     for position, (urgency, interaction) in enumerate(ordered, 1):
         yield WaitingNow(
-            interaction.attributes, position, interaction.enqueued_at, -urgency[0] / UNIT, waiting_reason(interaction)
+            interaction.attributes,
+            position,
+            interaction.enqueued_at,
+            interaction.waited_ms(now),
+            -urgency[0] / UNIT,
+            waiting_reason(interaction),
         )
     if core.config is None:
         rest = sorted(
@@ -160,6 +168,7 @@ def waiting(engine: Engine, queue: str, now: int) -> Iterator[WaitingNow]:
                 interaction.attributes,
                 position,
                 interaction.enqueued_at,
+                interaction.waited_ms(now),
                 float(interaction.attributes.priority),
                 Reason.NO_CONFIGURATION,
             )
@@ -200,17 +209,16 @@ def _agent_now(core: PoolState, found: Agent) -> AgentNow:
 
 
 def gauges(engine: Engine, now: int) -> tuple[dict[str, tuple[int, int]], dict[str, int], int, int]:
-    """Return numbers for metrics: per queue (waiting, age of the oldest, ms); signed-in agents by state; their weight in use and capacity."""
+    """Return numbers for metrics: per queue (waiting, longest waiting time, ms); signed-in agents by state; their weight in use and capacity."""
     core = engine.core
     lines: dict[str, tuple[int, int]] = {}
     for queue in core.config.queues if core.config is not None else ():
-        # The heads are not enough: the most urgent need not be the oldest.
+        # The heads are not enough: the most urgent need not be the one that has waited longest.
         found_in = core.lines.of_queue(queue.name)
-        oldest = min(
-            (core.interactions[rank[2]].attributes.arrived_at_ms for line in found_in for rank in line.ranks),
-            default=now,
+        longest = max(
+            (core.interactions[rank[2]].waited_ms(now) for line in found_in for rank in line.ranks), default=0
         )
-        lines[queue.name] = (core.lines.waiting(queue.name), now - oldest)
+        lines[queue.name] = (core.lines.waiting(queue.name), longest)
     states: dict[str, int] = {}
     used = total = 0
     for found in core.agents.values():
