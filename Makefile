@@ -27,6 +27,8 @@ FAULTS ?=
 PAIRS ?= 10
 # Alerts of `make alert-check`; empty: all of them.
 ALERTS ?=
+# The tenant's configuration of `make run`; empty: the example.
+CONFIG ?=
 # A busy machine needs more of it.
 PATIENCE ?= 1
 
@@ -37,8 +39,8 @@ PATIENCE ?= 1
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-run: .venv/.ready ## run everything on this machine until Ctrl-C
-	@$(BIN)/python hatch_build.py --run $(BIN)/chapar run
+run: .venv/.ready ## run everything on this machine until Ctrl-C; with your tenant: CONFIG=shop.yaml
+	@$(BIN)/python hatch_build.py --run $(BIN)/chapar run $(if $(CONFIG),--config "$(CONFIG)")
 
 demo: .venv/.ready ## run everything with simulated customers and agents; ends after at most 90 s
 	@$(BIN)/chapar demo

@@ -126,19 +126,22 @@ def desk_command(
     auto: Annotated[
         str, typer.Option("--auto-reply", help="Accept, reply with this text and complete, without asking.")
     ] = "",
+    pool: Pool = "default",
 ) -> None:
     """Sign in as an agent: show offers and the customers' messages, and send replies."""
-    execute(lambda: _sit(agent_id, auto))
+    execute(lambda: _sit(agent_id, auto, pool))
 
 
-async def _sit(agent_id: str, auto: str) -> None:
+async def _sit(agent_id: str, auto: str, pool: str) -> None:
     workspace = Workspace.here()
     tenant = tenant_of(workspace)
     address = address_of(workspace, "router").removeprefix("ipv4:")
     token = tokens_for(workspace, tenant, agent_id=agent_id)
     async with (
         channel_to(workspace, "ingest", agent_id=agent_id) as channel,
-        Desk(address, token, agent_id=agent_id, state=records_pb2.AGENT_STATE_AVAILABLE, tls=tls_of(address)) as desk,
+        Desk(
+            address, token, agent_id=agent_id, pool=pool, state=records_pb2.AGENT_STATE_AVAILABLE, tls=tls_of(address)
+        ) as desk,
     ):
         terminal = TerminalDesk(desk, ingest_pb2_grpc.IngestServiceStub(channel), auto)
         try:

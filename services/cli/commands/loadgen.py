@@ -14,10 +14,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from services.cli.commands.options import Json
-from services.cli.commands.send import signed
-from services.cli.connection import address_of, execute, tenant_of
+from services.cli.commands.send import signed, webhook_of
+from services.cli.connection import execute
 from services.cli.demo.report import quantile
-from services.cli.local.kept_secrets import WEBHOOK_SECRET
+from services.cli.local.hints import ACCOUNT
 from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_json, errors, table
 
@@ -47,14 +47,14 @@ def loadgen(
     ] = 1000,
     clean: Annotated[bool, typer.Option("--clean", help="No bad signatures, duplicates or over-size bodies.")] = False,
     seed: Annotated[int, typer.Option()] = 7,
+    account: Annotated[str, typer.Option(help="The webhook account that gets the messages.")] = ACCOUNT,
     as_json: Json = False,
 ) -> None:
     """Send messages to the copy that runs here, with Poisson arrivals; exit 1 if a good message was not acknowledged."""
     workspace = Workspace.here()
 
     async def work() -> Outcome:
-        url = f"http://{address_of(workspace, 'ingest', 'http')}/v1/{tenant_of(workspace)}/webhook/main"
-        secret = workspace.demo_secrets()[WEBHOOK_SECRET]
+        url, secret = await webhook_of(workspace, account)
         return await _drive(url, secret, rate, seconds, customers, random.Random(seed), flawed=not clean)  # noqa: S311
 
     outcome = execute(work)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from services.cli.connection import execute, token_for
+from services.cli.local.hints import hints
 from services.cli.local.stack import EXAMPLE, Stack, StackOptions, running_stack
 from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_line, errors
@@ -53,28 +54,13 @@ async def _until_asked_to_stop() -> None:
 
 def _welcome(workspace: Workspace, stack: Stack, ready_s: float) -> None:
     running = stack.running
-    ingest = running.endpoints["ingest"]
     console.print(f"\n[bold green]Chapar is ready[/] after {ready_s:.1f} s. Ctrl-C stops it.\n")
     for name, servers in running.endpoints.items():
         listed = "  ".join(f"{server} {address}" for server, address in servers.items())
         console.print(f"  {name:10} {listed}", markup=False, highlight=False)
     console.print(f"  {'kafka':10} {running.bootstrap_servers}", highlight=False)
     console.print(f"  {'logs':10} {workspace.directory('logs')}\n", highlight=False)
-    lines = [
-        "# a customer writes (web chat in the browser):",
-        f"http://{ingest['http']}/chat?tenant={running.tenant}&account=main",
-        "",
-        "# or with curl, as a system that signs its webhooks:",
-        ".venv/bin/chapar send --curl 'سلام، قیمت چاپار چند است؟'",
-        "",
-        "# an agent replies, in a second terminal:",
-        ".venv/bin/chapar agents desk sara",
-        "",
-        "# look around:",
-        ".venv/bin/chapar queues --watch",
-        ".venv/bin/chapar interactions list",
-    ]
-    for line in lines:
+    for line in hints(stack.configuration, running.endpoints["ingest"]):
         console.print(
             line, markup=False, highlight=False, soft_wrap=True, style="dim" if line.startswith("#") else None
         )

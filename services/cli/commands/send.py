@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import shlex
 import uuid
 from typing import Annotated
@@ -13,10 +14,13 @@ from typing import Annotated
 import httpx
 import typer
 
+from chapar.config.v1 import config_pb2
 from services.chassis.clock import system_clock
 from services.chassis.errors import ChaparError, ErrorKind
-from services.cli.connection import address_of, execute, tenant_of
-from services.cli.local.kept_secrets import WEBHOOK_SECRET
+from services.cli.config.publishing import current
+from services.cli.connection import address_of, execute, kafka_of, tenant_of
+from services.cli.local.hints import ACCOUNT
+from services.cli.local.webhook_account import signing_secret
 from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_json
 from services.cli.reasons import Reason
@@ -26,17 +30,18 @@ def send(
     text: Annotated[str, typer.Argument(help="The customer's message.")],
     customer: Annotated[str, typer.Option(help="The customer's id in the other system.")] = "customer-1",
     name: Annotated[str, typer.Option(help="The customer's name.")] = "",
+    account: Annotated[str, typer.Option(help="The webhook account that gets the message.")] = ACCOUNT,
     curl: Annotated[
         bool, typer.Option("--curl", help="Print the request as a curl command, valid for five minutes.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Send a message to the example tenant's signed webhook (Standard Webhooks)."""
+    """Send a message to a signed webhook of the tenant that runs here (Standard Webhooks)."""
     workspace = Workspace.here()
 
     async def work() -> tuple[str, dict[str, str], bytes]:
-        url = f"http://{address_of(workspace, 'ingest', 'http')}/v1/{tenant_of(workspace)}/webhook/main"
-        return url, *signed(workspace.demo_secrets()[WEBHOOK_SECRET], text, customer, name)
+        url, secret = await webhook_of(workspace, account)
+        return url, *signed(secret, text, customer, name)
 
     url, headers, body = execute(work)
     if curl:
@@ -62,6 +67,14 @@ def send(
         console.print(f"{answer.status_code} {answer.text}", markup=False, highlight=False)
     if answer.status_code >= 300:
         raise typer.Exit(1)
+
+
+async def webhook_of(workspace: Workspace, account: str) -> tuple[str, str]:
+    """Return address and signing secret of a webhook account of the tenant that runs here. Raises ChaparError with what to do."""
+    url = f"http://{address_of(workspace, 'ingest', 'http')}/v1/{tenant_of(workspace)}/webhook/{account}"
+    tenant = tenant_of(workspace)
+    configuration = (await current(kafka_of(workspace))).get(tenant, config_pb2.TenantConfiguration(tenant=tenant))
+    return url, signing_secret(configuration, account, {**workspace.demo_secrets(), **os.environ})
 
 
 def signed(secret: str, text: str, customer: str, name: str) -> tuple[dict[str, str], bytes]:

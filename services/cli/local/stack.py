@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chapar.config.v1 import config_pb2
 from services.chassis.clock import system_clock
 from services.chassis.cluster_topics import apply as apply_topics
 from services.chassis.destinations import DEVELOPMENT
@@ -61,6 +62,7 @@ class Stack:
     """A running stack, and the objects that control it."""
 
     running: Running
+    configuration: config_pb2.TenantConfiguration
     supervisor: Supervisor
     kafka: KafkaSettings
     broker: EmbeddedBroker | None
@@ -149,7 +151,7 @@ async def running_stack(
         async with supervisor.running(specs):
             workspace.write_running(running)
             try:
-                yield Stack(running, supervisor, kafka, broker)
+                yield Stack(running, document.configuration, supervisor, kafka, broker)
             finally:
                 workspace.forget_running()
 
