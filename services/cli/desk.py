@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -41,6 +42,19 @@ _EVENTS: Final = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The state of a desk's connection has changed. `reason`: why it is down, with the code; empty when it is up."""
+
+    up: bool
+    target: str
+    reason: str = ""
+
+
+def _ignored(_connection: Connection) -> None:
+    """Accept a change of the connection that no one looks at."""
+
+
 class DeskClosed(Exception):  # noqa: N818 - the name says what happened
     """Raised when the desk was closed or its session ended permanently. `error` is the reason, or None if the caller closed the desk."""
 
@@ -62,13 +76,17 @@ class Desk:
         credits: int = 0,
         state: pb.AgentState.ValueType = pb.AGENT_STATE_UNSPECIFIED,
         tls: ClientTls | None = None,
+        changed: Callable[[Connection], None] = _ignored,
     ) -> None:
-        """Create a desk. `targets`: addresses of router replicas, as a list or separated by commas. `token` may be a callable that renews it."""
+        """Create a desk. `targets`: addresses of router replicas, as a list or separated by commas. `token` may be a callable that renews it.
+        `changed` is called when the connection is lost and when it is back; a replica that asks the desk to reconnect is neither."""
         self._targets = [t.strip() for t in targets.split(",")] if isinstance(targets, str) else list(targets)
         self._token = token if callable(token) else lambda: token
         self._used = ""
         self._hello = api.Hello(agent_id=agent_id, pool=pool, credits=credits, state=state)
         self._tls = tls
+        self._changed = changed
+        self._down = False
         self._events: asyncio.Queue[api.SessionResponse | None] = asyncio.Queue()
         self._pending: dict[str, tuple[api.SessionRequest, asyncio.Future[api.RequestResult]]] = {}
         self._outgoing: asyncio.Queue[api.SessionRequest] = asyncio.Queue()
@@ -100,6 +118,11 @@ class Desk:
             self._end(None)
             self._runner.cancel()
             await self._stack.__aexit__(None, None, None)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a session is open; otherwise requests wait for the next one."""
+        return self._welcomed.is_set() and not self._over
 
     async def welcomed(self) -> api.Welcome | None:
         """Wait until the first session is open. Raises DeskClosed when it was refused."""
@@ -230,6 +253,9 @@ class Desk:
                 if not renewed and (error.kind in _FINAL or error.reason in _FINAL_REASONS):
                     self._end(error)
                     return
+                if not renewed and not self._down and not self._over:
+                    self._down = True
+                    self._changed(Connection(False, target, f"{error.reason}: {error.message}"))
             self._welcomed.clear()
             failures = 0 if self.sessions > before else failures + 1
             await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
@@ -244,11 +270,17 @@ class Desk:
             hello = api.SessionRequest(request_id=random_id(), hello=self._hello)
             failed: grpc.aio.AioRpcError | None = None
             try:
-                await stream.write(hello)
+                try:
+                    await stream.write(hello)
+                except asyncio.InvalidStateError:
+                    # The client raises it in place of the cancellation of this task while it connects.
+                    if self._over:
+                        raise asyncio.CancelledError from None
+                    raise
                 async with asyncio.TaskGroup() as tasks:
                     writer = tasks.create_task(self._write(stream))
                     try:
-                        await self._read(stream)
+                        await self._read(stream, target)
                     finally:
                         writer.cancel()
             except* grpc.aio.AioRpcError as group:
@@ -258,11 +290,14 @@ class Desk:
             if failed is not None:
                 raise from_rpc_error(failed)
 
-    async def _read(self, stream: Any) -> None:
+    async def _read(self, stream: Any, target: str) -> None:
         async for response in stream:
             kind = response.WhichOneof("response")
             if kind == "welcome":
                 self._begin(response.welcome)
+                if self._down:
+                    self._down = False
+                    self._changed(Connection(True, target))
             elif kind == "result":
                 self._resolve(response.result)
             elif kind == "reconnect":

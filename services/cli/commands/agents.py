@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import Annotated
 
@@ -18,11 +17,13 @@ from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
 from services.chassis.ids import random_id
 from services.cli.commands.options import Epoch, Json, Limit, Pool
 from services.cli.connection import address_of, channel_to, execute, tenant_of, tls_of, tokens_for
-from services.cli.desk import Desk, DeskClosed
+from services.cli.desk import Connection, Desk, DeskClosed
 from services.cli.folding import folded
 from services.cli.local.workspace import Workspace
 from services.cli.message_lines import MessageLines
+from services.cli.offer_words import offer_words
 from services.cli.output import as_data, console, emit_json, moment, table
+from services.cli.typed_line import typed_lines
 
 app = typer.Typer(no_args_is_help=True, help="Agents and their desks.")
 HELP = (
@@ -140,7 +141,13 @@ async def _sit(agent_id: str, auto: str, pool: str) -> None:
     async with (
         channel_to(workspace, "ingest", agent_id=agent_id) as channel,
         Desk(
-            address, token, agent_id=agent_id, pool=pool, state=records_pb2.AGENT_STATE_AVAILABLE, tls=tls_of(address)
+            address,
+            token,
+            agent_id=agent_id,
+            pool=pool,
+            state=records_pb2.AGENT_STATE_AVAILABLE,
+            tls=tls_of(address),
+            changed=show_connection,
         ) as desk,
     ):
         terminal = TerminalDesk(desk, ingest_pb2_grpc.IngestServiceStub(channel), auto)
@@ -175,11 +182,14 @@ class TerminalDesk:
             if self._auto:
                 await events
                 return
-            async for line in _lines():
-                if line.strip() in {"q", "quit"}:
-                    break
-                with contextlib.suppress(KeyError):
-                    await self._do(line.strip())
+            async with typed_lines(console, sys.stdin.fileno()) as lines:
+                async for line in lines:
+                    if line.strip() in {"q", "quit"}:
+                        break
+                    if line.strip() and not self._desk.connected:
+                        console.print("not connected: this is done when the connection is back", style="yellow")
+                    with contextlib.suppress(KeyError):
+                        await self._do(line.strip())
             events.cancel()
             for task in self._watching.values():
                 task.cancel()
@@ -253,6 +263,15 @@ class TerminalDesk:
         )
         if self._auto:
             await self._desk.accept(offer.offer_id)
+        else:
+            self._tasks.create_task(self._describe(number, offer))
+
+    async def _describe(self, number: int, offer: records_pb2.OfferView) -> None:
+        """Show who wrote and what, if the offer is still open when history answers."""
+        about = offer.interaction
+        words = await offer_words(self._ingest, about.conversation_id, about.interaction_id)
+        if words and self._offers.get(number) == offer.offer_id:
+            console.print(f"[{number}] {words}", markup=False, highlight=False)
 
     async def _assigned(self, attributes: records_pb2.InteractionAttributes) -> None:
         number = self._number(attributes.interaction_id)
@@ -285,15 +304,14 @@ class TerminalDesk:
 
     async def _conversation(self, number: int, attributes: records_pb2.InteractionAttributes) -> None:
         """Show the conversation so far and its new messages; reconnect when the connection breaks."""
-        after = -1
-        lines = MessageLines()
+        after, unreadable, lines = -1, False, MessageLines()
         while True:
             request = ingest_pb2.WatchConversationRequest(
                 conversation_id=attributes.conversation_id, after_sequence=after
             )
-            with contextlib.suppress(grpc.aio.AioRpcError):
+            try:
                 async for answer in self._ingest.WatchConversation(request):
-                    after = answer.message.sequence
+                    after, unreadable = answer.message.sequence, False
                     said = answer.message.message
                     _, note = folded(said)
                     console.print(f"[{number}] {lines.line(said)}", markup=False, highlight=False)
@@ -301,6 +319,11 @@ class TerminalDesk:
                         self._whole[number] = said.text
                     if note:
                         console.print(f"[{number}] folded: {note}; f shows all", markup=False, style="dim")
+            except grpc.aio.AioRpcError as error:
+                if not unreadable and error.code() is grpc.StatusCode.UNAVAILABLE:
+                    unreadable = True
+                    text = f"[{number}] new messages can't be shown: no connection to ingest; trying again until it is back"
+                    console.print(text, markup=False, style="red")
             await asyncio.sleep(0.5)
 
     async def _do(self, line: str) -> None:
@@ -341,20 +364,21 @@ class TerminalDesk:
             result = await self._desk.recall(interaction_id)
         else:
             result = await self._desk.transfer(interaction_id, queue=rest, warm=word == "w")
+        if result.ok and word == "w":
+            console.print(f"[{number}] offered to {rest}: you hold it until another agent accepts", markup=False)
         if not result.ok:
             console.print(f"[{number}] refused: {result.reason} {result.message}", markup=False, style="red")
 
 
-async def _lines() -> AsyncIterator[str]:
-    """Yield the typed lines without blocking the event loop."""
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    try:
-        while line := await reader.readline():
-            yield line.decode(errors="replace").rstrip("\n")
-    finally:
-        transport.close()
+def show_connection(connection: Connection) -> None:
+    """Print that the connection is lost, or back."""
+    if connection.up:
+        console.print("connected again", style="green")
+    else:
+        text = (
+            f"no connection to the router at {connection.target} ({connection.reason}); trying again until it is back"
+        )
+        console.print(text, style="red", markup=False)
 
 
 def _holds(snapshot: records_pb2.AgentSnapshot) -> str:
