@@ -21,11 +21,12 @@ LABELS = frozenset(
     {
         "queue", "channel", "reason", "method", "code", "lane", "partition", "topic", "level", "target", "outcome",
         "kind", "state", "result", "within_p90", "issuer", "reader", "table", "event", "clock",
-        "version", "python", "engine",
+        "version", "python", "engine", "account",
     }
 )  # fmt: skip
 """All labels. `kind`, `state`, `result` and `clock` are words of closed enumerations; `within_p90` is true or false;
 `issuer` is an issuer of tokens as the settings name it; `reader`, `table` and `event` are names in the code;
+`account` is a channel account of the configuration;
 `version`, `python` and `engine` have one value in a process."""
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

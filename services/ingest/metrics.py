@@ -25,6 +25,11 @@ METRICS: Final = (
     counter("chapar_edge_published_total", "channel", "Messages that the broker has acknowledged."),
     histogram("chapar_edge_publish_seconds", "channel", "Time from the raw bytes to the broker's acknowledgement."),
     gauge("chapar_edge_connections", "channel", "Open web chat and SMTP connections.", tenant_known=False),
+    gauge(
+        "chapar_account_problems",
+        "channel account",
+        "Required secrets and settings that a channel account lacks; 0: it can work.",
+    ),
     counter("chapar_intake_messages_total", "channel", "Customer messages accepted."),
     counter("chapar_intake_duplicates_total", "channel", "Messages that had been accepted before."),
     counter("chapar_intake_interactions_opened_total", "channel queue", "Interactions opened, by the queue chosen."),

@@ -17,6 +17,7 @@ from services.chassis.privacy.settings import keyring
 from services.chassis.secrets import SecretReferences
 from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.agent_queues import ConfiguredAgentQueues
+from services.ingest.adapters.edges.broken_accounts import BrokenAccounts
 from services.ingest.adapters.edges.lane_questions import TOPIC as VERDICTS
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES
 from services.ingest.adapters.history.mapping import TOPICS as HISTORY_TOPICS
@@ -58,6 +59,11 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             await configuration.first()
             configured.set(True)
         secrets = AccountSecrets(SecretReferences(service.clock, settings.secrets_dir))
+
+        # Accounts that can't work are known before a customer writes.
+        if settings.runs("edge") or settings.runs("lanes"):
+            broken = BrokenAccounts(accounts.all, secrets, service.health.component("accounts"), service.metrics)
+            await enter(service.background(broken.run(), "accounts"))
 
         # The keys of persons: personal data goes into the log only sealed with one.
         keys = await enter(keyring(service, "ingest", rewraps=settings.runs("edge")))

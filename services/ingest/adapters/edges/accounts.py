@@ -47,6 +47,10 @@ class ConfiguredAccounts:
         accounts = self._by_tenant.get(tenant)
         return accounts.get((channel, account)) if accounts is not None else None
 
+    def all(self) -> list[Account]:
+        """Return the accounts of all tenants."""
+        return [account for accounts in self._by_tenant.values() for account in accounts.values()]
+
     def by_address(self, address: str) -> Account | None:
         """Return the e-mail account that receives for this address."""
         return self._by_address.get(address)
