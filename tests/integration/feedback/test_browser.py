@@ -201,3 +201,33 @@ def test_a_narrow_screen_scrolls_in_one_direction_only(browser: Chrome, site: Si
         assert min(label.size["height"] for label in labels) >= 44
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("language", ["fa", "en"])
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_the_buttons_of_a_scale_are_equal(browser: Chrome, site: Site, language: str, width: int) -> None:
+    """No button is larger than another of its scale, in Persian and in Latin digits; seven fit in one row of a usual telephone."""
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    )
+    try:
+        browser.get(site.url(language))
+        scales = browser.find_elements(By.CSS_SELECTOR, ".scale")
+        buttons = [scale.find_elements(By.CSS_SELECTOR, "label:not(.skip) span") for scale in scales]
+        assert [len(each) for each in buttons] == [5, 7, 11]
+        assert buttons[1][-1].text == ("۷" if language == "fa" else "7")
+        for each in buttons:
+            rects = [
+                browser.execute_script(
+                    "const r = arguments[0].getBoundingClientRect(); return [r.width, r.height, r.top]", b
+                )
+                for b in each
+            ]
+            assert max(r[0] for r in rects) - min(r[0] for r in rects) < 0.5
+            assert max(r[1] for r in rects) - min(r[1] for r in rects) < 0.5
+            assert min(r[0] for r in rects) >= 36
+            rows = len({r[2] for r in rects})
+            assert rows == 1 or (width < 390 or len(each) == 11)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
