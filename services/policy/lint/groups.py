@@ -8,7 +8,7 @@ from services.policy.model.groups import ADDRESSED
 
 def groups_problem(account: config_pb2.ChannelAccount) -> str:
     """Return the problem with an account's settings; empty when there is none."""
-    if account.channel == "telegram" and account.settings.get("groups") == ADDRESSED:
-        if not account.settings.get("bot_username"):
-            return "`groups: addressed` needs the `bot_username`, by which members of a group address the bot"
+    addressed = account.channel == "telegram" and account.settings.get("groups") == ADDRESSED
+    if addressed and not account.settings.get("bot_username"):
+        return "`groups: addressed` needs the `bot_username`, by which members of a group address the bot"
     return ""

@@ -7,10 +7,7 @@ from typing import Final, Self
 EACH: Final = "each"
 ADDRESSED: Final = "addressed"
 IGNORE: Final = "ignore"
-CHOICES: Final = (EACH, ADDRESSED, IGNORE)
 """Values of `groups`: every message, only those that address the account, or none."""
-CHANNELS: Final = ("telegram", "bale", "whatsapp")
-"""Channels that have group chats."""
 
 
 @dataclass(frozen=True, slots=True)

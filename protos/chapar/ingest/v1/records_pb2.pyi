@@ -203,20 +203,66 @@ class _DeliveryState:
 class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeliveryState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     DELIVERY_STATE_UNSPECIFIED: _DeliveryState.ValueType  # 0
-    DELIVERY_STATE_PENDING: _DeliveryState.ValueType  # 1
+    DELIVERY_STATE_QUEUED: _DeliveryState.ValueType  # 1
+    """The message waits: for its turn, for an earlier message of the conversation, or for the next attempt."""
     DELIVERY_STATE_SENT: _DeliveryState.ValueType  # 2
+    """The provider has taken the message."""
     DELIVERY_STATE_FAILED: _DeliveryState.ValueType  # 3
+    """The message did not arrive. It may have been SENT before: the provider took it and could not deliver it."""
     DELIVERY_STATE_UNKNOWN: _DeliveryState.ValueType  # 4
+    """The result of an attempt is not known. Chapar never repeats it automatically."""
+    DELIVERY_STATE_ATTEMPTING: _DeliveryState.ValueType  # 5
+    """An attempt is under way: the message may be leaving now."""
+    DELIVERY_STATE_DELIVERED: _DeliveryState.ValueType  # 6
+    """The provider reports that the message is on the customer's device. It wins over FAILED."""
+    DELIVERY_STATE_READ: _DeliveryState.ValueType  # 7
+    """The provider reports that the customer has seen the message. It implies DELIVERED."""
 
 class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper):
-    """State of a delivery."""
+    """State of a delivery: what is known of a message to a customer. docs/outcomes.md has the rules."""
 
 DELIVERY_STATE_UNSPECIFIED: DeliveryState.ValueType  # 0
-DELIVERY_STATE_PENDING: DeliveryState.ValueType  # 1
+DELIVERY_STATE_QUEUED: DeliveryState.ValueType  # 1
+"""The message waits: for its turn, for an earlier message of the conversation, or for the next attempt."""
 DELIVERY_STATE_SENT: DeliveryState.ValueType  # 2
+"""The provider has taken the message."""
 DELIVERY_STATE_FAILED: DeliveryState.ValueType  # 3
+"""The message did not arrive. It may have been SENT before: the provider took it and could not deliver it."""
 DELIVERY_STATE_UNKNOWN: DeliveryState.ValueType  # 4
+"""The result of an attempt is not known. Chapar never repeats it automatically."""
+DELIVERY_STATE_ATTEMPTING: DeliveryState.ValueType  # 5
+"""An attempt is under way: the message may be leaving now."""
+DELIVERY_STATE_DELIVERED: DeliveryState.ValueType  # 6
+"""The provider reports that the message is on the customer's device. It wins over FAILED."""
+DELIVERY_STATE_READ: DeliveryState.ValueType  # 7
+"""The provider reports that the customer has seen the message. It implies DELIVERED."""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
+
+class _DeliverySource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeliverySourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeliverySource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DELIVERY_SOURCE_UNSPECIFIED: _DeliverySource.ValueType  # 0
+    DELIVERY_SOURCE_SENDER: _DeliverySource.ValueType  # 1
+    """Chapar's sender, from the provider's answer to an attempt."""
+    DELIVERY_SOURCE_PROVIDER: _DeliverySource.ValueType  # 2
+    """A status report of the provider."""
+    DELIVERY_SOURCE_BOUNCE: _DeliverySource.ValueType  # 3
+    """A bounce whose Message-ID is ours."""
+
+class DeliverySource(_DeliverySource, metaclass=_DeliverySourceEnumTypeWrapper):
+    """Who states a fact about a delivery."""
+
+DELIVERY_SOURCE_UNSPECIFIED: DeliverySource.ValueType  # 0
+DELIVERY_SOURCE_SENDER: DeliverySource.ValueType  # 1
+"""Chapar's sender, from the provider's answer to an attempt."""
+DELIVERY_SOURCE_PROVIDER: DeliverySource.ValueType  # 2
+"""A status report of the provider."""
+DELIVERY_SOURCE_BOUNCE: DeliverySource.ValueType  # 3
+"""A bounce whose Message-ID is ours."""
+Global___DeliverySource: _TypeAlias = DeliverySource  # noqa: Y015
 
 @_typing.final
 class Identity(_message.Message):
@@ -666,6 +712,7 @@ class OutboundRequest(_message.Message):
     AUTHOR_ID_FIELD_NUMBER: _builtins.int
     REQUESTED_AT_MS_FIELD_NUMBER: _builtins.int
     SURVEY_AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
+    POOL_FIELD_NUMBER: _builtins.int
     CHECKED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key. The id of the delivery derives from it."""
@@ -695,6 +742,8 @@ class OutboundRequest(_message.Message):
     """Time of the request, in milliseconds since the Unix epoch."""
     survey_amend_for_ms: _builtins.int
     """How long after a reply that was the response a further reply amends it, in milliseconds; 0 means that the first response cannot be changed."""
+    pool: _builtins.str
+    """Name of the interaction's pool, for replies of agents: its router shard learns what became of the reply. May be empty."""
     checked: _builtins.bool
     """Set by a lane that has found the conversation among those of its identity and forwards the request to the identity's home."""
     def __init__(
@@ -714,11 +763,12 @@ class OutboundRequest(_message.Message):
         author_id: _builtins.str = ...,
         requested_at_ms: _builtins.int = ...,
         survey_amend_for_ms: _builtins.int = ...,
+        pool: _builtins.str = ...,
         checked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "checked", b"checked", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "checked", b"checked", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "pool", b"pool", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1002,6 +1052,7 @@ class InboundRecord(_message.Message):
     ERASURE_FIELD_NUMBER: _builtins.int
     FOLLOW_UP_FIELD_NUMBER: _builtins.int
     CHECK_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
     HOPS_FIELD_NUMBER: _builtins.int
     QUESTION_ID_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
@@ -1043,6 +1094,10 @@ class InboundRecord(_message.Message):
     def check(self) -> Global___OwnershipCheck:
         """A question whether ids belong together."""
 
+    @_builtins.property
+    def report(self) -> Global___DeliveryReport:
+        """A fact about a delivery to this identity."""
+
     def __init__(
         self,
         *,
@@ -1054,15 +1109,16 @@ class InboundRecord(_message.Message):
         erasure: Global___IdentityErasure | None = ...,
         follow_up: Global___FollowUpRequest | None = ...,
         check: Global___OwnershipCheck | None = ...,
+        report: Global___DeliveryReport | None = ...,
         hops: _builtins.int = ...,
         question_id: _builtins.str = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "erasure", b"erasure", "follow_up", b"follow_up", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "erasure", b"erasure", "follow_up", b"follow_up", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "question_id", b"question_id", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "question_id", b"question_id", "record", b"record", "report", b"report", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up", "check"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up", "check", "report"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
@@ -1201,6 +1257,7 @@ class OutboundRecord(_message.Message):
     ROUTE_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     FINISHED_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Name of the tenant."""
@@ -1220,6 +1277,10 @@ class OutboundRecord(_message.Message):
     def finished(self) -> Global___AttemptFinished:
         """Outcome of an attempt."""
 
+    @_builtins.property
+    def report(self) -> Global___DeliveryReport:
+        """A fact about a delivery of the conversation."""
+
     def __init__(
         self,
         *,
@@ -1228,21 +1289,90 @@ class OutboundRecord(_message.Message):
         route: Global___ReplyRoute | None = ...,
         request: Global___OutboundRequest | None = ...,
         finished: Global___AttemptFinished | None = ...,
+        report: Global___DeliveryReport | None = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished", "record", b"record", "request", b"request", "route", b"route"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished", "record", b"record", "report", b"report", "request", b"request", "route", b"route"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "finished", b"finished", "record", b"record", "request", b"request", "route", b"route", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "finished", b"finished", "record", b"record", "report", b"report", "request", b"request", "route", b"route", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["route", "request", "finished"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["route", "request", "finished", "report"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
 Global___OutboundRecord: _TypeAlias = OutboundRecord  # noqa: Y015
 
 @_typing.final
+class DeliveryReport(_message.Message):
+    """A fact about a delivery that is known after the attempt. Reports may arrive in any order, repeatedly and late."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    DELIVERY_FIELD_NUMBER: _builtins.int
+    NATIVE_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RETRYABLE_FIELD_NUMBER: _builtins.int
+    STATED_AT_MS_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    identity_id: _builtins.str
+    """Id of the identity that the message was sent to; may be empty. In inbound.v1 it is the key of the record."""
+    conversation_id: _builtins.str
+    """Id of the conversation; empty means that the lane of the identity finds it."""
+    delivery: _builtins.str
+    """Id of the delivery, or at least its first 12 hexadecimal digits; empty means that `native_id` names the message."""
+    native_id: _builtins.str
+    """The provider's id of the message, or of one part of it. Absent when `delivery` names it."""
+    state: Global___DeliveryState.ValueType
+    """State: SENT, DELIVERED, READ, FAILED or UNKNOWN."""
+    part: _builtins.int
+    """Number of the part that it is about, from 1; 0 means all parts."""
+    parts: _builtins.int
+    """Number of parts of the message; 0 means that it is not known."""
+    source: Global___DeliverySource.ValueType
+    """Who states it."""
+    reason: _builtins.str
+    """Reason code, e.g. "WHATSAPP_131026" or "BOUNCED_5_1_1"; empty when there is none."""
+    retryable: _builtins.bool
+    """Whether the same message may be accepted later; only with FAILED."""
+    stated_at_ms: _builtins.int
+    """Time at which it happened, as the source states it, in milliseconds since the Unix epoch."""
+    channel: _builtins.str
+    """Name of the channel."""
+    def __init__(
+        self,
+        *,
+        identity_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        delivery: _builtins.str = ...,
+        native_id: _builtins.str = ...,
+        state: Global___DeliveryState.ValueType = ...,
+        part: _builtins.int = ...,
+        parts: _builtins.int = ...,
+        source: Global___DeliverySource.ValueType = ...,
+        reason: _builtins.str = ...,
+        retryable: _builtins.bool = ...,
+        stated_at_ms: _builtins.int = ...,
+        channel: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "conversation_id", b"conversation_id", "delivery", b"delivery", "identity_id", b"identity_id", "native_id", b"native_id", "part", b"part", "parts", b"parts", "reason", b"reason", "retryable", b"retryable", "source", b"source", "state", b"state", "stated_at_ms", b"stated_at_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliveryReport: _TypeAlias = DeliveryReport  # noqa: Y015
+
+@_typing.final
 class DeliveryRecord(_message.Message):
-    """State of a message to a customer; one record of deliveries.v1, keyed by tenant/conversation_id."""
+    """State of a message to a customer; one record of deliveries.v1, keyed by tenant/conversation_id. A later record of the same delivery replaces an
+    earlier one.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1259,6 +1389,12 @@ class DeliveryRecord(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
+    RETRYABLE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    STATED_AT_MS_FIELD_NUMBER: _builtins.int
+    AUTHOR_KIND_FIELD_NUMBER: _builtins.int
+    AUTHOR_ID_FIELD_NUMBER: _builtins.int
+    INVITATION_ID_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
     """UUIDv5 of (tenant, request_id)."""
@@ -1284,6 +1420,18 @@ class DeliveryRecord(_message.Message):
     """Time at which this state was reached, in milliseconds since the Unix epoch."""
     event_id: _builtins.str
     """Unique id of this record."""
+    retryable: _builtins.bool
+    """Whether the same message may be accepted later; only with FAILED. Chapar does not repeat it automatically."""
+    source: Global___DeliverySource.ValueType
+    """Who states the state."""
+    stated_at_ms: _builtins.int
+    """Time at which it happened, as the source states it, in milliseconds since the Unix epoch; 0 with QUEUED and ATTEMPTING."""
+    author_kind: _types_pb2.ActorKind.ValueType
+    """Kind of the author."""
+    author_id: _builtins.str
+    """Id of the agent or service that wrote the message."""
+    invitation_id: _builtins.str
+    """Id of the invitation when the purpose is a survey."""
     sealed: _builtins.bytes
     """The personal fields above, encrypted with a key of the person; see docs/security.md. It remains in a decrypted record when the key was destroyed."""
     @_builtins.property
@@ -1306,11 +1454,17 @@ class DeliveryRecord(_message.Message):
         purpose: Global___OutboundPurpose.ValueType = ...,
         occurred_at_ms: _builtins.int = ...,
         event_id: _builtins.str = ...,
+        retryable: _builtins.bool = ...,
+        source: Global___DeliverySource.ValueType = ...,
+        stated_at_ms: _builtins.int = ...,
+        author_kind: _types_pb2.ActorKind.ValueType = ...,
+        author_id: _builtins.str = ...,
+        invitation_id: _builtins.str = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attempts", b"attempts", "channel", b"channel", "conversation_id", b"conversation_id", "delivery_id", b"delivery_id", "event_id", b"event_id", "interaction_id", b"interaction_id", "native_ids", b"native_ids", "occurred_at_ms", b"occurred_at_ms", "purpose", b"purpose", "reason", b"reason", "sealed", b"sealed", "state", b"state", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attempts", b"attempts", "author_id", b"author_id", "author_kind", b"author_kind", "channel", b"channel", "conversation_id", b"conversation_id", "delivery_id", b"delivery_id", "event_id", b"event_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "native_ids", b"native_ids", "occurred_at_ms", b"occurred_at_ms", "purpose", b"purpose", "reason", b"reason", "retryable", b"retryable", "sealed", b"sealed", "source", b"source", "state", b"state", "stated_at_ms", b"stated_at_ms", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1337,6 +1491,7 @@ class ConversationMessage(_message.Message):
     AUTOMATIC_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
     TEXT_PARTS_FIELD_NUMBER: _builtins.int
+    DELIVERY_STATE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     IN_REPLY_TO_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
@@ -1364,6 +1519,10 @@ class ConversationMessage(_message.Message):
     """Id of the message that this one edits; empty for a new message."""
     native_message_id: _builtins.str
     """The provider's id."""
+    delivery_state: Global___DeliveryState.ValueType
+    """State of the delivery of an outgoing message. In conversations.v1 it is the state when the message was recorded: SENT, or FAILED or UNKNOWN, so
+    that agents see it. In responses of IngestService it is the newest state that this replica has read.
+    """
     kind: Global___MessageKind.ValueType
     """Kind of a customer's message; unspecified for outgoing messages."""
     in_reply_to: _builtins.str
@@ -1408,6 +1567,7 @@ class ConversationMessage(_message.Message):
         automatic: Global___Automatic | None = ...,
         origin: Global___Origin | None = ...,
         text_parts: _abc.Iterable[Global___TextPart] | None = ...,
+        delivery_state: Global___DeliveryState.ValueType = ...,
         kind: Global___MessageKind.ValueType = ...,
         in_reply_to: _builtins.str = ...,
         content: _builtins.str = ...,
@@ -1416,7 +1576,7 @@ class ConversationMessage(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "origin", b"origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "channel", b"channel", "content", b"content", "deletes_message_id", b"deletes_message_id", "edits_message_id", b"edits_message_id", "in_reply_to", b"in_reply_to", "interaction_id", b"interaction_id", "kind", b"kind", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "placeholder", b"placeholder", "purpose", b"purpose", "subject", b"subject", "text", b"text", "text_parts", b"text_parts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "channel", b"channel", "content", b"content", "deletes_message_id", b"deletes_message_id", "delivery_state", b"delivery_state", "edits_message_id", b"edits_message_id", "in_reply_to", b"in_reply_to", "interaction_id", b"interaction_id", "kind", b"kind", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "placeholder", b"placeholder", "purpose", b"purpose", "subject", b"subject", "text", b"text", "text_parts", b"text_parts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,9 +3,7 @@
 The token is part of the URL, so the URL is never logged.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
