@@ -20,7 +20,10 @@ from services.chassis.kafka.transactions.coordinators import all_loaded, unfinis
 from services.chassis.kafka.transactions.ending import end, recorded
 from services.chassis.kafka.transactions.hanging import find, until_answered
 
-_WITHIN_S: Final = 30.0
+_WITHIN_S: Final = 90.0
+_LOADED_S: Final = 60.0
+"""A busy machine needs long to read its coordinators' log. Until then no transaction can begin, so nothing is lost by waiting."""
+_END_S: Final = 30.0
 _SETTLE_S: Final = 10.0
 _LOOK_AGAIN_S: Final = 0.05
 _CLIENT: Final = "chapar-broker-repair"
@@ -64,7 +67,7 @@ async def _end_hanging(bootstrap: str, say: Callable[[str], object]) -> None:
             if (outcome := outcomes[each].outcome) is None:
                 say(f"A transaction hangs in {where}, and no outcome is recorded: see `chapar transactions list`.")
                 continue
-            await end(cluster, each, outcome, _WITHIN_S)
+            await end(cluster, each, outcome, _END_S)
             say(
                 f"A transaction that hung after Kafka was killed is ended, as its coordinator recorded: {outcome.word} in {where}."
             )
@@ -72,7 +75,7 @@ async def _end_hanging(bootstrap: str, say: Callable[[str], object]) -> None:
 
 async def _until_settled(cluster: Cluster) -> None:
     """Wait until the coordinators have written the markers of what they were ending, or think so."""
-    await until_answered(cluster, lambda: all_loaded(cluster, ""), _SETTLE_S)
+    await until_answered(cluster, lambda: all_loaded(cluster, ""), _LOADED_S)
     until = time.monotonic() + _SETTLE_S
     while time.monotonic() < until:
         if not await until_answered(cluster, lambda: unfinished(cluster), _SETTLE_S):
