@@ -37,6 +37,7 @@ from services.feedback.domain.invitations import (
     Keep,
     KeepHistory,
     NoteSent,
+    NoteUndeliverable,
     RecordResponse,
     RefusalReason,
     Refused,
@@ -85,6 +86,8 @@ class InvitationPolicy:
                 return self._record_response(command, programme, now_ms)
             case NoteSent():
                 return self._note_sent(command)
+            case NoteUndeliverable():
+                return self._note_undeliverable(command, programme, now_ms)
             case _ as never:
                 assert_never(never)
 
@@ -271,6 +274,13 @@ class InvitationPolicy:
         # Stage and times stay the same, so its timer is still right.
         self._invitations[noted.invitation_id] = noted
         return [Keep(noted)]
+
+    def _note_undeliverable(self, command: NoteUndeliverable, programme: Programme, now_ms: int) -> list[Effect]:
+        invitation = self._invitations.get(command.invitation_id)
+        if invitation is None or invitation.tenant != command.tenant or invitation.stage is not Stage.DUE:
+            return []
+        of_reminder = invitation.delivery_id not in ("", command.delivery_id)
+        return [] if of_reminder else self._withdraw(invitation, WithdrawalReason.UNDELIVERABLE, programme, now_ms)
 
     # Time
 

@@ -48,11 +48,12 @@ class RefusalReason(StrEnum):
 
 
 class WithdrawalReason(StrEnum):
-    """Why an invitation was withdrawn before it was sent."""
+    """Why an invitation was withdrawn: before it was sent, or because it could not be delivered."""
 
     REPLACED = "REPLACED"
     SURVEY_REMOVED = "SURVEY_REMOVED"
     NOT_ASKED = "NOT_ASKED"
+    UNDELIVERABLE = "UNDELIVERABLE"
 
 
 class Source(StrEnum):
@@ -198,7 +199,17 @@ class NoteSent:
     delivery_id: str
 
 
-Command = Consider | Invite | RecordResponse | NoteSent
+@dataclass(frozen=True, slots=True)
+class NoteUndeliverable:
+    """A delivery of the invitation failed."""
+
+    command_id: str
+    tenant: str
+    invitation_id: str
+    delivery_id: str
+
+
+Command = Consider | Invite | RecordResponse | NoteSent | NoteUndeliverable
 
 # Effects
 
@@ -234,7 +245,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """The invitation was withdrawn before it was sent."""
+    """The invitation was withdrawn before it was sent, or could not be delivered."""
 
     invitation: Invitation
     reason: WithdrawalReason

@@ -31,7 +31,7 @@ def observation(record: pb.FeedbackRecord) -> Observation | None:
                 return None  # free text alone has no score, so the invitation counts for no response rate
             return _observed(record, invited.subject, invited.day, invited.send_at_ms, (Tally(asked),))
         case "withdrawn":
-            # The invitation was not sent, so the count from its creation is subtracted again.
+            # The invitation was not sent, or did not arrive, so the count from its creation is subtracted again.
             gone = record.withdrawn.invitation
             asked = _scaled(gone.kind)
             if asked is None:

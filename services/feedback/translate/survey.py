@@ -71,6 +71,9 @@ def parse_command(record: pb.FeedbackCommand) -> inv.Command | inv.Erase:
             )
         case "sent":
             return inv.NoteSent(record.command_id, record.tenant, record.sent.invitation_id, record.sent.delivery_id)
+        case "undeliverable":
+            failed = record.undeliverable
+            return inv.NoteUndeliverable(record.command_id, record.tenant, failed.invitation_id, failed.delivery_id)
         case "erase":
             return inv.Erase(record.command_id, record.tenant, record.person_id, record.erase.request_id)
         case "contact" | "recovery" | "assignment" | "interaction_end":

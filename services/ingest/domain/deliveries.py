@@ -219,6 +219,14 @@ class ReplyOutcomeChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class InvitationFailed:
+    """Report to feedback that a survey invitation did not arrive."""
+
+    delivery: Delivery
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """Perform this attempt once this record is durable. `number` and the number of completed parts say where to start."""
 
@@ -250,7 +258,9 @@ class ReportUnmatched:
     report: Reported
 
 
-Effect = DeliveryChanged | ReplyOutcomeChanged | Attempt | MessageRecorded | GivenUp | ReportUnmatched
+Effect = (
+    DeliveryChanged | ReplyOutcomeChanged | InvitationFailed | Attempt | MessageRecorded | GivenUp | ReportUnmatched
+)
 
 
 @dataclass(frozen=True, slots=True)

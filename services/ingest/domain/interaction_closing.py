@@ -78,6 +78,7 @@ class InteractionClosing:
                 s for s in customer.surveys if s.invitation_id != survey.invitation_id and now_ms < s.expires_at_ms
             )
             customer = replace(customer, surveys=(*others, survey))
+            request = replace(request, person_id=survey.person_id)
         out.append(effects.SendAsked(target, replace(request, conversation_id=target)))
         return IntakeDecision(customer, tuple(out), note="SEND")
 

@@ -209,6 +209,8 @@ class SendRequest:
     """The lane of a linked identity has found the named conversation among its own."""
     pool: str = ""
     """The interaction's pool, for replies of agents: its shard learns what became of the reply."""
+    person_id: str = ""
+    """The person, for surveys: feedback learns of an invitation that failed."""
 
 
 class NoticeKind(IntEnum):

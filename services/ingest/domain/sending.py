@@ -37,6 +37,7 @@ from services.ingest.domain.deliveries import (
     Finished,
     Gate,
     GivenUp,
+    InvitationFailed,
     MessageRecorded,
     Outcome,
     ReplyOutcomeChanged,
@@ -305,6 +306,8 @@ class Sending:
             changes = known is None or known.state.left != found.state.left or not found.state.left
             if changes and delivery.request.pool and delivery.request.interaction_id:
                 out.append(ReplyOutcomeChanged(delivery, found))
+            if found.state is DeliveryState.FAILED and delivery.request.invitation_id and delivery.request.person_id:
+                out.append(InvitationFailed(delivery, found.reason))
 
     def _settled(self, conversation: SenderConversation, delivery: Delivery, now_ms: int) -> SenderConversation:
         if not _rules_of(conversation).reports:

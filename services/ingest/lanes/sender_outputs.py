@@ -13,7 +13,7 @@ from services.ingest.domain import deliveries as words
 from services.ingest.domain.attempts import AttemptJob, Attempts
 from services.ingest.domain.deliveries import SenderConversation
 from services.ingest.domain.delivery_facts import DeliveryState
-from services.ingest.lanes.intake_outputs import COMMANDS
+from services.ingest.lanes.intake_outputs import COMMANDS, FEEDBACK
 from services.ingest.lanes.outbound_records import TOPIC
 from services.ingest.translate import headers
 from services.ingest.translate import sender as translate
@@ -50,6 +50,10 @@ class SenderOutputs:
                 command = translate.reply_outcome_command(conversation, effect, now_ms, derive)
                 named = record_headers(COMMANDS, command.command_id, tenant)
                 outbox.send(COMMANDS, routing_key(tenant, command.pool), command.SerializeToString(), named)
+            case words.InvitationFailed():
+                failed = translate.undeliverable_command(conversation, effect, now_ms, derive)
+                named = record_headers(FEEDBACK, failed.command_id, tenant)
+                outbox.send(FEEDBACK, tenant_key(tenant, failed.person_id), failed.SerializeToString(), named)
             case words.MessageRecorded():
                 sent = translate.sent_message(conversation, effect, now_ms, derive)
                 outbox.send(CONVERSATIONS, key, seal(sent, own, CONVERSATIONS, key), headers.of_conversation(sent))

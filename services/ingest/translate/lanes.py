@@ -99,6 +99,7 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
         requested_at_ms=record.requested_at_ms,
         checked=record.checked,
         pool=record.pool,
+        person_id=record.person_id,
     )
 
 
@@ -208,6 +209,7 @@ def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundReque
         author_id=value.author_id,
         requested_at_ms=value.requested_at_ms,
         pool=value.pool,
+        person_id=value.person_id,
     )
 
 

@@ -4,6 +4,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from chapar.common.v1 import dead_letter_pb2, types_pb2
+from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import records_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.kafka.changelog_codec import ChangelogCodec
@@ -12,6 +13,7 @@ from services.ingest.domain.deliveries import (
     Delivery,
     DeliveryChanged,
     Finished,
+    InvitationFailed,
     MessageRecorded,
     Outcome,
     ReplyOutcomeChanged,
@@ -129,6 +131,22 @@ def reply_outcome_command(
             state=state,
             failure="" if found.state.left else found.reason,
             retryable=found.retryable and found.state is DeliveryState.FAILED,
+        ),
+    )
+
+
+def undeliverable_command(
+    conversation: SenderConversation, failed: InvitationFailed, now_ms: int, derive: Derive
+) -> feedback_pb2.FeedbackCommand:
+    """Return the command by which feedback learns that an invitation did not arrive."""
+    delivery, request = failed.delivery, failed.delivery.request
+    return feedback_pb2.FeedbackCommand(
+        command_id=derive("undeliverable", delivery.delivery_id, str(delivery.number), failed.reason),
+        tenant=conversation.tenant,
+        person_id=request.person_id,
+        issued_at_ms=now_ms,
+        undeliverable=feedback_pb2.RecordInvitationUndeliverable(
+            invitation_id=request.invitation_id, delivery_id=delivery.delivery_id, reason=failed.reason
         ),
     )
 

@@ -3,10 +3,12 @@
 import pytest
 
 from chapar.router.v1 import records_pb2 as router
+from services.chassis.ids import derive
 from services.ingest.domain.deliveries import Outcome
+from tests.flow.ingest.test_around_the_conversation import a_survey
 from tests.flow.ingest.test_automatic import Services
-from tests.flow.ingest.test_delivery_reports import Chat, bounce
-from tests.flow.ingest.world import World
+from tests.flow.ingest.test_delivery_reports import MAIL, Chat, bounce
+from tests.flow.ingest.world import World, a_message
 
 
 def outcomes(world: World) -> list[tuple[str, str, bool]]:
@@ -131,3 +133,18 @@ def test_an_agent_who_completes_at_once_has_responded() -> None:
     assert "FIRST_RESPONSE MET DESIRED" in answered.clocks
     answered.outcome(Outcome.REJECTED, "SMTP_554")
     assert answered.told == [(router.REPLY_STATE_FAILED, "SMTP_554")]
+
+
+def test_feedback_learns_of_an_invitation_that_did_not_arrive() -> None:
+    """A bounce of the survey; the person is known, because the lane of the identity has put them into the request."""
+    world = World()
+    world.customer(a_message(identity=MAIL))
+    world.inbound(a_survey(world), MAIL.identity_id)
+    world.outcome(Outcome.ACCEPTED)
+    assert world.responses == []
+    delivery = world.attempts.jobs[-1].delivery.delivery_id
+    world.customer(bounce(world.enqueued[0].conversation_id, delivery.replace("-", "")[:12]))
+    (command,) = world.responses
+    failed = command.undeliverable
+    assert (failed.invitation_id, failed.delivery_id, failed.reason) == ("inv-1", delivery, "BOUNCED_5_1_1")
+    assert command.person_id == derive("person", MAIL.identity_id)

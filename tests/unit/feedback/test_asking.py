@@ -254,6 +254,36 @@ def test_a_withdrawn_invitation_does_not_count() -> None:
     made_by(policy.handle(considered(3, person_id="p"), programme, NOW))
 
 
+def undeliverable(invitation: inv.Invitation, delivery_id: str = "d", tenant: str = TENANT) -> inv.NoteUndeliverable:
+    """The sender of ingest could not deliver the invitation."""
+    return inv.NoteUndeliverable("u", tenant, invitation.invitation_id, delivery_id)
+
+
+def test_an_invitation_that_could_not_be_delivered_does_not_count() -> None:
+    """With a gap of a week, the person is invited after their next contact, because the first survey did not arrive."""
+    programme = a_programme(a_survey(least_gap_ms=7 * DAY))
+    policy = a_policy()
+    made = made_by(policy.handle(considered(1, person_id="p"), programme, NOW))
+    policy.handle(inv.NoteSent("s", TENANT, made.invitation_id, "d"), programme, NOW)
+    effects = policy.handle(undeliverable(made), programme, NOW)
+    (event,) = events_of(effects)
+    assert isinstance(event, inv.Withdrawn)
+    assert event.reason is inv.WithdrawalReason.UNDELIVERABLE
+    made_by(policy.handle(considered(2, person_id="p"), programme, NOW + HOUR))
+
+
+def test_only_the_delivery_of_the_invitation_itself_withdraws_it() -> None:
+    """Not a reminder's, not another tenant's command, and not after a response."""
+    programme = a_programme(a_survey())
+    policy = a_policy()
+    made = made_by(policy.handle(considered(1), programme, NOW))
+    policy.handle(inv.NoteSent("s", TENANT, made.invitation_id, "d"), programme, NOW)
+    assert policy.handle(undeliverable(made, delivery_id="reminder"), programme, NOW) == []
+    assert policy.handle(undeliverable(made, tenant="other"), programme, NOW) == []
+    policy.handle(respond(made), programme, NOW)
+    assert policy.handle(undeliverable(made), programme, NOW) == []
+
+
 def test_silent_customers_have_their_own_share() -> None:
     """A customer who responded within thirty days is not in a sample of share 0; one who did not is in a sample of
     share 1."""
