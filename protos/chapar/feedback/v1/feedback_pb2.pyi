@@ -329,6 +329,36 @@ class RecordInvitationSent(_message.Message):
 Global___RecordInvitationSent: _TypeAlias = RecordInvitationSent  # noqa: Y015
 
 @_typing.final
+class RecordInvitationUndeliverable(_message.Message):
+    """The sender of ingest could not deliver an invitation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVITATION_ID_FIELD_NUMBER: _builtins.int
+    DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    invitation_id: _builtins.str
+    """Id of the invitation."""
+    delivery_id: _builtins.str
+    """Id of the delivery at ingest. The failed delivery of a reminder withdraws nothing."""
+    reason: _builtins.str
+    """Reason code of the delivery, e.g. "BOUNCED_5_1_1"."""
+    def __init__(
+        self,
+        *,
+        invitation_id: _builtins.str = ...,
+        delivery_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "invitation_id", b"invitation_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordInvitationUndeliverable: _TypeAlias = RecordInvitationUndeliverable  # noqa: Y015
+
+@_typing.final
 class RecordContact(_message.Message):
     """A person made contact, which may mean that an earlier contact about the topic was not resolved."""
 
@@ -477,6 +507,7 @@ class FeedbackCommand(_message.Message):
     ERASE_FIELD_NUMBER: _builtins.int
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
     INTERACTION_END_FIELD_NUMBER: _builtins.int
+    UNDELIVERABLE_FIELD_NUMBER: _builtins.int
     QUESTION_ID_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
@@ -527,6 +558,10 @@ class FeedbackCommand(_message.Message):
     def interaction_end(self) -> Global___RecordInteractionEnd:
         """See RecordInteractionEnd."""
 
+    @_builtins.property
+    def undeliverable(self) -> Global___RecordInvitationUndeliverable:
+        """See RecordInvitationUndeliverable."""
+
     def __init__(
         self,
         *,
@@ -543,14 +578,15 @@ class FeedbackCommand(_message.Message):
         erase: Global___ErasePersonalData | None = ...,
         assignment: Global___RecordAssignment | None = ...,
         interaction_end: Global___RecordInteractionEnd | None = ...,
+        undeliverable: Global___RecordInvitationUndeliverable | None = ...,
         question_id: _builtins.str = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "command", b"command", "consider", b"consider", "contact", b"contact", "erase", b"erase", "interaction_end", b"interaction_end", "invite", b"invite", "recovery", b"recovery", "response", b"response", "sent", b"sent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "command", b"command", "consider", b"consider", "contact", b"contact", "erase", b"erase", "interaction_end", b"interaction_end", "invite", b"invite", "recovery", b"recovery", "response", b"response", "sent", b"sent", "undeliverable", b"undeliverable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "command", b"command", "command_id", b"command_id", "consider", b"consider", "contact", b"contact", "erase", b"erase", "interaction_end", b"interaction_end", "invite", b"invite", "issued_at_ms", b"issued_at_ms", "person_id", b"person_id", "question_id", b"question_id", "recovery", b"recovery", "response", b"response", "sealed", b"sealed", "sent", b"sent", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "command", b"command", "command_id", b"command_id", "consider", b"consider", "contact", b"contact", "erase", b"erase", "interaction_end", b"interaction_end", "invite", b"invite", "issued_at_ms", b"issued_at_ms", "person_id", b"person_id", "question_id", b"question_id", "recovery", b"recovery", "response", b"response", "sealed", b"sealed", "sent", b"sent", "tenant", b"tenant", "undeliverable", b"undeliverable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["consider", "invite", "response", "sent", "contact", "recovery", "erase", "assignment", "interaction_end"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["consider", "invite", "response", "sent", "contact", "recovery", "erase", "assignment", "interaction_end", "undeliverable"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -820,15 +856,15 @@ Global___ResponseRefused: _TypeAlias = ResponseRefused  # noqa: Y015
 
 @_typing.final
 class InvitationWithdrawn(_message.Message):
-    """An invitation was withdrawn before it was sent. Scores, which count invitations when they are created, subtract it."""
+    """An invitation was withdrawn before it was sent, or could not be delivered. Scores, which count invitations when they are created, subtract it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INVITATION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Reason code: "REPLACED" (the survey is about a later interaction of the same conversation instead), "SURVEY_REMOVED" or "NOT_ASKED" (the
-    conversation was closed as spam).
+    """Reason code: "REPLACED" (the survey is about a later interaction of the same conversation instead), "SURVEY_REMOVED", "NOT_ASKED" (the
+    conversation was closed as spam) or "UNDELIVERABLE".
     """
     @_builtins.property
     def invitation(self) -> Global___InvitationCreated:
