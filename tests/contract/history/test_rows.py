@@ -277,6 +277,22 @@ async def test_a_delivery_is_its_newest_record(database: Database) -> None:
     assert found == records_pb2.DeliveryRecord.FromString(life.log[-1][2])
 
 
+async def test_a_message_shows_the_newest_state_of_its_delivery(database: Database) -> None:
+    """GetConversation shows that a reply which was sent has failed since; a customer's message has no such state."""
+    life = whole_life()
+    message_id = "one-d"
+    await fold(database, as_records(life.log))
+    reader = reader_of(database)
+    request = ingest_pb2.GetConversationRequest(conversation_id="one-c")
+    for state in (records_pb2.DELIVERY_STATE_SENT, records_pb2.DELIVERY_STATE_FAILED):
+        life.delivery(state, 1)
+        await fold(database, as_records(life.log))
+        answer = await reader.conversation(Reach.whole("acme"), request)
+        shown = {each.message.message_id: each.message.delivery_state for each in answer.messages}
+        assert shown.pop(message_id) == state
+        assert set(shown.values()) == {records_pb2.DELIVERY_STATE_UNSPECIFIED}
+
+
 async def test_duplicates_change_nothing(database: Database) -> None:
     """A record that is in the log twice, at other offsets, counts once."""
     once = whole_life()

@@ -80,7 +80,7 @@ def messages(tenant: str, conversation_id: str, after: int, most: int) -> Found:
     """Messages after a sequence number, oldest first."""
     m = MESSAGES.c
     of = and_(m.tenant == tenant, m.conversation_id == conversation_id, m.sequence > after)
-    return select(MESSAGES).where(of).order_by(m.sequence, m.message_id).limit(most)
+    return _messages().where(of).order_by(m.sequence, m.message_id).limit(most)
 
 
 def changes(tenant: str, about: Wanted) -> Found:
@@ -123,7 +123,21 @@ def newest_messages(tenant: str, identity_id: str, channel: str, most: int) -> F
     person = select(i.person_id).where(i.tenant == tenant, i.identity_id == identity_id).scalar_subquery()
     own = select(c.conversation_id).where(c.tenant == tenant, c.person_id == person, c.identity_id == identity_id)
     of = and_(m.tenant == tenant, m.channel == channel, m.conversation_id.in_(own))
-    return select(MESSAGES).where(of).order_by(m.occurred_at_ms.desc(), m.sequence.desc(), m.message_id).limit(most)
+    return _messages().where(of).order_by(m.occurred_at_ms.desc(), m.sequence.desc(), m.message_id).limit(most)
+
+
+def message(tenant: str, conversation_id: str, message_id: str) -> Found:
+    """A message of a conversation."""
+    m = MESSAGES.c
+    of = and_(m.tenant == tenant, m.conversation_id == conversation_id, m.message_id == message_id)
+    return _messages().where(of)
+
+
+def _messages() -> Found:
+    """Messages, each with the newest state of its delivery; of a customer's message there is none."""
+    m, d = MESSAGES.c, DELIVERIES.c
+    delivery = and_(d.tenant == m.tenant, d.delivery_id == m.message_id)
+    return select(MESSAGES, d.state.label("delivery_state")).select_from(MESSAGES.outerjoin(DELIVERIES, delivery))
 
 
 def interactions_of(tenant: str, conversation_ids: Sequence[str]) -> Found:

@@ -296,6 +296,7 @@ def _message(row: Row[Any]) -> records_pb2.ConversationMessage:
         in_reply_to=row.in_reply_to,
         content=row.content,
         deletes_message_id=row.deletes_message_id,
+        delivery_state=row.delivery_state or 0,
     )
 
 
