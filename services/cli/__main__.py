@@ -13,6 +13,7 @@ from services.cli.commands import (
     audit,
     config,
     deadletters,
+    deliveries,
     demo,
     explain,
     feedback,
@@ -69,6 +70,7 @@ app.command()(size.size)
 app.add_typer(token.app, name="token")
 app.add_typer(agents.app, name="agents")
 app.add_typer(interactions.app, name="interactions")
+app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(sla.app, name="sla")

@@ -97,11 +97,23 @@ class IdentityOf(Protocol):
         """Return the identity; None when the conversation is not known to this tenant."""
 
 
+@dataclass(frozen=True, slots=True)
+class Resendable:
+    """A delivery with what is needed to send it again. `text` is empty when it is not known, or the person was erased."""
+
+    delivery: records_pb2.DeliveryRecord
+    identity_id: str
+    text: str
+
+
 class Deliveries(Protocol):
     """The states of deliveries."""
 
     async def delivery(self, tenant: str, delivery_id: str) -> records_pb2.DeliveryRecord | None:
         """Return the newest record of a delivery."""
+
+    async def resendable(self, reach: Reach, delivery_id: str) -> Resendable | None:
+        """Return a delivery of a conversation within reach; None when it is not known."""
 
 
 class People(Protocol):

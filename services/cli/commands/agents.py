@@ -28,7 +28,7 @@ from services.cli.typed_line import typed_lines
 app = typer.Typer(no_args_is_help=True, help="Agents and their desks.")
 HELP = (
     "r TEXT replies, c completes, f shows the customer's last message unfolded, t QUEUE transfers, w QUEUE transfers warm (b takes it back), "
-    "p INTERACTION picks a waiting one, d declines, "
+    "p INTERACTION picks a waiting one, d declines, a sends your reply again that did not arrive, "
     "away / available set the state, q signs out; to name one of several interactions: r2 TEXT"
 )
 
@@ -150,7 +150,8 @@ async def _sit(agent_id: str, auto: str, pool: str) -> None:
             changed=show_connection,
         ) as desk,
     ):
-        terminal = TerminalDesk(desk, ingest_pb2_grpc.IngestServiceStub(channel), auto)
+        stubs = ingest_pb2_grpc.IngestServiceStub(channel), ingest_pb2_grpc.OutboundServiceStub(channel)
+        terminal = TerminalDesk(desk, *stubs, auto)
         try:
             await terminal.run(agent_id)
         except DeskClosed as closed:
@@ -161,9 +162,18 @@ async def _sit(agent_id: str, auto: str, pool: str) -> None:
 class TerminalDesk:
     """Shows the session's events and executes the commands typed. Interactions are numbered in order of arrival."""
 
-    def __init__(self, desk: Desk, ingest: ingest_pb2_grpc.IngestServiceAsyncStub, auto: str) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        ingest: ingest_pb2_grpc.IngestServiceAsyncStub,
+        outbound: ingest_pb2_grpc.OutboundServiceAsyncStub,
+        auto: str,
+    ) -> None:
         self._desk = desk
         self._ingest = ingest
+        self._outbound = outbound
+        self._lost: dict[int, str] = {}
+        """The newest delivery of each interaction that did not arrive, or may not have arrived."""
         self._auto = auto
         self._numbers: dict[str, int] = {}
         self._held: dict[int, records_pb2.InteractionAttributes] = {}
@@ -246,8 +256,24 @@ class TerminalDesk:
             case records_pb2.REPLY_STATE_UNKNOWN:
                 words = f"your reply may not have arrived: {outcome.failure}; it is not sent again automatically"
             case _:
+                self._lost.pop(number, None)
                 return
+        self._lost[number] = outcome.delivery_id
         console.print(f"[{number}] {words} (delivery {outcome.delivery_id})", style="red", markup=False)
+
+    async def _again(self, number: int) -> None:
+        """Send a reply again that did not arrive."""
+        lost = self._lost.get(number, "")
+        if not lost:
+            console.print(HELP, style="dim", markup=False)
+            return
+        request = ingest_pb2.ResendRequest(idempotency_key=f"resend/{lost}", delivery_id=lost)
+        try:
+            again = await self._outbound.Resend(request)
+        except grpc.aio.AioRpcError as error:
+            console.print(f"[{number}] refused: {error.details()}", markup=False, style="red")
+        else:
+            console.print(f"[{number}] sent again as delivery {again.delivery_id}", markup=False)
 
     def _number(self, interaction_id: str) -> int:
         return self._numbers.setdefault(interaction_id, len(self._numbers) + 1)
@@ -347,6 +373,9 @@ class TerminalDesk:
                 await self._desk.decline(self._offers.pop(number), rest)
             else:
                 await self._desk.accept(self._offers[number])
+            return
+        if word == "a":
+            await self._again(int(digits) if digits else max(self._lost, default=0))
             return
         number = int(digits) if digits else min(self._held, default=0)
         if number not in self._held or word not in {"r", "c", "t", "w", "b", "f"}:

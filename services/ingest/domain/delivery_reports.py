@@ -88,6 +88,15 @@ def settled(conversation: SenderConversation, delivery: Delivery, until_ms: int)
     return replace(conversation, settled=(*rest, kept)[-MAX_SETTLED:])
 
 
+def has_left(conversation: SenderConversation, delivery_id: str) -> bool:
+    """Return whether a delivery is known to have been sent after all: it must not be sent again."""
+    for delivery in _newest_first(conversation):
+        if delivery.delivery_id == delivery_id:
+            found = delivery.verdict
+            return found is not None and found.state.left
+    return False
+
+
 def expired(conversation: SenderConversation, now_ms: int) -> SenderConversation:
     """Return the conversation without the deliveries about which no report is expected any more."""
     rest = tuple(each for each in conversation.settled if each.due_ms > now_ms)

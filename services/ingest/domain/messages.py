@@ -211,6 +211,8 @@ class SendRequest:
     """The interaction's pool, for replies of agents: its shard learns what became of the reply."""
     person_id: str = ""
     """The person, for surveys: feedback learns of an invitation that failed."""
+    resends: str = ""
+    """The delivery that is sent again, knowingly."""
 
 
 class NoticeKind(IntEnum):

@@ -127,6 +127,8 @@ class Sending:
         conversation = replace(conversation, active_at_ms=now_ms, failed=failed)
         if len(conversation.deliveries) >= MAX_LIVE:
             return self._failed(conversation, delivery, "TOO_MANY_WAITING", now_ms, out, retryable=True)
+        if asked.request.resends and reports.has_left(conversation, asked.request.resends):
+            return self._failed(conversation, delivery, Reason.ALREADY_SENT, now_ms, out)
         return replace(conversation, deliveries=(*conversation.deliveries, delivery))
 
     def _finished(

@@ -100,6 +100,7 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
         checked=record.checked,
         pool=record.pool,
         person_id=record.person_id,
+        resends=record.resends_delivery_id,
     )
 
 
@@ -210,6 +211,7 @@ def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundReque
         requested_at_ms=value.requested_at_ms,
         pool=value.pool,
         person_id=value.person_id,
+        resends_delivery_id=value.resends,
     )
 
 

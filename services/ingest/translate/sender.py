@@ -106,6 +106,8 @@ def delivery_record(
         author_kind=types_pb2.ActorKind.ValueType(request.author_kind),
         author_id=request.author_id,
         invitation_id=request.invitation_id,
+        resends_delivery_id=request.resends,
+        pool=request.pool,
     )
 
 
@@ -200,6 +202,8 @@ def never_sent(
         author_kind=request.author_kind,
         author_id=request.author_id,
         invitation_id=request.invitation_id,
+        resends_delivery_id=request.resends_delivery_id,
+        pool=request.pool,
     )
 
 

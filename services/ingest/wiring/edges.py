@@ -27,6 +27,7 @@ from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_ingest import IngestServicer
 from services.ingest.adapters.edges.grpc_outbound import OutboundServicer
 from services.ingest.adapters.edges.grpc_person import PersonServicer
+from services.ingest.adapters.edges.grpc_resend import Resender
 from services.ingest.adapters.edges.grpc_submit import Submitter
 from services.ingest.adapters.edges.http_app import edge_app
 from services.ingest.adapters.edges.http_webhooks import Channel, Webhooks
@@ -117,7 +118,8 @@ async def edges(
             lately = hub.owner(tenant, conversation_id)
             return lately if lately is not None or past is None else await past.owner(tenant, conversation_id)
 
-        outbound = OutboundServicer(intake, identity_of, past, service.clock)
+        resender = Resender(intake, past, queues, service.clock)
+        outbound = OutboundServicer(intake, identity_of, past, service.clock, resender)
         outcomes = Outcomes()
         poison = Poison("ingest-erasures", service.metrics)
         following = outcomes.run(kafka, f"ingest-erasures@{settings.instance}", service.clock, poison)

@@ -148,6 +148,10 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
     f"{INGEST}OpenFollowUp": (REFUSED, _follow_up),
     f"{OUTBOUND}Send": (REFUSED, _send),
     f"{OUTBOUND}CheckRecipient": (REFUSED, _check),
+    f"{OUTBOUND}Resend": (
+        REFUSED,
+        lambda t, m, o: [ing.ResendRequest(idempotency_key="again", delivery_id=t.delivery)],
+    ),
     f"{OUTBOUND}GetDelivery": (REFUSED, lambda t, m, o: [ing.GetDeliveryRequest(delivery_id=t.delivery)]),
     f"{PERSON}GetPerson": (REFUSED, lambda t, m, o: [ing.GetPersonRequest(person_id=t.person)]),
     f"{PERSON}LinkIdentity": (REFUSED, _link),

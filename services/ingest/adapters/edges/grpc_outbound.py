@@ -13,6 +13,7 @@ from services.chassis.current_call import current_caller, current_tenant
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
 from services.chassis.ids import derive
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
+from services.ingest.adapters.edges.grpc_resend import Resender
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Deliveries, IdentityOf, Questions
@@ -25,9 +26,15 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
     """See the contract."""
 
     def __init__(
-        self, questions: Questions, identity_of: IdentityOf, deliveries: Deliveries | None, clock: Clock
+        self,
+        questions: Questions,
+        identity_of: IdentityOf,
+        deliveries: Deliveries | None,
+        clock: Clock,
+        resender: Resender,
     ) -> None:
         self._questions = questions
+        self._resender = resender
         self._identity_of = identity_of
         self._deliveries = deliveries
         self._clock = clock
@@ -61,6 +68,12 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
         )
         await self._questions.ask(identity_id, record)
         return ingest_pb2.SendResponse(delivery_id=derive(tenant, request.idempotency_key))
+
+    async def Resend(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.ResendRequest, context: Any
+    ) -> ingest_pb2.ResendResponse:
+        """Send a message again that failed or whose outcome is unknown."""
+        return await self._resender.resend(request)
 
     async def CheckRecipient(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.CheckRecipientRequest, context: Any

@@ -294,12 +294,15 @@ def _delivery(record: records_pb2.DeliveryRecord, offset: int) -> Fact | None:
         int(record.author_kind),
         identifier(record.author_id),
         identifier(record.invitation_id),
+        identifier(record.resends_delivery_id),
+        clean(record.pool),
     )
     details = {
         "channel": row.channel,
         "delivery": row.delivery_id,
         "stated_by": word(records_pb2.DeliverySource.Name, record.source, "DELIVERY_SOURCE_"),
         "retryable": "true" if row.retryable else "",
+        "resends": row.resends_delivery_id,
         "attempts": str(row.attempts) if row.attempts else "",
         "purpose": word(records_pb2.OutboundPurpose.Name, record.purpose, "OUTBOUND_PURPOSE_"),
     }

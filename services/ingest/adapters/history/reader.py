@@ -26,7 +26,7 @@ from services.ingest.adapters.history.story import LATEST_MS
 from services.ingest.adapters.history.text import words
 from services.ingest.domain.reach import Reach
 from services.ingest.domain.reasons import Reason
-from services.ingest.ports import ChatMessage
+from services.ingest.ports import ChatMessage, Resendable
 
 _LONGEST_STORY: Final = 5000
 _WATCH_PAGE: Final = 200
@@ -196,8 +196,20 @@ class HistoryReader:
                 author_kind=row.author_kind,
                 author_id=row.author_id,
                 invitation_id=row.invitation_id,
+                resends_delivery_id=row.resends_delivery_id,
+                pool=row.pool,
             )
         return None
+
+    async def resendable(self, reach: Reach, delivery_id: str) -> Resendable | None:
+        """Return a delivery with its text; None when it or its conversation is not known to the caller."""
+        found = await self.delivery(reach.tenant, delivery_id)
+        if found is None or not await self._rows(reach.tenant, queries.conversation(reach, found.conversation_id)):
+            return None
+        query = queries.message(reach.tenant, found.conversation_id, delivery_id)
+        for row in await self._rows(reach.tenant, query):
+            return Resendable(found, row.identity_id, row.text)
+        return Resendable(found, "", "")
 
     async def identities(self, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:
         """Return a person's identities. Of a linked identity that never began a conversation, only id and channel are
@@ -296,7 +308,7 @@ def _message(row: Row[Any]) -> records_pb2.ConversationMessage:
         in_reply_to=row.in_reply_to,
         content=row.content,
         deletes_message_id=row.deletes_message_id,
-        delivery_state=row.delivery_state or 0,
+        delivery_state=records_pb2.DeliveryState.ValueType(row.delivery_state or 0),
     )
 
 

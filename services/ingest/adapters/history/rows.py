@@ -140,6 +140,8 @@ class Delivery:
     author_kind: int = 0
     author_id: str = ""
     invitation_id: str = ""
+    resends_delivery_id: str = ""
+    pool: str = ""
 
 
 @dataclass(slots=True)

@@ -158,6 +158,8 @@ DELIVERIES: Final = Table(
     Column("author_kind", Integer, nullable=False),
     _text("author_id"),
     _text("invitation_id"),
+    _text("resends_delivery_id"),
+    _text("pool"),
     Index("deliveries_of_conversation", "tenant", "conversation_id"),
 )
 
