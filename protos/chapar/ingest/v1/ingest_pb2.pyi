@@ -916,6 +916,54 @@ class CheckRecipientResponse(_message.Message):
 Global___CheckRecipientResponse: _TypeAlias = CheckRecipientResponse  # noqa: Y015
 
 @_typing.final
+class ResendRequest(_message.Message):
+    """Asks to send a message again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's idempotency key; a repeated key is the same new delivery. Required."""
+    delivery_id: _builtins.str
+    """Id of the delivery that failed or whose outcome is unknown, in a conversation that the caller may read. Required."""
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        delivery_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "idempotency_key", b"idempotency_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResendRequest: _TypeAlias = ResendRequest  # noqa: Y015
+
+@_typing.final
+class ResendResponse(_message.Message):
+    """The request is durable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    delivery_id: _builtins.str
+    """Id of the new delivery."""
+    def __init__(
+        self,
+        *,
+        delivery_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResendResponse: _TypeAlias = ResendResponse  # noqa: Y015
+
+@_typing.final
 class GetDeliveryRequest(_message.Message):
     """Asks for a delivery."""
 

@@ -430,6 +430,11 @@ class OutboundServiceStub:
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.CheckRecipientRequest.SerializeToString,
                 response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.CheckRecipientResponse.FromString,
                 _registered_method=True)
+        self.Resend = channel.unary_unary(
+                '/chapar.ingest.v1.OutboundService/Resend',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendResponse.FromString,
+                _registered_method=True)
         self.GetDelivery = channel.unary_unary(
                 '/chapar.ingest.v1.OutboundService/GetDelivery',
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetDeliveryRequest.SerializeToString,
@@ -456,6 +461,14 @@ class OutboundServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Resend(self, request, context):
+        """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
+        of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetDelivery(self, request, context):
         """Returns the state of a delivery.
         """
@@ -475,6 +488,11 @@ def add_OutboundServiceServicer_to_server(servicer, server):
                     servicer.CheckRecipient,
                     request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.CheckRecipientRequest.FromString,
                     response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.CheckRecipientResponse.SerializeToString,
+            ),
+            'Resend': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resend,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendResponse.SerializeToString,
             ),
             'GetDelivery': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDelivery,
@@ -537,6 +555,33 @@ class OutboundService:
             '/chapar.ingest.v1.OutboundService/CheckRecipient',
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.CheckRecipientRequest.SerializeToString,
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.CheckRecipientResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Resend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.ingest.v1.OutboundService/Resend',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendResponse.FromString,
             options,
             channel_credentials,
             insecure,

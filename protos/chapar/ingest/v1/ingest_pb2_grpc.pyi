@@ -160,6 +160,10 @@ class OutboundServiceStub:
     """Checks that the ids belong to the caller's tenant and to each other, so that a message could be sent; otherwise returns NOT_FOUND. Nothing
     changes.
     """
+    Resend: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ResendRequest, _ingest_pb2.ResendResponse]
+    """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
+    of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
+    """
     GetDelivery: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]
     """Returns the state of a delivery."""
 
@@ -173,6 +177,10 @@ class OutboundServiceAsyncStub(OutboundServiceStub):
     CheckRecipient: _aio.UnaryUnaryMultiCallable[_ingest_pb2.CheckRecipientRequest, _ingest_pb2.CheckRecipientResponse]  # type: ignore[assignment]
     """Checks that the ids belong to the caller's tenant and to each other, so that a message could be sent; otherwise returns NOT_FOUND. Nothing
     changes.
+    """
+    Resend: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ResendRequest, _ingest_pb2.ResendResponse]  # type: ignore[assignment]
+    """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
+    of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
     """
     GetDelivery: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]  # type: ignore[assignment]
     """Returns the state of a delivery."""
@@ -196,6 +204,16 @@ class OutboundServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ingest_pb2.CheckRecipientResponse, _abc.Awaitable[_ingest_pb2.CheckRecipientResponse]]:
         """Checks that the ids belong to the caller's tenant and to each other, so that a message could be sent; otherwise returns NOT_FOUND. Nothing
         changes.
+        """
+
+    @_abc_1.abstractmethod
+    def Resend(
+        self,
+        request: _ingest_pb2.ResendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.ResendResponse, _abc.Awaitable[_ingest_pb2.ResendResponse]]:
+        """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
+        of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
         """
 
     @_abc_1.abstractmethod

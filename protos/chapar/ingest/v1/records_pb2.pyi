@@ -714,6 +714,7 @@ class OutboundRequest(_message.Message):
     SURVEY_AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     POOL_FIELD_NUMBER: _builtins.int
     PERSON_ID_FIELD_NUMBER: _builtins.int
+    RESENDS_DELIVERY_ID_FIELD_NUMBER: _builtins.int
     CHECKED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key. The id of the delivery derives from it."""
@@ -747,6 +748,8 @@ class OutboundRequest(_message.Message):
     """Name of the interaction's pool, for replies of agents: its router shard learns what became of the reply. May be empty."""
     person_id: _builtins.str
     """Id of the person, for surveys: the lane of the identity sets it, so that feedback learns of an invitation that failed."""
+    resends_delivery_id: _builtins.str
+    """Id of the delivery that this one sends again; may be empty."""
     checked: _builtins.bool
     """Set by a lane that has found the conversation among those of its identity and forwards the request to the identity's home."""
     def __init__(
@@ -768,11 +771,12 @@ class OutboundRequest(_message.Message):
         survey_amend_for_ms: _builtins.int = ...,
         pool: _builtins.str = ...,
         person_id: _builtins.str = ...,
+        resends_delivery_id: _builtins.str = ...,
         checked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "checked", b"checked", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "person_id", b"person_id", "pool", b"pool", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "checked", b"checked", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "person_id", b"person_id", "pool", b"pool", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "resends_delivery_id", b"resends_delivery_id", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1399,6 +1403,8 @@ class DeliveryRecord(_message.Message):
     AUTHOR_KIND_FIELD_NUMBER: _builtins.int
     AUTHOR_ID_FIELD_NUMBER: _builtins.int
     INVITATION_ID_FIELD_NUMBER: _builtins.int
+    RESENDS_DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    POOL_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
     """UUIDv5 of (tenant, request_id)."""
@@ -1436,6 +1442,10 @@ class DeliveryRecord(_message.Message):
     """Id of the agent or service that wrote the message."""
     invitation_id: _builtins.str
     """Id of the invitation when the purpose is a survey."""
+    resends_delivery_id: _builtins.str
+    """Id of the delivery that this one sends again; may be empty."""
+    pool: _builtins.str
+    """Name of the interaction's pool, for replies of agents; may be empty."""
     sealed: _builtins.bytes
     """The personal fields above, encrypted with a key of the person; see docs/security.md. It remains in a decrypted record when the key was destroyed."""
     @_builtins.property
@@ -1464,11 +1474,13 @@ class DeliveryRecord(_message.Message):
         author_kind: _types_pb2.ActorKind.ValueType = ...,
         author_id: _builtins.str = ...,
         invitation_id: _builtins.str = ...,
+        resends_delivery_id: _builtins.str = ...,
+        pool: _builtins.str = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attempts", b"attempts", "author_id", b"author_id", "author_kind", b"author_kind", "channel", b"channel", "conversation_id", b"conversation_id", "delivery_id", b"delivery_id", "event_id", b"event_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "native_ids", b"native_ids", "occurred_at_ms", b"occurred_at_ms", "purpose", b"purpose", "reason", b"reason", "retryable", b"retryable", "sealed", b"sealed", "source", b"source", "state", b"state", "stated_at_ms", b"stated_at_ms", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attempts", b"attempts", "author_id", b"author_id", "author_kind", b"author_kind", "channel", b"channel", "conversation_id", b"conversation_id", "delivery_id", b"delivery_id", "event_id", b"event_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "native_ids", b"native_ids", "occurred_at_ms", b"occurred_at_ms", "pool", b"pool", "purpose", b"purpose", "reason", b"reason", "resends_delivery_id", b"resends_delivery_id", "retryable", b"retryable", "sealed", b"sealed", "source", b"source", "state", b"state", "stated_at_ms", b"stated_at_ms", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
