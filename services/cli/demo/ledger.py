@@ -116,7 +116,7 @@ class Ledger:
                 self.seen.update(mark for mark in marks if mark.startswith("#d"))
                 for mark in marks:
                     self.conversation_of_mark[mark] = record.conversation_id
-            else:
+            elif record.message.delivery_state != ingest_pb2.DELIVERY_STATE_FAILED:
                 self.replies.update(mark for mark in marks if mark.startswith("#r"))
         elif kind == "interaction_opened":
             opened = record.interaction_opened
