@@ -141,9 +141,10 @@ class History(Protocol):
         """Return a conversation and a page of its messages, oldest first."""
 
     def watch(
-        self, reach: Callable[[], Reach], conversation_id: str, after_sequence: int
+        self, reach: Callable[[], Reach], conversation_id: str, after_sequence: int, *, changes: bool = False
     ) -> AsyncIterator[ingest_pb2.MessageView]:
-        """Yield messages after a sequence number, then new ones, while the conversation is within reach.
+        """Yield messages after a sequence number, then new ones, while the conversation is within reach. `changes`: also a
+        message whose delivery has changed, again.
 
         `reach` returns the caller's current reach, which may change during the watch.
         """

@@ -127,7 +127,7 @@ _FUNCTIONS: Final = {
         " ingest.translate.intake_state.IntakeState.customer_key ingest.translate.intake_state.IntakeState.customer_owner"
         " ingest.translate.intake_state.IntakeState.seen_key ingest.translate.lanes.routing_key"
         " ingest.translate.sender.SenderState.seen_key ingest.translate.sender.SenderState.conversation_key"
-        " ingest.translate.sender.never_sent ingest.domain.delivery_reports.has_left"
+        " ingest.translate.sender.never_sent ingest.domain.delivery_reports.has_left ingest.adapters.history.delivery_changes.DeliveryChanges.look"
         " router.translate.codec.entity_key router.translate.desk.to_routing"
         " sla.translate.analytics_state.contact_key sla.translate.analytics_state.story_key sla.translate.state.plan_key"
         " sla.translate.state.version_key sla.translate.state.interaction_key"

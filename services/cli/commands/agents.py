@@ -13,6 +13,7 @@ import typer
 
 from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from chapar.ingest.v1 import records_pb2 as ingest_pb2_records
 from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
 from services.chassis.ids import random_id
 from services.cli.commands.options import Epoch, Json, Limit, Pool
@@ -340,7 +341,8 @@ class TerminalDesk:
                     after, unreadable = answer.message.sequence, False
                     said = answer.message.message
                     _, note = folded(said)
-                    console.print(f"[{number}] {lines.line(said)}", markup=False, highlight=False)
+                    lost = " (did not arrive)" if said.delivery_state == ingest_pb2_records.DELIVERY_STATE_FAILED else ""
+                    console.print(f"[{number}] {lines.line(said)}{lost}", markup=False, highlight=False)
                     if said.author_kind == types_pb2.ACTOR_KIND_CUSTOMER:
                         self._whole[number] = said.text
                     if note:

@@ -75,7 +75,10 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """Stream messages as they arrive, until the caller cancels or may no longer read the conversation."""
         raise_for((required("conversation_id", request.conversation_id),))
         reach = partial(self._reach_of, current_tenant(), current_caller())
-        async for view in self._reads().watch(reach, request.conversation_id, request.after_sequence):
+        watched = self._reads().watch(
+            reach, request.conversation_id, request.after_sequence, changes=request.delivery_changes
+        )
+        async for view in watched:
             yield ingest_pb2.WatchConversationResponse(message=view)
 
     async def SearchConversations(  # noqa: N802 - the contract's name

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, text, union_all
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, text, union_all
 
 from chapar.ingest.v1 import records_pb2
 from services.ingest.adapters.history.marks import MOST, Wanted
@@ -137,7 +137,24 @@ def _messages() -> Found:
     """Messages, each with the newest state of its delivery; of a customer's message there is none."""
     m, d = MESSAGES.c, DELIVERIES.c
     delivery = and_(d.tenant == m.tenant, d.delivery_id == m.message_id)
-    return select(MESSAGES, d.state.label("delivery_state")).select_from(MESSAGES.outerjoin(DELIVERIES, delivery))
+    state = (d.state.label("delivery_state"), d.event_id.label("delivery_event_id"))
+    return select(MESSAGES, *state, d.occurred_at_ms.label("delivery_at_ms")).select_from(
+        MESSAGES.outerjoin(DELIVERIES, delivery)
+    )
+
+
+def changed_messages(tenant: str, conversation_id: str, until: int, since_ms: int, most: int) -> Found:
+    """Messages up to a sequence number whose delivery has reached its state at or after a time, in the order of these times."""
+    m, d = MESSAGES.c, DELIVERIES.c
+    of = and_(m.tenant == tenant, m.conversation_id == conversation_id, m.sequence <= until)
+    return _messages().where(of, d.occurred_at_ms >= since_ms).order_by(d.occurred_at_ms, m.sequence).limit(most)
+
+
+def newest_delivery(tenant: str, conversation_id: str) -> Found:
+    """The time of the newest state of a delivery in a conversation; None when there is none."""
+    d = DELIVERIES.c
+    newest = func.max(d.occurred_at_ms).label("newest_ms")
+    return select(newest).where(d.tenant == tenant, d.conversation_id == conversation_id)
 
 
 def interactions_of(tenant: str, conversation_ids: Sequence[str]) -> Found:

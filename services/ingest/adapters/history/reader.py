@@ -20,6 +20,7 @@ from services.chassis.kafka.records import Record
 from services.chassis.keys import tenant_key
 from services.ingest.adapters.history import cursor, queries
 from services.ingest.adapters.history.chat_order import in_order
+from services.ingest.adapters.history.delivery_changes import DeliveryChanges
 from services.ingest.adapters.history.fair_reads import FairReads
 from services.ingest.adapters.history.marks import Marks, wanted
 from services.ingest.adapters.history.story import LATEST_MS
@@ -29,6 +30,7 @@ from services.ingest.domain.reasons import Reason
 from services.ingest.ports import ChatMessage, Resendable
 
 _LONGEST_STORY: Final = 5000
+_WATCHED: Final = ("conversations.v1", "deliveries.v1")
 _WATCH_PAGE: Final = 200
 _CHECKED_S: Final = 1.0
 _WATCH_S: Final = 0.5
@@ -51,7 +53,7 @@ class HistoryReader:
 
     def watches(self, record: Record) -> bool:
         """Return whether someone watches the conversation of this record: they wait for it."""
-        return record.topic == "conversations.v1" and record.key is not None and record.key in self._watched
+        return record.topic in _WATCHED and record.key is not None and record.key in self._watched
 
     # ---- IngestService
 
@@ -75,9 +77,10 @@ class HistoryReader:
         )
 
     async def watch(
-        self, reach: Callable[[], Reach], conversation_id: str, after_sequence: int
+        self, reach: Callable[[], Reach], conversation_id: str, after_sequence: int, *, changes: bool = False
     ) -> AsyncIterator[ingest_pb2.MessageView]:
-        """Yield messages after a sequence number, then new ones as they are written, in order.
+        """Yield messages after a sequence number, then new ones as they are written, in order. `changes`: also a message
+        whose delivery has changed, again.
 
         `reach` is called again before each message and at each poll, so that a change of the agent's queues takes
         effect at once. The agent who holds the interaction is looked up again when a client reads a page for longer
@@ -86,11 +89,14 @@ class HistoryReader:
         """
         at, checked, checked_s = after_sequence, None, 0.0
         seconds = asyncio.get_running_loop().time
+        deliveries = DeliveryChanges(self._rows, conversation_id) if changes else None
         with self._watching(reach().tenant, conversation_id):
             while True:
                 now = reach()
                 try:
                     rows = await self._rows(now.tenant, queries.messages(now.tenant, conversation_id, at, _WATCH_PAGE))
+                    changed = await deliveries.look(now.tenant, at) if deliveries is not None else ()
+                    rows = (*changed, *rows)
                     if (rows or now != checked) and not await self._rows(
                         now.tenant, queries.conversation(now, conversation_id)
                     ):
@@ -99,12 +105,17 @@ class HistoryReader:
                 except ChaparError as error:
                     if checked is None or error.kind is not ErrorKind.EXHAUSTED:
                         raise
-                    rows = ()  # the tenant reads too much at the moment: a watch that has begun tries again
+                    rows = changed = ()  # the tenant reads too much at the moment: a watch that has begun tries again
                 for number, row in enumerate(rows):
                     if reach() != checked or (number and seconds() - checked_s > self._checked_s):
                         break
                     yield _message_view(row)
-                    at = row.sequence
+                    at = max(at, row.sequence)
+                    if deliveries is not None:
+                        deliveries.shown(row)
+                else:
+                    if deliveries is not None:
+                        deliveries.all_shown(changed)
                 if not rows:
                     await self._until_changed(_WATCH_S)
 
