@@ -273,10 +273,10 @@ class Desk:
                 try:
                     await stream.write(hello)
                 except asyncio.InvalidStateError:
-                    # The client raises it in place of the cancellation of this task while it connects.
+                    # The client raises it in place of the cancellation of this task while it connects, and when the
+                    # router has ended the call already: then the reader sees why.
                     if self._over:
                         raise asyncio.CancelledError from None
-                    raise
                 async with asyncio.TaskGroup() as tasks:
                     writer = tasks.create_task(self._write(stream))
                     try:
