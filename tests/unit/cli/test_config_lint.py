@@ -112,7 +112,7 @@ BROKEN = {
         "MAIL_PROOF", "{channel: grpc, account: default}",
         "{channel: grpc, account: default}, {channel: email, account: help, settings: {authentication: trusted_results}}"),
     "an account with a misspelt choice of groups": (
-        "GROUPS", "{channel: grpc, account: default}",
+        "UNKNOWN_VALUE", "{channel: grpc, account: default}",
         "{channel: grpc, account: default}, {channel: telegram, account: bot, settings: {groups: none}}"),
     "an account that no member of a group can address": (
         "GROUPS", "{channel: grpc, account: default}",

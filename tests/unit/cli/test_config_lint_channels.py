@@ -17,6 +17,7 @@ from services.cli.__main__ import app
 from services.cli.config.files import Finding, load, schema
 from services.cli.config.lint import lint
 from services.policy.model.channels import EXAMPLES, AccountKey, ValueKind
+from services.policy.model.groups import ADDRESSED, EACH, IGNORE
 from services.policy.model.mail_proof import HOPS, NONE, ONE_HOP, WAYS
 from services.policy.reading.channels import CHANNELS, DECLARATIONS, EDGES
 
@@ -43,13 +44,13 @@ ACCOUNTS = {
   - channel: telegram
     account: main
     secrets: {webhook_secret: "env:CHAPAR_SECRET_BANK__HOOK", bot_token: "file:telegram/token"}
-    settings: {base_url: "env:CHAPAR_SECRET_BANK__TELEGRAM_URL"}
+    settings: {base_url: "env:CHAPAR_SECRET_BANK__TELEGRAM_URL", groups: addressed, bot_username: bank_bot}
 """,
     "whatsapp": """\
   - channel: whatsapp
     account: main
     secrets: {app_secret: "file:wa/app", verify_token: "file:wa/verify", access_token: "file:wa/access"}
-    settings: {phone_number_id: "100200300", api_version: v23.0, base_url: "https://graph.facebook.com"}
+    settings: {groups: ignore, phone_number_id: "100200300", api_version: v23.0, base_url: "https://graph.facebook.com"}
 """,
     "webhook": """\
   - channel: webhook
@@ -252,6 +253,14 @@ def test_the_proof_of_mails_has_the_declared_values_and_defaults() -> None:
     settings = DECLARATIONS["email"].settings
     assert (settings["authentication"].values, settings["authentication"].default) == (WAYS, NONE)
     assert (frozenset(settings["trusted_hops"].values), settings["trusted_hops"].default) == (HOPS, ONE_HOP)
+
+
+@pytest.mark.parametrize("channel", ["telegram", "whatsapp"])
+def test_the_choices_of_groups_are_the_declared_ones(channel: str) -> None:
+    """The edge's constants and the declaration cannot differ."""
+    groups = DECLARATIONS[channel].settings["groups"]
+    assert set(groups.values) == {EACH, ADDRESSED, IGNORE}
+    assert groups.default == EACH
 
 
 def test_declarations_are_complete() -> None:
