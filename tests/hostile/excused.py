@@ -92,7 +92,8 @@ _MODULES: Final = {
         " feedback.lanes.agents chassis.kafka.relayed ingest.adapters.history.projection"
         " feedback.adapters.score_log feedback.lanes.survey feedback.adapters.webhook_responses"
         " feedback.translate.records feedback.translate.counting feedback.translate.scores feedback.translate.survey ingest.domain.intake"
-        " ingest.adapters.history.mapping_audit ingest.adapters.history.mapping_routing ingest.translate.edges ingest.translate.erasure"
+        " ingest.adapters.history.mapping_audit ingest.adapters.history.mapping_routing"
+        " ingest.adapters.history.mapping_sla ingest.translate.edges ingest.translate.erasure"
         " router.adapters.feed router.lanes.shard router.translate.commands sla.adapters.broadcast sla.lanes.deadlines"
         " sla.adapters.notices"
     ),

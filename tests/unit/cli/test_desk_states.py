@@ -17,7 +17,7 @@ from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.ingest.v1 import records_pb2 as ingest_records
 from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
-from services.cli.commands import agents
+from services.cli import terminal_desk
 from services.cli.desk import Connection, Desk
 
 pytestmark = pytest.mark.timeout(30)
@@ -151,7 +151,7 @@ class History(ingest_pb2_grpc.IngestServiceServicer):
 async def test_an_offer_shows_channel_queue_name_and_first_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """The agent decides with them."""
     shown = _Shown("Maryam: My card is lost")
-    monkeypatch.setattr(agents, "console", Console(file=shown, width=160))
+    monkeypatch.setattr(terminal_desk, "console", Console(file=shown, width=160))
     port, router = a_port(), Router()
     router.offer = records_pb2.OfferView(
         offer_id="o1",
@@ -172,7 +172,8 @@ async def test_an_offer_shows_channel_queue_name_and_first_words(monkeypatch: py
         typing, keys = os.pipe()
         with os.fdopen(typing) as source, os.fdopen(keys, "wb", buffering=0) as keyboard:
             monkeypatch.setattr(sys, "stdin", source)
-            terminal = agents.TerminalDesk(desk, ingest_pb2_grpc.IngestServiceStub(channel), "")
+            stubs = ingest_pb2_grpc.IngestServiceStub(channel), ingest_pb2_grpc.OutboundServiceStub(channel)
+            terminal = terminal_desk.TerminalDesk(desk, *stubs, "")
             running = asyncio.create_task(terminal.run("sara"))
             await shown.complete.wait()
             keyboard.write(b"q\n")

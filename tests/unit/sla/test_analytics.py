@@ -124,7 +124,7 @@ class Naive:
         key = FlowKey(fact.tenant, at // DAY_MS, at % DAY_MS // SLOT_MS, queue, fact.channel)
         self.flows.setdefault(key, {}).setdefault(name, []).append(ms)
 
-    def count(self, facts: Iterable[RoutingFact]) -> "Naive":  # noqa: C901 - one case for each kind of fact
+    def count(self, facts: Iterable[RoutingFact]) -> "Naive":
         by_interaction: dict[str, list[RoutingFact]] = {}
         for fact in facts:
             by_interaction.setdefault(fact.interaction_id, []).append(fact)

@@ -423,19 +423,23 @@ class WatchConversationRequest(_message.Message):
 
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    DELIVERY_CHANGES_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """Id of the conversation."""
     after_sequence: _builtins.int
     """Only messages after this sequence number are sent; -1 means all."""
+    delivery_changes: _builtins.bool
+    """If true, a message is sent again, with its own sequence number, when the state of its delivery changes during the watch."""
     def __init__(
         self,
         *,
         conversation_id: _builtins.str = ...,
         after_sequence: _builtins.int = ...,
+        delivery_changes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "conversation_id", b"conversation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "conversation_id", b"conversation_id", "delivery_changes", b"delivery_changes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -450,7 +454,7 @@ class WatchConversationResponse(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def message(self) -> Global___MessageView:
-        """The message."""
+        """The message. With `delivery_changes` it may have come before."""
 
     def __init__(
         self,

@@ -14,14 +14,14 @@ from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import records_pb2
-from chapar.sla.v1 import sla_pb2
 from services.chassis.kafka.records import Record
 from services.chassis.privacy.sealing import Keys, Unsealable, unseal
 from services.ingest.adapters.history import rows
 from services.ingest.adapters.history.mapping_audit import audited
 from services.ingest.adapters.history.mapping_routing import routed
+from services.ingest.adapters.history.mapping_sla import judged
 from services.ingest.adapters.history.rows import Fact
-from services.ingest.adapters.history.story import FEEDBACK, INGEST, SLA, Unreadable, clean, identifier, step, word
+from services.ingest.adapters.history.story import FEEDBACK, INGEST, Unreadable, clean, identifier, step, word
 from services.ingest.adapters.history.text import fold
 from services.ingest.domain.reasons import Reason
 
@@ -56,7 +56,7 @@ def fact(record: Record, keys: Keys) -> Fact | None:
             case "audit.v1":
                 found = audited(raw, record.offset)
             case _:
-                found = _deadline(raw, record.offset)
+                found = judged(raw, record.offset)
     except DecodeError as error:
         raise Unreadable(Reason.UNDECODABLE) from error
     except Unsealable as error:
@@ -196,49 +196,6 @@ def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Messag
 def _outgoing_kind(message: records_pb2.ConversationMessage) -> str:
     failed = message.delivery_state in (records_pb2.DELIVERY_STATE_FAILED, records_pb2.DELIVERY_STATE_UNKNOWN)
     return "MessageWritten" if failed else "MessageSent"
-
-
-_DEADLINE_KINDS: Final[Mapping[int, str]] = MappingProxyType(
-    {
-        sla_pb2.SLA_EVENT_KIND_DEADLINE_SET: "DeadlineSet",
-        sla_pb2.SLA_EVENT_KIND_PAUSED: "DeadlinePaused",
-        sla_pb2.SLA_EVENT_KIND_RESUMED: "DeadlineResumed",
-        sla_pb2.SLA_EVENT_KIND_WARNED: "DeadlineWarned",
-        sla_pb2.SLA_EVENT_KIND_BREACHED: "DeadlineBreached",
-        sla_pb2.SLA_EVENT_KIND_MET: "DeadlineMet",
-        sla_pb2.SLA_EVENT_KIND_CANCELLED: "DeadlineCancelled",
-        sla_pb2.SLA_EVENT_KIND_PREDICTED: "DeadlineBreachPredicted",
-        sla_pb2.SLA_EVENT_KIND_ESCALATED: "DeadlineEscalated",
-        sla_pb2.SLA_EVENT_KIND_CHANGED: "DeadlineChanged",
-        sla_pb2.SLA_EVENT_KIND_CORRECTED: "DeadlineBreachCorrected",
-        sla_pb2.SLA_EVENT_KIND_REARMED: "DeadlineRearmed",
-    }
-)
-
-
-def _deadline(raw: bytes, offset: int) -> Fact | None:
-    record = sla_pb2.SlaEvent.FromString(raw)
-    kind = _DEADLINE_KINDS.get(record.kind)
-    if kind is None:
-        raise Unreadable(Reason.UNKNOWN_KIND)
-    details = {
-        "target": word(config_pb2.TargetKind.Name, record.target, "TARGET_KIND_"),
-        "level": word(sla_pb2.SlaLevel.Name, record.level, "SLA_LEVEL_"),
-        "policy": record.policy,
-        "queue": record.queue,
-        "agent": record.agent_id,
-        "instance": str(record.epoch) if record.epoch > 1 else "",
-        "used_ms": str(record.used_ms) if record.used_ms else "",
-        "share": f"{record.share:.2f}" if record.share else "",
-        "probability": f"{record.probability:.2f}" if record.probability else "",
-        "priority_added": str(added) if (added := record.escalate_priority or record.action.add_priority) else "",
-        "moved_to": record.action.queue,
-        "requirements": ", ".join(requirement.attribute for requirement in record.action.requirements),
-        "webhook": record.action.webhook,
-        "supervisors": "true" if record.action.supervisor else "",
-    }
-    ids = (identifier(record.interaction_id), identifier(record.conversation_id))
-    return Fact(step(SLA, record, kind, *ids, position=offset, reason=record.reason, details=details), None)
 
 
 _DELIVERY_KINDS: Final[Mapping[int, str]] = MappingProxyType(
