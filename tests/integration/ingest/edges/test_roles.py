@@ -38,8 +38,8 @@ async def test_three_processes_are_one_service(
     ):
         shared = {"personal keys"}
         assert parts(history) - shared == {"kafka", "history"}
-        assert parts(lanes) - shared == {"kafka", "configuration", "intake lane", "relay", "sender lane"}
-        assert parts(edge) - shared >= {"kafka", "configuration", "web chat tail", "verdicts"}
+        assert parts(lanes) - shared == {"kafka", "configuration", "accounts", "intake lane", "relay", "sender lane"}
+        assert parts(edge) - shared >= {"kafka", "configuration", "accounts", "web chat tail", "verdicts"}
         assert parts(edge).isdisjoint({"history", "intake lane", "relay", "sender lane"})
         assert set(edge.service.endpoints.known) >= {"ops", "grpc", "http", "smtp"}
         assert set(lanes.service.endpoints.known) == set(history.service.endpoints.known) == {"ops"}
