@@ -22,8 +22,8 @@ class Part:
     author_id: str
     route: Route
     index: int
-    count: int
     now_ms: int
+    count: int = 1
 
 
 class ChannelClient(Protocol):
