@@ -35,6 +35,13 @@ class Replies(Protocol):
     """Sends replies to customers."""
 
     async def send(
-        self, reply_id: str, tenant: str, pool: str, agent_id: str, attributes: pb.InteractionAttributes, text: str
+        self,
+        reply_id: str,
+        tenant: str,
+        agent_id: str,
+        attributes: pb.InteractionAttributes,
+        text: str,
+        pool: str = "",
     ) -> None:
-        """Pass a reply on for sending, durably; the same id again is the same reply. Raises ChaparError UNAVAILABLE."""
+        """Pass a reply on for sending, durably; the same id again is the same reply. `pool`: whose shard learns what becomes
+        of it. Raises ChaparError UNAVAILABLE."""

@@ -87,7 +87,7 @@ def _path(count: int, *, sealed: bool) -> float:
     with ExitStack() as stack:
         if not sealed:
             stack.enter_context(patch("services.ingest.lanes.intake_outputs.seal", _plain))
-            stack.enter_context(patch("services.ingest.lanes.sender.seal", _plain))
+            stack.enter_context(patch("services.ingest.lanes.sender_outputs.seal", _plain))
             stack.enter_context(patch.object(EntryKeys, "sealed", lambda self, entry, value, key: value))
         world = World()
         records = [_message(number) for number in range(count)]

@@ -18,7 +18,7 @@ from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Ou
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import EntryKeys
-from services.chassis.privacy.sealing import DataKey, Keys, bare, is_erased
+from services.chassis.privacy.sealing import DataKey, Keys, is_erased
 from services.ingest.domain import deliveries as words
 from services.ingest.domain.account_breaker import AccountBreaker
 from services.ingest.domain.attempts import Attempts
@@ -242,9 +242,8 @@ class SenderProcessor:
                 left = delivery.status in (Status.ATTEMPTING, Status.ORPHANED, Status.UNKNOWN)
                 state = DeliveryState.UNKNOWN if left else DeliveryState.FAILED
                 cancelled += not left
-                changed = words.DeliveryChanged(delivery, state, ERASED)
-                said = translate.delivery_record(conversation, changed, self._now_ms, derive)
-                outbox.send(DELIVERIES, tenant_key(tenant, conversation_id), bare(said), headers.of_delivery(said))
+                cancelled_one = words.DeliveryChanged(delivery, state, ERASED)
+                self._outputs.write_erased(conversation, cancelled_one, outbox, self._now_ms)
             self._flights.changed(conversation, None)
             outbox.delete(entry)
         self._entry_keys.forget(entry)

@@ -8,7 +8,7 @@ from services.chassis.kafka.deadletters import DEAD_LETTERS
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import Outbox
 from services.chassis.keys import tenant_key
-from services.chassis.privacy.sealing import DataKey, seal
+from services.chassis.privacy.sealing import DataKey, bare, seal
 from services.ingest.domain import deliveries as words
 from services.ingest.domain.attempts import AttemptJob, Attempts
 from services.ingest.domain.deliveries import SenderConversation
@@ -30,6 +30,14 @@ class SenderOutputs:
         self._partition = partition
         self._attempts = attempts
         self._counted = counted
+
+    def write_erased(
+        self, conversation: SenderConversation, changed: words.DeliveryChanged, outbox: Outbox, now_ms: int
+    ) -> None:
+        """Write the last state of a delivery whose person is erased, without personal data."""
+        key = tenant_key(conversation.tenant, conversation.conversation_id)
+        said = translate.delivery_record(conversation, changed, now_ms, derive)
+        outbox.send(DELIVERIES, key, bare(said), headers.of_delivery(said))
 
     def write(
         self, conversation: SenderConversation, effect: words.Effect, outbox: Outbox, own: DataKey, now_ms: int

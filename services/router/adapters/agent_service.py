@@ -239,7 +239,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION, Reason.NOT_ASSIGNED, "the interaction is not held in this session"
             )
-        await self._replies.send(reply_id, session.tenant, session.pool, session.agent_id, attributes, reply.text)
+        await self._replies.send(reply_id, session.tenant, session.agent_id, attributes, reply.text, session.pool)
 
     async def _give_up(self, session: DeskSession) -> None:
         """Report the lost connection to the shard. If that fails, the end of the lease does it."""

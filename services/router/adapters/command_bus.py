@@ -74,7 +74,13 @@ class CommandBus:
                 answer.set_result(Outcome(result.ok, result.reason))
 
     async def send(
-        self, reply_id: str, tenant: str, pool: str, agent_id: str, attributes: pb.InteractionAttributes, text: str
+        self,
+        reply_id: str,
+        tenant: str,
+        agent_id: str,
+        attributes: pb.InteractionAttributes,
+        text: str,
+        pool: str = "",
     ) -> None:
         """See `ports.Replies`.
 

@@ -216,7 +216,7 @@ WRITERS: Mapping[str, Callable[[MemoryKeys], Awaitable[Written]]] = MappingProxy
         "services.ingest.adapters.edges.publisher": messages_of_customers,
         "services.ingest.adapters.out.worker": outcomes_of_attempts,
         "services.ingest.lanes.intake_outputs": ingest_lanes,
-        "services.ingest.lanes.sender": ingest_lanes,
+        "services.ingest.lanes.sender_outputs": ingest_lanes,
         "services.router.adapters.command_bus": replies_of_agents,
     }
 )

@@ -77,6 +77,11 @@ class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
             await context.abort(grpc.StatusCode.NOT_FOUND, "they do not belong together")
         return ingest_pb2.CheckRecipientResponse()
 
+    async def Resend(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.ResendRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> ingest_pb2.ResendResponse:
+        await context.abort(grpc.StatusCode.NOT_FOUND, "feedback does not call this")
+
     async def GetDelivery(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.GetDeliveryRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> ingest_pb2.GetDeliveryResponse:
