@@ -14,6 +14,7 @@ from typing import Final
 from services.chassis import cluster_topics
 from services.chassis.kafka.clients import admin_client
 from services.chassis.kafka.contract import LaneSpec
+from services.chassis.kafka.writer import WriterTuning
 from services.chassis.reasons import Reason
 from services.chassis.topics import LANE_PARTITIONS
 from services.cli.lane_table import LANES
@@ -35,6 +36,8 @@ _UNHANDLED: Final = 3
 _HANDLED: Final = 40
 """Offsets of each partition that the lane has handled, at least, when the log is cut."""
 _WITHIN_S: Final = 60.0
+_QUIET_S: Final = WriterTuning().transaction_timeout_ms / 1000 + 30
+"""A transaction of a writer that was cut off stays open until its time-out, and until its coordinator looks."""
 _EVERY: Final = range(LANE_PARTITIONS)
 
 
@@ -97,7 +100,7 @@ async def _cut_off(scene: Scene) -> AsyncIterator[None]:
             before = written
             return written == last == await ends_of_topics(scene.direct, "read_committed")
 
-        await until(quiet, lambda: f"the logs end at {before}", _WITHIN_S)
+        await until(quiet, lambda: f"the logs end at {before}", _QUIET_S)
         yield
     finally:
         await scene.stage.network.become(Mode.PASS)
