@@ -215,7 +215,7 @@ async def discard_producer(producer: Any, timeout: float) -> None:  # noqa: ASYN
         queued = producer._message_accumulator
         queued.fail_all(KafkaError("producer discarded"))
         for batch in (*(each for batches in queued._batches.values() for each in batches), *queued._pending_batches):
-            # Whoever waited for them may have given up, and then nobody reads the exception.
+            # The callers that waited for them may have given up, and then no caller reads the exception.
             for future in (batch.future, batch._drain_waiter, *(each for each, _ in batch._msg_futures)):
                 retrieved(future)
 

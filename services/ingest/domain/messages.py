@@ -144,7 +144,7 @@ class Message:
     unparsed: bool = False
     """True when the edge could not parse the message and kept only the raw bytes."""
     content: str = ""
-    """What was sent, in the channel's word; empty for a plain text."""
+    """The kind of content, in the channel's word; empty for a plain text."""
     placeholder: bool = False
     """Whether the text only names what can't be shown."""
     deletes: str = ""

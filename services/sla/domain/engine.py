@@ -65,7 +65,7 @@ class Engine:
         tracked.touch(interaction)
         found += Judgement(tracked, interaction, fact, at_ms, now_ms).result()
         if fact.kind is RoutingFactKind.REPLY_FAILED:
-            # What was due while the response seemed to be met. The lane is not late: it could not know.
+            # Milestones that were due while the response seemed to be met. The lane is not late: it could not know.
             found += self._pass_before(interaction, at_ms, now_ms, rearmed=True)
         tracked.arm(interaction, before)
         return found

@@ -117,7 +117,7 @@ async def test_a_producer_with_records_in_flight(
         wake(broker)
     assert all(future.done() for future in sent)
     await discard_producer(producer, CLOSE)  # a second call is harmless
-    del sent, producer  # nobody has waited for the records
+    del sent, producer  # no caller has waited for the records
     gc.collect()
     assert surprises.seen == []
     if dies:

@@ -1,4 +1,4 @@
-"""What becomes of a message after the provider has taken it: status reports and bounces change its delivery."""
+"""After the provider has taken a message: status reports and bounces change its delivery."""
 
 import json
 from itertools import permutations

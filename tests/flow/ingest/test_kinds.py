@@ -1,4 +1,4 @@
-"""What becomes of edits, deletions, reactions, placeholders and messages of groups."""
+"""Edits, deletions, reactions, placeholders and messages of groups, from the edge to the conversation."""
 
 from typing import Any
 

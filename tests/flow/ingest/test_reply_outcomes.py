@@ -1,4 +1,4 @@
-"""What becomes of an agent's reply reaches the router, the agent, and the clocks of the SLA service."""
+"""The outcome of an agent's reply reaches the router, the agent, and the clocks of the SLA service."""
 
 import pytest
 

@@ -21,7 +21,7 @@ def test_replies_and_completion_are_the_holders_alone(world: World) -> None:
 
 
 def test_the_outcome_of_a_reply_reaches_the_agent_who_wrote_it(world: World) -> None:
-    """Also when the interaction is closed: the words did not reach the customer, whoever holds it now."""
+    """Also when the interaction is closed: the words did not reach the customer, whichever agent holds it now."""
     world.enqueue("i")
     world.accept("i")
     failed = cmd.RecordReplyOutcome("i", "a", "r", "d", 2, "BOUNCED_5_1_1", retryable=True)

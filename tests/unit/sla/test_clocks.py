@@ -71,7 +71,7 @@ class TestACustomerWhoLeaves:
     """They wait for nothing: no answer can be late for them."""
 
     def test_leaving_after_a_reply_starts_no_clock(self) -> None:
-        """What was paused while their reply was awaited stays paused, for a day as for a minute."""
+        """Clocks that were paused while their reply was awaited stay paused, for a day as for a minute."""
         watched = Watched(a_policy(*all_targets()))
         watched.happens(QUEUED)
         watched.happens(ASSIGNED, T0 + MINUTE)

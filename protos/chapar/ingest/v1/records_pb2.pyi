@@ -219,7 +219,7 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     """The provider reports that the customer has seen the message. It implies DELIVERED."""
 
 class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper):
-    """State of a delivery: what is known of a message to a customer. docs/outcomes.md has the rules."""
+    """State of a delivery of a message to a customer. docs/outcomes.md has the rules."""
 
 DELIVERY_STATE_UNSPECIFIED: DeliveryState.ValueType  # 0
 DELIVERY_STATE_QUEUED: DeliveryState.ValueType  # 1

@@ -332,7 +332,7 @@ class TransactionalId:
             raise TransactionFailed(text, unknown=True) from error
 
     def _failed(self, what: str, code: int, verdict: Verdict) -> TransactionFailed:
-        # By version 2, whoever aborts an open transaction raises its epoch by one. To the coordinator, its holder's commit then looks like
+        # By version 2, each abort of an open transaction raises its epoch by one. To the coordinator, its holder's commit then looks like
         # the repetition of an abort: it says that the state is wrong, and not that the holder was fenced.
         aborted = self._v2 and code == INVALID_TXN_STATE and what == _COMMITTING
         return TransactionFailed(f"{what} {self.name}: error {code}", fenced=aborted or verdict is Verdict.FENCED)

@@ -65,7 +65,7 @@ class IncomingMessage:
     text_parts: tuple[TextPart, ...] = ()
     """The parts of the text; empty when the whole text is new."""
     content: str = ""
-    """What was sent, in the channel's word, e.g. "voice" or "poll"; "" for a plain text."""
+    """The kind of content, in the channel's word, e.g. "voice" or "poll"; "" for a plain text."""
     placeholder: bool = False
     """Whether it has nothing that can be shown. Its text then says so and names `content`, in the customer's language."""
     also: str = ""

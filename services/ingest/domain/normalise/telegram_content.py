@@ -28,7 +28,7 @@ _NO_MINOR_UNIT: Final = frozenset({"XTR", "JPY", "KRW", "VND", "CLP", "ISK", "PY
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`name`: what was sent, "" for a plain text. A placeholder has no text. `known` is false for a type that is not
+    """`name`: the kind of content, "" for a plain text. A placeholder has no text. `known` is false for a type that is not
     known here."""
 
     text: str = ""

@@ -19,7 +19,7 @@ _MOST_ANSWERS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`name`: what was sent, "" for a plain text. `answered`: id of the message that it is about. A placeholder has no
+    """`name`: the kind of content, "" for a plain text. `answered`: id of the message that it is about. A placeholder has no
     text. `known` is false for a type that is not known here."""
 
     text: str = ""
