@@ -148,18 +148,21 @@ class WhatsappCustomer(Customer):
             "type": "text",
             "text": {"body": text},
         }
-        value = {
-            "messaging_product": "whatsapp",
-            "metadata": {"display_phone_number": "982100000000", "phone_number_id": "100200300"},
-            "contacts": [{"profile": {"name": "رضا"}, "wa_id": self.address}],
-            "messages": [message],
-        }
-        entry = {"id": "1", "changes": [{"field": "messages", "value": value}]}
-        body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-        secret = self.world.secrets["CHAPAR_SECRET_DEMO__WHATSAPP_SECRET"].encode()
-        digest = hmac.new(secret, body, hashlib.sha256).hexdigest()
-        headers = {"content-type": "application/json", "x-hub-signature-256": f"sha256={digest}"}
-        return lambda: self._post(f"/v1/{self.world.tenant}/whatsapp/main", body, headers)
+        contact = {"profile": {"name": "رضا"}, "wa_id": self.address}
+        call = whatsapp_call(self.world, {"contacts": [contact], "messages": [message]})
+        return lambda: self._post(*call)
+
+
+def whatsapp_call(world: World, value: Mapping[str, object]) -> tuple[str, bytes, dict[str, str]]:
+    """Return path, body and headers of one of Meta's calls with this content."""
+    number = {"display_phone_number": "982100000000", "phone_number_id": "100200300"}
+    content = {"messaging_product": "whatsapp", "metadata": number, **value}
+    entry = {"id": "1", "changes": [{"field": "messages", "value": content}]}
+    body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
+    secret = world.secrets["CHAPAR_SECRET_DEMO__WHATSAPP_SECRET"].encode()
+    digest = hmac.new(secret, body, hashlib.sha256).hexdigest()
+    headers = {"content-type": "application/json", "x-hub-signature-256": f"sha256={digest}"}
+    return f"/v1/{world.tenant}/whatsapp/main", body, headers
 
 
 class WebhookCustomer(Customer):

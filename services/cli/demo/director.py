@@ -24,6 +24,7 @@ from services.cli.demo.agents import staff
 from services.cli.demo.channels import KINDS
 from services.cli.demo.customers import OWN_END, Mailbox, World, cast, play
 from services.cli.demo.ledger import TOPICS, Audit, Ledger, Sent, audit
+from services.cli.demo.receipts import Receipts
 from services.cli.demo.report import Report
 from services.cli.local.broker.server import BrokerServer
 from services.cli.local.broker.settings import BrokerSettings
@@ -62,10 +63,11 @@ async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[
         await asyncio.to_thread(BrokerServer(BrokerSettings(home=workspace.home)).reset)
         await asyncio.to_thread(shutil.rmtree, workspace.directory("state"))
     sent = Sent()
-    mailbox = Mailbox(sent)
+    mailbox, receipts = Mailbox(sent), Receipts()
 
     def arrived(message: Received) -> None:
         mailbox.arrived(message.channel, message.recipient, message.text)
+        receipts.arrived(message)
 
     async with HttpProvider(arrived) as provider, MailRelay(arrived) as relay:
         environment = {
@@ -79,7 +81,7 @@ async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[
         async with running_stack(workspace, stack_options, say) as stack:
             ready_s = time.monotonic() - began
             say(f"ready after {ready_s:.1f} s; the demo begins")
-            return await _play(workspace, options, stack, run, sent, mailbox, ready_s, say)
+            return await _play(workspace, options, stack, run, sent, mailbox, receipts, ready_s, say)
 
 
 async def _play(
@@ -89,6 +91,7 @@ async def _play(
     run: str,
     sent: Sent,
     mailbox: Mailbox,
+    receipts: Receipts,
     ready_s: float,
     say: Callable[[str], None],
 ) -> Report:
@@ -105,6 +108,7 @@ async def _play(
             watching = [
                 watchers.create_task(board.follow(stack.kafka, keys, ledger), name="follow"),
                 watchers.create_task(board.show(ledger, sent, lambda: notes[-1]), name="board"),
+                watchers.create_task(receipts.report(world), name="receipts"),
             ]
             havoc = chaos.Chaos(stack.supervisor, options.seed, notes.append) if options.chaos else None
             if havoc is not None:

@@ -158,6 +158,8 @@ def wrong(expected: str, got: str, theirs: Ids) -> bool:
 NOT_CARRIED_OUT: Final = {
     # The request before has linked the first identity to the second.
     (f"{PERSON}LinkIdentity", 1): "INVALID_ARGUMENT LINK_CIRCLE",
+    # The delivery was not tried yet, or it was sent.
+    (f"{OUTBOUND}Resend", 0): "FAILED_PRECONDITION NOT_RESENDABLE",
     # The interaction was not offered to any agent.
     (f"{AGENTS}Session", 0): "NOT_FOUND UNKNOWN_OFFER",
     (f"{AGENTS}Session", 1): "NOT_FOUND UNKNOWN_OFFER",

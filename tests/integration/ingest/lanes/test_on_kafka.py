@@ -60,7 +60,7 @@ async def test_a_process_killed_between_attempt_and_outcome_leaves_unknown(stage
         await running.wait()
     async with stage.process("second"):
         await stage.until(lambda: "SENT" in stage.states(after))
-    assert stage.states(lost) == ["ATTEMPTING", "UNKNOWN"]
+    assert stage.states(lost)[-2:] == ["ATTEMPTING", "UNKNOWN"]
     assert stage.states(after) == ["QUEUED", "ATTEMPTING", "SENT"]
     assert [m.text for m in stage.provider.received] == ["taken but unheard", "the next"]
     assert stage.texts(AGENT) == ["taken but unheard", "the next"]
