@@ -14,6 +14,7 @@ from services.policy.model.rules import RuleInput
 
 UNTAKEN_MOST = 20
 UNTAKEN_TEXT_CHARS = 500
+FURTHER_MOST = 100
 RULE_TEXT_CHARS = 4_000
 """Conditions see at most this many characters of a text: enough for hints, and a bound on the cost of a regular
 expression."""
@@ -35,6 +36,8 @@ class Opening:
     no_auto_reply: bool
     wishes: Wishes = NO_WISHES
     automatic: AutomaticKind = AutomaticKind.NONE
+    further: tuple[str, ...] = ()
+    """Ids of the messages that joined the first one; the newest `FURTHER_MOST`."""
 
     @property
     def public(self) -> bool:
@@ -57,6 +60,7 @@ class Opening:
             no_auto_reply=self.no_auto_reply or later.no_auto_reply,
             wishes=self.wishes.joined(later.wishes),
             automatic=later.automatic if later.automatic.by_person else self.automatic,
+            further=(*self.further, later.message_id, *later.further)[-FURTHER_MOST:],
         )
 
     def rule_input(self, person: Mapping[str, str], language: str) -> RuleInput:

@@ -97,6 +97,7 @@ class Routing:
                 opening.message_id,
                 opening.channel,
                 choice.failed,
+                opening.further,
             )
         )
         out.append(

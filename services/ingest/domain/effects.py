@@ -48,6 +48,7 @@ class InteractionStarted:
     message_id: str
     channel: str
     failed_rules: tuple[str, ...] = ()
+    further_message_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

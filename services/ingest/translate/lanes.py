@@ -286,6 +286,7 @@ def conversation_record(
             record.interaction_opened.rule = effect.rule or effect.reason
             record.interaction_opened.configuration_version = effect.configuration_version
             record.interaction_opened.message_id = effect.message_id
+            record.interaction_opened.further_message_ids.extend(effect.further_message_ids)
         case effects.InteractionEnded():
             record.event_id = derive("interaction-closed", effect.interaction_id)
             record.identity_id = effect.identity_id

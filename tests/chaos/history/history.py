@@ -68,12 +68,14 @@ class History:
 
     @cached_property
     def opened_by(self) -> dict[str, list[str]]:
-        """The interactions that each message opened."""
+        """The interactions that began with each message."""
         found: dict[str, list[str]] = defaultdict(list)
         for interaction_id, records in self.opened.items():
             for record in records:
-                if record.value.interaction_opened.message_id:
-                    found[record.value.interaction_opened.message_id].append(interaction_id)
+                began = record.value.interaction_opened
+                for message_id in (began.message_id, *began.further_message_ids):
+                    if message_id:
+                        found[message_id].append(interaction_id)
         return found
 
     @cached_property

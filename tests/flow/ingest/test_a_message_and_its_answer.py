@@ -84,6 +84,19 @@ def test_a_message_that_crossed_the_end_opens_the_next_interaction() -> None:
     assert (second.conversation_id, second.queue) == (first.conversation_id, "sales")
 
 
+def test_all_messages_that_crossed_the_end_begin_the_next_interaction() -> None:
+    """One interaction carries them, and its record names each of them."""
+    world = World()
+    world.customer(a_message("one"))
+    for number in ("m2", "m3", "m4"):
+        world.customer(a_message("and another thing", native_message_id=number))
+    told = [command.customer_messaged.message_id for command in world.commands[1:]]
+    world.routing("completed", world.enqueued[0])
+    assert len(world.enqueued) == 2
+    began = next(r.interaction_opened for r in reversed(world.conversation) if r.HasField("interaction_opened"))
+    assert [began.message_id, *began.further_message_ids] == told
+
+
 def test_a_message_that_the_router_received_opens_no_interaction() -> None:
     """A message that the agent saw before the end does not open another interaction."""
     world = World()

@@ -1637,6 +1637,7 @@ class InteractionOpened(_message.Message):
     RULE_FIELD_NUMBER: _builtins.int
     CONFIGURATION_VERSION_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    FURTHER_MESSAGE_IDS_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Id of the interaction."""
     queue: _builtins.str
@@ -1647,6 +1648,10 @@ class InteractionOpened(_message.Message):
     """Version of the configuration used."""
     message_id: _builtins.str
     """Id of the message that opened it."""
+    @_builtins.property
+    def further_message_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of further messages that it began with, in order: written before it was routed, or while the interaction before was ending."""
+
     def __init__(
         self,
         *,
@@ -1655,10 +1660,11 @@ class InteractionOpened(_message.Message):
         rule: _builtins.str = ...,
         configuration_version: _builtins.int = ...,
         message_id: _builtins.str = ...,
+        further_message_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration_version", b"configuration_version", "interaction_id", b"interaction_id", "message_id", b"message_id", "queue", b"queue", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration_version", b"configuration_version", "further_message_ids", b"further_message_ids", "interaction_id", b"interaction_id", "message_id", b"message_id", "queue", b"queue", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
