@@ -14,7 +14,6 @@ from typing import Final
 from services.chassis import cluster_topics
 from services.chassis.kafka.clients import admin_client
 from services.chassis.kafka.contract import LaneSpec
-from services.chassis.kafka.writer import WriterTuning
 from services.chassis.reasons import Reason
 from services.chassis.topics import LANE_PARTITIONS
 from services.cli.lane_table import LANES
@@ -36,8 +35,9 @@ _UNHANDLED: Final = 3
 _HANDLED: Final = 40
 """Offsets of each partition that the lane has handled, at least, when the log is cut."""
 _WITHIN_S: Final = 60.0
-_QUIET_S: Final = WriterTuning().transaction_timeout_ms / 1000 + 30
-"""A transaction of a writer that was cut off stays open until its time-out, and until its coordinator looks."""
+_QUIET_S: Final = 4.0
+_CUTS: Final = 12
+"""How often the services are cut off until no writer was in a transaction."""
 _EVERY: Final = range(LANE_PARTITIONS)
 
 
@@ -89,18 +89,29 @@ async def input_shortened(scene: Scene) -> None:
 
 @contextlib.asynccontextmanager
 async def _cut_off(scene: Scene) -> AsyncIterator[None]:
-    """Cut the services off from the broker. The block begins when every transaction has ended and no log grows any more."""
-    await scene.stage.network.become(Mode.REFUSE)
+    """Cut the services off from the broker. The block begins when every transaction has ended and no log grows any more.
+
+    A writer that is cut off in a transaction leaves it open until its time-out. Then the way is opened again for a moment, so that the
+    writer ends it.
+    """
+    before: Mapping[tuple[str, int], int] = {}
+
+    async def quiet() -> bool:
+        nonlocal before
+        written, last = await ends_of_topics(scene.direct, "read_uncommitted"), before
+        before = written
+        return written == last == await ends_of_topics(scene.direct, "read_committed")
+
     try:
-        before: Mapping[tuple[str, int], int] = {}
-
-        async def quiet() -> bool:
-            nonlocal before
-            written, last = await ends_of_topics(scene.direct, "read_uncommitted"), before
-            before = written
-            return written == last == await ends_of_topics(scene.direct, "read_committed")
-
-        await until(quiet, lambda: f"the logs end at {before}", _QUIET_S)
+        for _ in range(_CUTS):
+            await scene.stage.network.become(Mode.REFUSE)
+            with contextlib.suppress(AssertionError):
+                await until(quiet, lambda: "an open transaction", _QUIET_S)
+                break
+            await scene.stage.network.become(Mode.PASS)
+            await asyncio.sleep(_QUIET_S)
+        else:
+            raise AssertionError(f"the logs did not become quiet; they end at {before}")
         yield
     finally:
         await scene.stage.network.become(Mode.PASS)
