@@ -164,7 +164,7 @@ def test_an_unknown_delivery_is_resolved_after_days_too() -> None:
 
 
 def test_an_error_of_the_provider_after_it_took_the_message_is_not_repeated() -> None:
-    """A gateway time-out is no reason to send it twice when the provider reports that it has it."""
+    """A message is not sent twice after a gateway time-out when the provider reports that it has it."""
     chat = Chat()
     chat.reply()
     chat.report("sent")

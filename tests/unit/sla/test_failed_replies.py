@@ -45,7 +45,7 @@ def test_the_clock_runs_as_if_it_had_never_stopped() -> None:
 
 
 def test_what_was_due_in_between_is_reported_with_the_failure() -> None:
-    """The bounce comes after an hour. The levels that had passed are no lateness of the lane."""
+    """The bounce comes after an hour. The lane was not late for the levels that had passed."""
     watched = first_response()
     watched.happens(REPLIED, T0 + 3 * MINUTE, reply_id="r1")
     assert watched.happens(FAILED, T0 + 60 * MINUTE, reply_id="r1") == [

@@ -33,7 +33,7 @@ _PERSIAN_IN_LATIN = frozenset(
         "aghaye", "khanom", "vaght", "bekheyr", "sobh", "komak", "konid", "moshkel", "hanooz", "hanuz",
     )
 )  # fmt: skip
-"""Common Persian words in Latin letters, as customers type them, which are no English words."""
+"""Common Persian words in Latin letters, as customers type them, which are not English words."""
 _ALSO_PERSIAN = frozenset(
     {"man", "ma", "va", "ke", "az", "ba", "be", "ro", "in", "bale", "pool", "hast", "shod", "shab"}
 )

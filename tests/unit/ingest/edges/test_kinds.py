@@ -165,7 +165,7 @@ def test_deleted_messages_are_named_one_by_one() -> None:
 
 
 def test_a_chat_of_a_business_account_is_not_the_chat_with_the_bot() -> None:
-    """Both have message 5 of user 7. An answer needs the connection. The owner's own messages are no customer's."""
+    """Both have message 5 of user 7. An answer needs the connection. The owner's own messages are not a customer's."""
     business, direct = example("telegram", "business_message"), example("telegram", "text")
     assert business.native_message_id == "bc:7:5" != direct.native_message_id == "7:5"
     assert business.reply_context["business_connection_id"] == "bc"
@@ -193,7 +193,7 @@ def test_a_group_of_whatsapp_is_answered_in_the_group() -> None:
 
 
 def test_who_writes_in_a_group() -> None:
-    """A channel's name counts as its owner's; other bots, the group's own posts and forwarded posts are no customers."""
+    """A channel's name counts as its owner's; other bots, the group's own posts and forwarded posts are not customers."""
     by_channel = telegram(chat=GROUP, sender_chat={"id": -200, "type": "channel", "title": "Shop"}, text="hi")
     (found,) = parsed("telegram", by_channel).messages
     assert (found.native_id, found.display_name, found.labels) == ("-200", "Shop", {"public": "true"})

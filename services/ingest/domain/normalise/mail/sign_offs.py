@@ -48,7 +48,7 @@ _THANKS: Final = re.compile(
 _CONTACT: Final = re.compile(
     r"[tmfpew]\s?[:|]|(?:tel|phone|mobile|cell|fax|office|direct|e-?mail|web|website|address|whatsapp|telegram|"
     r"instagram|linkedin|تلفن(?:\sهمراه)?|تلفکس|موبایل|همراه|فکس|نمابر|دورنگار|ا?یمیل|پست الکترونیک|وب\s?سایت|سایت|"
-    r"ادرس|ادرس|نشانی|داخلی|واتساپ|تلگرام|شماره تماس|کد پستی)\s{0,3}[:.|]|"
+    r"ادرس|نشانی|داخلی|واتساپ|تلگرام|شماره تماس|کد پستی)\s{0,3}[:.|]|"
     r"(?:https?://|www\.)\S{1,200}$|<?[^\s@<>]{1,64}@[^\s@<>]{2,200}>?$|\+?\(?[0-9][0-9()\s./-]{6,25}$",
     re.IGNORECASE,
 )
