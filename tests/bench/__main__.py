@@ -54,6 +54,7 @@ BENCHES: Final = {
         "one, two and three replicas, and what `chapar size` predicts", minutes=4, apart="make scaling-check"
     ),
     "takeover": Bench("from SIGKILL of a router to decisions elsewhere"),
+    "rolling": Bench("what customers wait while routers, then ingests, restart one after another", minutes=1.5),
     "footprint": Bench(
         "time until ready, idle CPU, memory of each process (a broker of its own)", kafka=False, minutes=2.5
     ),

@@ -1,4 +1,4 @@
-"""Reads what `witness` compares, over the connections of an aiokafka consumer or admin client."""
+"""Reads what `witness` compares, over the connections of aiokafka's clients."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ async def committed_with_text(consumer: Any, place: TopicPartition) -> tuple[int
 
 
 async def ids_of(client: Any, *topics: str) -> list[str]:
-    """Return the ids of topics (physical names), asked by a consumer or an admin client; empty ones if the broker has no ids.
+    """Return the ids of topics (physical names), asked by a consumer, an admin client or a `Cluster`; empty ones if the broker has no ids.
 
     Raises aiokafka's KafkaError, also when there is no such topic now.
     """

@@ -272,13 +272,14 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             self._consumer.resume(TopicPartition(self._topic, partition))
 
     async def look(self, partition: int) -> InputState:
-        tp = TopicPartition(self._topic, partition)
-        begin = await self._consumer.beginning_offsets([tp])
-        end = await self._consumer.end_offsets([tp])
+        # Over the writer's connections: on the consumer's, an answer waits behind a fetch of the lanes that work already.
+        cluster = (await self._parts.writer.incarnation()).cluster
+        place = self._topic, partition
+        begin, end = await cluster.begin_of(place), await cluster.end_of(place, committed=True)
         async with asyncio.timeout(_ANSWER):
-            offset, text = await committed_with_text(self._consumer, tp)
-            now, log_id = await ids_of(self._consumer, self._topic, self._changelog)
-        return InputState(now, int(begin[tp]), int(end[tp]), log_id, offset, Witness.decode(text))
+            offset, text = await committed_with_text(self._consumer, TopicPartition(*place))
+            now, log_id = await ids_of(cluster, self._topic, self._changelog)
+        return InputState(now, begin, end, log_id, offset, Witness.decode(text))
 
     async def read_to(self, partition: int) -> int | None:
         try:

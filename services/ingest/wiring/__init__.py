@@ -78,15 +78,16 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             )
         )
 
-        # The lanes, once the tenants are known.
-        if settings.runs("lanes"):
-            await enter(lanes(service, configuration, secrets, producer, keys))
-
         # History, for people; no routing decision depends on it.
         kept = await enter(history(service, keys, producer)) if settings.history and settings.role != "lanes" else None
 
         if settings.runs("edge"):
             await enter(edges(service, Configured(accounts, queues, secrets), keys, producer, kept))
+
+        # The lanes last: customers wait while their partition comes to a process that is still busy with its start. So they
+        # are also the first to go.
+        if settings.runs("lanes"):
+            await enter(lanes(service, configuration, secrets, producer, keys))
         yield
 
 

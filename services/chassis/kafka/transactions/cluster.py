@@ -24,6 +24,7 @@ R = TypeVar("R")
 
 UNREACHABLE: Final = (KafkaError, OSError, TimeoutError)
 """What `ask` and its neighbours raise when the other side is not to be had now."""
+_EARLIEST: Final = -2
 _LATEST: Final = -1
 _V2: Final = 2
 
@@ -127,9 +128,13 @@ class Cluster:
     async def leader_of(self, place: Place) -> int | None:
         """Return the leader of a partition; None while it has none."""
         if (leader := self._leader(place)) is None:
-            with self._connected():  # two looks: other partitions must not wait for a topic that is not there
+            with self._connected():  # a few looks: other partitions must not wait for a topic that is not there
                 await self._client.add_topic(place[0])
-                if self._leader(place) is None:  # a topic that was known before its leader was
+                # The topic may have been known before its leader was; and the first answer may be to a question that was
+                # asked before another caller added the topic.
+                for _ in range(2):
+                    if self._leader(place) is not None:
+                        break
                     await self._client.force_metadata_update()
             leader = self._leader(place)
         return leader
@@ -162,15 +167,23 @@ class Cluster:
 
     async def ends(self, places: Iterable[Place], *, committed: bool) -> dict[Place, int]:
         """Return the ends of some partitions, as `end_of` does, with one request to each leader."""
+        return await self._offsets(places, _LATEST, committed=committed)
+
+    async def begin_of(self, place: Place) -> int:
+        """Return the offset of the first record that a partition still has. Raises one of UNREACHABLE."""
+        return (await self._offsets((place,), _EARLIEST, committed=True))[place]
+
+    async def _offsets(self, places: Iterable[Place], of: int, *, committed: bool) -> dict[Place, int]:
         found: dict[Place, int] = {}
         for leader, topics in (await self.by_leader(places)).items():
-            wanted = [(topic, [(each, _LATEST) for each in partitions]) for topic, partitions in topics.items()]
+            wanted = [(topic, [(each, of) for each in partitions]) for topic, partitions in topics.items()]
             with self._connected():
                 answer = await self._client.send(leader, OffsetRequest(-1, int(committed), wanted))
             for topic, partitions in answer.topics:
                 for partition, error, _, offset, *_ in partitions:
                     if error:
-                        raise for_code(error)(f"end of {topic}/{partition}")
+                        await self.refresh()  # perhaps the leader has moved: the next question finds it
+                        raise for_code(error)(f"offset of {topic}/{partition}")
                     found[topic, partition] = int(offset)
         return found
 
