@@ -76,6 +76,7 @@ from services.ingest.domain.normalise.mail import (
     mime,
     parameters,
     readable,
+    recipients,
     signatures,
     trusted_results,
 )
@@ -204,6 +205,7 @@ def _mail_names(given: str) -> None:
     headers.sender(given.encode("utf-8", "surrogatepass"), "a@b.example")
     headers.canonical(given), headers.envelope_address(given)
     headers.message_ids(given[: headers.MAX_HEADER_BYTES])
+    recipients.addresses(headers.Headers((("to", given.encode("utf-8", "surrogatepass")),)), "to")
 
 
 def _form(given: str) -> None:
@@ -272,8 +274,8 @@ ENTRIES: Final = (
                  "keyed_hash", "identifier_hash"),
           all_of(_proofs), most=_MEGABYTE // 4),
     Entry(named(_DOMAIN + "webchat", "visitor_of"), all_of(lambda given: webchat.visitor_of(given, SECRET, "t/a", 1, 1.0))),
-    Entry(named("services.ingest.domain.reply_token", "conversation_of"), all_of(lambda given: reply_token.conversation_of(given, SECRET),
-                   lambda given: reply_token.conversation_of(f"<chapar.{given}.m.d@x>", SECRET)), most=_MEGABYTE // 4),
+    Entry(named("services.ingest.domain.reply_token", "token_of"), all_of(lambda given: reply_token.token_of(given, SECRET),
+                   lambda given: reply_token.token_of(f"<chapar.{given}.m.d@x>", SECRET)), most=_MEGABYTE // 4),
     Entry(named("services.feedback.adapters.links", "SignedLinks.read", "SignedLinks.refusal"), all_of(_LINKS.read, _LINKS.refusal)),
     Entry(named("services.chassis.tokens.verifier", "Verifier.verify", "verify"),
           all_of(refusing(_VERIFIER.verify, ChaparError), refusing(lambda given: _VERIFIER.verify(f"{given}.{given}.{given}"), ChaparError)),
@@ -348,6 +350,7 @@ ENTRIES: Final = (
           _mail_parts, "mails", on_loop=False, most=_MEGABYTE),
     Entry(named(_MAIL + "headers", "decode_words", "sender", "canonical", "envelope_address", "message_ids"), all_of(_mail_names),
           on_loop=False, most=_MEGABYTE),
+    Entry(named(_MAIL + "recipients", "addresses"), all_of(_mail_names), on_loop=False, most=_MEGABYTE),
     Entry((*named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), *named(_MAIL + "plausible", "looks_foreign", "code_page"),
            *named(_MAIL + "parameters", "decoded_parameter")), _charsets, "bytes", on_loop=False, most=_MEGABYTE),
     Entry((*named(_MAIL + "html", "to_text"), *named(_MAIL + "html_tags", "tag_at", "Tag.has", "Tag.get"),

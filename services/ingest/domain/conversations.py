@@ -1,7 +1,8 @@
 """What the intake lane keeps in memory under an identity's key. All classes are values; the decisions are in `intake`.
 
-A conversation belongs to a person (the home's key) and spans channels. It has at most one active interaction, which is
-either gathering (waiting for the rest of the customer's text) or open (handed to the router).
+A conversation belongs to a person (the home's key). A person has one conversation for each group chat and for each topic
+of e-mail, and one for everything else, which spans channels. A conversation has at most one active interaction, which
+is either gathering (waiting for the rest of the customer's text) or open (handed to the router).
 """
 
 from collections.abc import Mapping
@@ -130,13 +131,27 @@ class Conversation:
     interaction: OpenInteraction | None = None
     route: Route | None = None
     """Where the conversation is answered; see `reply_routes`."""
+    place: str = ""
+    """The group chat or the thread of the channel; empty for what the customer writes to us alone."""
+    topic: str = ""
+    """The subject of its mails, as `joining.topic_of` compares it. Personal data."""
+    over: bool = False
+    """Whether its window is over. It stays in memory for answers that name it."""
+
+    @property
+    def public(self) -> bool:
+        """Return whether everyone in a group can read it."""
+        return self.route is not None and self.route.context.get("public") == "true"
+
+    @property
+    def active(self) -> bool:
+        """Return whether it has an active interaction."""
+        return self.gathering is not None or self.interaction is not None
 
     def current(self, now_ms: int) -> bool:
         """Return whether a message at this time belongs to it: while an interaction is active, and for the window after
         the last message."""
-        if self.gathering is not None or self.interaction is not None:
-            return True
-        return now_ms < self.last_at_ms + self.window_ms
+        return self.active or now_ms < self.last_at_ms + self.window_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +200,11 @@ class Customer:
     labels: Mapping[str, str] = field(default_factory=dict)
     conversations: int = 0
     conversation: Conversation | None = None
+    """The conversation in focus; see `focus`."""
     route: Route | None = None
+    """How the person is reached outside a conversation: never a group chat."""
+    place: str = ""
+    """The place of that route."""
     surveys: tuple[OpenSurvey, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
     """Requested interactions that wait until the active interaction ends."""
@@ -194,12 +213,22 @@ class Customer:
     """Whether the origin of a message of this customer has been proven."""
     owned_interactions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Conversations and their interactions, the newest last; see `belongings`."""
+    others: tuple[Conversation, ...] = ()
+    """The conversations in memory that are not in focus."""
+    threads: Mapping[str, str] = field(default_factory=dict)
+    """The conversations of the newest mails, by a digest of their Message-IDs; see `joining`."""
+    answered_elsewhere: tuple[str, ...] = ()
+    """The first identities to which mails of this address asked to be answered; see `form_mailers`."""
+
+    @property
+    def in_memory(self) -> tuple[Conversation, ...]:
+        """Return all conversations in memory; the one in focus is the last."""
+        return self.others if self.conversation is None else (*self.others, self.conversation)
 
     @property
     def has_open_work(self) -> bool:
         """Return whether an interaction is active. Without one, nothing happens before the next record or expiry."""
-        conversation = self.conversation
-        return conversation is not None and (conversation.gathering or conversation.interaction) is not None
+        return any(each.active for each in self.in_memory)
 
     def attributes(self, verified: bool) -> dict[str, str]:
         """Return `person` as conditions see it: the customer's labels and three attributes."""

@@ -5,6 +5,7 @@ Effects are written in their order. A reply route always comes before an effect 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from services.ingest.domain.deliveries import Reported
 from services.ingest.domain.messages import NO_WISHES, Identity, Message, Route, SendRequest, Wishes
@@ -19,6 +20,7 @@ class ConversationStarted:
     conversation_id: str
     person_id: str
     identity: Identity
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class MessageRecorded:
     interaction_id: str
     edits: str = ""
     deletes: str = ""
+    of_identity: str = ""
+    """The identity whose conversation it is, if the author is only a participant; otherwise empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,18 @@ class AnswerGiven:
     message_id: str
 
 
+class Passing(Enum):
+    """What a message becomes when it is forwarded."""
+
+    UNCHANGED = "unchanged"
+    PARTICIPANT = "participant"
+    """The author takes part in the conversation of the identity that gets it."""
+    RETURNED = "returned"
+    """The conversation is not known, so the message belongs to its author."""
+    ANSWERED = "answered"
+    """The message belongs to the identity at which it asks to be answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forwarded:
     """The record belongs to another identity's key: publish it under that key, with one more hop.
@@ -150,6 +166,7 @@ class Forwarded:
 
     identity_id: str
     checked: bool = False
+    passing: Passing = Passing.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from services.ingest.domain.belongings import owns
 from services.ingest.domain.conversations import Conversation, Customer, Opening, OpenInteraction
 from services.ingest.domain.decisions import IntakeDecision, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
+from services.ingest.domain.focus import focused, on_conversation, on_newest
 from services.ingest.domain.messages import FollowUp
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.rules import travelling
@@ -47,8 +48,9 @@ class FollowUps:
             return Refused(Reason.UNKNOWN_CONVERSATION, "the conversation does not belong to this customer")
         if request.queue not in policy.pools:
             return Refused(Reason.UNKNOWN_QUEUE, f"version {policy.version} does not have this queue")
-        at_work = customer.conversation
-        if at_work is not None and (at_work.interaction is not None or at_work.gathering is not None):
+        named = request.conversation_id
+        customer = on_conversation(customer, named) if named else on_newest(customer)
+        if customer.conversation is not None and customer.conversation.active:
             if len(customer.follow_ups) >= MOST_WAITING:
                 return Refused(Reason.TOO_MANY_FOLLOW_UPS, f"{MOST_WAITING} follow-ups already wait")
             return IntakeDecision(replace(customer, follow_ups=(*customer.follow_ups, request)), note="FOLLOW_UP_WAITS")
@@ -57,12 +59,15 @@ class FollowUps:
         return IntakeDecision(opened, tuple(out), note="FOLLOW_UP_OPENED")
 
     def next(self, customer: Customer, now_ms: int, policy: TenantPolicy, out: list[Effect]) -> Customer:
-        """Open the follow-up that has waited longest, if no other interaction is active. Called when an interaction has
-        ended."""
+        """Open the follow-up that has waited longest for this conversation, if no other interaction is active there.
+        Called when an interaction has ended."""
         conversation = customer.conversation
-        while customer.follow_ups and conversation is not None and conversation.interaction is None:
-            request, *rest = customer.follow_ups
-            customer = replace(customer, follow_ups=tuple(rest))
+        if conversation is None or conversation.interaction is not None:
+            return customer
+        for request in customer.follow_ups:
+            if request.conversation_id not in ("", conversation.conversation_id):
+                continue
+            customer = replace(customer, follow_ups=tuple(each for each in customer.follow_ups if each is not request))
             # If a queue was removed from the configuration, follow-ups that wait for it are dropped.
             if request.queue in policy.pools:
                 return self._open(customer, request, now_ms, policy, out)
@@ -73,22 +78,27 @@ class FollowUps:
     ) -> Customer:
         person = self._routing.person(customer)
         conversation = customer.conversation
-        if conversation is None or not conversation.current(now_ms):
-            named = request.conversation_id
+        named = request.conversation_id
+        if conversation is None or not (named or conversation.current(now_ms)):
+            customer = focused(customer, None)
             conversation = Conversation(
                 conversation_id=named or self._routing.derive("conversation", customer.key, request.request_id),
                 opened_at_ms=now_ms,
                 last_at_ms=now_ms,
                 language=customer.language,
                 route=customer.route,
+                place=customer.place,
             )
             if not named:
-                out.append(effects.ConversationStarted(conversation.conversation_id, person, customer.identity))
+                out.append(
+                    effects.ConversationStarted(conversation.conversation_id, person, customer.identity, customer.place)
+                )
                 customer = replace(customer, conversations=customer.conversations + 1)
-        if customer.route is not None:
+        route = conversation.route or customer.route
+        if route is not None:
             # A route that the conversation already has remains. This one is for a conversation that is new or that the
             # sender has forgotten.
-            out.append(effects.RouteKnown(conversation.conversation_id, customer.route, only_if_missing=True))
+            out.append(effects.RouteKnown(conversation.conversation_id, route, only_if_missing=True))
         identity, language = customer.identity, first_known(conversation.language, customer.language)
         opening = Opening(
             message_id="",
@@ -142,4 +152,5 @@ class FollowUps:
                 public=False,
             )
         )
-        return replace(customer, conversation=replace(conversation, interaction=interaction, last_at_ms=now_ms))
+        conversation = replace(conversation, interaction=interaction, last_at_ms=now_ms, over=False)
+        return replace(customer, conversation=conversation)

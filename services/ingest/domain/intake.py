@@ -14,6 +14,8 @@ Rules that the code can't show:
   message that crossed the interaction's end was shown to no agent, so it opens the next interaction.
 - A score answers the newest open invitation, unless an interaction other than the one asked about is active: then the
   customer said it to the agent. (The invitation may arrive before the notice that its interaction has ended.)
+- A mail that a participant writes with the reply token of another customer's conversation is decided under that
+  customer's key. It joins the conversation, and changes neither the customer nor their route.
 - A bounce of our own mail is also a fact about the delivery that failed. It goes to the lane that sends.
 - The caller has already dropped duplicates.
 """
@@ -22,13 +24,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
-from services.ingest.domain import effects
+from services.ingest.domain import effects, form_mailers, participants
 from services.ingest.domain.belongings import noted
 from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
+from services.ingest.domain.focus import bounded, focused
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.interaction_closing import InteractionClosing
+from services.ingest.domain.joining import joined, topic_of, with_thread
 from services.ingest.domain.lifetime import Lifetime
 from services.ingest.domain.messages import (
     Check,
@@ -71,7 +75,7 @@ class Intake:
                 decision = replace(decision, effects=(*decision.effects, failed))
         if isinstance(decision, Refused) or decision.customer is None:
             return decision
-        return replace(decision, customer=noted(decision.customer))
+        return replace(decision, customer=bounded(noted(decision.customer)))
 
     def _decide(
         self, key: str, customer: Customer | None, event: Event, now_ms: int, policy: TenantPolicy
@@ -107,30 +111,40 @@ class Intake:
     def _message(
         self, key: str, customer: Customer | None, message: Message, now_ms: int, policy: TenantPolicy
     ) -> IntakeDecision | Refused:
+        passed = participants.passed_on(key, customer, message)
+        if passed is not None:
+            return IntakeDecision(customer, (passed,), note="FORWARDED")
         if customer is None:
             customer = Customer(key=key, identity=message.identity, last_seen_ms=now_ms)
         if customer.home:
             return IntakeDecision(
                 replace(customer, last_seen_ms=now_ms), (effects.Forwarded(customer.home),), note="FORWARDED"
             )
+        if message.answer_to is not None:
+            customer = form_mailers.noted(customer, message)
+            if form_mailers.for_another(customer, message, now_ms):
+                theirs = effects.Forwarded(message.answer_to.identity_id, passing=effects.Passing.ANSWERED)
+                return IntakeDecision(replace(customer, last_seen_ms=now_ms), (theirs,), note="FORWARDED")
+        customer, found = joined(customer, message, now_ms)
         customer = _acquainted(customer, message, now_ms)
         if message.revision > 0:
             return self._edit(customer, message, now_ms)
         account = policy.account(message.identity.channel, message.identity.account)
         conversation = customer.conversation
         out: list[Effect] = []
-        at_work = conversation is not None and conversation.current(now_ms)
-        if not at_work:
+        if not found:
             if not message.opens and message.automatic.kind.opens:
                 return self._afterthought(customer, message, now_ms)
             conversation = Conversation(
                 conversation_id=self._routing.derive("conversation", message.message_id),
                 opened_at_ms=now_ms,
                 last_at_ms=now_ms,
+                place=message.place,
+                topic=topic_of(message.subject),
             )
-            customer = replace(customer, conversations=customer.conversations + message.opens)
+            customer = replace(focused(customer, None), conversations=customer.conversations + message.opens)
             out.append(self._started(customer, conversation))
-            if not message.opens and customer.route is not None:
+            if not message.opens and message.place == customer.place and customer.route is not None:
                 # A machine's message has no route, and what is sent in this conversation needs one.
                 conversation = replace(conversation, route=customer.route)
                 out.append(effects.RouteKnown(conversation.conversation_id, customer.route))
@@ -140,13 +154,19 @@ class Intake:
             last_at_ms=now_ms,
             window_ms=account.conversation_window_ms,
             language=message.language if message.language != "und" else conversation.language,
+            over=False,
         )
-        if message.opens:  # a reaction or a reachability note does not have what an answer needs
+        customer = with_thread(customer, message, conversation.conversation_id)
+        # A reaction or a reachability note does not have what an answer needs.
+        if message.opens and not message.participant:
             route = next_route(conversation.route, message, conversation.conversation_id, now_ms)
             if route is not conversation.route:
                 out.append(effects.RouteKnown(conversation.conversation_id, route))
             conversation = replace(conversation, route=route)
-            customer = replace(customer, route=lasting_route(customer.route, route))
+            if not conversation.public:
+                lasting = lasting_route(customer.route, route)
+                place = conversation.place if lasting is route else customer.place
+                customer = replace(customer, route=lasting, place=place)
         customer = replace(customer, conversation=conversation)
 
         survey, score = self._answer(customer, conversation, message, now_ms)
@@ -252,7 +272,7 @@ class Intake:
         # A reaction does not say what it is about, and an automatic reply is not a customer's answer.
         if conversation.gathering is not None or message.customer_left or not message.opens or not message.by_person:
             return None, 0
-        if message.placeholder:  # its text is ours
+        if message.placeholder or message.participant:  # the text is ours, or not the customer's
             return None, 0
         if customer.proven and not message.origin.proven(conversation.conversation_id):
             return None, 0  # it may be a forged answer in the customer's name
@@ -268,7 +288,7 @@ class Intake:
 
     def _started(self, customer: Customer, conversation: Conversation) -> Effect:
         return effects.ConversationStarted(
-            conversation.conversation_id, self._routing.person(customer), customer.identity
+            conversation.conversation_id, self._routing.person(customer), customer.identity, conversation.place
         )
 
     def _recorded(self, customer: Customer, conversation_id: str, message: Message, interaction: str) -> Effect:
@@ -282,14 +302,16 @@ class Intake:
             interaction,
             edits=own(message.native_message_id) if message.revision > 0 else "",
             deletes=own(message.deletes),
+            of_identity=customer.key if message.participant else "",
         )
 
 
 def _acquainted(customer: Customer, message: Message, now_ms: int) -> Customer:
-    """Update the customer from a message. If the customer was proven before, an unproven message changes nothing."""
+    """Update the customer from a message. If the customer was proven before, an unproven message changes nothing; nor
+    does a participant's."""
     conversation_id = customer.conversation.conversation_id if customer.conversation is not None else ""
     proven = message.origin.proven(conversation_id)
-    if customer.proven and not proven:
+    if message.participant or (customer.proven and not proven):
         return replace(customer, last_seen_ms=now_ms)
     return replace(
         customer,

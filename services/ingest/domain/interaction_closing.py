@@ -8,6 +8,7 @@ from services.ingest.domain.belongings import owns
 from services.ingest.domain.conversations import Conversation, Customer, Gathering, OpenInteraction, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
+from services.ingest.domain.focus import focused, on_conversation, on_interaction, on_newest
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.messages import Check, Notice, NoticeKind, Purpose, SendRequest
 from services.ingest.domain.reasons import Reason
@@ -26,43 +27,52 @@ class InteractionClosing:
         """Decide about a request to send: the conversation must belong to the customer, and have a reply route."""
         if customer is None:
             return Refused(Reason.UNKNOWN_IDENTITY, "no message from this identity is in memory")
+        named = request.conversation_id
+        customer = on_conversation(customer, named) if named else on_newest(customer)
         conversation = customer.conversation
-        owned = request.checked or owns(customer, request.conversation_id, request.interaction_id)
-        if customer.home and (conversation is None or conversation.conversation_id != request.conversation_id):
+        owned = request.checked or owns(customer, named, request.interaction_id)
+        if customer.home and (conversation is None or not named):
             # The home has the surveys and the newest route. Only this lane knows that the conversation is this
             # customer's.
-            vouched = bool(request.conversation_id) and owned
+            vouched = bool(named) and owned
             return IntakeDecision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
         if not owned:
             return Refused(
                 Reason.UNKNOWN_CONVERSATION, "the conversation or interaction does not belong to this customer"
             )
-        if customer.route is None:
-            return Refused(Reason.NO_ROUTE, "this identity has never sent a message, so there is no reply route")
         out: list[Effect] = []
-        if request.conversation_id and (
-            conversation is None or conversation.conversation_id != request.conversation_id
-        ):
+        if named and conversation is None:
             # An older conversation: the sender knows its route while the sender has it in memory.
-            target = request.conversation_id
-            out.append(effects.RouteKnown(target, customer.route, only_if_missing=True))
+            target = named
+            if customer.route is not None:
+                out.append(effects.RouteKnown(target, customer.route, only_if_missing=True))
         else:
-            if conversation is None or not conversation.current(now_ms):
+            if conversation is None or not (named or conversation.current(now_ms)):
+                route = customer.route
+                if route is None:
+                    return Refused(
+                        Reason.NO_ROUTE, "this identity has never sent a message, so there is no reply route"
+                    )
+                customer = focused(customer, None)
                 conversation = Conversation(
                     conversation_id=self._routing.derive("conversation", customer.key, request.request_id),
                     opened_at_ms=now_ms,
                     last_at_ms=now_ms,
                     language=customer.language,
-                    route=customer.route,
+                    route=route,
+                    place=customer.place,
                 )
                 out.append(
                     effects.ConversationStarted(
-                        conversation.conversation_id, self._routing.person(customer), customer.route.identity
+                        conversation.conversation_id,
+                        self._routing.person(customer),
+                        route.identity,
+                        customer.place,
                     )
                 )
-                out.append(effects.RouteKnown(conversation.conversation_id, customer.route))
+                out.append(effects.RouteKnown(conversation.conversation_id, route))
                 customer = replace(customer, conversations=customer.conversations + 1)
-            conversation = replace(conversation, last_at_ms=now_ms)
+            conversation = replace(conversation, last_at_ms=now_ms, over=False)
             customer = replace(customer, conversation=conversation)
             target = conversation.conversation_id
         if request.purpose is Purpose.SURVEY and request.invitation_id:
@@ -102,6 +112,8 @@ class InteractionClosing:
         self, customer: Customer | None, notice: Notice, now_ms: int, policy: TenantPolicy
     ) -> IntakeDecision | Refused:
         """Decide about a notice of the router: acknowledge the interaction, note that it was assigned, or close it."""
+        if customer is not None:
+            customer = on_interaction(customer, notice.interaction_id)
         conversation = customer.conversation if customer is not None else None
         open_ = conversation.interaction if conversation is not None else None
         if customer is None or conversation is None or open_ is None or open_.interaction_id != notice.interaction_id:

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from services.ingest.domain import effects
-from services.ingest.domain.conversations import Customer
+from services.ingest.domain.conversations import Conversation, Customer
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
+from services.ingest.domain.focus import pruned, with_changed
 from services.ingest.domain.messages import Erasure, Link
 from services.ingest.domain.reasons import Reason
 from services.policy.model.intake import TenantPolicy
@@ -46,20 +47,19 @@ class Lifetime:
         conversations too."""
         out: list[Effect] = []
         person = self._routing.person_id(key)
-        conversation = customer.conversation if customer is not None else None
         conversations = dict.fromkeys(erasure.conversation_ids)
         counts = {"identities": 0, "interactions_ended": 0, "follow_ups_cancelled": 0, "surveys_closed": 0}
         if customer is not None:
             counts["identities"] = 1
             counts["follow_ups_cancelled"] = len(customer.follow_ups)
             counts["surveys_closed"] = len(customer.surveys)
-        if conversation is not None:
+        for conversation in customer.in_memory if customer is not None else ():
             conversations[conversation.conversation_id] = None
             if conversation.interaction is not None:
                 # The agent must not go on working for a person who is to be forgotten.
                 open_ = conversation.interaction
                 out.append(effects.TellLeft(open_.pool, open_.interaction_id, erasure.request_id))
-                counts["interactions_ended"] = 1
+                counts["interactions_ended"] += 1
         # Without a conversation, the record still says that the identity's name is to be forgotten.
         out += [
             effects.ConversationForgotten(conversation_id, person, key, erasure.request_id)
@@ -70,36 +70,39 @@ class Lifetime:
 
     def due_ms(self, customer: Customer) -> int | None:
         """Return when `expire` next has something to do for this customer; None: not before another record."""
-        conversation = customer.conversation
-        if conversation is not None:
-            if conversation.gathering is not None:
-                return conversation.gathering.due_at_ms
-            if conversation.interaction is None:
-                return conversation.last_at_ms + conversation.window_ms + self._limits.closed_grace_ms
-            return None
-        if customer.home:
+        dues = [due for due in map(self._due_ms, customer.in_memory) if due is not None]
+        if dues:
+            return min(dues)
+        if customer.has_open_work or customer.home:
             return None
         idle_at_ms = customer.last_seen_ms + self._limits.idle_customer_ms
         return max((idle_at_ms, *(survey.expires_at_ms for survey in customer.surveys)))
 
     def expire(self, customer: Customer, now_ms: int, policy: TenantPolicy) -> IntakeDecision | Refused:
         """Apply the passing of time: route gathered interactions, remove conversations and inactive customers from memory."""
-        conversation = customer.conversation
-        if conversation is not None and conversation.gathering is not None:
-            if now_ms < conversation.gathering.due_at_ms:
-                return IntakeDecision(customer)
-            out: list[Effect] = []
+        out: list[Effect] = []
+        changed: dict[str, Conversation | None] = {}
+        for conversation in customer.in_memory:
+            if conversation.gathering is None or now_ms < conversation.gathering.due_at_ms:
+                continue
             routed = self._routing.route(customer, conversation, now_ms, policy, out)
             if isinstance(routed, Refused):
                 return routed
-            return IntakeDecision(replace(customer, conversation=routed), tuple(out), note="ROUTED")
-        if conversation is not None and conversation.interaction is not None:
-            return IntakeDecision(customer)
-        if conversation is not None and not conversation.current(now_ms - self._limits.closed_grace_ms):
-            customer = replace(customer, conversation=None)
-            conversation = None
+            changed[routed.conversation_id] = routed
+        if changed:
+            return IntakeDecision(with_changed(customer, changed), tuple(out), note="ROUTED")
+        customer = pruned(customer, now_ms, self._limits.closed_grace_ms)
         idle = now_ms >= customer.last_seen_ms + self._limits.idle_customer_ms
         awaited = any(now_ms < s.expires_at_ms for s in customer.surveys)
-        if idle and conversation is None and not customer.home and not awaited:
+        current = any(each.current(now_ms - self._limits.closed_grace_ms) for each in customer.in_memory)
+        if idle and not current and not customer.home and not awaited:
             return IntakeDecision(None, note="FORGOTTEN")
         return IntakeDecision(customer)
+
+    def _due_ms(self, conversation: Conversation) -> int | None:
+        """Return when something happens in this conversation without another record; None: nothing does."""
+        if conversation.gathering is not None:
+            return conversation.gathering.due_at_ms
+        if conversation.interaction is not None or conversation.over:
+            return None
+        return conversation.last_at_ms + conversation.window_ms + self._limits.closed_grace_ms

@@ -149,6 +149,14 @@ class Message:
     """Whether the text only names what can't be shown."""
     deletes: str = ""
     """Native id of the message that the customer deleted; otherwise empty."""
+    place: str = ""
+    """The group chat or the thread of the channel; empty for what the customer writes to us alone. Personal data."""
+    answer_to: Identity | None = None
+    """The identity at which an unproven mail asks to be answered, if it is not the author's; see `form_mailers`."""
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    participant: bool = False
+    """Whether the author takes part in a conversation of another customer, under whose key the message is decided."""
 
     @property
     def by_person(self) -> bool:
@@ -213,6 +221,9 @@ class SendRequest:
     """The person, for surveys: feedback learns of an invitation that failed."""
     resends: str = ""
     """The delivery that is sent again, knowingly."""
+    to: tuple[str, ...] = ()
+    """The addresses of a mail, if an agent or a caller has chosen them; empty: the customer alone. Personal data."""
+    cc: tuple[str, ...] = ()
 
 
 class NoticeKind(IntEnum):

@@ -27,7 +27,8 @@ class Origin:
     """What a message claims about its origin, and which part of that is proven. `author` and `reply_to` are personal
     data.
 
-    `reply_to` is the address for answers that the message asks for, if it differs from the author's.
+    `reply_to` is the address for answers that the message asks for, if it differs from the author's. `owner` is the
+    identity to which the mail with the reply token was sent; empty in a token of an earlier version.
     """
 
     proof: OriginProof = OriginProof.NONE
@@ -35,6 +36,7 @@ class Origin:
     conversation_id: str = ""
     author: str = ""
     reply_to: str = ""
+    owner: str = ""
 
     def proven(self, conversation_id: str) -> bool:
         """Return whether the origin is proven for a message in this conversation."""

@@ -2,8 +2,10 @@
 
 - A route changes only by a message whose origin is proven for this conversation. An unproven message is recorded and
   shown, and the conversation is still answered where it was answered before.
-- If no route is known yet, an unproven message is answered at the address of the sender whom it names: an answer to a
-  forged mail reaches only the mailbox of the person whom the mail names. A Reply-To counts only when it is proven.
+- If no route is known yet, an unproven message is answered at the address of the identity that it has: an answer to a
+  forged mail contains nothing of another customer's conversation. A Reply-To counts only when it is proven.
+- A reply token proves that its holder has a mail of ours. Each reader to whom that mail was copied or forwarded has it too.
+  So a message with a token chooses the thread and the subject of the next answer, and never another address.
 - While a conversation has never had a proven message, an unproven one from the same address may say which of its mails
   is answered (threading), because that does not move answers to another address.
 - An automatic message never changes a route: a vacation responder or a bounce is not where a customer wants an answer.
@@ -31,8 +33,10 @@ def next_route(known: Route | None, message: Message, conversation_id: str, now_
         return asked
     if not message.by_person or (_public(asked) and not _public(known)):
         return known
-    if proven:
+    if proven and message.origin.proof is not OriginProof.REPLY_TOKEN:
         return asked
+    if proven:
+        return _in_thread(known, asked)
     if known.proof is not OriginProof.NONE or _address(asked) != _address(known):
         return known
     return replace(
@@ -51,12 +55,27 @@ def lasting_route(known: Route | None, newest: Route) -> Route:
 def _asked(message: Message, now_ms: int, *, proven: bool) -> Route:
     """Return the route that the message alone asks for."""
     context = dict(message.reply_context)
-    if not proven:
+    if not proven or message.origin.proof is OriginProof.REPLY_TOKEN:
         context.pop(REPLY_TO, None)
     if message.labels.get(PUBLIC) == "true":
         context[PUBLIC] = "true"
     proof = message.origin.proof if proven else OriginProof.NONE
     return Route(message.identity, context, message.subject, now_ms, proof)
+
+
+def _in_thread(known: Route, asked: Route) -> Route:
+    """Return the known address, with what `asked` says about the message that is answered."""
+    if known.identity.channel != asked.identity.channel:
+        return known
+    address = {name: value for name, value in known.context.items() if name not in _THREADING}
+    thread = {name: value for name, value in asked.context.items() if name in _THREADING}
+    return replace(
+        known,
+        context={**address, **thread},
+        subject=asked.subject,
+        last_customer_message_at_ms=max(known.last_customer_message_at_ms, asked.last_customer_message_at_ms),
+        proof=known.proof or asked.proof,
+    )
 
 
 def _public(route: Route) -> bool:

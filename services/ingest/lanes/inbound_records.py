@@ -37,7 +37,7 @@ def decoded(record: Record, keys: Keys) -> tuple[records_pb2.InboundRecord, Data
 
 def prepare(keys: AwaitedKeys) -> Prepare:
     """Prepare a batch before the intake lane handles it: load the persons' keys, and create a key for a person whose
-    records were never sealed."""
+    records were never sealed, or to whom a message may be passed on."""
 
     async def ready(records: Sequence[Record]) -> None:
         await keys.ready(record.value for record in records)
@@ -50,6 +50,9 @@ def prepare(keys: AwaitedKeys) -> Prepare:
                 owner = "" if inbound.sealed or inbound.question_id else owner_of(inbound)
                 if owner:
                     await keys.ensure(inbound.tenant, owner)
+                other = inbound.message.answer_to.identity_id
+                if other:  # the message may become theirs
+                    await keys.ensure(inbound.tenant, other)
 
     return ready
 

@@ -112,7 +112,7 @@ class IntakeProcessor:
         self._partition = partition
         self._keys = keys
         self._entry_keys = EntryKeys(keys, SPEC.changelog_topic)
-        self._outputs = IntakeOutputs()
+        self._outputs = IntakeOutputs(keys)
         self._relayed = RelayedPlaces()
         self._policies = policies
         self._counters = counters
@@ -155,10 +155,8 @@ class IntakeProcessor:
         for entry in self._entry_keys.erased:
             outbox.delete(entry)
         self._settle()
-        conversations = (customer.conversation for customer in self._customers.values())
-        open_ = sum(
-            1 for conversation in conversations if conversation is not None and conversation.interaction is not None
-        )
+        conversations = (each for customer in self._customers.values() for each in customer.in_memory)
+        open_ = sum(1 for conversation in conversations if conversation.interaction is not None)
         outbox.after_commit(lambda: self._counters.restored(self._partition, open_))
 
     def begin(self, now_ms: int) -> None:

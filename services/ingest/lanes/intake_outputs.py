@@ -7,13 +7,15 @@ from services.chassis.ids import derive
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, Outbox
 from services.chassis.keys import tenant_key
-from services.chassis.privacy.sealing import DataKey, bare, seal
+from services.chassis.privacy.sealing import DataKey, Keys, bare, seal
 from services.ingest.domain import effects
+from services.ingest.domain.effects import Passing
 from services.ingest.domain.reasons import Reason
 from services.ingest.lanes.inbound_records import TOPIC
 from services.ingest.translate import headers, reports
 from services.ingest.translate import lanes as translate
 from services.ingest.translate.erasure import erase_command, outcome_record
+from services.ingest.translate.forwarding import mark_checked, pass_message
 from services.ingest.translate.headers import CONVERSATIONS, OUTBOUND, OUTCOMES
 from services.ingest.translate.keys import owner_of
 
@@ -23,6 +25,9 @@ FEEDBACK: Final = "feedback.commands.v1"
 
 class IntakeOutputs:
     """Writes effects. Holds no state."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
 
     def write(
         self,
@@ -88,12 +93,7 @@ class IntakeOutputs:
                 outbox.send(FEEDBACK, tenant_key(tenant, effect.person_id), answer.SerializeToString(), named)
             case effects.Forwarded():
                 assert inbound is not None
-                further = records_pb2.InboundRecord()
-                further.CopyFrom(inbound)
-                further.hops += 1
-                if effect.checked:
-                    translate.mark_checked(further)
-                self._pass_on(further, tenant, effect.identity_id, own, outbox)
+                self._forward(inbound, effect, tenant, own, outbox)
             case effects.LinkConfirmed():
                 assert inbound is not None
                 confirmed = records_pb2.InboundRecord()
@@ -119,6 +119,25 @@ class IntakeOutputs:
                 outbox.send(OUTCOMES, effect.request_id.encode(), done.SerializeToString(), headers.of_outcome(done))
             case _:
                 assert_never(effect)
+
+    def _forward(
+        self,
+        inbound: records_pb2.InboundRecord,
+        effect: effects.Forwarded,
+        tenant: str,
+        own: DataKey | None,
+        outbox: Outbox,
+    ) -> None:
+        further = records_pb2.InboundRecord()
+        further.CopyFrom(inbound)
+        further.hops += 1
+        if effect.checked:
+            mark_checked(further)
+        if further.HasField("message"):
+            pass_message(further.message, effect.passing, derive)
+        if effect.passing is Passing.ANSWERED:
+            own = self._keys.current(tenant, effect.identity_id)  # the message is theirs from now on
+        self._pass_on(further, tenant, effect.identity_id, own, outbox)
 
     def _pass_on(
         self,

@@ -1,7 +1,8 @@
 """Converts edges' messages to records. It derives ids and decides nothing else.
 
 `identity_id = derive(tenant, channel, account, native_id)`; `message_id = derive(identity_id, native_message_id,
-revision)`: a provider's retry gives the same id, whichever replica receives it.
+revision)`, for e-mail also of a digest of the content: a provider's retry gives the same id, whichever replica receives
+it.
 """
 
 from chapar.ingest.v1 import records_pb2
@@ -30,9 +31,10 @@ def identity_id_of(account: Account, native_id: str) -> str:
     return derive(account.tenant, account.channel, account.account, native_id)
 
 
-def message_id_of(identity_id: str, native_message_id: str, revision: int) -> str:
-    """Return the id of a message; a retry has the same id."""
-    return derive(identity_id, native_message_id, str(revision))
+def message_id_of(identity_id: str, native_message_id: str, revision: int, digest: str = "") -> str:
+    """Return the id of a message; a retry has the same id. `digest`: of the content, on channels where two messages may
+    have the same native id."""
+    return derive(identity_id, native_message_id, str(revision), *((digest,) if digest else ()))
 
 
 def inbound_record(
@@ -49,7 +51,7 @@ def inbound_record(
     record = records_pb2.InboundRecord()
     record.tenant = account.tenant
     made = record.message
-    made.message_id = message_id_of(identity_id, message.native_message_id, message.revision)
+    made.message_id = message_id_of(identity_id, message.native_message_id, message.revision, message.digest)
     _identify(made.identity, account, message, identity_id)
     made.native_message_id = message.native_message_id
     made.kind = _KINDS[message.kind]
@@ -82,6 +84,7 @@ def inbound_record(
     if message.raw:
         made.raw = message.raw
     _state_origin(made.origin, message.origin if origin is None else origin)
+    _address(made, account, message)
     if message.customer_left:
         made.customer_left = True
     if message.wishes != NO_WISHES:
@@ -103,12 +106,29 @@ def _describe(made: records_pb2.CustomerMessage, message: IncomingMessage, langu
     return language
 
 
+def _address(made: records_pb2.CustomerMessage, account: Account, message: IncomingMessage) -> None:
+    """Say where it was written, to whom, and at whose address an answer is wanted."""
+    if message.place:
+        made.place = message.place
+    if message.to or message.cc:
+        made.to.extend(message.to)
+        made.cc.extend(message.cc)
+    if message.answer_to:
+        made.answer_to.identity_id = identity_id_of(account, message.answer_to)
+        made.answer_to.tenant = account.tenant
+        made.answer_to.channel = account.channel
+        made.answer_to.account = account.account
+        made.answer_to.native_id = message.answer_to
+        made.answer_to.display_name = message.answer_to_name
+
+
 def _state_origin(made: records_pb2.Origin, origin: Origin) -> None:
     made.proof = records_pb2.OriginProof.ValueType(origin.proof)
     made.evidence = origin.evidence
     made.conversation_id = origin.conversation_id
     made.author = origin.author
     made.reply_to = origin.reply_to
+    made.owner_identity_id = origin.owner
 
 
 def _identify(made: records_pb2.Identity, account: Account, message: IncomingMessage, identity_id: str) -> None:

@@ -61,6 +61,11 @@ def message(record: records_pb2.CustomerMessage) -> Message:
         content=record.content,
         placeholder=record.placeholder,
         deletes=record.deletes,
+        place=record.place,
+        answer_to=identity(record.answer_to) if record.HasField("answer_to") else None,
+        participant=record.participant,
+        to=tuple(record.to),
+        cc=tuple(record.cc),
     )
 
 
@@ -101,18 +106,9 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
         pool=record.pool,
         person_id=record.person_id,
         resends=record.resends_delivery_id,
+        to=tuple(record.to),
+        cc=tuple(record.cc),
     )
-
-
-def mark_checked(record: records_pb2.InboundRecord) -> None:
-    """Mark that the ids named by the request belong to the identity that forwards it."""
-    match record.WhichOneof("record"):
-        case "outbound":
-            record.outbound.checked = True
-        case "follow_up":
-            record.follow_up.checked = True
-        case "check":
-            record.check.checked = True
 
 
 def check(record: records_pb2.OwnershipCheck) -> Check:
@@ -212,6 +208,8 @@ def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundReque
         pool=value.pool,
         person_id=value.person_id,
         resends_delivery_id=value.resends,
+        to=value.to,
+        cc=value.cc,
     )
 
 
@@ -242,6 +240,9 @@ def customer_message(
         content=value.content,
         placeholder=value.placeholder,
         deletes_message_id=deletes,
+        to=value.to,
+        cc=value.cc,
+        participant=value.participant,
     )
 
 
@@ -271,9 +272,10 @@ def conversation_record(
             record.identity_id = effect.identity.identity_id
             record.opened.identity.CopyFrom(identity_record(effect.identity))
             record.opened.person_id = effect.person_id
+            record.opened.place = effect.place
         case effects.MessageRecorded():
             record.event_id = derive("message", effect.message.message_id)
-            record.identity_id = effect.message.identity.identity_id
+            record.identity_id = effect.of_identity or effect.message.identity.identity_id
             record.message.CopyFrom(
                 customer_message(effect.message, effect.interaction_id, effect.edits, effect.deletes)
             )

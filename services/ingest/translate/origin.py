@@ -6,7 +6,14 @@ from services.ingest.domain.origin import Origin, OriginProof
 
 def origin(record: records_pb2.Origin) -> Origin:
     """Convert an origin. Raises ValueError for a proof that this version does not know."""
-    return Origin(OriginProof(record.proof), record.evidence, record.conversation_id, record.author, record.reply_to)
+    return Origin(
+        OriginProof(record.proof),
+        record.evidence,
+        record.conversation_id,
+        record.author,
+        record.reply_to,
+        record.owner_identity_id,
+    )
 
 
 def origin_record(value: Origin) -> records_pb2.Origin:
@@ -17,4 +24,5 @@ def origin_record(value: Origin) -> records_pb2.Origin:
         conversation_id=value.conversation_id,
         author=value.author,
         reply_to=value.reply_to,
+        owner_identity_id=value.owner,
     )

@@ -23,7 +23,7 @@ from services.feedback.lanes.survey import survey_factory
 from services.feedback.metrics import METRICS
 from services.ingest.adapters.history.mapping import fact
 from services.ingest.domain.normalise.mail.mail import parse_mail
-from services.ingest.domain.reply_token import conversation_of, message_id
+from services.ingest.domain.reply_token import message_id, token_of
 from services.ingest.ports import Account
 from services.ingest.translate.edges import inbound_record
 from services.policy.model.counting import Counting
@@ -86,7 +86,7 @@ class Services:
 
     def raw(self, mail: bytes, envelope: str = ANN, *, delayed: bool = False) -> None:
         """Let the bytes of a mail arrive."""
-        message = parse_mail(mail, envelope, ADDRESS, lambda each: conversation_of(each, SECRET), "acme.example")
+        message = parse_mail(mail, envelope, ADDRESS, lambda each: token_of(each, SECRET), "acme.example")
         self.world.customer(inbound_record(ACCOUNT, message, self.world.intake.now_ms))
         if not delayed:
             self._pump()

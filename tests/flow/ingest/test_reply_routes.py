@@ -111,20 +111,23 @@ def test_a_proven_conversation_keeps_its_thread_and_subject() -> None:
     """An unproven mail from the same address does not choose the subject of our answers, unless nothing is proven yet."""
     for first, subject in ((DKIM, "my order"), (NONE, "urgent: pay here")):
         world = World()
-        world.customer(a_mail("one", first, subject="my order"), a_mail("two", subject="urgent: pay here"))
+        world.customer(a_mail("one", first, subject="my order"))
+        world.customer(a_mail("two", subject="urgent: pay here", in_reply_to="<one@x>"))
         answered_at(world, world.enqueued[0].conversation_id)
         assert world.attempts.jobs[-1].route.subject == subject
 
 
 def test_a_reply_token_proves_for_its_own_conversation_only() -> None:
-    """A reader of a mail in one conversation proves nothing for another."""
+    """A reader of a mail in one conversation proves nothing for another; and in its own it chooses the thread and the
+    subject of the answer, not its address: each address in Cc can read our mail."""
     world = World()
     world.customer(a_mail("one"))
     conversation = world.enqueued[0].conversation_id
-    world.customer(a_mail("two", TOKEN, token="another", reply_to=EVIL))
-    assert answered_at(world, conversation) == "ann@shop.example"
-    world.customer(a_mail("three", TOKEN, token=conversation, reply_to="ann@home.example"))
-    assert answered_at(world, conversation) == "ann@home.example"
+    for token in ("another", conversation):
+        world.customer(a_mail(f"{token} two", TOKEN, token=token, reply_to=EVIL))
+        assert answered_at(world, conversation) == "ann@shop.example"
+    route = world.attempts.jobs[-1].route
+    assert (route.context["message_id"], route.proof.name) == (f"<{conversation} two@x>", "REPLY_TOKEN")
 
 
 def test_an_automatic_message_never_moves_a_route() -> None:
@@ -254,6 +257,7 @@ class Routes(RuleBasedStateMachine):
         self.world.customer(mail)
         conversation = self._conversation()
         proven = proof == DKIM or (proof == TOKEN and bool(named) and named[0] == conversation)
+        proven = proven and proof != TOKEN  # a token never moves an address
         asked = (reply_to if proven else "") or who.native_id
         if conversation not in self.expected or (proven and not automatic):
             self.expected[conversation] = asked

@@ -1113,7 +1113,7 @@ class ChannelAccount(_message.Message):
     Default: 0s, which routes the first message at once.
     """
     conversation_window_ms: _builtins.int
-    """A new message belongs to the same conversation when it arrives within this time after the last one.
+    """A new message that names no earlier one belongs to the same conversation when it arrives within this time after the last one.
     Default: 24h.
     """
     acknowledge: _builtins.bool

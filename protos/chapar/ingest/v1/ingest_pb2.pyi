@@ -800,6 +800,8 @@ class SendRequest(_message.Message):
     SURVEY_KIND_FIELD_NUMBER: _builtins.int
     SURVEY_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     SURVEY_AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    CC_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's idempotency key; a repeated key is the same message. Required."""
     identity_id: _builtins.str
@@ -824,6 +826,14 @@ class SendRequest(_message.Message):
     def survey_expires_at(self) -> _timestamp_pb2.Timestamp:
         """For surveys: until this time a reply in the channel is the response."""
 
+    @_builtins.property
+    def to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For e-mail: the addresses to send to instead of the customer's; empty means the customer alone. The account's setting `recipients` allows it."""
+
+    @_builtins.property
+    def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For e-mail: the addresses that get a copy."""
+
     def __init__(
         self,
         *,
@@ -837,10 +847,12 @@ class SendRequest(_message.Message):
         survey_kind: _builtins.str = ...,
         survey_expires_at: _timestamp_pb2.Timestamp | None = ...,
         survey_amend_for_ms: _builtins.int = ...,
+        to: _abc.Iterable[_builtins.str] | None = ...,
+        cc: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["survey_expires_at", b"survey_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at", b"survey_expires_at", "survey_kind", b"survey_kind", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cc", b"cc", "conversation_id", b"conversation_id", "idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at", b"survey_expires_at", "survey_kind", b"survey_kind", "text", b"text", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -321,6 +321,7 @@ class Origin(_message.Message):
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     AUTHOR_FIELD_NUMBER: _builtins.int
     REPLY_TO_FIELD_NUMBER: _builtins.int
+    OWNER_IDENTITY_ID_FIELD_NUMBER: _builtins.int
     proof: Global___OriginProof.ValueType
     """Kind of the proof."""
     evidence: _builtins.str
@@ -331,6 +332,8 @@ class Origin(_message.Message):
     """Address in From, for channels that have one. Personal data."""
     reply_to: _builtins.str
     """Address in Reply-To, when it differs from the author. Personal data. Replies go there only when the route says so."""
+    owner_identity_id: _builtins.str
+    """Id of the identity to which the mail with the reply token was sent; its lane has the conversation. Empty in a token of an earlier version."""
     def __init__(
         self,
         *,
@@ -339,10 +342,11 @@ class Origin(_message.Message):
         conversation_id: _builtins.str = ...,
         author: _builtins.str = ...,
         reply_to: _builtins.str = ...,
+        owner_identity_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "conversation_id", b"conversation_id", "evidence", b"evidence", "proof", b"proof", "reply_to", b"reply_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "conversation_id", b"conversation_id", "evidence", b"evidence", "owner_identity_id", b"owner_identity_id", "proof", b"proof", "reply_to", b"reply_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -592,8 +596,15 @@ class CustomerMessage(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     PLACEHOLDER_FIELD_NUMBER: _builtins.int
     DELETES_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    ANSWER_TO_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    CC_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
-    """UUIDv5 of (identity_id, native_message_id, revision), so that a retry by the provider has the same id."""
+    """UUIDv5 of (identity_id, native_message_id, revision), so that a retry by the provider has the same id. For e-mail also of the subject, the text and
+    the files, so that two mails with the same Message-ID are two messages.
+    """
     native_message_id: _builtins.str
     """The provider's id of the message."""
     revision: _builtins.int
@@ -624,6 +635,12 @@ class CustomerMessage(_message.Message):
     """True when it has nothing that can be shown. `text` then says so and names `content`, in the customer's language."""
     deletes: _builtins.str
     """The provider's id of the message that the customer deleted; empty for all other messages."""
+    place: _builtins.str
+    """Group chat or thread of the channel in which it was written, e.g. "-100123/7"; empty for what the customer writes to us alone. With the channel and
+    the account it is the address of the conversation.
+    """
+    participant: _builtins.bool
+    """Set by the lane of the author when it forwards the message to the customer in whose conversation the author takes part."""
     @_builtins.property
     def identity(self) -> Global___Identity:
         """The author."""
@@ -656,6 +673,18 @@ class CustomerMessage(_message.Message):
     def text_parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextPart]:
         """Parts of `text`; empty when the whole text is new."""
 
+    @_builtins.property
+    def answer_to(self) -> Global___Identity:
+        """Identity at which a mail asks to be answered, when nothing proves the Reply-To; otherwise absent. The lane of the author decides whether the mail
+        belongs to it.
+        """
+
+    @_builtins.property
+    def to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses in To and Cc of a mail, at most 50 of each, in lower case."""
+
+    @_builtins.property
+    def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -683,10 +712,15 @@ class CustomerMessage(_message.Message):
         content: _builtins.str = ...,
         placeholder: _builtins.bool = ...,
         deletes: _builtins.str = ...,
+        place: _builtins.str = ...,
+        answer_to: Global___Identity | None = ...,
+        participant: _builtins.bool = ...,
+        to: _abc.Iterable[_builtins.str] | None = ...,
+        cc: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "identity", b"identity", "origin", b"origin", "wishes", b"wishes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_to", b"answer_to", "automatic", b"automatic", "identity", b"identity", "origin", b"origin", "wishes", b"wishes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "automatic", b"automatic", "content", b"content", "customer_left", b"customer_left", "deletes", b"deletes", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "origin", b"origin", "placeholder", b"placeholder", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "wishes", b"wishes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_to", b"answer_to", "attachments", b"attachments", "automatic", b"automatic", "cc", b"cc", "content", b"content", "customer_left", b"customer_left", "deletes", b"deletes", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "origin", b"origin", "participant", b"participant", "place", b"place", "placeholder", b"placeholder", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "to", b"to", "wishes", b"wishes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -715,6 +749,8 @@ class OutboundRequest(_message.Message):
     POOL_FIELD_NUMBER: _builtins.int
     PERSON_ID_FIELD_NUMBER: _builtins.int
     RESENDS_DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    CC_FIELD_NUMBER: _builtins.int
     CHECKED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key. The id of the delivery derives from it."""
@@ -752,6 +788,12 @@ class OutboundRequest(_message.Message):
     """Id of the delivery that this one sends again; may be empty."""
     checked: _builtins.bool
     """Set by a lane that has found the conversation among those of its identity and forwards the request to the identity's home."""
+    @_builtins.property
+    def to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses of an e-mail that are not the default: empty `to` means the customer alone. An agent or a caller has chosen them."""
+
+    @_builtins.property
+    def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -772,11 +814,13 @@ class OutboundRequest(_message.Message):
         pool: _builtins.str = ...,
         person_id: _builtins.str = ...,
         resends_delivery_id: _builtins.str = ...,
+        to: _abc.Iterable[_builtins.str] | None = ...,
+        cc: _abc.Iterable[_builtins.str] | None = ...,
         checked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "checked", b"checked", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "person_id", b"person_id", "pool", b"pool", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "resends_delivery_id", b"resends_delivery_id", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "cc", b"cc", "checked", b"checked", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "person_id", b"person_id", "pool", b"pool", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "resends_delivery_id", b"resends_delivery_id", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1513,6 +1557,9 @@ class ConversationMessage(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     PLACEHOLDER_FIELD_NUMBER: _builtins.int
     DELETES_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    CC_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Id of the message; for an outgoing message the id of the delivery."""
     author_kind: _types_pb2.ActorKind.ValueType
@@ -1549,6 +1596,8 @@ class ConversationMessage(_message.Message):
     """True when it has nothing that can be shown. `text` then says so and names `content`."""
     deletes_message_id: _builtins.str
     """Id of the message that the customer deleted; empty for all other messages. The text of the deleted message remains."""
+    participant: _builtins.bool
+    """True when the author is not the customer but takes part in the conversation: they answered with a mail of ours that was copied or forwarded to them."""
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]:
         """Attachments."""
@@ -1565,6 +1614,12 @@ class ConversationMessage(_message.Message):
     def text_parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextPart]:
         """Parts of `text`; empty when the whole text is new."""
 
+    @_builtins.property
+    def to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses in To and Cc of a mail. Of an outgoing mail: the addresses that it was sent to."""
+
+    @_builtins.property
+    def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -1589,10 +1644,13 @@ class ConversationMessage(_message.Message):
         content: _builtins.str = ...,
         placeholder: _builtins.bool = ...,
         deletes_message_id: _builtins.str = ...,
+        to: _abc.Iterable[_builtins.str] | None = ...,
+        cc: _abc.Iterable[_builtins.str] | None = ...,
+        participant: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "origin", b"origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "channel", b"channel", "content", b"content", "deletes_message_id", b"deletes_message_id", "delivery_state", b"delivery_state", "edits_message_id", b"edits_message_id", "in_reply_to", b"in_reply_to", "interaction_id", b"interaction_id", "kind", b"kind", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "placeholder", b"placeholder", "purpose", b"purpose", "subject", b"subject", "text", b"text", "text_parts", b"text_parts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "cc", b"cc", "channel", b"channel", "content", b"content", "deletes_message_id", b"deletes_message_id", "delivery_state", b"delivery_state", "edits_message_id", b"edits_message_id", "in_reply_to", b"in_reply_to", "interaction_id", b"interaction_id", "kind", b"kind", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "participant", b"participant", "placeholder", b"placeholder", "purpose", b"purpose", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1606,8 +1664,11 @@ class ConversationOpened(_message.Message):
 
     IDENTITY_FIELD_NUMBER: _builtins.int
     PERSON_ID_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
     """Id of the person."""
+    place: _builtins.str
+    """Group chat or thread, see CustomerMessage.place."""
     @_builtins.property
     def identity(self) -> Global___Identity:
         """Identity with which it began. Personal data."""
@@ -1617,10 +1678,11 @@ class ConversationOpened(_message.Message):
         *,
         identity: Global___Identity | None = ...,
         person_id: _builtins.str = ...,
+        place: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity", "person_id", b"person_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity", "person_id", b"person_id", "place", b"place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

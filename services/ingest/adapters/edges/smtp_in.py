@@ -29,11 +29,12 @@ from services.ingest.adapters.edges.mail_workers import MailWorkers, Unread, Wor
 from services.ingest.adapters.edges.smtp_session import House, SmtpSession
 from services.ingest.domain.normalise.mail.headers import canonical
 from services.ingest.domain.normalise.mail.mail import resolved, unread_mail
-from services.ingest.domain.normalise.mail.origin import with_origin
+from services.ingest.domain.normalise.mail.origin import Mailbox, with_origin
 from services.ingest.domain.normalise.message import IncomingMessage
 from services.ingest.domain.reasons import Reason
-from services.ingest.domain.reply_token import conversation_of
+from services.ingest.domain.reply_token import ReplyToken, token_of
 from services.ingest.ports import Account, Accounts, Secrets
+from services.ingest.translate.edges import identity_id_of
 
 CHANNEL = "email"
 _SWEEP_S = 0.2
@@ -97,7 +98,9 @@ class MailHandler:
         try:
             for account, recipient in taken.values():
                 known = await self._authentication.check(account, raw, peer)
-                message = with_origin(await self._parsed(account, raw, sender, recipient), known)
+                message = with_origin(
+                    await self._parsed(account, raw, sender, recipient), known, self._mailbox(account)
+                )
                 result = await self._ingress_limiter.take(account, (message,))
                 if result.refused is not None:
                     raise result.refused
@@ -115,15 +118,20 @@ class MailHandler:
     async def _parsed(self, account: Account, raw: bytes, sender: str, recipient: str) -> IncomingMessage:
         secret = self._secrets.get(account, "reply_token") if "reply_token" in account.secrets else None
 
-        def conversation(message_id: str) -> str | None:
-            return conversation_of(message_id, secret) if secret is not None else None
+        def token(message_id: str) -> ReplyToken | None:
+            return token_of(message_id, secret) if secret is not None else None
 
         own = account.settings.get("message_id_domain", "")
         message = await self._workers.read(account.tenant, raw, sender, recipient, own, account.default_language)
         if isinstance(message, Unread):
             self._ingress_limiter.refuse(CHANNEL, message.reason)
             return await asyncio.to_thread(unread_mail, raw, sender, recipient)
-        return resolved(message, conversation)
+        return resolved(message, token)
+
+    def _mailbox(self, account: Account) -> Mailbox:
+        return Mailbox(
+            lambda address: identity_id_of(account, address), lambda address: self._account(address) is not None
+        )
 
     def _account(self, address: str) -> Account | None:
         local, _, domain = canonical(address).rpartition("@")

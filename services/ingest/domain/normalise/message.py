@@ -72,6 +72,16 @@ class IncomingMessage:
     """Another native id of the same sender, which the provider states in the same call; otherwise ""."""
     deletes: str = ""
     """Native id of the message that the customer deleted; otherwise ""."""
+    place: str = ""
+    """The group chat or the thread of the channel; "" for what the customer writes to us alone."""
+    answer_to: str = ""
+    """Native id of the identity at which an unproven mail asks to be answered; otherwise ""."""
+    answer_to_name: str = ""
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    """The addresses of a mail."""
+    digest: str = ""
+    """Of the content, on channels where two messages may have the same native id; otherwise ""."""
     origin: Origin = UNPROVEN
     """Set by the edge when it knows the origin; otherwise the origin is unproven."""
 

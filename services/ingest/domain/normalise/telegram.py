@@ -24,6 +24,7 @@ from services.ingest.domain.normalise.placeholders import UNREADABLE, content_na
 from services.ingest.domain.normalise.salvage import first_text, kept, salvaged, storable
 from services.ingest.domain.normalise.telegram_content import content_of
 from services.ingest.domain.normalise.telegram_names import IGNORED
+from services.ingest.domain.normalise.telegram_places import place_of
 from services.ingest.domain.normalise.telegram_shapes import (
     CallbackQuery,
     Chat,
@@ -75,6 +76,7 @@ def _update(body: dict[str, Any], username: str) -> Iterator[Outcome]:
                 outcome = replace(outcome, raw=kept(body))
             if outcome.labels.get("public") == "true" and _addressed(name, body[name], outcome, username):
                 outcome = replace(outcome, labels={**outcome.labels, "addressed": "true"})
+            outcome = replace(outcome, place=place_of(outcome, body[name]))
         yield outcome
 
 

@@ -201,12 +201,11 @@ async def test_a_mail_is_threaded_and_names_its_conversation(provider: HttpProvi
     assert mail.details["subject"] == "Re: پرسش دربارهٔ سفارش"
     assert mail.account == "support@acme.example"
     assert "auto-submitted" not in mail.details
-    assert reply_token.conversation_of(result.native_id, SECRETS["REPLY"]) == "conversation-1"
-    assert reply_token.conversation_of(result.native_id, "another") is None
-    assert (
-        reply_token.conversation_of(result.native_id.replace("conversation-1", "conversation-2"), SECRETS["REPLY"])
-        is None
-    )
+    token = reply_token.token_of(result.native_id, SECRETS["REPLY"])
+    assert token is not None
+    assert token.conversation_id == "conversation-1"
+    assert reply_token.token_of(result.native_id, "another") is None
+    assert reply_token.token_of(result.native_id.replace("conversation-1", "conversation-2"), SECRETS["REPLY"]) is None
 
 
 async def test_an_acknowledgement_by_mail_causes_no_automatic_answer(provider: HttpProvider, relay: MailRelay) -> None:

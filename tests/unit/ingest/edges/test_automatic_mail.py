@@ -6,7 +6,7 @@ import pytest
 
 from services.ingest.domain.normalise.mail.mail import parse_mail, unread_mail
 from services.ingest.domain.normalise.message import IncomingMessage
-from services.ingest.domain.reply_token import conversation_of, message_id
+from services.ingest.domain.reply_token import message_id, token_of
 from services.policy.model.automatic import AutomaticKind
 
 _SECRET = "a secret of the account"
@@ -15,9 +15,7 @@ _OURS = message_id("c-1", "0123456789abcdef0123", _SECRET, "demo.example")
 
 def parsed(raw: bytes, envelope: str = "a@b.example") -> IncomingMessage:
     """Parse a mail to the account of demo.example."""
-    return parse_mail(
-        raw, envelope, "support@demo.example", lambda each: conversation_of(each, _SECRET), "demo.example"
-    )
+    return parse_mail(raw, envelope, "support@demo.example", lambda each: token_of(each, _SECRET), "demo.example")
 
 
 def mail(**headers: str) -> bytes:

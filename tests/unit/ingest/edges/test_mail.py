@@ -8,6 +8,7 @@ import pytest
 from services.ingest.domain.normalise.mail.html import to_text
 from services.ingest.domain.normalise.mail.mail import parse_mail
 from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.domain.reply_token import ReplyToken
 
 
 def parsed(raw: bytes, envelope: str = "a@b.example", **more: object) -> IncomingMessage:
@@ -79,10 +80,11 @@ def test_a_wrong_charset_loses_no_mail(charset: str) -> None:
 
 def test_an_answer_to_our_own_mail_names_its_conversation() -> None:
     """By the Message-IDs that it answers, the newest first."""
-    known = {"<ours-1@x>": "c-1", "<ours-2@x>": "c-2"}
+    known = {"<ours-1@x>": ReplyToken("c-1"), "<ours-2@x>": ReplyToken("c-2", "i-2")}
     raw = mail(In_Reply_To="<theirs@y>", References="<ours-1@x> <ours-2@x> <theirs@y>")
     message = parse_mail(raw, "a@b.example", "s@d.example", known.get)
     assert message.labels["in_reply_to_conversation"] == "c-2"
+    assert (message.origin.conversation_id, message.origin.owner) == ("c-2", "i-2")
     assert message.in_reply_to == "<theirs@y>"
     assert message.reply_context["references"] == "<ours-1@x> <ours-2@x> <theirs@y>"
 

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from services.ingest.adapters.edges.mail_authentication import organisations
 from services.ingest.domain.normalise.mail.headers import split
 from services.ingest.domain.normalise.mail.mail import parse_mail
-from services.ingest.domain.normalise.mail.origin import Authenticated, with_origin
+from services.ingest.domain.normalise.mail.origin import Authenticated, Mailbox, with_origin
 from services.ingest.domain.normalise.mail.signatures import aligned, author_of, candidates, plain_block
 from services.ingest.domain.normalise.mail.trusted_results import TrustedResult, trusted_result
+from services.ingest.domain.normalise.message import IncomingMessage
 from services.ingest.domain.origin import OriginProof
+from services.ingest.domain.reply_token import ReplyToken
 from tests.fixtures.signed_mail import a_raw_mail
 
 ANN = "ann@shop.example"
@@ -145,26 +147,48 @@ def test_the_author_is_exactly_one_address_or_unknown() -> None:
         assert author_of(split(f"{text}\r\nhi".encode())[0]) == author
 
 
-def read(reply_to: str = "", token: str = ""):  # type: ignore[no-untyped-def]  # the parser's own type
+def read(reply_to: str = "", token: str = "", owner: str = ""):  # type: ignore[no-untyped-def]  # the parser's own type
     raw = a_raw_mail(reply_to=reply_to, extra="In-Reply-To: <ours@x>\r\n" if token else "")
-    return parse_mail(raw, ANN, "support@demo.example", {"<ours@x>": token}.get if token else lambda _: None)
+    known = {"<ours@x>": ReplyToken(token, owner)} if token else {}
+    return parse_mail(raw, ANN, "support@demo.example", known.get)
+
+
+MAILBOX = Mailbox(lambda address: f"id of {address}", lambda address: address == "support@demo.example")
+
+
+def stated(message: IncomingMessage, known: Authenticated) -> IncomingMessage:
+    return with_origin(message, known, MAILBOX)
 
 
 PROVEN = Authenticated(ANN, OriginProof.DKIM_DMARC, "dkim d=shop.example", True)
 
 
-def test_a_reply_to_that_nothing_proves_is_shown_and_not_used() -> None:
-    for known in (Authenticated(ANN), Authenticated(), Authenticated(ANN, OriginProof.DKIM_DMARC, "dkim", False)):
-        message = with_origin(read(reply_to="evil@attacker.example"), known)
-        assert (message.native_id, message.reply_context.get("reply_to")) == (ANN, None)
-        assert (message.origin.author, message.origin.reply_to) == (ANN, "evil@attacker.example")
-        assert message.origin.proof is known.proof
+@pytest.mark.parametrize(
+    ("known", "alternative"),
+    [
+        (Authenticated(ANN), "evil@attacker.example"),
+        (Authenticated(), "evil@attacker.example"),
+        (Authenticated(ANN, OriginProof.DKIM_DMARC, "dkim", False), ""),
+    ],
+)
+def test_a_reply_to_that_nothing_proves_is_at_most_an_alternative(known: Authenticated, alternative: str) -> None:
+    """The lane of the author decides. Of a proven author it is shown only: the mail may have been sent again with it."""
+    message = stated(read(reply_to="evil@attacker.example"), known)
+    assert (message.native_id, message.answer_to) == (ANN, alternative)
+    assert (message.origin.author, message.origin.reply_to) == (ANN, "evil@attacker.example")
+    assert message.origin.proof is known.proof
+
+
+def test_our_own_address_is_nobodys_reply_to() -> None:
+    for known in (Authenticated(ANN), PROVEN):
+        message = stated(read(reply_to="support@demo.example"), known)
+        assert (message.native_id, message.answer_to) == (ANN, "")
 
 
 def test_the_reply_to_of_a_proven_form_is_an_unproven_customer() -> None:
     """Two people behind one form are two customers, and neither is verified: a form accepts any address."""
     for person in ("alice@a.example", "bob@b.example"):
-        message = with_origin(read(reply_to=person), PROVEN)
+        message = stated(read(reply_to=person), PROVEN)
         assert (message.native_id, message.verified, message.origin.proof) == (person, False, OriginProof.NONE)
         assert (message.origin.author, message.origin.reply_to) == (ANN, person)
         assert "dkim d=shop.example" in message.origin.evidence
@@ -173,24 +197,31 @@ def test_the_reply_to_of_a_proven_form_is_an_unproven_customer() -> None:
 def test_an_answer_to_a_reply_to_is_no_acknowledgement() -> None:
     """An acknowledgement goes to the envelope sender only; without a Reply-To nothing forbids it."""
     person = "ann@home.example"
-    assert with_origin(read(reply_to=person), PROVEN).no_auto_reply
-    assert with_origin(read(reply_to=person, token="c-1"), Authenticated()).no_auto_reply
-    assert not with_origin(read(), PROVEN).no_auto_reply
-    assert not with_origin(read(token="c-1"), Authenticated()).no_auto_reply
+    assert stated(read(reply_to=person), PROVEN).no_auto_reply
+    assert stated(read(reply_to=person, token="c-1"), Authenticated()).no_auto_reply
+    assert not stated(read(), PROVEN).no_auto_reply
+    assert not stated(read(token="c-1"), Authenticated()).no_auto_reply
 
 
 def test_a_proof_of_another_author_does_not_count() -> None:
     """The verifier and the parser must have read the same mail."""
-    message = with_origin(read(), Authenticated("other@shop.example", OriginProof.DKIM_DMARC, "dkim", True))
+    message = stated(read(), Authenticated("other@shop.example", OriginProof.DKIM_DMARC, "dkim", True))
     assert message.origin.proof is OriginProof.NONE
     assert not message.verified
 
 
 def test_a_token_proves_for_its_conversation() -> None:
-    message = with_origin(read(reply_to="ann@home.example", token="c-1"), Authenticated())
+    message = stated(read(reply_to="ann@home.example", token="c-1"), Authenticated())
     assert (message.origin.proof, message.origin.conversation_id) == (OriginProof.REPLY_TOKEN, "c-1")
-    assert message.reply_context["reply_to"] == "ann@home.example"
+    assert (message.native_id, message.answer_to) == (ANN, "")
     assert not message.verified
+
+
+@pytest.mark.parametrize(("owner", "customer"), [(ANN, ANN), ("ann@home.example", "ann@home.example"), ("bob@b", ANN)])
+def test_a_token_says_which_of_two_addresses_is_the_customer(owner: str, customer: str) -> None:
+    """The one to whom our mail was sent; if it was neither, the author is a participant."""
+    message = stated(read(reply_to="ann@home.example", token="c-1", owner=f"id of {owner}"), Authenticated())
+    assert (message.native_id, message.origin.owner) == (customer, f"id of {owner}")
 
 
 @given(st.text(max_size=200), st.integers(1, 3))

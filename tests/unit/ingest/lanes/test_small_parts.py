@@ -255,5 +255,15 @@ def test_any_answer_has_a_meaning(status: int, body: dict[str, object], retry_af
 def test_only_our_own_message_ids_name_a_conversation(forged: str) -> None:
     """Any other id names no conversation."""
     ours = reply_token.message_id("c-1", "d-1", "secret", "acme.example")
-    assert reply_token.conversation_of(ours, "secret") == "c-1"
-    assert reply_token.conversation_of(forged, "secret") is None
+    assert reply_token.token_of(ours, "secret") == reply_token.ReplyToken("c-1")
+    assert reply_token.token_of(forged, "secret") is None
+
+
+def test_our_message_id_names_the_identity_that_got_the_mail() -> None:
+    """Signed together with the conversation: neither can be exchanged."""
+    first, second = ("00000000-0000-5000-8000-00000000000" + end for end in "12")
+    ours = reply_token.message_id("c-1", "d-1", "secret", "acme.example", first)
+    assert reply_token.token_of(ours, "secret") == reply_token.ReplyToken("c-1", first)
+    for changed in (ours.replace("c-1", "c-2"), ours.replace(first.replace("-", ""), second.replace("-", ""))):
+        assert changed != ours
+        assert reply_token.token_of(changed, "secret") is None

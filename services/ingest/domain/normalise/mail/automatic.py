@@ -51,7 +51,7 @@ _BULK_SIGNS: Final = (
 _UNSUBSCRIBE: Final = ("list-unsubscribe", "list-unsubscribe-post")
 _SPAM_FLAGS: Final = ("x-spam-flag", "x-spam", "x-barracuda-spam-flag", "x-spam-status", "x-rspamd-spam", "x-ovh-spam")
 _OUR_ID: Final = re.compile(
-    r"<chapar\.[0-9a-zA-Z-]{1,80}\.[0-9a-f]{20}\.[0-9a-f]{1,32}@([^>@\s]{1,255})>", re.IGNORECASE
+    r"<chapar\.[0-9a-zA-Z-]{1,80}(?:\.[0-9a-f]{32})?\.[0-9a-f]{20}\.[0-9a-f]{1,32}@([^>@\s]{1,255})>", re.IGNORECASE
 )
 _REPORTS: Final = {
     "delivery-status": AutomaticKind.BOUNCE,

@@ -21,7 +21,7 @@ _STATUS: Final = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _CODE: Final = re.compile(r"(?<![\d.])([45])\d\d(?=[ -])")
 _ADDRESS: Final = re.compile(r"([^\s<>@\",;:()\[\]]{1,128}@[^\s<>@\",;:()\[\]]{1,255})")
 _QMAIL: Final = re.compile(r"(?m)^<([^\s<>@]{1,128}@[^\s<>@]{1,255})>:[ \t]*\r?$")
-_OUR_DELIVERY: Final = re.compile(r"<chapar\.[^@>\s]{1,120}\.([0-9a-f]{12})@[^@>\s]{1,255}>")
+_OUR_DELIVERY: Final = re.compile(r"<chapar\.[^@>\s]{1,160}\.([0-9a-f]{12})@[^@>\s]{1,255}>")
 _DELAYED: Final = frozenset({"delayed", "relayed", "expanded", "delivered"})
 
 

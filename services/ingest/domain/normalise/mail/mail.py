@@ -2,12 +2,12 @@
 
 Native ids: the sender is the From address (the envelope's if From is ambiguous or missing). The message is its
 Message-ID, or a hash of its bytes if it has none. Nothing proves a sender here (neither DKIM nor SPF is checked), so
-`verified` is false. The sender lane needs for an answer: `reply_to` (if it differs), `message_id`, `references`, `to`.
+`verified` is false. The sender lane needs for an answer: `message_id`, `references`, `to` (our address).
 """
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from services.ingest.domain.automatic import Automatic, BounceReport
@@ -19,6 +19,7 @@ from services.ingest.domain.normalise.mail.dates import sent_at_ms
 from services.ingest.domain.normalise.mail.headers import (
     MAX_ADDRESS,
     Headers,
+    Sender,
     canonical,
     envelope_address,
     message_ids,
@@ -27,22 +28,24 @@ from services.ingest.domain.normalise.mail.headers import (
 )
 from services.ingest.domain.normalise.mail.mime import TooComplex, leaves
 from services.ingest.domain.normalise.mail.readable import readable
-from services.ingest.domain.normalise.message import IncomingMessage, MessageKind
+from services.ingest.domain.normalise.mail.recipients import addresses
+from services.ingest.domain.normalise.message import IncomingAttachment, IncomingMessage, MessageKind
 from services.ingest.domain.normalise.text import clean_line, clean_name
+from services.ingest.domain.reply_token import ReplyToken
 from services.policy.model.automatic import AutomaticKind
 
 MAX_RAW = 600_000
 """The maximum number of bytes kept of a mail that can't be read: the log takes no larger records."""
 MAX_SUBJECT = 2000
-ConversationOf = Callable[[str], str | None]
-"""Returns the conversation that one of our own Message-IDs names; None for other ids."""
+TokenOf = Callable[[str], ReplyToken | None]
+"""Returns what one of our own Message-IDs names; None for other ids."""
 
 
 def parse_mail(
-    raw: bytes, envelope_from: str, recipient: str, conversation_of: ConversationOf, own_domain: str = ""
+    raw: bytes, envelope_from: str, recipient: str, token_of: TokenOf, own_domain: str = ""
 ) -> IncomingMessage:
     """Return the message in a mail to one of our addresses."""
-    return resolved(read_mail(raw, envelope_from, recipient, own_domain), conversation_of)
+    return resolved(read_mail(raw, envelope_from, recipient, own_domain), token_of)
 
 
 def read_mail(
@@ -79,29 +82,31 @@ def unread_mail(raw: bytes, envelope_from: str, recipient: str) -> IncomingMessa
     )
 
 
-def resolved(message: IncomingMessage, conversation_of: ConversationOf) -> IncomingMessage:
+def resolved(message: IncomingMessage, token_of: TokenOf) -> IncomingMessage:
     """Return the message with the conversation that it answers, by the newest of the Message-IDs that are ours."""
     labels = dict(message.labels)
+    origin = message.origin
     automatic = message.automatic
-    if conversation_of(message.native_message_id) is not None:
+    if token_of(message.native_message_id) is not None:
         automatic = Automatic(AutomaticKind.OWN, ("own_message_id",))
     failed = automatic.bounce.message_id if automatic.bounce is not None else ""
     answered = (failed, message.in_reply_to, *reversed(message.reply_context.get("references", "").split(" ")))
-    found = (conversation_of(each) for each in answered if each)
-    conversation = next((each for each in found if each is not None), None)
-    if conversation is not None:
-        labels["in_reply_to_conversation"] = conversation
+    found = (token_of(each) for each in answered if each)
+    token = next((each for each in found if each is not None), None)
+    if token is not None:
+        labels["in_reply_to_conversation"] = token.conversation_id
+        origin = replace(origin, conversation_id=token.conversation_id, owner=token.identity_id)
     if automatic.bounce is not None:
-        automatic = replace(automatic, bounce=_proven(automatic.bounce, conversation_of))
-    return replace(message, labels=labels, automatic=automatic)
+        automatic = replace(automatic, bounce=_proven(automatic.bounce, token_of))
+    return replace(message, labels=labels, automatic=automatic, origin=origin)
 
 
-def _proven(report: BounceReport, conversation_of: ConversationOf) -> BounceReport:
+def _proven(report: BounceReport, token_of: TokenOf) -> BounceReport:
     """Return the report with the conversation of the mail that failed. A Message-ID that is not ours names no delivery."""
-    conversation = conversation_of(report.message_id) if report.message_id else None
-    if conversation is None:
+    token = token_of(report.message_id) if report.message_id else None
+    if token is None:
         return replace(report, delivery="")
-    return replace(report, conversation_id=conversation)
+    return replace(report, conversation_id=token.conversation_id)
 
 
 def _message(
@@ -134,6 +139,7 @@ def _message(
     attachments = content.attachments if content is not None else ()
     subject = clean_line(headers.text("subject"), MAX_SUBJECT)
     split_text = readable(text, subject)
+    wanted = _wanted(headers, address)
     return IncomingMessage(
         native_id=address or "unknown@invalid",
         native_message_id=ids[0] if ids else f"sha256:{hashlib.sha256(raw).hexdigest()}",
@@ -147,23 +153,43 @@ def _message(
         sent_at_ms=sent_at_ms(headers.text("date")),
         in_reply_to=answered[-1] if answered else (references[-1] if references else ""),
         attachments=attachments,
-        reply_context=_context(headers, address, ids, references, recipient),
+        reply_context=_context(ids, references, recipient),
         labels=labels,
         automatic=automatic,
         no_auto_reply=not address,
         raw=b"" if content is not None else raw[:MAX_RAW],
+        answer_to=canonical(wanted.address) if wanted is not None else "",
+        answer_to_name=clean_name(wanted.name) if wanted is not None else "",
+        to=addresses(headers, "to"),
+        cc=addresses(headers, "cc"),
+        digest=_digest(raw if content is None else b"", subject, text, attachments),
     )
 
 
-def _context(headers: Headers, address: str, ids: list[str], references: list[str], recipient: str) -> dict[str, str]:
+def _digest(raw: bytes, subject: str, text: str, attachments: Sequence[IncomingAttachment]) -> str:
+    """Return a digest of what the sender wrote: a mail that comes twice by different ways has the same one."""
+    found = hashlib.sha256(raw)
+    for each in (subject, text, *(f"{each.name}/{each.size}" for each in attachments)):
+        written = each.encode("utf-8", "surrogatepass")
+        found.update(b"%d:" % len(written) + written)
+    return found.hexdigest()[:32]
+
+
+def _wanted(headers: Headers, address: str) -> Sender | None:
+    """Return the sender that Reply-To names, if it is one address and not the author's."""
+    values = headers.raw("reply-to")
+    if len(values) != 1:
+        return None
+    found = sender(values[0], "")
+    if not found.address or found.ambiguous or canonical(found.address) == address:
+        return None
+    return found
+
+
+def _context(ids: list[str], references: list[str], recipient: str) -> dict[str, str]:
     context = {"to": recipient}
     if ids:
         context["message_id"] = ids[0]
     if references:
         context["references"] = " ".join(references)
-    wanted = headers.raw("reply-to")
-    if len(wanted) == 1:
-        reply_to = sender(wanted[0], "")
-        if reply_to.address and not reply_to.ambiguous and canonical(reply_to.address) != address:
-            context["reply_to"] = canonical(reply_to.address)
     return context
