@@ -73,6 +73,8 @@ class Rows:
     """New or repeated audit rows: the database keeps the first of each."""
     erasures: dict[Key, tuple[int, str]] = field(default_factory=dict)
     """Conversations whose stored rows are to be emptied, with the time and the request of the erasure."""
+    participants: dict[Key, int] = field(default_factory=dict)
+    """Erased identities whose messages in the conversations of others are to be emptied, with the time of the erasure."""
 
     def fold(self, facts: Iterable[Fact]) -> list[bool]:
         """Fold the facts; returns for each fact whether it had been counted before."""
@@ -180,6 +182,11 @@ class Rows:
 
     def _erase(self, event: Event, identity_id: str, request_id: str) -> None:
         identities = {identity_id}
+        if identity_id:
+            self.participants[event.tenant, identity_id] = event.occurred_at_ms
+            for message in self.messages.values():
+                if message.participant and (message.tenant, message.author_id) == (event.tenant, identity_id):
+                    message.erase()
         if event.conversation_id:
             conversation = self._conversation(event, "")
             conversation.erased_at_ms = max(conversation.erased_at_ms, event.occurred_at_ms)

@@ -190,6 +190,9 @@ def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Messag
         in_reply_to=clean(message.in_reply_to),
         content=clean(message.content),
         deletes_message_id=identifier(message.deletes_message_id),
+        to_addresses=[clean(each) for each in message.to],
+        cc_addresses=[clean(each) for each in message.cc],
+        participant=int(message.participant),
     )
 
 

@@ -219,7 +219,7 @@ class HistoryReader:
             return None
         query = queries.message(reach.tenant, found.conversation_id, delivery_id)
         for row in await self._rows(reach.tenant, query):
-            return Resendable(found, row.identity_id, row.text)
+            return Resendable(found, row.identity_id, row.text, tuple(row.to_addresses), tuple(row.cc_addresses))
         return Resendable(found, "", "")
 
     async def identities(self, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:
@@ -319,6 +319,9 @@ def _message(row: Row[Any]) -> records_pb2.ConversationMessage:
         in_reply_to=row.in_reply_to,
         content=row.content,
         deletes_message_id=row.deletes_message_id,
+        to=row.to_addresses,
+        cc=row.cc_addresses,
+        participant=bool(row.participant),
         delivery_state=records_pb2.DeliveryState.ValueType(row.delivery_state or 0),
     )
 

@@ -52,11 +52,17 @@ class Message:
     in_reply_to: str = ""
     content: str = ""
     deletes_message_id: str = ""
+    to_addresses: list[str] = field(default_factory=list)
+    cc_addresses: list[str] = field(default_factory=list)
+    participant: int = 0
+    """1 when the author is not the customer but takes part in the conversation."""
 
     def erase(self) -> None:
         """Remove the personal data."""
         self.text = self.subject = self.folded = self.native_message_id = self.in_reply_to = ""
         self.attachments = []
+        self.to_addresses = []
+        self.cc_addresses = []
         self.text_parts = []
         self.origin = {}
 

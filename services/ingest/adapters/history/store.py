@@ -6,6 +6,7 @@ rebuild, has moved them, nothing is written (`Moved`), and reading begins again 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Table, and_, delete, select, update
@@ -171,6 +172,23 @@ def _values(rows: Mapping[Key, Any]) -> dict[Key, dict[str, Any]]:
     return {key: asdict(row) for key, row in rows.items()}
 
 
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "text": "",
+        "subject": "",
+        "folded": "",
+        "native_message_id": "",
+        "in_reply_to": "",
+        "attachments": [],
+        "to_addresses": [],
+        "cc_addresses": [],
+        "text_parts": [],
+        "origin": {},
+    }
+)
+"""The personal columns of a message that was erased."""
+
+
 async def _save(
     connection: AsyncConnection, rows: Rows, stored: Mapping[str, Mapping[Key, dict[str, Any]]]
 ) -> "list[Emptied]":
@@ -179,17 +197,7 @@ async def _save(
     for (tenant, conversation_id), (at_ms, request_id) in rows.erasures.items():
         # Of this batch's messages, only those after the erasure still have their content: they are inserted below.
         of = and_(messages.c.tenant == tenant, messages.c.conversation_id == conversation_id)
-        nothing = {
-            "text": "",
-            "subject": "",
-            "folded": "",
-            "native_message_id": "",
-            "in_reply_to": "",
-            "attachments": [],
-            "text_parts": [],
-            "origin": {},
-        }
-        texts = await connection.execute(update(messages).where(of).values(nothing))
+        texts = await connection.execute(update(messages).where(of).values(_NOTHING))
         sent = and_(
             deliveries.c.tenant == tenant,
             deliveries.c.conversation_id == conversation_id,
@@ -197,6 +205,14 @@ async def _save(
         )
         numbers = await connection.execute(update(deliveries).where(sent).values(native_ids=[]))
         emptied.append(Emptied(tenant, conversation_id, request_id, texts.rowcount, numbers.rowcount))
+    for (tenant, identity_id), at_ms in rows.participants.items():
+        theirs = and_(
+            messages.c.tenant == tenant,
+            messages.c.author_id == identity_id,
+            messages.c.participant != 0,
+            messages.c.occurred_at_ms <= at_ms,
+        )
+        await connection.execute(update(messages).where(theirs).values(_NOTHING))
     for table, found in _kept(rows):
         before = stored[table.name]
         await _upsert(connection, table, [value for key, value in _values(found).items() if value != before.get(key)])

@@ -74,10 +74,20 @@ MESSAGES: Final = Table(
     Column("in_reply_to", Text, nullable=False, server_default=""),
     Column("content", Text, nullable=False, server_default=""),
     Column("deletes_message_id", Text, nullable=False, server_default=""),
+    Column("to_addresses", JSON, nullable=False, server_default="[]"),
+    Column("cc_addresses", JSON, nullable=False, server_default="[]"),
+    Column("participant", Integer, nullable=False, server_default="0"),
     _text("folded"),
     Index("messages_in_order", "tenant", "conversation_id", "sequence"),
     _of_few("messages_editing", "edits_message_id"),
     _of_few("messages_deleting", "deletes_message_id"),
+    Index(
+        "messages_of_participants",
+        "tenant",
+        "author_id",
+        sqlite_where=text("participant <> 0"),
+        postgresql_where=text("participant <> 0"),
+    ),
 )
 
 IDENTITIES: Final = Table(
