@@ -162,9 +162,14 @@ class Desk:
         body = api.Decline(offer_id=offer_id, reason=reason, retry_after_ms=retry_after_ms)
         return await self._ask(api.SessionRequest(decline=body))
 
-    async def reply(self, interaction_id: str, text: str) -> api.RequestResult:
-        """Reply to the customer. When the result is ok, the reply is durable and will be sent once."""
-        return await self._ask(api.SessionRequest(reply=api.Reply(interaction_id=interaction_id, text=text)))
+    async def reply(
+        self, interaction_id: str, text: str, to: Sequence[str] = (), cc: Sequence[str] = ()
+    ) -> api.RequestResult:
+        """Reply to the customer. When the result is ok, the reply is durable and will be sent once. `to`, `cc`: addresses
+        of a mail; by default it goes to the customer alone."""
+        return await self._ask(
+            api.SessionRequest(reply=api.Reply(interaction_id=interaction_id, text=text, to=to, cc=cc))
+        )
 
     async def complete(self, interaction_id: str, disposition: str = "") -> api.RequestResult:
         """Complete an interaction."""

@@ -18,10 +18,12 @@ from services.cli.folding import folded
 from services.cli.message_lines import MessageLines
 from services.cli.offer_words import offer_words
 from services.cli.output import console
+from services.cli.reply_recipients import WORDS, ReplyRecipients
 from services.cli.typed_line import typed_lines
 
 HELP: Final = (
-    "r TEXT replies, c completes, f shows the customer's last message unfolded, t QUEUE transfers, w QUEUE transfers warm (b takes it back), "
+    "r TEXT replies (by e-mail, first: to ADDRESSES, cc ADDRESSES, or all for everyone in the customer's mail), c completes, "
+    "f shows the customer's last message unfolded, t QUEUE transfers, w QUEUE transfers warm (b takes it back), "
     "p INTERACTION picks a waiting one, d declines, a sends your reply again that did not arrive, "
     "away / available set the state, q signs out; to name one of several interactions: r2 TEXT"
 )
@@ -51,6 +53,7 @@ class TerminalDesk:
         self._tasks = asyncio.TaskGroup()
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._whole: dict[int, str] = {}
+        self._recipients = ReplyRecipients()
 
     async def run(self, agent_id: str) -> None:
         """Run until `q`, the end of input, or the end of the session."""
@@ -216,6 +219,8 @@ class TerminalDesk:
                     console.print(f"[{number}] {lines.line(said)}{lost}", markup=False, highlight=False)
                     if said.author_kind == types_pb2.ACTOR_KIND_CUSTOMER:
                         self._whole[number] = said.text
+                    if sent_to := self._recipients.saw(number, said):
+                        console.print(f"[{number}] {sent_to}", markup=False, style="dim")
                     if note:
                         console.print(f"[{number}] folded: {note}; f shows all", markup=False, style="dim")
             except grpc.aio.AioRpcError as error:
@@ -251,15 +256,16 @@ class TerminalDesk:
             await self._again(int(digits) if digits else max(self._lost, default=0))
             return
         number = int(digits) if digits else min(self._held, default=0)
-        if number not in self._held or word not in {"r", "c", "t", "w", "b", "f"}:
+        if number not in self._held or word not in {"r", "c", "t", "w", "b", "f", *WORDS}:
             console.print(HELP, style="dim", markup=False)
             return
         interaction_id = self._held[number].interaction_id
-        if word == "f":
-            console.print(self._whole.get(number, ""), markup=False, highlight=False)
+        if word == "f" or word in WORDS:
+            chosen = f"[{number}] {self._recipients.choose(number, word, rest)}" if word != "f" else ""
+            console.print(chosen or self._whole.get(number, ""), markup=False, highlight=False)
             return
         if word == "r":
-            result = await self._desk.reply(interaction_id, rest)
+            result = await self._desk.reply(interaction_id, rest, *self._recipients.take(number))
         elif word == "c":
             result = await self._desk.complete(interaction_id, rest or "solved")
         elif word == "b":

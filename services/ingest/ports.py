@@ -104,6 +104,9 @@ class Resendable:
     delivery: records_pb2.DeliveryRecord
     identity_id: str
     text: str
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    """The recipients of a mail."""
 
 
 class Deliveries(Protocol):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chapar.router.v1 import records_pb2 as pb
+from chapar.router.v1 import router_pb2 as api
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Replies(Protocol):
         tenant: str,
         agent_id: str,
         attributes: pb.InteractionAttributes,
-        text: str,
+        reply: api.Reply,
         pool: str = "",
     ) -> None:
         """Pass a reply on for sending, durably; the same id again is the same reply. `pool`: whose shard learns what becomes

@@ -275,7 +275,7 @@ class MailRelay(_Counterpart):
             return f"{behaviour.status} refused as asked"
         if behaviour is None or behaviour.taken:
             await self._take(
-                _mail(envelope.mail_from.removeprefix("<").removesuffix(">"), envelope.rcpt_tos[0], envelope.content)
+                _mail(envelope.mail_from.removeprefix("<").removesuffix(">"), envelope.rcpt_tos, envelope.content)
             )
         if isinstance(behaviour, Cut):
             server.transport.abort()
@@ -293,13 +293,14 @@ class MailRelay(_Counterpart):
         return f"{first.status} refused as asked"
 
 
-def _mail(sender: str, recipient: str, content: bytes) -> Received:
+def _mail(sender: str, recipients: list[str], content: bytes) -> Received:
     mail = message_from_bytes(content, policy=default_policy)
     assert isinstance(mail, EmailMessage)
     part = mail.get_body(("plain",))
     text = part.get_content() if part is not None else ""
     headers = {name.lower(): str(value) for name, value in mail.items()}
-    return Received("email", sender, recipient, text, headers.get("message-id", ""), headers)
+    headers["envelope-recipients"] = ", ".join(recipients)
+    return Received("email", sender, recipients[0], text, headers.get("message-id", ""), headers)
 
 
 def _answer(writer: asyncio.StreamWriter, status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:

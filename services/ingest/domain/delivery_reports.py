@@ -79,7 +79,7 @@ def settled(conversation: SenderConversation, delivery: Delivery, until_ms: int)
         return replace(conversation, settled=rest)
     kept = replace(
         delivery,
-        request=replace(delivery.request, text=""),
+        request=replace(delivery.request, text="", to=(), cc=()),
         status=Status.SETTLED,
         due_ms=until_ms,
         owner="",

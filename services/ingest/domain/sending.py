@@ -52,6 +52,7 @@ from services.ingest.domain.deliveries import (
 from services.ingest.domain.delivery_facts import MAX_PARTS, DeliveryFact, DeliveryState, merged
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
+from services.ingest.domain.recipients import recipients
 
 
 class Sending:
@@ -356,9 +357,18 @@ def _problem(delivery: Delivery, route: Route | None, now_ms: int) -> str:
         return Reason.CHANNEL_CANNOT_SEND
     if not delivery.request.text.strip():
         return "EMPTY_TEXT"
+    if problem := _recipient_problem(delivery, route):
+        return problem
     if rules.reply_window_ms and now_ms - route.last_customer_message_at_ms > rules.reply_window_ms:
         return Reason.OUTSIDE_WINDOW
     return ""
+
+
+def _recipient_problem(delivery: Delivery, route: Route) -> str:
+    request = delivery.request
+    if route.identity.channel == "email":
+        return "" if recipients(route, request.to, request.cc).to else Reason.OWN_ADDRESS
+    return Reason.RECIPIENTS_NOT_SUPPORTED if request.to or request.cc else ""
 
 
 def _rules_of(conversation: SenderConversation) -> ChannelRules:

@@ -22,6 +22,7 @@ from services.ingest.domain.deliveries import (
 from services.ingest.domain.delivery_facts import DeliveryState, FactSource
 from services.ingest.domain.messages import Derive, Route
 from services.ingest.domain.origin import OriginProof
+from services.ingest.domain.recipients import Recipients, recipients
 from services.ingest.domain.seen import Chunk
 from services.ingest.translate.lanes import identity, request_record
 
@@ -161,6 +162,7 @@ def sent_message(
     The person is not known here; history knows the conversation's person.
     """
     request, where = effect.delivery.request, effect.route.identity
+    sent_to = recipients(effect.route, request.to, request.cc) if where.channel == "email" else Recipients(())
     return records_pb2.ConversationRecord(
         event_id=derive("sent", effect.delivery.delivery_id),
         tenant=conversation.tenant,
@@ -177,6 +179,8 @@ def sent_message(
             purpose=records_pb2.OutboundPurpose.ValueType(request.purpose),
             native_message_id=effect.delivery.native_ids[0] if effect.delivery.native_ids else "",
             delivery_state=records_pb2.DeliveryState.ValueType(effect.state),
+            to=sent_to.to,
+            cc=sent_to.cc,
         ),
     )
 

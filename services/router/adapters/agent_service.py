@@ -20,6 +20,7 @@ from services.chassis.ids import derive, random_id
 from services.chassis.lifecycle import leaves
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
+from services.policy.model.mail_addresses import first_wrong
 from services.router.adapters.desk_session import DeskSession
 from services.router.adapters.gateway import Gateway
 from services.router.adapters.outcomes import refusal
@@ -211,6 +212,9 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         if kind == "reply" and (reason := text_refusal(request.reply.text)):
             session.result(request_id, False, reason)
             return
+        if kind == "reply" and (wrong := first_wrong(request.reply.to, request.reply.cc)):
+            session.result(request_id, False, Reason.RECIPIENTS_INVALID, wrong)
+            return
         command_id = derive(session.tenant, session.agent_id, request_id)
         command = self._commands.new(session.tenant, session.pool, command_id)
         command.actor_id = session.agent_id
@@ -239,7 +243,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION, Reason.NOT_ASSIGNED, "the interaction is not held in this session"
             )
-        await self._replies.send(reply_id, session.tenant, session.agent_id, attributes, reply.text, session.pool)
+        await self._replies.send(reply_id, session.tenant, session.agent_id, attributes, reply, session.pool)
 
     async def _give_up(self, session: DeskSession) -> None:
         """Report the lost connection to the shard. If that fails, the end of the lease does it."""

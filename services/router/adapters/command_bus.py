@@ -5,6 +5,7 @@ import asyncio
 from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import records_pb2 as ingest_pb
 from chapar.router.v1 import records_pb2 as pb
+from chapar.router.v1 import router_pb2 as api
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.ids import derive, random_id
@@ -79,7 +80,7 @@ class CommandBus:
         tenant: str,
         agent_id: str,
         attributes: pb.InteractionAttributes,
-        text: str,
+        reply: api.Reply,
         pool: str = "",
     ) -> None:
         """See `ports.Replies`.
@@ -94,7 +95,9 @@ class CommandBus:
                 tenant=tenant,
                 conversation_id=attributes.conversation_id,
                 interaction_id=attributes.interaction_id,
-                text=text,
+                text=reply.text,
+                to=reply.to,
+                cc=reply.cc,
                 purpose=ingest_pb.OUTBOUND_PURPOSE_REPLY,
                 author_kind=types_pb2.ACTOR_KIND_AGENT,
                 author_id=agent_id,

@@ -65,6 +65,8 @@ class Reason(StrEnum):
     """The offer has expired. Wait for another offer."""
     OFFER_REVOKED = "OFFER_REVOKED"
     """The offer was revoked. Wait for another offer."""
+    RECIPIENTS_INVALID = "RECIPIENTS_INVALID"
+    """A recipient of the reply is not an e-mail address, or there are too many. Correct the addresses."""
     REFUSED = "REFUSED"
     """The shard refused the command and gave no reason. Report it: this is a bug."""
     REQUEST_ID_INVALID = "REQUEST_ID_INVALID"

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from chapar.feedback.v1 import feedback_pb2 as feedback
 from chapar.ingest.v1 import records_pb2 as ingest
 from chapar.router.v1 import records_pb2 as router
+from chapar.router.v1.router_pb2 import Reply
 from docs.generate.metrics import CATALOGUE
 from services.chassis.destinations import DEVELOPMENT
 from services.chassis.kafka.outbox import Send
@@ -162,7 +163,7 @@ async def replies_of_agents(keys: MemoryKeys) -> Written:
     written = Written()
     bus = CommandBus(written, keys, "gateway", 0, lambda: NOW)  # type: ignore[arg-type]  # stands for the producer
     facts = router.InteractionAttributes(interaction_id="i", conversation_id="c", identity_id="d")
-    await bus.send("r", TENANT, "ada", facts, NEEDLE)
+    await bus.send("r", TENANT, "ada", facts, Reply(text=NEEDLE, to=[NEEDLE], cc=[NEEDLE]))
     return written
 
 

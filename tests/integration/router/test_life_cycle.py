@@ -25,7 +25,7 @@ async def test_an_interaction_is_offered_accepted_answered_and_completed(
             assert offered.interaction.interaction_id == interaction
             assert offered.reason == "LONGEST_IDLE"
             assert (await desk.accept(offered.offer_id)).ok
-            assert (await desk.reply(interaction, "سلام، بفرمایید")).ok
+            assert (await desk.reply(interaction, "سلام، بفرمایید", cc=["carl@mail.example"])).ok
             assert (await desk.complete(interaction, "solved")).ok
             await bench.until(lambda: "completed" in bench.story(interaction))
             await bench.until(lambda: len(bench.outbound) == 1)
@@ -34,3 +34,4 @@ async def test_an_interaction_is_offered_accepted_answered_and_completed(
     reply = bench.outbound[0]
     assert reply.conversation_id == f"conversation-{interaction}"
     assert (reply.request.text, reply.request.author_id) == ("سلام، بفرمایید", "agent-0")
+    assert (list(reply.request.to), list(reply.request.cc)) == ([], ["carl@mail.example"])

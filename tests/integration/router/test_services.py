@@ -279,6 +279,8 @@ async def test_a_desk_gets_a_result_for_each_request(kafka: KafkaUnderTest, pref
             assert (await sara.accept(offer.offer_id)).reason == "NOT_YOURS"
             assert (await ali.accept(offer.offer_id)).ok
             assert (await ali.reply(interaction, " ")).reason == "TEXT_EMPTY"
+            wrong = await ali.reply(interaction, "hello", cc=["sara@mail.example", "nobody"])
+            assert (wrong.reason, wrong.message) == ("RECIPIENTS_INVALID", "'nobody' is not an e-mail address")
             assert (await ali.transfer(interaction, to_agent_id="agent-1")).reason == "AGENT_NOT_AVAILABLE"
             assert (await ali.transfer(interaction, queue="nowhere")).reason == "UNKNOWN_QUEUE"
             assert (await ali.transfer(interaction, queue="support")).ok

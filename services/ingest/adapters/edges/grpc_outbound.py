@@ -17,6 +17,7 @@ from services.ingest.adapters.edges.grpc_resend import Resender
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Deliveries, IdentityOf, Questions
+from services.policy.model.mail_addresses import first_wrong
 
 MAX_TEXT_BYTES = 200_000
 _SURVEYS = ("csat", "nps", "ces", "text")
@@ -64,6 +65,8 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
                 author_kind=types_pb2.ACTOR_KIND_AGENT if caller.agent_id else types_pb2.ACTOR_KIND_SYSTEM,
                 author_id=caller.agent_id or caller.subject,
                 requested_at_ms=self._clock(),
+                to=request.to,
+                cc=request.cc,
             ),
         )
         await self._questions.ask(identity_id, record)
@@ -142,6 +145,10 @@ def _wrong(request: ingest_pb2.SendRequest) -> list[Refusal | None]:
         found.append(Refusal(Reason.INVALID_FIELD, "purpose", "is not known"))
     if survey and request.survey_kind not in _SURVEYS:
         found.append(Refusal(Reason.INVALID_FIELD, "survey_kind", f"must be one of {', '.join(_SURVEYS)}"))
+    if wrong := first_wrong(request.to, request.cc):
+        found.append(Refusal(Reason.INVALID_FIELD, "to", wrong))
+    if survey and (request.to or request.cc):
+        found.append(Refusal(Reason.INVALID_FIELD, "to", "a survey goes to the customer"))
     if request.survey_amend_for_ms < 0:
         found.append(Refusal(Reason.INVALID_FIELD, "survey_amend_for_ms", "must not be negative"))
     return found

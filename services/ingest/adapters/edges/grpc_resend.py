@@ -72,6 +72,8 @@ class Resender:
                 requested_at_ms=self._clock(),
                 pool=old.pool,
                 resends_delivery_id=old.delivery_id,
+                to=found.to,
+                cc=found.cc,
             ),
         )
         await self._questions.ask(found.identity_id, record)

@@ -24,6 +24,9 @@ class Part:
     index: int
     now_ms: int
     count: int = 1
+    to: tuple[str, ...] = ()
+    """For e-mail: the addresses that an agent or a caller has chosen; empty: the customer alone."""
+    cc: tuple[str, ...] = ()
 
 
 class ChannelClient(Protocol):

@@ -7,6 +7,7 @@ mail is marked (`Auto-Submitted`) and has the null sender, so that no other mach
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.errors import MessageError
@@ -31,8 +32,11 @@ from services.ingest.domain import reply_token, retry_classes
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.messages import Purpose, Route
 from services.ingest.domain.reasons import Reason
+from services.ingest.domain.recipients import customer_address, recipients
 from services.ingest.domain.retry_classes import PartResult
 
+CUSTOMER_ONLY: Final = "customer"
+"""The value of the setting `recipients` that allows no other address."""
 _QUIT_S: Final = 2.0
 _MAX_REFERENCES: Final = 20
 _AUTOMATIC: Final = frozenset({Purpose.ACKNOWLEDGEMENT, Purpose.SURVEY, Purpose.NOTICE})
@@ -49,7 +53,9 @@ class _Server:
 
 
 class EmailClient:
-    """Settings: `address`, `smtp_url` (smtp://[user[:password]@]host[:port], smtps://…), `from_name`. Secrets: `reply_token`, `smtp_password`."""
+    """Settings: `address`, `recipients`, `from_name`, `smtp_url` (smtp://[user[:password]@]host[:port], smtps://…).
+
+    Secrets: `reply_token`, `smtp_password`."""
 
     def __init__(
         self,
@@ -67,24 +73,32 @@ class EmailClient:
     async def send(self, part: Part, account: SendingAccount) -> PartResult:
         """Send one mail in one SMTP session."""
         server = _server(account)
-        recipient = _ascii_address(self.recipient(part.route)[0])
-        if recipient is None:
+        sent_to = recipients(part.route, part.to, part.cc, _addresses(account))
+        others = set(sent_to.everyone) - {customer_address(part.route)}
+        if others and account.setting("recipients") == CUSTOMER_ONLY:
+            return PartResult(outcome=Outcome.REJECTED, reason=Reason.RECIPIENTS_NOT_ALLOWED)
+        if not sent_to.to:
+            return PartResult(outcome=Outcome.REJECTED, reason=Reason.OWN_ADDRESS)
+        to, cc = ([_ascii_address(each) for each in kind] for kind in (sent_to.to, sent_to.cc))
+        everyone = [each for each in (*to, *cc) if each is not None]
+        if len(everyone) < len(sent_to.everyone):
             return PartResult(outcome=Outcome.REJECTED, reason=Reason.ADDRESS_NOT_ASCII)
         try:
-            message_id, mail = _compose(part, account, recipient)
+            message_id, mail = _compose(part, account, everyone[: len(to)], everyone[len(to) :])
         except (ValueError, MessageError):
             return PartResult(outcome=Outcome.REJECTED, reason=Reason.UNSENDABLE_HEADER)
         sender = "" if part.purpose in _AUTOMATIC else _sender(account)
-        result = await self._session(server, sender, recipient, mail)
+        result = await self._session(server, sender, everyone, mail)
         if result.outcome is Outcome.ACCEPTED:
             return PartResult(outcome=Outcome.ACCEPTED, native_id=message_id)
         return result
 
     def recipient(self, part_route: Route) -> tuple[str, bool]:
         """Return where an answer goes: Reply-To as the edge accepted it, or the sender's address."""
-        return part_route.context.get("reply_to") or part_route.identity.native_id, False
+        return customer_address(part_route), False
 
-    async def _session(self, server: _Server, sender: str, recipient: str, mail: bytes) -> PartResult:
+    async def _session(self, server: _Server, sender: str, everyone: Sequence[str], mail: bytes) -> PartResult:
+        """Send one mail to all of its recipients or to none: when the server refuses one of them, nothing is sent."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 made = await connected_socket(server.host, server.port, self._rules, self._resolve)
@@ -109,7 +123,8 @@ class EmailClient:
             phase = "sender"
             await client.mail(sender)
             phase = "recipient"
-            await client.rcpt(recipient)
+            for recipient in everyone:
+                await client.rcpt(recipient)
             phase = "data"
             answered = await client.data(mail)
             return retry_classes.smtp(answered.code, phase)
@@ -137,16 +152,22 @@ async def _leave(client: aiosmtplib.SMTP) -> None:
     client.close()
 
 
-def _compose(part: Part, account: SendingAccount, recipient: str) -> tuple[str, bytes]:
+def _compose(part: Part, account: SendingAccount, to: Sequence[str], cc: Sequence[str]) -> tuple[str, bytes]:
     address = _sender(account)
     secret = account.secret("reply_token")
     message_id = reply_token.message_id(
-        part.conversation_id, part.delivery_id, secret, address.rpartition("@")[2] or "localhost"
+        part.conversation_id,
+        part.delivery_id,
+        secret,
+        address.rpartition("@")[2] or "localhost",
+        part.route.identity.identity_id,
     )
     # 7bit: base64 or quoted-printable, because the next server may not support 8BITMIME.
     mail = EmailMessage(policy=SMTP_POLICY.clone(cte_type="7bit"))
     mail["From"] = formataddr((_one_line(account.setting("from_name")), address))
-    mail["To"] = recipient
+    mail["To"] = ", ".join(to)
+    if cc:
+        mail["Cc"] = ", ".join(cc)
     mail["Subject"] = _subject(part.route.subject)
     mail["Date"] = format_datetime(datetime.fromtimestamp(part.now_ms / 1000, UTC))
     mail["Message-ID"] = message_id
@@ -172,7 +193,11 @@ def _subject(subject: str) -> str:
 
 def _sender(account: SendingAccount) -> str:
     """Return the first of the account's addresses."""
-    return account.required("address").replace(",", " ").split()[0]
+    return _addresses(account)[0]
+
+
+def _addresses(account: SendingAccount) -> list[str]:
+    return account.required("address").replace(",", " ").split()
 
 
 def _one_line(text: str) -> str:

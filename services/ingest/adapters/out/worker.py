@@ -253,6 +253,8 @@ class AttemptWorker:
                 index=index,
                 count=len(parts),
                 now_ms=self._clock(),
+                to=request.to,
+                cc=request.cc,
             )
             began = self._clock()
             result = await client.send(part, account)
