@@ -21,9 +21,8 @@ def said(life: Life, message_id: str, text: str, **fields: Any) -> int:
     message = records_pb2.ConversationMessage(
         message_id=message_id,
         author_kind=types_pb2.ACTOR_KIND_CUSTOMER,
-        author_id=life.identity_id,
         text=text,
-        **{"native_message_id": f"native-{message_id}", **fields},
+        **{"native_message_id": f"native-{message_id}", "author_id": life.identity_id, **fields},
     )
     life.conversation(message=message)
     return life.at

@@ -29,6 +29,15 @@ def test_two_people_behind_one_form_are_two_customers() -> None:
     assert [texts(world, each.conversation_id) for each in (first, second)] == [["I am Alice"], ["I am Bob"]]
 
 
+def test_what_a_customer_of_a_form_wrote_is_sealed_with_their_own_key() -> None:
+    """An erasure of Alice makes her words unreadable, and no other customer's."""
+    world = World()
+    world.customer(a_mail(FORM, "I am Alice", reply_to=ALICE), a_mail(FORM, "I am Bob", reply_to=BOB))
+    first, second = world.enqueued
+    world.keys.destroy(TENANT, first.identity_id)
+    assert [texts(world, each.conversation_id) for each in (first, second)] == [[""], ["I am Bob"]]
+
+
 def test_a_customer_who_uses_the_form_twice_is_one_customer() -> None:
     world = World()
     world.customer(a_mail(FORM, "first", subject="Contact form", reply_to=ALICE))

@@ -4,6 +4,7 @@ two topics; each answer goes out in its own thread. From the bytes of a mail.
 
 import pytest
 
+from chapar.common.v1 import types_pb2
 from services.ingest.domain.joining import topic_of
 from tests.flow.ingest.mails import SECRET, a_mail, address, answer, id_of, texts
 from tests.flow.ingest.world import World
@@ -205,6 +206,21 @@ def test_an_automatic_reply_without_a_thread_is_shown_in_the_newest_conversation
     world.customer(a_mail(ANN, "I am away", subject="Out of office", extra=away))
     assert texts(world, world.enqueued[0].conversation_id) == ["one", "I am away"]
     assert len(world.enqueued) == 1
+
+
+def test_a_bounce_of_our_mail_is_shown_in_the_customers_conversation() -> None:
+    """It comes from a mail server; the Message-ID of our mail names conversation and customer. It opens nothing."""
+    world = World()
+    world.customer(a_mail(ANN, "one", subject="Order"))
+    facts = world.enqueued[0]
+    ours = id_of(answer(world, facts.conversation_id))
+    failed = "Auto-Submitted: auto-replied\r\nX-Failed-Recipients: ann@shop.example\r\n"
+    world.customer(
+        a_mail("mailer-daemon@mx.example", "no such user", subject="Undelivered", answers=ours, extra=failed)
+    )
+    assert texts(world, facts.conversation_id) == ["one", "no such user"]
+    assert len(world.enqueued) == 1
+    assert world.commands[-1].customer_messaged.automatic == types_pb2.AUTOMATIC_KIND_BOUNCE
 
 
 def test_many_topics_of_one_customer_are_bounded_and_lose_nothing() -> None:
