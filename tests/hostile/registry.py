@@ -51,8 +51,9 @@ from services.ingest.adapters.edges.mail_authentication import organisations
 from services.ingest.adapters.edges.smtp_data import Collector
 from services.ingest.adapters.history import cursor, story
 from services.ingest.adapters.history import text as folding
-from services.ingest.domain import channel_rules, reply_token, survey_reply
-from services.ingest.domain.messages import TextPart, TextPartKind, new_text
+from services.ingest.domain import channel_rules, joining, reply_token, survey_reply
+from services.ingest.domain.conversations import Customer
+from services.ingest.domain.messages import Identity, Message, Route, TextPart, TextPartKind, new_text
 from services.ingest.domain.normalise import (
     json_body,
     language,
@@ -80,10 +81,11 @@ from services.ingest.domain.normalise.mail import (
     signatures,
     trusted_results,
 )
+from services.ingest.domain.recipients import recipients as recipients_of
 from services.ingest.ports import Account
 from services.ingest.translate.intake_state import IntakeState
 from services.ingest.translate.sender import SenderState
-from services.policy.model import webhook_keys
+from services.policy.model import mail_addresses, webhook_keys
 from services.policy.model.categories import category_rule, text_key
 from services.policy.model.channels import AccountKey, ValueKind
 from services.policy.model.rules import RuleInput
@@ -206,6 +208,24 @@ def _mail_names(given: str) -> None:
     headers.canonical(given), headers.envelope_address(given)
     headers.message_ids(given[: headers.MAX_HEADER_BYTES])
     recipients.addresses(headers.Headers((("to", given.encode("utf-8", "surrogatepass")),)), "to")
+
+
+def _addresses(given: str) -> None:
+    mail_addresses.is_address(given), mail_addresses.first_wrong((given,), (given,))
+    who = Identity("i", "t", "email", "a", given[:400])
+    recipients_of(Route(who, {"to": given[:400]}, given[:2_000], 0), (given,), (given,))
+    context = {"references": given[:16_384]}
+    message = Message(
+        message_id="m",
+        identity=who,
+        native_message_id=given,
+        subject=given[:2_000],
+        in_reply_to=given,
+        reply_context=context,
+    )
+    known = joining.with_thread(Customer(key="i", identity=who, last_seen_ms=0), message, "c")
+    joining.joined(known, message, 0)
+    joining.topic_of(given)
 
 
 def _form(given: str) -> None:
@@ -350,6 +370,9 @@ ENTRIES: Final = (
           _mail_parts, "mails", on_loop=False, most=_MEGABYTE),
     Entry(named(_MAIL + "headers", "decode_words", "sender", "canonical", "envelope_address", "message_ids"), all_of(_mail_names),
           on_loop=False, most=_MEGABYTE),
+    Entry((*named("services.policy.model.mail_addresses", "is_address", "first_wrong"),
+           *named("services.ingest.domain.recipients", "recipients", "without_tag"),
+           *named("services.ingest.domain.joining", "topic_of", "digest", "joined", "with_thread")), all_of(_addresses), most=_MEGABYTE),
     Entry(named(_MAIL + "recipients", "addresses"), all_of(_mail_names), on_loop=False, most=_MEGABYTE),
     Entry((*named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), *named(_MAIL + "plausible", "looks_foreign", "code_page"),
            *named(_MAIL + "parameters", "decoded_parameter")), _charsets, "bytes", on_loop=False, most=_MEGABYTE),

@@ -112,7 +112,7 @@ def test_the_window_decides_only_about_mails_that_name_no_other() -> None:
 def test_a_colleague_who_answers_our_mail_takes_part_and_is_not_answered() -> None:
     """C14: their message joins the interaction. Answers still go to the customer; nothing is learned of them."""
     world = World()
-    world.customer(a_mail(ANN, "our order", subject="Order 12"))
+    world.customer(a_mail(ANN, "our order", subject="Order 12", native_id="<a1@x>"))
     facts = world.enqueued[0]
     ours = id_of(answer(world, facts.conversation_id))
     world.customer(a_mail(f"Carl <{COLLEAGUE}>", "Ann is away, I decide", subject="Re: Order 12", answers=ours))
@@ -122,7 +122,8 @@ def test_a_colleague_who_answers_our_mail_takes_part_and_is_not_answered() -> No
     assert (theirs.message.participant, theirs.message.origin.author) == (True, COLLEAGUE)
     assert (theirs.person_id, theirs.identity_id) == (facts.person_id, facts.identity_id)
     assert theirs.message.author_id != facts.identity_id
-    assert address(answer(world, facts.conversation_id)) == ANN
+    job = answer(world, facts.conversation_id)
+    assert (address(job), job.route.context["message_id"]) == (ANN, "<a1@x>")
     assert world.commands[-1].WhichOneof("command") == "customer_messaged"
 
 
