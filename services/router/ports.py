@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from chapar.common.v1 import types_pb2
 from chapar.router.v1 import records_pb2 as pb
 
 
@@ -42,6 +43,7 @@ class Replies(Protocol):
         attributes: pb.InteractionAttributes,
         text: str,
         pool: str = "",
+        template: types_pb2.TemplateChoice | None = None,
     ) -> None:
         """Pass a reply on for sending, durably; the same id again is the same reply. `pool`: whose shard learns what becomes
         of it. Raises ChaparError UNAVAILABLE."""

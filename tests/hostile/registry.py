@@ -13,6 +13,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from chapar.ingest.v1 import ingest_pb2
+from chapar.router.v1 import router_pb2
 from services.chassis import (
     cursors,
     destinations,
@@ -263,7 +264,8 @@ ENTRIES: Final = (
     Entry(named("services.feedback.adapters.page_form", "read_score", "read_view", "read_form"), all_of(_form)),
     Entry(named("services.feedback.adapters.handlers", "check"),
           all_of(refusing(lambda given: handlers.check(SurveyKind.TEXT, 0, given, "score", "text"), ChaparError))),
-    Entry(named("services.router.translate.desk", "text_refusal"), all_of(desk.text_refusal)),
+    Entry(named("services.router.translate.desk", "text_refusal", "reply_refusal"),
+          all_of(desk.text_refusal, lambda given: desk.reply_refusal(router_pb2.Reply(text=given.encode("utf-8", "replace").decode())))),
     Entry((*named("services.ingest.domain.channel_rules", "parts_of"), *named("services.ingest.domain.graphemes", "cut_before", "is_boundary")),
           all_of(lambda given: channel_rules.parts_of(given, 4_096)), most=200_000),
     Entry(named("services.chassis.logs", "redact_text", "redact"), all_of(logs.redact_text)),

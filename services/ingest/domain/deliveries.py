@@ -9,7 +9,7 @@ from typing import Final
 
 from services.ingest.domain.delivery_facts import DeliveryFact, DeliveryState, Facts, Verdict, verdict
 from services.ingest.domain.messages import Route, SendRequest
-from services.policy.model.intake import DAY_MS
+from services.policy.model.intake import DAY_MS, AccountPolicy
 
 NOT_ATTEMPTED: Final = "NOT_ATTEMPTED"
 """Reason of an attempt that was handed over and never started. Such an attempt does not count."""
@@ -273,6 +273,11 @@ class SendingDecision:
     blocked: bool = False
 
 
+def default_account(channel: str, account: str) -> AccountPolicy:
+    """Return an account that is not configured."""
+    return AccountPolicy(channel=channel, account=account)
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """The conditions that apply to the whole partition.
@@ -286,3 +291,5 @@ class Gate:
     turn: Callable[["Delivery", Route], int] = field(compare=False)
     """Returns the time at which this attempt may leave, ms. The time does not change while the delivery waits for it."""
     owner: str = ""
+    account: Callable[[str, str], AccountPolicy] = field(default=default_account, compare=False)
+    """Returns the configuration of an account, by channel and name."""

@@ -82,7 +82,7 @@ class Intake:
             case Check():
                 return self._closing.check(customer, event)
             case SendRequest():
-                return self._closing.send(customer, event, now_ms)
+                return self._closing.send(customer, event, now_ms, policy)
             case Notice():
                 return self._closing.notice(customer, event, now_ms, policy)
             case Link():

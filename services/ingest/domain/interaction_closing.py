@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import assert_never
 
-from services.ingest.domain import acknowledgement, effects
+from services.ingest.domain import acknowledgement, effects, reply_window
 from services.ingest.domain.belongings import owns
 from services.ingest.domain.conversations import Conversation, Customer, Gathering, OpenInteraction, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing, first_known
@@ -22,7 +22,9 @@ class InteractionClosing:
         self._follow_ups = follow_ups
         self._limits = limits
 
-    def send(self, customer: Customer | None, request: SendRequest, now_ms: int) -> IntakeDecision | Refused:
+    def send(
+        self, customer: Customer | None, request: SendRequest, now_ms: int, policy: TenantPolicy
+    ) -> IntakeDecision | Refused:
         """Decide about a request to send: the conversation must belong to the customer, and have a reply route."""
         if customer is None:
             return Refused(Reason.UNKNOWN_IDENTITY, "no message from this identity is in memory")
@@ -39,6 +41,11 @@ class InteractionClosing:
             )
         if customer.route is None:
             return Refused(Reason.NO_ROUTE, "this identity has never sent a message, so there is no reply route")
+        if request.template is not None:
+            where = customer.route.identity
+            wrong = reply_window.filled(request, policy.account(where.channel, where.account))
+            if isinstance(wrong, Reason):
+                return Refused(wrong, f"template {request.template.name} of {where.channel} account {where.account}")
         out: list[Effect] = []
         if request.conversation_id and (
             conversation is None or conversation.conversation_id != request.conversation_id

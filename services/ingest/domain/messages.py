@@ -189,6 +189,17 @@ class Purpose(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateUse:
+    """An approved template of the provider, with the values of its parameters. `by_rule`: the account's rule chose it in place of
+    a text."""
+
+    name: str
+    language: str = ""
+    parameters: tuple[str, ...] = ()
+    by_rule: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendRequest:
     """A request to send something. Times in ms; `author_kind` is the contract's ActorKind (2 agent, 4 system)."""
 
@@ -213,6 +224,8 @@ class SendRequest:
     """The person, for surveys: feedback learns of an invitation that failed."""
     resends: str = ""
     """The delivery that is sent again, knowingly."""
+    template: TemplateUse | None = None
+    """The approved template that is sent; `text` then has its words."""
 
 
 class NoticeKind(IntEnum):

@@ -24,6 +24,7 @@ from typing import assert_never
 from zlib import crc32
 
 from services.ingest.domain import delivery_reports as reports
+from services.ingest.domain import reply_window
 from services.ingest.domain.channel_rules import ChannelRules, channel_rules
 from services.ingest.domain.deliveries import (
     MAX_FAILED,
@@ -149,6 +150,11 @@ class Sending:
         match event.outcome:
             case Outcome.ACCEPTED:
                 return self._sent(conversation, delivery, now_ms, out)
+            case Outcome.REJECTED if not late and (
+                other := reply_window.reworded(delivery, conversation.route, event.reason, gate)
+            ):
+                out.append(DeliveryChanged(other, DeliveryState.QUEUED, event.reason))
+                return conversation.having(other)
             case Outcome.REJECTED | Outcome.UNREACHABLE:
                 return self._failed(conversation, delivery, event.reason or event.outcome.name, now_ms, out)
             case Outcome.UNKNOWN | Outcome.UNSPECIFIED:
@@ -198,10 +204,12 @@ class Sending:
     def _go_on(self, conversation: SenderConversation, now_ms: int, gate: Gate, out: list[Effect]) -> SendingDecision:
         while (head := conversation.head) is not None and head.status is Status.WAITING and head.due_ms <= now_ms:
             route = conversation.route
-            problem = _problem(head, route, now_ms)
-            if problem or route is None:
-                conversation = self._failed(conversation, head, problem or Reason.NO_ROUTE, now_ms, out)
+            ready = reply_window.ready(head, route, gate, now_ms)
+            if isinstance(ready, str) or route is None:
+                problem = ready if isinstance(ready, str) else Reason.NO_ROUTE
+                conversation = self._failed(conversation, head, problem, now_ms, out)
                 continue
+            head = ready
             if _rules_of(conversation).immediate:
                 conversation = self._sent(conversation, replace(head, tried=1, number=1), now_ms, out)
                 continue
@@ -254,6 +262,8 @@ class Sending:
         self, conversation: SenderConversation, delivery: Delivery, now_ms: int, out: list[Effect]
     ) -> SenderConversation:
         reason = delivery.reason if delivery.tried > 1 else ""
+        if delivery.request.template is not None and delivery.request.template.by_rule:
+            reason = Reason.SENT_AS_TEMPLATE
         fact = DeliveryFact(0, DeliveryState.SENT, now_ms, reason=reason)
         return self._concluded(conversation, delivery, fact, now_ms, out)
 
@@ -345,20 +355,6 @@ def backoff_ms(rules: ChannelRules, delivery_id: str, tried: int) -> int:
     ceiling = min(rules.last_retry_ms, rules.first_retry_ms * 2 ** min(max(tried - 1, 0), 20))
     share = crc32(f"{delivery_id}.{tried}".encode()) / 0xFFFFFFFF
     return int(ceiling / 2 + share * ceiling / 2)
-
-
-def _problem(delivery: Delivery, route: Route | None, now_ms: int) -> str:
-    """Return why it can't be sent at all, or an empty string."""
-    if route is None:
-        return Reason.NO_ROUTE
-    rules = channel_rules(route.identity.channel)
-    if rules is None:
-        return Reason.CHANNEL_CANNOT_SEND
-    if not delivery.request.text.strip():
-        return "EMPTY_TEXT"
-    if rules.reply_window_ms and now_ms - route.last_customer_message_at_ms > rules.reply_window_ms:
-        return Reason.OUTSIDE_WINDOW
-    return ""
 
 
 def _rules_of(conversation: SenderConversation) -> ChannelRules:

@@ -27,6 +27,7 @@ from services.ingest.domain.messages import (
 from services.ingest.domain.origin import UNPROVEN
 from services.ingest.translate.automatic import automatic, automatic_record
 from services.ingest.translate.origin import origin, origin_record
+from services.ingest.translate.templates import template_choice, template_use
 from services.ingest.translate.text_parts import text_part_records, text_parts
 from services.policy.reading.intake import requirements, selectors
 
@@ -101,6 +102,7 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
         pool=record.pool,
         person_id=record.person_id,
         resends=record.resends_delivery_id,
+        template=template_use(record.template) if record.HasField("template") else None,
     )
 
 
@@ -212,6 +214,7 @@ def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundReque
         pool=value.pool,
         person_id=value.person_id,
         resends_delivery_id=value.resends,
+        template=template_choice(value.template) if value.template is not None else None,
     )
 
 

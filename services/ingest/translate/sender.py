@@ -19,9 +19,10 @@ from services.ingest.domain.deliveries import (
     ReplyOutcomeChanged,
     SenderConversation,
 )
-from services.ingest.domain.delivery_facts import DeliveryState, FactSource
-from services.ingest.domain.messages import Derive, Route
+from services.ingest.domain.delivery_facts import DeliveryState, FactSource, Verdict
+from services.ingest.domain.messages import Derive, Route, SendRequest
 from services.ingest.domain.origin import OriginProof
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.seen import Chunk
 from services.ingest.translate.lanes import identity, request_record
 
@@ -131,10 +132,17 @@ def reply_outcome_command(
             reply_id=request.request_id,
             delivery_id=delivery.delivery_id,
             state=state,
-            failure="" if found.state.left else found.reason,
+            failure=_failure(request, found),
             retryable=found.retryable and found.state is DeliveryState.FAILED,
         ),
     )
+
+
+def _failure(request: SendRequest, found: Verdict) -> str:
+    """Return why a reply failed; of one that was sent, whether a template was sent in its place."""
+    if not found.state.left:
+        return found.reason
+    return Reason.SENT_AS_TEMPLATE if request.template is not None and request.template.by_rule else ""
 
 
 def undeliverable_command(

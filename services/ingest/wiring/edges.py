@@ -29,6 +29,7 @@ from services.ingest.adapters.edges.grpc_outbound import OutboundServicer
 from services.ingest.adapters.edges.grpc_person import PersonServicer
 from services.ingest.adapters.edges.grpc_resend import Resender
 from services.ingest.adapters.edges.grpc_submit import Submitter
+from services.ingest.adapters.edges.grpc_templates import ConfiguredTemplates
 from services.ingest.adapters.edges.http_app import edge_app
 from services.ingest.adapters.edges.http_webhooks import Channel, Webhooks
 from services.ingest.adapters.edges.ingress_limiter import IngressLimiter, IngressLimits
@@ -57,6 +58,7 @@ class Configured:
 
     accounts: ConfiguredAccounts
     queues: ConfiguredAgentQueues
+    templates: ConfiguredTemplates
     secrets: AccountSecrets
 
 
@@ -119,7 +121,7 @@ async def edges(
             return lately if lately is not None or past is None else await past.owner(tenant, conversation_id)
 
         resender = Resender(intake, past, queues, service.clock)
-        outbound = OutboundServicer(intake, identity_of, past, service.clock, resender)
+        outbound = OutboundServicer(intake, identity_of, past, service.clock, resender, tenants.templates)
         outcomes = Outcomes()
         poison = Poison("ingest-erasures", service.metrics)
         following = outcomes.run(kafka, f"ingest-erasures@{settings.instance}", service.clock, poison)

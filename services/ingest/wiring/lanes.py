@@ -107,6 +107,7 @@ async def lanes(
                 attempts,
                 service.metrics,
                 keys,
+                policies,
                 writer=writer,
                 clock=service.clock,
                 client_id=client_id,

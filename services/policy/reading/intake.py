@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
+from services.policy.model.approved_templates import ApprovedTemplate, OutsideWindow, TemplateCategory
 from services.policy.model.intake import DAY_MS, HOUR_MS, AccountPolicy, TenantPolicy
 from services.policy.model.rules import Condition, Requirement, Rule
 
@@ -47,7 +48,28 @@ def account_policy(account: config_pb2.ChannelAccount) -> AccountPolicy:
         sends_per_second=account.sends_per_second,
         settings=dict(account.settings),
         secrets=dict(account.secrets),
+        approved_templates=tuple(approved_template(each) for each in account.approved_templates),
+        outside_window=outside_window(account),
     )
+
+
+def approved_template(template: config_pb2.ApprovedTemplate) -> ApprovedTemplate:
+    """Convert one approved template. A category that this version does not know is read as utility."""
+    known = int(template.category) in {int(each) for each in TemplateCategory}
+    return ApprovedTemplate(
+        name=template.name,
+        language=template.language,
+        body=template.body,
+        category=TemplateCategory(template.category) if known else TemplateCategory.UTILITY,
+    )
+
+
+def outside_window(account: config_pb2.ChannelAccount) -> OutsideWindow | None:
+    """Convert an account's rule for texts that come too late for a free reply; None without a rule."""
+    if not account.HasField("outside_window"):
+        return None
+    rule = account.outside_window
+    return OutsideWindow(template=rule.template, language=rule.language, parameters=tuple(rule.parameters))
 
 
 def requirements(selectors: Iterable[types_pb2.Selector]) -> tuple[Requirement, ...]:

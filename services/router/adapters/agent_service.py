@@ -27,7 +27,7 @@ from services.router.adapters.pool_names import pool_named
 from services.router.domain.reasons import Reason
 from services.router.ports import Commands, Replies
 from services.router.translate.commands import to_command
-from services.router.translate.desk import KINDS, text_refusal, to_routing
+from services.router.translate.desk import KINDS, reply_refusal, to_routing
 
 _HELLO_S: Final = 10.0
 _CLOSE_S: Final = 3.0
@@ -208,7 +208,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         if kind not in KINDS:
             session.result(request_id, False, Reason.UNKNOWN_REQUEST, "this request is not known here")
             return
-        if kind == "reply" and (reason := text_refusal(request.reply.text)):
+        if kind == "reply" and (reason := reply_refusal(request.reply)):
             session.result(request_id, False, reason)
             return
         command_id = derive(session.tenant, session.agent_id, request_id)
@@ -239,7 +239,10 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION, Reason.NOT_ASSIGNED, "the interaction is not held in this session"
             )
-        await self._replies.send(reply_id, session.tenant, session.agent_id, attributes, reply.text, session.pool)
+        template = reply.template if reply.HasField("template") else None
+        await self._replies.send(
+            reply_id, session.tenant, session.agent_id, attributes, reply.text, session.pool, template
+        )
 
     async def _give_up(self, session: DeskSession) -> None:
         """Report the lost connection to the shard. If that fails, the end of the lease does it."""

@@ -81,6 +81,7 @@ class CommandBus:
         attributes: pb.InteractionAttributes,
         text: str,
         pool: str = "",
+        template: types_pb2.TemplateChoice | None = None,
     ) -> None:
         """See `ports.Replies`.
 
@@ -100,6 +101,7 @@ class CommandBus:
                 author_id=agent_id,
                 requested_at_ms=self._clock(),
                 pool=pool,
+                template=template,
             ),
         )
         try:

@@ -183,7 +183,7 @@ class World:
         )
         self.relay = FakeRelay(notice_of, "routing.events.v1")
         self.sender = FakeLane(
-            sender_factory(self.attempts, self.metrics, self.keys, sender_limits or SenderLimits()),
+            sender_factory(self.attempts, self.metrics, self.keys, sender_limits or SenderLimits(), policies=policies),
             input_topic="outbound.v1",
         )
         self.log: list[Send] = []

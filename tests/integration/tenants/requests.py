@@ -148,6 +148,7 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
     f"{INGEST}OpenFollowUp": (REFUSED, _follow_up),
     f"{OUTBOUND}Send": (REFUSED, _send),
     f"{OUTBOUND}CheckRecipient": (REFUSED, _check),
+    f"{OUTBOUND}ListTemplates": (OWN, lambda t, m, o: [ing.ListTemplatesRequest(channel="whatsapp", account="main")]),
     f"{OUTBOUND}Resend": (
         REFUSED,
         lambda t, m, o: [ing.ResendRequest(idempotency_key="again", delivery_id=t.delivery)],

@@ -116,6 +116,34 @@ OVERFLOW_TRIGGER_SERVICE_LEVEL: OverflowTrigger.ValueType  # 4
 """The share of the last 100 interactions that were answered in time is below `threshold`."""
 Global___OverflowTrigger: _TypeAlias = OverflowTrigger  # noqa: Y015
 
+class _TemplateCategory:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TemplateCategoryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TemplateCategory.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEMPLATE_CATEGORY_UNSPECIFIED: _TemplateCategory.ValueType  # 0
+    """Not set: utility."""
+    TEMPLATE_CATEGORY_MARKETING: _TemplateCategory.ValueType  # 1
+    """Offers and news. Never sent to a person who opted out of such messages."""
+    TEMPLATE_CATEGORY_UTILITY: _TemplateCategory.ValueType  # 2
+    """About something that the customer asked for: an order, an answer, an appointment."""
+    TEMPLATE_CATEGORY_AUTHENTICATION: _TemplateCategory.ValueType  # 3
+    """One-time codes."""
+
+class TemplateCategory(_TemplateCategory, metaclass=_TemplateCategoryEnumTypeWrapper):
+    """What an approved template is for, as at the provider."""
+
+TEMPLATE_CATEGORY_UNSPECIFIED: TemplateCategory.ValueType  # 0
+"""Not set: utility."""
+TEMPLATE_CATEGORY_MARKETING: TemplateCategory.ValueType  # 1
+"""Offers and news. Never sent to a person who opted out of such messages."""
+TEMPLATE_CATEGORY_UTILITY: TemplateCategory.ValueType  # 2
+"""About something that the customer asked for: an order, an answer, an appointment."""
+TEMPLATE_CATEGORY_AUTHENTICATION: TemplateCategory.ValueType  # 3
+"""One-time codes."""
+Global___TemplateCategory: _TypeAlias = TemplateCategory  # noqa: Y015
+
 class _TargetKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1100,6 +1128,8 @@ class ChannelAccount(_message.Message):
     ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGE_GAP_MS_FIELD_NUMBER: _builtins.int
     SENDS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    APPROVED_TEMPLATES_FIELD_NUMBER: _builtins.int
+    OUTSIDE_WINDOW_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel of the account.
     Bounds: one of email, grpc, telegram, webchat, webhook, whatsapp.
@@ -1140,6 +1170,18 @@ class ChannelAccount(_message.Message):
         Default: none.
         """
 
+    @_builtins.property
+    def approved_templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApprovedTemplate]:
+        """Templates that the provider has approved, for messages outside its time for free replies (WhatsApp).
+        Default: none.
+        """
+
+    @_builtins.property
+    def outside_window(self) -> Global___OutsideWindow:
+        """The template that is sent in place of a text when the provider's time for free replies is over.
+        Default: none; the text fails with the reason OUTSIDE_WINDOW, and the agent chooses a template.
+        """
+
     def __init__(
         self,
         *,
@@ -1152,14 +1194,93 @@ class ChannelAccount(_message.Message):
         acknowledge: _builtins.bool = ...,
         acknowledge_gap_ms: _builtins.int = ...,
         sends_per_second: _builtins.float = ...,
+        approved_templates: _abc.Iterable[Global___ApprovedTemplate] | None = ...,
+        outside_window: Global___OutsideWindow | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outside_window", b"outside_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "acknowledge", b"acknowledge", "acknowledge_gap_ms", b"acknowledge_gap_ms", "channel", b"channel", "conversation_window_ms", b"conversation_window_ms", "gather_ms", b"gather_ms", "secrets", b"secrets", "sends_per_second", b"sends_per_second", "settings", b"settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "acknowledge", b"acknowledge", "acknowledge_gap_ms", b"acknowledge_gap_ms", "approved_templates", b"approved_templates", "channel", b"channel", "conversation_window_ms", b"conversation_window_ms", "gather_ms", b"gather_ms", "outside_window", b"outside_window", "secrets", b"secrets", "sends_per_second", b"sends_per_second", "settings", b"settings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChannelAccount: _TypeAlias = ChannelAccount  # noqa: Y015
+
+@_typing.final
+class ApprovedTemplate(_message.Message):
+    """A template that the provider of the account has approved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, as at the provider.
+    Bounds: 1 to 512 characters of a-z, 0-9 and "_".
+    """
+    language: _builtins.str
+    """Language code, as at the provider, e.g. "fa" or "en_US"."""
+    body: _builtins.str
+    """Text, as at the provider, with its numbered parameters: "Hello {{1}}, about your order {{2}}: …".
+    Bounds: at most 1024 characters and 20 parameters, numbered from 1 without gaps.
+    """
+    category: Global___TemplateCategory.ValueType
+    """What it is for.
+    Default: utility.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        language: _builtins.str = ...,
+        body: _builtins.str = ...,
+        category: Global___TemplateCategory.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "category", b"category", "language", b"language", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovedTemplate: _TypeAlias = ApprovedTemplate  # noqa: Y015
+
+@_typing.final
+class OutsideWindow(_message.Message):
+    """The template that is sent in place of a text outside the provider's time for free replies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    template: _builtins.str
+    """Name of one of the account's `approved_templates`."""
+    language: _builtins.str
+    """Language code of the template.
+    Default: empty, which chooses the first template of this name.
+    """
+    @_builtins.property
+    def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Values of its parameters, in order. In a value, {text} is the text on one line, and {name} the customer's name. When a value would be empty, or the
+        message too long, the template is not sent and the text fails with OUTSIDE_WINDOW.
+        Default: none.
+        """
+
+    def __init__(
+        self,
+        *,
+        template: _builtins.str = ...,
+        language: _builtins.str = ...,
+        parameters: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "parameters", b"parameters", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutsideWindow: _TypeAlias = OutsideWindow  # noqa: Y015
 
 @_typing.final
 class SlaPolicy(_message.Message):

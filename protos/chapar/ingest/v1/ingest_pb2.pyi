@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from chapar.common.v1 import types_pb2 as _types_pb2
+from chapar.config.v1 import config_pb2 as _config_pb2
 from chapar.ingest.v1 import records_pb2 as _records_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -800,6 +801,7 @@ class SendRequest(_message.Message):
     SURVEY_KIND_FIELD_NUMBER: _builtins.int
     SURVEY_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     SURVEY_AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's idempotency key; a repeated key is the same message. Required."""
     identity_id: _builtins.str
@@ -809,7 +811,7 @@ class SendRequest(_message.Message):
     interaction_id: _builtins.str
     """Id of the interaction that it is about; may be empty."""
     text: _builtins.str
-    """Text. Required."""
+    """Text. Required without a template, and empty with one."""
     purpose: _records_pb2.OutboundPurpose.ValueType
     """Purpose of the message."""
     invitation_id: _builtins.str
@@ -824,6 +826,12 @@ class SendRequest(_message.Message):
     def survey_expires_at(self) -> _timestamp_pb2.Timestamp:
         """For surveys: until this time a reply in the channel is the response."""
 
+    @_builtins.property
+    def template(self) -> _types_pb2.TemplateChoice:
+        """Approved template to send; ListTemplates lists them. INVALID UNKNOWN_TEMPLATE when the account has no such template, INVALID TEMPLATE_PARAMETERS when
+        the values do not fit it.
+        """
+
     def __init__(
         self,
         *,
@@ -837,10 +845,11 @@ class SendRequest(_message.Message):
         survey_kind: _builtins.str = ...,
         survey_expires_at: _timestamp_pb2.Timestamp | None = ...,
         survey_amend_for_ms: _builtins.int = ...,
+        template: _types_pb2.TemplateChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["survey_expires_at", b"survey_expires_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["survey_expires_at", b"survey_expires_at", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at", b"survey_expires_at", "survey_kind", b"survey_kind", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at", b"survey_expires_at", "survey_kind", b"survey_kind", "template", b"template", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -966,6 +975,102 @@ class ResendResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResendResponse: _TypeAlias = ResendResponse  # noqa: Y015
+
+@_typing.final
+class ListTemplatesRequest(_message.Message):
+    """Asks for approved templates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Channel; empty for all."""
+    account: _builtins.str
+    """Account; empty for all."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        account: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "channel", b"channel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTemplatesRequest: _TypeAlias = ListTemplatesRequest  # noqa: Y015
+
+@_typing.final
+class TemplateView(_message.Message):
+    """An approved template of an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Channel of the account."""
+    account: _builtins.str
+    """Name of the account."""
+    name: _builtins.str
+    """Name of the template."""
+    language: _builtins.str
+    """Language code of the template."""
+    body: _builtins.str
+    """Text, with its numbered parameters: {{1}}, {{2}}."""
+    parameters: _builtins.int
+    """Number of parameters."""
+    category: _config_pb2.TemplateCategory.ValueType
+    """Category at the provider."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        account: _builtins.str = ...,
+        name: _builtins.str = ...,
+        language: _builtins.str = ...,
+        body: _builtins.str = ...,
+        parameters: _builtins.int = ...,
+        category: _config_pb2.TemplateCategory.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "body", b"body", "category", b"category", "channel", b"channel", "language", b"language", "name", b"name", "parameters", b"parameters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TemplateView: _TypeAlias = TemplateView  # noqa: Y015
+
+@_typing.final
+class ListTemplatesResponse(_message.Message):
+    """Approved templates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TemplateView]:
+        """Templates, in the order of the configuration; at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        templates: _abc.Iterable[Global___TemplateView] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["templates", b"templates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTemplatesResponse: _TypeAlias = ListTemplatesResponse  # noqa: Y015
 
 @_typing.final
 class GetDeliveryRequest(_message.Message):

@@ -435,6 +435,11 @@ class OutboundServiceStub:
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendRequest.SerializeToString,
                 response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendResponse.FromString,
                 _registered_method=True)
+        self.ListTemplates = channel.unary_unary(
+                '/chapar.ingest.v1.OutboundService/ListTemplates',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesResponse.FromString,
+                _registered_method=True)
         self.GetDelivery = channel.unary_unary(
                 '/chapar.ingest.v1.OutboundService/GetDelivery',
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetDeliveryRequest.SerializeToString,
@@ -469,6 +474,13 @@ class OutboundServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTemplates(self, request, context):
+        """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetDelivery(self, request, context):
         """Returns the state of a delivery.
         """
@@ -493,6 +505,11 @@ def add_OutboundServiceServicer_to_server(servicer, server):
                     servicer.Resend,
                     request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendRequest.FromString,
                     response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendResponse.SerializeToString,
+            ),
+            'ListTemplates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTemplates,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesResponse.SerializeToString,
             ),
             'GetDelivery': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDelivery,
@@ -582,6 +599,33 @@ class OutboundService:
             '/chapar.ingest.v1.OutboundService/Resend',
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendRequest.SerializeToString,
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTemplates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.ingest.v1.OutboundService/ListTemplates',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

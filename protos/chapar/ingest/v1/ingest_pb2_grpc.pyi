@@ -164,6 +164,8 @@ class OutboundServiceStub:
     """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
     of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
     """
+    ListTemplates: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListTemplatesRequest, _ingest_pb2.ListTemplatesResponse]
+    """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
     GetDelivery: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]
     """Returns the state of a delivery."""
 
@@ -182,6 +184,8 @@ class OutboundServiceAsyncStub(OutboundServiceStub):
     """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
     of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
     """
+    ListTemplates: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListTemplatesRequest, _ingest_pb2.ListTemplatesResponse]  # type: ignore[assignment]
+    """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
     GetDelivery: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]  # type: ignore[assignment]
     """Returns the state of a delivery."""
 
@@ -215,6 +219,14 @@ class OutboundServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
         of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
         """
+
+    @_abc_1.abstractmethod
+    def ListTemplates(
+        self,
+        request: _ingest_pb2.ListTemplatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.ListTemplatesResponse, _abc.Awaitable[_ingest_pb2.ListTemplatesResponse]]:
+        """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
 
     @_abc_1.abstractmethod
     def GetDelivery(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.ingest.adapters.out.account import SendingAccount
-from services.ingest.domain.messages import Purpose, Route
+from services.ingest.domain.messages import Purpose, Route, TemplateUse
 from services.ingest.domain.retry_classes import PartResult
 
 
@@ -24,6 +24,8 @@ class Part:
     index: int
     now_ms: int
     count: int = 1
+    template: TemplateUse | None = None
+    """The approved template that is sent; `text` has its words."""
 
 
 class ChannelClient(Protocol):
