@@ -56,7 +56,8 @@ _MODULES: Final = {
         " ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
         " ingest.domain.rules ingest.translate.configuration sla.adapters.periods"
         " policy.findings policy.lint policy.model.groups"
-        " policy.model.intake policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
+        " policy.model.intake policy.model.approved_templates.chosen ingest.domain.reply_window"
+        " ingest.adapters.edges.grpc_templates policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
     ),
     _ID: (
         "ingest.domain.flights"
@@ -84,7 +85,7 @@ _MODULES: Final = {
         " chassis.packed_table ingest.lanes.resting ingest.translate.samples"
     ),
     _LOG: (
-        "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
+        "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.paced_intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
         " ingest.lanes.sender ingest.lanes.sender_runner ingest.lanes.sender_counters ingest.lanes.timers "
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.headers chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
         " chassis.privacy.fields chassis.privacy.master chassis.privacy.sealing chassis.questions feedback.lanes.outcome_tracker"

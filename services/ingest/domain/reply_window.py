@@ -16,13 +16,12 @@ from services.ingest.domain.reasons import Reason
 from services.policy.model.approved_templates import chosen
 from services.policy.model.intake import HOUR_MS, AccountPolicy
 
-WINDOW_SETTING: Final = "reply_window_hours"
 _MAX_DIGITS: Final = 5
 
 
 def window_ms(rules: ChannelRules, account: AccountPolicy) -> int:
     """Return the time for free replies after the customer's last message; 0: no limit that is known in advance."""
-    own = account.settings.get(WINDOW_SETTING, "")
+    own = account.settings.get("reply_window_hours", "")
     if not rules.reply_window_ms or not own.isascii() or not own.isdecimal() or len(own) > _MAX_DIGITS:
         return rules.reply_window_ms
     return int(own) * HOUR_MS

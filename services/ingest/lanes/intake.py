@@ -30,6 +30,7 @@ from services.chassis.kafka.lane import (
 from services.chassis.kafka.relayed import RelayedPlaces
 from services.chassis.kafka.writer import Writer
 from services.chassis.metrics import Metrics
+from services.chassis.pacing import NO_LIMIT, Rate
 from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys
 from services.chassis.privacy.sealing import DataKey, Keys, is_erased
 from services.chassis.questions import answer_question
@@ -44,6 +45,7 @@ from services.ingest.domain.stated_reports import StatedReport
 from services.ingest.lanes.inbound_records import decoded, event_of, forwarded, identity_of_repetition, key_of, prepare
 from services.ingest.lanes.intake_counters import IntakeCounters
 from services.ingest.lanes.intake_outputs import IntakeOutputs, there
+from services.ingest.lanes.paced_intake import paced
 from services.ingest.lanes.resting import RESTORED_TOGETHER, RestingStates, State
 from services.ingest.lanes.timers import Timers, earliest
 from services.ingest.translate import samples
@@ -68,6 +70,7 @@ def intake_lane(
     client_id: str,
     lane_metrics: LaneMetrics,
     limits: IntakeLimits = _DEFAULT_LIMITS,
+    pace: Rate = NO_LIMIT,
     tuning: LaneTuning = TUNING,
     heap: Heap | None = None,
     on_restored: Callable[[bool], None] | None = None,
@@ -79,7 +82,9 @@ def intake_lane(
     counters = IntakeCounters(metrics)
     return LaneRunner(
         SPEC,
-        lambda context: IntakeProcessor(context.partition, policies, counters, limits, keys),
+        paced(
+            lambda context: IntakeProcessor(context.partition, policies, counters, limits, keys), pace, keys, metrics
+        ),
         kafka,
         writer=writer,
         clock=clock,
@@ -96,11 +101,17 @@ def intake_lane(
 
 
 def intake_factory(
-    policies: Policies, metrics: Metrics, keys: Keys, limits: IntakeLimits = _DEFAULT_LIMITS
+    policies: Policies,
+    metrics: Metrics,
+    keys: Keys,
+    limits: IntakeLimits = _DEFAULT_LIMITS,
+    pace: Rate = NO_LIMIT,
 ) -> Callable[[LaneContext], Processor]:
-    """Return a factory that creates the processor of a partition."""
+    """Return a factory that creates the processor of a partition. `pace`: of each customer's messages."""
     counters = IntakeCounters(metrics)
-    return lambda context: IntakeProcessor(context.partition, policies, counters, limits, keys)
+    return paced(
+        lambda context: IntakeProcessor(context.partition, policies, counters, limits, keys), pace, keys, metrics
+    )
 
 
 class IntakeProcessor:

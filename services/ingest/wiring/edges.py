@@ -48,6 +48,7 @@ from services.ingest.adapters.edges.webchat_hub import WebchatHub
 from services.ingest.adapters.edges.webchat_in import Webchat
 from services.ingest.adapters.edges.webhook_in import WebhookChannel
 from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
+from services.ingest.domain.reasons import Reason
 from services.ingest.settings import IngestSettings
 from services.ingest.wiring.history import KeptHistory
 
@@ -84,8 +85,13 @@ async def edges(
         quota = QuotaSettings(
             Rate(settings.tenant_rate, settings.tenant_burst), settings.tenant_wait_s, settings.tenant_weights
         )
-        ways = ways_in(InboundPublisher(producer, keys), quota)
-        ingress_limiter = IngressLimiter(ways.customers, limits, service.clock, service.metrics)
+        beyond = service.metrics.counter("chapar_edge_beyond_rate_total")
+        ways = ways_in(
+            InboundPublisher(producer, keys), quota, lambda tenant: beyond.labels(tenant, "", Reason.TENANT_RATE).inc()
+        )
+        ingress_limiter = IngressLimiter(
+            ways.customers, limits, service.clock, service.metrics, providers=ways.providers, at_once=ways.erasures
+        )
 
         # Web chat's live connections.
         hub = WebchatHub(keys, Poison("ingest-webchat", service.metrics))
