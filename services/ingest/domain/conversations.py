@@ -194,6 +194,8 @@ class Customer:
     """Whether the origin of a message of this customer has been proven."""
     owned_interactions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Conversations and their interactions, the newest last; see `belongings`."""
+    failed_addresses: tuple[str, ...] = ()
+    """Identities that nothing can reach, as far as is known; see `reachability`."""
 
     @property
     def has_open_work(self) -> bool:

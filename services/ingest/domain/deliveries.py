@@ -109,6 +109,8 @@ class Delivery:
     """The number of parts that a report has stated; 0: none has."""
     recorded: bool = False
     """Whether the message is part of the conversation."""
+    unreachable: bool = False
+    """Whether the provider says that nothing can reach this customer."""
     held: tuple[Reported, ...] = ()
     """Reports by native id that came while the attempt's own native ids were not known."""
 
@@ -132,6 +134,8 @@ class SenderConversation:
     failed: Mapping[str, int] = field(default_factory=dict)
     """Failed deliveries with the number of their last attempt. Only these can be replayed. A replayed delivery continues
     this numbering, so that no two attempts have the same number."""
+    address_failed: bool = False
+    """Whether the customer's lane was notified that nothing reaches the address, and not that something does again."""
     settled: tuple[Delivery, ...] = ()
     """Deliveries about which reports may still arrive, without their texts; the oldest first."""
 
@@ -252,6 +256,17 @@ class GivenUp:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryNoticed:
+    """Report to the lane of the customer that a reply or an address has failed, or that the address works again."""
+
+    delivery: Delivery
+    route: Route
+    state: DeliveryState
+    reason: str
+    address_failed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReportUnmatched:
     """Count a report about a delivery that this conversation does not know, or no longer."""
 
@@ -259,7 +274,14 @@ class ReportUnmatched:
 
 
 Effect = (
-    DeliveryChanged | ReplyOutcomeChanged | InvitationFailed | Attempt | MessageRecorded | GivenUp | ReportUnmatched
+    DeliveryChanged
+    | ReplyOutcomeChanged
+    | InvitationFailed
+    | Attempt
+    | MessageRecorded
+    | GivenUp
+    | DeliveryNoticed
+    | ReportUnmatched
 )
 
 

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
-from services.ingest.domain import effects
+from services.ingest.domain import effects, reachability
 from services.ingest.domain.belongings import noted
 from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
@@ -42,12 +42,13 @@ from services.ingest.domain.messages import (
     SendRequest,
     new_text,
 )
+from services.ingest.domain.reachability import DeliveryNotice
 from services.ingest.domain.reply_routes import lasting_route, next_route
 from services.ingest.domain.stated_reports import StatedReport, bounced, pass_on
 from services.ingest.domain.survey_reply import beside_quote, parse_score
 from services.policy.model.intake import TenantPolicy
 
-Event = Message | SendRequest | Check | Notice | Link | Erasure | FollowUp | StatedReport
+Event = Message | SendRequest | Check | Notice | Link | Erasure | FollowUp | StatedReport | DeliveryNotice
 
 
 class Intake:
@@ -93,6 +94,8 @@ class Intake:
                 return self._follow_ups.ask(customer, event, now_ms, policy)
             case StatedReport():
                 return pass_on(customer, event)
+            case DeliveryNotice():
+                return reachability.decide(customer, event, now_ms, policy, self._routing, self._follow_ups)
             case _:
                 assert_never(event)
 
@@ -114,6 +117,8 @@ class Intake:
                 replace(customer, last_seen_ms=now_ms), (effects.Forwarded(customer.home),), note="FORWARDED"
             )
         customer = _acquainted(customer, message, now_ms)
+        if message.by_person:
+            customer = reachability.reached(customer, message.identity.identity_id)
         if message.revision > 0:
             return self._edit(customer, message, now_ms)
         account = policy.account(message.identity.channel, message.identity.account)

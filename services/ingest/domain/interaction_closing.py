@@ -41,8 +41,9 @@ class InteractionClosing:
             )
         if customer.route is None:
             return Refused(Reason.NO_ROUTE, "this identity has never sent a message, so there is no reply route")
+        where = customer.route.identity
+        address = where.identity_id
         if request.template is not None:
-            where = customer.route.identity
             wrong = reply_window.filled(request, policy.account(where.channel, where.account))
             if isinstance(wrong, Reason):
                 return Refused(wrong, f"template {request.template.name} of {where.channel} account {where.account}")
@@ -72,7 +73,9 @@ class InteractionClosing:
             conversation = replace(conversation, last_at_ms=now_ms)
             customer = replace(customer, conversation=conversation)
             target = conversation.conversation_id
-        if request.purpose is Purpose.SURVEY and request.invitation_id:
+        if request.purpose is Purpose.SURVEY and address in customer.failed_addresses:
+            request = replace(request, forbidden=Reason.ADDRESS_FAILED, person_id=self._routing.person(customer))
+        elif request.purpose is Purpose.SURVEY and request.invitation_id:
             survey = OpenSurvey(
                 invitation_id=request.invitation_id,
                 kind=request.survey_kind,

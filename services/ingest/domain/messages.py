@@ -226,6 +226,10 @@ class SendRequest:
     """The delivery that is sent again, knowingly."""
     template: TemplateUse | None = None
     """The approved template that is sent; `text` then has its words."""
+    forbidden: str = ""
+    """Why the lane of the identity forbids it; the delivery fails at once with this reason."""
+    queue: str = ""
+    """The interaction's queue, for replies of agents."""
 
 
 class NoticeKind(IntEnum):

@@ -148,6 +148,8 @@ class Reason(StrEnum):
     # Attempts to send
     ACCOUNT_NOT_CONFIGURED = "ACCOUNT_NOT_CONFIGURED"
     """The configuration no longer has the account of the conversation. Add it, and replay the dead letter."""
+    ADDRESS_FAILED = "ADDRESS_FAILED"
+    """An earlier message could not reach the customer's address, so no survey is sent there. It ends when the customer writes."""
     ADDRESS_NOT_ASCII = "ADDRESS_NOT_ASCII"
     """The relay takes no addresses outside of ASCII. Use a relay that does."""
     ALREADY_SENT = "ALREADY_SENT"

@@ -75,6 +75,8 @@ def ready(delivery: Delivery, route: Route | None, gate: Gate, now_ms: int) -> D
     if rules is None:
         return Reason.CHANNEL_CANNOT_SEND
     request = delivery.request
+    if request.forbidden:
+        return request.forbidden
     if not request.text.strip() and request.template is None:
         return "EMPTY_TEXT"
     account = gate.account(route.identity.channel, route.identity.account)

@@ -51,6 +51,7 @@ from services.ingest.domain.deliveries import (
     Status,
 )
 from services.ingest.domain.delivery_facts import MAX_PARTS, DeliveryFact, DeliveryState, merged
+from services.ingest.domain.delivery_notices import noticed
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
 
@@ -75,7 +76,7 @@ class Sending:
                 conversation = self._reported(conversation, event, now_ms, out)
             case _:
                 assert_never(event)
-        decision = self._go_on(conversation, now_ms, gate, out)
+        decision = noticed(self._go_on(conversation, now_ms, gate, out))
         return _with_queued(decision, event) if isinstance(event, SendingRequested) else decision
 
     def wake(self, conversation: SenderConversation, now_ms: int, gate: Gate) -> SendingDecision:
@@ -89,7 +90,7 @@ class Sending:
             elif delivery.status is Status.UNKNOWN:
                 conversation = self._settled(conversation, delivery, now_ms)
         conversation = reports.expired(conversation, now_ms)
-        return self._go_on(conversation, now_ms, gate, out)
+        return noticed(self._go_on(conversation, now_ms, gate, out))
 
     def due_ms(self, conversation: SenderConversation) -> int:
         """Return when `wake` next has something to do."""
@@ -144,6 +145,7 @@ class Sending:
             native_ids=(*delivery.native_ids, *event.native_ids),
             tried=delivery.tried + (0 if event.outcome is Outcome.HALTED or event.reason == NOT_ATTEMPTED else 1),
             reason=event.reason,
+            unreachable=event.outcome is Outcome.UNREACHABLE,
         )
         if event.migrated_to and conversation.route is not None:
             conversation = _migrated(conversation, conversation.route, event.migrated_to)

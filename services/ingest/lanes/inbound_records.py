@@ -92,6 +92,8 @@ def event_of(inbound: records_pb2.InboundRecord) -> Event:
                 return translate.follow_up(inbound.follow_up)
             case "report":
                 return reports.stated(inbound.report)
+            case "delivery_notice":
+                return reports.delivery_notice(inbound.delivery_notice)
             case _:
                 raise InvalidRecord(Reason.UNKNOWN_RECORD, "written by a newer version")
     except ValueError as error:

@@ -84,7 +84,10 @@ class PacedIntake:
         owner, _, number = key[len(WAITING_STATE) :].rpartition(b"/")
         kept = msgspec.msgpack.decode(value, type=tuple[Any, ...])
         line = self._lines.setdefault(owner, deque())
-        line.append(_Waiting(int(number), Record(*kept[:6], tuple((n, v) for n, v in kept[6])), kept[7], kept[8]))
+        topic, partition, offset, timestamp_ms, record_key, content, headers, tenant, channel = kept
+        named = tuple((name, held) for name, held in headers)
+        record = Record(topic, partition, offset, timestamp_ms, record_key, content, named)
+        line.append(_Waiting(int(number), record, tenant, channel))
         self._bytes += line[-1].size
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
@@ -124,7 +127,12 @@ class PacedIntake:
         self._inner.end(outbox)
         if self._counted:
             counted, self._counted = self._counted, Counter()
-            outbox.after_commit(lambda: [self._count(*labels, many) for labels, many in counted.items()])
+
+            def count() -> None:
+                for labels, many in counted.items():
+                    self._count(*labels, many)
+
+            outbox.after_commit(count)
 
     def next_wakeup(self) -> int | None:
         """See `contract.Processor`."""

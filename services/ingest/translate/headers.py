@@ -34,6 +34,9 @@ def of_inbound(record: records_pb2.InboundRecord) -> Headers:
             named = record.follow_up.request_id
         case "report":
             named = _report(record.report)
+        case "delivery_notice":
+            said = record.delivery_notice
+            named = f"{said.delivery_id}/{said.state}/{said.reason}/{said.occurred_at_ms}"
         case _:
             named = record.question_id
     return record_headers(INBOUND, derive(kind, record.tenant, named), record.tenant)

@@ -103,6 +103,8 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
         person_id=record.person_id,
         resends=record.resends_delivery_id,
         template=template_use(record.template) if record.HasField("template") else None,
+        forbidden=record.forbidden,
+        queue=record.queue,
     )
 
 
@@ -215,6 +217,8 @@ def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundReque
         person_id=value.person_id,
         resends_delivery_id=value.resends,
         template=template_choice(value.template) if value.template is not None else None,
+        forbidden=value.forbidden,
+        queue=value.queue,
     )
 
 

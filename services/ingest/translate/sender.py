@@ -12,6 +12,7 @@ from services.chassis.keys import tenant_key
 from services.ingest.domain.deliveries import (
     Delivery,
     DeliveryChanged,
+    DeliveryNoticed,
     Finished,
     InvitationFailed,
     MessageRecorded,
@@ -143,6 +144,28 @@ def _failure(request: SendRequest, found: Verdict) -> str:
     if not found.state.left:
         return found.reason
     return Reason.SENT_AS_TEMPLATE if request.template is not None and request.template.by_rule else ""
+
+
+def delivery_notice(
+    conversation: SenderConversation, noticed: DeliveryNoticed, now_ms: int
+) -> records_pb2.InboundRecord:
+    """Return the record by which the lane of the customer learns of a failure, or that an address works again."""
+    request = noticed.delivery.request
+    return records_pb2.InboundRecord(
+        tenant=conversation.tenant,
+        delivery_notice=records_pb2.DeliveryNotice(
+            identity_id=noticed.route.identity.identity_id,
+            conversation_id=conversation.conversation_id,
+            interaction_id=request.interaction_id,
+            queue=request.queue,
+            delivery_id=noticed.delivery.delivery_id,
+            purpose=records_pb2.OutboundPurpose.ValueType(request.purpose),
+            state=records_pb2.DeliveryState.ValueType(noticed.state),
+            reason=noticed.reason,
+            address_failed=noticed.address_failed,
+            occurred_at_ms=now_ms,
+        ),
+    )
 
 
 def undeliverable_command(

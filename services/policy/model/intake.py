@@ -43,6 +43,8 @@ class TenantPolicy:
     condition: Condition
     templates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Maps template name to texts by language."""
+    follow_up_failed_replies: bool = True
+    """Whether a reply that fails after its interaction has ended opens a further interaction."""
     routing_labels: frozenset[str] = frozenset()
     """Labels that may leave the conversation, in addition to Chapar's own."""
 

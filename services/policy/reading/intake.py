@@ -33,6 +33,7 @@ def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Cond
         condition=condition,
         templates={t.name: dict(t.texts) for t in configuration.templates},
         routing_labels=frozenset(configuration.routing_labels),
+        follow_up_failed_replies=configuration.failed_reply != config_pb2.FAILED_REPLY_ACTION_NOTHING,
     )
 
 

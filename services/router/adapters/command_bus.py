@@ -101,6 +101,7 @@ class CommandBus:
                 author_id=agent_id,
                 requested_at_ms=self._clock(),
                 pool=pool,
+                queue=attributes.queue,
                 template=template,
             ),
         )

@@ -20,6 +20,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _FailedReplyAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FailedReplyActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailedReplyAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FAILED_REPLY_ACTION_UNSPECIFIED: _FailedReplyAction.ValueType  # 0
+    """Not set: follow_up."""
+    FAILED_REPLY_ACTION_FOLLOW_UP: _FailedReplyAction.ValueType  # 1
+    """A further interaction in the same queue, with the reason, once for each interaction. None while another interaction of the customer is open."""
+    FAILED_REPLY_ACTION_NOTHING: _FailedReplyAction.ValueType  # 2
+    """Only the story of the interaction says so."""
+
+class FailedReplyAction(_FailedReplyAction, metaclass=_FailedReplyActionEnumTypeWrapper):
+    """What happens when a reply turns out to have failed after its interaction has ended."""
+
+FAILED_REPLY_ACTION_UNSPECIFIED: FailedReplyAction.ValueType  # 0
+"""Not set: follow_up."""
+FAILED_REPLY_ACTION_FOLLOW_UP: FailedReplyAction.ValueType  # 1
+"""A further interaction in the same queue, with the reason, once for each interaction. None while another interaction of the customer is open."""
+FAILED_REPLY_ACTION_NOTHING: FailedReplyAction.ValueType  # 2
+"""Only the story of the interaction says so."""
+Global___FailedReplyAction: _TypeAlias = FailedReplyAction  # noqa: Y015
+
 class _AgentChoice:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -274,6 +298,7 @@ class TenantConfiguration(_message.Message):
     LEAST_RESPONSES_FIELD_NUMBER: _builtins.int
     WEEK_BEGINS_FIELD_NUMBER: _builtins.int
     ROUTING_LABELS_FIELD_NUMBER: _builtins.int
+    FAILED_REPLY_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Name of the tenant.
     Bounds: 1 to 40 characters of a-z, 0-9 and "-".
@@ -307,6 +332,10 @@ class TenantConfiguration(_message.Message):
     week_begins: _builtins.str
     """First day of the week in scores: sat, sun, mon, tue, wed, thu or fri.
     Default: sat in the time zones of Iran and Afghanistan, otherwise mon. Bounds: one of the seven days.
+    """
+    failed_reply: Global___FailedReplyAction.ValueType
+    """What happens when a reply turns out to have failed after its interaction has ended.
+    Default: follow_up.
     """
     @_builtins.property
     def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pool]:
@@ -423,10 +452,11 @@ class TenantConfiguration(_message.Message):
         least_responses: _builtins.int = ...,
         week_begins: _builtins.str = ...,
         routing_labels: _abc.Iterable[_builtins.str] | None = ...,
+        failed_reply: Global___FailedReplyAction.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "first_contact_window_ms", b"first_contact_window_ms", "least_responses", b"least_responses", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "failed_reply", b"failed_reply", "first_contact_window_ms", b"first_contact_window_ms", "least_responses", b"least_responses", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1982,7 +2012,7 @@ class OutgoingWebhook(_message.Message):
     @_builtins.property
     def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Events that the system is notified of, in addition to those of policies and rules that name the webhook.
-        Default: none. Bounds: one of feedback.answered, feedback.answered.text (with the customer's words), feedback.recovery, sla.warned, sla.breached, sla.escalated, sla.corrected.
+        Default: none. Bounds: one of feedback.answered, feedback.answered.text (with the customer's words), feedback.recovery, sla.warned, sla.breached, sla.escalated, sla.corrected, sla.rearmed.
         """
 
     def __init__(

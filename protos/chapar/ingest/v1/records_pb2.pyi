@@ -716,6 +716,8 @@ class OutboundRequest(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     RESENDS_DELIVERY_ID_FIELD_NUMBER: _builtins.int
     TEMPLATE_FIELD_NUMBER: _builtins.int
+    FORBIDDEN_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
     CHECKED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key. The id of the delivery derives from it."""
@@ -751,6 +753,10 @@ class OutboundRequest(_message.Message):
     """Id of the person, for surveys: the lane of the identity sets it, so that feedback learns of an invitation that failed."""
     resends_delivery_id: _builtins.str
     """Id of the delivery that this one sends again; may be empty."""
+    forbidden: _builtins.str
+    """Reason code for which the lane of the identity forbids it, e.g. "ADDRESS_FAILED"; the sender fails the delivery at once. Empty: none."""
+    queue: _builtins.str
+    """Name of the interaction's queue, for replies of agents. May be empty."""
     checked: _builtins.bool
     """Set by a lane that has found the conversation among those of its identity and forwards the request to the identity's home."""
     @_builtins.property
@@ -778,15 +784,75 @@ class OutboundRequest(_message.Message):
         person_id: _builtins.str = ...,
         resends_delivery_id: _builtins.str = ...,
         template: _types_pb2.TemplateChoice | None = ...,
+        forbidden: _builtins.str = ...,
+        queue: _builtins.str = ...,
         checked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "checked", b"checked", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "person_id", b"person_id", "pool", b"pool", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "resends_delivery_id", b"resends_delivery_id", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "template", b"template", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "checked", b"checked", "conversation_id", b"conversation_id", "forbidden", b"forbidden", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "person_id", b"person_id", "pool", b"pool", "purpose", b"purpose", "queue", b"queue", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "resends_delivery_id", b"resends_delivery_id", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "template", b"template", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OutboundRequest: _TypeAlias = OutboundRequest  # noqa: Y015
+
+@_typing.final
+class DeliveryNotice(_message.Message):
+    """What the sender lane reports to the lane of the identity: a reply has failed, an address has failed, or an address that had failed works again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ADDRESS_FAILED_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
+    identity_id: _builtins.str
+    """Id of the identity."""
+    conversation_id: _builtins.str
+    """Id of the conversation."""
+    interaction_id: _builtins.str
+    """Id of the interaction; may be empty."""
+    queue: _builtins.str
+    """Name of the interaction's queue; may be empty."""
+    delivery_id: _builtins.str
+    """Id of the delivery."""
+    purpose: Global___OutboundPurpose.ValueType
+    """Purpose of the message."""
+    state: Global___DeliveryState.ValueType
+    """State of the delivery."""
+    reason: _builtins.str
+    """Reason code of a failure."""
+    address_failed: _builtins.bool
+    """Whether the failure says that nothing can reach the address, e.g. because the mailbox does not exist."""
+    occurred_at_ms: _builtins.int
+    """Time of the state, in milliseconds since the Unix epoch."""
+    def __init__(
+        self,
+        *,
+        identity_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        interaction_id: _builtins.str = ...,
+        queue: _builtins.str = ...,
+        delivery_id: _builtins.str = ...,
+        purpose: Global___OutboundPurpose.ValueType = ...,
+        state: Global___DeliveryState.ValueType = ...,
+        reason: _builtins.str = ...,
+        address_failed: _builtins.bool = ...,
+        occurred_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address_failed", b"address_failed", "conversation_id", b"conversation_id", "delivery_id", b"delivery_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "occurred_at_ms", b"occurred_at_ms", "purpose", b"purpose", "queue", b"queue", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliveryNotice: _TypeAlias = DeliveryNotice  # noqa: Y015
 
 @_typing.final
 class InteractionNotice(_message.Message):
@@ -1067,6 +1133,7 @@ class InboundRecord(_message.Message):
     FOLLOW_UP_FIELD_NUMBER: _builtins.int
     CHECK_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
+    DELIVERY_NOTICE_FIELD_NUMBER: _builtins.int
     HOPS_FIELD_NUMBER: _builtins.int
     QUESTION_ID_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
@@ -1112,6 +1179,10 @@ class InboundRecord(_message.Message):
     def report(self) -> Global___DeliveryReport:
         """A fact about a delivery to this identity."""
 
+    @_builtins.property
+    def delivery_notice(self) -> Global___DeliveryNotice:
+        """What became of a message to this identity, if the lane of the identity acts on it."""
+
     def __init__(
         self,
         *,
@@ -1124,15 +1195,16 @@ class InboundRecord(_message.Message):
         follow_up: Global___FollowUpRequest | None = ...,
         check: Global___OwnershipCheck | None = ...,
         report: Global___DeliveryReport | None = ...,
+        delivery_notice: Global___DeliveryNotice | None = ...,
         hops: _builtins.int = ...,
         question_id: _builtins.str = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "erasure", b"erasure", "follow_up", b"follow_up", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record", "report", b"report"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "delivery_notice", b"delivery_notice", "erasure", b"erasure", "follow_up", b"follow_up", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "question_id", b"question_id", "record", b"record", "report", b"report", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "delivery_notice", b"delivery_notice", "erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "question_id", b"question_id", "record", b"record", "report", b"report", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up", "check", "report"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up", "check", "report", "delivery_notice"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
