@@ -51,7 +51,7 @@ from services.ingest.adapters.edges.mail_authentication import organisations
 from services.ingest.adapters.edges.smtp_data import Collector
 from services.ingest.adapters.history import cursor, story
 from services.ingest.adapters.history import text as folding
-from services.ingest.domain import channel_rules, reply_token, survey_reply
+from services.ingest.domain import channel_rules, joining, reply_token, survey_reply
 from services.ingest.domain.messages import TextPart, TextPartKind, new_text
 from services.ingest.domain.normalise import (
     json_body,
@@ -267,6 +267,8 @@ ENTRIES: Final = (
           all_of(refusing(lambda given: handlers.check(SurveyKind.TEXT, 0, given, "score", "text"), ChaparError))),
     Entry(named("services.router.translate.desk", "text_refusal"),
           all_of(desk.text_refusal)),
+    Entry(named("services.ingest.domain.joining", "claimed"),
+          all_of(joining.claimed, lambda given: joining.claimed(f"/start chapar-{given[:43]}"))),
     Entry(named("services.policy.model.approved_templates", "ApprovedTemplate.filled", "OutsideWindow.values", "on_one_line"),
           all_of(lambda given: _TEMPLATE.filled((on_one_line(given),)),
                  lambda given: OutsideWindow(template="t", parameters=("{name} {text}",)).values(text=given, name=given[:200]))),

@@ -6,6 +6,7 @@ either gathering (waiting for the rest of the customer's text) or open (handed t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 
 from services.ingest.domain.messages import NO_WISHES, FollowUp, Identity, Route, Wishes
 from services.policy.model.automatic import AutomaticKind
@@ -171,6 +172,32 @@ class OpenSurvey:
         )
 
 
+class OptOutScope(IntEnum):
+    """Which messages a person does not want; each scope includes the ones before it. The numbers are those of the contract."""
+
+    UNSPECIFIED = 0
+    SURVEYS = 1
+    PROACTIVE = 2
+    ALL_BUT_REPLIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """One opt-out. An empty channel means all."""
+
+    channel: str
+    scope: OptOutScope
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJoin:
+    """A link by which another identity joins this person: the digest of its secret, its end in ms, and the tries that are left."""
+
+    digest: bytes
+    expires_at_ms: int
+    tries: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
     """Everything under one identity's key. `home` is set when the identity is linked to another identity's person."""
@@ -196,6 +223,13 @@ class Customer:
     """Conversations and their interactions, the newest last; see `belongings`."""
     failed_addresses: tuple[str, ...] = ()
     """Identities that nothing can reach, as far as is known; see `reachability`."""
+    opt_outs: tuple[OptOut, ...] = ()
+    preferred_channel: str = ""
+    """The channel on which Chapar begins a conversation; see `preferences`."""
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    """The newest routes on channels other than that of `route`, by channel."""
+    join: OpenJoin | None = None
+    """A link by which another identity can join; see `joining`."""
 
     @property
     def has_open_work(self) -> bool:

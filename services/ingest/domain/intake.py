@@ -22,13 +22,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
-from services.ingest.domain import effects, reachability
+from services.ingest.domain import effects, joining, preferences, reachability
 from services.ingest.domain.belongings import noted
 from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.interaction_closing import InteractionClosing
+from services.ingest.domain.joining import JoinClaim, JoinOffer
 from services.ingest.domain.lifetime import Lifetime
 from services.ingest.domain.messages import (
     Check,
@@ -42,13 +43,27 @@ from services.ingest.domain.messages import (
     SendRequest,
     new_text,
 )
+from services.ingest.domain.preferences import Preferences
 from services.ingest.domain.reachability import DeliveryNotice
 from services.ingest.domain.reply_routes import lasting_route, next_route
 from services.ingest.domain.stated_reports import StatedReport, bounced, pass_on
 from services.ingest.domain.survey_reply import beside_quote, parse_score
 from services.policy.model.intake import TenantPolicy
 
-Event = Message | SendRequest | Check | Notice | Link | Erasure | FollowUp | StatedReport | DeliveryNotice
+Event = (
+    Message
+    | SendRequest
+    | Check
+    | Notice
+    | Link
+    | Erasure
+    | FollowUp
+    | StatedReport
+    | DeliveryNotice
+    | Preferences
+    | JoinOffer
+    | JoinClaim
+)
 
 
 class Intake:
@@ -94,6 +109,12 @@ class Intake:
                 return self._follow_ups.ask(customer, event, now_ms, policy)
             case StatedReport():
                 return pass_on(customer, event)
+            case Preferences():
+                return preferences.decide(customer, event)
+            case JoinOffer():
+                return joining.offer(customer, event)
+            case JoinClaim():
+                return joining.claim(customer, event, now_ms)
             case DeliveryNotice():
                 return reachability.decide(customer, event, now_ms, policy, self._routing, self._follow_ups)
             case _:
@@ -121,6 +142,9 @@ class Intake:
             customer = reachability.reached(customer, message.identity.identity_id)
         if message.revision > 0:
             return self._edit(customer, message, now_ms)
+        joins = joining.claim_of(customer, message)
+        if joins is not None:
+            return IntakeDecision(customer, (joins,), note="JOIN_CLAIMED")
         account = policy.account(message.identity.channel, message.identity.account)
         conversation = customer.conversation
         out: list[Effect] = []
@@ -151,7 +175,7 @@ class Intake:
             if route is not conversation.route:
                 out.append(effects.RouteKnown(conversation.conversation_id, route))
             conversation = replace(conversation, route=route)
-            customer = replace(customer, route=lasting_route(customer.route, route))
+            customer = preferences.with_route(customer, lasting_route(customer.route, route))
         customer = replace(customer, conversation=conversation)
 
         survey, score = self._answer(customer, conversation, message, now_ms)

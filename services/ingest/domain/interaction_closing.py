@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import assert_never
 
-from services.ingest.domain import acknowledgement, effects, reply_window
+from services.ingest.domain import acknowledgement, effects, preferences, reply_window
 from services.ingest.domain.belongings import owns
 from services.ingest.domain.conversations import Conversation, Customer, Gathering, OpenInteraction, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing, first_known
@@ -41,7 +41,10 @@ class InteractionClosing:
             )
         if customer.route is None:
             return Refused(Reason.NO_ROUTE, "this identity has never sent a message, so there is no reply route")
-        where = customer.route.identity
+        route = customer.route
+        if not request.conversation_id and (conversation is None or not conversation.current(now_ms)):
+            route = preferences.beginning_route(customer) or route
+        where = route.identity
         address = where.identity_id
         if request.template is not None:
             wrong = reply_window.filled(request, policy.account(where.channel, where.account))
@@ -61,19 +64,24 @@ class InteractionClosing:
                     opened_at_ms=now_ms,
                     last_at_ms=now_ms,
                     language=customer.language,
-                    route=customer.route,
+                    route=route,
                 )
                 out.append(
-                    effects.ConversationStarted(
-                        conversation.conversation_id, self._routing.person(customer), customer.route.identity
-                    )
+                    effects.ConversationStarted(conversation.conversation_id, self._routing.person(customer), where)
                 )
-                out.append(effects.RouteKnown(conversation.conversation_id, customer.route))
+                out.append(effects.RouteKnown(conversation.conversation_id, route))
                 customer = replace(customer, conversations=customer.conversations + 1)
             conversation = replace(conversation, last_at_ms=now_ms)
             customer = replace(customer, conversation=conversation)
             target = conversation.conversation_id
-        if request.purpose is Purpose.SURVEY and address in customer.failed_addresses:
+        account = policy.account(where.channel, where.account)
+        purpose = Purpose.NOTICE if reply_window.is_marketing(request, account) else request.purpose
+        opted_out = preferences.forbids(customer, purpose, where.channel)
+        if opted_out and request.purpose is not Purpose.SURVEY:
+            return Refused(Reason.OPTED_OUT, f"the person does not want such messages by {where.channel}")
+        if opted_out:
+            request = replace(request, forbidden=Reason.OPTED_OUT, person_id=self._routing.person(customer))
+        elif request.purpose is Purpose.SURVEY and address in customer.failed_addresses:
             request = replace(request, forbidden=Reason.ADDRESS_FAILED, person_id=self._routing.person(customer))
         elif request.purpose is Purpose.SURVEY and request.invitation_id:
             survey = OpenSurvey(
@@ -146,6 +154,7 @@ class InteractionClosing:
         account = policy.account(open_.opening.channel, open_.opening.account)
         silent = open_.acknowledged or open_.opening.no_auto_reply or open_.left or not account.acknowledge
         silent = silent or open_.opening.public  # all members of a group would get it
+        silent = silent or preferences.forbids(customer, Purpose.ACKNOWLEDGEMENT, open_.opening.channel)
         if silent or now_ms < customer.acknowledged_at_ms + account.acknowledge_gap_ms:
             return IntakeDecision(customer, note="NOT_ACKNOWLEDGED")
         language = first_known(open_.opening.language, conversation.language, customer.language)

@@ -178,6 +178,8 @@ class Reason(StrEnum):
     """No connection to the provider was made. The sender tries again; if it lasts, check the way to it."""
     OUTSIDE_WINDOW = "OUTSIDE_WINDOW"
     """The provider's time for free replies is over. Send an approved template, or wait for a message of the customer."""
+    OPTED_OUT = "OPTED_OUT"
+    """The person does not want such messages on this channel. Nothing is sent until they change it."""
     RELAY_REFUSED = "RELAY_REFUSED"
     """The mail relay refuses the mail. Read its answer in the log."""
     SENT_AS_TEMPLATE = "SENT_AS_TEMPLATE"

@@ -13,7 +13,7 @@ from services.ingest.domain.channel_rules import ChannelRules, channel_rules
 from services.ingest.domain.deliveries import Delivery, Gate, Status
 from services.ingest.domain.messages import Route, SendRequest, TemplateUse
 from services.ingest.domain.reasons import Reason
-from services.policy.model.approved_templates import chosen
+from services.policy.model.approved_templates import TemplateCategory, chosen
 from services.policy.model.intake import HOUR_MS, AccountPolicy
 
 _MAX_DIGITS: Final = 5
@@ -54,6 +54,13 @@ def filled(request: SendRequest, account: AccountPolicy) -> SendRequest | Reason
     if text is None:
         return Reason.TEMPLATE_PARAMETERS
     return replace(request, text=text, template=replace(use, language=template.language))
+
+
+def is_marketing(request: SendRequest, account: AccountPolicy) -> bool:
+    """Return whether a request names a template that advertises."""
+    use = request.template
+    found = chosen(account.approved_templates, use.name, use.language) if use is not None else None
+    return found is not None and found.category is TemplateCategory.MARKETING
 
 
 def in_template(request: SendRequest, route: Route, account: AccountPolicy) -> SendRequest | Reason:

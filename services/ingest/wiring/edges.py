@@ -27,6 +27,7 @@ from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_ingest import IngestServicer
 from services.ingest.adapters.edges.grpc_outbound import OutboundServicer
 from services.ingest.adapters.edges.grpc_person import PersonServicer
+from services.ingest.adapters.edges.grpc_preferences import PersonWishes
 from services.ingest.adapters.edges.grpc_resend import Resender
 from services.ingest.adapters.edges.grpc_submit import Submitter
 from services.ingest.adapters.edges.grpc_templates import ConfiguredTemplates
@@ -135,7 +136,7 @@ async def edges(
         eraser = PersonEraser(
             ways.erasures, past, keys, outcomes, service.clock, history=kept.name if kept is not None else ""
         )
-        person = PersonServicer(intake, past, eraser, service.clock)
+        person = PersonServicer(intake, past, eraser, service.clock, PersonWishes(intake, past, service.clock))
         audited = AuditServicer(kept.audit if kept is not None else None)
         await enter(
             grpc_server(

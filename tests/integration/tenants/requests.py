@@ -160,6 +160,15 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
         REFUSED,
         lambda t, m, o: [ing.UnlinkIdentityRequest(idempotency_key=random_id(), identity_id=t.identity)],
     ),
+    f"{PERSON}SetPreferences": (
+        REFUSED,
+        lambda t, m, o: [ing.SetPreferencesRequest(idempotency_key=random_id(), identity_id=t.identity)],
+    ),
+    f"{PERSON}CreateJoinLink": (
+        REFUSED,
+        lambda t, m, o: [ing.CreateJoinLinkRequest(idempotency_key=random_id(), identity_id=t.identity)],
+    ),
+    f"{PERSON}SuggestIdentities": (REFUSED, lambda t, m, o: [ing.SuggestIdentitiesRequest(person_id=t.person)]),
     f"{PERSON}ErasePerson": (
         REFUSED,
         lambda t, m, o: [ing.ErasePersonRequest(idempotency_key=random_id(), person_id=t.person)],

@@ -40,7 +40,9 @@ def an_event(kind: "sla.SlaEventKind.ValueType", at: int = T0, **of: object) -> 
 
 async def notices_for(*records: Record) -> list[WebhookNotice]:
     endpoints = {
-        "all": Endpoint("all", "https://a.example", ("env:A",), frozenset({"sla.warned", "sla.escalated", "sla.rearmed"})),
+        "all": Endpoint(
+            "all", "https://a.example", ("env:A",), frozenset({"sla.warned", "sla.escalated", "sla.rearmed"})
+        ),
         "duty": Endpoint("duty", "https://b.example", ("env:B",)),
     }
     kept = Kept()

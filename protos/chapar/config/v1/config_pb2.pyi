@@ -149,7 +149,7 @@ class _TemplateCategoryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Temp
     TEMPLATE_CATEGORY_UNSPECIFIED: _TemplateCategory.ValueType  # 0
     """Not set: utility."""
     TEMPLATE_CATEGORY_MARKETING: _TemplateCategory.ValueType  # 1
-    """Offers and news. Never sent to a person who opted out of such messages."""
+    """Offers and news. A service that sends one to a person who opted out of notices is refused."""
     TEMPLATE_CATEGORY_UTILITY: _TemplateCategory.ValueType  # 2
     """About something that the customer asked for: an order, an answer, an appointment."""
     TEMPLATE_CATEGORY_AUTHENTICATION: _TemplateCategory.ValueType  # 3
@@ -161,7 +161,7 @@ class TemplateCategory(_TemplateCategory, metaclass=_TemplateCategoryEnumTypeWra
 TEMPLATE_CATEGORY_UNSPECIFIED: TemplateCategory.ValueType  # 0
 """Not set: utility."""
 TEMPLATE_CATEGORY_MARKETING: TemplateCategory.ValueType  # 1
-"""Offers and news. Never sent to a person who opted out of such messages."""
+"""Offers and news. A service that sends one to a person who opted out of notices is refused."""
 TEMPLATE_CATEGORY_UTILITY: TemplateCategory.ValueType  # 2
 """About something that the customer asked for: an order, an answer, an appointment."""
 TEMPLATE_CATEGORY_AUTHENTICATION: TemplateCategory.ValueType  # 3

@@ -1220,6 +1220,201 @@ class LinkIdentityResponse(_message.Message):
 Global___LinkIdentityResponse: _TypeAlias = LinkIdentityResponse  # noqa: Y015
 
 @_typing.final
+class SetPreferencesRequest(_message.Message):
+    """Asks to set how a person wants to be reached."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    OPT_OUTS_FIELD_NUMBER: _builtins.int
+    PREFERRED_CHANNEL_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's idempotency key of this request."""
+    identity_id: _builtins.str
+    """Id of an identity of the person. Required."""
+    preferred_channel: _builtins.str
+    """Channel on which Chapar begins a conversation with the person, if they have written there; empty: the newest."""
+    @_builtins.property
+    def opt_outs(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.OptOut]:
+        """All opt-outs of the person; an empty list removes them."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+        opt_outs: _abc.Iterable[_records_pb2.OptOut] | None = ...,
+        preferred_channel: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "opt_outs", b"opt_outs", "preferred_channel", b"preferred_channel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPreferencesRequest: _TypeAlias = SetPreferencesRequest  # noqa: Y015
+
+@_typing.final
+class SetPreferencesResponse(_message.Message):
+    """The preferences hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPreferencesResponse: _TypeAlias = SetPreferencesResponse  # noqa: Y015
+
+@_typing.final
+class CreateJoinLinkRequest(_message.Message):
+    """Asks for a link to continue on another channel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    VALID_FOR_MS_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's idempotency key of this request; a repeated key makes a new link, and the older one ends."""
+    identity_id: _builtins.str
+    """Id of the identity to which the link is shown. Required."""
+    valid_for_ms: _builtins.int
+    """How long the link works, in milliseconds; 0 means 15 minutes."""
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+        valid_for_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "valid_for_ms", b"valid_for_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateJoinLinkRequest: _TypeAlias = CreateJoinLinkRequest  # noqa: Y015
+
+@_typing.final
+class CreateJoinLinkResponse(_message.Message):
+    """A link to continue on another channel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """Text that the customer sends on the other channel. It fits into the `start` parameter of a Telegram link (t.me/BOT?start=TEXT) and into the text of
+    a WhatsApp link (wa.me/NUMBER?text=TEXT).
+    """
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Time after which it has no effect."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateJoinLinkResponse: _TypeAlias = CreateJoinLinkResponse  # noqa: Y015
+
+@_typing.final
+class SuggestIdentitiesRequest(_message.Message):
+    """Asks for identities that may be the same customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.str
+    """Id of the person. Required."""
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuggestIdentitiesRequest: _TypeAlias = SuggestIdentitiesRequest  # noqa: Y015
+
+@_typing.final
+class SuggestedIdentity(_message.Message):
+    """An identity that may belong to the person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    SAME_AS_IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.str
+    """Id of the person that it belongs to now."""
+    evidence: _builtins.str
+    """Evidence: "same_address" when both have the same proven e-mail address or telephone number."""
+    same_as_identity_id: _builtins.str
+    """Id of the person's own identity that has the same address."""
+    @_builtins.property
+    def identity(self) -> _records_pb2.Identity:
+        """The identity."""
+
+    def __init__(
+        self,
+        *,
+        identity: _records_pb2.Identity | None = ...,
+        person_id: _builtins.str = ...,
+        evidence: _builtins.str = ...,
+        same_as_identity_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "identity", b"identity", "person_id", b"person_id", "same_as_identity_id", b"same_as_identity_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuggestedIdentity: _TypeAlias = SuggestedIdentity  # noqa: Y015
+
+@_typing.final
+class SuggestIdentitiesResponse(_message.Message):
+    """Identities that may be the same customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUGGESTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def suggestions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SuggestedIdentity]:
+        """At most 50 identities."""
+
+    def __init__(
+        self,
+        *,
+        suggestions: _abc.Iterable[Global___SuggestedIdentity] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["suggestions", b"suggestions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuggestIdentitiesResponse: _TypeAlias = SuggestIdentitiesResponse  # noqa: Y015
+
+@_typing.final
 class UnlinkIdentityRequest(_message.Message):
     """Asks to remove a link."""
 
