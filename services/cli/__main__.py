@@ -29,6 +29,7 @@ from services.cli.commands import (
     simulate,
     size,
     sla,
+    templates,
     token,
     topics,
     transactions,
@@ -71,6 +72,7 @@ app.add_typer(token.app, name="token")
 app.add_typer(agents.app, name="agents")
 app.add_typer(interactions.app, name="interactions")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(templates.app, name="templates")
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(sla.app, name="sla")

@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 import grpc
 
-from chapar.common.v1.types_pb2 import Selector
+from chapar.common.v1.types_pb2 import Selector, TemplateChoice
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
 from chapar.router.v1 import router_pb2_grpc
@@ -170,6 +170,10 @@ class Desk:
         return await self._ask(
             api.SessionRequest(reply=api.Reply(interaction_id=interaction_id, text=text, to=to, cc=cc))
         )
+
+    async def reply_by_template(self, interaction_id: str, template: TemplateChoice) -> api.RequestResult:
+        """Reply with an approved template, which the provider accepts also outside its time for free replies."""
+        return await self._ask(api.SessionRequest(reply=api.Reply(interaction_id=interaction_id, template=template)))
 
     async def complete(self, interaction_id: str, disposition: str = "") -> api.RequestResult:
         """Complete an interaction."""

@@ -19,12 +19,14 @@ from services.cli.message_lines import MessageLines
 from services.cli.offer_words import offer_words
 from services.cli.output import console
 from services.cli.reply_recipients import WORDS, ReplyRecipients
+from services.cli.template_words import OUTSIDE_WINDOW, template_choice, template_lines
 from services.cli.typed_line import typed_lines
 
 HELP: Final = (
     "r TEXT replies (by e-mail, first: to ADDRESSES, cc ADDRESSES, or all for everyone in the customer's mail), c completes, "
     "f shows the customer's last message unfolded, t QUEUE transfers, w QUEUE transfers warm (b takes it back), "
     "p INTERACTION picks a waiting one, d declines, a sends your reply again that did not arrive, "
+    "m lists approved templates and m NAME | VALUE | VALUE sends one, "
     "away / available set the state, q signs out; to name one of several interactions: r2 TEXT"
 )
 STATES: Final = {"away": records_pb2.AGENT_STATE_AWAY, "available": records_pb2.AGENT_STATE_AVAILABLE}
@@ -125,10 +127,14 @@ class TerminalDesk:
             case records_pb2.REPLY_STATE_FAILED:
                 again = "; the same text may be accepted later" if outcome.retryable else ""
                 words = f"your reply did not arrive: {outcome.failure}{again}"
+                if outcome.failure == OUTSIDE_WINDOW:
+                    words += ". The provider takes no free text now: m lists templates that you can send, or wait for the customer"
             case records_pb2.REPLY_STATE_UNKNOWN:
                 words = f"your reply may not have arrived: {outcome.failure}; it is not sent again automatically"
             case _:
                 self._lost.pop(number, None)
+                if outcome.failure:
+                    console.print(f"[{number}] a template was sent in place of your text", style="yellow", markup=False)
                 return
         self._lost[number] = outcome.delivery_id
         console.print(f"[{number}] {words} (delivery {outcome.delivery_id})", style="red", markup=False)
@@ -146,6 +152,18 @@ class TerminalDesk:
             console.print(f"[{number}] refused: {error.details()}", markup=False, style="red")
         else:
             console.print(f"[{number}] sent again as delivery {again.delivery_id}", markup=False)
+
+    async def _templates(self, number: int) -> None:
+        """Show the approved templates of the interaction's account."""
+        about = self._held[number]
+        request = ingest_pb2.ListTemplatesRequest(channel=about.channel, account=about.account)
+        try:
+            found = await self._outbound.ListTemplates(request)
+        except grpc.aio.AioRpcError as error:
+            console.print(f"[{number}] refused: {error.details()}", markup=False, style="red")
+            return
+        for line in template_lines(found.templates):
+            console.print(f"[{number}] {line}", markup=False, highlight=False)
 
     def _number(self, interaction_id: str) -> int:
         return self._numbers.setdefault(interaction_id, len(self._numbers) + 1)
@@ -256,26 +274,36 @@ class TerminalDesk:
             await self._again(int(digits) if digits else max(self._lost, default=0))
             return
         number = int(digits) if digits else min(self._held, default=0)
-        if number not in self._held or word not in {"r", "c", "t", "w", "b", "f", *WORDS}:
+        if number not in self._held or word not in {"r", "c", "t", "w", "b", "f", "m", *WORDS}:
             console.print(HELP, style="dim", markup=False)
             return
-        interaction_id = self._held[number].interaction_id
         if word == "f" or word in WORDS:
             chosen = f"[{number}] {self._recipients.choose(number, word, rest)}" if word != "f" else ""
             console.print(chosen or self._whole.get(number, ""), markup=False, highlight=False)
             return
-        if word == "r":
-            result = await self._desk.reply(interaction_id, rest, *self._recipients.take(number))
-        elif word == "c":
-            result = await self._desk.complete(interaction_id, rest or "solved")
-        elif word == "b":
-            result = await self._desk.recall(interaction_id)
-        else:
-            result = await self._desk.transfer(interaction_id, queue=rest, warm=word == "w")
+        if word == "m" and not rest:
+            await self._templates(number)
+            return
+        result = await self._carry_out(word, number, rest)
         if result.ok and word == "w":
             console.print(f"[{number}] offered to {rest}: you hold it until another agent accepts", markup=False)
         if not result.ok:
             console.print(f"[{number}] refused: {result.reason} {result.message}", markup=False, style="red")
+
+    async def _carry_out(self, word: str, number: int, rest: str) -> router_pb2.RequestResult:
+        """Carry out a command on an interaction that the agent holds, by its number at the desk."""
+        interaction_id = self._held[number].interaction_id
+        match word:
+            case "r":
+                return await self._desk.reply(interaction_id, rest, *self._recipients.take(number))
+            case "m":
+                return await self._desk.reply_by_template(interaction_id, template_choice(rest))
+            case "c":
+                return await self._desk.complete(interaction_id, rest or "solved")
+            case "b":
+                return await self._desk.recall(interaction_id)
+            case _:
+                return await self._desk.transfer(interaction_id, queue=rest, warm=word == "w")
 
 
 def show_connection(connection: Connection) -> None:

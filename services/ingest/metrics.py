@@ -32,6 +32,16 @@ METRICS: Final = (
     ),
     counter("chapar_intake_messages_total", "channel", "Customer messages accepted."),
     counter("chapar_intake_duplicates_total", "channel", "Messages that had been accepted before."),
+    counter(
+        "chapar_intake_paced_total",
+        "channel outcome",
+        "Messages beyond a customer's rate that wait in the intake lane: WAITED; and AT_BOUND, taken early because too many waited.",
+    ),
+    counter(
+        "chapar_edge_beyond_rate_total",
+        "channel reason",
+        "Messages of a provider that were accepted although they are beyond a rate: SENDER_RATE, ACCOUNT_RATE, TENANT_RATE.",
+    ),
     counter("chapar_intake_interactions_opened_total", "channel queue", "Interactions opened, by the queue chosen."),
     counter("chapar_intake_unroutable_total", "channel reason", "Messages for which no routing rule chose a queue."),
     gauge("chapar_intake_open_interactions", "", "Open interactions in memory."),

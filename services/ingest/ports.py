@@ -119,11 +119,23 @@ class Deliveries(Protocol):
         """Return a delivery of a conversation within reach; None when it is not known."""
 
 
+@dataclass(frozen=True, slots=True)
+class SameAddress:
+    """An identity of another person that has the same proven address as `same_as`."""
+
+    identity: records_pb2.Identity
+    person_id: str
+    same_as: str
+
+
 class People(Protocol):
     """The identities of persons."""
 
     async def identities(self, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:
         """Return a person's identities; none when the person is not known."""
+
+    async def same_addresses(self, tenant: str, person_id: str, most: int) -> Sequence[SameAddress]:
+        """Return identities of other persons with the same proven address as one of this person's."""
 
 
 class Traces(Protocol):

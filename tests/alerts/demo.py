@@ -54,6 +54,8 @@ NOT_HERE: Final = frozenset(
         "chapar_service_token_expiry_timestamp_seconds",  # needs a token file: tests/integration/chassis/test_identity_provider.py
         "chapar_delivery_reports_unmatched_total",  # needs a report without its delivery: tests/flow/ingest/test_delivery_reports.py
         "chapar_edge_kept_raw_total",  # needs odd calls: tests/unit/ingest/edges/test_webhook_answers.py
+        "chapar_edge_beyond_rate_total",  # needs a flood of a provider: tests/unit/ingest/edges/test_provider_floods.py
+        "chapar_intake_paced_total",  # needs a customer who floods: tests/flow/ingest/test_paced.py
         "chapar_sla_rearmed_total",  # needs a reply that fails after it was sent: tests/flow/ingest/test_reply_outcomes.py
         "chapar_lane_refused",  # exists as long as a partition is refused: tests/integration/test_lost_logs_in_services.py
     }

@@ -144,6 +144,11 @@ ROWS: Final = (
         fires_s=300,
     ),
     _replayed(
+        "ChaparAccountBroken", "The token of a bot cannot be read", INGEST,
+        _gauge("chapar_account_problems", 1, channel="telegram", account="main"),
+        labels={"channel": "telegram", "account": "main"},
+    ),
+    _replayed(
         "ChaparInvitationsWait",
         "An invitation has waited for six minutes",
         FEEDBACK,

@@ -56,7 +56,8 @@ _MODULES: Final = {
         " ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
         " ingest.domain.rules ingest.translate.configuration sla.adapters.periods"
         " policy.findings policy.lint policy.model.groups"
-        " policy.model.intake policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
+        " policy.model.intake policy.model.approved_templates.chosen ingest.domain.reply_window"
+        " ingest.adapters.edges.grpc_templates policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
     ),
     _ID: (
         "ingest.domain.flights"
@@ -72,7 +73,9 @@ _MODULES: Final = {
         " ingest.domain.attempts ingest.domain.belongings ingest.domain.conversations ingest.domain.decisions"
         " ingest.domain.deliveries ingest.domain.fair_queue ingest.domain.flights ingest.domain.follow_ups"
         " ingest.domain.account_breaker ingest.domain.lifetime ingest.domain.focus ingest.domain.form_mailers ingest.domain.participants"
-        " ingest.domain.limits ingest.domain.origin ingest.domain.reach ingest.domain.reply_routes ingest.domain.seen"
+        " ingest.domain.limits ingest.domain.origin ingest.domain.reach ingest.domain.reachability ingest.domain.preferences"
+        " ingest.domain.delivery_notices ingest.domain.join_links.link_text ingest.domain.join_links.digest_of ingest.domain.join_links.claim_of"
+        " ingest.translate.persons ingest.domain.reply_routes ingest.domain.seen"
         " ingest.adapters.history.audit_reader ingest.adapters.history.queries ingest.adapters.history.store router.adapters.command_bus"
         " router.adapters.desk_session router.adapters.gauges router.adapters.mutations router.adapters.pool_names router.lanes.shard_metrics"
         " router.lanes.shards router.translate.attributes router.translate.events router.translate.views"
@@ -84,7 +87,7 @@ _MODULES: Final = {
         " chassis.packed_table ingest.lanes.resting ingest.translate.samples"
     ),
     _LOG: (
-        "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
+        "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.paced_intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
         " ingest.lanes.sender ingest.lanes.sender_runner ingest.lanes.sender_counters ingest.lanes.timers "
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.headers chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
         " chassis.privacy.fields chassis.privacy.master chassis.privacy.sealing chassis.questions feedback.lanes.outcome_tracker"

@@ -67,7 +67,7 @@ class Services:
         self._lane(
             "ingest",
             sender.SPEC,
-            lambda process: sender.sender_factory(self.attempts[process], m.ingest, keys, _SENDER),
+            lambda process: sender.sender_factory(self.attempts[process], m.ingest, keys, _SENDER, m.intake_policies),
         )
         self._lane("router", shard.SPEC, router)
         self._lane(

@@ -20,24 +20,30 @@ class Role(StrEnum):
     SYSTEM = "system"
 
 
-_WATCH: Final = frozenset({"routing.read", "agents.read", "sla.read", "feedback.read", "outbound.read"})
+_WATCH: Final = frozenset(
+    {"routing.read", "agents.read", "sla.read", "feedback.read", "outbound.read", "outbound.templates"}
+)
 
 SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
     {
         # An agent: their own conversations, and the queues that they serve.
         Role.AGENT: frozenset(
-            {"agent.session", "conversations.read.own", "outbound.resend", "routing.read", "agents.read"}
+            {
+                "agent.session", "conversations.read.own", "outbound.resend", "outbound.templates",
+                "routing.read", "agents.read",
+            }
         ),
         # A supervisor: sees every conversation, moves interactions, sets agents' states. Changes no person and no skill.
         Role.SUPERVISOR: _WATCH
         | {
-            "conversations.read", "person.read", "outbound.resend",
+            "conversations.read", "person.read", "person.preferences", "person.join", "outbound.resend",
             "routing.supervise", "agents.supervise", "feedback.invite",
         },
         # An administrator of the tenant: agents and their skills, persons and their erasure. Does not take interactions.
         Role.ADMINISTRATOR: _WATCH
         | {
-            "conversations.read", "person.read", "person.write", "person.erase", "outbound.resend",
+            "conversations.read", "person.read", "person.write", "person.erase", "person.preferences", "person.join",
+            "outbound.resend",
             "routing.supervise", "agents.supervise", "agents.write", "feedback.invite", "audit.read",
         },
         # Reads everything, changes nothing.
@@ -45,7 +51,7 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
         # Other systems of the company, and Chapar's own services: submit messages, send, invite, escalate.
         Role.SYSTEM: frozenset(
             {
-                "ingest.submit", "ingest.follow_up", "outbound.send", "outbound.read",
+                "ingest.submit", "ingest.follow_up", "person.preferences", "person.join", "outbound.send", "outbound.read", "outbound.templates",
                 "feedback.invite", "feedback.respond", "routing.read", "routing.escalate", "sla.read",
             }
         ),

@@ -1,4 +1,5 @@
-"""`chapar persons`: shows the identities of a person, and erases a person permanently."""
+"""`chapar persons`: shows and suggests the identities of a person, sets how they want to be reached, joins another channel, and erases a
+person permanently."""
 
 from __future__ import annotations
 
@@ -7,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
 from services.cli.commands.options import Json
 from services.cli.connection import channel_to, execute
 from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, errors, moment, table
 
-app = typer.Typer(no_args_is_help=True, help="Persons: show their identities, erase them.")
+app = typer.Typer(no_args_is_help=True, help="Persons: identities, preferences, erasure.")
 _DEADLINE_S = 60.0
 
 
@@ -32,6 +33,93 @@ def show(person: Annotated[str, typer.Argument(help="The person's id.")], as_jso
         return
     rows = ((i.identity_id, i.channel, i.account, i.native_id, i.display_name) for i in found.identities)
     console.print(table(f"person {person}", ("identity", "channel", "account", "native id", "name"), rows))
+
+
+@app.command("suggest")
+def suggest(person: Annotated[str, typer.Argument(help="The person's id.")], as_json: Json = False) -> None:
+    """Suggest identities of other persons that may be the same customer, with the evidence. The output holds personal data."""
+
+    async def work() -> ingest_pb2.SuggestIdentitiesResponse:
+        async with channel_to(Workspace.here(), "ingest") as channel:
+            stub = ingest_pb2_grpc.PersonServiceStub(channel)
+            return await stub.SuggestIdentities(ingest_pb2.SuggestIdentitiesRequest(person_id=person))
+
+    found = execute(work)
+    if as_json:
+        emit_json(as_data(found))
+        return
+    rows = (
+        (s.identity.identity_id, s.identity.channel, s.identity.account, s.identity.native_id, s.person_id, s.evidence)
+        for s in found.suggestions
+    )
+    columns = ("identity", "channel", "account", "native id", "person", "evidence")
+    console.print(table(f"may be person {person}", columns, rows))
+
+
+@app.command("prefer")
+def prefer(
+    identity: Annotated[str, typer.Argument(help="An identity of the person.")],
+    channel: Annotated[
+        str, typer.Option(help="Channel on which Chapar begins a conversation; empty: the newest.")
+    ] = "",
+    opt_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--opt-out", help="surveys, proactive or all_but_replies; with a channel: email:surveys. May be repeated."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Set the preferred channel and all opt-outs of a person. What is not given is removed."""
+    opt_outs = [_opt_out(each) for each in opt_out or ()]
+
+    async def work() -> ingest_pb2.SetPreferencesResponse:
+        async with channel_to(Workspace.here(), "ingest") as grpc_channel:
+            stub = ingest_pb2_grpc.PersonServiceStub(grpc_channel)
+            request = ingest_pb2.SetPreferencesRequest(
+                idempotency_key=f"cli-{uuid.uuid4()}",
+                identity_id=identity,
+                opt_outs=opt_outs,
+                preferred_channel=channel,
+            )
+            return await stub.SetPreferences(request)
+
+    execute(work)
+    if as_json:
+        emit_json({"identity_id": identity, "preferred_channel": channel, "opt_outs": opt_out or []})
+    else:
+        console.print(f"set for the person of {identity}", markup=False, highlight=False)
+
+
+@app.command("join-link")
+def join_link(
+    identity: Annotated[str, typer.Argument(help="The identity to which the link is shown.")],
+    minutes: Annotated[int, typer.Option(help="How long it works.", min=1, max=1440)] = 15,
+    as_json: Json = False,
+) -> None:
+    """Make a text that the customer sends on another channel, so that both become one person. It works once."""
+
+    async def work() -> ingest_pb2.CreateJoinLinkResponse:
+        async with channel_to(Workspace.here(), "ingest") as channel:
+            stub = ingest_pb2_grpc.PersonServiceStub(channel)
+            request = ingest_pb2.CreateJoinLinkRequest(
+                idempotency_key=f"cli-{uuid.uuid4()}", identity_id=identity, valid_for_ms=minutes * 60_000
+            )
+            return await stub.CreateJoinLink(request)
+
+    answer = execute(work)
+    if as_json:
+        emit_json(as_data(answer))
+    else:
+        console.print(answer.text, markup=False, highlight=False)
+
+
+def _opt_out(text: str) -> records_pb2.OptOut:
+    channel, _, scope = text.rpartition(":")
+    name = f"OPT_OUT_SCOPE_{scope.upper()}"
+    if name not in dict(records_pb2.OptOutScope.items()):
+        raise typer.BadParameter(f"`{scope}` is not one of surveys, proactive, all_but_replies", param_hint="--opt-out")
+    return records_pb2.OptOut(channel=channel, scope=records_pb2.OptOutScope.Value(name))
 
 
 @app.command("erase")

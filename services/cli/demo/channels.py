@@ -22,6 +22,9 @@ from services.chassis.clock import system_clock
 from services.cli.demo.customers import Customer, Mood, World, persist
 from services.cli.local.kept_secrets import WEBHOOK_SECRET
 
+_LATE_S = 25 * 3_600
+"""How late the provider delivers a late message, in seconds: WhatsApp takes free replies for 24 hours."""
+
 
 class WebchatCustomer(Customer):
     """A browser's web socket; when it breaks, opens a new one and continues from the same place."""
@@ -144,7 +147,7 @@ class WhatsappCustomer(Customer):
         message = {
             "from": self.address,
             "id": f"wamid.{uuid.uuid4().hex}",
-            "timestamp": str(system_clock() // 1000),
+            "timestamp": str(system_clock() // 1000 - (_LATE_S if self.mood.late else 0)),
             "type": "text",
             "text": {"body": text},
         }

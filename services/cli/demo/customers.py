@@ -106,6 +106,8 @@ class Mood:
     """The provider delivers the first message twice, as providers do."""
     score: int | None
     """The score with which the customer responds to the survey in the channel; None: no response."""
+    late: bool = False
+    """The provider delivers the message a day late, so that its time for free replies is over."""
 
 
 def cast(seed: int, counts: Mapping[str, int], within_s: float) -> list[Mood]:
@@ -121,6 +123,7 @@ def cast(seed: int, counts: Mapping[str, int], within_s: float) -> list[Mood]:
             leaves=channel in {"webchat", "grpc"} and chance.random() < 0.12,
             repeats=chance.random() < 0.2,
             score=chance.choices([5, 4, 3, 2, 1, None], [40, 25, 8, 4, 3, 20])[0],
+            late=channel == "whatsapp" and number == 0,
         )
         for channel, count in counts.items()
         for number in range(count)

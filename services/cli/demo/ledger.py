@@ -67,6 +67,8 @@ class Ledger:
         self.interactions: dict[str, ObservedInteraction] = {}
         self.conversation_of_mark: dict[str, str] = {}
         self.deliveries: dict[str, ingest_pb2.DeliveryRecord] = {}
+        self.as_templates: set[str] = set()
+        """The deliveries that were sent as approved templates in place of their texts."""
         self.sla: Counter[str] = Counter()
         self.breached: set[str] = set()
         self.invited = 0
@@ -90,6 +92,8 @@ class Ledger:
             elif record.topic == "deliveries.v1":
                 delivery = ingest_pb2.DeliveryRecord.FromString(record.value)
                 self.deliveries[delivery.delivery_id] = delivery
+                if delivery.reason == "SENT_AS_TEMPLATE":
+                    self.as_templates.add(delivery.delivery_id)
             elif record.topic == "sla.events.v1":
                 self._sla(sla_pb2.SlaEvent.FromString(record.value))
             elif record.topic == "feedback.responses.v1":

@@ -42,7 +42,11 @@ class Report:
                 "recoveries": len(self.ledger.recoveries),
             },
             "csat": self._csat(),
-            "deliveries": {"unknown": self.audit.unknown_deliveries, "failed": self.audit.failed_deliveries},
+            "deliveries": {
+                "unknown": self.audit.unknown_deliveries,
+                "failed": self.audit.failed_deliveries,
+                "as_templates": len(self.ledger.as_templates),
+            },
             "restarts": self.restarts,
             "lost": list(self.audit.lost),
             "doubled": list(self.audit.doubled),
@@ -68,6 +72,11 @@ class Report:
                     "deliveries",
                     f"{self.audit.unknown_deliveries} of unknown outcome, {self.audit.failed_deliveries} failed",
                 )
+            )
+        if self.ledger.as_templates:
+            count = len(self.ledger.as_templates)
+            observed.append(
+                ("as templates", f"{count} outside WhatsApp's time for free replies, sent by the account's rule")
             )
         if any(self.restarts.values()):
             observed.append(("killed and restarted", _counts(self.restarts)))

@@ -142,6 +142,8 @@ class HttpProvider(_Counterpart):
         self._address = (host, port)
         self._numbers = 0
         self.last_headers: Mapping[str, str] = {}
+        self.windows_closed: set[str] = set()
+        """WhatsApp's recipients who have not written for 24 hours: a text to them is refused with 131047, a template is accepted."""
         self._open: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -185,6 +187,9 @@ class HttpProvider(_Counterpart):
             _answer(writer, behaviour.status, behaviour.body, behaviour.headers)
             return True
         body: dict[str, Any] = json.loads(raw) if raw else {}
+        if _WHATSAPP.search(first.split(" ")[1]) and body["type"] == "text" and body["to"] in self.windows_closed:
+            _answer(writer, 400, {"error": {"code": 131047, "message": "Re-engagement message"}}, {})
+            return True
         message, answer = self._understood(first.split(" ")[1], body)
         if behaviour is None or behaviour.taken:
             await self._take(message)
@@ -211,9 +216,17 @@ class HttpProvider(_Counterpart):
                 "contacts": [{"input": body["to"], "wa_id": body["to"]}],
                 "messages": [{"id": native}],
             }
-            return Received("whatsapp", found["account"], body["to"], body["text"]["body"], native, body), answer
+            return Received("whatsapp", found["account"], body["to"], _whatsapp_text(body), native, body), answer
         customer = body.get("customer", {}).get("id", "")
         return Received("webhook", path, customer, body.get("text", ""), str(number), body), {"ok": True}
+
+
+def _whatsapp_text(body: Mapping[str, Any]) -> str:
+    """Return the text; of a template the values of its parameters, because only the provider's own list has its words."""
+    if body["type"] == "text":
+        return str(body["text"]["body"])
+    components = body["template"].get("components", [])
+    return " ".join(str(value["text"]) for component in components for value in component["parameters"])
 
 
 class MailRelay(_Counterpart):

@@ -7,6 +7,7 @@ is either gathering (waiting for the rest of the customer's text) or open (hande
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 
 from services.ingest.domain.messages import NO_WISHES, FollowUp, Identity, Route, Wishes
 from services.policy.model.automatic import AutomaticKind
@@ -186,6 +187,32 @@ class OpenSurvey:
         )
 
 
+class OptOutScope(IntEnum):
+    """Which messages a person does not want; each scope includes the ones before it. The numbers are those of the contract."""
+
+    UNSPECIFIED = 0
+    SURVEYS = 1
+    PROACTIVE = 2
+    ALL_BUT_REPLIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """One opt-out. An empty channel means all."""
+
+    channel: str
+    scope: OptOutScope
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJoin:
+    """A link by which another identity joins this person: the digest of its secret, its end in ms, and the tries that are left."""
+
+    digest: bytes
+    expires_at_ms: int
+    tries: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
     """Everything under one identity's key. `home` is set when the identity is linked to another identity's person."""
@@ -224,6 +251,16 @@ class Customer:
     def in_memory(self) -> tuple[Conversation, ...]:
         """Return all conversations in memory; the one in focus is the last."""
         return self.others if self.conversation is None else (*self.others, self.conversation)
+
+    failed_addresses: tuple[str, ...] = ()
+    """Identities that nothing can reach, as far as is known; see `reachability`."""
+    opt_outs: tuple[OptOut, ...] = ()
+    preferred_channel: str = ""
+    """The channel on which Chapar begins a conversation; see `preferences`."""
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    """The newest routes on channels other than that of `route`, by channel."""
+    join: OpenJoin | None = None
+    """A link by which another identity can join; see `join_links`."""
 
     @property
     def has_open_work(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from services.ingest.domain.delivery_facts import DeliveryFact, DeliveryState, Facts, Verdict, verdict
 from services.ingest.domain.messages import Route, SendRequest
-from services.policy.model.intake import DAY_MS
+from services.policy.model.intake import DAY_MS, AccountPolicy
 
 NOT_ATTEMPTED: Final = "NOT_ATTEMPTED"
 """Reason of an attempt that was handed over and never started. Such an attempt does not count."""
@@ -109,6 +109,8 @@ class Delivery:
     """The number of parts that a report has stated; 0: none has."""
     recorded: bool = False
     """Whether the message is part of the conversation."""
+    unreachable: bool = False
+    """Whether the provider says that nothing can reach this customer."""
     held: tuple[Reported, ...] = ()
     """Reports by native id that came while the attempt's own native ids were not known."""
 
@@ -132,6 +134,8 @@ class SenderConversation:
     failed: Mapping[str, int] = field(default_factory=dict)
     """Failed deliveries with the number of their last attempt. Only these can be replayed. A replayed delivery continues
     this numbering, so that no two attempts have the same number."""
+    address_failed: bool = False
+    """Whether the customer's lane was notified that nothing reaches the address, and not that something does again."""
     settled: tuple[Delivery, ...] = ()
     """Deliveries about which reports may still arrive, without their texts; the oldest first."""
 
@@ -252,6 +256,17 @@ class GivenUp:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryNoticed:
+    """Report to the lane of the customer that a reply or an address has failed, or that the address works again."""
+
+    delivery: Delivery
+    route: Route
+    state: DeliveryState
+    reason: str
+    address_failed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReportUnmatched:
     """Count a report about a delivery that this conversation does not know, or no longer."""
 
@@ -259,7 +274,14 @@ class ReportUnmatched:
 
 
 Effect = (
-    DeliveryChanged | ReplyOutcomeChanged | InvitationFailed | Attempt | MessageRecorded | GivenUp | ReportUnmatched
+    DeliveryChanged
+    | ReplyOutcomeChanged
+    | InvitationFailed
+    | Attempt
+    | MessageRecorded
+    | GivenUp
+    | DeliveryNoticed
+    | ReportUnmatched
 )
 
 
@@ -271,6 +293,11 @@ class SendingDecision:
     conversation: SenderConversation
     effects: tuple[Effect, ...] = ()
     blocked: bool = False
+
+
+def default_account(channel: str, account: str) -> AccountPolicy:
+    """Return an account that is not configured."""
+    return AccountPolicy(channel=channel, account=account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,3 +313,5 @@ class Gate:
     turn: Callable[["Delivery", Route], int] = field(compare=False)
     """Returns the time at which this attempt may leave, ms. The time does not change while the delivery waits for it."""
     owner: str = ""
+    account: Callable[[str, str], AccountPolicy] = field(default=default_account, compare=False)
+    """Returns the configuration of an account, by channel and name."""

@@ -209,6 +209,25 @@ class IdentityMoved:
     request_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class JoinClaimed:
+    """Ask the lane of the identity that a link names whether the claimant may join its person."""
+
+    identity_id: str
+    claimant_id: str
+    digest: bytes
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinConfirmed:
+    """The claimant has proved that they are this person: link them to its home."""
+
+    claimant_id: str
+    home_identity_id: str
+    message_id: str
+
+
 Effect = (
     ConversationStarted
     | MessageRecorded
@@ -226,4 +245,6 @@ Effect = (
     | ConversationForgotten
     | PersonForgotten
     | IdentityMoved
+    | JoinClaimed
+    | JoinConfirmed
 )

@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
-from services.ingest.domain import effects, form_mailers, participants
+from services.ingest.domain import effects, form_mailers, join_links, participants, preferences, reachability
 from services.ingest.domain.belongings import noted
 from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
@@ -32,6 +32,7 @@ from services.ingest.domain.effects import Effect
 from services.ingest.domain.focus import bounded, focused
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.interaction_closing import InteractionClosing
+from services.ingest.domain.join_links import JoinClaim, JoinOffer
 from services.ingest.domain.joining import joined, topic_of, with_thread
 from services.ingest.domain.lifetime import Lifetime
 from services.ingest.domain.messages import (
@@ -46,12 +47,27 @@ from services.ingest.domain.messages import (
     SendRequest,
     new_text,
 )
+from services.ingest.domain.preferences import Preferences
+from services.ingest.domain.reachability import DeliveryNotice
 from services.ingest.domain.reply_routes import lasting_route, next_route
 from services.ingest.domain.stated_reports import StatedReport, bounced, pass_on
 from services.ingest.domain.survey_reply import beside_quote, parse_score
 from services.policy.model.intake import TenantPolicy
 
-Event = Message | SendRequest | Check | Notice | Link | Erasure | FollowUp | StatedReport
+Event = (
+    Message
+    | SendRequest
+    | Check
+    | Notice
+    | Link
+    | Erasure
+    | FollowUp
+    | StatedReport
+    | DeliveryNotice
+    | Preferences
+    | JoinOffer
+    | JoinClaim
+)
 
 
 class Intake:
@@ -86,7 +102,7 @@ class Intake:
             case Check():
                 return self._closing.check(customer, event)
             case SendRequest():
-                return self._closing.send(customer, event, now_ms)
+                return self._closing.send(customer, event, now_ms, policy)
             case Notice():
                 return self._closing.notice(customer, event, now_ms, policy)
             case Link():
@@ -97,6 +113,14 @@ class Intake:
                 return self._follow_ups.ask(customer, event, now_ms, policy)
             case StatedReport():
                 return pass_on(customer, event)
+            case Preferences():
+                return preferences.decide(customer, event)
+            case JoinOffer():
+                return join_links.offer(customer, event)
+            case JoinClaim():
+                return join_links.claim(customer, event, now_ms)
+            case DeliveryNotice():
+                return reachability.decide(customer, event, now_ms, policy, self._routing, self._follow_ups)
             case _:
                 assert_never(event)
 
@@ -125,10 +149,19 @@ class Intake:
             if form_mailers.for_another(customer, message, now_ms):
                 theirs = effects.Forwarded(message.answer_to.identity_id, passing=effects.Passing.ANSWERED)
                 return IntakeDecision(replace(customer, last_seen_ms=now_ms), (theirs,), note="FORWARDED")
+        return self._own(customer, message, now_ms, policy)
+
+    def _own(self, customer: Customer, message: Message, now_ms: int, policy: TenantPolicy) -> IntakeDecision | Refused:
+        """Decide about a message that belongs to this customer."""
         customer, found = joined(customer, message, now_ms)
         customer = _acquainted(customer, message, now_ms)
+        if message.by_person:
+            customer = reachability.reached(customer, message.identity.identity_id)
         if message.revision > 0:
             return self._edit(customer, message, now_ms)
+        joins = join_links.claim_of(customer, message)
+        if joins is not None:
+            return IntakeDecision(customer, (joins,), note="JOIN_CLAIMED")
         account = policy.account(message.identity.channel, message.identity.account)
         conversation = customer.conversation
         out: list[Effect] = []
@@ -166,7 +199,7 @@ class Intake:
             if not conversation.public:
                 lasting = lasting_route(customer.route, route)
                 place = conversation.place if lasting is route else customer.place
-                customer = replace(customer, route=lasting, place=place)
+                customer = replace(preferences.with_route(customer, lasting), place=place)
         customer = replace(customer, conversation=conversation)
 
         survey, score = self._answer(customer, conversation, message, now_ms)

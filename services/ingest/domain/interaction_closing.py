@@ -3,14 +3,14 @@
 from dataclasses import replace
 from typing import assert_never
 
-from services.ingest.domain import acknowledgement, effects
+from services.ingest.domain import acknowledgement, effects, preferences, reply_window
 from services.ingest.domain.belongings import owns
 from services.ingest.domain.conversations import Conversation, Customer, Gathering, OpenInteraction, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.focus import focused, on_conversation, on_interaction, on_newest
 from services.ingest.domain.follow_ups import FollowUps
-from services.ingest.domain.messages import Check, Notice, NoticeKind, Purpose, SendRequest
+from services.ingest.domain.messages import Check, Notice, NoticeKind, Purpose, Route, SendRequest
 from services.ingest.domain.reasons import Reason
 from services.policy.model.intake import TenantPolicy
 
@@ -23,7 +23,9 @@ class InteractionClosing:
         self._follow_ups = follow_ups
         self._limits = limits
 
-    def send(self, customer: Customer | None, request: SendRequest, now_ms: int) -> IntakeDecision | Refused:
+    def send(
+        self, customer: Customer | None, request: SendRequest, now_ms: int, policy: TenantPolicy
+    ) -> IntakeDecision | Refused:
         """Decide about a request to send: the conversation must belong to the customer, and have a reply route."""
         if customer is None:
             return Refused(Reason.UNKNOWN_IDENTITY, "no message from this identity is in memory")
@@ -40,6 +42,16 @@ class InteractionClosing:
             return Refused(
                 Reason.UNKNOWN_CONVERSATION, "the conversation or interaction does not belong to this customer"
             )
+        route, place = customer.route, customer.place
+        if conversation is not None and (named or conversation.current(now_ms)):
+            route = conversation.route or route
+        elif not named and (preferred := preferences.beginning_route(customer)) is not None and preferred != route:
+            route, place = preferred, ""
+        if route is not None and request.template is not None:
+            where = route.identity
+            wrong = reply_window.filled(request, policy.account(where.channel, where.account))
+            if isinstance(wrong, Reason):
+                return Refused(wrong, f"template {request.template.name} of {where.channel} account {where.account}")
         out: list[Effect] = []
         if named and conversation is None:
             # An older conversation: the sender knows its route while the sender has it in memory.
@@ -48,7 +60,6 @@ class InteractionClosing:
                 out.append(effects.RouteKnown(target, customer.route, only_if_missing=True))
         else:
             if conversation is None or not (named or conversation.current(now_ms)):
-                route = customer.route
                 if route is None:
                     return Refused(
                         Reason.NO_ROUTE, "this identity has never sent a message, so there is no reply route"
@@ -60,14 +71,14 @@ class InteractionClosing:
                     last_at_ms=now_ms,
                     language=customer.language,
                     route=route,
-                    place=customer.place,
+                    place=place,
                 )
                 out.append(
                     effects.ConversationStarted(
                         conversation.conversation_id,
                         self._routing.person(customer),
                         route.identity,
-                        customer.place,
+                        place,
                     )
                 )
                 out.append(effects.RouteKnown(conversation.conversation_id, route))
@@ -75,7 +86,11 @@ class InteractionClosing:
             conversation = replace(conversation, last_at_ms=now_ms, over=False)
             customer = replace(customer, conversation=conversation)
             target = conversation.conversation_id
-        if request.purpose is Purpose.SURVEY and request.invitation_id:
+        wanted = self._as_wanted(customer, request, route, policy)
+        if isinstance(wanted, Refused):
+            return wanted
+        request = wanted
+        if request.purpose is Purpose.SURVEY and request.invitation_id and not request.forbidden:
             survey = OpenSurvey(
                 invitation_id=request.invitation_id,
                 kind=request.survey_kind,
@@ -91,6 +106,23 @@ class InteractionClosing:
             request = replace(request, person_id=survey.person_id)
         out.append(effects.SendAsked(target, replace(request, conversation_id=target)))
         return IntakeDecision(customer, tuple(out), note="SEND")
+
+    def _as_wanted(
+        self, customer: Customer, request: SendRequest, route: Route | None, policy: TenantPolicy
+    ) -> SendRequest | Refused:
+        """Return the request, forbidden if the person does not want it or their address has failed."""
+        if route is None:  # only the sender knows where an older conversation is answered
+            return request
+        where = route.identity
+        marketing = reply_window.is_marketing(request, policy.account(where.channel, where.account))
+        purpose = Purpose.NOTICE if marketing else request.purpose
+        if preferences.forbids(customer, purpose, where.channel):
+            if request.purpose is not Purpose.SURVEY:
+                return Refused(Reason.OPTED_OUT, f"the person does not want such messages by {where.channel}")
+            return replace(request, forbidden=Reason.OPTED_OUT, person_id=self._routing.person(customer))
+        if request.purpose is Purpose.SURVEY and where.identity_id in customer.failed_addresses:
+            return replace(request, forbidden=Reason.ADDRESS_FAILED, person_id=self._routing.person(customer))
+        return request
 
     def check(self, customer: Customer | None, asked: Check) -> IntakeDecision | Refused:
         """Check ownership as for a request to send, without any effect."""
@@ -148,6 +180,7 @@ class InteractionClosing:
         account = policy.account(open_.opening.channel, open_.opening.account)
         silent = open_.acknowledged or open_.opening.no_auto_reply or open_.left or not account.acknowledge
         silent = silent or open_.opening.public  # all members of a group would get it
+        silent = silent or preferences.forbids(customer, Purpose.ACKNOWLEDGEMENT, open_.opening.channel)
         if silent or now_ms < customer.acknowledged_at_ms + account.acknowledge_gap_ms:
             return IntakeDecision(customer, note="NOT_ACKNOWLEDGED")
         language = first_known(open_.opening.language, conversation.language, customer.language)

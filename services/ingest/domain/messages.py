@@ -197,6 +197,17 @@ class Purpose(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateUse:
+    """An approved template of the provider, with the values of its parameters. `by_rule`: the account's rule chose it in place of
+    a text."""
+
+    name: str
+    language: str = ""
+    parameters: tuple[str, ...] = ()
+    by_rule: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendRequest:
     """A request to send something. Times in ms; `author_kind` is the contract's ActorKind (2 agent, 4 system)."""
 
@@ -224,6 +235,12 @@ class SendRequest:
     to: tuple[str, ...] = ()
     """The addresses of a mail, if an agent or a caller has chosen them; empty: the customer alone. Personal data."""
     cc: tuple[str, ...] = ()
+    template: TemplateUse | None = None
+    """The approved template that is sent; `text` then has its words."""
+    forbidden: str = ""
+    """Why the lane of the identity forbids it; the delivery fails at once with this reason."""
+    queue: str = ""
+    """The interaction's queue, for replies of agents."""
 
 
 class NoticeKind(IntEnum):

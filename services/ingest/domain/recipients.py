@@ -6,7 +6,8 @@ The chosen addresses are those of this one mail. They move no route: the next ma
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.ingest.domain.messages import Route
+from services.ingest.domain.messages import Route, SendRequest
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.reply_routes import REPLY_TO
 
 OUR_ADDRESS = "to"
@@ -48,6 +49,13 @@ def recipients(route: Route, to: Iterable[str], cc: Iterable[str], ours: Iterabl
 
     first = kept(tuple(to) or (customer_address(route),))
     return Recipients(first, kept(cc))
+
+
+def recipient_problem(request: SendRequest, route: Route) -> str:
+    """Return why a message can't be sent to the recipients that were chosen for it; empty when it can."""
+    if route.identity.channel == "email":
+        return "" if recipients(route, request.to, request.cc).to else Reason.OWN_ADDRESS
+    return Reason.RECIPIENTS_NOT_SUPPORTED if request.to or request.cc else ""
 
 
 def without_tag(address: str) -> str:

@@ -60,7 +60,8 @@ def _asked(message: Message, now_ms: int, *, proven: bool) -> Route:
     if message.labels.get(PUBLIC) == "true":
         context[PUBLIC] = "true"
     proof = message.origin.proof if proven else OriginProof.NONE
-    return Route(message.identity, context, message.subject, now_ms, proof)
+    sent_at_ms = min(message.sent_at_ms or now_ms, now_ms)
+    return Route(message.identity, context, message.subject, sent_at_ms, proof)
 
 
 def _in_thread(known: Route, asked: Route) -> Route:

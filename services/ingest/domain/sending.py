@@ -24,6 +24,7 @@ from typing import assert_never
 from zlib import crc32
 
 from services.ingest.domain import delivery_reports as reports
+from services.ingest.domain import reply_window
 from services.ingest.domain.channel_rules import ChannelRules, channel_rules
 from services.ingest.domain.deliveries import (
     MAX_FAILED,
@@ -50,9 +51,9 @@ from services.ingest.domain.deliveries import (
     Status,
 )
 from services.ingest.domain.delivery_facts import MAX_PARTS, DeliveryFact, DeliveryState, merged
+from services.ingest.domain.delivery_notices import noticed
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
-from services.ingest.domain.recipients import recipients
 
 
 class Sending:
@@ -75,7 +76,7 @@ class Sending:
                 conversation = self._reported(conversation, event, now_ms, out)
             case _:
                 assert_never(event)
-        decision = self._go_on(conversation, now_ms, gate, out)
+        decision = noticed(self._go_on(conversation, now_ms, gate, out))
         return _with_queued(decision, event) if isinstance(event, SendingRequested) else decision
 
     def wake(self, conversation: SenderConversation, now_ms: int, gate: Gate) -> SendingDecision:
@@ -89,7 +90,7 @@ class Sending:
             elif delivery.status is Status.UNKNOWN:
                 conversation = self._settled(conversation, delivery, now_ms)
         conversation = reports.expired(conversation, now_ms)
-        return self._go_on(conversation, now_ms, gate, out)
+        return noticed(self._go_on(conversation, now_ms, gate, out))
 
     def due_ms(self, conversation: SenderConversation) -> int:
         """Return when `wake` next has something to do."""
@@ -144,12 +145,18 @@ class Sending:
             native_ids=(*delivery.native_ids, *event.native_ids),
             tried=delivery.tried + (0 if event.outcome is Outcome.HALTED or event.reason == NOT_ATTEMPTED else 1),
             reason=event.reason,
+            unreachable=event.outcome is Outcome.UNREACHABLE,
         )
         if event.migrated_to and conversation.route is not None:
             conversation = _migrated(conversation, conversation.route, event.migrated_to)
         match event.outcome:
             case Outcome.ACCEPTED:
                 return self._sent(conversation, delivery, now_ms, out)
+            case Outcome.REJECTED if not late and (
+                other := reply_window.reworded(delivery, conversation.route, event.reason, gate)
+            ):
+                out.append(DeliveryChanged(other, DeliveryState.QUEUED, event.reason))
+                return conversation.having(other)
             case Outcome.REJECTED | Outcome.UNREACHABLE:
                 return self._failed(conversation, delivery, event.reason or event.outcome.name, now_ms, out)
             case Outcome.UNKNOWN | Outcome.UNSPECIFIED:
@@ -199,10 +206,12 @@ class Sending:
     def _go_on(self, conversation: SenderConversation, now_ms: int, gate: Gate, out: list[Effect]) -> SendingDecision:
         while (head := conversation.head) is not None and head.status is Status.WAITING and head.due_ms <= now_ms:
             route = conversation.route
-            problem = _problem(head, route, now_ms)
-            if problem or route is None:
-                conversation = self._failed(conversation, head, problem or Reason.NO_ROUTE, now_ms, out)
+            ready = reply_window.ready(head, route, gate, now_ms)
+            if isinstance(ready, str) or route is None:
+                problem = ready if isinstance(ready, str) else Reason.NO_ROUTE
+                conversation = self._failed(conversation, head, problem, now_ms, out)
                 continue
+            head = ready
             if _rules_of(conversation).immediate:
                 conversation = self._sent(conversation, replace(head, tried=1, number=1), now_ms, out)
                 continue
@@ -255,6 +264,8 @@ class Sending:
         self, conversation: SenderConversation, delivery: Delivery, now_ms: int, out: list[Effect]
     ) -> SenderConversation:
         reason = delivery.reason if delivery.tried > 1 else ""
+        if delivery.request.template is not None and delivery.request.template.by_rule:
+            reason = Reason.SENT_AS_TEMPLATE
         fact = DeliveryFact(0, DeliveryState.SENT, now_ms, reason=reason)
         return self._concluded(conversation, delivery, fact, now_ms, out)
 
@@ -346,29 +357,6 @@ def backoff_ms(rules: ChannelRules, delivery_id: str, tried: int) -> int:
     ceiling = min(rules.last_retry_ms, rules.first_retry_ms * 2 ** min(max(tried - 1, 0), 20))
     share = crc32(f"{delivery_id}.{tried}".encode()) / 0xFFFFFFFF
     return int(ceiling / 2 + share * ceiling / 2)
-
-
-def _problem(delivery: Delivery, route: Route | None, now_ms: int) -> str:
-    """Return why it can't be sent at all, or an empty string."""
-    if route is None:
-        return Reason.NO_ROUTE
-    rules = channel_rules(route.identity.channel)
-    if rules is None:
-        return Reason.CHANNEL_CANNOT_SEND
-    if not delivery.request.text.strip():
-        return "EMPTY_TEXT"
-    if problem := _recipient_problem(delivery, route):
-        return problem
-    if rules.reply_window_ms and now_ms - route.last_customer_message_at_ms > rules.reply_window_ms:
-        return Reason.OUTSIDE_WINDOW
-    return ""
-
-
-def _recipient_problem(delivery: Delivery, route: Route) -> str:
-    request = delivery.request
-    if route.identity.channel == "email":
-        return "" if recipients(route, request.to, request.cc).to else Reason.OWN_ADDRESS
-    return Reason.RECIPIENTS_NOT_SUPPORTED if request.to or request.cc else ""
 
 
 def _rules_of(conversation: SenderConversation) -> ChannelRules:

@@ -16,7 +16,7 @@ from services.ingest.domain.intake import Event
 from services.ingest.domain.messages import FollowUp, Link, Message, SendRequest
 from services.ingest.domain.reasons import Reason
 from services.ingest.translate import lanes as translate
-from services.ingest.translate import reports
+from services.ingest.translate import persons, reports
 from services.ingest.translate.keys import owner_of
 
 TOPIC = "inbound.v1"
@@ -95,10 +95,25 @@ def event_of(inbound: records_pb2.InboundRecord) -> Event:
                 return translate.follow_up(inbound.follow_up)
             case "report":
                 return reports.stated(inbound.report)
+            case "delivery_notice":
+                return reports.delivery_notice(inbound.delivery_notice)
             case _:
-                raise InvalidRecord(Reason.UNKNOWN_RECORD, "written by a newer version")
+                return _of_a_person(inbound)
     except ValueError as error:
         raise InvalidRecord(Reason.UNKNOWN_VALUE, str(error)) from error
+
+
+def _of_a_person(inbound: records_pb2.InboundRecord) -> Event:
+    """Return the event of a record about a person. Raises InvalidRecord, and ValueError for a value that is not known."""
+    match inbound.WhichOneof("record"):
+        case "preferences":
+            return persons.preferences(inbound.preferences)
+        case "join_offer":
+            return persons.join_offer(inbound.join_offer)
+        case "join_claim":
+            return persons.join_claim(inbound.join_claim)
+        case _:
+            raise InvalidRecord(Reason.UNKNOWN_RECORD, "written by a newer version")
 
 
 def forwarded(once: str) -> str:

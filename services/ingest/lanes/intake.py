@@ -30,6 +30,7 @@ from services.chassis.kafka.lane import (
 from services.chassis.kafka.relayed import RelayedPlaces
 from services.chassis.kafka.writer import Writer
 from services.chassis.metrics import Metrics
+from services.chassis.pacing import NO_LIMIT, Rate
 from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys
 from services.chassis.privacy.sealing import DataKey, Keys, is_erased
 from services.chassis.questions import answer_question
@@ -44,6 +45,7 @@ from services.ingest.domain.stated_reports import StatedReport
 from services.ingest.lanes.inbound_records import decoded, event_of, forwarded, identity_of_repetition, key_of, prepare
 from services.ingest.lanes.intake_counters import IntakeCounters
 from services.ingest.lanes.intake_outputs import IntakeOutputs, there
+from services.ingest.lanes.paced_intake import paced
 from services.ingest.lanes.resting import RESTORED_TOGETHER, RestingStates, State
 from services.ingest.lanes.timers import Timers, earliest
 from services.ingest.translate import samples
@@ -68,18 +70,18 @@ def intake_lane(
     client_id: str,
     lane_metrics: LaneMetrics,
     limits: IntakeLimits = _DEFAULT_LIMITS,
+    pace: Rate = NO_LIMIT,
     tuning: LaneTuning = TUNING,
     heap: Heap | None = None,
     on_restored: Callable[[bool], None] | None = None,
     on_refused: Callable[[Mapping[int, str]], None] | None = None,
     on_hanging: Callable[[Mapping[int, str]], None] | None = None,
 ) -> LaneRunner:
-    """Create the lane. Start it only when at least one tenant's configuration is known: records of unknown tenants
-    become dead letters."""
+    """Create the lane. Start it when a tenant's configuration is known: records of unknown tenants become dead letters."""
     counters = IntakeCounters(metrics)
     return LaneRunner(
         SPEC,
-        lambda context: IntakeProcessor(context.partition, policies, counters, limits, keys),
+        intake_factory(policies, metrics, keys, limits, pace, counters),
         kafka,
         writer=writer,
         clock=clock,
@@ -96,11 +98,16 @@ def intake_lane(
 
 
 def intake_factory(
-    policies: Policies, metrics: Metrics, keys: Keys, limits: IntakeLimits = _DEFAULT_LIMITS
+    policies: Policies,
+    metrics: Metrics,
+    keys: Keys,
+    limits: IntakeLimits = _DEFAULT_LIMITS,
+    pace: Rate = NO_LIMIT,
+    counters: IntakeCounters | None = None,
 ) -> Callable[[LaneContext], Processor]:
-    """Return a factory that creates the processor of a partition."""
-    counters = IntakeCounters(metrics)
-    return lambda context: IntakeProcessor(context.partition, policies, counters, limits, keys)
+    """Return a factory that creates the processor of a partition. `pace`: of each customer's messages."""
+    counts = counters or IntakeCounters(metrics)
+    return paced(lambda lane: IntakeProcessor(lane.partition, policies, counts, limits, keys), pace, keys, metrics)
 
 
 class IntakeProcessor:
@@ -155,8 +162,8 @@ class IntakeProcessor:
         for entry in self._entry_keys.erased:
             outbox.delete(entry)
         self._settle()
-        conversations = (each for customer in self._customers.values() for each in customer.in_memory)
-        open_ = sum(1 for conversation in conversations if conversation.interaction is not None)
+        held = (each for customer in self._customers.values() for each in customer.in_memory)
+        open_ = sum(each.interaction is not None for each in held)
         outbox.after_commit(lambda: self._counters.restored(self._partition, open_))
 
     def begin(self, now_ms: int) -> None:

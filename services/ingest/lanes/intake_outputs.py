@@ -12,7 +12,7 @@ from services.ingest.domain import effects
 from services.ingest.domain.effects import Passing
 from services.ingest.domain.reasons import Reason
 from services.ingest.lanes.inbound_records import TOPIC
-from services.ingest.translate import headers, reports
+from services.ingest.translate import headers, persons, reports
 from services.ingest.translate import lanes as translate
 from services.ingest.translate.erasure import erase_command, outcome_record
 from services.ingest.translate.forwarding import mark_checked, pass_message
@@ -100,6 +100,9 @@ class IntakeOutputs:
                 confirmed.CopyFrom(inbound)
                 confirmed.link.home_identity_id, confirmed.link.confirmed = effect.home_identity_id, True
                 self._pass_on(confirmed, tenant, effect.identity_id, own, outbox)
+            case effects.JoinClaimed() | effects.JoinConfirmed():
+                join, identity_id = persons.record_of_a_join(effect, tenant, now_ms)
+                outbox.send(TOPIC, tenant_key(tenant, identity_id), bare(join), headers.of_inbound(join))
             case effects.IdentityMoved():
                 moved = records_pb2.ConversationRecord(
                     event_id=derive("belongs", effect.identity_id, effect.request_id),

@@ -9,7 +9,7 @@ after a grace period.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, assert_never
 
@@ -40,6 +40,7 @@ from services.ingest.translate import headers, samples
 from services.ingest.translate import sender as translate
 from services.ingest.translate.erasure import outcome_record
 from services.ingest.translate.headers import DELIVERIES, OUTCOMES
+from services.policy.model.intake import NO_POLICIES, Policies, TenantPolicy, account_in
 
 SPEC: Final = LaneSpec("ingest-sender", "outbound.v1", "ingest-sender.state.v1", "ingest-sender")
 ERASED: Final = "ERASED"
@@ -49,11 +50,15 @@ DEFAULT_LIMITS: Final = SenderLimits()
 
 
 def sender_factory(
-    attempts: Attempts, metrics: Metrics, keys: Keys, limits: SenderLimits = DEFAULT_LIMITS
+    attempts: Attempts,
+    metrics: Metrics,
+    keys: Keys,
+    limits: SenderLimits = DEFAULT_LIMITS,
+    policies: Policies = NO_POLICIES,
 ) -> Callable[[LaneContext], Processor]:
     """Return a factory that creates the processor of a partition."""
     counters = SenderCounters(metrics)
-    return lambda context: SenderProcessor(context, attempts, counters, limits, keys)
+    return lambda context: SenderProcessor(context, attempts, counters, limits, keys, policies)
 
 
 Step = Callable[[Received, Outbox], None]
@@ -68,9 +73,17 @@ class SenderProcessor:
     """Handles one partition of outbound.v1."""
 
     def __init__(
-        self, context: LaneContext, attempts: Attempts, counters: SenderCounters, limits: SenderLimits, keys: Keys
+        self,
+        context: LaneContext,
+        attempts: Attempts,
+        counters: SenderCounters,
+        limits: SenderLimits,
+        keys: Keys,
+        policies: Policies,
     ) -> None:
         self._keys = keys
+        self._policies = policies
+        self._running: Mapping[str, TenantPolicy] = {}
         self._entry_keys = EntryKeys(keys, SPEC.changelog_topic)
         self._context = context
         self._attempts = attempts
@@ -125,7 +138,7 @@ class SenderProcessor:
 
     def begin(self, now_ms: int) -> None:
         """See `contract.Processor`."""
-        self._now_ms = now_ms
+        self._now_ms, self._running = now_ms, self._policies()
 
     def handle(self, record: Record, outbox: Outbox) -> None:
         """See `contract.Processor`."""
@@ -284,6 +297,7 @@ class SenderProcessor:
                 delivery, self._now_ms, lambda: self._attempts.turn(tenant, route)
             ),
             owner=self._attempts.owner,
+            account=partial(account_in, self._running.get(tenant)),
         )
 
     def _learn(self, conversation: SenderConversation, event: words.Finished, outbox: Outbox) -> None:

@@ -17,7 +17,7 @@ from services.ingest.lanes.intake_outputs import COMMANDS, FEEDBACK
 from services.ingest.lanes.outbound_records import TOPIC
 from services.ingest.translate import headers
 from services.ingest.translate import sender as translate
-from services.ingest.translate.headers import CONVERSATIONS, DELIVERIES
+from services.ingest.translate.headers import CONVERSATIONS, DELIVERIES, INBOUND
 from services.ingest.translate.lanes import routing_key
 
 _LANE = "ingest-sender"
@@ -73,6 +73,10 @@ class SenderOutputs:
                 named = record_headers(DEAD_LETTERS, effect.delivery.delivery_id, tenant)
                 outbox.send(DEAD_LETTERS, key, letter.SerializeToString(), named)
                 self._counted["dead_letters", tenant, channel, effect.reason] += 1
+            case words.DeliveryNoticed():
+                notice = translate.delivery_notice(conversation, effect, now_ms)
+                of_customer = tenant_key(tenant, effect.route.identity.identity_id)
+                outbox.send(INBOUND, of_customer, notice.SerializeToString(), headers.of_inbound(notice))
             case words.ReportUnmatched():
                 self._counted["reports_unmatched", tenant, channel] += 1
             case words.Attempt():

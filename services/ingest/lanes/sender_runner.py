@@ -13,6 +13,7 @@ from services.ingest.domain.attempts import Attempts
 from services.ingest.domain.deliveries import SenderLimits
 from services.ingest.lanes.outbound_records import prepare
 from services.ingest.lanes.sender import DEFAULT_LIMITS, SPEC, sender_factory
+from services.policy.model.intake import Policies
 
 TUNING: Final = LaneTuning(fetch_pause=0.15)  # most records are reply routes, which are not urgent
 
@@ -22,6 +23,7 @@ def sender_lane(
     attempts: Attempts,
     metrics: Metrics,
     keys: AwaitedKeys,
+    policies: Policies,
     *,
     writer: Writer,
     clock: Callable[[], int],
@@ -37,7 +39,7 @@ def sender_lane(
     """Create the lane. `attempts` must outlive it."""
     return LaneRunner(
         SPEC,
-        sender_factory(attempts, metrics, keys, limits),
+        sender_factory(attempts, metrics, keys, limits, policies),
         kafka,
         writer=writer,
         clock=clock,

@@ -34,6 +34,15 @@ def of_inbound(record: records_pb2.InboundRecord) -> Headers:
             named = record.follow_up.request_id
         case "report":
             named = _report(record.report)
+        case "preferences":
+            named = record.preferences.request_id
+        case "join_offer":
+            named = record.join_offer.request_id
+        case "join_claim":
+            named = f"{record.join_claim.claimant_id}/{record.join_claim.message_id}"
+        case "delivery_notice":
+            said = record.delivery_notice
+            named = f"{said.delivery_id}/{said.state}/{said.reason}/{said.occurred_at_ms}"
         case _:
             named = record.question_id
     return record_headers(INBOUND, derive(kind, record.tenant, named), record.tenant)

@@ -14,6 +14,8 @@ def owner_of(inbound: records_pb2.InboundRecord) -> str:
             return inbound.link.identity_id
         case "follow_up":
             return inbound.follow_up.identity_id
+        case "preferences":
+            return inbound.preferences.identity_id
         case "report" if inbound.report.native_id:
             return inbound.report.identity_id
         case _:

@@ -27,6 +27,7 @@ from services.ingest.domain.messages import (
 from services.ingest.domain.origin import UNPROVEN
 from services.ingest.translate.automatic import automatic, automatic_record
 from services.ingest.translate.origin import origin, origin_record
+from services.ingest.translate.templates import template_choice, template_use
 from services.ingest.translate.text_parts import text_part_records, text_parts
 from services.policy.reading.intake import requirements, selectors
 
@@ -108,6 +109,9 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
         resends=record.resends_delivery_id,
         to=tuple(record.to),
         cc=tuple(record.cc),
+        template=template_use(record.template) if record.HasField("template") else None,
+        forbidden=record.forbidden,
+        queue=record.queue,
     )
 
 
@@ -210,6 +214,9 @@ def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundReque
         resends_delivery_id=value.resends,
         to=value.to,
         cc=value.cc,
+        template=template_choice(value.template) if value.template is not None else None,
+        forbidden=value.forbidden,
+        queue=value.queue,
     )
 
 

@@ -4,7 +4,9 @@ sending core."""
 from chapar.ingest.v1 import records_pb2
 from services.ingest.domain.deliveries import Reported
 from services.ingest.domain.delivery_facts import MAX_PARTS, DeliveryFact, DeliveryState, FactSource
+from services.ingest.domain.messages import Purpose
 from services.ingest.domain.normalise.message import IncomingReport
+from services.ingest.domain.reachability import DeliveryNotice
 from services.ingest.domain.stated_reports import StatedReport
 from services.ingest.ports import Account
 from services.ingest.translate.edges import identity_id_of
@@ -51,6 +53,22 @@ def reported(record: records_pb2.DeliveryReport) -> Reported:
         delivery=record.delivery,
         native_id=record.native_id,
         parts=min(record.parts, MAX_PARTS),
+    )
+
+
+def delivery_notice(record: records_pb2.DeliveryNotice) -> DeliveryNotice:
+    """Convert a notice of the sender. Raises ValueError for a value that this version does not know."""
+    return DeliveryNotice(
+        identity_id=record.identity_id,
+        conversation_id=record.conversation_id,
+        interaction_id=record.interaction_id,
+        queue=record.queue,
+        delivery_id=record.delivery_id,
+        purpose=Purpose(record.purpose),
+        state=DeliveryState(record.state),
+        reason=record.reason,
+        address_failed=record.address_failed,
+        occurred_at_ms=record.occurred_at_ms,
     )
 
 

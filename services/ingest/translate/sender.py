@@ -12,6 +12,7 @@ from services.chassis.keys import tenant_key
 from services.ingest.domain.deliveries import (
     Delivery,
     DeliveryChanged,
+    DeliveryNoticed,
     Finished,
     InvitationFailed,
     MessageRecorded,
@@ -19,9 +20,10 @@ from services.ingest.domain.deliveries import (
     ReplyOutcomeChanged,
     SenderConversation,
 )
-from services.ingest.domain.delivery_facts import DeliveryState, FactSource
-from services.ingest.domain.messages import Derive, Route
+from services.ingest.domain.delivery_facts import DeliveryState, FactSource, Verdict
+from services.ingest.domain.messages import Derive, Route, SendRequest
 from services.ingest.domain.origin import OriginProof
+from services.ingest.domain.reasons import Reason
 from services.ingest.domain.recipients import Recipients, recipients
 from services.ingest.domain.seen import Chunk
 from services.ingest.translate.lanes import identity, request_record
@@ -132,8 +134,37 @@ def reply_outcome_command(
             reply_id=request.request_id,
             delivery_id=delivery.delivery_id,
             state=state,
-            failure="" if found.state.left else found.reason,
+            failure=_failure(request, found),
             retryable=found.retryable and found.state is DeliveryState.FAILED,
+        ),
+    )
+
+
+def _failure(request: SendRequest, found: Verdict) -> str:
+    """Return why a reply failed; of one that was sent, whether a template was sent in its place."""
+    if not found.state.left:
+        return found.reason
+    return Reason.SENT_AS_TEMPLATE if request.template is not None and request.template.by_rule else ""
+
+
+def delivery_notice(
+    conversation: SenderConversation, noticed: DeliveryNoticed, now_ms: int
+) -> records_pb2.InboundRecord:
+    """Return the record by which the lane of the customer learns of a failure, or that an address works again."""
+    request = noticed.delivery.request
+    return records_pb2.InboundRecord(
+        tenant=conversation.tenant,
+        delivery_notice=records_pb2.DeliveryNotice(
+            identity_id=noticed.route.identity.identity_id,
+            conversation_id=conversation.conversation_id,
+            interaction_id=request.interaction_id,
+            queue=request.queue,
+            delivery_id=noticed.delivery.delivery_id,
+            purpose=records_pb2.OutboundPurpose.ValueType(request.purpose),
+            state=records_pb2.DeliveryState.ValueType(noticed.state),
+            reason=noticed.reason,
+            address_failed=noticed.address_failed,
+            occurred_at_ms=now_ms,
         ),
     )
 

@@ -18,6 +18,7 @@ from services.chassis.secrets import SecretReferences
 from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.agent_queues import ConfiguredAgentQueues
 from services.ingest.adapters.edges.broken_accounts import BrokenAccounts
+from services.ingest.adapters.edges.grpc_templates import ConfiguredTemplates
 from services.ingest.adapters.edges.lane_questions import TOPIC as VERDICTS
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES
 from services.ingest.adapters.history.mapping import TOPICS as HISTORY_TOPICS
@@ -45,10 +46,12 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         # Configuration: the accounts of all tenants.
         accounts = ConfiguredAccounts()
         queues = ConfiguredAgentQueues()
+        templates = ConfiguredTemplates()
 
         def follow(tenant: str, configured: config_pb2.TenantConfiguration | None) -> None:
             accounts.replace(tenant, configured)
             queues.replace(tenant, configured)
+            templates.replace(tenant, configured)
 
         configuration = ConfigReader(
             kafka, decode, on_change=follow, metrics=service.metrics, version=lambda each: each.version
@@ -82,7 +85,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         kept = await enter(history(service, keys, producer)) if settings.history and settings.role != "lanes" else None
 
         if settings.runs("edge"):
-            await enter(edges(service, Configured(accounts, queues, secrets), keys, producer, kept))
+            await enter(edges(service, Configured(accounts, queues, templates, secrets), keys, producer, kept))
 
         # The lanes last: customers wait while their partition comes to a process that is still busy with its start. So they
         # are also the first to go.

@@ -27,8 +27,10 @@ from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_ingest import IngestServicer
 from services.ingest.adapters.edges.grpc_outbound import OutboundServicer
 from services.ingest.adapters.edges.grpc_person import PersonServicer
+from services.ingest.adapters.edges.grpc_preferences import PersonWishes
 from services.ingest.adapters.edges.grpc_resend import Resender
 from services.ingest.adapters.edges.grpc_submit import Submitter
+from services.ingest.adapters.edges.grpc_templates import ConfiguredTemplates
 from services.ingest.adapters.edges.http_app import edge_app
 from services.ingest.adapters.edges.http_webhooks import Channel, Webhooks
 from services.ingest.adapters.edges.ingress_limiter import IngressLimiter, IngressLimits
@@ -47,6 +49,7 @@ from services.ingest.adapters.edges.webchat_hub import WebchatHub
 from services.ingest.adapters.edges.webchat_in import Webchat
 from services.ingest.adapters.edges.webhook_in import WebhookChannel
 from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
+from services.ingest.domain.reasons import Reason
 from services.ingest.settings import IngestSettings
 from services.ingest.wiring.history import KeptHistory
 
@@ -57,6 +60,7 @@ class Configured:
 
     accounts: ConfiguredAccounts
     queues: ConfiguredAgentQueues
+    templates: ConfiguredTemplates
     secrets: AccountSecrets
 
 
@@ -82,8 +86,13 @@ async def edges(
         quota = QuotaSettings(
             Rate(settings.tenant_rate, settings.tenant_burst), settings.tenant_wait_s, settings.tenant_weights
         )
-        ways = ways_in(InboundPublisher(producer, keys), quota)
-        ingress_limiter = IngressLimiter(ways.customers, limits, service.clock, service.metrics)
+        beyond = service.metrics.counter("chapar_edge_beyond_rate_total")
+        ways = ways_in(
+            InboundPublisher(producer, keys), quota, lambda tenant: beyond.labels(tenant, "", Reason.TENANT_RATE).inc()
+        )
+        ingress_limiter = IngressLimiter(
+            ways.customers, limits, service.clock, service.metrics, providers=ways.providers, at_once=ways.erasures
+        )
 
         # Web chat's live connections.
         hub = WebchatHub(keys, Poison("ingest-webchat", service.metrics))
@@ -119,7 +128,7 @@ async def edges(
             return lately if lately is not None or past is None else await past.owner(tenant, conversation_id)
 
         resender = Resender(intake, past, queues, service.clock)
-        outbound = OutboundServicer(intake, identity_of, past, service.clock, resender)
+        outbound = OutboundServicer(intake, identity_of, past, service.clock, resender, tenants.templates)
         outcomes = Outcomes()
         poison = Poison("ingest-erasures", service.metrics)
         following = outcomes.run(kafka, f"ingest-erasures@{settings.instance}", service.clock, poison)
@@ -127,7 +136,7 @@ async def edges(
         eraser = PersonEraser(
             ways.erasures, past, keys, outcomes, service.clock, history=kept.name if kept is not None else ""
         )
-        person = PersonServicer(intake, past, eraser, service.clock)
+        person = PersonServicer(intake, past, eraser, service.clock, PersonWishes(intake, past, service.clock))
         audited = AuditServicer(kept.audit if kept is not None else None)
         await enter(
             grpc_server(

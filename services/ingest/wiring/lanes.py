@@ -19,6 +19,7 @@ from services.chassis.kafka.relay import Relay
 from services.chassis.kafka.writer import Writer, WriterTuning
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
+from services.chassis.pacing import Rate
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.ingest.adapters.out.client import ChannelClient
 from services.ingest.adapters.out.email_out import EmailClient
@@ -85,6 +86,7 @@ async def lanes(
                 clock=service.clock,
                 client_id=client_id,
                 lane_metrics=lane_metrics,
+                pace=Rate(settings.sender_rate, settings.sender_burst),
                 tuning=as_member(settings.lane, intake.TUNING, intake.SPEC.name, settings.instance),
                 heap=heap,
                 on_restored=health["intake lane"].set_restored,
@@ -107,6 +109,7 @@ async def lanes(
                 attempts,
                 service.metrics,
                 keys,
+                policies,
                 writer=writer,
                 clock=service.clock,
                 client_id=client_id,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from chapar.config.v1 import config_pb2
 from services.chassis.secrets import env_prefix
 from services.policy.findings import Path
+from services.policy.lint.approved_templates import approved_templates
 from services.policy.lint.groups import groups_problem
 from services.policy.lint.mail import mail_proof_problem
 from services.policy.lint.review import Review
@@ -36,6 +37,7 @@ def channels(review: Review) -> None:
             review.find("NO_EDGE", message, *here, "channel")
         else:
             _keys(review, account, declared, here)
+        approved_templates(review, account, here)
         _references(review, account, here)
         if problem := mail_proof_problem(account):
             review.find("MAIL_PROOF", f"`{account.account}`: {problem}", *here, "settings")

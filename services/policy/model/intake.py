@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.policy.model.approved_templates import ApprovedTemplate, OutsideWindow
 from services.policy.model.rules import Condition, Rule
 
 DAY_MS: Final = 86_400_000
@@ -24,6 +25,8 @@ class AccountPolicy:
     settings: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Maps names to references ("env:…", "file:…"), never to secrets."""
+    approved_templates: tuple[ApprovedTemplate, ...] = ()
+    outside_window: OutsideWindow | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,8 @@ class TenantPolicy:
     condition: Condition
     templates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Maps template name to texts by language."""
+    follow_up_failed_replies: bool = True
+    """Whether a reply that fails after its interaction has ended opens a further interaction."""
     routing_labels: frozenset[str] = frozenset()
     """Labels that may leave the conversation, in addition to Chapar's own."""
 
@@ -50,5 +55,18 @@ class TenantPolicy:
         return found if found is not None else AccountPolicy(channel=channel, account=account)
 
 
+def account_in(policy: TenantPolicy | None, channel: str, account: str) -> AccountPolicy:
+    """Return an account of a tenant's policy, also of a tenant that has none (yet)."""
+    return policy.account(channel, account) if policy is not None else AccountPolicy(channel=channel, account=account)
+
+
 Policies = Callable[[], Mapping[str, TenantPolicy]]
 """Returns all tenants' current policies, as an immutable snapshot."""
+
+
+def no_policies() -> Mapping[str, TenantPolicy]:
+    """Return no policy, for a lane that needs none."""
+    return {}
+
+
+NO_POLICIES: Final[Policies] = no_policies

@@ -16,6 +16,8 @@ class WebhookEvent(StrEnum):
     ESCALATED = "sla.escalated"
     CORRECTED = "sla.corrected"
     """A breach is withdrawn."""
+    REARMED = "sla.rearmed"
+    """A target runs again, because the reply that had met it has failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
+from services.policy.model.approved_templates import ApprovedTemplate, OutsideWindow, TemplateCategory
 from services.policy.model.intake import DAY_MS, HOUR_MS, AccountPolicy, TenantPolicy
 from services.policy.model.rules import Condition, Requirement, Rule
 
@@ -32,6 +33,7 @@ def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Cond
         condition=condition,
         templates={t.name: dict(t.texts) for t in configuration.templates},
         routing_labels=frozenset(configuration.routing_labels),
+        follow_up_failed_replies=configuration.failed_reply != config_pb2.FAILED_REPLY_ACTION_NOTHING,
     )
 
 
@@ -47,7 +49,28 @@ def account_policy(account: config_pb2.ChannelAccount) -> AccountPolicy:
         sends_per_second=account.sends_per_second,
         settings=dict(account.settings),
         secrets=dict(account.secrets),
+        approved_templates=tuple(approved_template(each) for each in account.approved_templates),
+        outside_window=outside_window(account),
     )
+
+
+def approved_template(template: config_pb2.ApprovedTemplate) -> ApprovedTemplate:
+    """Convert one approved template. A category that this version does not know is read as utility."""
+    known = int(template.category) in {int(each) for each in TemplateCategory}
+    return ApprovedTemplate(
+        name=template.name,
+        language=template.language,
+        body=template.body,
+        category=TemplateCategory(template.category) if known else TemplateCategory.UTILITY,
+    )
+
+
+def outside_window(account: config_pb2.ChannelAccount) -> OutsideWindow | None:
+    """Convert an account's rule for texts that come too late for a free reply; None without a rule."""
+    if not account.HasField("outside_window"):
+        return None
+    rule = account.outside_window
+    return OutsideWindow(template=rule.template, language=rule.language, parameters=tuple(rule.parameters))
 
 
 def requirements(selectors: Iterable[types_pb2.Selector]) -> tuple[Requirement, ...]:

@@ -28,7 +28,7 @@ from services.router.adapters.pool_names import pool_named
 from services.router.domain.reasons import Reason
 from services.router.ports import Commands, Replies
 from services.router.translate.commands import to_command
-from services.router.translate.desk import KINDS, text_refusal, to_routing
+from services.router.translate.desk import KINDS, reply_refusal, to_routing
 
 _HELLO_S: Final = 10.0
 _CLOSE_S: Final = 3.0
@@ -209,7 +209,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         if kind not in KINDS:
             session.result(request_id, False, Reason.UNKNOWN_REQUEST, "this request is not known here")
             return
-        if kind == "reply" and (reason := text_refusal(request.reply.text)):
+        if kind == "reply" and (reason := reply_refusal(request.reply)):
             session.result(request_id, False, reason)
             return
         if kind == "reply" and (wrong := first_wrong(request.reply.to, request.reply.cc)):

@@ -103,6 +103,8 @@ class CommandBus:
                 author_id=agent_id,
                 requested_at_ms=self._clock(),
                 pool=pool,
+                queue=attributes.queue,
+                template=reply.template if reply.HasField("template") else None,
             ),
         )
         try:

@@ -85,6 +85,8 @@ class Reason(StrEnum):
     """A newer configuration is active. Nothing needs to be done."""
     STALE_EPOCH = "STALE_EPOCH"
     """The interaction has changed since it was read. Read it again, then decide again."""
+    TEXT_AND_TEMPLATE = "TEXT_AND_TEMPLATE"
+    """The reply has a text and a template. Send one of them."""
     TEXT_EMPTY = "TEXT_EMPTY"
     """The reply has no text. Write one."""
     TEXT_HAS_NUL = "TEXT_HAS_NUL"

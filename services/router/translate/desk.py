@@ -82,6 +82,13 @@ def to_routing(
             raise AssertionError(f"{other} is not a request that becomes a command")
 
 
+def reply_refusal(reply: api.Reply) -> str:
+    """Return why a reply can't be sent, as a code; empty when it can. A template's words are those of the configuration."""
+    if reply.HasField("template"):
+        return Reason.TEXT_AND_TEMPLATE if reply.text else "" if reply.template.name else Reason.TEXT_EMPTY
+    return text_refusal(reply.text)
+
+
 def text_refusal(text: str) -> str:
     """Return why a reply's text can't be sent, as a code; empty when it can."""
     if not text.strip():

@@ -30,6 +30,7 @@ _TYPES: Final = {
     sla.SLA_EVENT_KIND_BREACHED: WebhookEvent.BREACHED,
     sla.SLA_EVENT_KIND_ESCALATED: WebhookEvent.ESCALATED,
     sla.SLA_EVENT_KIND_CORRECTED: WebhookEvent.CORRECTED,
+    sla.SLA_EVENT_KIND_REARMED: WebhookEvent.REARMED,
 }
 Receivers = Callable[[str], Mapping[str, Endpoint]]
 """Returns the webhooks of a tenant, by name, as configured now."""

@@ -32,6 +32,7 @@ async def watched(history: HistoryReader, tenant: str) -> Any:
 
 READS: dict[str, Read] = {
     "GetPerson": lambda history, _, tenant: history.identities(tenant, "p"),
+    "SuggestIdentities": lambda history, _, tenant: history.same_addresses(tenant, "p", 10),
     "GetDelivery": lambda history, _, tenant: history.delivery(tenant, "d"),
     "ErasePerson": lambda history, _, tenant: history.traces(tenant, "p", ["i"]),
     "the owner of a conversation": lambda history, _, tenant: history.owner(tenant, "c"),

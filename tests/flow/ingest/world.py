@@ -17,6 +17,7 @@ from services.chassis.kafka.headers import REPLAYED
 from services.chassis.kafka.outbox import Send
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
+from services.chassis.pacing import NO_LIMIT, Rate
 from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.decisions import IntakeLimits
 from services.ingest.domain.deliveries import Finished, Outcome, SenderLimits
@@ -165,6 +166,7 @@ class World:
         configuration: config_pb2.TenantConfiguration | None = None,
         limits: IntakeLimits | None = None,
         sender_limits: SenderLimits | None = None,
+        pace: Rate = NO_LIMIT,
     ) -> None:
         self.configuration = configuration if configuration is not None else a_configuration()
         self.metrics = Metrics(METRICS, CollectorRegistry(auto_describe=True), tenants=True)
@@ -179,11 +181,11 @@ class World:
 
         policies = CompiledPolicies(configured, CelConditions)
         self.intake = FakeLane(
-            intake_factory(policies, self.metrics, self.keys, limits or IntakeLimits()), input_topic="inbound.v1"
+            intake_factory(policies, self.metrics, self.keys, limits or IntakeLimits(), pace), input_topic="inbound.v1"
         )
         self.relay = FakeRelay(notice_of, "routing.events.v1")
         self.sender = FakeLane(
-            sender_factory(self.attempts, self.metrics, self.keys, sender_limits or SenderLimits()),
+            sender_factory(self.attempts, self.metrics, self.keys, sender_limits or SenderLimits(), policies=policies),
             input_topic="outbound.v1",
         )
         self.log: list[Send] = []

@@ -82,6 +82,11 @@ class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
     ) -> ingest_pb2.ResendResponse:
         await context.abort(grpc.StatusCode.NOT_FOUND, "feedback does not call this")
 
+    async def ListTemplates(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.ListTemplatesRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> ingest_pb2.ListTemplatesResponse:
+        await context.abort(grpc.StatusCode.NOT_FOUND, "feedback does not call this")
+
     async def GetDelivery(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.GetDeliveryRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> ingest_pb2.GetDeliveryResponse:

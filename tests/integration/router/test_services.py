@@ -11,6 +11,7 @@ import pytest
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
+from chapar.ingest.v1 import records_pb2 as ingest_pb2
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
 from chapar.router.v1 import router_pb2_grpc
@@ -281,6 +282,7 @@ async def test_a_desk_gets_a_result_for_each_request(kafka: KafkaUnderTest, pref
             assert (await ali.reply(interaction, " ")).reason == "TEXT_EMPTY"
             wrong = await ali.reply(interaction, "hello", cc=["sara@mail.example", "nobody"])
             assert (wrong.reason, wrong.message) == ("RECIPIENTS_INVALID", "'nobody' is not an e-mail address")
+            assert (await ali.reply_by_template(interaction, types_pb2.TemplateChoice())).reason == "TEXT_EMPTY"
             assert (await ali.transfer(interaction, to_agent_id="agent-1")).reason == "AGENT_NOT_AVAILABLE"
             assert (await ali.transfer(interaction, queue="nowhere")).reason == "UNKNOWN_QUEUE"
             assert (await ali.transfer(interaction, queue="support")).ok
@@ -294,6 +296,23 @@ async def test_a_desk_gets_a_result_for_each_request(kafka: KafkaUnderTest, pref
             assert (await sara.complete(interaction)).ok
             assert (await ali.grant_credits(3)).ok
         assert await read_all(bench.kafka, "outbound.v1") == []
+
+
+async def test_a_reply_by_a_template_names_it_for_the_sender(
+    kafka: KafkaUnderTest, prefix: str, tmp_path: Path
+) -> None:
+    """The request to send has the template with its values, sealed, and no text."""
+    choice = types_pb2.TemplateChoice(name="order_ready", parameters=["12", "today"])
+    async with two_routers(kafka, prefix, tmp_path) as (bench, _channels, addresses):
+        async with Desk(addresses[0], a_token("agent-0"), credits=1) as ali:
+            await ali.welcomed()
+            interaction = await bench.enqueue()
+            assert (await ali.accept((await ali.next("offered")).offered.offer_id)).ok
+            assert (await ali.reply_by_template(interaction, choice)).ok
+        (record,) = await read_all(bench.kafka, "outbound.v1")
+        request = ingest_pb2.OutboundRecord.FromString(record.value or b"").request
+        assert (request.template.name, request.text) == ("order_ready", "")
+        assert list(request.template.parameters) == [], "the values are personal data"
 
 
 async def test_agents_for_unknown_pools_are_refused_at_once_and_create_no_pool(

@@ -148,6 +148,7 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
     f"{INGEST}OpenFollowUp": (REFUSED, _follow_up),
     f"{OUTBOUND}Send": (REFUSED, _send),
     f"{OUTBOUND}CheckRecipient": (REFUSED, _check),
+    f"{OUTBOUND}ListTemplates": (OWN, lambda t, m, o: [ing.ListTemplatesRequest(channel="whatsapp", account="main")]),
     f"{OUTBOUND}Resend": (
         REFUSED,
         lambda t, m, o: [ing.ResendRequest(idempotency_key="again", delivery_id=t.delivery)],
@@ -159,6 +160,15 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
         REFUSED,
         lambda t, m, o: [ing.UnlinkIdentityRequest(idempotency_key=random_id(), identity_id=t.identity)],
     ),
+    f"{PERSON}SetPreferences": (
+        REFUSED,
+        lambda t, m, o: [ing.SetPreferencesRequest(idempotency_key=random_id(), identity_id=t.identity)],
+    ),
+    f"{PERSON}CreateJoinLink": (
+        REFUSED,
+        lambda t, m, o: [ing.CreateJoinLinkRequest(idempotency_key=random_id(), identity_id=t.identity)],
+    ),
+    f"{PERSON}SuggestIdentities": (REFUSED, lambda t, m, o: [ing.SuggestIdentitiesRequest(person_id=t.person)]),
     f"{PERSON}ErasePerson": (
         REFUSED,
         lambda t, m, o: [ing.ErasePersonRequest(idempotency_key=random_id(), person_id=t.person)],

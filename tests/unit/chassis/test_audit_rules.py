@@ -19,6 +19,7 @@ NOT_AUDITED = {
     "chapar.ingest.v1.IngestService.SubmitStream",
     # Checks whether ids belong together, and returns no data.
     "chapar.ingest.v1.OutboundService.CheckRecipient",
+    "chapar.ingest.v1.OutboundService.ListTemplates",
     # Numbers and states of queues and agents: no person, no conversation.
     "chapar.router.v1.RoutingService.GetQueue",
     "chapar.router.v1.RoutingService.ListQueues",

@@ -35,12 +35,16 @@ REVIEWED: dict[str, set[Role]] = {
     "chapar.ingest.v1.IngestService.OpenFollowUp": {Y},
     "chapar.ingest.v1.OutboundService.Send": {Y},
     "chapar.ingest.v1.OutboundService.Resend": {A, S, M},
+    "chapar.ingest.v1.OutboundService.ListTemplates": {A, S, M, U, Y},
     "chapar.ingest.v1.OutboundService.CheckRecipient": {Y},
     "chapar.ingest.v1.OutboundService.GetDelivery": {S, M, U, Y},
     "chapar.ingest.v1.PersonService.GetPerson": {S, M, U},
     "chapar.ingest.v1.PersonService.LinkIdentity": {M},
     "chapar.ingest.v1.PersonService.UnlinkIdentity": {M},
     "chapar.ingest.v1.PersonService.ErasePerson": {M},
+    "chapar.ingest.v1.PersonService.SetPreferences": {S, M, Y},
+    "chapar.ingest.v1.PersonService.CreateJoinLink": {S, M, Y},
+    "chapar.ingest.v1.PersonService.SuggestIdentities": {S, M, U},
     "chapar.router.v1.AgentService.Session": {A},
     "chapar.router.v1.RoutingService.GetQueue": {A, S, M, U, Y},
     "chapar.router.v1.RoutingService.ListQueues": {A, S, M, U, Y},
@@ -64,7 +68,7 @@ REVIEWED: dict[str, set[Role]] = {
     "chapar.sla.v1.SlaService.GetMeasures": {S, M, U, Y},
     "chapar.sla.v1.SlaService.GetBacklog": {S, M, U, Y},
 }
-READS = ("Get", "List", "Watch", "Search", "Estimate", "Explain")
+READS = ("Get", "List", "Watch", "Search", "Suggest", "Estimate", "Explain")
 
 
 def test_every_method_and_role_is_as_reviewed() -> None:

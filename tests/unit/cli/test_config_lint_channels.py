@@ -50,7 +50,15 @@ ACCOUNTS = {
   - channel: whatsapp
     account: main
     secrets: {app_secret: "file:wa/app", verify_token: "file:wa/verify", access_token: "file:wa/access"}
-    settings: {groups: ignore, phone_number_id: "100200300", api_version: v23.0, base_url: "https://graph.facebook.com"}
+    settings:
+      groups: ignore
+      phone_number_id: "100200300"
+      reply_window_hours: "72"
+      api_version: v23.0
+      base_url: "https://graph.facebook.com"
+    approved_templates:
+      - {name: reply_to_you, language: en_US, category: utility, body: "About your message: {{1}}. Write to us again."}
+    outside_window: {template: reply_to_you, parameters: ["{text}"]}
 """,
     "webhook": """\
   - channel: webhook
@@ -129,6 +137,17 @@ FAULTS = {
     "a number that is none": ('"100200300"', '"+98 21"', "BAD_SETTING", "phone_number_id", "digits"),
     "a reference that no edge resolves": (
         '"100200300"', '"env:CHAPAR_SECRET_BANK__NUMBER"', "REFERENCE_NOT_READ", "phone_number_id", "write the value"),
+    "a window that is no number": ('"72"', '"a day"', "BAD_SETTING", "reply_window_hours", "digits"),
+    "a template without a name": ("name: reply_to_you, l", 'name: "Reply!", l', "APPROVED_TEMPLATE", "Reply!", "a-z, 0-9"),
+    "a language that is none": ("en_US", "english", "APPROVED_TEMPLATE", "english", "fa or en_US"),
+    "a gap between parameters": ("{{1}}.", "{{2}}.", "APPROVED_TEMPLATE", "{{2}}", "without gaps"),
+    "a rule for another template": (
+        "template: reply_to_you,", "template: hello,", "OUTSIDE_WINDOW", "outside_window", "no approved template `hello`"),
+    "a parameter too many": ('["{text}"]', '["{text}", "{name}"]', "OUTSIDE_WINDOW", "outside_window", "has 1 parameters"),
+    "an empty parameter": ('["{text}"]', '[""]', "OUTSIDE_WINDOW", "outside_window", "do not fit"),
+    "templates of a bot": (
+        "bot_username: bank_bot}", "bot_username: bank_bot}\n    outside_window: {template: hello}", "APPROVED_TEMPLATE",
+        "channel: telegram", "only accounts of whatsapp"),
     "a misspelt template": ("name: acknowledgement", "name: acknowledgment", "UNKNOWN_TEMPLATE", "templates:", "`acknowledgement`?"),
     "a template of nothing": ("name: acknowledgement", "name: greeting", "UNKNOWN_TEMPLATE", "templates:", "survey_invitation"),
     "no rule for the rest": (
@@ -149,7 +168,8 @@ def test_each_fault_is_named_with_its_line_and_its_remedy(
     assert remedy in finding.message
 
 
-EDITOR = [name for name in FAULTS if FAULTS[name][2] not in ("NO_CATCH_ALL", "UNKNOWN_TEMPLATE")]
+_ONLY_LINT = ("NO_CATCH_ALL", "UNKNOWN_TEMPLATE", "APPROVED_TEMPLATE", "OUTSIDE_WINDOW")
+EDITOR = [name for name in FAULTS if FAULTS[name][2] not in _ONLY_LINT]
 
 
 @pytest.mark.parametrize("name", [n for n in EDITOR if n not in ("an empty secret", "a mail server's password")])

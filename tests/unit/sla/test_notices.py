@@ -40,7 +40,9 @@ def an_event(kind: "sla.SlaEventKind.ValueType", at: int = T0, **of: object) -> 
 
 async def notices_for(*records: Record) -> list[WebhookNotice]:
     endpoints = {
-        "all": Endpoint("all", "https://a.example", ("env:A",), frozenset({"sla.warned", "sla.escalated"})),
+        "all": Endpoint(
+            "all", "https://a.example", ("env:A",), frozenset({"sla.warned", "sla.escalated", "sla.rearmed"})
+        ),
         "duty": Endpoint("duty", "https://b.example", ("env:B",)),
     }
     kept = Kept()
@@ -54,6 +56,12 @@ async def test_the_webhook_that_an_escalation_names_and_those_that_want_such_eve
     action = sla.SlaAction(webhook="duty")
     notices = await notices_for(an_event(sla.SLA_EVENT_KIND_ESCALATED, action=action))
     assert [(n.webhook, n.message_id, n.tenant) for n in notices] == [("all", "e1", "acme"), ("duty", "e1", "acme")]
+
+
+async def test_a_target_that_runs_again_is_an_event_of_its_own() -> None:
+    """The reply that had met it has failed."""
+    (notice,) = await notices_for(an_event(sla.SLA_EVENT_KIND_REARMED))
+    assert json.loads(notice.body)["type"] == "sla.rearmed"
 
 
 @pytest.mark.parametrize(

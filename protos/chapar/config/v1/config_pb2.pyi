@@ -20,6 +20,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _FailedReplyAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FailedReplyActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailedReplyAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FAILED_REPLY_ACTION_UNSPECIFIED: _FailedReplyAction.ValueType  # 0
+    """Not set: follow_up."""
+    FAILED_REPLY_ACTION_FOLLOW_UP: _FailedReplyAction.ValueType  # 1
+    """A further interaction in the same queue, with the reason, once for each interaction. None while another interaction of the customer is open."""
+    FAILED_REPLY_ACTION_NOTHING: _FailedReplyAction.ValueType  # 2
+    """Only the story of the interaction says so."""
+
+class FailedReplyAction(_FailedReplyAction, metaclass=_FailedReplyActionEnumTypeWrapper):
+    """What happens when a reply turns out to have failed after its interaction has ended."""
+
+FAILED_REPLY_ACTION_UNSPECIFIED: FailedReplyAction.ValueType  # 0
+"""Not set: follow_up."""
+FAILED_REPLY_ACTION_FOLLOW_UP: FailedReplyAction.ValueType  # 1
+"""A further interaction in the same queue, with the reason, once for each interaction. None while another interaction of the customer is open."""
+FAILED_REPLY_ACTION_NOTHING: FailedReplyAction.ValueType  # 2
+"""Only the story of the interaction says so."""
+Global___FailedReplyAction: _TypeAlias = FailedReplyAction  # noqa: Y015
+
 class _AgentChoice:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -115,6 +139,34 @@ OVERFLOW_TRIGGER_ESTIMATE: OverflowTrigger.ValueType  # 3
 OVERFLOW_TRIGGER_SERVICE_LEVEL: OverflowTrigger.ValueType  # 4
 """The share of the last 100 interactions that were answered in time is below `threshold`."""
 Global___OverflowTrigger: _TypeAlias = OverflowTrigger  # noqa: Y015
+
+class _TemplateCategory:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TemplateCategoryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TemplateCategory.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEMPLATE_CATEGORY_UNSPECIFIED: _TemplateCategory.ValueType  # 0
+    """Not set: utility."""
+    TEMPLATE_CATEGORY_MARKETING: _TemplateCategory.ValueType  # 1
+    """Offers and news. A service that sends one to a person who opted out of notices is refused."""
+    TEMPLATE_CATEGORY_UTILITY: _TemplateCategory.ValueType  # 2
+    """About something that the customer asked for: an order, an answer, an appointment."""
+    TEMPLATE_CATEGORY_AUTHENTICATION: _TemplateCategory.ValueType  # 3
+    """One-time codes."""
+
+class TemplateCategory(_TemplateCategory, metaclass=_TemplateCategoryEnumTypeWrapper):
+    """What an approved template is for, as at the provider."""
+
+TEMPLATE_CATEGORY_UNSPECIFIED: TemplateCategory.ValueType  # 0
+"""Not set: utility."""
+TEMPLATE_CATEGORY_MARKETING: TemplateCategory.ValueType  # 1
+"""Offers and news. A service that sends one to a person who opted out of notices is refused."""
+TEMPLATE_CATEGORY_UTILITY: TemplateCategory.ValueType  # 2
+"""About something that the customer asked for: an order, an answer, an appointment."""
+TEMPLATE_CATEGORY_AUTHENTICATION: TemplateCategory.ValueType  # 3
+"""One-time codes."""
+Global___TemplateCategory: _TypeAlias = TemplateCategory  # noqa: Y015
 
 class _TargetKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -246,6 +298,7 @@ class TenantConfiguration(_message.Message):
     LEAST_RESPONSES_FIELD_NUMBER: _builtins.int
     WEEK_BEGINS_FIELD_NUMBER: _builtins.int
     ROUTING_LABELS_FIELD_NUMBER: _builtins.int
+    FAILED_REPLY_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Name of the tenant.
     Bounds: 1 to 40 characters of a-z, 0-9 and "-".
@@ -279,6 +332,10 @@ class TenantConfiguration(_message.Message):
     week_begins: _builtins.str
     """First day of the week in scores: sat, sun, mon, tue, wed, thu or fri.
     Default: sat in the time zones of Iran and Afghanistan, otherwise mon. Bounds: one of the seven days.
+    """
+    failed_reply: Global___FailedReplyAction.ValueType
+    """What happens when a reply turns out to have failed after its interaction has ended.
+    Default: follow_up.
     """
     @_builtins.property
     def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pool]:
@@ -395,10 +452,11 @@ class TenantConfiguration(_message.Message):
         least_responses: _builtins.int = ...,
         week_begins: _builtins.str = ...,
         routing_labels: _abc.Iterable[_builtins.str] | None = ...,
+        failed_reply: Global___FailedReplyAction.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "first_contact_window_ms", b"first_contact_window_ms", "least_responses", b"least_responses", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "failed_reply", b"failed_reply", "first_contact_window_ms", b"first_contact_window_ms", "least_responses", b"least_responses", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1100,6 +1158,8 @@ class ChannelAccount(_message.Message):
     ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGE_GAP_MS_FIELD_NUMBER: _builtins.int
     SENDS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    APPROVED_TEMPLATES_FIELD_NUMBER: _builtins.int
+    OUTSIDE_WINDOW_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel of the account.
     Bounds: one of email, grpc, telegram, webchat, webhook, whatsapp.
@@ -1140,6 +1200,18 @@ class ChannelAccount(_message.Message):
         Default: none.
         """
 
+    @_builtins.property
+    def approved_templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApprovedTemplate]:
+        """Templates that the provider has approved, for messages outside its time for free replies (WhatsApp).
+        Default: none.
+        """
+
+    @_builtins.property
+    def outside_window(self) -> Global___OutsideWindow:
+        """The template that is sent in place of a text when the provider's time for free replies is over.
+        Default: none; the text fails with the reason OUTSIDE_WINDOW, and the agent chooses a template.
+        """
+
     def __init__(
         self,
         *,
@@ -1152,14 +1224,93 @@ class ChannelAccount(_message.Message):
         acknowledge: _builtins.bool = ...,
         acknowledge_gap_ms: _builtins.int = ...,
         sends_per_second: _builtins.float = ...,
+        approved_templates: _abc.Iterable[Global___ApprovedTemplate] | None = ...,
+        outside_window: Global___OutsideWindow | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outside_window", b"outside_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "acknowledge", b"acknowledge", "acknowledge_gap_ms", b"acknowledge_gap_ms", "channel", b"channel", "conversation_window_ms", b"conversation_window_ms", "gather_ms", b"gather_ms", "secrets", b"secrets", "sends_per_second", b"sends_per_second", "settings", b"settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "acknowledge", b"acknowledge", "acknowledge_gap_ms", b"acknowledge_gap_ms", "approved_templates", b"approved_templates", "channel", b"channel", "conversation_window_ms", b"conversation_window_ms", "gather_ms", b"gather_ms", "outside_window", b"outside_window", "secrets", b"secrets", "sends_per_second", b"sends_per_second", "settings", b"settings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChannelAccount: _TypeAlias = ChannelAccount  # noqa: Y015
+
+@_typing.final
+class ApprovedTemplate(_message.Message):
+    """A template that the provider of the account has approved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, as at the provider.
+    Bounds: 1 to 512 characters of a-z, 0-9 and "_".
+    """
+    language: _builtins.str
+    """Language code, as at the provider, e.g. "fa" or "en_US"."""
+    body: _builtins.str
+    """Text, as at the provider, with its numbered parameters: "Hello {{1}}, about your order {{2}}: …".
+    Bounds: at most 1024 characters and 20 parameters, numbered from 1 without gaps.
+    """
+    category: Global___TemplateCategory.ValueType
+    """What it is for.
+    Default: utility.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        language: _builtins.str = ...,
+        body: _builtins.str = ...,
+        category: Global___TemplateCategory.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "category", b"category", "language", b"language", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovedTemplate: _TypeAlias = ApprovedTemplate  # noqa: Y015
+
+@_typing.final
+class OutsideWindow(_message.Message):
+    """The template that is sent in place of a text outside the provider's time for free replies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    template: _builtins.str
+    """Name of one of the account's `approved_templates`."""
+    language: _builtins.str
+    """Language code of the template.
+    Default: empty, which chooses the first template of this name.
+    """
+    @_builtins.property
+    def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Values of its parameters, in order. In a value, {text} is the text on one line, and {name} the customer's name. When a value would be empty, or the
+        message too long, the template is not sent and the text fails with OUTSIDE_WINDOW.
+        Default: none.
+        """
+
+    def __init__(
+        self,
+        *,
+        template: _builtins.str = ...,
+        language: _builtins.str = ...,
+        parameters: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "parameters", b"parameters", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutsideWindow: _TypeAlias = OutsideWindow  # noqa: Y015
 
 @_typing.final
 class SlaPolicy(_message.Message):
@@ -1861,7 +2012,7 @@ class OutgoingWebhook(_message.Message):
     @_builtins.property
     def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Events that the system is notified of, in addition to those of policies and rules that name the webhook.
-        Default: none. Bounds: one of feedback.answered, feedback.answered.text (with the customer's words), feedback.recovery, sla.warned, sla.breached, sla.escalated, sla.corrected.
+        Default: none. Bounds: one of feedback.answered, feedback.answered.text (with the customer's words), feedback.recovery, sla.warned, sla.breached, sla.escalated, sla.corrected, sla.rearmed.
         """
 
     def __init__(

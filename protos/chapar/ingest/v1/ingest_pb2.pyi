@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from chapar.common.v1 import types_pb2 as _types_pb2
+from chapar.config.v1 import config_pb2 as _config_pb2
 from chapar.ingest.v1 import records_pb2 as _records_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -802,6 +803,7 @@ class SendRequest(_message.Message):
     SURVEY_AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     TO_FIELD_NUMBER: _builtins.int
     CC_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's idempotency key; a repeated key is the same message. Required."""
     identity_id: _builtins.str
@@ -811,7 +813,7 @@ class SendRequest(_message.Message):
     interaction_id: _builtins.str
     """Id of the interaction that it is about; may be empty."""
     text: _builtins.str
-    """Text. Required."""
+    """Text. Required without a template, and empty with one."""
     purpose: _records_pb2.OutboundPurpose.ValueType
     """Purpose of the message."""
     invitation_id: _builtins.str
@@ -834,6 +836,12 @@ class SendRequest(_message.Message):
     def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """For e-mail: the addresses that get a copy."""
 
+    @_builtins.property
+    def template(self) -> _types_pb2.TemplateChoice:
+        """Approved template to send; ListTemplates lists them. INVALID UNKNOWN_TEMPLATE when the account has no such template, INVALID TEMPLATE_PARAMETERS when
+        the values do not fit it.
+        """
+
     def __init__(
         self,
         *,
@@ -849,10 +857,11 @@ class SendRequest(_message.Message):
         survey_amend_for_ms: _builtins.int = ...,
         to: _abc.Iterable[_builtins.str] | None = ...,
         cc: _abc.Iterable[_builtins.str] | None = ...,
+        template: _types_pb2.TemplateChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["survey_expires_at", b"survey_expires_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["survey_expires_at", b"survey_expires_at", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cc", b"cc", "conversation_id", b"conversation_id", "idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at", b"survey_expires_at", "survey_kind", b"survey_kind", "text", b"text", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cc", b"cc", "conversation_id", b"conversation_id", "idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at", b"survey_expires_at", "survey_kind", b"survey_kind", "template", b"template", "text", b"text", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -978,6 +987,102 @@ class ResendResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResendResponse: _TypeAlias = ResendResponse  # noqa: Y015
+
+@_typing.final
+class ListTemplatesRequest(_message.Message):
+    """Asks for approved templates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Channel; empty for all."""
+    account: _builtins.str
+    """Account; empty for all."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        account: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "channel", b"channel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTemplatesRequest: _TypeAlias = ListTemplatesRequest  # noqa: Y015
+
+@_typing.final
+class TemplateView(_message.Message):
+    """An approved template of an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Channel of the account."""
+    account: _builtins.str
+    """Name of the account."""
+    name: _builtins.str
+    """Name of the template."""
+    language: _builtins.str
+    """Language code of the template."""
+    body: _builtins.str
+    """Text, with its numbered parameters: {{1}}, {{2}}."""
+    parameters: _builtins.int
+    """Number of parameters."""
+    category: _config_pb2.TemplateCategory.ValueType
+    """Category at the provider."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        account: _builtins.str = ...,
+        name: _builtins.str = ...,
+        language: _builtins.str = ...,
+        body: _builtins.str = ...,
+        parameters: _builtins.int = ...,
+        category: _config_pb2.TemplateCategory.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "body", b"body", "category", b"category", "channel", b"channel", "language", b"language", "name", b"name", "parameters", b"parameters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TemplateView: _TypeAlias = TemplateView  # noqa: Y015
+
+@_typing.final
+class ListTemplatesResponse(_message.Message):
+    """Approved templates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TemplateView]:
+        """Templates, in the order of the configuration; at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        templates: _abc.Iterable[Global___TemplateView] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["templates", b"templates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTemplatesResponse: _TypeAlias = ListTemplatesResponse  # noqa: Y015
 
 @_typing.final
 class GetDeliveryRequest(_message.Message):
@@ -1125,6 +1230,201 @@ class LinkIdentityResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LinkIdentityResponse: _TypeAlias = LinkIdentityResponse  # noqa: Y015
+
+@_typing.final
+class SetPreferencesRequest(_message.Message):
+    """Asks to set how a person wants to be reached."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    OPT_OUTS_FIELD_NUMBER: _builtins.int
+    PREFERRED_CHANNEL_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's idempotency key of this request."""
+    identity_id: _builtins.str
+    """Id of an identity of the person. Required."""
+    preferred_channel: _builtins.str
+    """Channel on which Chapar begins a conversation with the person, if they have written there; empty: the newest."""
+    @_builtins.property
+    def opt_outs(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.OptOut]:
+        """All opt-outs of the person; an empty list removes them."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+        opt_outs: _abc.Iterable[_records_pb2.OptOut] | None = ...,
+        preferred_channel: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "opt_outs", b"opt_outs", "preferred_channel", b"preferred_channel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPreferencesRequest: _TypeAlias = SetPreferencesRequest  # noqa: Y015
+
+@_typing.final
+class SetPreferencesResponse(_message.Message):
+    """The preferences hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPreferencesResponse: _TypeAlias = SetPreferencesResponse  # noqa: Y015
+
+@_typing.final
+class CreateJoinLinkRequest(_message.Message):
+    """Asks for a link to continue on another channel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    VALID_FOR_MS_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's idempotency key of this request; a repeated key makes a new link, and the older one ends."""
+    identity_id: _builtins.str
+    """Id of the identity to which the link is shown. Required."""
+    valid_for_ms: _builtins.int
+    """How long the link works, in milliseconds; 0 means 15 minutes."""
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+        valid_for_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "valid_for_ms", b"valid_for_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateJoinLinkRequest: _TypeAlias = CreateJoinLinkRequest  # noqa: Y015
+
+@_typing.final
+class CreateJoinLinkResponse(_message.Message):
+    """A link to continue on another channel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """Text that the customer sends on the other channel. It fits into the `start` parameter of a Telegram link (t.me/BOT?start=TEXT) and into the text of
+    a WhatsApp link (wa.me/NUMBER?text=TEXT).
+    """
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Time after which it has no effect."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateJoinLinkResponse: _TypeAlias = CreateJoinLinkResponse  # noqa: Y015
+
+@_typing.final
+class SuggestIdentitiesRequest(_message.Message):
+    """Asks for identities that may be the same customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.str
+    """Id of the person. Required."""
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuggestIdentitiesRequest: _TypeAlias = SuggestIdentitiesRequest  # noqa: Y015
+
+@_typing.final
+class SuggestedIdentity(_message.Message):
+    """An identity that may belong to the person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    SAME_AS_IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.str
+    """Id of the person that it belongs to now."""
+    evidence: _builtins.str
+    """Evidence: "same_address" when both have the same proven e-mail address or telephone number."""
+    same_as_identity_id: _builtins.str
+    """Id of the person's own identity that has the same address."""
+    @_builtins.property
+    def identity(self) -> _records_pb2.Identity:
+        """The identity."""
+
+    def __init__(
+        self,
+        *,
+        identity: _records_pb2.Identity | None = ...,
+        person_id: _builtins.str = ...,
+        evidence: _builtins.str = ...,
+        same_as_identity_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "identity", b"identity", "person_id", b"person_id", "same_as_identity_id", b"same_as_identity_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuggestedIdentity: _TypeAlias = SuggestedIdentity  # noqa: Y015
+
+@_typing.final
+class SuggestIdentitiesResponse(_message.Message):
+    """Identities that may be the same customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUGGESTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def suggestions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SuggestedIdentity]:
+        """At most 50 identities."""
+
+    def __init__(
+        self,
+        *,
+        suggestions: _abc.Iterable[Global___SuggestedIdentity] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["suggestions", b"suggestions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuggestIdentitiesResponse: _TypeAlias = SuggestIdentitiesResponse  # noqa: Y015
 
 @_typing.final
 class UnlinkIdentityRequest(_message.Message):

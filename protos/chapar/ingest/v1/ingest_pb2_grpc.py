@@ -435,6 +435,11 @@ class OutboundServiceStub:
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendRequest.SerializeToString,
                 response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendResponse.FromString,
                 _registered_method=True)
+        self.ListTemplates = channel.unary_unary(
+                '/chapar.ingest.v1.OutboundService/ListTemplates',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesResponse.FromString,
+                _registered_method=True)
         self.GetDelivery = channel.unary_unary(
                 '/chapar.ingest.v1.OutboundService/GetDelivery',
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetDeliveryRequest.SerializeToString,
@@ -469,6 +474,13 @@ class OutboundServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTemplates(self, request, context):
+        """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetDelivery(self, request, context):
         """Returns the state of a delivery.
         """
@@ -493,6 +505,11 @@ def add_OutboundServiceServicer_to_server(servicer, server):
                     servicer.Resend,
                     request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendRequest.FromString,
                     response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ResendResponse.SerializeToString,
+            ),
+            'ListTemplates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTemplates,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesResponse.SerializeToString,
             ),
             'GetDelivery': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDelivery,
@@ -593,6 +610,33 @@ class OutboundService:
             _registered_method=True)
 
     @staticmethod
+    def ListTemplates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.ingest.v1.OutboundService/ListTemplates',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetDelivery(request,
             target,
             options=(),
@@ -645,6 +689,21 @@ class PersonServiceStub:
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.UnlinkIdentityRequest.SerializeToString,
                 response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.UnlinkIdentityResponse.FromString,
                 _registered_method=True)
+        self.SetPreferences = channel.unary_unary(
+                '/chapar.ingest.v1.PersonService/SetPreferences',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SetPreferencesRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SetPreferencesResponse.FromString,
+                _registered_method=True)
+        self.CreateJoinLink = channel.unary_unary(
+                '/chapar.ingest.v1.PersonService/CreateJoinLink',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.CreateJoinLinkRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.CreateJoinLinkResponse.FromString,
+                _registered_method=True)
+        self.SuggestIdentities = channel.unary_unary(
+                '/chapar.ingest.v1.PersonService/SuggestIdentities',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SuggestIdentitiesRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SuggestIdentitiesResponse.FromString,
+                _registered_method=True)
         self.ErasePerson = channel.unary_unary(
                 '/chapar.ingest.v1.PersonService/ErasePerson',
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ErasePersonRequest.SerializeToString,
@@ -677,6 +736,28 @@ class PersonServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetPreferences(self, request, context):
+        """Sets how a person wants to be reached: opt-outs and the preferred channel. It replaces what was known, and holds for all identities of the person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateJoinLink(self, request, context):
+        """Makes a link by which the customer continues on another channel: they send its text there, and both identities become one person. Show it to the
+        customer only on the channel of the identity. It works once, for `valid_for_ms`, and after five wrong texts not any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuggestIdentities(self, request, context):
+        """Suggests identities of other persons that may be the same customer, with the evidence. A person decides; LinkIdentity joins them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ErasePerson(self, request, context):
         """Erases the data of a person: names, native ids and texts.
         """
@@ -701,6 +782,21 @@ def add_PersonServiceServicer_to_server(servicer, server):
                     servicer.UnlinkIdentity,
                     request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.UnlinkIdentityRequest.FromString,
                     response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.UnlinkIdentityResponse.SerializeToString,
+            ),
+            'SetPreferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPreferences,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SetPreferencesRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SetPreferencesResponse.SerializeToString,
+            ),
+            'CreateJoinLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateJoinLink,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.CreateJoinLinkRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.CreateJoinLinkResponse.SerializeToString,
+            ),
+            'SuggestIdentities': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuggestIdentities,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SuggestIdentitiesRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SuggestIdentitiesResponse.SerializeToString,
             ),
             'ErasePerson': grpc.unary_unary_rpc_method_handler(
                     servicer.ErasePerson,
@@ -790,6 +886,87 @@ class PersonService:
             '/chapar.ingest.v1.PersonService/UnlinkIdentity',
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.UnlinkIdentityRequest.SerializeToString,
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.UnlinkIdentityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPreferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.ingest.v1.PersonService/SetPreferences',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.SetPreferencesRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.SetPreferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateJoinLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.ingest.v1.PersonService/CreateJoinLink',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.CreateJoinLinkRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.CreateJoinLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuggestIdentities(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.ingest.v1.PersonService/SuggestIdentities',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.SuggestIdentitiesRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.SuggestIdentitiesResponse.FromString,
             options,
             channel_credentials,
             insecure,

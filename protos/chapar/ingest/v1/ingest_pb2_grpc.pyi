@@ -164,6 +164,8 @@ class OutboundServiceStub:
     """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
     of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
     """
+    ListTemplates: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListTemplatesRequest, _ingest_pb2.ListTemplatesResponse]
+    """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
     GetDelivery: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]
     """Returns the state of a delivery."""
 
@@ -182,6 +184,8 @@ class OutboundServiceAsyncStub(OutboundServiceStub):
     """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
     of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
     """
+    ListTemplates: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListTemplatesRequest, _ingest_pb2.ListTemplatesResponse]  # type: ignore[assignment]
+    """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
     GetDelivery: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]  # type: ignore[assignment]
     """Returns the state of a delivery."""
 
@@ -217,6 +221,14 @@ class OutboundServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListTemplates(
+        self,
+        request: _ingest_pb2.ListTemplatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.ListTemplatesResponse, _abc.Awaitable[_ingest_pb2.ListTemplatesResponse]]:
+        """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
+
+    @_abc_1.abstractmethod
     def GetDelivery(
         self,
         request: _ingest_pb2.GetDeliveryRequest,
@@ -239,6 +251,14 @@ class PersonServiceStub:
     """Links an identity to a person."""
     UnlinkIdentity: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.UnlinkIdentityRequest, _ingest_pb2.UnlinkIdentityResponse]
     """Removes a link."""
+    SetPreferences: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.SetPreferencesRequest, _ingest_pb2.SetPreferencesResponse]
+    """Sets how a person wants to be reached: opt-outs and the preferred channel. It replaces what was known, and holds for all identities of the person."""
+    CreateJoinLink: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.CreateJoinLinkRequest, _ingest_pb2.CreateJoinLinkResponse]
+    """Makes a link by which the customer continues on another channel: they send its text there, and both identities become one person. Show it to the
+    customer only on the channel of the identity. It works once, for `valid_for_ms`, and after five wrong texts not any more.
+    """
+    SuggestIdentities: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.SuggestIdentitiesRequest, _ingest_pb2.SuggestIdentitiesResponse]
+    """Suggests identities of other persons that may be the same customer, with the evidence. A person decides; LinkIdentity joins them."""
     ErasePerson: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ErasePersonRequest, _ingest_pb2.ErasePersonResponse]
     """Erases the data of a person: names, native ids and texts."""
 
@@ -253,6 +273,14 @@ class PersonServiceAsyncStub(PersonServiceStub):
     """Links an identity to a person."""
     UnlinkIdentity: _aio.UnaryUnaryMultiCallable[_ingest_pb2.UnlinkIdentityRequest, _ingest_pb2.UnlinkIdentityResponse]  # type: ignore[assignment]
     """Removes a link."""
+    SetPreferences: _aio.UnaryUnaryMultiCallable[_ingest_pb2.SetPreferencesRequest, _ingest_pb2.SetPreferencesResponse]  # type: ignore[assignment]
+    """Sets how a person wants to be reached: opt-outs and the preferred channel. It replaces what was known, and holds for all identities of the person."""
+    CreateJoinLink: _aio.UnaryUnaryMultiCallable[_ingest_pb2.CreateJoinLinkRequest, _ingest_pb2.CreateJoinLinkResponse]  # type: ignore[assignment]
+    """Makes a link by which the customer continues on another channel: they send its text there, and both identities become one person. Show it to the
+    customer only on the channel of the identity. It works once, for `valid_for_ms`, and after five wrong texts not any more.
+    """
+    SuggestIdentities: _aio.UnaryUnaryMultiCallable[_ingest_pb2.SuggestIdentitiesRequest, _ingest_pb2.SuggestIdentitiesResponse]  # type: ignore[assignment]
+    """Suggests identities of other persons that may be the same customer, with the evidence. A person decides; LinkIdentity joins them."""
     ErasePerson: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ErasePersonRequest, _ingest_pb2.ErasePersonResponse]  # type: ignore[assignment]
     """Erases the data of a person: names, native ids and texts."""
 
@@ -282,6 +310,32 @@ class PersonServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.UnlinkIdentityResponse, _abc.Awaitable[_ingest_pb2.UnlinkIdentityResponse]]:
         """Removes a link."""
+
+    @_abc_1.abstractmethod
+    def SetPreferences(
+        self,
+        request: _ingest_pb2.SetPreferencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.SetPreferencesResponse, _abc.Awaitable[_ingest_pb2.SetPreferencesResponse]]:
+        """Sets how a person wants to be reached: opt-outs and the preferred channel. It replaces what was known, and holds for all identities of the person."""
+
+    @_abc_1.abstractmethod
+    def CreateJoinLink(
+        self,
+        request: _ingest_pb2.CreateJoinLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.CreateJoinLinkResponse, _abc.Awaitable[_ingest_pb2.CreateJoinLinkResponse]]:
+        """Makes a link by which the customer continues on another channel: they send its text there, and both identities become one person. Show it to the
+        customer only on the channel of the identity. It works once, for `valid_for_ms`, and after five wrong texts not any more.
+        """
+
+    @_abc_1.abstractmethod
+    def SuggestIdentities(
+        self,
+        request: _ingest_pb2.SuggestIdentitiesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.SuggestIdentitiesResponse, _abc.Awaitable[_ingest_pb2.SuggestIdentitiesResponse]]:
+        """Suggests identities of other persons that may be the same customer, with the evidence. A person decides; LinkIdentity joins them."""
 
     @_abc_1.abstractmethod
     def ErasePerson(

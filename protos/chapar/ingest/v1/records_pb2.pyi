@@ -122,6 +122,32 @@ TEXT_PART_KIND_DISCLAIMER: TextPartKind.ValueType  # 5
 """Legal or technical notice that a company or a gateway adds."""
 Global___TextPartKind: _TypeAlias = TextPartKind  # noqa: Y015
 
+class _OptOutScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OptOutScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OptOutScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OPT_OUT_SCOPE_UNSPECIFIED: _OptOutScope.ValueType  # 0
+    OPT_OUT_SCOPE_SURVEYS: _OptOutScope.ValueType  # 1
+    """No survey invitations."""
+    OPT_OUT_SCOPE_PROACTIVE: _OptOutScope.ValueType  # 2
+    """No notices, marketing or survey invitations: nothing that begins with us."""
+    OPT_OUT_SCOPE_ALL_BUT_REPLIES: _OptOutScope.ValueType  # 3
+    """Nothing but the replies of agents: no acknowledgements either."""
+
+class OptOutScope(_OptOutScope, metaclass=_OptOutScopeEnumTypeWrapper):
+    """Which messages a person does not want."""
+
+OPT_OUT_SCOPE_UNSPECIFIED: OptOutScope.ValueType  # 0
+OPT_OUT_SCOPE_SURVEYS: OptOutScope.ValueType  # 1
+"""No survey invitations."""
+OPT_OUT_SCOPE_PROACTIVE: OptOutScope.ValueType  # 2
+"""No notices, marketing or survey invitations: nothing that begins with us."""
+OPT_OUT_SCOPE_ALL_BUT_REPLIES: OptOutScope.ValueType  # 3
+"""Nothing but the replies of agents: no acknowledgements either."""
+Global___OptOutScope: _TypeAlias = OptOutScope  # noqa: Y015
+
 class _OutboundPurpose:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -681,10 +707,12 @@ class CustomerMessage(_message.Message):
 
     @_builtins.property
     def to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Addresses in To and Cc of a mail, at most 50 of each, in lower case."""
+        """Addresses in To of a mail, at most 50, in lower case."""
 
     @_builtins.property
-    def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses in Cc, likewise."""
+
     def __init__(
         self,
         *,
@@ -751,6 +779,9 @@ class OutboundRequest(_message.Message):
     RESENDS_DELIVERY_ID_FIELD_NUMBER: _builtins.int
     TO_FIELD_NUMBER: _builtins.int
     CC_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    FORBIDDEN_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
     CHECKED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key. The id of the delivery derives from it."""
@@ -786,6 +817,10 @@ class OutboundRequest(_message.Message):
     """Id of the person, for surveys: the lane of the identity sets it, so that feedback learns of an invitation that failed."""
     resends_delivery_id: _builtins.str
     """Id of the delivery that this one sends again; may be empty."""
+    forbidden: _builtins.str
+    """Reason code for which the lane of the identity forbids it, e.g. "ADDRESS_FAILED"; the sender fails the delivery at once. Empty: none."""
+    queue: _builtins.str
+    """Name of the interaction's queue, for replies of agents. May be empty."""
     checked: _builtins.bool
     """Set by a lane that has found the conversation among those of its identity and forwards the request to the identity's home."""
     @_builtins.property
@@ -793,7 +828,13 @@ class OutboundRequest(_message.Message):
         """Addresses of an e-mail that are not the default: empty `to` means the customer alone. An agent or a caller has chosen them."""
 
     @_builtins.property
-    def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses of an e-mail that get a copy."""
+
+    @_builtins.property
+    def template(self) -> _types_pb2.TemplateChoice:
+        """Approved template to send in place of the text; not set for free text."""
+
     def __init__(
         self,
         *,
@@ -816,15 +857,214 @@ class OutboundRequest(_message.Message):
         resends_delivery_id: _builtins.str = ...,
         to: _abc.Iterable[_builtins.str] | None = ...,
         cc: _abc.Iterable[_builtins.str] | None = ...,
+        template: _types_pb2.TemplateChoice | None = ...,
+        forbidden: _builtins.str = ...,
+        queue: _builtins.str = ...,
         checked: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "cc", b"cc", "checked", b"checked", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "person_id", b"person_id", "pool", b"pool", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "resends_delivery_id", b"resends_delivery_id", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "cc", b"cc", "checked", b"checked", "conversation_id", b"conversation_id", "forbidden", b"forbidden", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "person_id", b"person_id", "pool", b"pool", "purpose", b"purpose", "queue", b"queue", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "resends_delivery_id", b"resends_delivery_id", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "template", b"template", "tenant", b"tenant", "text", b"text", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OutboundRequest: _TypeAlias = OutboundRequest  # noqa: Y015
+
+@_typing.final
+class DeliveryNotice(_message.Message):
+    """What the sender lane reports to the lane of the identity: a reply has failed, an address has failed, or an address that had failed works again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ADDRESS_FAILED_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
+    identity_id: _builtins.str
+    """Id of the identity."""
+    conversation_id: _builtins.str
+    """Id of the conversation."""
+    interaction_id: _builtins.str
+    """Id of the interaction; may be empty."""
+    queue: _builtins.str
+    """Name of the interaction's queue; may be empty."""
+    delivery_id: _builtins.str
+    """Id of the delivery."""
+    purpose: Global___OutboundPurpose.ValueType
+    """Purpose of the message."""
+    state: Global___DeliveryState.ValueType
+    """State of the delivery."""
+    reason: _builtins.str
+    """Reason code of a failure."""
+    address_failed: _builtins.bool
+    """Whether the failure says that nothing can reach the address, e.g. because the mailbox does not exist."""
+    occurred_at_ms: _builtins.int
+    """Time of the state, in milliseconds since the Unix epoch."""
+    def __init__(
+        self,
+        *,
+        identity_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        interaction_id: _builtins.str = ...,
+        queue: _builtins.str = ...,
+        delivery_id: _builtins.str = ...,
+        purpose: Global___OutboundPurpose.ValueType = ...,
+        state: Global___DeliveryState.ValueType = ...,
+        reason: _builtins.str = ...,
+        address_failed: _builtins.bool = ...,
+        occurred_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address_failed", b"address_failed", "conversation_id", b"conversation_id", "delivery_id", b"delivery_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "occurred_at_ms", b"occurred_at_ms", "purpose", b"purpose", "queue", b"queue", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliveryNotice: _TypeAlias = DeliveryNotice  # noqa: Y015
+
+@_typing.final
+class OptOut(_message.Message):
+    """One opt-out of a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Channel; empty for all."""
+    scope: Global___OptOutScope.ValueType
+    """The messages that the person does not want."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        scope: Global___OptOutScope.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OptOut: _TypeAlias = OptOut  # noqa: Y015
+
+@_typing.final
+class PersonPreferences(_message.Message):
+    """How a person wants to be reached. It replaces what was known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    OPT_OUTS_FIELD_NUMBER: _builtins.int
+    PREFERRED_CHANNEL_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Id of the request (idempotency key)."""
+    identity_id: _builtins.str
+    """Id of an identity of the person; the key of the record."""
+    preferred_channel: _builtins.str
+    """Channel on which Chapar begins a conversation with the person; empty: the newest."""
+    actor: _builtins.str
+    """The actor who set them."""
+    occurred_at_ms: _builtins.int
+    """Time of the event, in milliseconds since the Unix epoch."""
+    @_builtins.property
+    def opt_outs(self) -> _containers.RepeatedCompositeFieldContainer[Global___OptOut]:
+        """Opt-outs."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+        opt_outs: _abc.Iterable[Global___OptOut] | None = ...,
+        preferred_channel: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        occurred_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "identity_id", b"identity_id", "occurred_at_ms", b"occurred_at_ms", "opt_outs", b"opt_outs", "preferred_channel", b"preferred_channel", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonPreferences: _TypeAlias = PersonPreferences  # noqa: Y015
+
+@_typing.final
+class JoinOffer(_message.Message):
+    """A link by which a customer continues on another channel. The log has only the digest of its secret."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Id of the request (idempotency key)."""
+    identity_id: _builtins.str
+    """Id of an identity of the person; the key of the record."""
+    digest: _builtins.bytes
+    """SHA-256 of the secret."""
+    expires_at_ms: _builtins.int
+    """Time after which the link has no effect, in milliseconds since the Unix epoch."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+        digest: _builtins.bytes = ...,
+        expires_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "expires_at_ms", b"expires_at_ms", "identity_id", b"identity_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoinOffer: _TypeAlias = JoinOffer  # noqa: Y015
+
+@_typing.final
+class JoinClaim(_message.Message):
+    """The text of a link has arrived from another identity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    CLAIMANT_ID_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    identity_id: _builtins.str
+    """Id of the identity that the link names; the key of the record."""
+    claimant_id: _builtins.str
+    """Id of the identity that sent the text."""
+    digest: _builtins.bytes
+    """SHA-256 of the secret in the text."""
+    message_id: _builtins.str
+    """Id of the message with the text."""
+    def __init__(
+        self,
+        *,
+        identity_id: _builtins.str = ...,
+        claimant_id: _builtins.str = ...,
+        digest: _builtins.bytes = ...,
+        message_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claimant_id", b"claimant_id", "digest", b"digest", "identity_id", b"identity_id", "message_id", b"message_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoinClaim: _TypeAlias = JoinClaim  # noqa: Y015
 
 @_typing.final
 class InteractionNotice(_message.Message):
@@ -1105,6 +1345,10 @@ class InboundRecord(_message.Message):
     FOLLOW_UP_FIELD_NUMBER: _builtins.int
     CHECK_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
+    DELIVERY_NOTICE_FIELD_NUMBER: _builtins.int
+    PREFERENCES_FIELD_NUMBER: _builtins.int
+    JOIN_OFFER_FIELD_NUMBER: _builtins.int
+    JOIN_CLAIM_FIELD_NUMBER: _builtins.int
     HOPS_FIELD_NUMBER: _builtins.int
     QUESTION_ID_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
@@ -1150,6 +1394,22 @@ class InboundRecord(_message.Message):
     def report(self) -> Global___DeliveryReport:
         """A fact about a delivery to this identity."""
 
+    @_builtins.property
+    def delivery_notice(self) -> Global___DeliveryNotice:
+        """What became of a message to this identity, if the lane of the identity acts on it."""
+
+    @_builtins.property
+    def preferences(self) -> Global___PersonPreferences:
+        """How the person wants to be reached."""
+
+    @_builtins.property
+    def join_offer(self) -> Global___JoinOffer:
+        """A link that joins another identity to the person was made."""
+
+    @_builtins.property
+    def join_claim(self) -> Global___JoinClaim:
+        """Another identity has sent the text of such a link."""
+
     def __init__(
         self,
         *,
@@ -1162,15 +1422,19 @@ class InboundRecord(_message.Message):
         follow_up: Global___FollowUpRequest | None = ...,
         check: Global___OwnershipCheck | None = ...,
         report: Global___DeliveryReport | None = ...,
+        delivery_notice: Global___DeliveryNotice | None = ...,
+        preferences: Global___PersonPreferences | None = ...,
+        join_offer: Global___JoinOffer | None = ...,
+        join_claim: Global___JoinClaim | None = ...,
         hops: _builtins.int = ...,
         question_id: _builtins.str = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "erasure", b"erasure", "follow_up", b"follow_up", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record", "report", b"report"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "delivery_notice", b"delivery_notice", "erasure", b"erasure", "follow_up", b"follow_up", "join_claim", b"join_claim", "join_offer", b"join_offer", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "preferences", b"preferences", "record", b"record", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "question_id", b"question_id", "record", b"record", "report", b"report", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "delivery_notice", b"delivery_notice", "erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "join_claim", b"join_claim", "join_offer", b"join_offer", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "preferences", b"preferences", "question_id", b"question_id", "record", b"record", "report", b"report", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up", "check", "report"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up", "check", "report", "delivery_notice", "preferences", "join_offer", "join_claim"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
@@ -1616,10 +1880,12 @@ class ConversationMessage(_message.Message):
 
     @_builtins.property
     def to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Addresses in To and Cc of a mail. Of an outgoing mail: the addresses that it was sent to."""
+        """Addresses in To of a mail. Of an outgoing mail: the addresses that it was sent to."""
 
     @_builtins.property
-    def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses in Cc, likewise."""
+
     def __init__(
         self,
         *,

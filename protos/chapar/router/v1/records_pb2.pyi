@@ -657,7 +657,9 @@ class RecordReplyOutcome(_message.Message):
     state: Global___ReplyState.ValueType
     """State of the reply."""
     failure: _builtins.str
-    """Reason code of FAILED and UNKNOWN, e.g. "BOUNCED_5_1_1"."""
+    """Reason code of FAILED and UNKNOWN, e.g. "BOUNCED_5_1_1"; with SENT, "SENT_AS_TEMPLATE" when the account's rule `outside_window` has sent a template
+    in place of the text, otherwise empty.
+    """
     retryable: _builtins.bool
     """Whether the same text may be accepted later; only with FAILED."""
     def __init__(

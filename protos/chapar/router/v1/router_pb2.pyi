@@ -187,6 +187,7 @@ class Reply(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     TO_FIELD_NUMBER: _builtins.int
     CC_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Id of the interaction."""
     text: _builtins.str
@@ -199,6 +200,10 @@ class Reply(_message.Message):
     def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """For e-mail: the addresses that get a copy."""
 
+    @_builtins.property
+    def template(self) -> _types_pb2.TemplateChoice:
+        """Approved template to send; `text` is then empty. OutboundService.ListTemplates lists them."""
+
     def __init__(
         self,
         *,
@@ -206,10 +211,11 @@ class Reply(_message.Message):
         text: _builtins.str = ...,
         to: _abc.Iterable[_builtins.str] | None = ...,
         cc: _abc.Iterable[_builtins.str] | None = ...,
+        template: _types_pb2.TemplateChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cc", b"cc", "interaction_id", b"interaction_id", "text", b"text", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cc", b"cc", "interaction_id", b"interaction_id", "template", b"template", "text", b"text", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

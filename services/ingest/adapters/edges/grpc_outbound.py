@@ -14,6 +14,7 @@ from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
 from services.chassis.ids import derive
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.adapters.edges.grpc_resend import Resender
+from services.ingest.adapters.edges.grpc_templates import ConfiguredTemplates
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Deliveries, IdentityOf, Questions
@@ -33,9 +34,11 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
         deliveries: Deliveries | None,
         clock: Clock,
         resender: Resender,
+        templates: ConfiguredTemplates,
     ) -> None:
         self._questions = questions
         self._resender = resender
+        self._templates = templates
         self._identity_of = identity_of
         self._deliveries = deliveries
         self._clock = clock
@@ -67,6 +70,7 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
                 requested_at_ms=self._clock(),
                 to=request.to,
                 cc=request.cc,
+                template=request.template if request.HasField("template") else None,
             ),
         )
         await self._questions.ask(identity_id, record)
@@ -77,6 +81,12 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
     ) -> ingest_pb2.ResendResponse:
         """Send a message again that failed or whose outcome is unknown."""
         return await self._resender.resend(request)
+
+    async def ListTemplates(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.ListTemplatesRequest, context: Any
+    ) -> ingest_pb2.ListTemplatesResponse:
+        """Return the approved templates of the tenant's accounts."""
+        return self._templates.list_templates(request)
 
     async def CheckRecipient(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.CheckRecipientRequest, context: Any
@@ -128,6 +138,14 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
         return found
 
 
+def _wording(request: ingest_pb2.SendRequest) -> list[Refusal | None]:
+    """Return what is wrong with the text or the template: one of them is needed."""
+    if not request.HasField("template"):
+        return [required("text", request.text, MAX_TEXT_BYTES)]
+    both = Refusal(Reason.INVALID_FIELD, "text", "must be empty with a template")
+    return [both if request.text else None, required("template.name", request.template.name)]
+
+
 def _wrong(request: ingest_pb2.SendRequest) -> list[Refusal | None]:
     survey = request.purpose == records_pb2.OUTBOUND_PURPOSE_SURVEY
     found = [
@@ -136,7 +154,7 @@ def _wrong(request: ingest_pb2.SendRequest) -> list[Refusal | None]:
         optional("conversation_id", request.conversation_id),
         optional("interaction_id", request.interaction_id),
         optional("invitation_id", request.invitation_id),
-        required("text", request.text, MAX_TEXT_BYTES),
+        *_wording(request),
         required("invitation_id", request.invitation_id) if survey and not request.invitation_id else None,
     ]
     if not request.identity_id and not request.conversation_id:

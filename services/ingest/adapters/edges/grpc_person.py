@@ -8,6 +8,7 @@ from services.chassis.current_call import current_caller, current_tenant
 from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.adapters.edges.erasure import PersonEraser
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
+from services.ingest.adapters.edges.grpc_preferences import PersonWishes
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import People, Questions
@@ -18,7 +19,10 @@ MAX_IDENTITIES = 100
 class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
     """See the contract."""
 
-    def __init__(self, questions: Questions, people: People | None, eraser: PersonEraser, clock: Clock) -> None:
+    def __init__(
+        self, questions: Questions, people: People | None, eraser: PersonEraser, clock: Clock, wishes: PersonWishes
+    ) -> None:
+        self._wishes = wishes
         self._questions = questions
         self._people = people
         self._eraser = eraser
@@ -62,6 +66,24 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
         )
         await self._link(request.idempotency_key, request.identity_id, "", "")
         return ingest_pb2.UnlinkIdentityResponse()
+
+    async def SetPreferences(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.SetPreferencesRequest, context: Any
+    ) -> ingest_pb2.SetPreferencesResponse:
+        """Set opt-outs and the preferred channel."""
+        return await self._wishes.set_preferences(request)
+
+    async def CreateJoinLink(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.CreateJoinLinkRequest, context: Any
+    ) -> ingest_pb2.CreateJoinLinkResponse:
+        """Make a link by which the customer continues on another channel."""
+        return await self._wishes.create_join_link(request)
+
+    async def SuggestIdentities(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.SuggestIdentitiesRequest, context: Any
+    ) -> ingest_pb2.SuggestIdentitiesResponse:
+        """Suggest identities that may be the same customer."""
+        return await self._wishes.suggest(request)
 
     async def ErasePerson(self, request: ingest_pb2.ErasePersonRequest, context: Any) -> ingest_pb2.ErasePersonResponse:  # noqa: N802 - the contract's name
         """Return the report of the erasure. A repeated request is the same erasure and reports its current progress."""

@@ -6,8 +6,8 @@ or 429 after repeated failures) → media type (415) → parse (400) → limits 
 acknowledged) → 200.
 
 A call with several messages is answered 200 when at least one was accepted: the refused ones are counted, and a retry
-would not help them. If the broker or a limit prevents acceptance, the provider is asked to retry; the ids are then the
-same.
+would not help them. If the broker prevents acceptance, the caller is asked to retry; the ids are then the same. Limits (429) apply
+to other systems only: providers slow a whole account down when they get errors.
 """
 
 import asyncio
@@ -44,6 +44,10 @@ class Channel(Protocol):
     @property
     def name(self) -> str:
         """Return the channel's name, as in paths and configuration."""
+
+    @property
+    def is_provider(self) -> bool:
+        """Return whether errors make the caller slow down a whole account: nothing is then refused for a rate."""
 
     def plausible(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], now_s: float
@@ -138,7 +142,9 @@ class Webhooks:
         held.release()
         await self._ingress_limiter.report(account, parsed.reports)
         if parsed.messages:
-            taken = await self._ingress_limiter.take(account, parsed.messages, self._origins[name])
+            taken = await self._ingress_limiter.take(
+                account, parsed.messages, self._origins[name], from_provider=channel.is_provider
+            )
         else:
             taken = Taken(())
         return self._outcome(name, parsed, taken)

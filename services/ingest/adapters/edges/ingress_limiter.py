@@ -3,6 +3,10 @@ before.
 
 Limits are applied after the proof of origin, so a caller without proof can't use up another's allowance. If one
 customer sends too much, only their messages are refused; other customers' messages in the same call are accepted.
+
+Nothing of a provider is refused for a rate, because a provider that gets errors slows the whole account down: what one customer
+sends too much is published at once and waits in the intake lane (`lanes/paced_intake.py`), and what the tenant receives too much is
+held for some seconds first.
 """
 
 import time
@@ -47,9 +51,23 @@ class Taken:
 class IngressLimiter:
     """Accepts messages. One instance for all edges of the process."""
 
-    def __init__(self, publisher: Publisher, limits: IngressLimits, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        limits: IngressLimits,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        providers: Publisher | None = None,
+        at_once: Publisher | None = None,
+    ) -> None:
+        """`providers`: for calls of providers, never refuses for a rate; `at_once`: without any rate. Both are `publisher` by
+        default."""
         self._publisher = publisher
-        self._links = StatedLinks(publisher)
+        self._providers = providers or publisher
+        self._at_once = at_once or publisher
+        self._links = StatedLinks(self._providers)
+        self._beyond = metrics.counter("chapar_edge_beyond_rate_total")
         self._clock = clock
         self._accounts = Limiter(limits.account)
         self._senders = Limiter(limits.sender)
@@ -91,22 +109,33 @@ class IngressLimiter:
         """Count an answer."""
         self._requests.labels(channel, str(code), reason).inc()
 
-    async def take(self, account: Account, messages: Sequence[IncomingMessage], origin: Origin | None = None) -> Taken:
+    async def take(
+        self,
+        account: Account,
+        messages: Sequence[IncomingMessage],
+        origin: Origin | None = None,
+        *,
+        from_provider: bool = False,
+    ) -> Taken:
         """Make the messages durable, except those that are too large or over a limit. Raises UNAVAILABLE when the
-        broker is unreachable. `origin`: of all messages of a call whose proof covers them all; otherwise their own."""
+        broker is unreachable. `origin`: of all messages of a call whose proof covers them all; otherwise their own.
+        `from_provider`: no limit applies here."""
         now = self._clock()
         begun = time.monotonic()
         place = _place(account)
         wait = self._accounts.take(place, now, len(messages))
-        if wait > 0:
+        if wait > 0 and from_provider:
+            self._beyond.labels(account.tenant, account.channel, Reason.ACCOUNT_RATE).inc(len(messages))
+        elif wait > 0:
             self.refuse(account.channel, Reason.ACCOUNT_RATE, len(messages))
             raise _too_many(Reason.ACCOUNT_RATE, "this account takes no more messages right now", wait)
         records: list[records_pb2.InboundRecord] = []
+        beyond: list[records_pb2.InboundRecord] = []
         taken: list[IncomingMessage] = []
         refused: ChaparError | None = None
         for message in messages:
             wait = self._senders.take(f"{place}/{message.native_id}", now)
-            if wait > 0:
+            if wait > 0 and not from_provider:
                 self.refuse(account.channel, Reason.SENDER_RATE)
                 refused = refused or _too_many(
                     Reason.SENDER_RATE, "this customer sends too many messages right now", wait
@@ -119,11 +148,19 @@ class IngressLimiter:
                 self.refuse(account.channel, Reason.MESSAGE_TOO_LARGE)
                 refused = refused or too_large()
                 continue
-            records.append(record)
+            if wait > 0:
+                self._beyond.labels(account.tenant, account.channel, Reason.SENDER_RATE).inc()
+                beyond.append(record)
+            else:
+                records.append(record)
             taken.append(message)
-        if records:
+        if records or beyond:
+            way = self._providers if from_provider else self._publisher
             try:
-                await self._publisher.publish([(record.message.identity.identity_id, record) for record in records])
+                await way.publish([(record.message.identity.identity_id, record) for record in records])
+                if beyond:
+                    await self._at_once.publish([(each.message.identity.identity_id, each) for each in beyond])
+                    records += beyond
                 await self._links.make(account, taken, now, origin)
             except ChaparError as error:
                 if error.kind is ErrorKind.EXHAUSTED:  # the tenant's quota
@@ -144,7 +181,7 @@ class IngressLimiter:
         if not reports:
             return
         records = [inbound_report(account, report, self._clock()) for report in reports]
-        await self._publisher.publish([(record.report.identity_id, record) for record in records])
+        await self._providers.publish([(record.report.identity_id, record) for record in records])
         for report in reports:
             self._reports.labels(account.tenant, account.channel, report.state.name).inc()
 

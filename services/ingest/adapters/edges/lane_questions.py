@@ -17,6 +17,9 @@ KINDS: Final[Mapping[str, ErrorKind]] = {
     Reason.UNKNOWN_PERSON: ErrorKind.NOT_FOUND,
     Reason.UNKNOWN_TENANT: ErrorKind.NOT_FOUND,
     Reason.NO_ROUTE: ErrorKind.FAILED_PRECONDITION,
+    Reason.OPTED_OUT: ErrorKind.FAILED_PRECONDITION,
+    Reason.UNKNOWN_TEMPLATE: ErrorKind.INVALID,
+    Reason.TEMPLATE_PARAMETERS: ErrorKind.INVALID,
     Reason.TOO_MANY_FOLLOW_UPS: ErrorKind.EXHAUSTED,
 }
 """Maps the intake lane's refusals to error kinds."""

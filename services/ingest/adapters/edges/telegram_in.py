@@ -14,6 +14,7 @@ class TelegramChannel:
     """See `http_webhooks.Channel`."""
 
     name = "telegram"
+    is_provider = True
 
     def plausible(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], now_s: float

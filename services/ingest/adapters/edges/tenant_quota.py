@@ -58,6 +58,10 @@ class TenantQuota:
         except TooManyWaiting as error:
             raise _too_much(self._settings.wait_s) from error
 
+    async def hold(self) -> None:
+        """Wait as long as `enter` lets a caller wait at most."""
+        await asyncio.sleep(self._settings.wait_s)
+
     def leave(self) -> None:
         """End a turn that `enter` began."""
         self._turns.leave()
@@ -83,23 +87,65 @@ class FairPublisher:
             self._quota.leave()
 
 
+class PatientPublisher:
+    """A `ports.Publisher` for providers, which slow down a whole account when they get an error: it never refuses for the quota.
+
+    Records beyond the quota are held as long as a caller would wait at most, and then published: so a flood is as fast as the
+    provider's connections allow, each held for this time.
+    """
+
+    def __init__(self, publisher: Publisher, quota: TenantQuota, beyond: Callable[[str], None]) -> None:
+        """`beyond`: called with the tenant for each call beyond the quota."""
+        self._publisher = publisher
+        self._quota = quota
+        self._beyond = beyond
+
+    async def publish(self, records: Sequence[tuple[str, records_pb2.InboundRecord]]) -> None:
+        """See `ports.Publisher.publish`."""
+        if not records:
+            return
+        size = sum(record.ByteSize() for _, record in records)
+        customer, first = records[0]
+        try:
+            await self._quota.enter(first.tenant, customer, len(records), size)
+        except ChaparError:
+            self._beyond(first.tenant)
+            await self._quota.hold()
+            await self._publisher.publish(records)
+            return
+        try:
+            await self._publisher.publish(records)
+        finally:
+            self._quota.leave()
+
+
 @dataclass(frozen=True, slots=True)
 class WaysIn:
-    """Publishers with separate quotas: for customers' messages, for callers' requests (sends, links, follow-ups), for
-    erasures."""
+    """Publishers with separate quotas: for customers' messages, for providers' calls (same quota, never refused), for callers'
+    requests (sends, links, follow-ups), for erasures."""
 
     customers: Publisher
+    providers: Publisher
     callers: Publisher
     erasures: Publisher
 
 
-def ways_in(publisher: Publisher, settings: QuotaSettings) -> WaysIn:
-    """Return publishers with one quota each for customers and callers, of the same size.
+def _uncounted(_tenant: str) -> None:
+    """Count nothing."""
+
+
+def ways_in(publisher: Publisher, settings: QuotaSettings, beyond: Callable[[str], None] = _uncounted) -> WaysIn:
+    """Return publishers with one quota each for customers and callers, of the same size. `beyond`: called with the tenant for
+    each call of a provider beyond the quota.
 
     Erasures have no quota: they are few, and must not wait behind a flood.
     """
+    customers = TenantQuota(settings)
     return WaysIn(
-        FairPublisher(publisher, TenantQuota(settings)), FairPublisher(publisher, TenantQuota(settings)), publisher
+        FairPublisher(publisher, customers),
+        PatientPublisher(publisher, customers, beyond),
+        FairPublisher(publisher, TenantQuota(settings)),
+        publisher,
     )
 
 

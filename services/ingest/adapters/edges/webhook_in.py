@@ -16,6 +16,7 @@ class WebhookChannel:
     """See `http_webhooks.Channel`."""
 
     name = "webhook"
+    is_provider = False
 
     def plausible(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], now_s: float

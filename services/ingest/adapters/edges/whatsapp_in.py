@@ -16,6 +16,7 @@ class WhatsAppChannel:
     """See `http_webhooks.Channel`."""
 
     name = "whatsapp"
+    is_provider = True
 
     def plausible(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], now_s: float

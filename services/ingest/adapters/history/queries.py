@@ -206,6 +206,36 @@ def identities(tenant: str, person_id: str) -> Found:
     return select(IDENTITIES).where(i.tenant == tenant, i.person_id == person_id).order_by(i.identity_id)
 
 
+def same_addresses(tenant: str, person_id: str, most: int) -> Found:
+    """Identities of other persons with the same proven address as one of this person's, with that one's id as `same_as`.
+
+    Only where the native id is an address that its provider has proven to belong to one customer: a name or a number of another
+    system may be that of another customer.
+    """
+    mine, other = IDENTITIES.alias("mine").c, IDENTITIES.alias("other").c
+    return (
+        select(*other, mine.identity_id.label("same_as"))
+        .where(
+            mine.tenant == tenant,
+            mine.person_id == person_id,
+            mine.verified,
+            mine.native_id != "",
+            mine.channel.in_(ADDRESS_CHANNELS),
+            other.tenant == tenant,
+            other.channel == mine.channel,
+            other.native_id == mine.native_id,
+            other.verified,
+            other.person_id.not_in(("", person_id)),
+        )
+        .order_by(other.identity_id)
+        .limit(most)
+    )
+
+
+ADDRESS_CHANNELS: Final = ("email", "whatsapp")
+"""The channels whose native ids are addresses: e-mail addresses, telephone numbers."""
+
+
 def owner(tenant: str, conversation_id: str) -> Found:
     """The identity that a conversation is with."""
     c = CONVERSATIONS.c

@@ -27,7 +27,7 @@ from services.ingest.adapters.history.story import LATEST_MS
 from services.ingest.adapters.history.text import words
 from services.ingest.domain.reach import Reach
 from services.ingest.domain.reasons import Reason
-from services.ingest.ports import ChatMessage, Resendable
+from services.ingest.ports import ChatMessage, Resendable, SameAddress
 
 _LONGEST_STORY: Final = 5000
 _WATCHED: Final = ("conversations.v1", "deliveries.v1")
@@ -228,6 +228,11 @@ class HistoryReader:
         if not person_id:
             return ()
         return [_identity(tenant, row) for row in await self._rows(tenant, queries.identities(tenant, person_id))]
+
+    async def same_addresses(self, tenant: str, person_id: str, most: int) -> Sequence[SameAddress]:
+        """Return identities of other persons with the same proven address."""
+        rows = await self._rows(tenant, queries.same_addresses(tenant, person_id, most))
+        return [SameAddress(_identity(tenant, row), row.person_id, row.same_as) for row in rows]
 
     async def traces(
         self, tenant: str, person_id: str, identity_ids: Sequence[str]

@@ -105,6 +105,7 @@ IDENTITIES: Final = Table(
     _ms("stated_at_ms"),
     _ms("erased_at_ms"),
     Index("identities_of_person", "tenant", "person_id"),
+    Index("identities_by_address", "tenant", "channel", "native_id"),
 )
 
 INTERACTIONS: Final = Table(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.ingest.adapters.out.account import SendingAccount
-from services.ingest.domain.messages import Purpose, Route
+from services.ingest.domain.messages import Purpose, Route, TemplateUse
 from services.ingest.domain.retry_classes import PartResult
 
 
@@ -27,6 +27,8 @@ class Part:
     to: tuple[str, ...] = ()
     """For e-mail: the addresses that an agent or a caller has chosen; empty: the customer alone."""
     cc: tuple[str, ...] = ()
+    template: TemplateUse | None = None
+    """The approved template that is sent; `text` has its words."""
 
 
 class ChannelClient(Protocol):

@@ -1,5 +1,5 @@
-"""Sends by the WhatsApp Cloud API. Free text only: the core does not call it later than 24 hours after the customer's
-last message.
+"""Sends by the WhatsApp Cloud API: texts, and approved templates. The core sends no text when the provider's time for free
+replies is over (`domain/reply_window.py`).
 """
 
 from typing import Any
@@ -31,8 +31,7 @@ class WhatsAppClient:
             "messaging_product": "whatsapp",
             "recipient_type": part.route.context.get("recipient_type", "individual"),
             "to": self.recipient(part.route)[0],
-            "type": "text",
-            "text": {"preview_url": False, "body": part.text},
+            **_content(part),
             # Status reports repeat it, also when the answer to this request is lost.
             "biz_opaque_callback_data": reference_text(
                 DeliveryReference(part.conversation_id, part.delivery_id, part.index + 1, part.count)
@@ -54,3 +53,14 @@ class WhatsAppClient:
     def recipient(self, part_route: Route) -> tuple[str, bool]:
         """Return the customer's number or user id."""
         return part_route.context.get("to") or part_route.identity.native_id, False
+
+
+def _content(part: Part) -> dict[str, Any]:
+    """Return the part of the request that has the words."""
+    if part.template is None:
+        return {"type": "text", "text": {"preview_url": False, "body": part.text}}
+    values = [{"type": "text", "text": value} for value in part.template.parameters]
+    template: dict[str, Any] = {"name": part.template.name, "language": {"code": part.template.language}}
+    if values:
+        template["components"] = [{"type": "body", "parameters": values}]
+    return {"type": "template", "template": template}

@@ -252,6 +252,7 @@ class AttemptWorker:
                 route=job.route,
                 index=index,
                 count=len(parts),
+                template=request.template,
                 now_ms=self._clock(),
                 to=request.to,
                 cc=request.cc,

@@ -96,6 +96,7 @@ async def main(
                 attempts,
                 metrics,
                 keys,
+                policies,
                 writer=writer,
                 clock=system_clock,
                 client_id=instance,

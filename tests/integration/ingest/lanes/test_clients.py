@@ -26,7 +26,7 @@ from services.ingest.adapters.out.webhook_out import WebhookClient
 from services.ingest.adapters.out.whatsapp import WhatsAppClient
 from services.ingest.domain import reply_token
 from services.ingest.domain.deliveries import Outcome
-from services.ingest.domain.messages import Purpose
+from services.ingest.domain.messages import Purpose, TemplateUse
 from services.policy.model.intake import AccountPolicy
 from tests.integration.ingest.lanes.builders import SECRETS, VARIABLES, a_part, accounts, an_account
 
@@ -73,6 +73,23 @@ async def test_a_message_arrives_whole(channel: str, provider: HttpProvider, htt
     assert message.recipient == clients(http)[channel].recipient(part.route)[0]
     if channel != "webhook":
         assert result.native_id == message.native_id
+
+
+async def test_whatsapp_takes_a_template_outside_the_window(provider: HttpProvider, http: Outgoing) -> None:
+    """A text is refused there, and the refusal has the reason that the core uses itself."""
+    client, account = clients(http)["whatsapp"], an_account(accounts(provider)["whatsapp"])
+    part = a_part("whatsapp", "your order is ready")
+    provider.windows_closed.add(client.recipient(part.route)[0])
+    refused = await client.send(part, account)
+    assert (refused.outcome, refused.reason) == (Outcome.REJECTED, "OUTSIDE_WINDOW")
+    use = TemplateUse(name="order_ready", language="fa", parameters=("۱۲", "today"))
+    assert (await client.send(replace(part, template=use), account)).outcome is Outcome.ACCEPTED
+    (message,) = await provider.arrived(1)
+    assert (message.details["type"], message.text) == ("template", "۱۲ today")
+    assert message.details["template"]["language"] == {"code": "fa"}
+    plain = TemplateUse(name="hello", language="en_US")
+    await client.send(replace(part, template=plain), account)
+    assert "components" not in (await provider.arrived(2))[-1].details["template"]
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ NOT_PERSONAL = frozenset(
         # The tenant's configuration: rules, and its own agents.
         "chapar.config.v1.CategoryRule.words",
         "chapar.config.v1.AgentProfile.display_name",
+        "chapar.config.v1.ApprovedTemplate.body",
+        "chapar.ingest.v1.TemplateView.body",
         # Where results are sent; the subject of a token.
         "chapar.router.v1.RoutingCommand.reply_to",
         "chapar.common.v1.Revocation.subject",

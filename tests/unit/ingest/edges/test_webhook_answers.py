@@ -45,11 +45,15 @@ class Edge:
         self.metrics = Metrics(METRICS, tenants=True)
         rate = Rate(100, 100)
         self.limiter = IngressLimiter(self.log, IngressLimits(rate, rate, rate), ManualClock(1_000), self.metrics)
-        channels: dict[str, Channel] = {"telegram": TelegramChannel(), "whatsapp": WhatsAppChannel()}
+        self.channels: dict[str, Channel] = {"telegram": TelegramChannel(), "whatsapp": WhatsAppChannel()}
+        self.use(self.limiter)
+
+    def use(self, limiter: IngressLimiter) -> None:
+        """Let the webhooks use this way into the log."""
         budget = ByteBudget(ByteShares(total=1 << 24, per_peer=1 << 24, reserve=1 << 20))
         configured = Configured()
         self.webhooks = Webhooks(
-            channels, configured, configured, self.limiter, budget, max_body_bytes=1 << 22, body_timeout_s=5
+            self.channels, configured, configured, limiter, budget, max_body_bytes=1 << 22, body_timeout_s=5
         )
 
     async def post(self, channel: str, raw: bytes) -> tuple[int, Any]:
