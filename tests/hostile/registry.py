@@ -51,9 +51,8 @@ from services.ingest.adapters.edges.mail_authentication import organisations
 from services.ingest.adapters.edges.smtp_data import Collector
 from services.ingest.adapters.history import cursor, story
 from services.ingest.adapters.history import text as folding
-from services.ingest.domain import channel_rules, join_links, joining, reply_token, survey_reply
-from services.ingest.domain.conversations import Customer
-from services.ingest.domain.messages import Identity, Message, Route, TextPart, TextPartKind, new_text
+from services.ingest.domain import channel_rules, join_links, reply_token, survey_reply
+from services.ingest.domain.messages import TextPart, TextPartKind, new_text
 from services.ingest.domain.normalise import (
     json_body,
     language,
@@ -81,11 +80,10 @@ from services.ingest.domain.normalise.mail import (
     signatures,
     trusted_results,
 )
-from services.ingest.domain.recipients import recipients as recipients_of
 from services.ingest.ports import Account
 from services.ingest.translate.intake_state import IntakeState
 from services.ingest.translate.sender import SenderState
-from services.policy.model import mail_addresses, webhook_keys
+from services.policy.model import webhook_keys
 from services.policy.model.approved_templates import ApprovedTemplate, OutsideWindow, on_one_line
 from services.policy.model.categories import category_rule, text_key
 from services.policy.model.channels import AccountKey, ValueKind
@@ -99,6 +97,7 @@ from services.sla.translate import analytics_state, state
 from services.sla.translate import views as sla_views
 from services.webhooks import delivery
 from tests.hostile.entry import Entry, all_of, as_text, named, refusing, state_feed
+from tests.hostile.mail_addresses import addresses
 
 SECRET: Final = "s" * 32
 _TEMPLATE: Final = ApprovedTemplate(name="t", language="en", body="about {{1}}")
@@ -210,24 +209,6 @@ def _mail_names(given: str) -> None:
     headers.canonical(given), headers.envelope_address(given)
     headers.message_ids(given[: headers.MAX_HEADER_BYTES])
     recipients.addresses(headers.Headers((("to", given.encode("utf-8", "surrogatepass")),)), "to")
-
-
-def _addresses(given: str) -> None:
-    mail_addresses.is_address(given), mail_addresses.first_wrong((given,), (given,))
-    who = Identity("i", "t", "email", "a", given[:400])
-    recipients_of(Route(who, {"to": given[:400]}, given[:2_000], 0), (given,), (given,))
-    context = {"references": given[:16_384]}
-    message = Message(
-        message_id="m",
-        identity=who,
-        native_message_id=given,
-        subject=given[:2_000],
-        in_reply_to=given,
-        reply_context=context,
-    )
-    known = joining.with_thread(Customer(key="i", identity=who, last_seen_ms=0), message, "c")
-    joining.joined(known, message, 0)
-    joining.topic_of(given)
 
 
 def _form(given: str) -> None:
@@ -380,7 +361,7 @@ ENTRIES: Final = (
           on_loop=False, most=_MEGABYTE),
     Entry((*named("services.policy.model.mail_addresses", "is_address", "first_wrong"),
            *named("services.ingest.domain.recipients", "recipients", "without_tag"),
-           *named("services.ingest.domain.joining", "topic_of", "digest", "joined", "with_thread")), all_of(_addresses), most=_MEGABYTE),
+           *named("services.ingest.domain.joining", "topic_of", "digest", "joined", "with_thread")), all_of(addresses), most=_MEGABYTE),
     Entry(named(_MAIL + "recipients", "addresses"), all_of(_mail_names), on_loop=False, most=_MEGABYTE),
     Entry((*named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), *named(_MAIL + "plausible", "looks_foreign", "code_page"),
            *named(_MAIL + "parameters", "decoded_parameter")), _charsets, "bytes", on_loop=False, most=_MEGABYTE),

@@ -185,7 +185,7 @@ class Reason(StrEnum):
     RECIPIENTS_NOT_ALLOWED = "RECIPIENTS_NOT_ALLOWED"
     """The account's setting `recipients` allows the customer's address only. Change it, or reply to the customer alone."""
     RECIPIENTS_NOT_SUPPORTED = "RECIPIENTS_NOT_SUPPORTED"
-    """Only e-mail has recipients that can be chosen."""
+    """Only e-mail has recipients that can be chosen. Send without `to` and `cc`."""
     RELAY_REFUSED = "RELAY_REFUSED"
     """The mail relay refuses the mail. Read its answer in the log."""
     SENT_AS_TEMPLATE = "SENT_AS_TEMPLATE"

@@ -106,5 +106,5 @@ class Answers(RuleBasedStateMachine):
                     self.ours.append(id_of(job))
 
 
-Answers.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+Answers.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestAnswers = Answers.TestCase
