@@ -6,7 +6,8 @@ import pytest
 
 from chapar.common.v1 import types_pb2
 from services.ingest.domain.joining import topic_of
-from tests.flow.ingest.mails import SECRET, a_mail, address, answer, id_of, texts
+from services.ingest.domain.reply_token import message_id
+from tests.flow.ingest.mails import DOMAIN, SECRET, a_mail, address, answer, id_of, texts
 from tests.flow.ingest.world import World
 
 ANN, COLLEAGUE, STRANGER = "ann@shop.example", "carl@shop.example", "mallory@m.example"
@@ -207,6 +208,21 @@ def test_an_automatic_reply_without_a_thread_is_shown_in_the_newest_conversation
     world.customer(a_mail(ANN, "I am away", subject="Out of office", extra=away))
     assert texts(world, world.enqueued[0].conversation_id) == ["one", "I am away"]
     assert len(world.enqueued) == 1
+
+
+def test_an_id_of_an_earlier_version_names_the_conversation_of_its_customer_only() -> None:
+    """It does not name the identity that got the mail, so a colleague's answer is a conversation of their own."""
+    world = World()
+    world.customer(a_mail(ANN, "one", subject="Order"))
+    facts = world.enqueued[0]
+    job = answer(world, facts.conversation_id)
+    old = message_id(job.conversation_id, job.delivery.delivery_id, SECRET, DOMAIN)
+    ended(world)
+    world.wait(100 * HOUR)
+    world.customer(a_mail(ANN, "two", subject="Re: Order", answers=old))
+    world.customer(a_mail(COLLEAGUE, "three", subject="Re: Order", answers=old))
+    assert [texts(world, each.conversation_id) for each in world.enqueued[1:]] == [["one", "two"], ["three"]]
+    assert address(answer(world, facts.conversation_id)) == ANN
 
 
 def test_a_bounce_of_our_mail_is_shown_in_the_customers_conversation() -> None:
