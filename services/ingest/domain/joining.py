@@ -112,18 +112,19 @@ def _revived(customer: Customer, conversation_id: str, message: Message, now_ms:
 def _of_place(customer: Customer, message: Message, now_ms: int) -> list[Conversation]:
     """Return the conversations to which the message may belong without naming one."""
     there = [each for each in customer.in_memory if each.place == message.place]
-    if message.place and not message.opens:
-        return there  # an edit or a reaction, which opens nothing
     current = [each for each in there if each.current(now_ms)]
+    where = (message.identity.channel, message.identity.account)
+    if not message.opens:
+        # An edit, a reaction or an automatic reply opens nothing. It may come after its conversation.
+        return [each for each in current if _where(each) == where] or current or there
     full = sum(each.active for each in customer.in_memory) >= MOST_ACTIVE
     if message.place:
         chat = message.place.partition("/")[0]
         same = [each for each in customer.in_memory if each.active and each.place.partition("/")[0] == chat]
         return current or (same if full else [])
-    if message.identity.channel == _EMAIL and message.opens and (topic := topic_of(message.subject)):
+    if message.identity.channel == _EMAIL and (topic := topic_of(message.subject)):
         same = [each for each in current if each.topic == topic]
         return same or (current if full else [])
-    where = (message.identity.channel, message.identity.account)
     return [each for each in current if _where(each) == where] or current
 
 

@@ -150,7 +150,23 @@ def test_an_answer_in_a_plain_group_is_no_topic() -> None:
     assert texts(world, only.conversation_id) == ["hello", "thanks"]
 
 
-def test_a_message_to_somebody_who_wrote_only_in_a_group_has_no_route() -> None:
+def test_an_edit_after_the_conversation_stays_in_its_place() -> None:
+    """An edit of a private message is not recorded in the group, although the group was newer."""
+    world = World()
+    world.customer(an_update(42, 42, "my password does not work", 1), an_update(-100, 42, "hello all", 2))
+    private, group = world.enqueued
+    for each in (private, group):
+        world.routing("completed", each)
+    world.wait(24 * 3_600_000 + 1)  # the window is over
+    edit = an_update(42, 42, "my password is secret", 1)
+    edit.message.revision = 5
+    edit.message.message_id += "/5"
+    world.customer(edit)
+    assert "my password is secret" in texts(world, private.conversation_id)
+    assert "my password is secret" not in texts(world, group.conversation_id)
+
+
+def test_a_message_to_a_customer_who_wrote_only_in_a_group_has_no_route() -> None:
     """Only an answer in the group's own conversation is posted there."""
     world = World()
     world.customer(an_update(-100, 42, "hello all", 1))

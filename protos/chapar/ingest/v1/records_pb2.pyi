@@ -711,7 +711,7 @@ class CustomerMessage(_message.Message):
 
     @_builtins.property
     def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Addresses in Cc, likewise."""
+        """Addresses in Cc of a mail, at most 50, in lower case."""
 
     def __init__(
         self,
@@ -825,11 +825,11 @@ class OutboundRequest(_message.Message):
     """Set by a lane that has found the conversation among those of its identity and forwards the request to the identity's home."""
     @_builtins.property
     def to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Addresses of an e-mail that are not the default: empty `to` means the customer alone. An agent or a caller has chosen them."""
+        """Addresses that an agent or a caller has chosen for an e-mail; empty means the customer alone."""
 
     @_builtins.property
     def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Addresses of an e-mail that get a copy."""
+        """Addresses that get a copy of the e-mail."""
 
     @_builtins.property
     def template(self) -> _types_pb2.TemplateChoice:
@@ -1884,7 +1884,7 @@ class ConversationMessage(_message.Message):
 
     @_builtins.property
     def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Addresses in Cc, likewise."""
+        """Addresses in Cc of a mail."""
 
     def __init__(
         self,
