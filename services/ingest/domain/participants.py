@@ -1,8 +1,8 @@
 """People who answer in the conversation of another customer: a colleague to whom our mail was forwarded or copied.
 
 Our Message-IDs are signed and name the identity to which the mail was sent (`reply_token`). An author who answers with one
-has our mail, so the message is part of that conversation. It is not the customer's: it moves no route, is no survey
-response, and changes nothing that is known of the customer.
+has our mail, so the message is part of that conversation. It is not the customer's: it moves no route, does not
+count as a survey response, and changes nothing that is known of the customer.
 """
 
 from services.ingest.domain.belongings import owns

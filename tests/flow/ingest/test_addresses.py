@@ -30,7 +30,7 @@ def test_two_people_behind_one_form_are_two_customers() -> None:
 
 
 def test_what_a_customer_of_a_form_wrote_is_sealed_with_their_own_key() -> None:
-    """An erasure of Alice makes her words unreadable, and no other customer's."""
+    """An erasure of Alice makes the words of Alice unreadable, and no other customer's."""
     world = World()
     world.customer(a_mail(FORM, "I am Alice", reply_to=ALICE), a_mail(FORM, "I am Bob", reply_to=BOB))
     first, second = world.enqueued
@@ -69,7 +69,7 @@ def test_a_forged_reply_to_does_not_divert_an_open_conversation() -> None:
 
 
 def test_a_forger_who_tries_many_addresses_reaches_only_conversations_of_their_own() -> None:
-    """Ann then looks like a form. Her own mails and conversation stay hers, and nothing of hers is in the others."""
+    """Ann then looks like a form. The own mails of Ann stay in Ann's conversation, and nothing of them is in the others."""
     world = World()
     world.customer(a_mail(ANN, "my order"))
     world.customer(*(a_mail(ANN, f"forged {n}", reply_to=f"evil{n}@attacker.example") for n in range(4)))
@@ -100,7 +100,7 @@ def test_in_the_name_of_a_proven_customer_no_reply_to_is_used() -> None:
     ],
 )
 def test_some_reply_tos_are_not_the_customer(reply_to: str, extra: str) -> None:
-    """Our own address, more than one address, a mailing list, and what is no address."""
+    """Our own address, more than one address, a mailing list, and what is not an address."""
     world = World()
     world.customer(a_mail(ANN, "hello", reply_to=reply_to, extra=extra))
     assert address(answer(world, world.enqueued[0].conversation_id)) == ANN

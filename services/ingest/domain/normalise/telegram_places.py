@@ -27,7 +27,7 @@ def place_of(message: IncomingMessage, value: Any) -> str:
 
 
 def _answers_in_plain_group(value: Any) -> bool:
-    """Return whether the message is an answer whose thread is no topic. A button has its message inside."""
+    """Return whether the message is an answer whose thread is not a topic. A button has its message inside."""
     if isinstance(value, dict) and isinstance(value.get("message"), dict):
         value = value["message"]
     return isinstance(value, dict) and "reply_to_message" in value and value.get("is_topic_message") is not True
