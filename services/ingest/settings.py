@@ -122,7 +122,11 @@ class IngestSettings(OutgoingSettings):
     tenant_wait_s: float = Field(
         default=2, ge=0, le=30, description="How long a message beyond the rate may wait before it is refused."
     )
-    sender_rate: float = Field(default=5, ge=0, description="Messages per second of one customer; 0: no limit.")
+    sender_rate: float = Field(
+        default=5,
+        ge=0,
+        description="Messages per second of one customer; 0: no limit. Messages of a provider beyond it wait in the intake lane.",
+    )
     sender_burst: float = Field(default=60, ge=1, description="Burst of messages of one customer.")
     failed_auth_rate: float = Field(
         default=1, ge=0, description="Failed proofs per second of one address at one account; 0: no limit."

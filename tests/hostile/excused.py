@@ -87,7 +87,8 @@ _MODULES: Final = {
         " chassis.packed_table ingest.lanes.resting ingest.translate.samples"
     ),
     _LOG: (
-        "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.paced_intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
+        "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_runner ingest.lanes.paced_intake"
+        " ingest.lanes.intake_counters ingest.lanes.intake_outputs"
         " ingest.lanes.sender ingest.lanes.sender_runner ingest.lanes.sender_counters ingest.lanes.timers "
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.headers chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
         " chassis.privacy.fields chassis.privacy.master chassis.privacy.sealing chassis.questions feedback.lanes.outcome_tracker"

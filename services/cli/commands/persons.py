@@ -70,7 +70,7 @@ def prefer(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Set the preferred channel and all opt-outs of a person. What is not given is removed."""
+    """Set the preferred channel and all opt-outs of a person. Values that are not given are removed."""
     opt_outs = [_opt_out(each) for each in opt_out or ()]
 
     async def work() -> ingest_pb2.SetPreferencesResponse:

@@ -1,4 +1,4 @@
-"""The provider's time for free replies: what is sent for a request, inside this time and outside it.
+"""Decides about the provider's time for free replies: which words leave for a request, inside this time and outside it.
 
 - A request with a template is sent as that template, at any time.
 - A text is sent as it is while the customer's last message is younger than the window.

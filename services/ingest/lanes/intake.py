@@ -8,30 +8,24 @@ relay wrote twice (`chassis.kafka.relayed`). A record is refused (dead letter) b
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
-from services.chassis.kafka.clients import KafkaAccess
-from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import (
     InvalidRecord,
     LaneContext,
-    LaneMetrics,
-    LaneRunner,
     LaneSpec,
-    LaneTuning,
     Outbox,
     Processor,
     Record,
 )
 from services.chassis.kafka.relayed import RelayedPlaces
-from services.chassis.kafka.writer import Writer
 from services.chassis.metrics import Metrics
 from services.chassis.pacing import NO_LIMIT, Rate
-from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys
+from services.chassis.privacy.lanes import EntryKeys
 from services.chassis.privacy.sealing import DataKey, Keys, is_erased
 from services.chassis.questions import answer_question
 from services.ingest.domain import effects
@@ -42,7 +36,7 @@ from services.ingest.domain.messages import Erasure, Message
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.seen import SeenIds
 from services.ingest.domain.stated_reports import StatedReport
-from services.ingest.lanes.inbound_records import decoded, event_of, forwarded, identity_of_repetition, key_of, prepare
+from services.ingest.lanes.inbound_records import decoded, event_of, forwarded, identity_of_repetition, key_of
 from services.ingest.lanes.intake_counters import IntakeCounters
 from services.ingest.lanes.intake_outputs import IntakeOutputs, there
 from services.ingest.lanes.paced_intake import paced
@@ -55,59 +49,24 @@ from services.policy.model.intake import Policies, TenantPolicy
 
 SPEC: Final = LaneSpec("ingest-intake", "inbound.v1", "ingest-intake.state.v1", "ingest-intake")
 _RETRY_UNCONFIGURED_MS: Final = 5_000
-_DEFAULT_LIMITS: Final = IntakeLimits()
-TUNING: Final = LaneTuning()
-
-
-def intake_lane(
-    kafka: KafkaAccess,
-    policies: Policies,
-    metrics: Metrics,
-    keys: AwaitedKeys,
-    *,
-    writer: Writer,
-    clock: Callable[[], int],
-    client_id: str,
-    lane_metrics: LaneMetrics,
-    limits: IntakeLimits = _DEFAULT_LIMITS,
-    pace: Rate = NO_LIMIT,
-    tuning: LaneTuning = TUNING,
-    heap: Heap | None = None,
-    on_restored: Callable[[bool], None] | None = None,
-    on_refused: Callable[[Mapping[int, str]], None] | None = None,
-    on_hanging: Callable[[Mapping[int, str]], None] | None = None,
-) -> LaneRunner:
-    """Create the lane. Start it when a tenant's configuration is known: records of unknown tenants become dead letters."""
-    counters = IntakeCounters(metrics)
-    return LaneRunner(
-        SPEC,
-        intake_factory(policies, metrics, keys, limits, pace, counters),
-        kafka,
-        writer=writer,
-        clock=clock,
-        client_id=client_id,
-        tuning=tuning,
-        metrics=lane_metrics,
-        on_lost=counters.lost,
-        heap=heap,
-        on_restored=on_restored,
-        on_refused=on_refused,
-        on_hanging=on_hanging,
-        prepare=prepare(keys),
-    )
+DEFAULT_LIMITS: Final = IntakeLimits()
 
 
 def intake_factory(
     policies: Policies,
     metrics: Metrics,
     keys: Keys,
-    limits: IntakeLimits = _DEFAULT_LIMITS,
+    limits: IntakeLimits = DEFAULT_LIMITS,
     pace: Rate = NO_LIMIT,
     counters: IntakeCounters | None = None,
 ) -> Callable[[LaneContext], Processor]:
     """Return a factory that creates the processor of a partition. `pace`: of each customer's messages."""
-    counts = counters or IntakeCounters(metrics)
-    return paced(lambda lane: IntakeProcessor(lane.partition, policies, counts, limits, keys), pace, keys, metrics)
+    counted = counters or IntakeCounters(metrics)
+
+    def processor(context: LaneContext) -> Processor:
+        return IntakeProcessor(context.partition, policies, counted, limits, keys)
+
+    return paced(processor, pace, keys, metrics)
 
 
 class IntakeProcessor:

@@ -11,11 +11,11 @@ nothing is lost and the memory does not grow: the pace is exceeded instead, and 
 
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
+from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.chassis.kafka.deadletters import DEAD_LETTERS, dead_letter_headers, encode
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, Outbox, Processor, Record
 from services.chassis.metrics import Metrics
@@ -43,21 +43,31 @@ def paced(
     return lambda context: PacedIntake(inner(context), rate, keys, count)
 
 
-class _Waiting:
-    """One message that waits: its number in the line, and its record."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingMessage:
+    """One message that waits: its record, as it came, and the labels by which it is counted. `number`: its place in the customer's
+    line."""
 
-    __slots__ = ("channel", "number", "record", "tenant")
+    number: int
+    tenant: str
+    channel: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
 
-    def __init__(self, number: int, record: Record, tenant: str, channel: str) -> None:
-        self.number = number
-        self.record = record
-        self.tenant = tenant
-        self.channel = channel
+    @property
+    def record(self) -> Record:
+        """Return the record as the lane would have handled it."""
+        return Record(self.topic, self.partition, self.offset, self.timestamp_ms, self.key, self.value, self.headers)
 
     @property
     def size(self) -> int:
         """Return the bytes that it holds."""
-        return len(self.record.value or b"") + len(self.record.key or b"")
+        return len(self.key) + len(self.value)
 
 
 class PacedIntake:
@@ -68,10 +78,11 @@ class PacedIntake:
         self._keys = keys
         self._count = count
         self._pace = Limiter(rate)
-        self._lines: dict[bytes, deque[_Waiting]] = {}
+        self._lines: dict[bytes, deque[WaitingMessage]] = {}
         self._bytes = 0
         self._timers = Timers()
         self._now_ms = 0
+        self._codec = ChangelogCodec[WaitingMessage](WaitingMessage)
         self._counted: Counter[tuple[str, str, str]] = Counter()
 
     # ---- calls by the lane runner
@@ -81,14 +92,9 @@ class PacedIntake:
         if not key.startswith(WAITING_STATE):
             self._inner.restore(key, value)
             return
-        owner, _, number = key[len(WAITING_STATE) :].rpartition(b"/")
-        kept = msgspec.msgpack.decode(value, type=tuple[Any, ...])
-        line = self._lines.setdefault(owner, deque())
-        topic, partition, offset, timestamp_ms, record_key, content, headers, tenant, channel = kept
-        named = tuple((name, held) for name, held in headers)
-        record = Record(topic, partition, offset, timestamp_ms, record_key, content, named)
-        line.append(_Waiting(int(number), record, tenant, channel))
-        self._bytes += line[-1].size
+        waiting = self._codec.decode(value)
+        self._lines.setdefault(waiting.key, deque()).append(waiting)
+        self._bytes += waiting.size
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
@@ -140,7 +146,7 @@ class PacedIntake:
 
     # ---- internal
 
-    def _may_wait(self, record: Record, outbox: Outbox, line: deque[_Waiting] | None, wait_s: float) -> bool:
+    def _may_wait(self, record: Record, outbox: Outbox, line: deque[WaitingMessage] | None, wait_s: float) -> bool:
         """Let a customer's message wait; return False for every other record. Raises InvalidRecord, as the inner processor."""
         inbound, _ = decoded(record, self._keys)
         if inbound.WhichOneof("record") != "message" or inbound.hops or inbound.question_id:
@@ -151,9 +157,19 @@ class PacedIntake:
         if line is None:
             line = self._lines[owner] = deque()
             self._timers.set(owner.decode(), self._now_ms + ceil(wait_s * 1000))
-        waiting = _Waiting(line[-1].number + 1 if line else 0, record, inbound.tenant, inbound.message.identity.channel)
-        kept = (*record[:6], [list(each) for each in record.headers], waiting.tenant, waiting.channel)
-        outbox.put(self._entry(owner, waiting.number), msgspec.msgpack.encode(kept))
+        waiting = WaitingMessage(
+            number=line[-1].number + 1 if line else 0,
+            tenant=inbound.tenant,
+            channel=inbound.message.identity.channel,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp_ms=record.timestamp_ms,
+            key=owner,
+            value=record.value or b"",
+            headers=tuple(record.headers),
+        )
+        outbox.put(self._entry(owner, waiting.number), self._codec.encode(waiting))
         line.append(waiting)
         self._bytes += waiting.size
         self._counted[waiting.tenant, waiting.channel, "WAITED"] += 1

@@ -28,7 +28,7 @@ from services.ingest.adapters.out.telegram import TelegramClient
 from services.ingest.adapters.out.webhook_out import WebhookClient
 from services.ingest.adapters.out.whatsapp import WhatsAppClient
 from services.ingest.adapters.out.worker import AttemptWorker
-from services.ingest.lanes import intake, relay, sender, sender_runner
+from services.ingest.lanes import intake, intake_runner, relay, sender, sender_runner
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.ports import Secrets
 from services.ingest.settings import IngestSettings
@@ -77,7 +77,7 @@ async def lanes(
             for name in ("intake lane", "relay", "sender lane")
         }
         runners: dict[str, Runner] = {
-            "intake lane": intake.intake_lane(
+            "intake lane": intake_runner.intake_lane(
                 kafka,
                 policies,
                 service.metrics,
@@ -87,7 +87,7 @@ async def lanes(
                 client_id=client_id,
                 lane_metrics=lane_metrics,
                 pace=Rate(settings.sender_rate, settings.sender_burst),
-                tuning=as_member(settings.lane, intake.TUNING, intake.SPEC.name, settings.instance),
+                tuning=as_member(settings.lane, intake_runner.TUNING, intake.SPEC.name, settings.instance),
                 heap=heap,
                 on_restored=health["intake lane"].set_restored,
                 on_refused=health["intake lane"].set_refused,

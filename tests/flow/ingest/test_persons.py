@@ -1,4 +1,4 @@
-"""What is known of a person: opt-outs, the preferred channel, and links by which they continue on another channel."""
+"""Preferences of a person: opt-outs, the preferred channel, and links by which they continue on another channel."""
 
 from typing import Any
 

@@ -35,7 +35,7 @@ from services.ingest.adapters.out.whatsapp import WhatsAppClient
 from services.ingest.adapters.out.worker import AttemptWorker
 from services.ingest.domain.deliveries import SenderLimits
 from services.ingest.lanes import relay
-from services.ingest.lanes.intake import intake_lane
+from services.ingest.lanes.intake_runner import intake_lane
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.sender_runner import sender_lane
 from services.ingest.metrics import METRICS

@@ -67,6 +67,7 @@ NOT_PERSONAL = frozenset(
         "chapar.common.v1.Selector.text",
         # Names of signs, from a set in the code.
         "chapar.ingest.v1.Automatic.evidence",
+        "chapar.ingest.v1.SuggestedIdentity.evidence",
         # The interaction that a survey is about: ids and configured words.
         "chapar.feedback.v1.ConsiderInvitation.subject",
         "chapar.feedback.v1.InviteNow.subject",

@@ -71,7 +71,7 @@ class Flooded(Edge):
 
 
 async def test_150_quick_updates_of_one_telegram_user_get_200_and_reach_the_log_in_order() -> None:
-    """What is beyond the customer's rate waits in the lane, not at the edge."""
+    """Messages beyond the customer's rate wait in the lane, not at the edge."""
     edge = Flooded()
     assert {await edge.update(number) for number in range(1, 151)} == {200}
     assert edge.written.texts == [f"42/{number}" for number in range(1, 151)]
