@@ -12,6 +12,7 @@ from services.ingest.domain.normalise.message import IncomingMessage, MessageKin
 from services.ingest.domain.normalise.placeholders import placeholder_text
 from services.ingest.domain.origin import Origin
 from services.ingest.ports import Account
+from services.ingest.translate.attachments import attachment_record
 from services.ingest.translate.automatic import automatic_record
 from services.ingest.translate.text_parts import text_part_records
 
@@ -71,10 +72,8 @@ def inbound_record(
         made.reply_context[key] = value
     for key, value in message.labels.items():
         made.labels[key] = value
-    for each in message.attachments:
-        made.attachments.add(
-            content_type=each.content_type, name=each.name, size=min(each.size, _INT64), reference=each.reference
-        )
+    if message.attachments or message.original is not None:
+        _attach(made, message)
     if message.no_auto_reply or message.automatic.silent:
         made.no_auto_reply = True
     if message.automatic.silent:
@@ -101,6 +100,12 @@ def _describe(made: records_pb2.CustomerMessage, message: IncomingMessage, langu
         made.text = placeholder_text(message.content, language)
         made.placeholder = True
     return language
+
+
+def _attach(made: records_pb2.CustomerMessage, message: IncomingMessage) -> None:
+    made.attachments.extend(attachment_record(each) for each in message.attachments)
+    if message.original is not None:
+        made.original.CopyFrom(attachment_record(message.original))
 
 
 def _state_origin(made: records_pb2.Origin, origin: Origin) -> None:

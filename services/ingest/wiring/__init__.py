@@ -26,6 +26,7 @@ from services.ingest.settings import IngestSettings
 from services.ingest.translate.configuration import decode
 from services.ingest.translate.headers import OUTCOMES
 from services.ingest.wiring.edges import Configured, edges
+from services.ingest.wiring.files import kept_files
 from services.ingest.wiring.history import history
 from services.ingest.wiring.lanes import lanes
 
@@ -78,6 +79,9 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             )
         )
 
+        # Files of customers, sealed with the same keys.
+        files = kept_files(settings, keys, service.metrics)
+
         # The lanes, once the tenants are known.
         if settings.runs("lanes"):
             await enter(lanes(service, configuration, secrets, producer, keys))
@@ -86,7 +90,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         kept = await enter(history(service, keys, producer)) if settings.history and settings.role != "lanes" else None
 
         if settings.runs("edge"):
-            await enter(edges(service, Configured(accounts, queues, secrets), keys, producer, kept))
+            await enter(edges(service, Configured(accounts, queues, secrets), keys, producer, kept, files))
         yield
 
 

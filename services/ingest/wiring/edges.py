@@ -47,6 +47,8 @@ from services.ingest.adapters.edges.webchat_hub import WebchatHub
 from services.ingest.adapters.edges.webchat_in import Webchat
 from services.ingest.adapters.edges.webhook_in import WebhookChannel
 from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
+from services.ingest.adapters.files.keeper import MessageFiles
+from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.settings import IngestSettings
 from services.ingest.wiring.history import KeptHistory
 
@@ -67,6 +69,7 @@ async def edges(
     keys: Keyring,
     producer: DurableProducer,
     kept: KeptHistory | None,
+    files: SealedFiles,
 ) -> AsyncIterator[None]:
     """Run the edges for the time of the block. `kept`: history, if this process reads it."""
     settings, kafka = service.settings, service.settings.kafka
@@ -83,7 +86,9 @@ async def edges(
             Rate(settings.tenant_rate, settings.tenant_burst), settings.tenant_wait_s, settings.tenant_weights
         )
         ways = ways_in(InboundPublisher(producer, keys), quota)
-        ingress_limiter = IngressLimiter(ways.customers, limits, service.clock, service.metrics)
+        ingress_limiter = IngressLimiter(
+            ways.customers, limits, service.clock, service.metrics, MessageFiles(files, service.metrics)
+        )
 
         # Web chat's live connections.
         hub = WebchatHub(keys, Poison("ingest-webchat", service.metrics))

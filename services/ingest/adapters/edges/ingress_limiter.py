@@ -17,6 +17,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.pacing import Rate
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, too_large
 from services.ingest.adapters.edges.stated_links import StatedLinks
+from services.ingest.adapters.files.keeper import MessageFiles
 from services.ingest.domain.limits import Limiter
 from services.ingest.domain.normalise.message import IncomingMessage, IncomingReport
 from services.ingest.domain.origin import Origin
@@ -47,8 +48,17 @@ class Taken:
 class IngressLimiter:
     """Accepts messages. One instance for all edges of the process."""
 
-    def __init__(self, publisher: Publisher, limits: IngressLimits, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        limits: IngressLimits,
+        clock: Clock,
+        metrics: Metrics,
+        files: MessageFiles | None = None,
+    ) -> None:
+        """`files`: keeps the messages' files; without it they are only described."""
         self._publisher = publisher
+        self._files = files
         self._links = StatedLinks(publisher)
         self._clock = clock
         self._accounts = Limiter(limits.account)
@@ -92,8 +102,8 @@ class IngressLimiter:
         self._requests.labels(channel, str(code), reason).inc()
 
     async def take(self, account: Account, messages: Sequence[IncomingMessage], origin: Origin | None = None) -> Taken:
-        """Make the messages durable, except those that are too large or over a limit. Raises UNAVAILABLE when the
-        broker is unreachable. `origin`: of all messages of a call whose proof covers them all; otherwise their own."""
+        """Make the messages and their files durable, except those that are too large or over a limit. Raises UNAVAILABLE
+        when the broker or the file store is unreachable. `origin`: of all messages of a call whose proof covers them all; otherwise their own."""
         now = self._clock()
         begun = time.monotonic()
         place = _place(account)
@@ -112,6 +122,8 @@ class IngressLimiter:
                     Reason.SENDER_RATE, "this customer sends too many messages right now", wait
                 )
                 continue
+            if self._files is not None:
+                message = await self._files.kept(account, message)
             record = inbound_record(account, message, now, origin)
             if record.ByteSize() > MAX_RECORD_BYTES and message.content:
                 record.message.ClearField("raw")  # the text counts more
