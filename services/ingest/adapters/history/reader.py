@@ -319,6 +319,7 @@ def _message(row: Row[Any]) -> records_pb2.ConversationMessage:
         in_reply_to=row.in_reply_to,
         content=row.content,
         deletes_message_id=row.deletes_message_id,
+        original=records_pb2.Attachment(**row.original) if row.original else None,
         delivery_state=records_pb2.DeliveryState.ValueType(row.delivery_state or 0),
     )
 

@@ -52,6 +52,8 @@ class Message:
     in_reply_to: str = ""
     content: str = ""
     deletes_message_id: str = ""
+    original: dict[str, Any] = field(default_factory=dict)
+    """The message as it arrived, a file; empty when it was not kept."""
 
     def erase(self) -> None:
         """Remove the personal data."""
@@ -59,6 +61,7 @@ class Message:
         self.attachments = []
         self.text_parts = []
         self.origin = {}
+        self.original = {}
 
 
 @dataclass(slots=True)

@@ -1,0 +1,93 @@
+"""Files that come by mail: stored before the mail is accepted, sealed, and never a reason to lose words."""
+
+import os
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+
+import pytest
+
+from chapar.ingest.v1 import records_pb2
+from services.chassis.metrics import Metrics
+from services.ingest.adapters.files.sealed import SealedFiles
+from services.ingest.adapters.files.store import file_store
+from services.ingest.domain.files.places import FilePlace, Folder
+from services.ingest.domain.files.policy import FilePolicy
+from services.ingest.metrics import METRICS
+from tests.fakes.privacy import a_keyring
+from tests.integration.ingest.edges.conftest import Edges
+from tests.integration.ingest.edges.test_smtp import plain_mail, send
+
+pytestmark = pytest.mark.kafka
+
+PDF = b"%PDF-1.7\n" + os.urandom(100_000)
+
+
+def with_files(*files: tuple[str, bytes]) -> EmailMessage:
+    """An ordinary mail with these files."""
+    mail = plain_mail()
+    for name, content in files:
+        mail.add_attachment(content, maintype="text", subtype="html", filename=name)
+    return mail
+
+
+async def downloaded(edges: Edges, tmp_path: Path, file: records_pb2.Attachment, folder: Folder) -> bytes:
+    """The bytes of a file, read by another process with the person's key."""
+    metrics = Metrics()
+    metrics.declare(METRICS)
+    async with a_keyring(edges.kafka) as keys:
+        files = SealedFiles(file_store("", str(tmp_path), metrics), keys, FilePolicy())
+        opened = await files.open(FilePlace("demo", file.owner_id, file.file_id, folder))
+        return b"".join([piece async for piece in opened.pieces])
+
+
+async def test_a_mails_files_are_stored_when_it_is_accepted(edges: Edges, tmp_path: Path) -> None:
+    """250 means that the attachment and the mail itself can be read. The stated type does not count."""
+    raw = with_files(("صورتحساب.pdf", PDF), ("run.exe", b"MZ" + bytes(100))).as_bytes(policy=SMTP)
+    assert (await send(edges, raw))[0] == 250
+    (record,) = await edges.inbound(1)
+    pdf, program = record.message.attachments
+    assert (pdf.name, pdf.content_type, pdf.size) == ("صورتحساب.pdf", "application/pdf", len(PDF))
+    assert pdf.state == records_pb2.ATTACHMENT_STATE_STORED
+    assert pdf.owner_id == record.message.identity.identity_id
+    assert await downloaded(edges, tmp_path, pdf, Folder.FILES) == PDF
+    assert (program.name, program.state) == ("run.exe", records_pb2.ATTACHMENT_STATE_REFUSED)
+    assert program.refusal == records_pb2.ATTACHMENT_REFUSAL_TYPE_NOT_ALLOWED
+    original = record.message.original
+    assert original.content_type == "message/rfc822"
+    assert (await downloaded(edges, tmp_path, original, Folder.ORIGINALS)).rstrip() == raw.rstrip()
+    assert record.message.text == "سلام، سفارش من نرسیده است."
+
+
+async def test_a_large_mail_with_a_file_arrives(edges: Edges, tmp_path: Path) -> None:
+    """The file of the largest kind of mail passes through the worker's pipe."""
+    content = b"%PDF-1.7\n" + os.urandom(17 << 20)
+    assert (await send(edges, with_files(("scan.pdf", content)).as_bytes(policy=SMTP)))[0] == 250
+    (record,) = await edges.inbound(1)
+    (file,) = record.message.attachments
+    assert (file.state, file.size) == (records_pb2.ATTACHMENT_STATE_STORED, len(content))
+
+
+async def test_a_mail_that_cannot_be_parsed_can_be_downloaded(edges: Edges, tmp_path: Path) -> None:
+    """Too many parts within parts: its words are in its original, complete."""
+    depth = 60
+    raw = b"From: a@b.example\r\nMessage-ID: <deep@b.example>\r\n"
+    for level in range(depth):
+        raw += b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (level, level)
+    raw += b"\r\nplease cancel my order\r\n"
+    assert (await send(edges, raw))[0] == 250
+    (record,) = await edges.inbound(1)
+    assert (await downloaded(edges, tmp_path, record.message.original, Folder.ORIGINALS)).rstrip() == raw.rstrip()
+
+
+async def test_a_store_that_is_away_keeps_the_mail_at_its_server(edges: Edges, tmp_path: Path) -> None:
+    """451, and nothing is in the log; the same mail is accepted when the store is back."""
+    folder = tmp_path / "files"
+    folder.rmdir()
+    folder.write_text("in the place of the directory")
+    raw = with_files(("a.pdf", PDF)).as_bytes(policy=SMTP)
+    assert (await send(edges, raw))[0] == 451
+    assert await edges.inbound(0) == []
+    folder.unlink()
+    assert (await send(edges, raw))[0] == 250
+    assert len(await edges.inbound(1)) == 1
