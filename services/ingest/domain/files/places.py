@@ -1,6 +1,7 @@
 """The place of a file in the store.
 
     files/{tenant}/{owner}/{file id}
+    thumbnails/{tenant}/{owner}/{file id}     small images that Chapar has made
     originals/{tenant}/{owner}/{file id}      messages as they arrived
     quarantine/{tenant}/{owner}/{file id}     what the scanner found
 
@@ -25,6 +26,7 @@ class Folder(StrEnum):
     """The folders of the store; each has a retention of its own."""
 
     FILES = "files"
+    THUMBNAILS = "thumbnails"
     ORIGINALS = "originals"
     QUARANTINE = "quarantine"
 

@@ -6,8 +6,10 @@ from email.policy import SMTP
 from pathlib import Path
 
 import pytest
+from httpx import AsyncClient
 
-from chapar.ingest.v1 import records_pb2
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
+from services.chassis.ids import derive
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.adapters.files.store import file_store
@@ -15,7 +17,9 @@ from services.ingest.domain.files.places import FilePlace, Folder
 from services.ingest.domain.files.policy import FilePolicy
 from services.ingest.metrics import METRICS
 from tests.fakes.privacy import a_keyring
-from tests.integration.ingest.edges.conftest import Edges
+from tests.fixtures.broker import KafkaUnderTest
+from tests.integration.ingest.edges.conftest import Edges, ingest, install, routed
+from tests.integration.ingest.edges.test_grpc import channel, decided
 from tests.integration.ingest.edges.test_smtp import plain_mail, send
 
 pytestmark = pytest.mark.kafka
@@ -78,6 +82,50 @@ async def test_a_mail_that_cannot_be_parsed_can_be_downloaded(edges: Edges, tmp_
     assert (await send(edges, raw))[0] == 250
     (record,) = await edges.inbound(1)
     assert (await downloaded(edges, tmp_path, record.message.original, Folder.ORIGINALS)).rstrip() == raw.rstrip()
+
+
+async def test_an_agent_downloads_a_file_by_a_link(
+    kafka: KafkaUnderTest, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
+) -> None:
+    """From the mail to the link, the bytes and the erasure; the response can't be shown as a page."""
+    settings = kafka.settings(prefix)
+    await install(settings, routed())
+    async with ingest(settings, tmp_path, role="all", history=True) as edges, AsyncClient() as http:
+        assert (await send(edges, with_files(("صورتحساب.html", b"<html>" + PDF)).as_bytes(policy=SMTP)))[0] == 250
+        (record, *_) = await edges.inbound(1)
+        async with channel(edges) as (opened, token):
+            history = ingest_pb2_grpc.IngestServiceStub(opened)
+            wanted = ingest_pb2.GetFileLinkRequest(
+                conversation_id=derive("conversation", record.message.message_id),
+                message_id=record.message.message_id,
+                file_id=record.message.attachments[0].file_id,
+            )
+            link = await decided(edges, lambda: history.GetFileLink(wanted, metadata=token, timeout=10))
+            assert link.attachment.name == "صورتحساب.html"
+            response = await http.get(link.url)
+            assert (response.status_code, response.content) == (200, b"<html>" + PDF)
+            assert response.headers["content-disposition"].startswith("attachment; filename*=UTF-8''%D8%B5")
+            assert response.headers["content-type"] == "application/octet-stream"
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert "sandbox" in response.headers["content-security-policy"]
+            head = await http.head(link.url)
+            assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(PDF) + 6))
+            assert (await http.get(link.url + "x")).status_code == 404
+
+            wanted.file_id = record.message.original.file_id
+            original = await history.GetFileLink(wanted, metadata=token, timeout=10)
+            assert PDF[:20] not in (await http.get(original.url)).content
+            assert b"Subject:" in (await http.get(original.url)).content
+
+            # Erasure: the link's file is gone, the store is empty, and the report says so.
+            erasing = ingest_pb2.ErasePersonRequest(
+                idempotency_key="erase", identity_ids=[record.message.identity.identity_id]
+            )
+            report = await ingest_pb2_grpc.PersonServiceStub(opened).ErasePerson(erasing, metadata=token, timeout=60)
+            (files,) = (each for each in report.stores if each.store == "files")
+            assert (dict(files.counts), list(files.waiting_for)) == ({"files": 2}, [])
+            assert (await http.get(link.url)).status_code == 404
+            assert [each for each in (tmp_path / "files").rglob("*") if each.is_file()] == []
 
 
 async def test_a_store_that_is_away_keeps_the_mail_at_its_server(edges: Edges, tmp_path: Path) -> None:
