@@ -164,7 +164,7 @@ async def compare(
         process.start()
         address: str = await asyncio.to_thread(ours.recv)
         servers[kind] = (process, ours, address)
-        await _load(address, seconds / 2, 0, 2 * CUSTOMERS, request, prepared)  # warm-up
+        await _load(address, seconds / 2, 0, 2 * min(CUSTOMERS, prepared), request, prepared)  # warm-up
     first = 1_000_000
     for _ in range(ROUNDS):
         for kind, (process, _, address) in servers.items():

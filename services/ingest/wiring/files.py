@@ -8,6 +8,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.settings import DEVELOPMENT
 from services.chassis.tokens import read_secret
+from services.ingest.adapters.files.clamd import Clamd
 from services.ingest.adapters.files.links import FileLinks, link_key
 from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.adapters.files.store import file_store
@@ -28,7 +29,8 @@ def kept_files(settings: IngestSettings, keys: AwaitedKeys, metrics: Metrics) ->
         settings.files_types,
         settings.files_types_refused,
     )
-    return SealedFiles(file_store(settings.files_url, settings.state_dir, metrics), keys, policy)
+    scanner = Clamd(settings.files_clamd, settings.files_scan_s) if settings.files_clamd else None
+    return SealedFiles(file_store(settings.files_url, settings.state_dir, metrics), keys, policy, scanner)
 
 
 def file_links(settings: IngestSettings, bound: Callable[[], str], clock: Clock) -> FileLinks:
