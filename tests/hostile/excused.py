@@ -81,6 +81,7 @@ _MODULES: Final = {
         " ingest.domain.shared_pace ingest.domain.takeover ingest.lanes.seen_deliveries ingest.lanes.resting"
         " chassis.packed_table ingest.translate.samples feedback.adapters.conversation_batches"
         " ingest.adapters.history.erasure_reports ingest.adapters.history.own_loop ingest.adapters.files.store"
+        " ingest.adapters.files.local_put ingest.adapters.files.clamd"
         " ingest.adapters.history.message_files"
         " chassis.packed_table ingest.lanes.resting ingest.translate.samples"
     ),

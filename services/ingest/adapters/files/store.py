@@ -1,7 +1,6 @@
 """Implements `ports.FileStore` with obstore: a directory of this machine, or a bucket of S3, Google Cloud or Azure."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,6 +13,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.metrics import Metrics
+from services.ingest.adapters.files.local_put import LocalPut
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import StoredBytes
 
@@ -30,19 +30,23 @@ class ObjectFiles:
     def __init__(self, store: ObjectStore, metrics: Metrics, root: Path | None = None) -> None:
         """`root`: the directory of a local store."""
         self._store = store
-        self._root = root
+        self._local = LocalPut(root) if root is not None else None
         self._errors = metrics.counter("chapar_file_store_errors_total")
 
     async def put(self, key: str, content: bytes | AsyncIterator[bytes]) -> None:
         """See `ports.FileStore.put`."""
         if isinstance(content, bytes):
+            if self._local is not None:
+                with self._reached("put"):
+                    await self._local.put(key, content)
+                return
             with self._reached("put"):
                 await obstore.put_async(self._store, key, content, use_multipart=len(content) > (8 << 20))
         else:
             await self._put_pieces(key, _Source(content))
-        if self._root is not None:
-            with self._reached("put"):
-                await asyncio.to_thread(_flush, self._root / key)
+            if self._local is not None:
+                with self._reached("put"):
+                    await self._local.flush(key)
 
     async def _put_pieces(self, key: str, source: "_Source") -> None:
         try:
@@ -148,13 +152,3 @@ def file_store(url: str, state_dir: str, metrics: Metrics) -> ObjectFiles:
 
 def _unusable(why: str) -> ChaparError:
     return ChaparError(ErrorKind.INVALID, Reason.FILES_URL, f"files_url: {why}")
-
-
-def _flush(file: Path) -> None:
-    """Make a file and its name durable: they are acknowledged to the customer's provider."""
-    for path in (file, file.parent):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
