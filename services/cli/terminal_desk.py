@@ -15,6 +15,7 @@ from chapar.ingest.v1 import records_pb2 as ingest_pb2_records
 from chapar.router.v1 import records_pb2, router_pb2
 from services.cli.desk import Connection, Desk
 from services.cli.folding import folded
+from services.cli.message_files import DeskFiles
 from services.cli.message_lines import MessageLines
 from services.cli.offer_words import offer_words
 from services.cli.output import console
@@ -24,7 +25,8 @@ from services.cli.typed_line import typed_lines
 
 HELP: Final = (
     "r TEXT replies (by e-mail, first: to ADDRESSES, cc ADDRESSES, or all for everyone in the customer's mail), c completes, "
-    "f shows the customer's last message unfolded, t QUEUE transfers, w QUEUE transfers warm (b takes it back), "
+    "f shows the customer's last message unfolded, l shows links to the newest files, "
+    "t QUEUE transfers, w QUEUE transfers warm (b takes it back), "
     "p INTERACTION picks a waiting one, d declines, a sends your reply again that did not arrive, "
     "m lists approved templates and m NAME | VALUE | VALUE sends one, "
     "away / available set the state, q signs out; to name one of several interactions: r2 TEXT"
@@ -56,6 +58,7 @@ class TerminalDesk:
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._whole: dict[int, str] = {}
         self._recipients = ReplyRecipients()
+        self._files = DeskFiles(ingest)
 
     async def run(self, agent_id: str) -> None:
         """Run until `q`, the end of input, or the end of the session."""
@@ -213,6 +216,7 @@ class TerminalDesk:
         number = self._number(ended.interaction_id)
         self._parked.discard(ended.interaction_id)
         self._whole.pop(number, None)
+        self._files.forget(number)
         if self._held.pop(number, None) is not None:
             console.print(f"[{number}] done: {ended.reason}", markup=False, style="green")
         if (watch := self._watching.pop(ended.interaction_id, None)) is not None:
@@ -239,6 +243,8 @@ class TerminalDesk:
                         self._whole[number] = said.text
                     if sent_to := self._recipients.saw(number, said):
                         console.print(f"[{number}] {sent_to}", markup=False, style="dim")
+                    if self._files.seen(number, attributes.conversation_id, said):
+                        console.print(f"[{number}] l shows links to the files", markup=False, style="dim")
                     if note:
                         console.print(f"[{number}] folded: {note}; f shows all", markup=False, style="dim")
             except grpc.aio.AioRpcError as error:
@@ -274,12 +280,14 @@ class TerminalDesk:
             await self._again(int(digits) if digits else max(self._lost, default=0))
             return
         number = int(digits) if digits else min(self._held, default=0)
-        if number not in self._held or word not in {"r", "c", "t", "w", "b", "f", "m", *WORDS}:
+        if number not in self._held or word not in {"r", "c", "t", "w", "b", "f", "l", "m", *WORDS}:
             console.print(HELP, style="dim", markup=False)
             return
-        if word == "f" or word in WORDS:
-            chosen = f"[{number}] {self._recipients.choose(number, word, rest)}" if word != "f" else ""
-            console.print(chosen or self._whole.get(number, ""), markup=False, highlight=False)
+        if word in WORDS:
+            console.print(f"[{number}] {self._recipients.choose(number, word, rest)}", markup=False, highlight=False)
+            return
+        if word in {"f", "l"}:
+            await self._show(number, word)
             return
         if word == "m" and not rest:
             await self._templates(number)
@@ -304,6 +312,11 @@ class TerminalDesk:
                 return await self._desk.recall(interaction_id)
             case _:
                 return await self._desk.transfer(interaction_id, queue=rest, warm=word == "w")
+
+    async def _show(self, number: int, word: str) -> None:
+        """Show the last message unfolded, or links to the newest files."""
+        for each in [self._whole.get(number, "")] if word == "f" else await self._files.lines(number):
+            console.print(each, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_connection(connection: Connection) -> None:

@@ -25,6 +25,18 @@ METRICS: Final = (
     counter("chapar_edge_published_total", "channel", "Messages that the broker has acknowledged."),
     histogram("chapar_edge_publish_seconds", "channel", "Time from the raw bytes to the broker's acknowledgement."),
     gauge("chapar_edge_connections", "channel", "Open web chat and SMTP connections.", tenant_known=False),
+    counter(
+        "chapar_files_total",
+        "channel state",
+        "Files of incoming messages: stored, to_fetch, or why they were refused.",
+    ),
+    counter("chapar_files_bytes_total", "channel", "Bytes of incoming files that were stored."),
+    counter(
+        "chapar_file_store_errors_total",
+        "kind",
+        "Operations of the file store that failed. Messages with files wait at their senders.",
+        tenant_known=False,
+    ),
     gauge(
         "chapar_account_problems",
         "channel account",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chapar.ingest.v1 import ingest_pb2, records_pb2
+from services.ingest.domain.files.places import FilePlace
+from services.ingest.domain.files.policy import FilePolicy, FileRefusal
 from services.ingest.domain.reach import Reach
 
 
@@ -63,6 +65,99 @@ class Questions(Protocol):
     async def ask(self, identity_id: str, record: records_pb2.InboundRecord) -> None:
         """Return when the request is carried out. Raises the lane's refusal, UNAVAILABLE NOT_DECIDED, and the errors of
         `publish`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBytes:
+    """Bytes of the store: their number, and the bytes in pieces of bounded size."""
+
+    size: int
+    pieces: AsyncIterator[bytes]
+
+
+class FileStore(Protocol):
+    """Bytes under keys (`domain.files.places`). They are sealed already; the store knows nothing of their meaning.
+
+    Every method raises UNAVAILABLE FILES_AWAY when the store can't be used now.
+    """
+
+    async def put(self, key: str, content: bytes | AsyncIterator[bytes]) -> None:
+        """Store the bytes durably under the key, in the place of earlier ones. When `content` raises, nothing is stored and
+        its error is raised."""
+
+    async def get(self, key: str) -> StoredBytes:
+        """Return the bytes. Raises NOT_FOUND FILE_GONE."""
+
+    async def delete(self, key: str) -> None:
+        """Delete the bytes under the key, if there are any."""
+
+    async def delete_under(self, prefix: str) -> int:
+        """Delete everything whose key begins with the prefix, which ends with a slash; return how many there were."""
+
+    def older(self, prefix: str, before_ms: int) -> AsyncIterator[str]:
+        """Yield the keys below the prefix that were written before a time."""
+
+
+class Scanner(Protocol):
+    """Looks for malicious content."""
+
+    async def is_clean(self, content: AsyncIterator[bytes]) -> bool:
+        """Return whether nothing was found. Raises UNAVAILABLE SCANNER_AWAY: the file is then neither clean nor infected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of a file. Without a refusal it is stored. Size in bytes."""
+
+    place: FilePlace
+    name: str
+    content_type: str
+    size: int
+    sha256: str = ""
+    refusal: FileRefusal = FileRefusal.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A stored file. The size in bytes is of all pieces."""
+
+    name: str
+    content_type: str
+    size: int
+    pieces: AsyncIterator[bytes]
+
+
+class Files(Protocol):
+    """The files of customers: sealed with their owner's key, within the limits of the policy.
+
+    Every method raises UNAVAILABLE: FILES_AWAY, or while the keys of persons can't be read.
+    """
+
+    @property
+    def policy(self) -> FilePolicy:
+        """Return the limits."""
+
+    async def keep(
+        self, place: FilePlace, name: str, content: bytes | AsyncIterator[bytes], *, original: str = ""
+    ) -> Kept:
+        """Store a file. It is refused when it is too large, or its type, found from its bytes, is not allowed; then nothing
+        of it is stored. With a scanner, an infected file is refused too, and its bytes are moved to quarantine. An error of
+        `content` is raised as it is. `original`: the type of a message as it arrived, which is
+        kept whatever it is; its edge has limited it."""
+
+    async def open(self, place: FilePlace) -> OpenedFile:
+        """Return a stored file. Raises NOT_FOUND FILE_GONE, also when the owner was erased."""
+
+    async def forget(self, tenant: str, owner_id: str) -> int:
+        """Delete all files of an owner; return how many there were."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file that a message names. `place` is None when there are no bytes to download."""
+
+    attachment: records_pb2.Attachment
+    place: FilePlace | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +266,9 @@ class History(Protocol):
 
     async def interaction(self, reach: Reach, interaction_id: str) -> ingest_pb2.GetInteractionResponse:
         """Return the whole story of an interaction."""
+
+    async def file(self, reach: Reach, conversation_id: str, message_id: str, file_id: str) -> FoundFile:
+        """Return a file of a message: an attachment, its thumbnail, or the message as it arrived."""
 
     async def interactions(
         self, reach: Reach, request: ingest_pb2.ListInteractionsRequest

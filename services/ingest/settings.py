@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from services.chassis.http import networks_of
 from services.chassis.outgoing_settings import OutgoingSettings
 from services.chassis.privacy.settings import PersonalSettings
+from services.ingest.domain.files.policy import EXECUTABLES, is_pattern
 
 Part = Literal["edge", "lanes", "history"]
 Role = Literal["all", "edge", "lanes", "history"]
@@ -173,6 +174,40 @@ class IngestSettings(OutgoingSettings):
         le=36_500,
         description="Days after its last message at which a conversation is deleted from history; 0: never.",
     )
+    files_url: str = Field(
+        default="",
+        description="Where files are kept: a directory (file:///…) or a bucket (s3://…, gs://…, az://…); empty: the directory `files` in "
+        "state_dir. All replicas need the same place.",
+    )
+    files_public_url: str = Field(
+        default="",
+        description="Address of the HTTP edge in links to files, as agents' browsers reach it; empty: the address that it is bound to.",
+    )
+    files_link_s: int = Field(default=900, ge=10, le=86_400, description="Seconds for which a link to a file is valid.")
+    files_clamd: str = Field(
+        default="",
+        description="Address of ClamAV's daemon, which scans each file: host:port or unix:/path; empty: files are not scanned.",
+    )
+    files_scan_s: float = Field(default=30, gt=0, le=600, description="Seconds that the scan of one file may take.")
+    files_days: int = Field(default=400, ge=0, le=36_500, description="Days that a file is kept; 0: for ever.")
+    files_original_days: int = Field(
+        default=30,
+        ge=0,
+        le=36_500,
+        description="Days that a message is kept as it arrived, e.g. the whole mail; 0: for ever.",
+    )
+    files_max_bytes: int = Field(default=25 << 20, ge=1024, le=200 << 20, description="Largest file that is kept.")
+    files_per_message: int = Field(default=20, ge=1, le=100, description="Files of one message that are kept.")
+    files_message_bytes: int = Field(
+        default=50 << 20, ge=1024, le=500 << 20, description="Bytes of all files of one message that are kept."
+    )
+    files_types: tuple[str, ...] = Field(
+        default=("*/*",),
+        description="Types of files that are kept, as patterns such as image/*; the type is found from the bytes.",
+    )
+    files_types_refused: tuple[str, ...] = Field(
+        default=EXECUTABLES, description="Types of files that are not kept, although files_types has them."
+    )
     history: bool = Field(
         default=True, description="Whether history is kept (roles all and history) and read (roles all and edge)."
     )
@@ -194,6 +229,22 @@ class IngestSettings(OutgoingSettings):
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
         """See ServiceSettings."""
         parser.add_argument("--role", choices=ROLES, default=None, help="what this process runs (default: all)")
+
+    @field_validator("files_clamd")
+    @classmethod
+    def _scanner(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value and not value.startswith("unix:/") and not (host and port.isascii() and port.isdecimal()):
+            raise ValueError("an address is host:port or unix:/path")
+        return value
+
+    @field_validator("files_types", "files_types_refused")
+    @classmethod
+    def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if not is_pattern(each):
+                raise ValueError(f"{each!r} is not a pattern of types, such as image/* or application/pdf")
+        return value
 
     @field_validator("http_proxies", "smtp_relays", "smtp_upstreams")
     @classmethod

@@ -53,6 +53,7 @@ NOT_HERE: Final = frozenset(
         "chapar_certificate_expiry_timestamp_seconds",  # needs TLS: tests/integration/chassis/test_tls.py
         "chapar_service_token_expiry_timestamp_seconds",  # needs a token file: tests/integration/chassis/test_identity_provider.py
         "chapar_delivery_reports_unmatched_total",  # needs a report without its delivery: tests/flow/ingest/test_delivery_reports.py
+        "chapar_file_store_errors_total",  # needs a file store that is away: tests/contract/files/test_away.py
         "chapar_edge_kept_raw_total",  # needs odd calls: tests/unit/ingest/edges/test_webhook_answers.py
         "chapar_edge_beyond_rate_total",  # needs a flood of a provider: tests/unit/ingest/edges/test_provider_floods.py
         "chapar_intake_paced_total",  # needs a customer who floods: tests/flow/ingest/test_paced.py

@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 from services.ingest.domain.automatic import NOT_AUTOMATIC, Automatic
+from services.ingest.domain.files.policy import FileRefusal, FileState
 from services.ingest.domain.origin import UNPROVEN, Origin, OriginProof
 from services.policy.model.rules import Requirement
 
@@ -83,12 +84,19 @@ def new_text(text: str, parts: tuple[TextPart, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that remains where it is stored. Size in bytes, 0 when unknown."""
+    """A file, whose bytes are in the file store or still at the provider. Size in bytes, 0 when unknown."""
 
     content_type: str
     name: str
     size: int
     reference: str
+    file_id: str = ""
+    owner_id: str = ""
+    """The identity with whose key it is sealed."""
+    sha256: str = ""
+    state: FileState = FileState.DESCRIBED
+    refusal: FileRefusal = FileRefusal.NONE
+    thumbnail_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +165,8 @@ class Message:
     cc: tuple[str, ...] = ()
     participant: bool = False
     """Whether the author takes part in a conversation of another customer, under whose key the message is decided."""
+    original: Attachment | None = None
+    """The message as it arrived, in the file store; None when it was not kept."""
 
     @property
     def by_person(self) -> bool:

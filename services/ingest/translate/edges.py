@@ -13,6 +13,7 @@ from services.ingest.domain.normalise.message import IncomingMessage, MessageKin
 from services.ingest.domain.normalise.placeholders import placeholder_text
 from services.ingest.domain.origin import Origin
 from services.ingest.ports import Account
+from services.ingest.translate.attachments import attachment_record
 from services.ingest.translate.automatic import automatic_record
 from services.ingest.translate.text_parts import text_part_records
 
@@ -73,10 +74,8 @@ def inbound_record(
         made.reply_context[key] = value
     for key, value in message.labels.items():
         made.labels[key] = value
-    for each in message.attachments:
-        made.attachments.add(
-            content_type=each.content_type, name=each.name, size=min(each.size, _INT64), reference=each.reference
-        )
+    if message.attachments or message.original is not None:
+        _attach(made, message)
     if message.no_auto_reply or message.automatic.silent:
         made.no_auto_reply = True
     if message.automatic.silent:
@@ -122,6 +121,12 @@ def _address(made: records_pb2.CustomerMessage, account: Account, message: Incom
         made.answer_to.display_name = message.answer_to_name
 
 
+def _attach(made: records_pb2.CustomerMessage, message: IncomingMessage) -> None:
+    made.attachments.extend(attachment_record(each) for each in message.attachments)
+    if message.original is not None:
+        made.original.CopyFrom(attachment_record(message.original))
+
+
 def _state_origin(made: records_pb2.Origin, origin: Origin) -> None:
     made.proof = records_pb2.OriginProof.ValueType(origin.proof)
     made.evidence = origin.evidence
@@ -142,7 +147,11 @@ def _identify(made: records_pb2.Identity, account: Account, message: IncomingMes
 
 
 def chat_view(
-    message: records_pb2.ConversationMessage, conversation_id: str, sequence: int, at_ms: int
+    message: records_pb2.ConversationMessage,
+    conversation_id: str,
+    sequence: int,
+    at_ms: int,
+    files: list[dict[str, object]],
 ) -> dict[str, object]:
     """Return a message as web chat's page gets it."""
     return {
@@ -154,4 +163,5 @@ def chat_view(
         "text": message.text,
         "language": message.language,
         "at": at_ms,
+        "files": files,
     }

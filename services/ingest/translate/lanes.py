@@ -8,7 +8,6 @@ from services.ingest.domain import effects
 from services.ingest.domain.automatic import NOT_AUTOMATIC
 from services.ingest.domain.messages import (
     NO_WISHES,
-    Attachment,
     Check,
     Derive,
     Erasure,
@@ -25,6 +24,7 @@ from services.ingest.domain.messages import (
     Wishes,
 )
 from services.ingest.domain.origin import UNPROVEN
+from services.ingest.translate.attachments import attachment, attachment_record
 from services.ingest.translate.automatic import automatic, automatic_record
 from services.ingest.translate.origin import origin, origin_record
 from services.ingest.translate.templates import template_choice, template_use
@@ -44,7 +44,8 @@ def message(record: records_pb2.CustomerMessage) -> Message:
         kind=MessageKind(record.kind),
         text=record.text,
         subject=record.subject,
-        attachments=tuple(Attachment(a.content_type, a.name, a.size, a.reference) for a in record.attachments),
+        attachments=tuple(attachment(each) for each in record.attachments),
+        original=attachment(record.original) if record.HasField("original") else None,
         language=record.language or "und",
         sent_at_ms=record.sent_at_ms,
         received_at_ms=record.received_at_ms,
@@ -231,10 +232,8 @@ def customer_message(
         interaction_id=interaction_id,
         text=value.text,
         subject=value.subject,
-        attachments=[
-            records_pb2.Attachment(content_type=a.content_type, name=a.name, size=a.size, reference=a.reference)
-            for a in value.attachments
-        ],
+        attachments=[attachment_record(each) for each in value.attachments],
+        original=attachment_record(value.original) if value.original is not None else None,
         language=value.language,
         channel=value.identity.channel,
         edits_message_id=edits,

@@ -27,6 +27,7 @@ from services.ingest.settings import IngestSettings
 from services.ingest.translate.configuration import decode
 from services.ingest.translate.headers import OUTCOMES
 from services.ingest.wiring.edges import Configured, edges
+from services.ingest.wiring.files import kept_files
 from services.ingest.wiring.history import history
 from services.ingest.wiring.lanes import lanes
 
@@ -81,11 +82,15 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             )
         )
 
+        # Files of customers, sealed with the same keys.
+        files = kept_files(settings, keys, service.metrics)
+
         # History, for people; no routing decision depends on it.
         kept = await enter(history(service, keys, producer)) if settings.history and settings.role != "lanes" else None
 
         if settings.runs("edge"):
-            await enter(edges(service, Configured(accounts, queues, templates, secrets), keys, producer, kept))
+            tenants = Configured(accounts, queues, templates, secrets)
+            await enter(edges(service, tenants, keys, producer, kept, files))
 
         # The lanes last: customers wait while their partition comes to a process that is still busy with its start. So they
         # are also the first to go.

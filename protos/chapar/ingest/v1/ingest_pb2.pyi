@@ -61,6 +61,7 @@ class SubmitRequest(_message.Message):
     DUE_AT_FIELD_NUMBER: _builtins.int
     PREFERRED_AGENT_FIELD_NUMBER: _builtins.int
     PREFERRED_TEAM_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's idempotency key of this message; a repeated key is the same message. Required, at most 200 bytes."""
     account: _builtins.str
@@ -70,7 +71,7 @@ class SubmitRequest(_message.Message):
     display_name: _builtins.str
     """The customer's name; may be empty."""
     text: _builtins.str
-    """Text; required unless `customer_left`."""
+    """Text; required unless `customer_left`, or there are files."""
     language: _builtins.str
     """Language as a BCP 47 tag, if the caller knows it."""
     customer_left: _builtins.bool
@@ -97,6 +98,10 @@ class SubmitRequest(_message.Message):
     def due_at(self) -> _timestamp_pb2.Timestamp:
         """Deadline of the pick-up; absent means that the queue and the SLA policies decide."""
 
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmittedFile]:
+        """Files, all together within the service's `grpc_max_request_bytes`. They are stored when the call returns; one that is refused is named to the agent."""
+
     def __init__(
         self,
         *,
@@ -113,14 +118,41 @@ class SubmitRequest(_message.Message):
         due_at: _timestamp_pb2.Timestamp | None = ...,
         preferred_agent: _builtins.str = ...,
         preferred_team: _builtins.str = ...,
+        files: _abc.Iterable[Global___SubmittedFile] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "sent_at", b"sent_at", "start_at", b"start_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "customer_left", b"customer_left", "display_name", b"display_name", "due_at", b"due_at", "idempotency_key", b"idempotency_key", "labels", b"labels", "language", b"language", "native_id", b"native_id", "preferred_agent", b"preferred_agent", "preferred_team", b"preferred_team", "sent_at", b"sent_at", "start_at", b"start_at", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "customer_left", b"customer_left", "display_name", b"display_name", "due_at", b"due_at", "files", b"files", "idempotency_key", b"idempotency_key", "labels", b"labels", "language", b"language", "native_id", b"native_id", "preferred_agent", b"preferred_agent", "preferred_team", b"preferred_team", "sent_at", b"sent_at", "start_at", b"start_at", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubmitRequest: _TypeAlias = SubmitRequest  # noqa: Y015
+
+@_typing.final
+class SubmittedFile(_message.Message):
+    """A file of a message that is submitted. Its type is detected from its bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """File name; may be empty."""
+    content: _builtins.bytes
+    """The bytes."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmittedFile: _TypeAlias = SubmittedFile  # noqa: Y015
 
 @_typing.final
 class SubmitResponse(_message.Message):
@@ -544,9 +576,71 @@ class SearchConversationsResponse(_message.Message):
 Global___SearchConversationsResponse: _TypeAlias = SearchConversationsResponse  # noqa: Y015
 
 @_typing.final
-class GetInteractionRequest(_message.Message):
+class GetFileLinkRequest(_message.Message):
     """Asks for an interaction with its events."""
 
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    FILE_ID_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """Id of the conversation."""
+    message_id: _builtins.str
+    """Id of the message with the file."""
+    file_id: _builtins.str
+    """Id of an attachment, of its thumbnail, or of the message as it arrived."""
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        file_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "file_id", b"file_id", "message_id", b"message_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFileLinkRequest: _TypeAlias = GetFileLinkRequest  # noqa: Y015
+
+@_typing.final
+class GetFileLinkResponse(_message.Message):
+    """A link to a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    ATTACHMENT_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """The link. Everyone who has it can download the file until it expires."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Time at which the link expires."""
+
+    @_builtins.property
+    def attachment(self) -> _records_pb2.Attachment:
+        """The attachment; of a thumbnail, the image that it shows."""
+
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        attachment: _records_pb2.Attachment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment", "expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment", "expires_at", b"expires_at", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFileLinkResponse: _TypeAlias = GetFileLinkResponse  # noqa: Y015
+
+@_typing.final
+class GetInteractionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int

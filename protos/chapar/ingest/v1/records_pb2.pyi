@@ -122,6 +122,72 @@ TEXT_PART_KIND_DISCLAIMER: TextPartKind.ValueType  # 5
 """Legal or technical notice that a company or a gateway adds."""
 Global___TextPartKind: _TypeAlias = TextPartKind  # noqa: Y015
 
+class _AttachmentState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AttachmentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AttachmentState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ATTACHMENT_STATE_UNSPECIFIED: _AttachmentState.ValueType  # 0
+    """Only described: nothing fetches it."""
+    ATTACHMENT_STATE_STORED: _AttachmentState.ValueType  # 1
+    """The bytes are in the file store."""
+    ATTACHMENT_STATE_TO_FETCH: _AttachmentState.ValueType  # 2
+    """The bytes are still at the provider; a lane fetches them."""
+    ATTACHMENT_STATE_REFUSED: _AttachmentState.ValueType  # 3
+    """There are no bytes to download; `refusal` says why."""
+
+class AttachmentState(_AttachmentState, metaclass=_AttachmentStateEnumTypeWrapper):
+    """What is known about the bytes of a file."""
+
+ATTACHMENT_STATE_UNSPECIFIED: AttachmentState.ValueType  # 0
+"""Only described: nothing fetches it."""
+ATTACHMENT_STATE_STORED: AttachmentState.ValueType  # 1
+"""The bytes are in the file store."""
+ATTACHMENT_STATE_TO_FETCH: AttachmentState.ValueType  # 2
+"""The bytes are still at the provider; a lane fetches them."""
+ATTACHMENT_STATE_REFUSED: AttachmentState.ValueType  # 3
+"""There are no bytes to download; `refusal` says why."""
+Global___AttachmentState: _TypeAlias = AttachmentState  # noqa: Y015
+
+class _AttachmentRefusal:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AttachmentRefusalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AttachmentRefusal.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ATTACHMENT_REFUSAL_UNSPECIFIED: _AttachmentRefusal.ValueType  # 0
+    ATTACHMENT_REFUSAL_TOO_LARGE: _AttachmentRefusal.ValueType  # 1
+    """The file is larger than `files_max_bytes`."""
+    ATTACHMENT_REFUSAL_TYPE_NOT_ALLOWED: _AttachmentRefusal.ValueType  # 2
+    """The detected type is one of `files_types_refused`, or none of `files_types`."""
+    ATTACHMENT_REFUSAL_INFECTED: _AttachmentRefusal.ValueType  # 3
+    """The scanner found something. The bytes are in quarantine."""
+    ATTACHMENT_REFUSAL_GONE: _AttachmentRefusal.ValueType  # 4
+    """The provider no longer has it."""
+    ATTACHMENT_REFUSAL_TOO_MANY: _AttachmentRefusal.ValueType  # 5
+    """The message has more files than `files_per_message`, or they are larger together than `files_message_bytes`."""
+    ATTACHMENT_REFUSAL_NOT_FETCHED: _AttachmentRefusal.ValueType  # 6
+    """The provider's answer could not be used, e.g. a redirect or a host that is not allowed."""
+
+class AttachmentRefusal(_AttachmentRefusal, metaclass=_AttachmentRefusalEnumTypeWrapper):
+    """Why the bytes of a file can't be downloaded."""
+
+ATTACHMENT_REFUSAL_UNSPECIFIED: AttachmentRefusal.ValueType  # 0
+ATTACHMENT_REFUSAL_TOO_LARGE: AttachmentRefusal.ValueType  # 1
+"""The file is larger than `files_max_bytes`."""
+ATTACHMENT_REFUSAL_TYPE_NOT_ALLOWED: AttachmentRefusal.ValueType  # 2
+"""The detected type is one of `files_types_refused`, or none of `files_types`."""
+ATTACHMENT_REFUSAL_INFECTED: AttachmentRefusal.ValueType  # 3
+"""The scanner found something. The bytes are in quarantine."""
+ATTACHMENT_REFUSAL_GONE: AttachmentRefusal.ValueType  # 4
+"""The provider no longer has it."""
+ATTACHMENT_REFUSAL_TOO_MANY: AttachmentRefusal.ValueType  # 5
+"""The message has more files than `files_per_message`, or they are larger together than `files_message_bytes`."""
+ATTACHMENT_REFUSAL_NOT_FETCHED: AttachmentRefusal.ValueType  # 6
+"""The provider's answer could not be used, e.g. a redirect or a host that is not allowed."""
+Global___AttachmentRefusal: _TypeAlias = AttachmentRefusal  # noqa: Y015
+
 class _OptOutScope:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -406,7 +472,7 @@ Global___TextPart: _TypeAlias = TextPart  # noqa: Y015
 
 @_typing.final
 class Attachment(_message.Message):
-    """A file that came with a message. Chapar does not fetch its bytes."""
+    """A file that came with a message or was sent with one. Its bytes are in the file store, never in a record. docs/files.md describes it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -414,14 +480,32 @@ class Attachment(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
+    FILE_ID_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    THUMBNAIL_ID_FIELD_NUMBER: _builtins.int
+    OWNER_ID_FIELD_NUMBER: _builtins.int
     content_type: _builtins.str
-    """MIME type, detected or from the provider."""
+    """MIME type, detected from the bytes. While the bytes are not stored, the type that the provider or the sender states."""
     name: _builtins.str
     """File name, without path and control characters."""
     size: _builtins.int
     """Size in bytes; 0 when unknown."""
     reference: _builtins.str
     """The provider's reference or URL. The edge never fetches it."""
+    file_id: _builtins.str
+    """Id of the file, derived from the message, its place in it and its content; empty when it is only described."""
+    sha256: _builtins.str
+    """SHA-256 of the bytes, in hexadecimal digits; empty when they are not stored."""
+    state: Global___AttachmentState.ValueType
+    """State."""
+    refusal: Global___AttachmentRefusal.ValueType
+    """Reason, with REFUSED."""
+    thumbnail_id: _builtins.str
+    """Id of the image's thumbnail, which is a file of the same owner; empty when there is none."""
+    owner_id: _builtins.str
+    """Id of the identity with whose key the file is sealed. Tenant, owner and file id name a file."""
     def __init__(
         self,
         *,
@@ -429,10 +513,16 @@ class Attachment(_message.Message):
         name: _builtins.str = ...,
         size: _builtins.int = ...,
         reference: _builtins.str = ...,
+        file_id: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        state: Global___AttachmentState.ValueType = ...,
+        refusal: Global___AttachmentRefusal.ValueType = ...,
+        thumbnail_id: _builtins.str = ...,
+        owner_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "name", b"name", "reference", b"reference", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "file_id", b"file_id", "name", b"name", "owner_id", b"owner_id", "reference", b"reference", "refusal", b"refusal", "sha256", b"sha256", "size", b"size", "state", b"state", "thumbnail_id", b"thumbnail_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -627,6 +717,7 @@ class CustomerMessage(_message.Message):
     PARTICIPANT_FIELD_NUMBER: _builtins.int
     TO_FIELD_NUMBER: _builtins.int
     CC_FIELD_NUMBER: _builtins.int
+    ORIGINAL_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """UUIDv5 of (identity_id, native_message_id, revision), so that a retry by the provider has the same id. For e-mail also of the subject, the text and
     the files, so that two mails with the same Message-ID are two messages.
@@ -713,6 +804,10 @@ class CustomerMessage(_message.Message):
     def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Addresses in Cc of a mail, at most 50, in lower case."""
 
+    @_builtins.property
+    def original(self) -> Global___Attachment:
+        """The message as it arrived, e.g. the whole mail, in the file store; absent when it was not kept."""
+
     def __init__(
         self,
         *,
@@ -745,10 +840,11 @@ class CustomerMessage(_message.Message):
         participant: _builtins.bool = ...,
         to: _abc.Iterable[_builtins.str] | None = ...,
         cc: _abc.Iterable[_builtins.str] | None = ...,
+        original: Global___Attachment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_to", b"answer_to", "automatic", b"automatic", "identity", b"identity", "origin", b"origin", "wishes", b"wishes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_to", b"answer_to", "automatic", b"automatic", "identity", b"identity", "origin", b"origin", "original", b"original", "wishes", b"wishes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_to", b"answer_to", "attachments", b"attachments", "automatic", b"automatic", "cc", b"cc", "content", b"content", "customer_left", b"customer_left", "deletes", b"deletes", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "origin", b"origin", "participant", b"participant", "place", b"place", "placeholder", b"placeholder", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "to", b"to", "wishes", b"wishes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_to", b"answer_to", "attachments", b"attachments", "automatic", b"automatic", "cc", b"cc", "content", b"content", "customer_left", b"customer_left", "deletes", b"deletes", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "origin", b"origin", "original", b"original", "participant", b"participant", "place", b"place", "placeholder", b"placeholder", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "to", b"to", "wishes", b"wishes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1824,6 +1920,7 @@ class ConversationMessage(_message.Message):
     TO_FIELD_NUMBER: _builtins.int
     CC_FIELD_NUMBER: _builtins.int
     PARTICIPANT_FIELD_NUMBER: _builtins.int
+    ORIGINAL_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Id of the message; for an outgoing message the id of the delivery."""
     author_kind: _types_pb2.ActorKind.ValueType
@@ -1886,6 +1983,10 @@ class ConversationMessage(_message.Message):
     def cc(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Addresses in Cc of a mail."""
 
+    @_builtins.property
+    def original(self) -> Global___Attachment:
+        """See CustomerMessage.original."""
+
     def __init__(
         self,
         *,
@@ -1913,10 +2014,11 @@ class ConversationMessage(_message.Message):
         to: _abc.Iterable[_builtins.str] | None = ...,
         cc: _abc.Iterable[_builtins.str] | None = ...,
         participant: _builtins.bool = ...,
+        original: Global___Attachment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "origin", b"origin"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "origin", b"origin", "original", b"original"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "cc", b"cc", "channel", b"channel", "content", b"content", "deletes_message_id", b"deletes_message_id", "delivery_state", b"delivery_state", "edits_message_id", b"edits_message_id", "in_reply_to", b"in_reply_to", "interaction_id", b"interaction_id", "kind", b"kind", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "participant", b"participant", "placeholder", b"placeholder", "purpose", b"purpose", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "cc", b"cc", "channel", b"channel", "content", b"content", "deletes_message_id", b"deletes_message_id", "delivery_state", b"delivery_state", "edits_message_id", b"edits_message_id", "in_reply_to", b"in_reply_to", "interaction_id", b"interaction_id", "kind", b"kind", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "original", b"original", "participant", b"participant", "placeholder", b"placeholder", "purpose", b"purpose", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

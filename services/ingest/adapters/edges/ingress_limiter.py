@@ -21,6 +21,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.pacing import Rate
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, too_large
 from services.ingest.adapters.edges.stated_links import StatedLinks
+from services.ingest.adapters.files.keeper import MessageFiles
 from services.ingest.domain.limits import Limiter
 from services.ingest.domain.normalise.message import IncomingMessage, IncomingReport
 from services.ingest.domain.origin import Origin
@@ -57,13 +58,15 @@ class IngressLimiter:
         limits: IngressLimits,
         clock: Clock,
         metrics: Metrics,
+        files: MessageFiles | None = None,
         *,
         providers: Publisher | None = None,
         at_once: Publisher | None = None,
     ) -> None:
-        """`providers`: for calls of providers, never refuses for a rate; `at_once`: without any rate. Both are `publisher` by
-        default."""
+        """`files`: keeps the messages' files; without it they are only described. `providers`: for calls of providers, never
+        refuses for a rate; `at_once`: without any rate. Both are `publisher` by default."""
         self._publisher = publisher
+        self._files = files
         self._providers = providers or publisher
         self._at_once = at_once or publisher
         self._links = StatedLinks(self._providers)
@@ -117,9 +120,9 @@ class IngressLimiter:
         *,
         from_provider: bool = False,
     ) -> Taken:
-        """Make the messages durable, except those that are too large or over a limit. Raises UNAVAILABLE when the
-        broker is unreachable. `origin`: of all messages of a call whose proof covers them all; otherwise their own.
-        `from_provider`: no limit applies here."""
+        """Make the messages and their files durable, except those that are too large or over a limit. Raises UNAVAILABLE
+        when the broker or the file store is unreachable. `origin`: of all messages of a call whose proof covers them all;
+        otherwise their own. `from_provider`: no limit applies here."""
         now = self._clock()
         begun = time.monotonic()
         place = _place(account)
@@ -141,6 +144,8 @@ class IngressLimiter:
                     Reason.SENDER_RATE, "this customer sends too many messages right now", wait
                 )
                 continue
+            if self._files is not None:
+                message = await self._files.kept(account, message)
             record = inbound_record(account, message, now, origin)
             if record.ByteSize() > MAX_RECORD_BYTES and message.content:
                 record.message.ClearField("raw")  # the text counts more

@@ -153,6 +153,22 @@ def _origin(origin: records_pb2.Origin) -> dict[str, object]:
     }
 
 
+def _attachment(file: records_pb2.Attachment) -> dict[str, Any]:
+    """Return a file by the names of the contract, so that the reader can give the contract's type back."""
+    return {
+        "content_type": clean(file.content_type),
+        "name": clean(file.name),
+        "size": file.size,
+        "reference": clean(file.reference),
+        "file_id": identifier(file.file_id),
+        "owner_id": identifier(file.owner_id),
+        "sha256": clean(file.sha256),
+        "state": int(file.state),
+        "refusal": int(file.refusal),
+        "thumbnail_id": identifier(file.thumbnail_id),
+    }
+
+
 def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Message:
     message = record.message
     names = " ".join(attachment.name for attachment in message.attachments)
@@ -168,15 +184,7 @@ def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Messag
         author_id=identifier(message.author_id),
         text=clean(message.text),
         subject=clean(message.subject),
-        attachments=[
-            {
-                "content_type": clean(a.content_type),
-                "name": clean(a.name),
-                "size": a.size,
-                "reference": clean(a.reference),
-            }
-            for a in message.attachments
-        ],
+        attachments=[_attachment(each) for each in message.attachments],
         language=clean(message.language),
         channel=clean(message.channel),
         purpose=int(message.purpose),
@@ -193,6 +201,7 @@ def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Messag
         to_addresses=[clean(each) for each in message.to],
         cc_addresses=[clean(each) for each in message.cc],
         participant=int(message.participant),
+        original=_attachment(message.original) if message.HasField("original") else {},
     )
 
 

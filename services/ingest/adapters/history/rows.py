@@ -56,6 +56,8 @@ class Message:
     cc_addresses: list[str] = field(default_factory=list)
     participant: int = 0
     """1 when the author is not the customer but takes part in the conversation."""
+    original: dict[str, Any] = field(default_factory=dict)
+    """The message as it arrived, a file; empty when it was not kept."""
 
     def erase(self) -> None:
         """Remove the personal data."""
@@ -65,6 +67,7 @@ class Message:
         self.cc_addresses = []
         self.text_parts = []
         self.origin = {}
+        self.original = {}
 
 
 @dataclass(slots=True)

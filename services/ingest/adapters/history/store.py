@@ -184,6 +184,7 @@ _NOTHING: Final[Mapping[str, Any]] = MappingProxyType(
         "cc_addresses": [],
         "text_parts": [],
         "origin": {},
+        "original": {},
     }
 )
 """The personal columns of a message that was erased."""

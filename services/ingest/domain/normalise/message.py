@@ -11,6 +11,7 @@ from typing import Final
 
 from services.ingest.domain.automatic import NOT_AUTOMATIC, Automatic
 from services.ingest.domain.delivery_facts import DeliveryState
+from services.ingest.domain.files.policy import FileRefusal, FileState
 from services.ingest.domain.messages import NO_WISHES, TextPart, Wishes
 from services.ingest.domain.origin import UNPROVEN, Origin
 from services.policy.model.groups import GroupPolicy
@@ -30,12 +31,22 @@ class MessageKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class IncomingAttachment:
-    """A file's description; its bytes remain at the provider. `size` in bytes, 0 when unknown."""
+    """A file: with its bytes in `content`, or with the provider's reference to them. `size` in bytes, 0 when unknown.
+
+    A parser sets `state` TO_FETCH if its channel fetches the file later. The other fields are set when it is kept.
+    """
 
     content_type: str = ""
     name: str = ""
     size: int = 0
     reference: str = ""
+    content: bytes | None = None
+    state: FileState = FileState.DESCRIBED
+    file_id: str = ""
+    owner_id: str = ""
+    sha256: str = ""
+    refusal: FileRefusal = FileRefusal.NONE
+    thumbnail_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,8 @@ class IncomingMessage:
     """The addresses of a mail."""
     digest: str = ""
     """Of the content, on channels where two messages may have the same native id; otherwise ""."""
+    original: IncomingAttachment | None = None
+    """The message as it arrived, to be kept as a file; None when the channel keeps none."""
     origin: Origin = UNPROVEN
     """Set by the edge when it knows the origin; otherwise the origin is unproven."""
 

@@ -1,0 +1,1 @@
+"""The file store, and the files in it. See docs/files.md."""

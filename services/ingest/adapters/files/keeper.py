@@ -1,0 +1,79 @@
+"""Keeps the files of a message before the message is published: the provider is answered when both are durable.
+
+A file that is refused stays in the message with the reason, so that the agent sees that it was sent. It never prevents
+the message. A store that can't be used does: the provider sends the message again, and each file has the same id again.
+"""
+
+import hashlib
+from dataclasses import replace
+
+from services.chassis.ids import derive
+from services.chassis.metrics import Metrics
+from services.ingest.domain.files.places import FilePlace, Folder, file_id_of
+from services.ingest.domain.files.policy import FileRefusal, FileState
+from services.ingest.domain.normalise.message import IncomingAttachment, IncomingMessage
+from services.ingest.ports import Account, Files
+from services.ingest.translate.edges import identity_id_of, message_id_of
+
+_ORIGINAL = -1
+"""The ordinal of the message as it arrived."""
+
+
+class MessageFiles:
+    """Keeps the files of messages."""
+
+    def __init__(self, files: Files, metrics: Metrics) -> None:
+        self._files = files
+        self._total = metrics.counter("chapar_files_total")
+        self._bytes = metrics.counter("chapar_files_bytes_total")
+
+    async def kept(self, account: Account, message: IncomingMessage) -> IncomingMessage:
+        """Return the message with its files kept, refused, or ready to be fetched. Raises UNAVAILABLE."""
+        if not message.attachments and message.original is None:
+            return message
+        owner = identity_id_of(account, message.native_id)
+        message_id = message_id_of(owner, message.native_message_id, message.revision)
+        verdicts = self._files.policy.of_message(tuple(len(each.content or b"") for each in message.attachments))
+        attachments = [
+            await self._one(account, owner, message_id, ordinal, file, verdict)
+            for ordinal, (file, verdict) in enumerate(zip(message.attachments, verdicts, strict=True))
+        ]
+        original = message.original
+        if original is not None:
+            original = await self._one(account, owner, message_id, _ORIGINAL, original, FileRefusal.NONE)
+        return replace(message, attachments=tuple(attachments), original=original)
+
+    async def _one(
+        self,
+        account: Account,
+        owner: str,
+        message_id: str,
+        ordinal: int,
+        file: IncomingAttachment,
+        verdict: FileRefusal,
+    ) -> IncomingAttachment:
+        if file.content is None:
+            if file.state is not FileState.TO_FETCH:
+                return file
+            self._total.labels(account.tenant, account.channel, "to_fetch").inc()
+            return replace(file, file_id=file_id_of(derive, message_id, ordinal, file.reference), owner_id=owner)
+        folder, original = (Folder.ORIGINALS, file.content_type) if ordinal == _ORIGINAL else (Folder.FILES, "")
+        place = FilePlace(account.tenant, owner, _id(message_id, ordinal, file.content), folder)
+        if verdict is FileRefusal.NONE:
+            kept = await self._files.keep(place, file.name, file.content, original=original)
+            file = replace(
+                file, content_type=kept.content_type, name=kept.name, sha256=kept.sha256, refusal=kept.refusal
+            )
+        else:
+            file = replace(file, refusal=verdict)
+        file = replace(file, size=len(file.content or b""), content=None, file_id=place.file_id, owner_id=owner)
+        if file.refusal is not FileRefusal.NONE:
+            self._total.labels(account.tenant, account.channel, file.refusal.name.lower()).inc()
+            return replace(file, state=FileState.REFUSED)
+        self._total.labels(account.tenant, account.channel, "stored").inc()
+        self._bytes.labels(account.tenant, account.channel).inc(file.size)
+        return replace(file, state=FileState.STORED)
+
+
+def _id(message_id: str, ordinal: int, content: bytes) -> str:
+    return file_id_of(derive, message_id, ordinal, hashlib.sha256(content).hexdigest())
