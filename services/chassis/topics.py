@@ -131,11 +131,27 @@ _TABLE = (
         1 / 24,
     ),
     _log(
+        "ingest.fetches.v1",
+        "tenant/conversation_id",
+        "chapar.ingest.v1.FileFetch",
+        "files of messages that are still at their provider",
+        "intake lane",
+        7,
+    ),
+    _log(
+        "ingest.waiting-fetches.v1",
+        "tenant/conversation_id",
+        "chapar.ingest.v1.FileFetch",
+        "files that could not be fetched yet",
+        "fetcher",
+        2,
+    ),
+    _log(
         "conversations.v1",
         "tenant/conversation_id",
         "chapar.ingest.v1.ConversationRecord",
         "",
-        "intake and sender lanes",
+        "intake and sender lanes, fetcher",
         30,
     ),
     _log(

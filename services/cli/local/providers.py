@@ -27,6 +27,8 @@ from typing import Any, Final, Self
 
 from aiosmtpd.smtp import SMTP
 
+from services.cli.local.provider_files import HeldFiles
+
 _MAX_HEAD: Final = 64 << 10
 _TELEGRAM: Final = re.compile(r"/bot(?P<account>[^/]+)/(?P<method>\w+)$")
 _WHATSAPP: Final = re.compile(r"/v[\d.]+/(?P<account>[^/]+)/messages$")
@@ -68,7 +70,12 @@ class Hang:
     taken: bool
 
 
-Behaviour = Refuse | Cut | Hang
+@dataclass(frozen=True, slots=True)
+class CutInside:
+    """Begin to send a file, and close the connection in the middle."""
+
+
+Behaviour = Refuse | Cut | Hang | CutInside
 
 
 class _Counterpart:
@@ -77,7 +84,7 @@ class _Counterpart:
     def __init__(self, on_received: Callable[[Received], None] | None = None) -> None:
         self.received: list[Received] = []
         self.requests = 0
-        self._instructions: deque[Behaviour] = deque()
+        self._instructions: deque[Behaviour | None] = deque()
         self._usual: Behaviour | None = None
         self._on_received = on_received
         self._changed = asyncio.Condition()
@@ -91,8 +98,8 @@ class _Counterpart:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
-    def next(self, *behaviours: Behaviour) -> None:
-        """Set the behaviour for the next requests, one each; the requests after them are accepted."""
+    def next(self, *behaviours: Behaviour | None) -> None:
+        """Set the behaviour for the next requests, one each (None accepts it); the requests after them are accepted."""
         self._instructions.extend(behaviours)
 
     def usually(self, behaviour: Behaviour | None) -> None:
@@ -133,7 +140,10 @@ class _Counterpart:
 
 
 class HttpProvider(_Counterpart):
-    """Serves Telegram's sendMessage at `/bot<token>/`, WhatsApp's at `/v<version>/<number>/messages`, and a webhook's receiver at other paths."""
+    """Serves Telegram's sendMessage at `/bot<token>/`, WhatsApp's at `/v<version>/<number>/messages`, and a webhook's receiver at other paths.
+
+    `held`: the files of both, for downloads and uploads.
+    """
 
     def __init__(
         self, on_received: Callable[[Received], None] | None = None, *, host: str = "127.0.0.1", port: int = 0
@@ -142,6 +152,7 @@ class HttpProvider(_Counterpart):
         self._address = (host, port)
         self._numbers = 0
         self.last_headers: Mapping[str, str] = {}
+        self.held = HeldFiles()
         self._open: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -184,11 +195,13 @@ class HttpProvider(_Counterpart):
         if isinstance(behaviour, Refuse):
             _answer(writer, behaviour.status, behaviour.body, behaviour.headers)
             return True
+        if first.startswith("GET "):
+            return await self._file(first.split(" ")[1], headers, behaviour, writer)
         body: dict[str, Any] = json.loads(raw) if raw else {}
         message, answer = self._understood(first.split(" ")[1], body)
-        if behaviour is None or behaviour.taken:
+        if behaviour is None or (isinstance(behaviour, Cut | Hang) and behaviour.taken):
             await self._take(message)
-        if isinstance(behaviour, Cut):
+        if isinstance(behaviour, Cut | CutInside):
             return False
         if isinstance(behaviour, Hang):
             await self._closing.wait()
@@ -196,6 +209,24 @@ class HttpProvider(_Counterpart):
         _answer(writer, 200, answer, {})
         await writer.drain()
         return True
+
+    async def _file(
+        self, target: str, headers: Mapping[str, str], behaviour: Behaviour | None, writer: asyncio.StreamWriter
+    ) -> bool:
+        if isinstance(behaviour, Cut):
+            return False
+        if isinstance(behaviour, Hang):
+            await self._closing.wait()
+            return False
+        found = self.held.answer(target, headers, self.url)
+        if found.content is None:
+            _answer(writer, found.status, found.body, {})
+        else:
+            writer.write(f"HTTP/1.1 200 OK\r\ncontent-length: {len(found.content)}\r\n\r\n".encode())
+            cut = isinstance(behaviour, CutInside)
+            writer.write(found.content[: len(found.content) // 2] if cut else found.content)
+        await writer.drain()
+        return not isinstance(behaviour, CutInside)
 
     def _understood(self, path: str, body: dict[str, Any]) -> tuple[Received, dict[str, Any]]:
         self._numbers += 1
@@ -273,7 +304,7 @@ class MailRelay(_Counterpart):
         behaviour = await self._request()
         if isinstance(behaviour, Refuse):
             return f"{behaviour.status} refused as asked"
-        if behaviour is None or behaviour.taken:
+        if behaviour is None or (isinstance(behaviour, Cut | Hang) and behaviour.taken):
             await self._take(
                 _mail(envelope.mail_from.removeprefix("<").removesuffix(">"), envelope.rcpt_tos[0], envelope.content)
             )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.ingest.domain.deliveries import Reported
-from services.ingest.domain.messages import NO_WISHES, Identity, Message, Route, SendRequest, Wishes
+from services.ingest.domain.messages import NO_WISHES, Attachment, Identity, Message, Route, SendRequest, Wishes
 from services.policy.model.automatic import AutomaticKind
 from services.policy.model.rules import Requirement
 
@@ -31,6 +31,16 @@ class MessageRecorded:
     interaction_id: str
     edits: str = ""
     deletes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchAsked:
+    """Fetch a file of a recorded message from its provider."""
+
+    conversation_id: str
+    message: Message
+    interaction_id: str
+    attachment: Attachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +205,7 @@ class IdentityMoved:
 Effect = (
     ConversationStarted
     | MessageRecorded
+    | FetchAsked
     | InteractionStarted
     | InteractionEnded
     | RouteKnown

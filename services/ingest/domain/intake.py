@@ -27,6 +27,7 @@ from services.ingest.domain.belongings import noted
 from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
+from services.ingest.domain.files.fetching import fetches
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.interaction_closing import InteractionClosing
 from services.ingest.domain.lifetime import Lifetime
@@ -71,7 +72,7 @@ class Intake:
                 decision = replace(decision, effects=(*decision.effects, failed))
         if isinstance(decision, Refused) or decision.customer is None:
             return decision
-        return replace(decision, customer=noted(decision.customer))
+        return replace(decision, customer=noted(decision.customer), effects=fetches(decision.effects))
 
     def _decide(
         self, key: str, customer: Customer | None, event: Event, now_ms: int, policy: TenantPolicy

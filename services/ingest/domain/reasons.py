@@ -195,6 +195,16 @@ class Reason(StrEnum):
     URL_REFUSED = "URL_REFUSED"
     """The address is not one that the service may call. Correct it, or allow it (`outgoing_allow`)."""
 
+    # Attempts to fetch a file
+    ACCOUNT_RESTS = "ACCOUNT_RESTS"
+    """The provider did not answer for another file of the account, or asks to wait. The file is fetched in the next round."""
+    LINK_EXPIRED = "LINK_EXPIRED"
+    """The provider's address of the file was no longer valid. The file is fetched again with a new one."""
+    REDIRECTED = "REDIRECTED"
+    """The provider sent the fetch of a file elsewhere, which is not followed. Check the account's `base_url`."""
+    TOO_LARGE = "TOO_LARGE"
+    """The file is larger than the provider gives it to us, or than we keep. Ask the customer for a smaller one."""
+
     # Records that history or the web chat skips
     BAD_TIME = "BAD_TIME"
     """A time in the record is out of the calendar's range. Find its writer."""

@@ -14,7 +14,8 @@ from services.ingest.lanes.inbound_records import TOPIC
 from services.ingest.translate import headers, reports
 from services.ingest.translate import lanes as translate
 from services.ingest.translate.erasure import erase_command, outcome_record
-from services.ingest.translate.headers import CONVERSATIONS, OUTBOUND, OUTCOMES
+from services.ingest.translate.fetches import fetch_record
+from services.ingest.translate.headers import CONVERSATIONS, FETCHES, OUTBOUND, OUTCOMES
 from services.ingest.translate.keys import owner_of
 
 COMMANDS: Final = "routing.commands.v1"
@@ -55,6 +56,10 @@ class IntakeOutputs:
                     )
                     forgotten.route.erased_by = effect.request_id
                     outbox.send(OUTBOUND, key, forgotten.SerializeToString(), headers.of_outbound(forgotten))
+            case effects.FetchAsked():
+                fetch = fetch_record(effect, tenant)
+                key = tenant_key(tenant, effect.conversation_id)
+                outbox.send(FETCHES, key, seal(fetch, there(own), FETCHES, key), headers.of_fetch(fetch))
             case effects.RouteKnown():
                 known = records_pb2.OutboundRecord(
                     tenant=tenant,

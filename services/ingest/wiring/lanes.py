@@ -20,6 +20,7 @@ from services.chassis.kafka.writer import Writer, WriterTuning
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.privacy.lanes import AwaitedKeys
+from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.adapters.out.client import ChannelClient
 from services.ingest.adapters.out.email_out import EmailClient
 from services.ingest.adapters.out.http import provider_client
@@ -31,6 +32,7 @@ from services.ingest.lanes import intake, relay, sender, sender_runner
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.ports import Secrets
 from services.ingest.settings import IngestSettings
+from services.ingest.wiring.fetching import fetching
 from services.policy.reading.rule_conditions import CelConditions
 
 
@@ -41,8 +43,9 @@ async def lanes(
     secrets: Secrets,
     producer: DurableProducer,
     keys: AwaitedKeys,
+    files: SealedFiles,
 ) -> AsyncIterator[None]:
-    """Run the intake and sender lanes and the relay; on exit stop them, and then the attempts that they had handed over."""
+    """Run the intake and sender lanes, the relay and the fetcher of files; on exit stop them, and then the attempts that they had handed over."""
     settings, kafka = service.settings, service.settings.kafka
     lane_metrics: LaneMetrics = PrometheusLaneMetrics(service.metrics)
     policies = CompiledPolicies(lambda: configuration.values, CelConditions)
@@ -69,13 +72,15 @@ async def lanes(
         publisher = await enter(
             BatchPublisher(kafka, client_id=f"ingest-relay@{settings.instance}", clock=service.clock)
         )
+        fetchers = await enter(fetching(service, policies, secrets, producer, keys, files, lane_metrics))
         # Edges need no lane of their own process: after its start, a rebalance must not take every edge away at once.
         edges = settings.runs("edge")
         health = {
             name: service.health.component(name, ready_while_restoring=edges)
-            for name in ("intake lane", "relay", "sender lane")
+            for name in ("intake lane", "relay", "sender lane", *fetchers)
         }
         runners: dict[str, Runner] = {
+            **{name: made(health[name].set_restored) for name, made in fetchers.items()},
             "intake lane": intake.intake_lane(
                 kafka,
                 policies,

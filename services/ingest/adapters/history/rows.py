@@ -52,6 +52,15 @@ class Message:
     in_reply_to: str = ""
     content: str = ""
     deletes_message_id: str = ""
+    files_sequence: int = 0
+    """The offset of the newest record that changed a file of the message; 0: none has."""
+
+    def settle(self, file: "FileChanged") -> None:
+        """Replace a file by what it has become. A message without the file, e.g. of an erased person, has no change."""
+        changed = with_file(self.attachments, file.attachment)
+        if changed is not None:
+            self.attachments = changed
+            self.files_sequence = max(self.files_sequence, file.sequence)
 
     def erase(self) -> None:
         """Remove the personal data."""
@@ -59,6 +68,13 @@ class Message:
         self.attachments = []
         self.text_parts = []
         self.origin = {}
+
+
+def with_file(attachments: list[dict[str, Any]], file: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Return a message's files with this one changed; None when it is not among them."""
+    if all(each.get("file_id") != file["file_id"] for each in attachments):
+        return None
+    return [file if each.get("file_id") == file["file_id"] else each for each in attachments]
 
 
 @dataclass(slots=True)
@@ -181,6 +197,15 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class FileChanged:
+    """A file of a message was fetched, or can't be. `sequence`: the offset of the record."""
+
+    message_id: str
+    attachment: dict[str, Any]
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class Began:
     """An interaction began."""
 
@@ -270,6 +295,7 @@ Change = (
     | Belongs
     | Opened
     | Written
+    | FileChanged
     | Began
     | Ended
     | Erased
