@@ -17,6 +17,7 @@ from services.cli.commands import (
     demo,
     explain,
     feedback,
+    files,
     interactions,
     lanes,
     loadgen,
@@ -71,6 +72,7 @@ app.add_typer(token.app, name="token")
 app.add_typer(agents.app, name="agents")
 app.add_typer(interactions.app, name="interactions")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(files.app, name="files")
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(sla.app, name="sla")

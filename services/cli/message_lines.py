@@ -11,6 +11,24 @@ _MOST: Final = 500
 _UNKNOWN: Final = "an earlier message"
 
 
+_KILO: Final = 1024
+
+
+def file_line(file: records_pb2.Attachment) -> str:
+    """Return a file in a few words, e.g. `invoice.pdf (application/pdf, 12 KB)`."""
+    size = f"{max(1, round(file.size / _KILO))} KB" if file.size else ""
+    about = ", ".join(each for each in (file.content_type if file.name else "", size, _state(file)) if each)
+    name = file.name or file.content_type or "file"
+    return f"{name} ({about})" if about else name
+
+
+def _state(file: records_pb2.Attachment) -> str:
+    if file.state == records_pb2.ATTACHMENT_STATE_REFUSED:
+        why = records_pb2.AttachmentRefusal.Name(file.refusal).removeprefix("ATTACHMENT_REFUSAL_")
+        return f"not kept: {why.lower().replace('_', ' ')}"
+    return "not fetched yet" if file.state == records_pb2.ATTACHMENT_STATE_TO_FETCH else ""
+
+
 class MessageLines:
     """The messages of one conversation, in their order. It remembers the newest texts, to name what a later message is
     about."""
@@ -32,7 +50,7 @@ class MessageLines:
             return f"{who} edits {about}: {shown}"
         kind = f" ({message.content})" if message.content and not message.placeholder else ""
         answers = f" to {about}" if message.in_reply_to and about != _UNKNOWN else ""
-        files = " ".join(each.name or each.content_type for each in message.attachments)
+        files = ", ".join(file_line(each) for each in message.attachments)
         return " ".join(part for part in (f"{who}{kind}{answers}:", shown, f"[{files}]" if files else "") if part)
 
     def _about(self, message: records_pb2.ConversationMessage) -> str:

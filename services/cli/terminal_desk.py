@@ -15,13 +15,15 @@ from chapar.ingest.v1 import records_pb2 as ingest_pb2_records
 from chapar.router.v1 import records_pb2, router_pb2
 from services.cli.desk import Connection, Desk
 from services.cli.folding import folded
+from services.cli.message_files import DeskFiles
 from services.cli.message_lines import MessageLines
 from services.cli.offer_words import offer_words
 from services.cli.output import console
 from services.cli.typed_line import typed_lines
 
 HELP: Final = (
-    "r TEXT replies, c completes, f shows the customer's last message unfolded, t QUEUE transfers, w QUEUE transfers warm (b takes it back), "
+    "r TEXT replies, c completes, f shows the customer's last message unfolded, l shows links to the newest files, "
+    "t QUEUE transfers, w QUEUE transfers warm (b takes it back), "
     "p INTERACTION picks a waiting one, d declines, a sends your reply again that did not arrive, "
     "away / available set the state, q signs out; to name one of several interactions: r2 TEXT"
 )
@@ -51,6 +53,7 @@ class TerminalDesk:
         self._tasks = asyncio.TaskGroup()
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._whole: dict[int, str] = {}
+        self._files = DeskFiles(ingest)
 
     async def run(self, agent_id: str) -> None:
         """Run until `q`, the end of input, or the end of the session."""
@@ -192,6 +195,7 @@ class TerminalDesk:
         number = self._number(ended.interaction_id)
         self._parked.discard(ended.interaction_id)
         self._whole.pop(number, None)
+        self._files.forget(number)
         if self._held.pop(number, None) is not None:
             console.print(f"[{number}] done: {ended.reason}", markup=False, style="green")
         if (watch := self._watching.pop(ended.interaction_id, None)) is not None:
@@ -216,6 +220,8 @@ class TerminalDesk:
                     console.print(f"[{number}] {lines.line(said)}{lost}", markup=False, highlight=False)
                     if said.author_kind == types_pb2.ACTOR_KIND_CUSTOMER:
                         self._whole[number] = said.text
+                    if self._files.seen(number, attributes.conversation_id, said):
+                        console.print(f"[{number}] l shows links to the files", markup=False, style="dim")
                     if note:
                         console.print(f"[{number}] folded: {note}; f shows all", markup=False, style="dim")
             except grpc.aio.AioRpcError as error:
@@ -251,12 +257,12 @@ class TerminalDesk:
             await self._again(int(digits) if digits else max(self._lost, default=0))
             return
         number = int(digits) if digits else min(self._held, default=0)
-        if number not in self._held or word not in {"r", "c", "t", "w", "b", "f"}:
+        if number not in self._held or word not in {"r", "c", "t", "w", "b", "f", "l"}:
             console.print(HELP, style="dim", markup=False)
             return
         interaction_id = self._held[number].interaction_id
-        if word == "f":
-            console.print(self._whole.get(number, ""), markup=False, highlight=False)
+        if word in {"f", "l"}:
+            await self._show(number, word)
             return
         if word == "r":
             result = await self._desk.reply(interaction_id, rest)
@@ -270,6 +276,11 @@ class TerminalDesk:
             console.print(f"[{number}] offered to {rest}: you hold it until another agent accepts", markup=False)
         if not result.ok:
             console.print(f"[{number}] refused: {result.reason} {result.message}", markup=False, style="red")
+
+    async def _show(self, number: int, word: str) -> None:
+        """Show the last message unfolded, or links to the newest files."""
+        for each in [self._whole.get(number, "")] if word == "f" else await self._files.lines(number):
+            console.print(each, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_connection(connection: Connection) -> None:

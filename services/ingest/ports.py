@@ -145,6 +145,14 @@ class Files(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file that a message names. `place` is None when there are no bytes to download."""
+
+    attachment: records_pb2.Attachment
+    place: FilePlace | None
+
+
+@dataclass(frozen=True, slots=True)
 class ChatMessage:
     """A message of a conversation as web chat shows it."""
 
@@ -235,6 +243,9 @@ class History(Protocol):
 
     async def interaction(self, reach: Reach, interaction_id: str) -> ingest_pb2.GetInteractionResponse:
         """Return the whole story of an interaction."""
+
+    async def file(self, reach: Reach, conversation_id: str, message_id: str, file_id: str) -> FoundFile:
+        """Return a file of a message: an attachment, its thumbnail, or the message as it arrived."""
 
     async def interactions(
         self, reach: Reach, request: ingest_pb2.ListInteractionsRequest

@@ -175,6 +175,18 @@ class IngestSettings(OutgoingSettings):
         description="Where files are kept: a directory (file:///…) or a bucket (s3://…, gs://…, az://…); empty: the directory `files` in "
         "state_dir. All replicas need the same place.",
     )
+    files_public_url: str = Field(
+        default="",
+        description="Address of the HTTP edge in links to files, as agents' browsers reach it; empty: the address that it is bound to.",
+    )
+    files_link_s: int = Field(default=900, ge=10, le=86_400, description="Seconds for which a link to a file is valid.")
+    files_days: int = Field(default=400, ge=0, le=36_500, description="Days that a file is kept; 0: for ever.")
+    files_original_days: int = Field(
+        default=30,
+        ge=0,
+        le=36_500,
+        description="Days that a message is kept as it arrived, e.g. the whole mail; 0: for ever.",
+    )
     files_max_bytes: int = Field(default=25 << 20, ge=1024, le=200 << 20, description="Largest file that is kept.")
     files_per_message: int = Field(default=20, ge=1, le=100, description="Files of one message that are kept.")
     files_message_bytes: int = Field(

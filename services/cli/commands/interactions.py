@@ -13,10 +13,12 @@ from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
 from services.chassis.clock import system_clock
 from services.chassis.durations import duration
 from services.chassis.ids import random_id
+from services.cli.commands.files import conversation_of, files_table
 from services.cli.commands.options import Epoch, Json, Limit, Pool
 from services.cli.config.files import parse_duration_ms
 from services.cli.connection import channel_to, execute
 from services.cli.local.workspace import Workspace
+from services.cli.message_files import files_of
 from services.cli.output import as_data, console, emit_json, moment, table
 from services.policy.reading.requirement_text import parse_requirement
 
@@ -29,12 +31,13 @@ def show(
 ) -> None:
     """Show the events of one interaction, in order, across services."""
 
-    async def work() -> ingest_pb2.GetInteractionResponse:
+    async def work() -> tuple[ingest_pb2.GetInteractionResponse, ingest_pb2.GetConversationResponse]:
         async with channel_to(Workspace.here(), "ingest") as channel:
-            request = ingest_pb2.GetInteractionRequest(interaction_id=interaction_id)
-            return await ingest_pb2_grpc.IngestServiceStub(channel).GetInteraction(request)
+            ingest = ingest_pb2_grpc.IngestServiceStub(channel)
+            found = await ingest.GetInteraction(ingest_pb2.GetInteractionRequest(interaction_id=interaction_id))
+            return found, await conversation_of(ingest, found.interaction.conversation_id)
 
-    answer = execute(work)
+    answer, conversation = execute(work)
     if as_json:
         emit_json(as_data(answer))
         return
@@ -52,6 +55,8 @@ def show(
         for e in answer.story
     )
     console.print(table("story", ("when", "service", "what", "reason", "details"), rows))
+    if any(True for view in conversation.messages for _ in files_of(view.message)):
+        console.print(files_table(conversation))
 
 
 @app.command("list")

@@ -23,6 +23,7 @@ from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAc
 from services.ingest.adapters.edges.agent_queues import ConfiguredAgentQueues
 from services.ingest.adapters.edges.erasure import Outcomes, PersonEraser
 from services.ingest.adapters.edges.grpc_audit import AuditServicer
+from services.ingest.adapters.edges.grpc_files import FileLinker
 from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_ingest import IngestServicer
 from services.ingest.adapters.edges.grpc_outbound import OutboundServicer
@@ -30,6 +31,7 @@ from services.ingest.adapters.edges.grpc_person import PersonServicer
 from services.ingest.adapters.edges.grpc_resend import Resender
 from services.ingest.adapters.edges.grpc_submit import Submitter
 from services.ingest.adapters.edges.http_app import edge_app
+from services.ingest.adapters.edges.http_files import FileDownloads
 from services.ingest.adapters.edges.http_webhooks import Channel, Webhooks
 from services.ingest.adapters.edges.ingress_limiter import IngressLimiter, IngressLimits
 from services.ingest.adapters.edges.lane_questions import KINDS, IntakeQuestions
@@ -48,8 +50,11 @@ from services.ingest.adapters.edges.webchat_in import Webchat
 from services.ingest.adapters.edges.webhook_in import WebhookChannel
 from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
 from services.ingest.adapters.files.keeper import MessageFiles
+from services.ingest.adapters.files.retention import FileRetention
 from services.ingest.adapters.files.sealed import SealedFiles
+from services.ingest.domain.files.places import Folder
 from services.ingest.settings import IngestSettings
+from services.ingest.wiring.files import file_links
 from services.ingest.wiring.history import KeptHistory
 
 
@@ -104,6 +109,7 @@ async def edges(
         )
         await enter(service.background(hub.run(records), "web chat tail"))
         # gRPC.
+        links = file_links(settings, lambda: service.endpoints["http"], service.clock)
         submitter = Submitter(accounts, ingress_limiter)
         questions = LaneQuestions(settings.verdict_timeout_s, KINDS)
         intake = IntakeQuestions(ways.callers, questions)
@@ -117,7 +123,9 @@ async def edges(
             kafka, VERDICTS, from_="end", client_id=f"ingest-verdicts@{settings.instance}", caught_up=listening
         )
         await enter(service.background(questions.run(verdicts), "verdicts"))
-        ingest_servicer = IngestServicer(submitter, FollowUpAsker(intake, service.clock), past, queues)
+        ingest_servicer = IngestServicer(
+            submitter, FollowUpAsker(intake, service.clock), past, queues, FileLinker(links)
+        )
 
         async def identity_of(tenant: str, conversation_id: str) -> str | None:
             lately = hub.owner(tenant, conversation_id)
@@ -130,7 +138,13 @@ async def edges(
         following = outcomes.run(kafka, f"ingest-erasures@{settings.instance}", service.clock, poison)
         await enter(service.background(following, "outcomes of erasures"))
         eraser = PersonEraser(
-            ways.erasures, past, keys, outcomes, service.clock, history=kept.name if kept is not None else ""
+            ways.erasures,
+            past,
+            keys,
+            outcomes,
+            service.clock,
+            history=kept.name if kept is not None else "",
+            files=files,
         )
         person = PersonServicer(intake, past, eraser, service.clock)
         audited = AuditServicer(kept.audit if kept is not None else None)
@@ -152,6 +166,18 @@ async def edges(
             )
         )
 
+        old_files = FileRetention(
+            files,
+            {
+                Folder.FILES: settings.files_days,
+                Folder.THUMBNAILS: settings.files_days,
+                Folder.QUARANTINE: settings.files_days,
+                Folder.ORIGINALS: settings.files_original_days,
+            },
+            service.clock,
+        )
+        await enter(service.background(old_files.run(), "old files"))
+
         # HTTP: webhooks and web chat.
         channels: tuple[Channel, ...] = (TelegramChannel(), WhatsAppChannel(), WebhookChannel())
         webhooks = Webhooks(
@@ -171,7 +197,7 @@ async def edges(
         service.on_drain(webchat.drain)
         http = await enter(
             http_server(
-                edge_app(webhooks, webchat),
+                edge_app(webhooks, webchat, FileDownloads(files, links)),
                 settings.http_host,
                 settings.http_port,
                 grace_s=settings.stop_grace_s,

@@ -2,16 +2,19 @@
 
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from services.chassis.clock import ManualClock
 from services.chassis.errors import ChaparError
 from services.chassis.metrics import Metrics
+from services.ingest.adapters.files.retention import FileRetention
 from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.adapters.files.store import file_store
-from services.ingest.domain.files.places import FilePlace
+from services.ingest.domain.files.places import FilePlace, Folder
 from services.ingest.domain.files.policy import FilePolicy, FileRefusal
 from services.ingest.domain.reasons import Reason
 from services.ingest.metrics import METRICS
@@ -101,6 +104,20 @@ async def test_an_erased_owner_has_no_files(kit: Kit) -> None:
     assert gone.value.reason == Reason.FILE_GONE
     assert await kit.files.forget("acme", "identity-1") == 1
     assert kit.stored() == []
+
+
+async def test_old_files_are_deleted_by_folder(kit: Kit) -> None:
+    """Each folder has its days; 0 keeps for ever."""
+    original = FilePlace("acme", "identity-1", "file-1", Folder.ORIGINALS)
+    await kit.files.keep(PLACE, "a.pdf", PDF)
+    await kit.files.keep(original, "m.eml", b"From: a@b", original="message/rfc822")
+    a_month = ManualClock(int(time.time() * 1000) + 31 * 86_400_000)
+    assert isinstance(kit.files, SealedFiles)
+    days = {Folder.FILES: 400, Folder.ORIGINALS: 30, Folder.QUARANTINE: 0}
+    assert await FileRetention(kit.files, days, a_month).once() == 1
+    assert (await kit.files.open(PLACE)).name == "a.pdf"
+    with pytest.raises(ChaparError):
+        await kit.files.open(original)
 
 
 async def test_a_file_at_another_place_does_not_open(kit: Kit) -> None:

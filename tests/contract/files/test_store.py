@@ -10,7 +10,7 @@ import pytest
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.files.store import ObjectFiles, file_store
-from services.ingest.domain.files.places import FilePlace, prefixes_of
+from services.ingest.domain.files.places import FilePlace, Folder, prefixes_of
 from services.ingest.domain.reasons import Reason
 from services.ingest.metrics import METRICS
 from services.ingest.ports import FileStore
@@ -100,7 +100,7 @@ async def test_deleting_is_repeatable(store: FileStore) -> None:
 
 async def test_a_prefix_is_one_owner(store: FileStore) -> None:
     """Everything of the owner goes, with what is in quarantine; owners whose ids begin alike remain."""
-    mine = [FilePlace("acme", "identity-1", "a"), FilePlace("acme", "identity-1", "b", apart=True)]
+    mine = [FilePlace("acme", "identity-1", "a"), FilePlace("acme", "identity-1", "b", Folder.QUARANTINE)]
     others = [FilePlace("acme", "identity-10", "a"), FilePlace("acme2", "identity-1", "a")]
     for place in mine + others:
         await store.put(place.key, b"x")

@@ -143,6 +143,13 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
             ing.SearchConversationsRequest(words="secret"),
         ],
     ),
+    f"{INGEST}GetFileLink": (
+        REFUSED,
+        lambda t, m, o: [
+            ing.GetFileLinkRequest(conversation_id=t.conversation, message_id=t.conversation, file_id="file"),
+            ing.GetFileLinkRequest(conversation_id=m.conversation, message_id=t.conversation, file_id="file"),
+        ],
+    ),
     f"{INGEST}GetInteraction": (REFUSED, lambda t, m, o: [ing.GetInteractionRequest(interaction_id=t.interaction)]),
     f"{INGEST}ListInteractions": (NOTHING, lambda t, m, o: [ing.ListInteractionsRequest(queue=QUEUE)]),
     f"{INGEST}OpenFollowUp": (REFUSED, _follow_up),

@@ -160,6 +160,9 @@ NOT_CARRIED_OUT: Final = {
     (f"{PERSON}LinkIdentity", 1): "INVALID_ARGUMENT LINK_CIRCLE",
     # The delivery was not tried yet, or it was sent.
     (f"{OUTBOUND}Resend", 0): "FAILED_PRECONDITION NOT_RESENDABLE",
+    # The message has no files.
+    (f"{INGEST}GetFileLink", 0): "NOT_FOUND UNKNOWN_FILE",
+    (f"{INGEST}GetFileLink", 1): "NOT_FOUND UNKNOWN_FILE",
     # The interaction was not offered to any agent.
     (f"{AGENTS}Session", 0): "NOT_FOUND UNKNOWN_OFFER",
     (f"{AGENTS}Session", 1): "NOT_FOUND UNKNOWN_OFFER",

@@ -4,7 +4,7 @@ from typing import Any
 
 from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import records_pb2
-from services.cli.message_lines import MessageLines
+from services.cli.message_lines import MessageLines, file_line
 
 REACTION = records_pb2.MESSAGE_KIND_REACTION
 
@@ -47,3 +47,23 @@ def test_only_the_newest_texts_are_remembered() -> None:
         lines.line(a_message("x" * 100, f"n{number}"))
     assert lines.line(a_message("", "d1", deletes_message_id="n0")) == "customer deletes an earlier message"
     assert lines.line(a_message("", "d2", deletes_message_id="n599")) == f'customer deletes "{"x" * 60}…"'
+
+
+def test_a_file_is_shown_with_its_type_and_size() -> None:
+    """A file that can't be downloaded says why."""
+    stored = records_pb2.Attachment(
+        name="invoice.pdf", content_type="application/pdf", size=12_000, state=records_pb2.ATTACHMENT_STATE_STORED
+    )
+    refused = records_pb2.Attachment(
+        name="run.exe",
+        size=3,
+        state=records_pb2.ATTACHMENT_STATE_REFUSED,
+        refusal=records_pb2.ATTACHMENT_REFUSAL_TYPE_NOT_ALLOWED,
+    )
+    later = records_pb2.Attachment(content_type="image/jpeg", state=records_pb2.ATTACHMENT_STATE_TO_FETCH)
+    assert [file_line(each) for each in (stored, refused, later, records_pb2.Attachment())] == [
+        "invoice.pdf (application/pdf, 12 KB)",
+        "run.exe (1 KB, not kept: type not allowed)",
+        "image/jpeg (not fetched yet)",
+        "file",
+    ]

@@ -1,5 +1,6 @@
 """The readers of the ingest service."""
 
+import asyncio
 from typing import Any
 
 from chapar.audit.v1 import audit_pb2
@@ -39,7 +40,6 @@ from tests.unit.poison.reader import (
     SilentLog,
     Take,
     a_poison,
-    batch,
     configuration_reader,
     guarded,
 )
@@ -73,7 +73,7 @@ def _fetches() -> Take:
         clock=lambda: 0,
         limits=limits,
     )
-    return batch(fetcher.again)
+    return guarded(lambda record: asyncio.run(fetcher.again([record])))
 
 
 def _policies() -> Take:

@@ -543,9 +543,71 @@ class SearchConversationsResponse(_message.Message):
 Global___SearchConversationsResponse: _TypeAlias = SearchConversationsResponse  # noqa: Y015
 
 @_typing.final
-class GetInteractionRequest(_message.Message):
+class GetFileLinkRequest(_message.Message):
     """Asks for an interaction with its events."""
 
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    FILE_ID_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """Id of the conversation."""
+    message_id: _builtins.str
+    """Id of the message with the file."""
+    file_id: _builtins.str
+    """Id of an attachment, of its thumbnail, or of the message as it arrived."""
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        file_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "file_id", b"file_id", "message_id", b"message_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFileLinkRequest: _TypeAlias = GetFileLinkRequest  # noqa: Y015
+
+@_typing.final
+class GetFileLinkResponse(_message.Message):
+    """A link to a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    ATTACHMENT_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """The link. Everyone who has it can download the file until it expires."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Time at which the link expires."""
+
+    @_builtins.property
+    def attachment(self) -> _records_pb2.Attachment:
+        """The attachment; of a thumbnail, the image that it shows."""
+
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        attachment: _records_pb2.Attachment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment", "expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment", "expires_at", b"expires_at", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFileLinkResponse: _TypeAlias = GetFileLinkResponse  # noqa: Y015
+
+@_typing.final
+class GetInteractionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int

@@ -65,6 +65,11 @@ class IngestServiceStub:
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetInteractionRequest.SerializeToString,
                 response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetInteractionResponse.FromString,
                 _registered_method=True)
+        self.GetFileLink = channel.unary_unary(
+                '/chapar.ingest.v1.IngestService/GetFileLink',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetFileLinkRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetFileLinkResponse.FromString,
+                _registered_method=True)
         self.ListInteractions = channel.unary_unary(
                 '/chapar.ingest.v1.IngestService/ListInteractions',
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListInteractionsRequest.SerializeToString,
@@ -123,6 +128,13 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetFileLink(self, request, context):
+        """Returns a link with which a file of a message can be downloaded for some minutes, without a token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListInteractions(self, request, context):
         """Lists interactions, the newest first.
         """
@@ -170,6 +182,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.GetInteraction,
                     request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetInteractionRequest.FromString,
                     response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetInteractionResponse.SerializeToString,
+            ),
+            'GetFileLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFileLink,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetFileLinkRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetFileLinkResponse.SerializeToString,
             ),
             'ListInteractions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListInteractions,
@@ -345,6 +362,33 @@ class IngestService:
             '/chapar.ingest.v1.IngestService/GetInteraction',
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetInteractionRequest.SerializeToString,
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetInteractionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFileLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.ingest.v1.IngestService/GetFileLink',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetFileLinkRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetFileLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,8 @@ class IngestServiceStub:
     """Searches conversations by person, channel, time or words, the newest first."""
     GetInteraction: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetInteractionRequest, _ingest_pb2.GetInteractionResponse]
     """Returns an interaction with its events in all services, in order."""
+    GetFileLink: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetFileLinkRequest, _ingest_pb2.GetFileLinkResponse]
+    """Returns a link with which a file of a message can be downloaded for some minutes, without a token."""
     ListInteractions: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListInteractionsRequest, _ingest_pb2.ListInteractionsResponse]
     """Lists interactions, the newest first."""
     OpenFollowUp: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.OpenFollowUpRequest, _ingest_pb2.OpenFollowUpResponse]
@@ -69,6 +71,8 @@ class IngestServiceAsyncStub(IngestServiceStub):
     """Searches conversations by person, channel, time or words, the newest first."""
     GetInteraction: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetInteractionRequest, _ingest_pb2.GetInteractionResponse]  # type: ignore[assignment]
     """Returns an interaction with its events in all services, in order."""
+    GetFileLink: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetFileLinkRequest, _ingest_pb2.GetFileLinkResponse]  # type: ignore[assignment]
+    """Returns a link with which a file of a message can be downloaded for some minutes, without a token."""
     ListInteractions: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListInteractionsRequest, _ingest_pb2.ListInteractionsResponse]  # type: ignore[assignment]
     """Lists interactions, the newest first."""
     OpenFollowUp: _aio.UnaryUnaryMultiCallable[_ingest_pb2.OpenFollowUpRequest, _ingest_pb2.OpenFollowUpResponse]  # type: ignore[assignment]
@@ -126,6 +130,14 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.GetInteractionResponse, _abc.Awaitable[_ingest_pb2.GetInteractionResponse]]:
         """Returns an interaction with its events in all services, in order."""
+
+    @_abc_1.abstractmethod
+    def GetFileLink(
+        self,
+        request: _ingest_pb2.GetFileLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.GetFileLinkResponse, _abc.Awaitable[_ingest_pb2.GetFileLinkResponse]]:
+        """Returns a link with which a file of a message can be downloaded for some minutes, without a token."""
 
     @_abc_1.abstractmethod
     def ListInteractions(

@@ -25,10 +25,11 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.kafka.tail import tail
+from services.chassis.logs import get_logger
 from services.chassis.privacy.leftovers import LEFT
 from services.chassis.topics import TOPICS
 from services.ingest.domain.reasons import Reason
-from services.ingest.ports import Publisher, Traces
+from services.ingest.ports import Files, Publisher, Traces
 from services.ingest.translate.headers import OUTCOMES
 
 _LANES_S: Final = 10.0
@@ -115,15 +116,18 @@ class PersonEraser:
         clock: Clock,
         *,
         history: str,
+        files: Files | None = None,
         lanes_s: float = _LANES_S,
         stores_s: float = _STORES_S,
     ) -> None:
+        self._log = get_logger(__name__)
         self._publisher = publisher
         self._traces = traces
         self._keys = keys
         self._outcomes = outcomes
         self._clock = clock
         self._history = history
+        self._files = files
         self._lanes_s = lanes_s
         self._stores_s = stores_s
 
@@ -170,8 +174,26 @@ class PersonEraser:
                 "the keys could not be destroyed; send the request again",
                 retry_after_s=5,
             ) from error
+        deleted = await self._delete_files(tenant, found.identities)
         await self._outcomes.until(request_id, wanted, self._stores_s)
-        return self._report(request_id, found, destroyed, wanted, now)
+        report = self._report(request_id, found, destroyed, wanted, now)
+        if deleted is not None:
+            report.stores.append(deleted)
+            report.complete = report.complete and not deleted.waiting_for
+        return report
+
+    async def _delete_files(self, tenant: str, identities: Sequence[str]) -> ingest_pb2.ErasedStore | None:
+        """Delete the files of a person. Without the keys nobody can read them, so a store that is away is only reported."""
+        if self._files is None:
+            return None
+        report = ingest_pb2.ErasedStore(store="files")
+        for identity_id in identities:
+            try:
+                report.counts["files"] += await self._files.forget(tenant, identity_id)
+            except ChaparError as error:
+                self._log.warning("files of an erased person can't be deleted now", reason=error.reason)
+                report.waiting_for.append(identity_id)
+        return report
 
     async def _find(self, tenant: str, person_id: str, given: Sequence[str]) -> Found:
         identities, conversations = list(given), list[str]()

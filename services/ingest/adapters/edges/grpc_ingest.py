@@ -11,6 +11,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.requests import RequestRefused, with_refusals
 from services.chassis.tokens import Caller
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
+from services.ingest.adapters.edges.grpc_files import FileLinker
 from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_submit import Submitter
 from services.ingest.domain.reach import Reach, reach_of
@@ -25,8 +26,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """See the contract."""
 
     def __init__(
-        self, submitter: Submitter, follow_ups: FollowUpAsker, history: History | None, queues: AgentQueues
+        self,
+        submitter: Submitter,
+        follow_ups: FollowUpAsker,
+        history: History | None,
+        queues: AgentQueues,
+        files: FileLinker,
     ) -> None:
+        self._files = files
         self._submitter = submitter
         self._follow_ups = follow_ups
         self._history = history
@@ -100,6 +107,12 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """Return an interaction with all of its events."""
         raise_for((required("interaction_id", request.interaction_id),))
         return await self._reads().interaction(self._reach(), request.interaction_id)
+
+    async def GetFileLink(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.GetFileLinkRequest, context: Any
+    ) -> ingest_pb2.GetFileLinkResponse:
+        """Return a link to a file of a message."""
+        return await self._files.link(self._reads(), self._reach(), request)
 
     async def ListInteractions(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.ListInteractionsRequest, context: Any

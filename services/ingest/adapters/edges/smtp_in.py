@@ -1,5 +1,5 @@
-"""E-mail by SMTP. The answer is 250 only when the mail is in the log, and 451 while it can't be; so a sending server
-keeps mail that we could not accept.
+"""E-mail by SMTP. The answer is 250 only when the mail is in the log and its files are stored, and 451 while they
+can't be; so a sending server keeps mail that we could not accept.
 
 Recipients are the addresses of configured e-mail accounts (550 for others; a plus-tag is ignored). The size is
 counted while the mail arrives (552). A mail is parsed in a worker process with a limit of CPU time; if parsing takes
@@ -13,7 +13,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -30,7 +30,7 @@ from services.ingest.adapters.edges.smtp_session import House, SmtpSession
 from services.ingest.domain.normalise.mail.headers import canonical
 from services.ingest.domain.normalise.mail.mail import resolved, unread_mail
 from services.ingest.domain.normalise.mail.origin import with_origin
-from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.domain.normalise.message import IncomingAttachment, IncomingMessage
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.reply_token import conversation_of
 from services.ingest.ports import Account, Accounts, Secrets
@@ -39,6 +39,8 @@ CHANNEL = "email"
 _SWEEP_S = 0.2
 _RECIPIENTS = 50
 _STOP_S = 5.0
+_MAIL_TYPE = "message/rfc822"
+_MAIL_NAME = "message.eml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +121,14 @@ class MailHandler:
             return conversation_of(message_id, secret) if secret is not None else None
 
         own = account.settings.get("message_id_domain", "")
+        # Whatever the parser makes of the mail, its bytes can be downloaded.
+        original = IncomingAttachment(_MAIL_TYPE, _MAIL_NAME, len(raw), content=raw)
         message = await self._workers.read(account.tenant, raw, sender, recipient, own, account.default_language)
         if isinstance(message, Unread):
             self._ingress_limiter.refuse(CHANNEL, message.reason)
-            return await asyncio.to_thread(unread_mail, raw, sender, recipient)
-        return resolved(message, conversation)
+            unread = await asyncio.to_thread(unread_mail, raw, sender, recipient)
+            return replace(unread, original=original)
+        return replace(resolved(message, conversation), original=original)
 
     def _account(self, address: str) -> Account | None:
         local, _, domain = canonical(address).rpartition("@")

@@ -11,7 +11,8 @@ from typing import Final
 
 from services.ingest.adapters.edges.mail_worker import LENGTH_BYTES
 
-_MAX_REPLY: Final = 16 << 20
+_MAX_REPLY: Final = 80 << 20
+"""More than the files of the largest mail (`smtp_max_bytes`)."""
 
 
 class NotStarted(Exception):  # noqa: N818 - the name reads as what happened

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from services.chassis.ids import derive
 from services.chassis.metrics import Metrics
-from services.ingest.domain.files.places import FilePlace, file_id_of
+from services.ingest.domain.files.places import FilePlace, Folder, file_id_of
 from services.ingest.domain.files.policy import FileRefusal, FileState
 from services.ingest.domain.normalise.message import IncomingAttachment, IncomingMessage
 from services.ingest.ports import Account, Files
@@ -57,9 +57,9 @@ class MessageFiles:
                 return file
             self._total.labels(account.tenant, account.channel, "to_fetch").inc()
             return replace(file, file_id=file_id_of(derive, message_id, ordinal, file.reference), owner_id=owner)
-        place = FilePlace(account.tenant, owner, _id(message_id, ordinal, file.content))
+        folder, original = (Folder.ORIGINALS, file.content_type) if ordinal == _ORIGINAL else (Folder.FILES, "")
+        place = FilePlace(account.tenant, owner, _id(message_id, ordinal, file.content), folder)
         if verdict is FileRefusal.NONE:
-            original = file.content_type if ordinal == _ORIGINAL else ""
             kept = await self._files.keep(place, file.name, file.content, original=original)
             file = replace(
                 file, content_type=kept.content_type, name=kept.name, sha256=kept.sha256, refusal=kept.refusal

@@ -17,7 +17,7 @@ from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import DataKey, Unsealable
 from services.chassis.privacy.streams import HEAD_BYTES as SEAL_HEAD
 from services.chassis.privacy.streams import awaited_by, opened_pieces, plain_size, sealed_bytes, sealed_pieces
-from services.ingest.domain.files.places import FilePlace, prefixes_of
+from services.ingest.domain.files.places import FilePlace, Folder, prefixes_of
 from services.ingest.domain.files.policy import FilePolicy, FileRefusal
 from services.ingest.domain.files.sniffing import HEAD_BYTES, sniffed
 from services.ingest.domain.normalise.text import clean_file_name
@@ -92,6 +92,14 @@ class SealedFiles:
     async def forget(self, tenant: str, owner_id: str) -> int:
         """See `ports.Files.forget`."""
         return sum([await self._store.delete_under(prefix) for prefix in prefixes_of(tenant, owner_id)])
+
+    async def expire(self, folder: Folder, before_ms: int) -> int:
+        """Delete the files of a folder that were written before a time; return how many. Raises UNAVAILABLE."""
+        count = 0
+        async for key in self._store.older(f"{folder}/", before_ms):
+            await self._store.delete(key)
+            count += 1
+        return count
 
     async def _opened(self, stored: StoredBytes, place: FilePlace) -> OpenedFile:
         held = bytearray()

@@ -209,6 +209,7 @@ def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Messag
         in_reply_to=clean(message.in_reply_to),
         content=clean(message.content),
         deletes_message_id=identifier(message.deletes_message_id),
+        original=_attachment(message.original) if message.HasField("original") else {},
     )
 
 

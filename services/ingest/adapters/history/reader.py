@@ -24,11 +24,12 @@ from services.ingest.adapters.history.delivery_changes import DeliveryChanges
 from services.ingest.adapters.history.fair_reads import FairReads
 from services.ingest.adapters.history.file_changes import FileChanges
 from services.ingest.adapters.history.marks import Marks, wanted
+from services.ingest.adapters.history.message_files import file_of
 from services.ingest.adapters.history.story import LATEST_MS
 from services.ingest.adapters.history.text import words
 from services.ingest.domain.reach import Reach
 from services.ingest.domain.reasons import Reason
-from services.ingest.ports import ChatMessage, Resendable
+from services.ingest.ports import ChatMessage, FoundFile, Resendable
 
 _LONGEST_STORY: Final = 5000
 _WATCHED: Final = ("conversations.v1", "deliveries.v1")
@@ -189,6 +190,16 @@ class HistoryReader:
             interactions=[_interaction_view(row) for row in page], page=types_pb2.PageInfo(next_cursor=more)
         )
 
+    async def file(self, reach: Reach, conversation_id: str, message_id: str, file_id: str) -> FoundFile:
+        """Return a file of a message. Raises NOT_FOUND."""
+        if not await self._rows(reach.tenant, queries.conversation(reach, conversation_id)):
+            raise _unknown(Reason.UNKNOWN_CONVERSATION, "conversation")
+        rows = await self._rows(reach.tenant, queries.message(reach.tenant, conversation_id, message_id))
+        found = next((each for each in (file_of(_message(row), reach.tenant, file_id) for row in rows) if each), None)
+        if found is None:
+            raise _unknown(Reason.UNKNOWN_FILE, "file")
+        return found
+
     # ---- ports.Deliveries, ports.People, ports.ChatHistory
 
     async def delivery(self, tenant: str, delivery_id: str) -> records_pb2.DeliveryRecord | None:
@@ -326,6 +337,7 @@ def _message(row: Row[Any]) -> records_pb2.ConversationMessage:
         in_reply_to=row.in_reply_to,
         content=row.content,
         deletes_message_id=row.deletes_message_id,
+        original=records_pb2.Attachment(**row.original) if row.original else None,
         delivery_state=records_pb2.DeliveryState.ValueType(row.delivery_state or 0),
     )
 

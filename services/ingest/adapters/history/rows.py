@@ -61,6 +61,8 @@ class Message:
         if changed is not None:
             self.attachments = changed
             self.files_sequence = max(self.files_sequence, file.sequence)
+    original: dict[str, Any] = field(default_factory=dict)
+    """The message as it arrived, a file; empty when it was not kept."""
 
     def erase(self) -> None:
         """Remove the personal data."""
@@ -68,6 +70,7 @@ class Message:
         self.attachments = []
         self.text_parts = []
         self.origin = {}
+        self.original = {}
 
 
 def with_file(attachments: list[dict[str, Any]], file: dict[str, Any]) -> list[dict[str, Any]] | None:

@@ -198,6 +198,7 @@ async def _save(
             "attachments": [],
             "text_parts": [],
             "origin": {},
+            "original": {},
         }
         texts = await connection.execute(update(messages).where(of).values(nothing))
         sent = and_(

@@ -20,12 +20,17 @@ from services.chassis.pacing import Rate
 from services.chassis.secrets import SecretReferences
 from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.http_app import edge_app
+from services.ingest.adapters.edges.http_files import FileDownloads
 from services.ingest.adapters.edges.http_webhooks import Webhooks
 from services.ingest.adapters.edges.ingress_limiter import IngressLimiter, IngressLimits
 from services.ingest.adapters.edges.webchat_gate import GateLimits, WebchatLimits
 from services.ingest.adapters.edges.webchat_history import NoChatHistory
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
 from services.ingest.adapters.edges.webchat_in import Webchat
+from services.ingest.adapters.files.links import FileLinks
+from services.ingest.adapters.files.sealed import SealedFiles
+from services.ingest.adapters.files.store import file_store
+from services.ingest.domain.files.policy import FilePolicy
 from services.ingest.metrics import METRICS
 from tests.fakes.privacy import MemoryKeys
 
@@ -63,7 +68,9 @@ async def site() -> AsyncIterator[Site]:
     webchat = Webchat(accounts, secrets, limiter, hub, NoChatHistory(), limits, metrics)
     budget = ByteBudget(ByteShares(1 << 20, 1 << 20, 1 << 18))
     webhooks = Webhooks({}, accounts, secrets, limiter, budget, max_body_bytes=1 << 20, body_timeout_s=5)
-    async with http_server(edge_app(webhooks, webchat), "127.0.0.1", 0, ws_max_bytes=1 << 16) as address:
+    files = SealedFiles(file_store("memory:///", "", metrics), MemoryKeys(), FilePolicy())
+    downloads = FileDownloads(files, FileLinks([b"k" * 32], str, system_clock, 60))
+    async with http_server(edge_app(webhooks, webchat, downloads), "127.0.0.1", 0, ws_max_bytes=1 << 16) as address:
         yield Site(f"http://{address}", environment)
 
 

@@ -3,7 +3,7 @@
 - The texts of a multipart/mixed are read in order, plain or HTML: each can have the customer's words.
 - Of a multipart/alternative the plain text is read, unless it is empty or only a note for programs without HTML.
 - A text with a file name is shown when the mail says that it is inline, or when the mail has no other text.
-- Attachments are described, never kept. A mail with nothing but files has no text, and its files are named.
+- Attachments come with their bytes, decoded. A mail with nothing but files has no text, and its files are named.
 """
 
 import binascii
@@ -52,7 +52,8 @@ def read(headers: Headers, body: bytes, language: str = "") -> Content:
         if readable and part.word("content-disposition") != "attachment" and (not name or _is_inline(part, parts)):
             texts.append(part)
             continue
-        attached.append(IncomingAttachment(kind, name or _usual_name(kind), _size(part), ""))
+        content = _decoded(part.body, part.word("content-transfer-encoding"))
+        attached.append(IncomingAttachment(kind, name or _usual_name(kind), len(content), content=content))
         if readable:
             files.append(part)
     text = _joined([reader.best(group) for group in _groups(texts)])
@@ -148,11 +149,6 @@ def _base64(raw: bytes) -> bytes:
         return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
     except binascii.Error:
         return raw
-
-
-def _size(part: Part) -> int:
-    encoded = part.word("content-transfer-encoding") == "base64"
-    return len(part.body) * 3 // 4 if encoded else len(part.body)
 
 
 def _lines(text: str) -> str:

@@ -1,0 +1,141 @@
+"""Files that come by mail: stored before the mail is accepted, sealed, and never a reason to lose words."""
+
+import os
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+
+import pytest
+from httpx import AsyncClient
+
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
+from services.chassis.ids import derive
+from services.chassis.metrics import Metrics
+from services.ingest.adapters.files.sealed import SealedFiles
+from services.ingest.adapters.files.store import file_store
+from services.ingest.domain.files.places import FilePlace, Folder
+from services.ingest.domain.files.policy import FilePolicy
+from services.ingest.metrics import METRICS
+from tests.fakes.privacy import a_keyring
+from tests.fixtures.broker import KafkaUnderTest
+from tests.integration.ingest.edges.conftest import Edges, ingest, install, routed
+from tests.integration.ingest.edges.test_grpc import channel, decided
+from tests.integration.ingest.edges.test_smtp import plain_mail, send
+
+pytestmark = pytest.mark.kafka
+
+PDF = b"%PDF-1.7\n" + os.urandom(100_000)
+
+
+def with_files(*files: tuple[str, bytes]) -> EmailMessage:
+    """An ordinary mail with these files."""
+    mail = plain_mail()
+    for name, content in files:
+        mail.add_attachment(content, maintype="text", subtype="html", filename=name)
+    return mail
+
+
+async def downloaded(edges: Edges, tmp_path: Path, file: records_pb2.Attachment, folder: Folder) -> bytes:
+    """The bytes of a file, read by another process with the person's key."""
+    metrics = Metrics()
+    metrics.declare(METRICS)
+    async with a_keyring(edges.kafka) as keys:
+        files = SealedFiles(file_store("", str(tmp_path), metrics), keys, FilePolicy())
+        opened = await files.open(FilePlace("demo", file.owner_id, file.file_id, folder))
+        return b"".join([piece async for piece in opened.pieces])
+
+
+async def test_a_mails_files_are_stored_when_it_is_accepted(edges: Edges, tmp_path: Path) -> None:
+    """250 means that the attachment and the mail itself can be read. The stated type does not count."""
+    raw = with_files(("صورتحساب.pdf", PDF), ("run.exe", b"MZ" + bytes(100))).as_bytes(policy=SMTP)
+    assert (await send(edges, raw))[0] == 250
+    (record,) = await edges.inbound(1)
+    pdf, program = record.message.attachments
+    assert (pdf.name, pdf.content_type, pdf.size) == ("صورتحساب.pdf", "application/pdf", len(PDF))
+    assert pdf.state == records_pb2.ATTACHMENT_STATE_STORED
+    assert pdf.owner_id == record.message.identity.identity_id
+    assert await downloaded(edges, tmp_path, pdf, Folder.FILES) == PDF
+    assert (program.name, program.state) == ("run.exe", records_pb2.ATTACHMENT_STATE_REFUSED)
+    assert program.refusal == records_pb2.ATTACHMENT_REFUSAL_TYPE_NOT_ALLOWED
+    original = record.message.original
+    assert original.content_type == "message/rfc822"
+    assert (await downloaded(edges, tmp_path, original, Folder.ORIGINALS)).rstrip() == raw.rstrip()
+    assert record.message.text == "سلام، سفارش من نرسیده است."
+
+
+async def test_a_large_mail_with_a_file_arrives(edges: Edges, tmp_path: Path) -> None:
+    """The file of the largest kind of mail passes through the worker's pipe."""
+    content = b"%PDF-1.7\n" + os.urandom(17 << 20)
+    assert (await send(edges, with_files(("scan.pdf", content)).as_bytes(policy=SMTP)))[0] == 250
+    (record,) = await edges.inbound(1)
+    (file,) = record.message.attachments
+    assert (file.state, file.size) == (records_pb2.ATTACHMENT_STATE_STORED, len(content))
+
+
+async def test_a_mail_that_cannot_be_parsed_can_be_downloaded(edges: Edges, tmp_path: Path) -> None:
+    """Too many parts within parts: its words are in its original, complete."""
+    depth = 60
+    raw = b"From: a@b.example\r\nMessage-ID: <deep@b.example>\r\n"
+    for level in range(depth):
+        raw += b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (level, level)
+    raw += b"\r\nplease cancel my order\r\n"
+    assert (await send(edges, raw))[0] == 250
+    (record,) = await edges.inbound(1)
+    assert (await downloaded(edges, tmp_path, record.message.original, Folder.ORIGINALS)).rstrip() == raw.rstrip()
+
+
+async def test_an_agent_downloads_a_file_by_a_link(
+    kafka: KafkaUnderTest, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
+) -> None:
+    """From the mail to the link, the bytes and the erasure; the response can't be shown as a page."""
+    settings = kafka.settings(prefix)
+    await install(settings, routed())
+    async with ingest(settings, tmp_path, role="all", history=True) as edges, AsyncClient() as http:
+        assert (await send(edges, with_files(("صورتحساب.html", b"<html>" + PDF)).as_bytes(policy=SMTP)))[0] == 250
+        (record, *_) = await edges.inbound(1)
+        async with channel(edges) as (opened, token):
+            history = ingest_pb2_grpc.IngestServiceStub(opened)
+            wanted = ingest_pb2.GetFileLinkRequest(
+                conversation_id=derive("conversation", record.message.message_id),
+                message_id=record.message.message_id,
+                file_id=record.message.attachments[0].file_id,
+            )
+            link = await decided(edges, lambda: history.GetFileLink(wanted, metadata=token, timeout=10))
+            assert link.attachment.name == "صورتحساب.html"
+            response = await http.get(link.url)
+            assert (response.status_code, response.content) == (200, b"<html>" + PDF)
+            assert response.headers["content-disposition"].startswith("attachment; filename*=UTF-8''%D8%B5")
+            assert response.headers["content-type"] == "application/octet-stream"
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert "sandbox" in response.headers["content-security-policy"]
+            head = await http.head(link.url)
+            assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(PDF) + 6))
+            assert (await http.get(link.url + "x")).status_code == 404
+
+            wanted.file_id = record.message.original.file_id
+            original = await history.GetFileLink(wanted, metadata=token, timeout=10)
+            assert PDF[:20] not in (await http.get(original.url)).content
+            assert b"Subject:" in (await http.get(original.url)).content
+
+            # Erasure: the link's file is gone, the store is empty, and the report says so.
+            erasing = ingest_pb2.ErasePersonRequest(
+                idempotency_key="erase", identity_ids=[record.message.identity.identity_id]
+            )
+            report = await ingest_pb2_grpc.PersonServiceStub(opened).ErasePerson(erasing, metadata=token, timeout=60)
+            (files,) = (each for each in report.stores if each.store == "files")
+            assert (dict(files.counts), list(files.waiting_for)) == ({"files": 2}, [])
+            assert (await http.get(link.url)).status_code == 404
+            assert [each for each in (tmp_path / "files").rglob("*") if each.is_file()] == []
+
+
+async def test_a_store_that_is_away_keeps_the_mail_at_its_server(edges: Edges, tmp_path: Path) -> None:
+    """451, and nothing is in the log; the same mail is accepted when the store is back."""
+    folder = tmp_path / "files"
+    folder.rmdir()
+    folder.write_text("in the place of the directory")
+    raw = with_files(("a.pdf", PDF)).as_bytes(policy=SMTP)
+    assert (await send(edges, raw))[0] == 451
+    assert await edges.inbound(0) == []
+    folder.unlink()
+    assert (await send(edges, raw))[0] == 250
+    assert len(await edges.inbound(1)) == 1
