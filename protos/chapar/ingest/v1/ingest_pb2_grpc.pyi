@@ -176,6 +176,11 @@ class OutboundServiceStub:
     """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
     of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
     """
+    UploadFile: _grpc.StreamUnaryMultiCallable[_ingest_pb2.UploadFileRequest, _ingest_pb2.UploadFileResponse]
+    """Stores a file that is to be sent with a reply of this interaction. The first message is the head, the others are the bytes in order. It is refused when its
+    channel can't carry it (FILE_TOO_LARGE_FOR_CHANNEL, FILE_TYPE_NOT_SENDABLE, CHANNEL_CARRIES_NO_FILES), or when a customer could not send it either.
+    A repeated idempotency key with the same bytes is the same file.
+    """
     GetDelivery: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]
     """Returns the state of a delivery."""
 
@@ -193,6 +198,11 @@ class OutboundServiceAsyncStub(OutboundServiceStub):
     Resend: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ResendRequest, _ingest_pb2.ResendResponse]  # type: ignore[assignment]
     """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
     of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
+    """
+    UploadFile: _aio.StreamUnaryMultiCallable[_ingest_pb2.UploadFileRequest, _ingest_pb2.UploadFileResponse]  # type: ignore[assignment]
+    """Stores a file that is to be sent with a reply of this interaction. The first message is the head, the others are the bytes in order. It is refused when its
+    channel can't carry it (FILE_TOO_LARGE_FOR_CHANNEL, FILE_TYPE_NOT_SENDABLE, CHANNEL_CARRIES_NO_FILES), or when a customer could not send it either.
+    A repeated idempotency key with the same bytes is the same file.
     """
     GetDelivery: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]  # type: ignore[assignment]
     """Returns the state of a delivery."""
@@ -226,6 +236,17 @@ class OutboundServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ingest_pb2.ResendResponse, _abc.Awaitable[_ingest_pb2.ResendResponse]]:
         """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
         of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadFile(
+        self,
+        request_iterator: _MaybeAsyncIterator[_ingest_pb2.UploadFileRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.UploadFileResponse, _abc.Awaitable[_ingest_pb2.UploadFileResponse]]:
+        """Stores a file that is to be sent with a reply of this interaction. The first message is the head, the others are the bytes in order. It is refused when its
+        channel can't carry it (FILE_TOO_LARGE_FOR_CHANNEL, FILE_TYPE_NOT_SENDABLE, CHANNEL_CARRIES_NO_FILES), or when a customer could not send it either.
+        A repeated idempotency key with the same bytes is the same file.
         """
 
     @_abc_1.abstractmethod
