@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 import grpc
 
-from chapar.common.v1.types_pb2 import Selector
+from chapar.common.v1.types_pb2 import Selector, SentFile
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
 from chapar.router.v1 import router_pb2_grpc
@@ -162,9 +162,10 @@ class Desk:
         body = api.Decline(offer_id=offer_id, reason=reason, retry_after_ms=retry_after_ms)
         return await self._ask(api.SessionRequest(decline=body))
 
-    async def reply(self, interaction_id: str, text: str) -> api.RequestResult:
+    async def reply(self, interaction_id: str, text: str, files: Sequence[SentFile] = ()) -> api.RequestResult:
         """Reply to the customer. When the result is ok, the reply is durable and will be sent once."""
-        return await self._ask(api.SessionRequest(reply=api.Reply(interaction_id=interaction_id, text=text)))
+        body = api.Reply(interaction_id=interaction_id, text=text, files=files)
+        return await self._ask(api.SessionRequest(reply=body))
 
     async def complete(self, interaction_id: str, disposition: str = "") -> api.RequestResult:
         """Complete an interaction."""

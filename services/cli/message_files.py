@@ -1,5 +1,7 @@
 """The files of messages for people: a table, and links with which they can be downloaded."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import grpc

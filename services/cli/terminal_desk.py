@@ -13,6 +13,7 @@ from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.ingest.v1 import records_pb2 as ingest_pb2_records
 from chapar.router.v1 import records_pb2, router_pb2
+from services.chassis.ids import random_id
 from services.cli.desk import Connection, Desk
 from services.cli.folding import folded
 from services.cli.message_files import DeskFiles
@@ -20,9 +21,10 @@ from services.cli.message_lines import MessageLines
 from services.cli.offer_words import offer_words
 from services.cli.output import console
 from services.cli.typed_line import typed_lines
+from services.cli.upload import read, uploaded
 
 HELP: Final = (
-    "r TEXT replies, c completes, f shows the customer's last message unfolded, l shows links to the newest files, "
+    "r TEXT replies, u PATH sends a file, c completes, f shows the customer's last message unfolded, l shows links to the newest files, "
     "t QUEUE transfers, w QUEUE transfers warm (b takes it back), "
     "p INTERACTION picks a waiting one, d declines, a sends your reply again that did not arrive, "
     "away / available set the state, q signs out; to name one of several interactions: r2 TEXT"
@@ -204,20 +206,25 @@ class TerminalDesk:
     async def _conversation(self, number: int, attributes: records_pb2.InteractionAttributes) -> None:
         """Show the conversation so far and its new messages; reconnect when the connection breaks."""
         after, unreadable, lines = -1, False, MessageLines()
+        shown: dict[str, str] = {}
         while True:
             request = ingest_pb2.WatchConversationRequest(
-                conversation_id=attributes.conversation_id, after_sequence=after
+                conversation_id=attributes.conversation_id, after_sequence=after, delivery_changes=True
             )
             try:
                 async for answer in self._ingest.WatchConversation(request):
-                    # A message whose delivery has changed comes again.
+                    # A message whose delivery or files have changed comes again.
                     after, unreadable = max(after, answer.message.sequence), False
                     said = answer.message.message
                     _, note = folded(said)
                     lost = (
                         " (did not arrive)" if said.delivery_state == ingest_pb2_records.DELIVERY_STATE_FAILED else ""
                     )
-                    console.print(f"[{number}] {lines.line(said)}{lost}", markup=False, highlight=False)
+                    line = f"{lines.line(said)}{lost}"
+                    if shown.get(said.message_id) == line:
+                        continue
+                    shown[said.message_id] = line
+                    console.print(f"[{number}] {line}", markup=False, highlight=False)
                     if said.author_kind == types_pb2.ACTOR_KIND_CUSTOMER:
                         self._whole[number] = said.text
                     if self._files.seen(number, attributes.conversation_id, said):
@@ -257,12 +264,12 @@ class TerminalDesk:
             await self._again(int(digits) if digits else max(self._lost, default=0))
             return
         number = int(digits) if digits else min(self._held, default=0)
-        if number not in self._held or word not in {"r", "c", "t", "w", "b", "f", "l"}:
+        if number not in self._held or word not in {"r", "u", "c", "t", "w", "b", "f", "l"}:
             console.print(HELP, style="dim", markup=False)
             return
         interaction_id = self._held[number].interaction_id
-        if word in {"f", "l"}:
-            await self._show(number, word)
+        if word in {"f", "l", "u"}:
+            await self._show(number, word, rest)
             return
         if word == "r":
             result = await self._desk.reply(interaction_id, rest)
@@ -277,8 +284,27 @@ class TerminalDesk:
         if not result.ok:
             console.print(f"[{number}] refused: {result.reason} {result.message}", markup=False, style="red")
 
-    async def _show(self, number: int, word: str) -> None:
-        """Show the last message unfolded, or links to the newest files."""
+    async def _send_file(self, number: int, path: str) -> None:
+        """Send a file of this machine to the customer."""
+        interaction_id = self._held[number].interaction_id
+        try:
+            name, content = await read(path)
+            file = await uploaded(self._outbound, interaction_id, name, content, random_id())
+        except OSError as error:
+            console.print(f"[{number}] {path} can't be read: {error.strerror}", markup=False, style="red")
+            return
+        except grpc.aio.AioRpcError as error:
+            console.print(f"[{number}] refused: {error.details()}", markup=False, style="red")
+            return
+        result = await self._desk.reply(interaction_id, "", [file])
+        words = f"{name} is sent" if result.ok else f"refused: {result.reason} {result.message}"
+        console.print(f"[{number}] {words}", markup=False)
+
+    async def _show(self, number: int, word: str, path: str) -> None:
+        """Show the last message unfolded, or links to the newest files; or send a file."""
+        if word == "u":
+            await self._send_file(number, path)
+            return
         for each in [self._whole.get(number, "")] if word == "f" else await self._files.lines(number):
             console.print(each, markup=False, highlight=False, soft_wrap=True)
 

@@ -191,6 +191,7 @@ class Resendable:
     delivery: records_pb2.DeliveryRecord
     identity_id: str
     text: str
+    attachments: Sequence[records_pb2.Attachment] = ()
 
 
 class Deliveries(Protocol):

@@ -1,8 +1,10 @@
 """The interfaces that the gateway needs from other parts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from chapar.common.v1 import types_pb2
 from chapar.router.v1 import records_pb2 as pb
 
 
@@ -42,6 +44,7 @@ class Replies(Protocol):
         attributes: pb.InteractionAttributes,
         text: str,
         pool: str = "",
+        files: Iterable[types_pb2.SentFile] = (),
     ) -> None:
         """Pass a reply on for sending, durably; the same id again is the same reply. `pool`: whose shard learns what becomes
-        of it. Raises ChaparError UNAVAILABLE."""
+        of it. `files`: as the agent's desk has them; ingest checks them. Raises ChaparError UNAVAILABLE."""

@@ -26,18 +26,18 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
     {
         # An agent: their own conversations, and the queues that they serve.
         Role.AGENT: frozenset(
-            {"agent.session", "conversations.read.own", "outbound.resend", "routing.read", "agents.read"}
+            {"agent.session", "conversations.read.own", "outbound.resend", "outbound.upload", "routing.read", "agents.read"}
         ),
         # A supervisor: sees every conversation, moves interactions, sets agents' states. Changes no person and no skill.
         Role.SUPERVISOR: _WATCH
         | {
-            "conversations.read", "person.read", "outbound.resend",
+            "conversations.read", "person.read", "outbound.resend", "outbound.upload",
             "routing.supervise", "agents.supervise", "feedback.invite",
         },
         # An administrator of the tenant: agents and their skills, persons and their erasure. Does not take interactions.
         Role.ADMINISTRATOR: _WATCH
         | {
-            "conversations.read", "person.read", "person.write", "person.erase", "outbound.resend",
+            "conversations.read", "person.read", "person.write", "person.erase", "outbound.resend", "outbound.upload",
             "routing.supervise", "agents.supervise", "agents.write", "feedback.invite", "audit.read",
         },
         # Reads everything, changes nothing.

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes
+from email.message import EmailMessage, MIMEPart
 from email.policy import HTTP
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -107,11 +108,18 @@ def form_of(content_type: str, raw: bytes) -> Form:
     mail = message_from_bytes(b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + raw, policy=HTTP)
     fields: dict[str, str] = {}
     files: dict[str, HeldFile] = {}
-    for part in mail.iter_parts():  # type: ignore[attr-defined]  # the policy makes an EmailMessage
+    assert isinstance(mail, EmailMessage)
+    for part in mail.iter_parts():
         name = str(part.get_param("name", header="content-disposition"))
-        content = part.get_payload(decode=True)
         if part.get_filename() is None:
-            fields[name] = content.decode()
+            fields[name] = content_of(part).decode()
         else:
-            files[name] = HeldFile(content, part.get_filename(), part.get_content_type())
+            files[name] = HeldFile(content_of(part), part.get_filename() or "", part.get_content_type())
     return Form(fields, files)
+
+
+def content_of(part: MIMEPart) -> bytes:
+    """Return the bytes of a part that is not a multipart."""
+    found = part.get_payload(decode=True)
+    assert isinstance(found, bytes)
+    return found

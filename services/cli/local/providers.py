@@ -27,10 +27,11 @@ from typing import Any, Final, Self
 
 from aiosmtpd.smtp import SMTP
 
-from services.cli.local.provider_files import HeldFiles
+from services.cli.local.provider_files import Form, HeldFile, HeldFiles, content_of, form_of
 
 _MAX_HEAD: Final = 64 << 10
 _TELEGRAM: Final = re.compile(r"/bot(?P<account>[^/]+)/(?P<method>\w+)$")
+_MEDIA: Final = re.compile(r"/v[\d.]+/[^/]+/media$")
 _WHATSAPP: Final = re.compile(r"/v[\d.]+/(?P<account>[^/]+)/messages$")
 
 
@@ -44,6 +45,7 @@ class Received:
     text: str
     native_id: str
     details: Mapping[str, Any]
+    files: tuple[HeldFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +199,12 @@ class HttpProvider(_Counterpart):
             return True
         if first.startswith("GET "):
             return await self._file(first.split(" ")[1], headers, behaviour, writer)
-        body: dict[str, Any] = json.loads(raw) if raw else {}
-        message, answer = self._understood(first.split(" ")[1], body)
+        kind, path = headers.get("content-type", ""), first.split(" ")[1]
+        form = form_of(kind, raw) if kind.startswith("multipart/form-data") else None
+        if form is not None and _MEDIA.search(path):
+            return await self._upload(form, behaviour, writer)
+        body: dict[str, Any] = dict(form.fields) if form is not None else json.loads(raw) if raw else {}
+        message, answer = self._understood(path, body, tuple(form.files.values()) if form is not None else ())
         if behaviour is None or (isinstance(behaviour, Cut | Hang) and behaviour.taken):
             await self._take(message)
         if isinstance(behaviour, Cut | CutInside):
@@ -228,13 +234,25 @@ class HttpProvider(_Counterpart):
         await writer.drain()
         return not isinstance(behaviour, CutInside)
 
-    def _understood(self, path: str, body: dict[str, Any]) -> tuple[Received, dict[str, Any]]:
+    async def _upload(self, form: Form, behaviour: Behaviour | None, writer: asyncio.StreamWriter) -> bool:
+        (file,) = form.files.values()
+        media = self.held.upload(file.content, file.name, file.content_type)
+        if behaviour is not None:
+            return False
+        _answer(writer, 200, {"id": media}, {})
+        await writer.drain()
+        return True
+
+    def _understood(
+        self, path: str, body: dict[str, Any], files: tuple[HeldFile, ...]
+    ) -> tuple[Received, dict[str, Any]]:
         self._numbers += 1
         number = self._numbers
         if found := _TELEGRAM.search(path):
             chat = body["chat_id"]
-            answer = {"ok": True, "result": {"message_id": number, "chat": {"id": chat}, "text": body["text"]}}
-            return Received("telegram", found["account"], str(chat), body["text"], f"{chat}:{number}", body), answer
+            text = body.get("text", body.get("caption", ""))
+            answer = {"ok": True, "result": {"message_id": number, "chat": {"id": chat}, "text": text}}
+            return Received("telegram", found["account"], str(chat), text, f"{chat}:{number}", body, files), answer
         if found := _WHATSAPP.search(path):
             native = f"wamid.{number}"
             answer = {
@@ -242,7 +260,10 @@ class HttpProvider(_Counterpart):
                 "contacts": [{"input": body["to"], "wa_id": body["to"]}],
                 "messages": [{"id": native}],
             }
-            return Received("whatsapp", found["account"], body["to"], body["text"]["body"], native, body), answer
+            sent = body[body["type"]]
+            text = sent.get("body", sent.get("caption", ""))
+            files = (self.held.files[sent["id"]],) if "id" in sent else ()
+            return Received("whatsapp", found["account"], body["to"], text, native, body, files), answer
         customer = body.get("customer", {}).get("id", "")
         return Received("webhook", path, customer, body.get("text", ""), str(number), body), {"ok": True}
 
@@ -330,7 +351,11 @@ def _mail(sender: str, recipient: str, content: bytes) -> Received:
     part = mail.get_body(("plain",))
     text = part.get_content() if part is not None else ""
     headers = {name.lower(): str(value) for name, value in mail.items()}
-    return Received("email", sender, recipient, text, headers.get("message-id", ""), headers)
+    files = tuple(
+        HeldFile(content_of(each), each.get_filename() or "", each.get_content_type())
+        for each in mail.iter_attachments()
+    )
+    return Received("email", sender, recipient, text, headers.get("message-id", ""), headers, files)
 
 
 def _answer(writer: asyncio.StreamWriter, status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:

@@ -223,6 +223,8 @@ class SendRequest:
     """The person, for surveys: feedback learns of an invitation that failed."""
     resends: str = ""
     """The delivery that is sent again, knowingly."""
+    attachments: tuple[Attachment, ...] = ()
+    """Files of the store that are sent with the text."""
 
 
 class NoticeKind(IntEnum):

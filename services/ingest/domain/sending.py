@@ -50,6 +50,7 @@ from services.ingest.domain.deliveries import (
     Status,
 )
 from services.ingest.domain.delivery_facts import MAX_PARTS, DeliveryFact, DeliveryState, merged
+from services.ingest.domain.files.outgoing import problem_of_reply
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
 
@@ -354,8 +355,13 @@ def _problem(delivery: Delivery, route: Route | None, now_ms: int) -> str:
     rules = channel_rules(route.identity.channel)
     if rules is None:
         return Reason.CHANNEL_CANNOT_SEND
-    if not delivery.request.text.strip():
+    request = delivery.request
+    if not request.text.strip() and not request.attachments:
         return "EMPTY_TEXT"
+    if request.attachments:
+        unsendable = problem_of_reply(route.identity.channel, request.attachments, request.interaction_id)
+        if unsendable:
+            return unsendable
     if rules.reply_window_ms and now_ms - route.last_customer_message_at_ms > rules.reply_window_ms:
         return Reason.OUTSIDE_WINDOW
     return ""

@@ -102,6 +102,7 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
         pool=record.pool,
         person_id=record.person_id,
         resends=record.resends_delivery_id,
+        attachments=tuple(attachment(each) for each in record.attachments),
     )
 
 
@@ -213,6 +214,7 @@ def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundReque
         pool=value.pool,
         person_id=value.person_id,
         resends_delivery_id=value.resends,
+        attachments=[attachment_record(each) for each in value.attachments],
     )
 
 

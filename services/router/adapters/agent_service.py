@@ -208,7 +208,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         if kind not in KINDS:
             session.result(request_id, False, Reason.UNKNOWN_REQUEST, "this request is not known here")
             return
-        if kind == "reply" and (reason := text_refusal(request.reply.text)):
+        if kind == "reply" and (reason := text_refusal(request.reply.text, files=bool(request.reply.files))):
             session.result(request_id, False, reason)
             return
         command_id = derive(session.tenant, session.agent_id, request_id)
@@ -239,7 +239,9 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION, Reason.NOT_ASSIGNED, "the interaction is not held in this session"
             )
-        await self._replies.send(reply_id, session.tenant, session.agent_id, attributes, reply.text, session.pool)
+        await self._replies.send(
+            reply_id, session.tenant, session.agent_id, attributes, reply.text, session.pool, reply.files
+        )
 
     async def _give_up(self, session: DeskSession) -> None:
         """Report the lost connection to the shard. If that fails, the end of the lease does it."""

@@ -1,6 +1,7 @@
 """Sends commands to the shards and replies to customers, by Kafka; the results of commands come back by the feed."""
 
 import asyncio
+from collections.abc import Iterable
 
 from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import records_pb2 as ingest_pb
@@ -81,6 +82,7 @@ class CommandBus:
         attributes: pb.InteractionAttributes,
         text: str,
         pool: str = "",
+        files: Iterable[types_pb2.SentFile] = (),
     ) -> None:
         """See `ports.Replies`.
 
@@ -100,6 +102,7 @@ class CommandBus:
                 author_id=agent_id,
                 requested_at_ms=self._clock(),
                 pool=pool,
+                attachments=[_attachment(each) for each in files],
             ),
         )
         try:
@@ -121,6 +124,18 @@ class CommandBus:
             raise _away() from error
         except RecordTooLarge as error:
             raise ChaparError(ErrorKind.TOO_LARGE, Reason.TOO_LARGE, "the request is too large") from error
+
+
+def _attachment(file: types_pb2.SentFile) -> ingest_pb.Attachment:
+    return ingest_pb.Attachment(
+        file_id=file.file_id,
+        owner_id=file.owner_id,
+        name=file.name,
+        content_type=file.content_type,
+        size=file.size,
+        sha256=file.sha256,
+        state=ingest_pb.ATTACHMENT_STATE_STORED,
+    )
 
 
 def _away() -> ChaparError:

@@ -82,9 +82,9 @@ def to_routing(
             raise AssertionError(f"{other} is not a request that becomes a command")
 
 
-def text_refusal(text: str) -> str:
-    """Return why a reply's text can't be sent, as a code; empty when it can."""
-    if not text.strip():
+def text_refusal(text: str, *, files: bool = False) -> str:
+    """Return why a reply's text can't be sent, as a code; empty when it can. With `files` it may be empty."""
+    if not text.strip() and not files:
         return Reason.TEXT_EMPTY
     if len(text) > _MAX_TEXT:
         return Reason.TEXT_TOO_LONG

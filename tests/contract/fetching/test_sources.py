@@ -84,7 +84,7 @@ async def test_a_provider_that_is_away(kit: Kit, before: tuple[None, ...], behav
 
 
 async def test_a_file_that_is_cut_in_the_middle(kit: Kit) -> None:
-    """Half a file is no file."""
+    """Half of a file is not taken for the file."""
     failed = await kit.failed(None, CutInside())
     assert failed.failed == NotFetched(FetchOutcome.AGAIN, Reason.CONNECTION_CUT)
     assert not failed.of_account

@@ -1,5 +1,6 @@
 """A watcher of a conversation learns what becomes of the files in it."""
 
+from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import records_pb2
 from services.ingest.adapters.history.database import Database
 from services.ingest.adapters.history.fair_reads import FairReads
@@ -16,7 +17,7 @@ def with_files(life: Life, message_id: str, *file_ids: str) -> None:
     """The customer sends files, which are still at the provider."""
     files = [records_pb2.Attachment(file_id=each, state=TO_FETCH, name=f"{each}.pdf") for each in file_ids]
     message = records_pb2.ConversationMessage(
-        message_id=message_id, author_kind=1, attachments=files, channel="telegram"
+        message_id=message_id, author_kind=types_pb2.ACTOR_KIND_CUSTOMER, attachments=files, channel="telegram"
     )
     life.conversation(message=message)
 

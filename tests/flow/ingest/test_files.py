@@ -6,9 +6,9 @@ from services.ingest.translate.headers import FETCHES
 from tests.flow.ingest.world import TENANT, World, a_message, an_identity
 
 
-def with_file(state: records_pb2.AttachmentState, **changes: object) -> records_pb2.InboundRecord:
+def with_file(state: records_pb2.AttachmentState.ValueType, native_message_id: str = "m1") -> records_pb2.InboundRecord:
     """A customer's message with a file."""
-    record = a_message(identity=an_identity("77", "telegram", "bot"), **changes)
+    record = a_message(identity=an_identity("77", "telegram", "bot"), native_message_id=native_message_id)
     file = records_pb2.Attachment(
         file_id="f-1", owner_id=record.message.identity.identity_id, reference="at-telegram", state=state
     )
@@ -53,5 +53,5 @@ def test_other_files_are_not_asked_for() -> None:
     for number, state in enumerate(records_pb2.AttachmentState.values()):
         if state != records_pb2.ATTACHMENT_STATE_TO_FETCH:
             state_ = records_pb2.AttachmentState.ValueType(state)
-            world.customer(with_file(state_, native_message_id=f"m{number}"))
+            world.customer(with_file(state_, f"m{number}"))
     assert asked(world) == []

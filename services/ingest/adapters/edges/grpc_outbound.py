@@ -4,6 +4,7 @@ The delivery's id is derived from the tenant and the idempotency key. So it can 
 repeated request is the same delivery.
 """
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from chapar.common.v1 import types_pb2
@@ -14,6 +15,7 @@ from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
 from services.chassis.ids import derive
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.adapters.edges.grpc_resend import Resender
+from services.ingest.adapters.edges.grpc_upload import Uploader
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Deliveries, IdentityOf, Questions
@@ -32,9 +34,11 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
         deliveries: Deliveries | None,
         clock: Clock,
         resender: Resender,
+        uploader: Uploader,
     ) -> None:
         self._questions = questions
         self._resender = resender
+        self._uploader = uploader
         self._identity_of = identity_of
         self._deliveries = deliveries
         self._clock = clock
@@ -96,6 +100,12 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
         )
         await self._questions.ask(request.identity_id, records_pb2.InboundRecord(tenant=current_tenant(), check=check))
         return ingest_pb2.CheckRecipientResponse()
+
+    async def UploadFile(  # noqa: N802 - the contract's name
+        self, request_iterator: AsyncIterator[ingest_pb2.UploadFileRequest], context: Any
+    ) -> ingest_pb2.UploadFileResponse:
+        """Store a file for a reply."""
+        return await self._uploader.upload(request_iterator)
 
     async def GetDelivery(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.GetDeliveryRequest, context: Any

@@ -6,7 +6,7 @@
                                    ingest.waiting-fetches.v1 ──after `delay`──▶ the next tries … ──older than `give_up`──▶ refused
 
 - At least once: a crash between storing and committing fetches the file again. Its id, its place and the record about it are
-  the same again, so nobody sees a difference.
+  the same again, so no reader sees a difference.
 - The second topic has one delay, so the records in it are due in their order.
 - An account whose provider is away, or asks to wait, rests: its other files go to the next round untried, and other accounts
   do not wait for its time-outs.

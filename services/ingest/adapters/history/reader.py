@@ -237,7 +237,8 @@ class HistoryReader:
             return None
         query = queries.message(reach.tenant, found.conversation_id, delivery_id)
         for row in await self._rows(reach.tenant, query):
-            return Resendable(found, row.identity_id, row.text)
+            files = tuple(records_pb2.Attachment(**each) for each in row.attachments)
+            return Resendable(found, row.identity_id, row.text, files)
         return Resendable(found, "", "")
 
     async def identities(self, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:

@@ -54,6 +54,8 @@ class Message:
     deletes_message_id: str = ""
     files_sequence: int = 0
     """The offset of the newest record that changed a file of the message; 0: none has."""
+    original: dict[str, Any] = field(default_factory=dict)
+    """The message as it arrived, a file; empty when it was not kept."""
 
     def settle(self, file: "FileChanged") -> None:
         """Replace a file by what it has become. A message without the file, e.g. of an erased person, has no change."""
@@ -61,8 +63,6 @@ class Message:
         if changed is not None:
             self.attachments = changed
             self.files_sequence = max(self.files_sequence, file.sequence)
-    original: dict[str, Any] = field(default_factory=dict)
-    """The message as it arrived, a file; empty when it was not kept."""
 
     def erase(self) -> None:
         """Remove the personal data."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.ingest.adapters.out.account import SendingAccount
+from services.ingest.adapters.out.attached import OutFile
 from services.ingest.domain.messages import Purpose, Route
 from services.ingest.domain.retry_classes import PartResult
 
@@ -24,6 +25,7 @@ class Part:
     index: int
     now_ms: int
     count: int = 1
+    files: tuple[OutFile, ...] = ()
 
 
 class ChannelClient(Protocol):

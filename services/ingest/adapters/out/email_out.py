@@ -71,7 +71,10 @@ class EmailClient:
         if recipient is None:
             return PartResult(outcome=Outcome.REJECTED, reason=Reason.ADDRESS_NOT_ASCII)
         try:
-            message_id, mail = _compose(part, account, recipient)
+            if part.files:  # base64 of many bytes
+                message_id, mail = await asyncio.to_thread(_compose, part, account, recipient)
+            else:
+                message_id, mail = _compose(part, account, recipient)
         except (ValueError, MessageError):
             return PartResult(outcome=Outcome.REJECTED, reason=Reason.UNSENDABLE_HEADER)
         sender = "" if part.purpose in _AUTOMATIC else _sender(account)
@@ -160,6 +163,11 @@ def _compose(part: Part, account: SendingAccount, recipient: str) -> tuple[str, 
         mail["Auto-Submitted"] = "auto-replied" if acknowledges else "auto-generated"
         mail["X-Auto-Response-Suppress"] = "All"
     mail.set_content(part.text)
+    for file in part.files:
+        family, _, kind = file.content_type.partition("/")
+        if family in ("message", "multipart", "text"):  # as bytes: a mail or a text that is attached is not changed
+            family, kind = "application", "octet-stream"
+        mail.add_attachment(file.content, maintype=family, subtype=kind, filename=file.name or "file")
     return message_id, mail.as_bytes()
 
 

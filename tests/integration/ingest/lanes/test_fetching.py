@@ -101,8 +101,8 @@ class Desk:
                 state=records_pb2.ATTACHMENT_STATE_TO_FETCH,
             ),
         )
-        for key, value in changes.items():
-            setattr(fetch, key, value)
+        for field_name, given in changes.items():
+            setattr(fetch, field_name, given)
         key = tenant_key(TENANT, "c-1")
         value = seal(fetch, self.keys.made(TENANT, "identity-1"), FETCHES, key)
         await self.producer.publish(FETCHES, key, value, headers.of_fetch(fetch))
@@ -117,7 +117,7 @@ class Desk:
         return found
 
     async def becomes(self, count: int) -> list[records_pb2.Attachment]:
-        """Wait until the conversation has learned of so many files."""
+        """Wait until the conversation has learned of this number of files."""
 
         async def enough() -> bool:
             return len(await self.settled()) >= count
@@ -240,7 +240,7 @@ async def test_another_account_does_not_wait(desk: Desk) -> None:
 
 
 async def test_killed_before_its_offsets_are_committed(desk: Desk) -> None:
-    """The next fetcher does it again: the same file, the same record, so nobody sees a difference, and nothing is lost."""
+    """The next fetcher does it again: the same file, the same record, which no reader can tell apart, and nothing is lost."""
 
     def kill(point: str) -> None:
         raise Killed(point)
