@@ -123,7 +123,7 @@ class TelegramCustomer(Customer):
             "date": system_clock() // 1000,
             "chat": {"id": self.chat_id, "type": "private"},
             "from": person,
-            "text": text,
+            **self._content(text),
         }
         body = json.dumps({"update_id": message_id, "message": message}).encode()
         headers = {
@@ -131,6 +131,15 @@ class TelegramCustomer(Customer):
             "x-telegram-bot-api-secret-token": self.world.secrets["CHAPAR_SECRET_DEMO__TELEGRAM_SECRET"],
         }
         return lambda: self._post(f"/v1/{self.world.tenant}/telegram/main", body, headers)
+
+    def _content(self, text: str) -> dict[str, object]:
+        if self.file is None:
+            return {"text": text}
+        file_id = f"tg-{self.file.name}"
+        self.world.held.files[file_id] = self.file
+        about = {"file_id": file_id, "file_unique_id": file_id, "file_size": len(self.file.content)}
+        document = {**about, "file_name": self.file.name, "mime_type": self.file.content_type}
+        return {"document": document, "caption": text}
 
 
 class WhatsappCustomer(Customer):
@@ -145,12 +154,18 @@ class WhatsappCustomer(Customer):
             "from": self.address,
             "id": f"wamid.{uuid.uuid4().hex}",
             "timestamp": str(system_clock() // 1000),
-            "type": "text",
-            "text": {"body": text},
+            **self._content(text),
         }
         contact = {"profile": {"name": "رضا"}, "wa_id": self.address}
         call = whatsapp_call(self.world, {"contacts": [contact], "messages": [message]})
         return lambda: self._post(*call)
+
+    def _content(self, text: str) -> dict[str, object]:
+        if self.file is None:
+            return {"type": "text", "text": {"body": text}}
+        media = self.world.held.upload(self.file.content, self.file.name, self.file.content_type)
+        document = {"id": media, "filename": self.file.name, "mime_type": self.file.content_type, "caption": text}
+        return {"type": "document", "document": document}
 
 
 def whatsapp_call(world: World, value: Mapping[str, object]) -> tuple[str, bytes, dict[str, str]]:
@@ -198,6 +213,8 @@ class EmailCustomer(Customer):
         mail["Subject"] = "پرسش دربارهٔ سفارش"
         mail["Message-ID"] = f"<{uuid.uuid4().hex}@mail.example>"
         mail.set_content(text)
+        if self.file is not None:
+            mail.add_attachment(self.file.content, maintype="application", subtype="pdf", filename=self.file.name)
         host, _, port = self.world.smtp.rpartition(":")
 
         def deliver() -> bool:

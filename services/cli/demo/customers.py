@@ -16,7 +16,9 @@ import grpc
 import httpx
 from websockets.exceptions import WebSocketException
 
+from services.cli.demo.files import CARRIES, EVERY, a_file
 from services.cli.demo.ledger import MARK, Sent
+from services.cli.local.provider_files import HeldFile, HeldFiles
 
 GIVE_UP_S = 60.0
 """The time, in seconds, for which a message is repeated before the demo counts it as refused (it is not acknowledged, so it can't be lost)."""
@@ -80,6 +82,8 @@ class World:
     client: httpx.AsyncClient
     mailbox: Mailbox
     sent: Sent
+    held: HeldFiles
+    """The files that customers send, at their providers."""
     run: str
     marks: Callable[[], int]
     said_all: Callable[[], None]
@@ -141,7 +145,8 @@ async def play(world: World, mood: Mood, kinds: Mapping[str, type[Customer]], pa
 
 
 async def _act(world: World, mood: Mood, customer: Customer, patience_s: float) -> None:
-    if not await customer.say(mood.text, repeat=mood.repeats):
+    with_file = mood.channel in CARRIES and mood.number % EVERY == 0
+    if not await customer.say(mood.text, repeat=mood.repeats, with_file=with_file):
         return
     if mood.leaves:
         await customer.leave()
@@ -162,6 +167,8 @@ class Customer:
         self.world = world
         self.mood = mood
         self.address = f"{mood.channel}-{mood.number}"
+        self.file: HeldFile | None = None
+        """The file of the next message."""
 
     async def __aenter__(self) -> Customer:
         return self
@@ -169,16 +176,20 @@ class Customer:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def say(self, text: str, *, repeat: bool = False) -> bool:
-        """Send a message with a mark. Returns whether it was acknowledged."""
+    async def say(self, text: str, *, repeat: bool = False, with_file: bool = False) -> bool:
+        """Send a message with a mark, and a file if asked for. Returns whether it was acknowledged."""
         mark = self.world.mark()
+        self.file = file = a_file(mark) if with_file else None
         if not await self._until_acknowledged(f"{text} {mark}", twice=repeat):
             return False
         self.world.sent.acknowledged[mark] = self.mood.channel
+        if file is not None:
+            self.world.sent.files[file.name] = self.mood.channel
         return True
 
     async def answer(self, text: str) -> None:
         """Send a message without a mark: a response to the survey is not counted as a message."""
+        self.file = None
         await self._until_acknowledged(text, twice=False)
 
     async def leave(self) -> None:
