@@ -80,13 +80,15 @@ _MODULES: Final = {
         " sla.adapters.measures_service sla.adapters.read_model sla.translate.events sla.translate.measure_views"
         " ingest.domain.shared_pace ingest.domain.takeover ingest.lanes.seen_deliveries ingest.lanes.resting"
         " chassis.packed_table ingest.translate.samples feedback.adapters.conversation_batches"
-        " ingest.adapters.history.erasure_reports ingest.adapters.history.own_loop"
+        " ingest.adapters.history.erasure_reports ingest.adapters.history.own_loop ingest.adapters.files.store"
+        " ingest.adapters.history.message_files"
         " chassis.packed_table ingest.lanes.resting ingest.translate.samples"
     ),
     _LOG: (
         "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
         " ingest.lanes.sender ingest.lanes.sender_runner ingest.lanes.sender_counters ingest.lanes.timers "
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.headers chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
+        " chassis.privacy.streams"
         " chassis.privacy.fields chassis.privacy.master chassis.privacy.sealing chassis.questions feedback.lanes.outcome_tracker"
         " feedback.adapters.conversation_batches ingest.lanes.packer"
         " feedback.lanes.agents chassis.kafka.relayed ingest.adapters.history.projection"
@@ -102,7 +104,8 @@ _MODULES: Final = {
         " feedback.adapters.scores_view feedback.adapters.views ingest.adapters.edges.grpc_follow_up"
         " ingest.adapters.edges.http_webhooks ingest.adapters.edges.mail_authentication ingest.adapters.edges.mail_dkim"
         " ingest.adapters.edges.mail_dns ingest.adapters.edges.mail_workers ingest.adapters.edges.publisher"
-        " ingest.adapters.edges.worker_process"
+        " ingest.adapters.edges.worker_process ingest.adapters.edges.http_files ingest.adapters.edges.grpc_files"
+        " ingest.adapters.files.keeper ingest.adapters.files.sealed"
         " ingest.adapters.edges.smtp_in ingest.adapters.edges.smtp_session ingest.adapters.edges.telegram_in"
         " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.adapters.history.reader ingest.lanes.packer"
     ),
@@ -116,6 +119,7 @@ _FUNCTIONS: Final = {
         " chassis.tokens.verifier.Verifier.from_settings chassis.tracing.Tracing.annotate chassis.tracing.Tracing.span"
         " chassis.tracing.Tracing.start feedback.adapters.links.link_key feedback.adapters.handlers.ResponseIntake.refuse"
         " feedback.adapters.handlers.filled ingest.domain.channel_rules.channel_rules ingest.domain.sending.backoff_ms"
+        " ingest.domain.files.policy.is_pattern ingest.domain.files.policy.FilePolicy.of_type ingest.adapters.files.links.link_key"
         " ingest.adapters.history.cursor.encode ingest.adapters.history.story.step router.adapters.paging.after_agent sla.translate.views.cursor_of"
         " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of chassis.finalised.FinalisedFormats.of"
     ),

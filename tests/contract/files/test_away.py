@@ -27,7 +27,7 @@ async def test_a_directory_that_is_gone_is_unavailable(tmp_path: Path) -> None:
 async def test_a_bucket_that_does_not_answer_is_unavailable(
     unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that is refused is no reason to wait for minutes."""
+    """The error comes soon when the connection is refused."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused_tcp_port}")
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")

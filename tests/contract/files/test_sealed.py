@@ -1,4 +1,4 @@
-"""`ports.Files`: what is kept is sealed, measured and within the policy."""
+"""`ports.Files`: files are kept sealed, measured and within the policy."""
 
 import hashlib
 import os

@@ -90,7 +90,7 @@ async def test_of_a_cancelled_put_nothing_is_stored(store: FileStore) -> None:
 
 
 async def test_deleting_is_repeatable(store: FileStore) -> None:
-    """What is deleted is gone; deleting it again is no error."""
+    """A deleted file is gone, and can be deleted again."""
     await store.put(PLACE.key, b"x")
     await store.delete(PLACE.key)
     await store.delete(PLACE.key)

@@ -60,6 +60,7 @@ class SubmitRequest(_message.Message):
     DUE_AT_FIELD_NUMBER: _builtins.int
     PREFERRED_AGENT_FIELD_NUMBER: _builtins.int
     PREFERRED_TEAM_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's idempotency key of this message; a repeated key is the same message. Required, at most 200 bytes."""
     account: _builtins.str
@@ -69,7 +70,7 @@ class SubmitRequest(_message.Message):
     display_name: _builtins.str
     """The customer's name; may be empty."""
     text: _builtins.str
-    """Text; required unless `customer_left`."""
+    """Text; required unless `customer_left`, or there are files."""
     language: _builtins.str
     """Language as a BCP 47 tag, if the caller knows it."""
     customer_left: _builtins.bool
@@ -96,6 +97,10 @@ class SubmitRequest(_message.Message):
     def due_at(self) -> _timestamp_pb2.Timestamp:
         """Deadline of the pick-up; absent means that the queue and the SLA policies decide."""
 
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmittedFile]:
+        """Files, all together within the service's `grpc_max_request_bytes`. They are stored when the call returns; one that is refused is named to the agent."""
+
     def __init__(
         self,
         *,
@@ -112,14 +117,41 @@ class SubmitRequest(_message.Message):
         due_at: _timestamp_pb2.Timestamp | None = ...,
         preferred_agent: _builtins.str = ...,
         preferred_team: _builtins.str = ...,
+        files: _abc.Iterable[Global___SubmittedFile] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "sent_at", b"sent_at", "start_at", b"start_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "customer_left", b"customer_left", "display_name", b"display_name", "due_at", b"due_at", "idempotency_key", b"idempotency_key", "labels", b"labels", "language", b"language", "native_id", b"native_id", "preferred_agent", b"preferred_agent", "preferred_team", b"preferred_team", "sent_at", b"sent_at", "start_at", b"start_at", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "customer_left", b"customer_left", "display_name", b"display_name", "due_at", b"due_at", "files", b"files", "idempotency_key", b"idempotency_key", "labels", b"labels", "language", b"language", "native_id", b"native_id", "preferred_agent", b"preferred_agent", "preferred_team", b"preferred_team", "sent_at", b"sent_at", "start_at", b"start_at", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubmitRequest: _TypeAlias = SubmitRequest  # noqa: Y015
+
+@_typing.final
+class SubmittedFile(_message.Message):
+    """A file of a message that is submitted. Its type is detected from its bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """File name; may be empty."""
+    content: _builtins.bytes
+    """The bytes."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmittedFile: _TypeAlias = SubmittedFile  # noqa: Y015
 
 @_typing.final
 class SubmitResponse(_message.Message):

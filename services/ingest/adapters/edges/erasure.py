@@ -183,7 +183,7 @@ class PersonEraser:
         return report
 
     async def _delete_files(self, tenant: str, identities: Sequence[str]) -> ingest_pb2.ErasedStore | None:
-        """Delete the files of a person. Without the keys nobody can read them, so a store that is away is only reported."""
+        """Delete the files of a person. They are unreadable without the keys, so a store that is away is only reported."""
         if self._files is None:
             return None
         report = ingest_pb2.ErasedStore(store="files")

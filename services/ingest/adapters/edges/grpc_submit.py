@@ -10,9 +10,9 @@ from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, 
 from services.ingest.adapters.edges.ingress_limiter import IngressLimiter
 from services.ingest.domain.messages import Wishes
 from services.ingest.domain.normalise.language import language_code
-from services.ingest.domain.normalise.message import IncomingMessage, MessageKind, Refusal
+from services.ingest.domain.normalise.message import IncomingMessage, Refusal
 from services.ingest.domain.normalise.text import clean_name, forbidden
-from services.ingest.domain.normalise.webhook import wrong_fields
+from services.ingest.domain.normalise.webhook import attached, kind_of, wrong_fields
 from services.ingest.domain.origin import Origin, OriginProof
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Account, Accounts
@@ -65,7 +65,7 @@ def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMe
                 request.native_id,
                 "native_id",
                 request.text,
-                request.customer_left,
+                request.customer_left or bool(request.files),
                 labels,
             ),
             optional("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
@@ -84,7 +84,8 @@ def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMe
         native_id=request.native_id,
         native_message_id=request.idempotency_key,
         text=request.text,
-        kind=MessageKind.TEXT if request.text else MessageKind.SYSTEM,
+        kind=kind_of(request.text, bool(request.files)),
+        attachments=attached((each.name, each.content) for each in request.files),
         display_name=clean_name(request.display_name),
         language=request.language,
         sent_at_ms=request.sent_at.ToMilliseconds() if request.HasField("sent_at") else 0,

@@ -29,7 +29,7 @@ _AT_ONCE: Final = 128 << 10
 
 
 class _About(msgspec.Struct, frozen=True, array_like=True):
-    """What is stored of a file besides its bytes."""
+    """The name and the type of a file, stored with its bytes."""
 
     name: str
     content_type: str

@@ -1,4 +1,4 @@
-"""What is accepted of a message's files: how large, how many, of which types."""
+"""The limits on a message's files: their size, their number, their types."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -15,7 +15,7 @@ EXECUTABLES: Final = (
 
 
 class FileState(IntEnum):
-    """What is known about a file's bytes. The numbers are those of the contract."""
+    """The state of a file's bytes. The numbers are those of the contract."""
 
     DESCRIBED = 0
     STORED = 1

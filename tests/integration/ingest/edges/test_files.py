@@ -1,12 +1,17 @@
 """Files that come by mail: stored before the mail is accepted, sealed, and never a reason to lose words."""
 
+import json
 import os
+from base64 import b64encode
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
+from typing import Any
 
 import pytest
 from httpx import AsyncClient
+from standardwebhooks import Webhook
 
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
 from services.chassis.ids import derive
@@ -18,7 +23,7 @@ from services.ingest.domain.files.policy import FilePolicy
 from services.ingest.metrics import METRICS
 from tests.fakes.privacy import a_keyring
 from tests.fixtures.broker import KafkaUnderTest
-from tests.integration.ingest.edges.conftest import Edges, ingest, install, routed
+from tests.integration.ingest.edges.conftest import SECRET, Edges, ingest, install, routed
 from tests.integration.ingest.edges.test_grpc import channel, decided
 from tests.integration.ingest.edges.test_smtp import plain_mail, send
 
@@ -33,6 +38,18 @@ def with_files(*files: tuple[str, bytes]) -> EmailMessage:
     for name, content in files:
         mail.add_attachment(content, maintype="text", subtype="html", filename=name)
     return mail
+
+
+def signed(body: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a request with a signed body."""
+    raw, at = json.dumps(body), datetime.now(UTC)
+    headers = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(SECRET["WEBHOOK"]).sign("msg_1", at, raw),
+        "content-type": "application/json",
+    }
+    return {"content": raw, "headers": headers}
 
 
 async def downloaded(edges: Edges, tmp_path: Path, file: records_pb2.Attachment, folder: Folder) -> bytes:
@@ -126,6 +143,30 @@ async def test_an_agent_downloads_a_file_by_a_link(
             assert (dict(files.counts), list(files.waiting_for)) == ({"files": 2}, [])
             assert (await http.get(link.url)).status_code == 404
             assert [each for each in (tmp_path / "files").rglob("*") if each.is_file()] == []
+
+
+async def test_files_come_by_webhook_and_grpc(edges: Edges, tmp_path: Path) -> None:
+    """A message may have files and no text; the answer says that they are stored."""
+    small = PDF[:50_000]
+    async with channel(edges) as (opened, token):
+        request = ingest_pb2.SubmitRequest(idempotency_key="k1", native_id="ali")
+        request.files.add(name="../a.pdf", content=small)
+        await ingest_pb2_grpc.IngestServiceStub(opened).Submit(request, metadata=token, timeout=10)
+    file = {"name": "b.pdf", "content": b64encode(small).decode()}
+    body = {"message_id": "m1", "customer": {"id": "ali"}, "files": [file]}
+    async with AsyncClient() as http:
+        good = await http.post(edges.url("/v1/demo/webhook/main"), **signed(body))
+        bad = await http.post(edges.url("/v1/demo/webhook/main"), **signed({**body, "files": [{"content": "?"}]}))
+        many = await http.post(edges.url("/v1/demo/webhook/main"), **signed({**body, "files": [file] * 21}))
+    assert (good.status_code, bad.status_code, many.status_code) == (200, 400, 400)
+    assert "files[0].content" in bad.text
+    records = await edges.inbound(2)
+    assert {record.message.kind for record in records} == {records_pb2.MESSAGE_KIND_ATTACHMENT}
+    for record in records:
+        (kept,) = record.message.attachments
+        assert (kept.content_type, kept.state) == ("application/pdf", records_pb2.ATTACHMENT_STATE_STORED)
+        assert await downloaded(edges, tmp_path, kept, Folder.FILES) == small
+    assert sorted(record.message.attachments[0].name for record in records) == ["a.pdf", "b.pdf"]
 
 
 async def test_a_store_that_is_away_keeps_the_mail_at_its_server(edges: Edges, tmp_path: Path) -> None:
