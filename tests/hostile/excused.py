@@ -81,11 +81,12 @@ _MODULES: Final = {
         " ingest.domain.shared_pace ingest.domain.takeover ingest.lanes.seen_deliveries ingest.lanes.resting"
         " chassis.packed_table ingest.translate.samples feedback.adapters.conversation_batches"
         " ingest.adapters.history.erasure_reports ingest.adapters.history.own_loop ingest.adapters.files.store"
-        " ingest.adapters.history.message_files"
+        " ingest.adapters.history.message_files ingest.adapters.history.file_changes ingest.adapters.out.attached"
         " chassis.packed_table ingest.lanes.resting ingest.translate.samples"
     ),
     _LOG: (
         "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
+        " ingest.adapters.files.fetcher ingest.translate.fetches"
         " ingest.lanes.sender ingest.lanes.sender_runner ingest.lanes.sender_counters ingest.lanes.timers "
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.headers chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
         " chassis.privacy.streams"
@@ -104,8 +105,8 @@ _MODULES: Final = {
         " feedback.adapters.scores_view feedback.adapters.views ingest.adapters.edges.grpc_follow_up"
         " ingest.adapters.edges.http_webhooks ingest.adapters.edges.mail_authentication ingest.adapters.edges.mail_dkim"
         " ingest.adapters.edges.mail_dns ingest.adapters.edges.mail_workers ingest.adapters.edges.publisher"
-        " ingest.adapters.edges.worker_process ingest.adapters.edges.http_files ingest.adapters.edges.grpc_files"
-        " ingest.adapters.files.keeper ingest.adapters.files.sealed"
+        " ingest.adapters.edges.worker_process ingest.adapters.edges.http_files ingest.adapters.edges.grpc_files ingest.adapters.edges.grpc_upload"
+        " ingest.adapters.files.keeper ingest.adapters.files.sealed ingest.adapters.files.sources"
         " ingest.adapters.edges.smtp_in ingest.adapters.edges.smtp_session ingest.adapters.edges.telegram_in"
         " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.adapters.history.reader ingest.lanes.packer"
     ),

@@ -95,23 +95,25 @@ class DemoAgent:
     async def _handle(self, interaction_id: str, channel: str) -> None:
         again = self._held[interaction_id]
         await self._think(0.3, 1.2)
-        await self._answer(interaction_id, with_file=channel in CARRIES)
+        await self._answer(interaction_id, channel)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._chance.uniform(0.5, 1.5)):
                 await again.wait()
                 await self._answer(interaction_id)
         await self._desk.complete(interaction_id, "solved")
 
-    async def _answer(self, interaction_id: str, *, with_file: bool = False) -> None:
+    async def _answer(self, interaction_id: str, channel: str = "") -> None:
         number = next(self._marks)
         mark = f"#r{self._run}-{number}"
-        files = await self._uploaded(interaction_id, mark) if with_file and number % EVERY == 0 else []
+        wanted = channel in CARRIES and (number % EVERY == 0 or channel not in self._sent.channels_of_files)
+        files = await self._uploaded(interaction_id, mark) if wanted else []
         result = await self._desk.reply(interaction_id, f"{self._chance.choice(REPLIES)} {mark}", files)
         if result.ok:
             # The gateway derives the id in the same way: the same request gives the same delivery.
             delivery_id = delivery_id_of(self._tenant, self._agent_id, result)
             self._sent.recorded_replies[mark] = delivery_id
             self._sent.recorded_files |= {file.name: delivery_id for file in files}
+            self._sent.channels_of_files |= {channel for _ in files}
 
     async def _uploaded(self, interaction_id: str, mark: str) -> list[SentFile]:
         """Upload a file for a reply. History may not know the interaction yet, or may be restarting; then the reply has none."""

@@ -82,14 +82,14 @@ class World:
     client: httpx.AsyncClient
     mailbox: Mailbox
     sent: Sent
-    held: HeldFiles
-    """The files that customers send, at their providers."""
     run: str
     marks: Callable[[], int]
     said_all: Callable[[], None]
     """Called for each customer who has sent all their messages."""
     curtain: asyncio.Event
     """Set at the end of the demo; until then customers stay connected, so that late replies reach them."""
+    held: HeldFiles = field(default_factory=HeldFiles)
+    """The files that customers send, at their providers."""
 
     def mark(self) -> str:
         """Return a new mark for a customer's message."""

@@ -10,7 +10,7 @@ from services.cli.upload import uploaded
 CARRIES = frozenset({"telegram", "whatsapp", "email"})
 """Channels on which the demo's files go both ways, and arrive at the customer's end."""
 EVERY = 3
-"""One message or reply of this number has a file."""
+"""One message or reply of this number has a file, and the first reply on each of the channels."""
 
 
 def a_file(mark: str) -> HeldFile:

@@ -218,6 +218,8 @@ class Sent:
     """The channel of each acknowledged file of a customer, by name."""
     recorded_files: dict[str, str] = field(default_factory=dict)
     """The delivery of each file that was confirmed to its agent, by name."""
+    channels_of_files: set[str] = field(default_factory=set)
+    """The channels on which an agent has sent a file."""
     file_arrivals: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The number of times each agent's file reached its customer, by name and channel."""
 

@@ -224,7 +224,7 @@ class HttpProvider(_Counterpart):
         if isinstance(behaviour, Hang):
             await self._closing.wait()
             return False
-        found = self.held.answer(target, headers, self.url)
+        found = self.held.answer(target, headers, f"http://{headers.get('host', '')}")
         if found.content is None:
             _answer(writer, found.status, found.body, {})
         else:
