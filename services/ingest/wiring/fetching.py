@@ -21,8 +21,8 @@ from services.policy.model.intake import Policies
 
 _SILENT_S: Final = 10.0
 """A provider that sends nothing for this time is away."""
-_LIMITS: Final = CallLimits(call_s=120.0, place_s=20.0, of_tenant=16, of_host=8)
-_BATCH: Final = 50
+_LIMITS: Final = CallLimits(call_s=60.0, place_s=20.0, of_tenant=16, of_host=8)
+_BATCH: Final = 20
 
 Made = Callable[[Callable[[bool], None]], GroupConsumer]
 """Makes a member of a group; the argument learns whether it has joined."""

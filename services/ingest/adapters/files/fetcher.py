@@ -117,22 +117,23 @@ class Fetcher:
 
     async def _all(self, asked: Sequence[_Asked | None]) -> None:
         places: dict[_Account, asyncio.Semaphore] = {}
+        until_ms = self._clock() + self._limits.round_ms
         wanted = [each for each in asked if each is not None]
         for each in wanted:
             places.setdefault(each.account, asyncio.Semaphore(_AT_ONCE))
         # All are awaited: a batch that is passed again must not run beside itself.
         ended = await asyncio.gather(
-            *(self._one(each, places[each.account]) for each in wanted), return_exceptions=True
+            *(self._one(each, places[each.account], until_ms) for each in wanted), return_exceptions=True
         )
         for error in ended:
             if error is not None:
                 raise error
 
-    async def _one(self, asked: _Asked, places: asyncio.Semaphore) -> None:
+    async def _one(self, asked: _Asked, places: asyncio.Semaphore, until_ms: int) -> None:
         fetch = asked.fetch
         fetch.first_at_ms = fetch.first_at_ms or self._clock()
         async with places:
-            found = await self._tried(asked)
+            found = await self._tried(asked, until_ms)
         if self._erased(asked):
             await self._files.forget(fetch.tenant, fetch.attachment.owner_id)
             self._count(fetch, "erased")
@@ -145,51 +146,51 @@ class Fetcher:
         else:
             await self._wait(asked, found)
 
-    async def _tried(self, asked: _Asked) -> Kept | NotFetched:
-        """Try a few times. Every failure is a result."""
+    async def _tried(self, asked: _Asked, until_ms: int) -> Kept | NotFetched:
+        """Try a few times, until a time. Every failure is a result."""
         fetch, tries = asked.fetch, 0
         if self._files.policy.of_size(fetch.attachment.size):
             return fetching.TOO_LARGE
         while True:
             if self._erased(asked):
                 return fetching.GONE
-            resting_ms = self._resting.get(asked.account, 0) - self._clock()
-            if resting_ms > 0:
+            now_ms = self._clock()
+            if now_ms < self._resting.get(asked.account, 0) or now_ms > until_ms:
                 return NotFetched(FetchOutcome.AGAIN, fetch.last_reason or Reason.ACCOUNT_RESTS)
             await self._turn(asked)
             tries += 1
             fetch.attempts += 1
-            failed = await self._try(asked)
-            if isinstance(failed, Kept):
-                return failed
+            found = await self._try(asked)
+            if isinstance(found, Kept):
+                self._resting.pop(asked.account, None)
+                return found
+            failed, of_account = found
             wait_ms = fetching.wait_ms(self._limits, tries, failed)
             if wait_ms is None:
+                rest_ms = fetching.rest_ms(self._limits, failed, of_account=of_account)
+                if rest_ms:
+                    self._resting[asked.account] = self._clock() + rest_ms
                 return failed
             self._count(fetch, "again")
             await asyncio.sleep(wait_ms / 1000)
 
-    async def _try(self, asked: _Asked) -> Kept | NotFetched:
+    async def _try(self, asked: _Asked) -> Kept | tuple[NotFetched, bool]:
+        """Return the file, or why it was not fetched and whether the reason is the account's."""
         fetch = asked.fetch
         source, account = self._sources.get(fetch.channel), self._account(fetch)
         if source is None or account is None:
-            return NotFetched(FetchOutcome.HALTED, Reason.ACCOUNT_NOT_CONFIGURED)
+            return NotFetched(FetchOutcome.HALTED, Reason.ACCOUNT_NOT_CONFIGURED), True
         file = fetch.attachment
         place = FilePlace(fetch.tenant, file.owner_id, file.file_id)
         try:
             async with source.opened(file.reference, account) as pieces:
-                kept = await self._files.keep(place, file.name, pieces)
+                return await self._files.keep(place, file.name, pieces)
         except FetchFailed as error:
-            if error.of_account:
-                rest_ms = max(self._limits.delay_ms // 2, error.failed.retry_after_ms)
-                if error.failed.retry_after_ms > self._limits.longest_wait_ms or not error.failed.retry_after_ms:
-                    self._resting[asked.account] = self._clock() + rest_ms
-            return error.failed
+            return error.failed, error.of_account
         except Unconfigured as error:
-            return NotFetched(FetchOutcome.HALTED, error.reason[:60])
+            return NotFetched(FetchOutcome.HALTED, error.reason[:60]), True
         except ChaparError as error:  # the file store, the keys, or the reference to a secret
-            return NotFetched(FetchOutcome.AGAIN, error.reason)
-        self._resting.pop(asked.account, None)
-        return kept
+            return NotFetched(FetchOutcome.AGAIN, error.reason), False
 
     async def _turn(self, asked: _Asked) -> None:
         """Wait for the account's pace."""

@@ -64,7 +64,11 @@ class FetchLimits:
     first_wait_ms: int = 1_000
     longest_wait_ms: int = 5_000
     """A provider that asks for a longer wait than this gets it between two rounds."""
+    round_ms: int = 60_000
+    """A round begins no try after this time: the records behind it wait for its end."""
     delay_ms: int = 30_000
+    slow_rest_ms: int = 300_000
+    """An account rests for this time after a download that did not end in time."""
     give_up_ms: int = 86_400_000
 
 
@@ -84,12 +88,19 @@ def fetches(written: Iterable[Effect]) -> tuple[Effect, ...]:
 
 def wait_ms(limits: FetchLimits, tries: int, failed: NotFetched) -> int | None:
     """Return how long to wait before the next try of the same round; None when the round is over for this file."""
-    if failed.outcome is not FetchOutcome.AGAIN or tries >= limits.tries:
+    if failed.outcome is not FetchOutcome.AGAIN or tries >= limits.tries or failed.reason == Reason.TIMEOUT:
         return None
     if failed.reason == Reason.LINK_EXPIRED:
         return 0
     wait = max(failed.retry_after_ms, limits.first_wait_ms * 2 ** (tries - 1))
     return wait if wait <= limits.longest_wait_ms else None
+
+
+def rest_ms(limits: FetchLimits, failed: NotFetched, *, of_account: bool) -> int:
+    """Return how long an account rests after a round that did not succeed. `of_account`: not because of this file."""
+    if not of_account:
+        return limits.slow_rest_ms if failed.reason == Reason.TIMEOUT else 0
+    return max(limits.delay_ms // 2, failed.retry_after_ms)
 
 
 def telegram(status: int, body: Body | None, retry_after: str = "") -> NotFetched | None:

@@ -219,6 +219,34 @@ async def test_a_provider_that_comes_back(desk: Desk) -> None:
     assert desk.provider.held.downloads == ["a"]
 
 
+async def test_a_short_failure_is_over_at_once(desk: Desk) -> None:
+    """The next try of the same round succeeds: the file does not wait in the log."""
+    desk.provider.next(Refuse(503))
+    async with desk.running():
+        await desk.ask("a")
+        (file,) = await desk.becomes(1)
+    assert file.state == STORED
+    assert await read_all(desk.kafka, WAITING_FETCHES) == []
+
+
+async def test_a_round_ends_in_time(desk: Desk) -> None:
+    """A slow download is not tried again at once, its account rests, and the other files of the round wait in the log."""
+    desk.provider.next(None, Hang(taken=False))
+    async with desk.running(FetchLimits(tries=3, delay_ms=60_000)):
+        await desk.ask("a")
+
+        async def waits() -> bool:
+            return len(await read_all(desk.kafka, WAITING_FETCHES)) == 1
+
+        await eventually(waits, "the file waits", 40)
+        await desk.ask("b")
+        await desk.ask("c", "whatsapp")
+        (file,) = await desk.becomes(1)
+        assert file.file_id == "file-c"
+    assert len(await read_all(desk.kafka, WAITING_FETCHES)) == 2
+    assert desk.provider.held.downloads == ["c"]
+
+
 async def test_a_file_is_given_up_in_the_end(desk: Desk) -> None:
     """An account that never works again does not keep its files waiting for ever."""
     desk.provider.usually(Refuse(401))

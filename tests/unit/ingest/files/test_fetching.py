@@ -138,4 +138,17 @@ def test_tries_of_one_round() -> None:
     assert fetching.wait_ms(LIMITS, 1, NotFetched(FetchOutcome.HALTED, "HTTP_401")) is None
     assert fetching.wait_ms(LIMITS, 1, fetching.GONE) is None
     assert fetching.wait_ms(LIMITS, 1, NotFetched(FetchOutcome.AGAIN, Reason.LINK_EXPIRED)) == 0
+    assert fetching.wait_ms(LIMITS, 1, NotFetched(FetchOutcome.AGAIN, Reason.TIMEOUT)) is None
     assert fetching.GONE.refusal is FileRefusal.GONE
+
+
+def test_how_long_an_account_rests() -> None:
+    """As long as the provider asks, at least half of the delay; longer after a download that did not end, because it holds up
+    the files of others; not at all after a failure of one file."""
+    asks = NotFetched(FetchOutcome.AGAIN, "HTTP_429", retry_after_ms=600_000)
+    away = NotFetched(FetchOutcome.AGAIN, "HTTP_503")
+    slow = NotFetched(FetchOutcome.AGAIN, Reason.TIMEOUT)
+    assert fetching.rest_ms(LIMITS, asks, of_account=True) == 600_000
+    assert fetching.rest_ms(LIMITS, away, of_account=True) == LIMITS.delay_ms // 2
+    assert fetching.rest_ms(LIMITS, slow, of_account=False) == LIMITS.slow_rest_ms
+    assert fetching.rest_ms(LIMITS, away, of_account=False) == 0
