@@ -54,8 +54,8 @@ from services.ingest.adapters.history import cursor, story
 from services.ingest.adapters.history import text as folding
 from services.ingest.adapters.out import multipart
 from services.ingest.adapters.out.attached import OutFile
-from services.ingest.domain import channel_rules, reply_token, retry_after, survey_reply
-from services.ingest.domain.files import fetching, outgoing, places, sniffing
+from services.ingest.domain import channel_rules, fetching, reply_token, retry_after, sent_files, survey_reply
+from services.ingest.domain.files import places, sniffing
 from services.ingest.domain.messages import Attachment, TextPart, TextPartKind, new_text
 from services.ingest.domain.normalise import (
     json_body,
@@ -258,11 +258,11 @@ def _file_answers(given: str) -> None:
 def _sent_file(given: str) -> None:
     """A file of a reply, whose names are all the given one."""
     file = Attachment(given, given, 7, "", file_id=given, owner_id=given, sha256=given)
-    outgoing.upload_id(given, given, given)
-    outgoing.problem_of_reply("whatsapp", (file,), given)
-    outgoing.planned(given, (file,), channel_rules.ChannelRules(part_chars=4_096), "telegram")
-    outgoing.is_photo(given, 1)
-    outgoing.whatsapp_kind(given)
+    sent_files.upload_id(given, given, given)
+    sent_files.problem_of_reply("whatsapp", (file,), given)
+    sent_files.planned(given, (file,), channel_rules.ChannelRules(part_chars=4_096), "telegram")
+    sent_files.is_photo(given, 1)
+    sent_files.whatsapp_kind(given)
     multipart.form({"caption": given}, "file", OutFile(places.FilePlace("t", "o", "f"), given, "text/plain", "", b""))
 _MAIL: Final = _DOMAIN + "mail."
 
@@ -301,10 +301,10 @@ ENTRIES: Final = (
           all_of(_proofs), most=_MEGABYTE // 4),
     Entry(named(_DOMAIN + "webchat", "visitor_of"), all_of(lambda given: webchat.visitor_of(given, SECRET, "t/a", 1, 1.0))),
     Entry(named("services.ingest.domain.files.sniffing", "sniffed"), sniffing.sniffed, "bytes"),
-    Entry((*named("services.ingest.domain.files.fetching", "telegram", "telegram_download", "telegram_path", "whatsapp", "whatsapp_download",
+    Entry((*named("services.ingest.domain.fetching", "telegram", "telegram_download", "telegram_path", "whatsapp", "whatsapp_download",
                   "whatsapp_media", "allowed"), *named("services.ingest.domain.retry_after", "milliseconds")),
           all_of(_file_answers), most=_MEGABYTE // 16),
-    Entry((*named("services.ingest.domain.files.outgoing", "file_rules", "problem_of", "upload_id", "belongs", "problem_of_reply", "is_photo",
+    Entry((*named("services.ingest.domain.sent_files", "file_rules", "problem_of", "upload_id", "belongs", "problem_of_reply", "is_photo",
                   "whatsapp_kind", "planned"), *named("services.ingest.adapters.out.multipart", "form")),
           all_of(_sent_file), most=_MEGABYTE // 16),
     Entry(named("services.ingest.domain.files.places", "prefixes_of", "file_id_of", "thumbnail_id_of"),

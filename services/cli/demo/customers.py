@@ -16,7 +16,7 @@ import grpc
 import httpx
 from websockets.exceptions import WebSocketException
 
-from services.cli.demo.files import CARRIES, EVERY, a_file
+from services.cli.demo.files import EVERY, GIVES, a_file
 from services.cli.demo.ledger import MARK, Sent
 from services.cli.local.provider_files import HeldFile, HeldFiles
 
@@ -145,7 +145,7 @@ async def play(world: World, mood: Mood, kinds: Mapping[str, type[Customer]], pa
 
 
 async def _act(world: World, mood: Mood, customer: Customer, patience_s: float) -> None:
-    with_file = mood.channel in CARRIES and mood.number % EVERY == 0
+    with_file = mood.channel in GIVES and mood.number % EVERY == 0
     if not await customer.say(mood.text, repeat=mood.repeats, with_file=with_file):
         return
     if mood.leaves:

@@ -7,8 +7,10 @@ from chapar.ingest.v1 import ingest_pb2_grpc
 from services.cli.local.provider_files import HeldFile
 from services.cli.upload import uploaded
 
-CARRIES = frozenset({"telegram", "whatsapp", "email"})
-"""Channels on which the demo's files go both ways, and arrive at the customer's end."""
+CARRIES = frozenset({"webchat", "telegram", "whatsapp", "email"})
+"""Channels on which an agent's file arrives at the customer's end."""
+GIVES = CARRIES | {"webhook", "grpc"}
+"""Channels on which customers send files."""
 EVERY = 3
 """One message or reply of this number has a file, and the first reply on each of the channels."""
 

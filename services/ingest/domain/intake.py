@@ -27,7 +27,7 @@ from services.ingest.domain.belongings import noted
 from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
-from services.ingest.domain.files.fetching import fetches
+from services.ingest.domain.fetching import fetches
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.interaction_closing import InteractionClosing
 from services.ingest.domain.lifetime import Lifetime

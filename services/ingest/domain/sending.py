@@ -50,9 +50,9 @@ from services.ingest.domain.deliveries import (
     Status,
 )
 from services.ingest.domain.delivery_facts import MAX_PARTS, DeliveryFact, DeliveryState, merged
-from services.ingest.domain.files.outgoing import problem_of_reply
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
+from services.ingest.domain.sent_files import problem_of_reply
 
 
 class Sending:

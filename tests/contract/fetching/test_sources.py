@@ -13,7 +13,7 @@ from services.chassis.pinned import pinned_client
 from services.cli.local.provider_files import HeldFile
 from services.cli.local.providers import Behaviour, Cut, CutInside, Hang, HttpProvider, Refuse
 from services.ingest.adapters.files.sources import FetchFailed, FileSource, TelegramFiles, WhatsAppFiles
-from services.ingest.domain.files.fetching import FetchOutcome, NotFetched
+from services.ingest.domain.fetching import FetchOutcome, NotFetched
 from services.ingest.domain.files.policy import FileRefusal
 from services.ingest.domain.reasons import Reason
 from tests.integration.ingest.lanes.builders import accounts, an_account

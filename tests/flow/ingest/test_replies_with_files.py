@@ -5,8 +5,8 @@ import pytest
 from chapar.ingest.v1 import records_pb2
 from services.chassis.privacy.sealing import unseal
 from services.ingest.domain.deliveries import Outcome
-from services.ingest.domain.files.outgoing import upload_id
 from services.ingest.domain.reasons import Reason
+from services.ingest.domain.sent_files import upload_id
 from services.ingest.translate.headers import CONVERSATIONS
 from tests.flow.ingest.world import World, a_message, an_identity
 

@@ -14,10 +14,10 @@ from services.chassis.tokens import Caller
 from services.ingest.adapters.edges.grpc_upload import Uploader
 from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.adapters.files.store import file_store
-from services.ingest.domain.files.outgoing import problem_of_reply
 from services.ingest.domain.files.places import FilePlace
 from services.ingest.domain.files.policy import FilePolicy
 from services.ingest.domain.reasons import Reason
+from services.ingest.domain.sent_files import problem_of_reply
 from services.ingest.translate.attachments import attachment
 from tests.contract.files.test_sealed import whole
 from tests.flow.ingest.test_resend import AGENT, SUPERVISOR, Scene, called_by, scene

@@ -23,7 +23,7 @@ from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.adapters.files.store import file_store
 from services.ingest.adapters.history.mapping import fact
 from services.ingest.adapters.history.story import Unreadable
-from services.ingest.domain.files.fetching import FetchLimits
+from services.ingest.domain.fetching import FetchLimits
 from services.ingest.domain.files.policy import FilePolicy
 from services.ingest.lanes.intake import intake_factory
 from services.ingest.lanes.policies import CompiledPolicies

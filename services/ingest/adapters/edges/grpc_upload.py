@@ -12,12 +12,12 @@ from services.chassis.current_call import current_caller, current_tenant
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.ids import derive
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
-from services.ingest.domain.files.outgoing import problem_of, upload_id
 from services.ingest.domain.files.places import FilePlace
 from services.ingest.domain.files.policy import FileRefusal
 from services.ingest.domain.files.sniffing import HEAD_BYTES, sniffed
 from services.ingest.domain.reach import reach_of
 from services.ingest.domain.reasons import Reason
+from services.ingest.domain.sent_files import problem_of, upload_id
 from services.ingest.ports import AgentQueues, Files, History, IdentityOf
 
 _MAX_NAME_BYTES = 1_000

@@ -35,9 +35,9 @@ from services.chassis.privacy.lanes import AwaitedKeys, when_ready
 from services.chassis.privacy.sealing import DataKey, Unsealable, seal, unseal
 from services.ingest.adapters.files.sources import FetchFailed, FileSource
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
+from services.ingest.domain import fetching
 from services.ingest.domain.channel_rules import ChannelRules, account_rate, channel_rules
-from services.ingest.domain.files import fetching
-from services.ingest.domain.files.fetching import FetchLimits, FetchOutcome, NotFetched
+from services.ingest.domain.fetching import FetchLimits, FetchOutcome, NotFetched
 from services.ingest.domain.files.places import FilePlace
 from services.ingest.domain.files.policy import FileRefusal
 from services.ingest.domain.limits import Moments

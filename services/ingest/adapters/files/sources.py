@@ -16,8 +16,8 @@ import msgspec
 from services.chassis.outgoing import Outgoing
 from services.chassis.pinned import Refused
 from services.ingest.adapters.out.account import SendingAccount
-from services.ingest.domain.files import fetching
-from services.ingest.domain.files.fetching import FetchOutcome, NotFetched
+from services.ingest.domain import fetching
+from services.ingest.domain.fetching import FetchOutcome, NotFetched
 from services.ingest.domain.reasons import Reason
 
 _MAX_ANSWER_BYTES: Final = 64 << 10
@@ -71,9 +71,9 @@ class WhatsAppFiles:
     @asynccontextmanager
     async def opened(self, reference: str, account: SendingAccount) -> AsyncIterator[AsyncIterator[bytes]]:
         """See `FileSource`: the media id names an address for five minutes."""
-        base = account.setting("base_url").rstrip("/")
-        headers = {"authorization": f"Bearer {account.secret('access_token')}"}
-        url = f"{base}/{account.setting('api_version')}/{quote(reference, safe='')}"
+        token, version = account.secret("access_token"), account.setting("api_version")
+        base, headers = account.setting("base_url").rstrip("/"), {"authorization": f"Bearer {token}"}
+        url = f"{base}/{version}/{quote(reference, safe='')}"
         body = await _asked(self._http, account.tenant, url, headers, fetching.whatsapp)
         there, _ = fetching.whatsapp_media(body)
         if not there:

@@ -14,9 +14,9 @@ from services.ingest.adapters.out.client import Part
 from services.ingest.adapters.out.http import Answer, post_json
 from services.ingest.adapters.out.multipart import form
 from services.ingest.domain import retry_classes
-from services.ingest.domain.files.outgoing import is_photo
 from services.ingest.domain.messages import Route
 from services.ingest.domain.retry_classes import PartResult
+from services.ingest.domain.sent_files import is_photo
 
 
 class TelegramClient:

@@ -17,10 +17,10 @@ from services.ingest.adapters.out.multipart import form
 from services.ingest.domain import retry_classes
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.delivery_reference import DeliveryReference, reference_text
-from services.ingest.domain.files.outgoing import whatsapp_kind
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.retry_classes import PartResult
+from services.ingest.domain.sent_files import whatsapp_kind
 
 
 class WhatsAppClient:
@@ -46,7 +46,8 @@ class WhatsAppClient:
                 DeliveryReference(part.conversation_id, part.delivery_id, part.index + 1, part.count)
             ),
         }
-        url = f"{account.setting('base_url').rstrip('/')}/{account.setting('api_version')}/{number}"
+        base, version = account.setting("base_url").rstrip("/"), account.setting("api_version")
+        url = f"{base}/{version}/{number}"
         headers = {"authorization": f"Bearer {token}"}
         if part.files:
             (file,) = part.files

@@ -31,11 +31,11 @@ from services.ingest.adapters.out.client import ChannelClient, Part
 from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.channel_rules import ChannelRules, account_rate, channel_rules
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Finished, Outcome
-from services.ingest.domain.files.outgoing import planned
 from services.ingest.domain.limits import Limiter, Moments
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.retry_classes import PartResult
+from services.ingest.domain.sent_files import planned
 from services.ingest.ports import Secrets
 from services.ingest.translate import headers
 from services.ingest.translate.sender import finished_record

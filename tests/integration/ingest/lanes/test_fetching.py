@@ -30,9 +30,10 @@ from services.cli.local.providers import Hang, HttpProvider, Refuse
 from services.ingest.adapters.edges.accounts import AccountSecrets
 from services.ingest.adapters.files.fetcher import AGAIN_GROUP, GROUP, Fetcher
 from services.ingest.adapters.files.sealed import SealedFiles
-from services.ingest.adapters.files.sources import TelegramFiles, WhatsAppFiles
+from services.ingest.adapters.files.sources import FileSource, TelegramFiles, WhatsAppFiles
 from services.ingest.adapters.files.store import file_store
-from services.ingest.domain.files.fetching import FetchLimits
+from services.ingest.adapters.out.account import SendingAccount
+from services.ingest.domain.fetching import FetchLimits
 from services.ingest.domain.files.places import FilePlace
 from services.ingest.domain.files.policy import FilePolicy
 from services.ingest.metrics import METRICS
@@ -70,11 +71,11 @@ class Desk:
         store = file_store("", str(self.directory), self.metrics)
         self.files = SealedFiles(store, self.keys, FilePolicy(max_bytes=1 << 20))
 
-    def fetcher(self, limits: FetchLimits = FAST) -> Fetcher:
+    def fetcher(self, limits: FetchLimits = FAST, telegram: FileSource | None = None) -> Fetcher:
         policy: Any = MappingProxyType({TENANT: _Policy(accounts(self.provider))})
         return Fetcher(
             self.files,
-            {"telegram": TelegramFiles(self.http), "whatsapp": WhatsAppFiles(self.http)},
+            {"telegram": telegram or TelegramFiles(self.http), "whatsapp": WhatsAppFiles(self.http)},
             lambda: policy,
             AccountSecrets(SecretReferences(system_clock, env=VARIABLES)),
             self.producer,
@@ -83,6 +84,19 @@ class Desk:
             clock=system_clock,
             limits=limits,
         )
+
+    def erased_during(self, source: FileSource) -> FileSource:
+        """Return the source, whose customers are erased while their files are on their way."""
+        keys = self.keys
+
+        class Erasing:
+            @asynccontextmanager
+            async def opened(self, reference: str, account: SendingAccount) -> AsyncIterator[AsyncIterator[bytes]]:
+                async with source.opened(reference, account) as pieces:
+                    yield pieces
+                keys.destroy(TENANT, "identity-1")
+
+        return Erasing()
 
     async def ask(self, name: str, channel: str = "telegram", **changes: Any) -> None:
         """Ask for a file of a customer, as the intake lane does."""
@@ -288,7 +302,7 @@ async def test_killed_before_its_offsets_are_committed(desk: Desk) -> None:
 
 
 async def test_an_erased_person_gets_no_file(desk: Desk) -> None:
-    """Neither one that still waits, nor one that is on its way when the key is destroyed: nothing of it remains."""
+    """A file that still waits is not fetched; the same customer's later messages are those of a new person."""
     await desk.ask("a")
     desk.keys.destroy(TENANT, "identity-1")
     desk.keys.makes = False
@@ -297,3 +311,13 @@ async def test_an_erased_person_gets_no_file(desk: Desk) -> None:
         await desk.becomes(1)
     assert [each.file_settled.attachment.file_id for each in await desk.settled()] == ["file-b"]
     assert desk.provider.held.downloads == ["b"]
+
+
+async def test_a_person_who_is_erased_while_a_file_comes(desk: Desk) -> None:
+    """Nothing of the file remains, and the conversation learns nothing of it."""
+    fetcher = desk.fetcher(telegram=desk.erased_during(TelegramFiles(desk.http)))
+    await desk.ask("a")
+    await fetcher.first(await read_all(desk.kafka, FETCHES))
+    assert desk.provider.held.downloads == ["a"]
+    assert await desk.settled() == []
+    assert [each for each in desk.directory.rglob("*") if each.is_file()] == []

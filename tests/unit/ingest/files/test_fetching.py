@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.domain.files import fetching
-from services.ingest.domain.files.fetching import FetchLimits, FetchOutcome, NotFetched
+from services.ingest.domain import fetching
+from services.ingest.domain.fetching import FetchLimits, FetchOutcome, NotFetched
 from services.ingest.domain.files.policy import FileRefusal
 from services.ingest.domain.reasons import Reason
 

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.domain.channel_rules import ChannelRules, channel_rules
-from services.ingest.domain.files.outgoing import (
+from services.ingest.domain.messages import Attachment
+from services.ingest.domain.reasons import Reason
+from services.ingest.domain.sent_files import (
     MOST_FILES,
     belongs,
     file_rules,
@@ -15,8 +17,6 @@ from services.ingest.domain.files.outgoing import (
     upload_id,
     whatsapp_kind,
 )
-from services.ingest.domain.messages import Attachment
-from services.ingest.domain.reasons import Reason
 
 MB = 1 << 20
 PDF = "application/pdf"
