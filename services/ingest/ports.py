@@ -98,6 +98,13 @@ class FileStore(Protocol):
         """Yield the keys below the prefix that were written before a time."""
 
 
+class Scanner(Protocol):
+    """Looks for malicious content."""
+
+    async def is_clean(self, content: AsyncIterator[bytes]) -> bool:
+        """Return whether nothing was found. Raises UNAVAILABLE SCANNER_AWAY: the file is then neither clean nor infected."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What became of a file. Without a refusal it is stored. Size in bytes."""
@@ -134,7 +141,8 @@ class Files(Protocol):
         self, place: FilePlace, name: str, content: bytes | AsyncIterator[bytes], *, original: str = ""
     ) -> Kept:
         """Store a file. It is refused when it is too large, or its type, found from its bytes, is not allowed; then nothing
-        of it is stored. An error of `content` is raised as it is. `original`: the type of a message as it arrived, which is
+        of it is stored. With a scanner, an infected file is refused too, and its bytes are moved to quarantine. An error of
+        `content` is raised as it is. `original`: the type of a message as it arrived, which is
         kept whatever it is; its edge has limited it."""
 
     async def open(self, place: FilePlace) -> OpenedFile:

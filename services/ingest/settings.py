@@ -180,6 +180,11 @@ class IngestSettings(OutgoingSettings):
         description="Address of the HTTP edge in links to files, as agents' browsers reach it; empty: the address that it is bound to.",
     )
     files_link_s: int = Field(default=900, ge=10, le=86_400, description="Seconds for which a link to a file is valid.")
+    files_clamd: str = Field(
+        default="",
+        description="Address of ClamAV's daemon, which scans each file: host:port or unix:/path; empty: files are not scanned.",
+    )
+    files_scan_s: float = Field(default=30, gt=0, le=600, description="Seconds that the scan of one file may take.")
     files_days: int = Field(default=400, ge=0, le=36_500, description="Days that a file is kept; 0: for ever.")
     files_original_days: int = Field(
         default=30,
@@ -220,6 +225,14 @@ class IngestSettings(OutgoingSettings):
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
         """See ServiceSettings."""
         parser.add_argument("--role", choices=ROLES, default=None, help="what this process runs (default: all)")
+
+    @field_validator("files_clamd")
+    @classmethod
+    def _scanner(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value and not value.startswith("unix:/") and not (host and port.isascii() and port.isdecimal()):
+            raise ValueError("an address is host:port or unix:/path")
+        return value
 
     @field_validator("files_types", "files_types_refused")
     @classmethod

@@ -73,6 +73,9 @@ BENCHES: Final = {
     ),
     "hostile_fairness": Bench("one tenant floods, another is served", minutes=5, apart="make bench-hostile"),
     "privacy": Bench("the cost of encrypting personal data", kafka=False, minutes=0.5),
+    "edge_with_files": Bench(
+        "the webhook edge with a file in each call over bare HMAC and produce", apart="make bench-channels"
+    ),
     "readable": Bench(
         "the new text of our own labelled mails, and what reading a mail costs",
         kafka=False,

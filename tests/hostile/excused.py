@@ -105,8 +105,8 @@ _MODULES: Final = {
         " feedback.adapters.scores_view feedback.adapters.views ingest.adapters.edges.grpc_follow_up"
         " ingest.adapters.edges.http_webhooks ingest.adapters.edges.mail_authentication ingest.adapters.edges.mail_dkim"
         " ingest.adapters.edges.mail_dns ingest.adapters.edges.mail_workers ingest.adapters.edges.publisher"
-        " ingest.adapters.edges.worker_process ingest.adapters.edges.http_files ingest.adapters.edges.grpc_files ingest.adapters.edges.grpc_upload"
-        " ingest.adapters.files.keeper ingest.adapters.files.sealed ingest.adapters.files.sources"
+        " ingest.adapters.edges.worker_process ingest.adapters.edges.webchat_files"
+        " ingest.adapters.files.sealed ingest.adapters.files.sources"
         " ingest.adapters.edges.smtp_in ingest.adapters.edges.smtp_session ingest.adapters.edges.telegram_in"
         " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.adapters.history.reader ingest.lanes.packer"
     ),
@@ -121,6 +121,7 @@ _FUNCTIONS: Final = {
         " chassis.tracing.Tracing.start feedback.adapters.links.link_key feedback.adapters.handlers.ResponseIntake.refuse"
         " feedback.adapters.handlers.filled ingest.domain.channel_rules.channel_rules ingest.domain.sending.backoff_ms"
         " ingest.domain.files.policy.is_pattern ingest.domain.files.policy.FilePolicy.of_type ingest.adapters.files.links.link_key"
+        " ingest.adapters.files.links.SignedTexts.text ingest.adapters.edges.webchat_origin.origins_of"
         " ingest.adapters.history.cursor.encode ingest.adapters.history.story.step router.adapters.paging.after_agent sla.translate.views.cursor_of"
         " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of chassis.finalised.FinalisedFormats.of"
     ),

@@ -46,10 +46,11 @@ from services.feedback.adapters import handlers, page_form, ticket_codec
 from services.feedback.adapters.links import SignedLinks
 from services.feedback.domain import categories, comments
 from services.feedback.translate import kept
-from services.ingest.adapters.edges import grpc_checks, grpc_submit, webchat_in
+from services.ingest.adapters.edges import grpc_checks, grpc_submit, webchat_origin
 from services.ingest.adapters.edges.mail_authentication import organisations
 from services.ingest.adapters.edges.smtp_data import Collector
 from services.ingest.adapters.files.links import FileLinks
+from services.ingest.adapters.files.uploads import UploadReceipts
 from services.ingest.adapters.history import cursor, story
 from services.ingest.adapters.history import text as folding
 from services.ingest.adapters.out import multipart
@@ -103,6 +104,7 @@ from tests.hostile.entry import Entry, all_of, as_text, named, refusing, state_f
 SECRET: Final = "s" * 32
 _ACCOUNT: Final = Account(tenant="t", channel="grpc", account="default", default_language="fa", settings={}, secrets={})
 _MEGABYTE: Final = 1 << 20
+_FILE_RECEIPTS: Final = UploadReceipts([b"k" * 32], lambda: 0, 60)
 _FILE_LINKS: Final = FileLinks([b"k" * 32], str, lambda: 0, 60)
 _PARTS: Final = tuple(TextPart(TextPartKind(1 + at % 2), 2_000) for at in range(400))
 
@@ -310,7 +312,9 @@ ENTRIES: Final = (
     Entry(named("services.ingest.domain.files.places", "prefixes_of", "file_id_of", "thumbnail_id_of"),
           all_of(lambda given: places.FilePlace(given, given, given).key, lambda given: places.prefixes_of(given, given),
                  lambda given: places.file_id_of(derive, given, 0, given), lambda given: places.thumbnail_id_of(derive, given))),
-    Entry(named("services.ingest.adapters.files.links", "FileLinks.read"), _FILE_LINKS.read),
+    Entry((*named("services.ingest.adapters.files.links", "FileLinks.read", "SignedTexts.body"),
+           *named("services.ingest.adapters.files.uploads", "UploadReceipts.read")),
+          all_of(_FILE_LINKS.read, lambda given: _FILE_RECEIPTS.read(given, given, given))),
     Entry(named("services.ingest.domain.normalise.webhook", "kind_of", "attached"),
           all_of(lambda given: webhook.kind_of(given, True), lambda given: webhook.attached([(given, b"")]))),
     Entry(named("services.ingest.domain.reply_token", "conversation_of"), all_of(lambda given: reply_token.conversation_of(given, SECRET),
@@ -330,8 +334,8 @@ ENTRIES: Final = (
     Entry(named("services.ingest.adapters.edges.grpc_checks", "required", "optional"),
           all_of(lambda given: grpc_checks.required("f", given), lambda given: grpc_checks.optional("f", given))),
     Entry(named(_DOMAIN + "webhook", "wrong_fields"), all_of(refusing(_submit, ChaparError)), most=_MEGABYTE),
-    Entry(named("services.ingest.adapters.edges.webchat_in", "origin_allowed"),
-          all_of(lambda given: webchat_in.origin_allowed({"origin": given, "host": given}, ("https://a.example",))),
+    Entry(named("services.ingest.adapters.edges.webchat_origin", "origin_allowed"),
+          all_of(lambda given: webchat_origin.origin_allowed({"origin": given, "host": given}, ("https://a.example",))),
           most=_MEGABYTE // 4),
     Entry(named("services.policy.model.channels", "AccountKey.accepts"),
           all_of(*(AccountKey(name="x", meaning="", kind=kind).accepts for kind in ValueKind)), most=_MEGABYTE // 16),

@@ -68,6 +68,8 @@ class Reason(StrEnum):
     """Too much mail arrives at once. The sender's server tries again."""
     PEER_BUSY = "PEER_BUSY"
     """One address has its share of connections, and all are busy. Close some, or raise the limit for one address."""
+    SCANNER_AWAY = "SCANNER_AWAY"
+    """The file can't be scanned now, so nothing was accepted. Try again with the same ids; look at the scanner that `files_clamd` names."""
     SENDER_RATE = "SENDER_RATE"
     """One customer sends too many messages. They can send again later."""
     SOCKET_RATE = "SOCKET_RATE"

@@ -127,7 +127,11 @@ def _identify(made: records_pb2.Identity, account: Account, message: IncomingMes
 
 
 def chat_view(
-    message: records_pb2.ConversationMessage, conversation_id: str, sequence: int, at_ms: int
+    message: records_pb2.ConversationMessage,
+    conversation_id: str,
+    sequence: int,
+    at_ms: int,
+    files: list[dict[str, object]],
 ) -> dict[str, object]:
     """Return a message as web chat's page gets it."""
     return {
@@ -139,4 +143,5 @@ def chat_view(
         "text": message.text,
         "language": message.language,
         "at": at_ms,
+        "files": files,
     }

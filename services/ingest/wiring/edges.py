@@ -44,6 +44,7 @@ from services.ingest.adapters.edges.publisher import InboundPublisher
 from services.ingest.adapters.edges.smtp_in import SmtpLimits, smtp_server
 from services.ingest.adapters.edges.telegram_in import TelegramChannel
 from services.ingest.adapters.edges.tenant_quota import QuotaSettings, ways_in
+from services.ingest.adapters.edges.webchat_files import WebchatFiles
 from services.ingest.adapters.edges.webchat_gate import GateLimits, WebchatLimits
 from services.ingest.adapters.edges.webchat_history import NoChatHistory
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
@@ -55,7 +56,7 @@ from services.ingest.adapters.files.retention import FileRetention
 from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.domain.files.places import Folder
 from services.ingest.settings import IngestSettings
-from services.ingest.wiring.files import file_links
+from services.ingest.wiring.files import file_links, upload_receipts
 from services.ingest.wiring.history import KeptHistory
 
 
@@ -193,13 +194,31 @@ async def edges(
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
         )
+        chat_limits = _webchat_limits(settings)
+        uploads = WebchatFiles(
+            accounts,
+            secrets,
+            ingress_limiter,
+            files,
+            links,
+            upload_receipts(settings, service.clock),
+            origins=chat_limits.origins,
+            token_s=chat_limits.token_s,
+        )
         webchat = Webchat(
-            accounts, secrets, ingress_limiter, hub, past or NoChatHistory(), _webchat_limits(settings), service.metrics
+            accounts,
+            secrets,
+            ingress_limiter,
+            hub,
+            past or NoChatHistory(),
+            chat_limits,
+            service.metrics,
+            uploads,
         )
         service.on_drain(webchat.drain)
         http = await enter(
             http_server(
-                edge_app(webhooks, webchat, FileDownloads(files, links)),
+                edge_app(webhooks, webchat, FileDownloads(files, links), uploads),
                 settings.http_host,
                 settings.http_port,
                 grace_s=settings.stop_grace_s,

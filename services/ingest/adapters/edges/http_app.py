@@ -13,6 +13,7 @@ from services.chassis.errors import ChaparError, ErrorKind, problem
 from services.ingest.adapters.edges.http_answers import problem_response
 from services.ingest.adapters.edges.http_files import FileDownloads
 from services.ingest.adapters.edges.http_webhooks import Webhooks
+from services.ingest.adapters.edges.webchat_files import WebchatFiles
 from services.ingest.adapters.edges.webchat_in import Webchat
 from services.ingest.domain.reasons import Reason
 
@@ -26,7 +27,7 @@ _PAGE_HEADERS = {
 }
 
 
-def edge_app(webhooks: Webhooks, webchat: Webchat, downloads: FileDownloads) -> Starlette:
+def edge_app(webhooks: Webhooks, webchat: Webchat, downloads: FileDownloads, uploads: WebchatFiles) -> Starlette:
     """Return the application of the HTTP edge."""
     page = (files("services.ingest.adapters") / "pages" / "chat.html").read_bytes()
 
@@ -36,6 +37,7 @@ def edge_app(webhooks: Webhooks, webchat: Webchat, downloads: FileDownloads) -> 
     return Starlette(
         routes=[
             WebSocketRoute("/v1/{tenant}/webchat/{account}/ws", webchat.__call__),
+            Route("/v1/{tenant}/webchat/{account}/files", uploads.__call__, methods=["POST"]),
             Route("/v1/{tenant}/{channel}/{account}", webhooks, methods=["GET", "POST"]),
             Route("/files/{token}", downloads.__call__),
             Route("/chat", chat),

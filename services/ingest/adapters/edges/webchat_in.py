@@ -2,7 +2,8 @@
 
 Server to client:
     {"type": "welcome", "token": "…", "verified": false}          keep the token: it identifies you
-    {"type": "message", "conversation": "…", "seq": 7, "id": "…", "from": "agent", "text": "…", "language": "fa", "at": ms}
+    {"type": "message", "conversation": "…", "seq": 7, "id": "…", "from": "agent", "text": "…", "language": "fa", "at": ms,
+     "files": [{"name": "a.pdf", "type": "application/pdf", "size": 12000, "url": "/files/…"}]}
     {"type": "ack", "id": "…", "message_id": "…"}                 your message is durable
     {"type": "refused", "id": "…", "reason": "…", "detail": "…", "retry_after_s": 5}   it was not accepted
     {"type": "pong"}
@@ -14,8 +15,6 @@ same id. Close codes: 4401 not proven, 4403 origin, 4404 account, 4408 idle, 442
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -27,8 +26,10 @@ from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.edges.ingress_limiter import IngressLimiter
 from services.ingest.adapters.edges.required_secrets import require_secret
+from services.ingest.adapters.edges.webchat_files import WebchatFiles
 from services.ingest.adapters.edges.webchat_gate import Entry, Gate, Turned, WebchatLimits
 from services.ingest.adapters.edges.webchat_hub import CHANNEL, WebchatHub
+from services.ingest.adapters.edges.webchat_origin import origin_allowed, origins_of
 from services.ingest.domain.limits import Bucket
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.normalise.proof import identifier_hash
@@ -82,7 +83,9 @@ class Webchat:
         history: ChatHistory,
         limits: WebchatLimits,
         metrics: Metrics,
+        files: WebchatFiles,
     ) -> None:
+        self._files = files
         self._accounts = accounts
         self._secrets = secrets
         self._ingress_limiter = ingress_limiter
@@ -112,6 +115,7 @@ class Webchat:
             self._hub,
             self._history,
             self._limits,
+            self._files,
             crowded=crowded,
         )
         address = f"{account.tenant}/{account.account}/{session.peer}"
@@ -135,23 +139,11 @@ class Webchat:
         account = self._accounts.find(params["tenant"], CHANNEL, params["account"])
         if account is None:
             raise _Over(ACCOUNT, Reason.UNKNOWN_ACCOUNT)
-        allowed = (*self._limits.origins, *account.settings.get("origins", "").replace(",", " ").split())
-        if not origin_allowed(socket.headers, allowed):
+        if not origin_allowed(socket.headers, origins_of(account, self._limits.origins)):
             raise _Over(ORIGIN, "ORIGIN_REFUSED")
         if len(self._sockets) >= self._limits.sockets:
             raise _Over(LATER, "TOO_MANY_SOCKETS")
         return account
-
-
-def origin_allowed(headers: Mapping[str, str], allowed: tuple[str, ...]) -> bool:
-    """Return whether the page has this host, or a listed origin. A client that is not a browser sends no Origin."""
-    origin = headers.get("origin")
-    if origin is None or "*" in allowed or origin.rstrip("/") in {each.rstrip("/") for each in allowed}:
-        return True
-    try:
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
-    except ValueError:
-        return False
 
 
 class _Session:
@@ -167,12 +159,14 @@ class _Session:
         hub: WebchatHub,
         history: ChatHistory,
         limits: WebchatLimits,
+        files: WebchatFiles,
         *,
         crowded: bool,
     ) -> None:
         """`crowded`: new visitors are refused, so that returning visitors find capacity."""
         self.peer = peer_key(socket.client.host if socket.client is not None else "")
         self._crowded = crowded
+        self._files = files
         self._socket = socket
         self._account = account
         self._secrets = secrets
@@ -310,7 +304,8 @@ class _Session:
         if message.sequence <= self._sent.get(message.conversation_id, -1):
             return
         self._sent[message.conversation_id] = message.sequence
-        self._send(chat_view(message.message, message.conversation_id, message.sequence, message.occurred_at_ms))
+        files = self._files.shown(self._account.tenant, message.message)
+        self._send(chat_view(message.message, message.conversation_id, message.sequence, message.occurred_at_ms, files))
 
     async def _one(self, who: Visitor, hello: Hello) -> None:
         try:
@@ -340,8 +335,10 @@ class _Session:
                 await self._take(who, frame)
 
     async def _take(self, who: Visitor, frame: Say | End) -> None:
-        message = said(who, frame, "message" if isinstance(frame, Say) else "end", self._ingress_limiter.now_ms())
         try:
+            owner = identity_id_of(self._account, who.native_id)
+            files = self._files.attached(self._account, owner, frame.files) if isinstance(frame, Say) else ()
+            message = said(who, frame, self._ingress_limiter.now_ms(), files)
             taken = await self._ingress_limiter.take(self._account, (message,))
             if taken.refused is not None:
                 raise taken.refused

@@ -40,12 +40,38 @@ def link_key(secret: bytes) -> bytes:
     return hmac.digest(secret, _LABEL, hashlib.sha256)
 
 
+class SignedTexts:
+    """Makes texts from bytes and reads them. A purpose cannot read the texts of another one."""
+
+    def __init__(self, keys: Sequence[bytes], purpose: bytes) -> None:
+        """`keys`: the first one signs, all are read."""
+        self._keys = tuple(hmac.digest(key, purpose, hashlib.sha256) for key in keys)
+
+    def text(self, body: bytes) -> str:
+        """Return the text of MessagePack bytes."""
+        # The text needs no padding when the number of bytes is divisible by three.
+        body += b"\x00" * (-(len(body) + _SIGNATURE) % 3)
+        return urlsafe_b64encode(body + _signature(self._keys[0], body)).decode()
+
+    def body(self, text: str) -> bytes | None:
+        """Return the bytes of a text, with at most two zeros behind them; None when the text is not ours."""
+        if len(text) > MAX_TOKEN_CHARS:
+            return None
+        try:
+            raw = a2b_base64(text.encode("ascii").translate(_TO_BASE64), strict_mode=True)
+        except ValueError:
+            return None
+        body, signature = raw[:-_SIGNATURE], raw[-_SIGNATURE:]
+        ours = any(hmac.compare_digest(signature, _signature(key, body)) for key in self._keys)
+        return body.rstrip(b"\x00") if ours else None
+
+
 class FileLinks:
     """Makes and reads links."""
 
     def __init__(self, keys: Sequence[bytes], base_url: Callable[[], str], clock: Clock, valid_s: int) -> None:
         """`keys`: the first one signs, all are read."""
-        self._keys = tuple(keys)
+        self._signed = SignedTexts(keys, b"download")
         self._base_url = base_url
         self._clock = clock
         self._valid_s = valid_s
@@ -59,22 +85,14 @@ class FileLinks:
         """Return the last part of a link, and the time at which it expires, in ms since the epoch."""
         expires_s = self._clock() // 1000 + self._valid_s
         body = msgspec.msgpack.encode(_Ticket(expires_s, place.folder, place.tenant, place.owner_id, place.file_id))
-        # The text needs no padding when the number of bytes is divisible by three.
-        body += b"\x00" * (-(len(body) + _SIGNATURE) % 3)
-        return urlsafe_b64encode(body + _signature(self._keys[0], body)).decode(), expires_s * 1000
+        return self._signed.text(body), expires_s * 1000
 
     def read(self, token: str) -> FilePlace | None:
         """Return the place that a token names; None when it is not ours, or has expired."""
-        if len(token) > MAX_TOKEN_CHARS:
+        body = self._signed.body(token)
+        if body is None:
             return None
-        try:
-            raw = a2b_base64(token.encode("ascii").translate(_TO_BASE64), strict_mode=True)
-        except ValueError:
-            return None
-        body, signature = raw[:-_SIGNATURE], raw[-_SIGNATURE:]
-        if not any(hmac.compare_digest(signature, _signature(key, body)) for key in self._keys):
-            return None
-        ticket = msgspec.msgpack.decode(body.rstrip(b"\x00"), type=_Ticket)
+        ticket = msgspec.msgpack.decode(body, type=_Ticket)
         if ticket.expires_s * 1000 <= self._clock():
             return None
         return FilePlace(ticket.tenant, ticket.owner_id, ticket.file_id, Folder(ticket.folder))

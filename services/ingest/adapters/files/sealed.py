@@ -7,6 +7,7 @@ place of a file can therefore serve it.
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -22,7 +23,7 @@ from services.ingest.domain.files.policy import FilePolicy, FileRefusal
 from services.ingest.domain.files.sniffing import HEAD_BYTES, sniffed
 from services.ingest.domain.normalise.text import clean_file_name
 from services.ingest.domain.reasons import Reason
-from services.ingest.ports import FileStore, Kept, OpenedFile, StoredBytes
+from services.ingest.ports import FileStore, Kept, OpenedFile, Scanner, StoredBytes
 
 _AT_ONCE: Final = 128 << 10
 """A file up to this size is sealed on the event loop, a larger one in a thread."""
@@ -44,7 +45,8 @@ class _Refused(Exception):  # noqa: N818 - the name reads as what happened
 class SealedFiles:
     """Keeps and opens files; see the module's docstring."""
 
-    def __init__(self, store: FileStore, keys: AwaitedKeys, policy: FilePolicy) -> None:
+    def __init__(self, store: FileStore, keys: AwaitedKeys, policy: FilePolicy, scanner: Scanner | None = None) -> None:
+        self._scanner = scanner
         self._store = store
         self._keys = keys
         self._policy = policy
@@ -65,6 +67,11 @@ class SealedFiles:
             if why:
                 return Kept(place, name, kind, len(content), refusal=FileRefusal(why))
             key = await self._key(place)
+            if self._scanner is not None and not original and not await self._scanner.is_clean(_whole(content)):
+                apart = replace(place, folder=Folder.QUARANTINE)
+                _, sealed = await _sealed_somewhere(_head(name, kind), content, key, apart.key)
+                await self._store.put(apart.key, sealed)
+                return Kept(place, name, kind, len(content), refusal=FileRefusal.INFECTED)
             digest, sealed = await _sealed_somewhere(_head(name, kind), content, key, place.key)
             await self._store.put(place.key, sealed)
             return Kept(place, name, kind, len(content), digest)
@@ -78,7 +85,22 @@ class SealedFiles:
             await self._store.put(place.key, sealed_pieces(pieces, await self._key(place), place.key))
         except _Refused as refused:
             return Kept(place, name, passing.kind, passing.size, refusal=refused.why)
-        return Kept(place, name, passing.kind, passing.size, passing.digest.hexdigest())
+        kept = Kept(place, name, passing.kind, passing.size, passing.digest.hexdigest())
+        return kept if self._scanner is None or original else await self._scanned(kept, self._scanner)
+
+    async def _scanned(self, kept: Kept, scanner: Scanner) -> Kept:
+        """Scan a file that came in pieces, and move it to quarantine if it is infected. No message names it before."""
+        try:
+            if await scanner.is_clean((await self.open(kept.place)).pieces):
+                return kept
+            apart = replace(kept.place, folder=Folder.QUARANTINE)
+            pieces = _after(_head(kept.name, kept.content_type), (await self.open(kept.place)).pieces)
+            await self._store.put(apart.key, sealed_pieces(pieces, await self._key(apart), apart.key))
+        except ChaparError:
+            await self._store.delete(kept.place.key)
+            raise
+        await self._store.delete(kept.place.key)
+        return replace(kept, sha256="", refusal=FileRefusal.INFECTED)
 
     async def open(self, place: FilePlace) -> OpenedFile:
         """See `ports.Files.open`."""
@@ -174,6 +196,11 @@ async def _sealed_somewhere(head: bytes, content: bytes, key: DataKey, place: st
     if len(content) <= _AT_ONCE:
         return _sealed(head, content, key, place)
     return await asyncio.to_thread(_sealed, head, content, key, place)
+
+
+async def _whole(content: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(content), _AT_ONCE):
+        yield content[at : at + _AT_ONCE]
 
 
 async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -3,7 +3,8 @@
 Client to server, one JSON object a frame:
     {"type": "hello", "token": "", "identifier": "", "identifier_hash": "", "name": "", "language": "fa",
      "after": {"conversation": "…", "seq": 12}}                     first frame; all but the type optional
-    {"type": "message", "id": "<UUID made by the client>", "text": "…", "reply_to": "", "identifier_hash": ""}
+    {"type": "message", "id": "<UUID made by the client>", "text": "…", "reply_to": "", "identifier_hash": "",
+     "files": ["<receipt of an upload>"]}                           a text or files
     {"type": "typing"}, {"type": "ping"}, {"type": "end", "id": "<UUID>"}
 
 Server to client: welcome, message, ack, refused, pong, closing (see `adapters/edges/webchat_in.py`).
@@ -15,14 +16,14 @@ when the secret is rotated.
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 import msgspec
 
 from services.ingest.domain.normalise.json_body import may_be_unstorable, parse_json, shaped, unstorable
-from services.ingest.domain.normalise.message import IncomingMessage, MessageKind, Refusal
+from services.ingest.domain.normalise.message import IncomingAttachment, IncomingMessage, Refusal
 from services.ingest.domain.normalise.proof import keyed_hash, same
 from services.ingest.domain.normalise.text import clean_name
+from services.ingest.domain.normalise.webhook import kind_of
 from services.ingest.domain.origin import Origin, OriginProof
 from services.ingest.domain.reasons import Reason
 
@@ -30,6 +31,7 @@ SIGNED = Origin(OriginProof.SIGNED_IDENTITY, "a login signed by the site")
 RETURNING = Origin(OriginProof.VISITOR_TOKEN, "the token of this browser")
 
 MAX_TEXT = 8_000
+MAX_FILES = 10
 MAX_IDENTIFIER = 200
 _UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _VISITOR = re.compile(r"[0-9a-zA-Z-]{8,64}")
@@ -58,7 +60,8 @@ class Say(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
     """A message."""
 
     id: str
-    text: str
+    text: str = ""
+    files: list[str] = []
     reply_to: str = ""
     identifier_hash: str = ""
 
@@ -109,8 +112,10 @@ def _wrong(frame: Frame) -> Refusal | None:
             Reason.INVALID_FIELD, "id", "must be a UUID made by the client; a repeated message must have the same UUID"
         )
     if isinstance(frame, Say):
-        if not frame.text.strip():
+        if not frame.text.strip() and not frame.files:
             return Refusal(Reason.INVALID_FIELD, "text", "must not be empty")
+        if len(frame.files) > MAX_FILES:
+            return Refusal(Reason.INVALID_FIELD, "files", f"must not be more than {MAX_FILES}")
         if len(frame.text) > MAX_TEXT:
             return Refusal(Reason.TEXT_TOO_LONG, "text", f"must not be longer than {MAX_TEXT} characters")
     if isinstance(frame, Hello) and (len(frame.identifier) > MAX_IDENTIFIER or len(frame.name) > 2 * MAX_IDENTIFIER):
@@ -150,14 +155,17 @@ def visitor(native: str, hello: Hello, *, verified: bool) -> Visitor:
     return Visitor(native_id, verified, hello.identifier if verified else "", clean_name(hello.name), hello.language)
 
 
-def said(who: Visitor, frame: Say | End, kind: Literal["message", "end"], now_ms: int) -> IncomingMessage:
-    """Convert a frame to a message. An end frame becomes a message that says that the customer has left."""
+def said(who: Visitor, frame: Say | End, now_ms: int, files: tuple[IncomingAttachment, ...] = ()) -> IncomingMessage:
+    """Convert a frame to a message, with the files that it names. An end frame becomes a message that says that the
+    customer has left."""
+    ends = isinstance(frame, End)
     text = frame.text if isinstance(frame, Say) else ""
     return IncomingMessage(
         native_id=who.native_id,
         native_message_id=frame.id.lower(),
         text=text,
-        kind=MessageKind.TEXT if kind == "message" else MessageKind.SYSTEM,
+        kind=kind_of(text, bool(files)),
+        attachments=files,
         display_name=who.display_name,
         verified=who.verified,
         origin=SIGNED if who.verified else RETURNING,
@@ -165,6 +173,6 @@ def said(who: Visitor, frame: Say | End, kind: Literal["message", "end"], now_ms
         sent_at_ms=now_ms,
         in_reply_to=frame.reply_to if isinstance(frame, Say) else "",
         reply_context={"visitor": who.native_id},
-        customer_left=kind == "end",
-        no_auto_reply=kind == "end",
+        customer_left=ends,
+        no_auto_reply=ends,
     )

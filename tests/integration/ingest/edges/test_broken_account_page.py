@@ -23,6 +23,7 @@ from services.ingest.adapters.edges.http_app import edge_app
 from services.ingest.adapters.edges.http_files import FileDownloads
 from services.ingest.adapters.edges.http_webhooks import Webhooks
 from services.ingest.adapters.edges.ingress_limiter import IngressLimiter, IngressLimits
+from services.ingest.adapters.edges.webchat_files import WebchatFiles
 from services.ingest.adapters.edges.webchat_gate import GateLimits, WebchatLimits
 from services.ingest.adapters.edges.webchat_history import NoChatHistory
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
@@ -30,6 +31,7 @@ from services.ingest.adapters.edges.webchat_in import Webchat
 from services.ingest.adapters.files.links import FileLinks
 from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.adapters.files.store import file_store
+from services.ingest.adapters.files.uploads import UploadReceipts
 from services.ingest.domain.files.policy import FilePolicy
 from services.ingest.metrics import METRICS
 from tests.fakes.privacy import MemoryKeys
@@ -65,12 +67,17 @@ async def site() -> AsyncIterator[Site]:
     limiter = IngressLimiter(Log(), IngressLimits(MUCH, MUCH, MUCH), system_clock, metrics)
     limits = WebchatLimits(100, GateLimits(50, MUCH, 50), 60, MUCH, 60, ())
     hub = WebchatHub(MemoryKeys(), Poison("test", metrics))
-    webchat = Webchat(accounts, secrets, limiter, hub, NoChatHistory(), limits, metrics)
+    files = SealedFiles(file_store("memory:///", "", metrics), MemoryKeys(), FilePolicy())
+    links = FileLinks([b"k" * 32], str, system_clock, 60)
+    downloads = FileDownloads(files, links)
+    receipts = UploadReceipts([b"k" * 32], system_clock, 60)
+    uploads = WebchatFiles(accounts, secrets, limiter, files, links, receipts, origins=(), token_s=60)
+    webchat = Webchat(accounts, secrets, limiter, hub, NoChatHistory(), limits, metrics, uploads)
     budget = ByteBudget(ByteShares(1 << 20, 1 << 20, 1 << 18))
     webhooks = Webhooks({}, accounts, secrets, limiter, budget, max_body_bytes=1 << 20, body_timeout_s=5)
-    files = SealedFiles(file_store("memory:///", "", metrics), MemoryKeys(), FilePolicy())
-    downloads = FileDownloads(files, FileLinks([b"k" * 32], str, system_clock, 60))
-    async with http_server(edge_app(webhooks, webchat, downloads), "127.0.0.1", 0, ws_max_bytes=1 << 16) as address:
+    async with http_server(
+        edge_app(webhooks, webchat, downloads, uploads), "127.0.0.1", 0, ws_max_bytes=1 << 16
+    ) as address:
         yield Site(f"http://{address}", environment)
 
 

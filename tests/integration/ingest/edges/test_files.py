@@ -3,15 +3,18 @@
 import json
 import os
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from httpx import AsyncClient
 from standardwebhooks import Webhook
+from websockets.asyncio.client import ClientConnection, connect
 
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
 from services.chassis.ids import derive
@@ -167,6 +170,53 @@ async def test_files_come_by_webhook_and_grpc(edges: Edges, tmp_path: Path) -> N
         assert (kept.content_type, kept.state) == ("application/pdf", records_pb2.ATTACHMENT_STATE_STORED)
         assert await downloaded(edges, tmp_path, kept, Folder.FILES) == small
     assert sorted(record.message.attachments[0].name for record in records) == ["a.pdf", "b.pdf"]
+
+
+async def test_a_visitor_sends_a_file_in_web_chat(
+    kafka: KafkaUnderTest, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
+) -> None:
+    """Uploaded with the visitor's token, sent by receipt, and shown with a link. Nobody else can use the receipt."""
+    settings = kafka.settings(prefix)
+    await install(settings, routed())
+    async with ingest(settings, tmp_path, role="all", history=True) as edges, AsyncClient() as http:
+        upload = edges.url("/v1/demo/webchat/main/files?name=..%2F%D8%B9%DA%A9%D8%B3.pdf")
+        async with connect(edges.ws("/v1/demo/webchat/main/ws")) as mine:
+            token = (await hello(mine))["token"]
+            headers = {"authorization": f"Bearer {token}"}
+            assert (await http.post(upload, content=PDF)).status_code == 401
+            assert (
+                await http.post(upload, content=PDF, headers={**headers, "origin": "https://evil.example"})
+            ).status_code == 403
+            assert (await http.post(upload, content=bytes((25 << 20) + 1), headers=headers)).status_code == 413
+            assert (await http.post(upload, content=parts(bytes((25 << 20) + 1)), headers=headers)).status_code == 413
+            assert (await http.post(upload, content=b"MZ", headers=headers)).status_code == 400
+            answer = (await http.post(upload, content=PDF, headers=headers)).json()
+            assert (answer["name"], answer["type"], answer["size"]) == ("عکس.pdf", "application/pdf", len(PDF))
+
+            frame = {"type": "message", "id": str(uuid4()), "files": [answer["file"]]}
+            async with connect(edges.ws("/v1/demo/webchat/main/ws")) as theirs:
+                await hello(theirs)
+                await theirs.send(json.dumps({**frame, "id": str(uuid4())}))
+                assert json.loads(await theirs.recv())["type"] == "refused"
+            await mine.send(json.dumps(frame))
+            while (shown := json.loads(await mine.recv()))["type"] != "message":
+                assert shown["type"] == "ack"
+            (file,) = shown["files"]
+            assert file["name"] == "عکس.pdf"
+            assert (await http.get(edges.url(file["url"]))).content == PDF
+    assert len([each for each in (tmp_path / "files").rglob("*") if each.is_file()]) == 1
+
+
+async def hello(socket: ClientConnection) -> dict[str, Any]:
+    """Say hello and return the welcome."""
+    await socket.send(json.dumps({"type": "hello"}))
+    return dict(json.loads(await socket.recv()))
+
+
+async def parts(content: bytes) -> AsyncIterator[bytes]:
+    """The content in pieces, without a stated length."""
+    for at in range(0, len(content), 1 << 20):
+        yield content[at : at + (1 << 20)]
 
 
 async def test_a_store_that_is_away_keeps_the_mail_at_its_server(edges: Edges, tmp_path: Path) -> None:
