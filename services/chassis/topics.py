@@ -113,6 +113,7 @@ def _changelog(lane: str, input_: str) -> Topic:
     )
 
 
+_FETCH = "chapar.ingest.v1.FileFetch"
 _TABLE = (
     _log(
         "inbound.v1",
@@ -130,22 +131,8 @@ _TABLE = (
         "intake lane",
         1 / 24,
     ),
-    _log(
-        "ingest.fetches.v1",
-        "tenant/conversation_id",
-        "chapar.ingest.v1.FileFetch",
-        "files of messages that are still at their provider",
-        "intake lane",
-        7,
-    ),
-    _log(
-        "ingest.waiting-fetches.v1",
-        "tenant/conversation_id",
-        "chapar.ingest.v1.FileFetch",
-        "files that could not be fetched yet",
-        "fetcher",
-        2,
-    ),
+    _log("ingest.fetches.v1", "tenant/conversation_id", _FETCH, "files to fetch from a provider", "intake lane", 7),
+    _log("ingest.waiting-fetches.v1", "tenant/conversation_id", _FETCH, "files that wait to be fetched", "fetcher", 2),
     _log(
         "conversations.v1",
         "tenant/conversation_id",

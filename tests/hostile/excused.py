@@ -86,7 +86,7 @@ _MODULES: Final = {
     ),
     _LOG: (
         "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_counters ingest.lanes.intake_outputs"
-        " ingest.adapters.files.fetcher ingest.translate.fetches"
+        " ingest.translate.fetches"
         " ingest.lanes.sender ingest.lanes.sender_runner ingest.lanes.sender_counters ingest.lanes.timers "
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.headers chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
         " chassis.privacy.streams"
@@ -135,6 +135,7 @@ _FUNCTIONS: Final = {
         " ingest.translate.intake_state.IntakeState.seen_key ingest.translate.lanes.routing_key"
         " ingest.translate.sender.SenderState.seen_key ingest.translate.sender.SenderState.conversation_key"
         " ingest.translate.sender.never_sent ingest.domain.delivery_reports.has_left ingest.adapters.history.delivery_changes.DeliveryChanges.look"
+        " ingest.translate.headers.of_fetch ingest.adapters.history.rows.with_file"
         " router.translate.codec.entity_key router.translate.desk.to_routing"
         " sla.translate.analytics_state.contact_key sla.translate.analytics_state.story_key sla.translate.state.plan_key"
         " sla.translate.state.version_key sla.translate.state.interaction_key"

@@ -53,11 +53,9 @@ from services.ingest.adapters.files.links import FileLinks
 from services.ingest.adapters.files.uploads import UploadReceipts
 from services.ingest.adapters.history import cursor, story
 from services.ingest.adapters.history import text as folding
-from services.ingest.adapters.out import multipart
-from services.ingest.adapters.out.attached import OutFile
-from services.ingest.domain import channel_rules, fetching, reply_token, retry_after, sent_files, survey_reply
+from services.ingest.domain import channel_rules, reply_token, survey_reply
 from services.ingest.domain.files import places, sniffing
-from services.ingest.domain.messages import Attachment, TextPart, TextPartKind, new_text
+from services.ingest.domain.messages import TextPart, TextPartKind, new_text
 from services.ingest.domain.normalise import (
     json_body,
     language,
@@ -99,6 +97,7 @@ from services.router.translate import codec, desk
 from services.sla.translate import analytics_state, state
 from services.sla.translate import views as sla_views
 from services.webhooks import delivery
+from tests.hostile import file_answers
 from tests.hostile.entry import Entry, all_of, as_text, named, refusing, state_feed
 
 SECRET: Final = "s" * 32
@@ -243,29 +242,6 @@ _AUTHORIZER: Final = Authorizer(_VERIFIER)
 _SUBMIT: Final = "/chapar.ingest.v1.IngestService/Submit"
 _LINKS: Final = SignedLinks(SECRET.encode(), "https://a.example", lambda: 0)
 _DOMAIN: Final = "services.ingest.domain.normalise."
-
-
-def _file_answers(given: str) -> None:
-    """Answers of providers about files, whose texts are all the given one."""
-    body = {"description": given, "error": {"code": given}, "url": given, "file_size": given, "ok": True, "result": {"file_path": given}}
-    for found in (fetching.telegram(400, body, given), fetching.whatsapp(400, body, given)):
-        assert found is not None
-    fetching.telegram_download(503, given)
-    fetching.whatsapp_download(503, given)
-    fetching.telegram_path(body)
-    fetching.allowed(fetching.whatsapp_media(body)[0] or given, "https://a.example", ("b.example",))
-    retry_after.milliseconds(given)
-
-
-def _sent_file(given: str) -> None:
-    """A file of a reply, whose names are all the given one."""
-    file = Attachment(given, given, 7, "", file_id=given, owner_id=given, sha256=given)
-    sent_files.upload_id(given, given, given)
-    sent_files.problem_of_reply("whatsapp", (file,), given)
-    sent_files.planned(given, (file,), channel_rules.ChannelRules(part_chars=4_096), "telegram")
-    sent_files.is_photo(given, 1)
-    sent_files.whatsapp_kind(given)
-    multipart.form({"caption": given}, "file", OutFile(places.FilePlace("t", "o", "f"), given, "text/plain", "", b""))
 _MAIL: Final = _DOMAIN + "mail."
 
 
@@ -303,12 +279,7 @@ ENTRIES: Final = (
           all_of(_proofs), most=_MEGABYTE // 4),
     Entry(named(_DOMAIN + "webchat", "visitor_of"), all_of(lambda given: webchat.visitor_of(given, SECRET, "t/a", 1, 1.0))),
     Entry(named("services.ingest.domain.files.sniffing", "sniffed"), sniffing.sniffed, "bytes"),
-    Entry((*named("services.ingest.domain.fetching", "telegram", "telegram_download", "telegram_path", "whatsapp", "whatsapp_download",
-                  "whatsapp_media", "allowed"), *named("services.ingest.domain.retry_after", "milliseconds")),
-          all_of(_file_answers), most=_MEGABYTE // 16),
-    Entry((*named("services.ingest.domain.sent_files", "file_rules", "problem_of", "upload_id", "belongs", "problem_of_reply", "is_photo",
-                  "whatsapp_kind", "planned"), *named("services.ingest.adapters.out.multipart", "form")),
-          all_of(_sent_file), most=_MEGABYTE // 16),
+    *file_answers.ENTRIES,
     Entry(named("services.ingest.domain.files.places", "prefixes_of", "file_id_of", "thumbnail_id_of"),
           all_of(lambda given: places.FilePlace(given, given, given).key, lambda given: places.prefixes_of(given, given),
                  lambda given: places.file_id_of(derive, given, 0, given), lambda given: places.thumbnail_id_of(derive, given))),
