@@ -89,7 +89,7 @@ def test_a_file_of_others_is_never_sent(identity: records_pb2.Identity, changes:
 
 
 def test_a_file_that_the_channel_does_not_carry_fails_with_the_reason() -> None:
-    """Whoever wrote the request, no attempt is made."""
+    """No attempt is made, also when a caller did not ask the edge first."""
     world, conversation, interaction = a_world(TELEGRAM)
     large = a_file(interaction, size=(50 << 20) + 1)
     world.reply(conversation, "look", interaction_id=interaction, attachments=[large])

@@ -282,7 +282,7 @@ async def test_another_account_does_not_wait(desk: Desk) -> None:
 
 
 async def test_killed_before_its_offsets_are_committed(desk: Desk) -> None:
-    """The next fetcher does it again: the same file, the same record, which no reader can tell apart, and nothing is lost."""
+    """The next fetcher does it again: the same file, the same record, equal for every reader, and nothing is lost."""
 
     def kill(point: str) -> None:
         raise Killed(point)
