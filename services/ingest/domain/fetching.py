@@ -81,7 +81,7 @@ def fetches(written: Iterable[Effect]) -> tuple[Effect, ...]:
             found.extend(
                 effects.FetchAsked(effect.conversation_id, effect.message, effect.interaction_id, each)
                 for each in effect.message.attachments
-                if each.state is FileState.TO_FETCH
+                if each.state is FileState.TO_FETCH and each.file_id
             )
     return tuple(found)
 
