@@ -39,13 +39,14 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
         "ingest": Rights(
             reads=(
                 "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.responses.v1", "inbound.v1",
-                "ingest.verdicts.v1", "outbound.v1", "personal.erasures.v1", "personal.keys.v1",
+                "ingest.fetches.v1", "ingest.verdicts.v1", "ingest.waiting-fetches.v1",
+                "outbound.v1", "personal.erasures.v1", "personal.keys.v1",
                 "routing.events.v1", "sla.events.v1",
                 "ingest-intake.state.v1", "ingest-sender.state.v1",
             ),
             writes=(
                 "audit.v1", "conversations.v1", "deadletters.v1", "deliveries.v1", "feedback.commands.v1", "inbound.v1",
-                "ingest.verdicts.v1",
+                "ingest.fetches.v1", "ingest.verdicts.v1", "ingest.waiting-fetches.v1",
                 "outbound.v1", "personal.erasures.v1", "personal.keys.v1", "routing.commands.v1",
                 "ingest-intake.state.v1", "ingest-sender.state.v1",
             ),

@@ -7,7 +7,7 @@ hosts, gets only a part of them, so endpoints that hang stop the calls of their 
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -50,11 +50,20 @@ class Outgoing:
     async def __aexit__(self, *_: object) -> None:
         await self._http.__aexit__()
 
-    @asynccontextmanager
-    async def post(
+    def post(
         self, tenant: str, url: str, content: bytes, headers: Mapping[str, str]
-    ) -> AsyncIterator[httpx.Response]:
+    ) -> AbstractAsyncContextManager[httpx.Response]:
         """Yield the response, its body unread; the block belongs to the call. Raises as httpx; PoolTimeout: no place, TimeoutError: the deadline."""
+        return self._call("POST", tenant, url, content, headers)
+
+    def get(self, tenant: str, url: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[httpx.Response]:
+        """See `post`."""
+        return self._call("GET", tenant, url, None, headers)
+
+    @asynccontextmanager
+    async def _call(
+        self, method: str, tenant: str, url: str, content: bytes | None, headers: Mapping[str, str]
+    ) -> AsyncIterator[httpx.Response]:
         async with AsyncExitStack() as places:
             try:
                 async with asyncio.timeout(self._limits.place_s):
@@ -65,7 +74,7 @@ class Outgoing:
             except TimeoutError as error:
                 raise httpx.PoolTimeout("this tenant has too many calls in progress") from error
             async with asyncio.timeout(self._limits.call_s):
-                async with self._http.stream("POST", url, content=content, headers=headers) as response:
+                async with self._http.stream(method, url, content=content, headers=headers) as response:
                     yield response
 
     @property

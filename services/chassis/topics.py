@@ -113,6 +113,7 @@ def _changelog(lane: str, input_: str) -> Topic:
     )
 
 
+_FETCH = "chapar.ingest.v1.FileFetch"
 _TABLE = (
     _log(
         "inbound.v1",
@@ -130,12 +131,14 @@ _TABLE = (
         "intake lane",
         1 / 24,
     ),
+    _log("ingest.fetches.v1", "tenant/conversation_id", _FETCH, "files to fetch from a provider", "intake lane", 7),
+    _log("ingest.waiting-fetches.v1", "tenant/conversation_id", _FETCH, "files that wait to be fetched", "fetcher", 2),
     _log(
         "conversations.v1",
         "tenant/conversation_id",
         "chapar.ingest.v1.ConversationRecord",
         "",
-        "intake and sender lanes",
+        "intake and sender lanes, fetcher",
         30,
     ),
     _log(

@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 import grpc
 
-from chapar.common.v1.types_pb2 import Selector, TemplateChoice
+from chapar.common.v1.types_pb2 import Selector, SentFile, TemplateChoice
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
 from chapar.router.v1 import router_pb2_grpc
@@ -163,13 +163,18 @@ class Desk:
         return await self._ask(api.SessionRequest(decline=body))
 
     async def reply(
-        self, interaction_id: str, text: str, to: Sequence[str] = (), cc: Sequence[str] = ()
+        self,
+        interaction_id: str,
+        text: str,
+        to: Sequence[str] = (),
+        cc: Sequence[str] = (),
+        *,
+        files: Sequence[SentFile] = (),
     ) -> api.RequestResult:
         """Reply to the customer. When the result is ok, the reply is durable and will be sent once. `to`, `cc`: addresses
         of a mail; by default it goes to the customer alone."""
-        return await self._ask(
-            api.SessionRequest(reply=api.Reply(interaction_id=interaction_id, text=text, to=to, cc=cc))
-        )
+        body = api.Reply(interaction_id=interaction_id, text=text, to=to, cc=cc, files=files)
+        return await self._ask(api.SessionRequest(reply=body))
 
     async def reply_by_template(self, interaction_id: str, template: TemplateChoice) -> api.RequestResult:
         """Reply with an approved template, which the provider accepts also outside its time for free replies."""

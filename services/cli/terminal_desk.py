@@ -13,6 +13,7 @@ from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.ingest.v1 import records_pb2 as ingest_pb2_records
 from chapar.router.v1 import records_pb2, router_pb2
+from services.chassis.ids import random_id
 from services.cli.desk import Connection, Desk
 from services.cli.folding import folded
 from services.cli.message_files import DeskFiles
@@ -22,10 +23,11 @@ from services.cli.output import console
 from services.cli.reply_recipients import WORDS, ReplyRecipients
 from services.cli.template_words import OUTSIDE_WINDOW, template_choice, template_lines
 from services.cli.typed_line import typed_lines
+from services.cli.upload import read, uploaded
 
 HELP: Final = (
-    "r TEXT replies (by e-mail, first: to ADDRESSES, cc ADDRESSES, or all for everyone in the customer's mail), c completes, "
-    "f shows the customer's last message unfolded, l shows links to the newest files, "
+    "r TEXT replies (by e-mail, first: to ADDRESSES, cc ADDRESSES, or all for everyone in the customer's mail), u PATH sends a file, "
+    "c completes, f shows the customer's last message unfolded, l shows links to the newest files, "
     "t QUEUE transfers, w QUEUE transfers warm (b takes it back), "
     "p INTERACTION picks a waiting one, d declines, a sends your reply again that did not arrive, "
     "m lists approved templates and m NAME | VALUE | VALUE sends one, "
@@ -225,20 +227,25 @@ class TerminalDesk:
     async def _conversation(self, number: int, attributes: records_pb2.InteractionAttributes) -> None:
         """Show the conversation so far and its new messages; reconnect when the connection breaks."""
         after, unreadable, lines = -1, False, MessageLines()
+        shown: dict[str, str] = {}
         while True:
             request = ingest_pb2.WatchConversationRequest(
-                conversation_id=attributes.conversation_id, after_sequence=after
+                conversation_id=attributes.conversation_id, after_sequence=after, delivery_changes=True
             )
             try:
                 async for answer in self._ingest.WatchConversation(request):
-                    # A message whose delivery has changed comes again.
+                    # A message whose delivery or files have changed comes again.
                     after, unreadable = max(after, answer.message.sequence), False
                     said = answer.message.message
                     _, note = folded(said)
                     lost = (
                         " (did not arrive)" if said.delivery_state == ingest_pb2_records.DELIVERY_STATE_FAILED else ""
                     )
-                    console.print(f"[{number}] {lines.line(said)}{lost}", markup=False, highlight=False)
+                    line = f"{lines.line(said)}{lost}"
+                    if shown.get(said.message_id) == line:
+                        continue
+                    shown[said.message_id] = line
+                    console.print(f"[{number}] {line}", markup=False, highlight=False)
                     if said.author_kind == types_pb2.ACTOR_KIND_CUSTOMER:
                         self._whole[number] = said.text
                     if sent_to := self._recipients.saw(number, said):
@@ -280,14 +287,14 @@ class TerminalDesk:
             await self._again(int(digits) if digits else max(self._lost, default=0))
             return
         number = int(digits) if digits else min(self._held, default=0)
-        if number not in self._held or word not in {"r", "c", "t", "w", "b", "f", "l", "m", *WORDS}:
+        if number not in self._held or word not in {"r", "u", "c", "t", "w", "b", "f", "l", "m", *WORDS}:
             console.print(HELP, style="dim", markup=False)
             return
         if word in WORDS:
             console.print(f"[{number}] {self._recipients.choose(number, word, rest)}", markup=False, highlight=False)
             return
-        if word in {"f", "l"}:
-            await self._show(number, word)
+        if word in {"f", "l", "u"}:
+            await self._show(number, word, rest)
             return
         if word == "m" and not rest:
             await self._templates(number)
@@ -313,8 +320,27 @@ class TerminalDesk:
             case _:
                 return await self._desk.transfer(interaction_id, queue=rest, warm=word == "w")
 
-    async def _show(self, number: int, word: str) -> None:
-        """Show the last message unfolded, or links to the newest files."""
+    async def _send_file(self, number: int, path: str) -> None:
+        """Send a file of this machine to the customer."""
+        interaction_id = self._held[number].interaction_id
+        try:
+            name, content = await read(path)
+            file = await uploaded(self._outbound, interaction_id, name, content, random_id())
+        except OSError as error:
+            console.print(f"[{number}] {path} can't be read: {error.strerror}", markup=False, style="red")
+            return
+        except grpc.aio.AioRpcError as error:
+            console.print(f"[{number}] refused: {error.details()}", markup=False, style="red")
+            return
+        result = await self._desk.reply(interaction_id, "", *self._recipients.take(number), files=[file])
+        words = f"{name} is sent" if result.ok else f"refused: {result.reason} {result.message}"
+        console.print(f"[{number}] {words}", markup=False)
+
+    async def _show(self, number: int, word: str, path: str) -> None:
+        """Show the last message unfolded, or links to the newest files; or send a file."""
+        if word == "u":
+            await self._send_file(number, path)
+            return
         for each in [self._whole.get(number, "")] if word == "f" else await self._files.lines(number):
             console.print(each, markup=False, highlight=False, soft_wrap=True)
 

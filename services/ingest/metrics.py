@@ -30,6 +30,11 @@ METRICS: Final = (
         "channel state",
         "Files of incoming messages: stored, to_fetch, or why they were refused.",
     ),
+    counter(
+        "chapar_file_fetches_total",
+        "channel outcome",
+        "Attempts to fetch a file from its provider: fetched, again, halted, refused, given_up or erased.",
+    ),
     counter("chapar_files_bytes_total", "channel", "Bytes of incoming files that were stored."),
     counter(
         "chapar_file_store_errors_total",

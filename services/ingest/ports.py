@@ -202,6 +202,7 @@ class Resendable:
     to: tuple[str, ...] = ()
     cc: tuple[str, ...] = ()
     """The recipients of a mail."""
+    attachments: Sequence[records_pb2.Attachment] = ()
 
 
 class Deliveries(Protocol):

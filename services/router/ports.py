@@ -45,4 +45,4 @@ class Replies(Protocol):
         pool: str = "",
     ) -> None:
         """Pass a reply on for sending, durably; the same id again is the same reply. `pool`: whose shard learns what becomes
-        of it. Raises ChaparError UNAVAILABLE."""
+        of it. Its files are as the agent's desk has them; ingest checks them. Raises ChaparError UNAVAILABLE."""

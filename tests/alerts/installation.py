@@ -161,7 +161,7 @@ async def an_installation(directory: Path) -> AsyncIterator[Installation]:
         world = World(
             tenant="demo", http=ingest["http"], smtp=ingest["smtp"], grpc=channel, secrets=workspace.demo_secrets(),
             client=client, mailbox=mailbox, sent=sent, run="alerts", marks=lambda: next(numbers),
-            said_all=lambda: None, curtain=asyncio.Event(),
+            said_all=lambda: None, curtain=asyncio.Event(), held=provider.held,
         )  # fmt: skip
         yield Installation(stage, stack, workspace, provider, world, clock)
 

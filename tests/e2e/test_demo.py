@@ -84,6 +84,9 @@ def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
     assert all(row["completed"] for row in channels.values())
     assert channels["all"]["open"] == 0
     assert report["deliveries"]["as_templates"] >= 1, "a WhatsApp customer is outside the window"  # type: ignore[index]  # counts by name
+    sent, received = report["files"]["sent"], report["files"]["received"]  # type: ignore[index]  # counts by channel
+    assert set(sent) == {"webchat", "telegram", "whatsapp", "email"}
+    assert set(received) == {*sent, "webhook", "grpc"}
     assert report["csat"]["n"] > 0  # type: ignore[index]  # a score that has answers
     assert set(without_sample(seen)) <= NOT_IN_THE_DEMO, "every metric is observed"
 

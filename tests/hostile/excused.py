@@ -85,12 +85,12 @@ _MODULES: Final = {
         " chassis.packed_table ingest.translate.samples feedback.adapters.conversation_batches"
         " ingest.adapters.history.erasure_reports ingest.adapters.history.own_loop ingest.adapters.files.store"
         " ingest.adapters.files.local_put ingest.adapters.files.clamd"
-        " ingest.adapters.history.message_files"
+        " ingest.adapters.history.message_files ingest.adapters.history.file_changes ingest.adapters.out.attached"
         " chassis.packed_table ingest.lanes.resting ingest.translate.samples"
     ),
     _LOG: (
         "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_runner ingest.lanes.paced_intake"
-        " ingest.lanes.intake_counters ingest.lanes.intake_outputs"
+        " ingest.lanes.intake_counters ingest.lanes.intake_outputs ingest.translate.fetches"
         " ingest.lanes.sender ingest.lanes.sender_runner ingest.lanes.sender_counters ingest.lanes.timers "
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.headers chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
         " chassis.privacy.streams"
@@ -110,7 +110,7 @@ _MODULES: Final = {
         " ingest.adapters.edges.http_webhooks ingest.adapters.edges.mail_authentication ingest.adapters.edges.mail_dkim"
         " ingest.adapters.edges.mail_dns ingest.adapters.edges.mail_workers ingest.adapters.edges.publisher"
         " ingest.adapters.edges.worker_process ingest.adapters.edges.webchat_files"
-        " ingest.adapters.files.sealed"
+        " ingest.adapters.files.sealed ingest.adapters.files.sources"
         " ingest.adapters.edges.smtp_in ingest.adapters.edges.smtp_session ingest.adapters.edges.telegram_in"
         " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.adapters.history.reader ingest.lanes.packer"
     ),
@@ -139,6 +139,7 @@ _FUNCTIONS: Final = {
         " ingest.translate.intake_state.IntakeState.seen_key ingest.translate.lanes.routing_key"
         " ingest.translate.sender.SenderState.seen_key ingest.translate.sender.SenderState.conversation_key"
         " ingest.translate.sender.never_sent ingest.domain.delivery_reports.has_left ingest.adapters.history.delivery_changes.DeliveryChanges.look"
+        " ingest.translate.headers.of_fetch ingest.adapters.history.rows.with_file"
         " router.translate.codec.entity_key router.translate.desk.to_routing"
         " sla.translate.analytics_state.contact_key sla.translate.analytics_state.story_key sla.translate.state.plan_key"
         " sla.translate.state.version_key sla.translate.state.interaction_key"

@@ -99,6 +99,7 @@ from services.router.translate import codec, desk
 from services.sla.translate import analytics_state, state
 from services.sla.translate import views as sla_views
 from services.webhooks import delivery
+from tests.hostile import file_answers
 from tests.hostile.entry import Entry, all_of, as_text, named, refusing, state_feed
 from tests.hostile.mail_addresses import addresses
 
@@ -289,6 +290,7 @@ ENTRIES: Final = (
           all_of(_proofs), most=_MEGABYTE // 4),
     Entry(named(_DOMAIN + "webchat", "visitor_of"), all_of(lambda given: webchat.visitor_of(given, SECRET, "t/a", 1, 1.0))),
     Entry(named("services.ingest.domain.files.sniffing", "sniffed"), sniffing.sniffed, "bytes"),
+    *file_answers.ENTRIES,
     Entry(named("services.ingest.domain.files.places", "prefixes_of", "file_id_of", "thumbnail_id_of"),
           all_of(lambda given: places.FilePlace(given, given, given).key, lambda given: places.prefixes_of(given, given),
                  lambda given: places.file_id_of(derive, given, 0, given), lambda given: places.thumbnail_id_of(derive, given))),

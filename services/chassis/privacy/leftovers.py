@@ -4,6 +4,8 @@ from typing import Final
 
 LEFT: Final = (
     ("inbound.v1", "ids and times"),
+    ("ingest.fetches.v1", "ids and times"),
+    ("ingest.waiting-fetches.v1", "ids and times"),
     ("outbound.v1", "ids and times"),
     ("conversations.v1", "ids and times"),
     ("deliveries.v1", "ids, states and times"),

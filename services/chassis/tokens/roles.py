@@ -29,7 +29,7 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
         # An agent: their own conversations, and the queues that they serve.
         Role.AGENT: frozenset(
             {
-                "agent.session", "conversations.read.own", "outbound.resend", "outbound.templates",
+                "agent.session", "conversations.read.own", "outbound.resend", "outbound.templates", "outbound.upload",
                 "routing.read", "agents.read",
             }
         ),
@@ -37,13 +37,14 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
         Role.SUPERVISOR: _WATCH
         | {
             "conversations.read", "person.read", "person.preferences", "person.join", "outbound.resend",
+            "outbound.upload",
             "routing.supervise", "agents.supervise", "feedback.invite",
         },
         # An administrator of the tenant: agents and their skills, persons and their erasure. Does not take interactions.
         Role.ADMINISTRATOR: _WATCH
         | {
             "conversations.read", "person.read", "person.write", "person.erase", "person.preferences", "person.join",
-            "outbound.resend",
+            "outbound.resend", "outbound.upload",
             "routing.supervise", "agents.supervise", "agents.write", "feedback.invite", "audit.read",
         },
         # Reads everything, changes nothing.

@@ -8,9 +8,14 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Iterator
 
+import grpc
+
+from chapar.common.v1.types_pb2 import SentFile
+from chapar.ingest.v1 import ingest_pb2_grpc
 from chapar.router.v1 import records_pb2, router_pb2
 from services.chassis import ids
-from services.cli.connection import tokens_for
+from services.cli.connection import channel_to, tokens_for
+from services.cli.demo.files import CARRIES, EVERY, uploaded_file
 from services.cli.demo.ledger import Sent
 from services.cli.desk import Desk
 from services.cli.local.stack import Stack, service_of
@@ -18,6 +23,7 @@ from services.cli.local.workspace import Workspace
 
 AGENTS = ("sara", "omid", "leila", "david")
 DECLINES = 0.05
+UPLOADS = 5
 REPLIES = (
     "سلام، همین حالا بررسی می‌کنم و خبر می‌دهم.",
     "بله، موجود است.",
@@ -30,8 +36,17 @@ class DemoAgent:
     """One agent: replies to every assigned interaction, then completes it; replies again to a customer who writes again."""
 
     def __init__(
-        self, desk: Desk, tenant: str, agent_id: str, run: str, sent: Sent, chance: random.Random, marks: Iterator[int]
+        self,
+        desk: Desk,
+        outbound: ingest_pb2_grpc.OutboundServiceAsyncStub,
+        tenant: str,
+        agent_id: str,
+        run: str,
+        sent: Sent,
+        chance: random.Random,
+        marks: Iterator[int],
     ) -> None:
+        self._outbound = outbound
         self._tenant = tenant
         self._desk = desk
         self._agent_id = agent_id
@@ -65,10 +80,10 @@ class DemoAgent:
                         continue
 
     def _begin(self, tasks: asyncio.TaskGroup, assignment: records_pb2.AssignmentView) -> None:
-        interaction_id = assignment.interaction.interaction_id
-        if not assignment.wrapping_up and interaction_id not in self._held:
-            self._held[interaction_id] = asyncio.Event()
-            tasks.create_task(self._handle(interaction_id))
+        about = assignment.interaction
+        if not assignment.wrapping_up and about.interaction_id not in self._held:
+            self._held[about.interaction_id] = asyncio.Event()
+            tasks.create_task(self._handle(about.interaction_id, about.channel))
 
     async def _consider(self, offer: records_pb2.OfferView) -> None:
         await self._think(0.1, 0.5)
@@ -77,22 +92,36 @@ class DemoAgent:
         else:
             await self._desk.accept(offer.offer_id)
 
-    async def _handle(self, interaction_id: str) -> None:
+    async def _handle(self, interaction_id: str, channel: str) -> None:
         again = self._held[interaction_id]
         await self._think(0.3, 1.2)
-        await self._answer(interaction_id)
+        await self._answer(interaction_id, channel)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._chance.uniform(0.5, 1.5)):
                 await again.wait()
                 await self._answer(interaction_id)
         await self._desk.complete(interaction_id, "solved")
 
-    async def _answer(self, interaction_id: str) -> None:
-        mark = f"#r{self._run}-{next(self._marks)}"
-        result = await self._desk.reply(interaction_id, f"{self._chance.choice(REPLIES)} {mark}")
+    async def _answer(self, interaction_id: str, channel: str = "") -> None:
+        number = next(self._marks)
+        mark = f"#r{self._run}-{number}"
+        wanted = channel in CARRIES and (number % EVERY == 0 or channel not in self._sent.channels_of_files)
+        files = await self._uploaded(interaction_id, mark) if wanted else []
+        result = await self._desk.reply(interaction_id, f"{self._chance.choice(REPLIES)} {mark}", files)
         if result.ok:
             # The gateway derives the id in the same way: the same request gives the same delivery.
-            self._sent.recorded_replies[mark] = delivery_id_of(self._tenant, self._agent_id, result)
+            delivery_id = delivery_id_of(self._tenant, self._agent_id, result)
+            self._sent.recorded_replies[mark] = delivery_id
+            self._sent.recorded_files |= {file.name: delivery_id for file in files}
+            self._sent.channels_of_files |= {channel for _ in files}
+
+    async def _uploaded(self, interaction_id: str, mark: str) -> list[SentFile]:
+        """Upload a file for a reply. History may not know the interaction yet, or may be restarting; then the reply has none."""
+        for _ in range(UPLOADS):
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                return [await uploaded_file(self._outbound, interaction_id, mark)]
+            await self._think(0.3, 0.6)
+        return []
 
     async def _think(self, least_s: float, most_s: float) -> None:
         await asyncio.sleep(self._chance.uniform(least_s, most_s))
@@ -118,7 +147,9 @@ async def staff(workspace: Workspace, stack: Stack, run: str, sent: Sent, seed: 
             )
             await desk.welcomed()
             chance = random.Random(f"{seed}/{number}")  # noqa: S311 a demo, not a secret
-            agent = DemoAgent(desk, tenant, agent_id, run, sent, chance, marks)
+            channel = await desks.enter_async_context(channel_to(workspace, "ingest", agent_id=agent_id))
+            outbound = ingest_pb2_grpc.OutboundServiceStub(channel)
+            agent = DemoAgent(desk, outbound, tenant, agent_id, run, sent, chance, marks)
             working.append(tasks.create_task(agent.work(), name=f"agent {agent_id}"))
         try:
             yield

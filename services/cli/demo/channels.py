@@ -13,6 +13,7 @@ import smtplib
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from email.message import EmailMessage
+from typing import cast
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
@@ -21,6 +22,7 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.clock import system_clock
 from services.cli.demo.customers import Customer, Mood, World, persist
 from services.cli.local.kept_secrets import WEBHOOK_SECRET
+from services.cli.local.provider_files import HeldFile
 
 _LATE_S = 25 * 3_600
 """How late the provider delivers a late message, in seconds: WhatsApp takes free replies for 24 hours."""
@@ -52,14 +54,33 @@ class WebchatCustomer(Customer):
         await self._send_until_acked({"type": "end", "id": str(uuid.uuid4())})
 
     async def _until_acknowledged(self, text: str, *, twice: bool) -> bool:
-        frame = {"type": "message", "id": str(uuid.uuid4()), "text": text}
+        frame: dict[str, object] = {"type": "message", "id": str(uuid.uuid4()), "text": text}
+        if self.file is not None:
+            receipt = await self._uploaded(self.file)
+            if not receipt:
+                return False
+            frame["files"] = [receipt]
         done = await self._send_until_acked(frame)
         if done and twice:
             self._queue.put_nowait(json.dumps(frame))
         return done
 
-    async def _send_until_acked(self, frame: dict[str, str]) -> bool:
-        acked = self._acks[frame["id"]] = asyncio.Event()
+    async def _uploaded(self, file: HeldFile) -> str:
+        """Upload a file as the page does; returns the receipt that the message names, empty if it was never taken."""
+        receipts: list[str] = []
+
+        async def attempt() -> bool:
+            url = f"http://{self.world.http}/v1/{self.world.tenant}/webchat/main/files?name={file.name}"
+            proof = {"authorization": f"Bearer {self._token}"}
+            answer = await self.world.client.post(url, content=file.content, headers=proof)
+            if answer.is_success:
+                receipts.append(str(answer.json()["file"]))
+            return answer.is_success
+
+        return receipts[0] if await persist(attempt) else ""
+
+    async def _send_until_acked(self, frame: dict[str, object]) -> bool:
+        acked = self._acks[str(frame["id"])] = asyncio.Event()
 
         async def attempt() -> bool:
             self._queue.put_nowait(json.dumps(frame))
@@ -107,6 +128,8 @@ class WebchatCustomer(Customer):
             if place not in self._seen:
                 self._seen.add(place)
                 if frame["from"] != "customer":
+                    for file in cast("list[dict[str, str]]", frame["files"]):
+                        self.world.sent.file_arrivals[file["name"], "webchat"] += 1
                     self.world.mailbox.arrived("webchat", self.address, str(frame["text"]))
 
 
@@ -126,7 +149,7 @@ class TelegramCustomer(Customer):
             "date": system_clock() // 1000,
             "chat": {"id": self.chat_id, "type": "private"},
             "from": person,
-            "text": text,
+            **self._content(text),
         }
         body = json.dumps({"update_id": message_id, "message": message}).encode()
         headers = {
@@ -134,6 +157,15 @@ class TelegramCustomer(Customer):
             "x-telegram-bot-api-secret-token": self.world.secrets["CHAPAR_SECRET_DEMO__TELEGRAM_SECRET"],
         }
         return lambda: self._post(f"/v1/{self.world.tenant}/telegram/main", body, headers)
+
+    def _content(self, text: str) -> dict[str, object]:
+        if self.file is None:
+            return {"text": text}
+        file_id = f"tg-{self.file.name}"
+        self.world.held.files[file_id] = self.file
+        about = {"file_id": file_id, "file_unique_id": file_id, "file_size": len(self.file.content)}
+        document = {**about, "file_name": self.file.name, "mime_type": self.file.content_type}
+        return {"document": document, "caption": text}
 
 
 class WhatsappCustomer(Customer):
@@ -148,12 +180,18 @@ class WhatsappCustomer(Customer):
             "from": self.address,
             "id": f"wamid.{uuid.uuid4().hex}",
             "timestamp": str(system_clock() // 1000 - (_LATE_S if self.mood.late else 0)),
-            "type": "text",
-            "text": {"body": text},
+            **self._content(text),
         }
         contact = {"profile": {"name": "رضا"}, "wa_id": self.address}
         call = whatsapp_call(self.world, {"contacts": [contact], "messages": [message]})
         return lambda: self._post(*call)
+
+    def _content(self, text: str) -> dict[str, object]:
+        if self.file is None:
+            return {"type": "text", "text": {"body": text}}
+        media = self.world.held.upload(self.file.content, self.file.name, self.file.content_type)
+        document = {"id": media, "filename": self.file.name, "mime_type": self.file.content_type, "caption": text}
+        return {"type": "document", "document": document}
 
 
 def whatsapp_call(world: World, value: Mapping[str, object]) -> tuple[str, bytes, dict[str, str]]:
@@ -174,7 +212,10 @@ class WebhookCustomer(Customer):
     async def _prepared(self, text: str) -> Callable[[], Awaitable[bool]]:
         message_id = f"msg_{uuid.uuid4().hex}"
         person = {"id": f"{self.world.run}-{self.address}", "name": "شرکت"}
-        body = json.dumps({"message_id": message_id, "customer": person, "text": text}).encode()
+        said: dict[str, object] = {"message_id": message_id, "customer": person, "text": text}
+        if self.file is not None:
+            said["files"] = [{"name": self.file.name, "content": base64.b64encode(self.file.content).decode()}]
+        body = json.dumps(said).encode()
         key = base64.b64decode(self.world.secrets[WEBHOOK_SECRET].removeprefix("whsec_"))
         stamp = str(system_clock() // 1000)
         signature = hmac.new(key, b".".join((message_id.encode(), stamp.encode(), body)), hashlib.sha256).digest()
@@ -201,6 +242,8 @@ class EmailCustomer(Customer):
         mail["Subject"] = "پرسش دربارهٔ سفارش"
         mail["Message-ID"] = f"<{uuid.uuid4().hex}@mail.example>"
         mail.set_content(text)
+        if self.file is not None:
+            mail.add_attachment(self.file.content, maintype="application", subtype="pdf", filename=self.file.name)
         host, _, port = self.world.smtp.rpartition(":")
 
         def deliver() -> bool:
@@ -219,6 +262,8 @@ class GrpcCustomer(Customer):
 
     async def _prepared(self, text: str) -> Callable[[], Awaitable[bool]]:
         request = self._request(text)
+        if self.file is not None:
+            request.files.add(name=self.file.name, content=self.file.content)
         return lambda: self._submit(request)
 
     def _request(self, text: str, *, customer_left: bool = False) -> ingest_pb2.SubmitRequest:

@@ -16,7 +16,9 @@ import grpc
 import httpx
 from websockets.exceptions import WebSocketException
 
+from services.cli.demo.files import EVERY, GIVES, a_file
 from services.cli.demo.ledger import MARK, Sent
+from services.cli.local.provider_files import HeldFile, HeldFiles
 
 GIVE_UP_S = 60.0
 """The time, in seconds, for which a message is repeated before the demo counts it as refused (it is not acknowledged, so it can't be lost)."""
@@ -86,6 +88,8 @@ class World:
     """Called for each customer who has sent all their messages."""
     curtain: asyncio.Event
     """Set at the end of the demo; until then customers stay connected, so that late replies reach them."""
+    held: HeldFiles = field(default_factory=HeldFiles)
+    """The files that customers send, at their providers."""
 
     def mark(self) -> str:
         """Return a new mark for a customer's message."""
@@ -144,7 +148,8 @@ async def play(world: World, mood: Mood, kinds: Mapping[str, type[Customer]], pa
 
 
 async def _act(world: World, mood: Mood, customer: Customer, patience_s: float) -> None:
-    if not await customer.say(mood.text, repeat=mood.repeats):
+    with_file = mood.channel in GIVES and mood.number % EVERY == 0
+    if not await customer.say(mood.text, repeat=mood.repeats, with_file=with_file):
         return
     if mood.leaves:
         await customer.leave()
@@ -165,6 +170,8 @@ class Customer:
         self.world = world
         self.mood = mood
         self.address = f"{mood.channel}-{mood.number}"
+        self.file: HeldFile | None = None
+        """The file of the next message."""
 
     async def __aenter__(self) -> Customer:
         return self
@@ -172,16 +179,20 @@ class Customer:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def say(self, text: str, *, repeat: bool = False) -> bool:
-        """Send a message with a mark. Returns whether it was acknowledged."""
+    async def say(self, text: str, *, repeat: bool = False, with_file: bool = False) -> bool:
+        """Send a message with a mark, and a file if asked for. Returns whether it was acknowledged."""
         mark = self.world.mark()
+        self.file = file = a_file(mark) if with_file else None
         if not await self._until_acknowledged(f"{text} {mark}", twice=repeat):
             return False
         self.world.sent.acknowledged[mark] = self.mood.channel
+        if file is not None:
+            self.world.sent.files[file.name] = self.mood.channel
         return True
 
     async def answer(self, text: str) -> None:
         """Send a message without a mark: a response to the survey is not counted as a message."""
+        self.file = None
         await self._until_acknowledged(text, twice=False)
 
     async def leave(self) -> None:

@@ -29,6 +29,7 @@ from services.cli.demo.report import Report
 from services.cli.local.broker.server import BrokerServer
 from services.cli.local.broker.settings import BrokerSettings
 from services.cli.local.personal import keys_of
+from services.cli.local.provider_files import HeldFiles
 from services.cli.local.providers import HttpProvider, MailRelay, Received
 from services.cli.local.stack import Stack, StackOptions, running_stack
 from services.cli.local.workspace import Workspace
@@ -68,6 +69,8 @@ async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[
     def arrived(message: Received) -> None:
         mailbox.arrived(message.channel, message.recipient, message.text)
         receipts.arrived(message)
+        for file in message.files:
+            sent.file_arrivals[file.name, message.channel] += 1
 
     async with HttpProvider(arrived) as provider, MailRelay(arrived) as relay:
         environment = {
@@ -81,7 +84,7 @@ async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[
         async with running_stack(workspace, stack_options, say) as stack:
             ready_s = time.monotonic() - began
             say(f"ready after {ready_s:.1f} s; the demo begins")
-            return await _play(workspace, options, stack, run, sent, mailbox, receipts, ready_s, say)
+            return await _play(workspace, options, stack, run, sent, mailbox, receipts, provider.held, ready_s, say)
 
 
 async def _play(
@@ -92,6 +95,7 @@ async def _play(
     sent: Sent,
     mailbox: Mailbox,
     receipts: Receipts,
+    held: HeldFiles,
     ready_s: float,
     say: Callable[[str], None],
 ) -> Report:
@@ -100,7 +104,7 @@ async def _play(
     silence = asyncio.Semaphore(0)
     async with (
         keys_of(workspace, stack.kafka) as keys,
-        _world(workspace, stack, run, sent, mailbox, silence.release) as world,
+        _world(workspace, stack, run, sent, mailbox, held, silence.release) as world,
         staff(workspace, stack, run, sent, options.seed),
     ):
         ledger = Ledger(keys)
@@ -130,12 +134,18 @@ async def _play(
         found, final = await _audit(stack, keys, sent)
         scores = await _scores(workspace)
     say("")
-    return Report(final, found, scores, ready_s, acted_s, dict(stack.supervisor.restarts()))
+    return Report(final, found, scores, ready_s, acted_s, dict(stack.supervisor.restarts()), sent)
 
 
 @contextlib.asynccontextmanager
 async def _world(
-    workspace: Workspace, stack: Stack, run: str, sent: Sent, mailbox: Mailbox, said_all: Callable[[], None]
+    workspace: Workspace,
+    stack: Stack,
+    run: str,
+    sent: Sent,
+    mailbox: Mailbox,
+    held: HeldFiles,
+    said_all: Callable[[], None],
 ) -> AsyncIterator[World]:
     ingest = stack.running.endpoints["ingest"]
     counter = itertools.count(1)
@@ -152,6 +162,7 @@ async def _world(
             client=client,
             mailbox=mailbox,
             sent=sent,
+            held=held,
             run=run,
             marks=lambda: next(counter),
             said_all=said_all,
@@ -165,7 +176,7 @@ async def _drained(ledger: Ledger, sent: Sent, within_s: float) -> None:
     quiet_since: float | None = None
     while time.monotonic() < deadline:
         missing = [mark for mark in sent.acknowledged if not ledger.seen[mark]]
-        if missing or ledger.open or ledger.recoveries_due() or ledger.pending_deliveries():
+        if missing or ledger.pending_files() or ledger.open or ledger.recoveries_due() or ledger.pending_deliveries():
             quiet_since = None
         elif quiet_since is None:
             quiet_since = time.monotonic()

@@ -76,6 +76,8 @@ class Ledger:
         self.recoveries: dict[str, str] = {}
         """The interaction of each recovery after a bad response, by invitation; empty while the recovery is due and not opened."""
         self.refused: Counter[str] = Counter()
+        self.files: dict[str, int] = {}
+        """The states of customers' files, by name."""
 
     def fold(self, records: Iterable[Record]) -> None:
         """Fold records of any of TOPICS; other records are ignored."""
@@ -108,6 +110,10 @@ class Ledger:
         """Return the invitations whose recovery is due and not opened."""
         return [invitation for invitation, interaction in self.recoveries.items() if not interaction]
 
+    def pending_files(self) -> list[str]:
+        """Return the files that are still at their provider."""
+        return [name for name, state in self.files.items() if state == ingest_pb2.ATTACHMENT_STATE_TO_FETCH]
+
     def pending_deliveries(self) -> list[str]:
         """Return the deliveries that are neither sent, failed nor unknown."""
         return [d for d, record in self.deliveries.items() if record.state in _UNDER_WAY]
@@ -120,8 +126,12 @@ class Ledger:
                 self.seen.update(mark for mark in marks if mark.startswith("#d"))
                 for mark in marks:
                     self.conversation_of_mark[mark] = record.conversation_id
+                self.files |= {file.name: file.state for file in record.message.attachments}
             elif record.message.delivery_state != ingest_pb2.DELIVERY_STATE_FAILED:
                 self.replies.update(mark for mark in marks if mark.startswith("#r"))
+        elif kind == "file_settled":
+            file = record.file_settled.attachment
+            self.files[file.name] = file.state
         elif kind == "interaction_opened":
             opened = record.interaction_opened
             if opened.message_id:
@@ -208,6 +218,14 @@ class Sent:
     """The delivery of each reply that was confirmed to its agent as recorded, by mark."""
     arrivals: Counter[str] = field(default_factory=Counter)
     """The number of times each reply reached its customer at the other end of the channel, by mark."""
+    files: dict[str, str] = field(default_factory=dict)
+    """The channel of each acknowledged file of a customer, by name."""
+    recorded_files: dict[str, str] = field(default_factory=dict)
+    """The delivery of each file that was confirmed to its agent, by name."""
+    channels_of_files: set[str] = field(default_factory=set)
+    """The channels on which an agent has sent a file."""
+    file_arrivals: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """The number of times each agent's file reached its customer, by name and channel."""
 
 
 def audit(ledger: Ledger, sent: Sent) -> Audit:
@@ -233,6 +251,13 @@ def audit(ledger: Ledger, sent: Sent) -> Audit:
         if sent.arrivals[mark] == 0 and _state(ledger, delivery_id) not in EXPLAINED:
             lost.append(f"reply {mark} never reached the customer (delivery {delivery_id})")
     doubled += [f"reply {mark} reached the customer {n} times" for mark, n in sent.arrivals.items() if n > 1]
+    stored = ingest_pb2.ATTACHMENT_STATE_STORED
+    lost += [f"file {name} was acknowledged and is not kept" for name in sent.files if ledger.files.get(name) != stored]
+    arrived = {name for name, _ in sent.file_arrivals}
+    for name, delivery_id in sent.recorded_files.items():
+        if name not in arrived and _state(ledger, delivery_id) not in EXPLAINED:
+            lost.append(f"file {name} never reached the customer (delivery {delivery_id})")
+    doubled += [f"file {name} reached the customer {n} times" for (name, _), n in sent.file_arrivals.items() if n > 1]
     doubled += [f"reply {mark} is in the conversation {n} times" for mark, n in ledger.replies.items() if n > 1]
     states = Counter(delivery.state for delivery in ledger.deliveries.values())
     unknown, failed = states[ingest_pb2.DELIVERY_STATE_UNKNOWN], states[ingest_pb2.DELIVERY_STATE_FAILED]

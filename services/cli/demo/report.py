@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chapar.feedback.v1 import feedback_pb2
+from chapar.ingest.v1 import records_pb2 as ingest_pb2
 from services.chassis.durations import duration
-from services.cli.demo.ledger import TERMINAL, Audit, Ledger, ObservedInteraction
+from services.cli.demo.ledger import TERMINAL, Audit, Ledger, ObservedInteraction, Sent
 from services.cli.output import console, table
 
 SERVICE_LEVEL_MS = 20_000
@@ -26,6 +27,7 @@ class Report:
     ready_s: float
     acted_s: float
     restarts: dict[str, int]
+    sent: Sent
 
     def data(self) -> dict[str, Any]:
         """Return the report as data for JSON."""
@@ -47,6 +49,7 @@ class Report:
                 "failed": self.audit.failed_deliveries,
                 "as_templates": len(self.ledger.as_templates),
             },
+            "files": {"received": self._received(), "sent": self._sent()},
             "restarts": self.restarts,
             "lost": list(self.audit.lost),
             "doubled": list(self.audit.doubled),
@@ -66,6 +69,7 @@ class Report:
             ("recoveries", f"{len(self.ledger.recoveries)} low scores, each followed up by a new interaction"),
             ("CSAT", self._csat_text()),
         ]
+        observed.append(("files", f"received: {_counts(self._received())}; sent: {_counts(self._sent())}"))
         if self.audit.unknown_deliveries or self.audit.failed_deliveries:
             observed.append(
                 (
@@ -84,6 +88,17 @@ class Report:
         for line in (*self.audit.lost[:20], *self.audit.doubled[:20]):
             console.print(line, style="red", markup=False, highlight=False)
         console.print(f"lost {len(self.audit.lost)}, doubled {len(self.audit.doubled)}", highlight=False)
+
+    def _received(self) -> dict[str, int]:
+        """Return the customers' files that are kept, by channel."""
+        stored = ingest_pb2.ATTACHMENT_STATE_STORED
+        return dict(
+            Counter(channel for name, channel in self.sent.files.items() if self.ledger.files.get(name) == stored)
+        )
+
+    def _sent(self) -> dict[str, int]:
+        """Return the agents' files that reached their customers, by channel."""
+        return dict(Counter(channel for _, channel in self.sent.file_arrivals))
 
     def _by_channel(self) -> list[tuple[str, list[ObservedInteraction]]]:
         groups: dict[str, list[ObservedInteraction]] = defaultdict(list)

@@ -27,8 +27,11 @@ from typing import Any, Final, Self
 
 from aiosmtpd.smtp import SMTP
 
+from services.cli.local.provider_files import Form, HeldFile, HeldFiles, content_of, form_of, whatsapp_text
+
 _MAX_HEAD: Final = 64 << 10
 _TELEGRAM: Final = re.compile(r"/bot(?P<account>[^/]+)/(?P<method>\w+)$")
+_MEDIA: Final = re.compile(r"/v[\d.]+/[^/]+/media$")
 _WHATSAPP: Final = re.compile(r"/v[\d.]+/(?P<account>[^/]+)/messages$")
 
 
@@ -42,6 +45,7 @@ class Received:
     text: str
     native_id: str
     details: Mapping[str, Any]
+    files: tuple[HeldFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,12 @@ class Hang:
     taken: bool
 
 
-Behaviour = Refuse | Cut | Hang
+@dataclass(frozen=True, slots=True)
+class CutInside:
+    """Begin to send a file, and close the connection in the middle."""
+
+
+Behaviour = Refuse | Cut | Hang | CutInside
 
 
 class _Counterpart:
@@ -77,7 +86,7 @@ class _Counterpart:
     def __init__(self, on_received: Callable[[Received], None] | None = None) -> None:
         self.received: list[Received] = []
         self.requests = 0
-        self._instructions: deque[Behaviour] = deque()
+        self._instructions: deque[Behaviour | None] = deque()
         self._usual: Behaviour | None = None
         self._on_received = on_received
         self._changed = asyncio.Condition()
@@ -91,8 +100,8 @@ class _Counterpart:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
-    def next(self, *behaviours: Behaviour) -> None:
-        """Set the behaviour for the next requests, one each; the requests after them are accepted."""
+    def next(self, *behaviours: Behaviour | None) -> None:
+        """Set the behaviour for the next requests, one each (None accepts it); the requests after them are accepted."""
         self._instructions.extend(behaviours)
 
     def usually(self, behaviour: Behaviour | None) -> None:
@@ -133,7 +142,10 @@ class _Counterpart:
 
 
 class HttpProvider(_Counterpart):
-    """Serves Telegram's sendMessage at `/bot<token>/`, WhatsApp's at `/v<version>/<number>/messages`, and a webhook's receiver at other paths."""
+    """Serves Telegram's sendMessage at `/bot<token>/`, WhatsApp's at `/v<version>/<number>/messages`, and a webhook's receiver at other paths.
+
+    `held`: the files of both, for downloads and uploads.
+    """
 
     def __init__(
         self, on_received: Callable[[Received], None] | None = None, *, host: str = "127.0.0.1", port: int = 0
@@ -144,6 +156,7 @@ class HttpProvider(_Counterpart):
         self.last_headers: Mapping[str, str] = {}
         self.windows_closed: set[str] = set()
         """WhatsApp's recipients who have not written for 24 hours: a text to them is refused with 131047, a template is accepted."""
+        self.held = HeldFiles()
         self._open: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -186,14 +199,20 @@ class HttpProvider(_Counterpart):
         if isinstance(behaviour, Refuse):
             _answer(writer, behaviour.status, behaviour.body, behaviour.headers)
             return True
-        body: dict[str, Any] = json.loads(raw) if raw else {}
-        if _WHATSAPP.search(first.split(" ")[1]) and body["type"] == "text" and body["to"] in self.windows_closed:
+        if first.startswith("GET "):
+            return await self._file(first.split(" ")[1], headers, behaviour, writer)
+        kind, path = headers.get("content-type", ""), first.split(" ")[1]
+        form = form_of(kind, raw) if kind.startswith("multipart/form-data") else None
+        if form is not None and _MEDIA.search(path):
+            return await self._upload(form, behaviour, writer)
+        body: dict[str, Any] = dict(form.fields) if form is not None else json.loads(raw) if raw else {}
+        if _WHATSAPP.search(path) and body["type"] != "template" and body["to"] in self.windows_closed:
             _answer(writer, 400, {"error": {"code": 131047, "message": "Re-engagement message"}}, {})
             return True
-        message, answer = self._understood(first.split(" ")[1], body)
-        if behaviour is None or behaviour.taken:
+        message, answer = self._understood(path, body, tuple(form.files.values()) if form is not None else ())
+        if behaviour is None or (isinstance(behaviour, Cut | Hang) and behaviour.taken):
             await self._take(message)
-        if isinstance(behaviour, Cut):
+        if isinstance(behaviour, Cut | CutInside):
             return False
         if isinstance(behaviour, Hang):
             await self._closing.wait()
@@ -202,13 +221,43 @@ class HttpProvider(_Counterpart):
         await writer.drain()
         return True
 
-    def _understood(self, path: str, body: dict[str, Any]) -> tuple[Received, dict[str, Any]]:
+    async def _file(
+        self, target: str, headers: Mapping[str, str], behaviour: Behaviour | None, writer: asyncio.StreamWriter
+    ) -> bool:
+        if isinstance(behaviour, Cut):
+            return False
+        if isinstance(behaviour, Hang):
+            await self._closing.wait()
+            return False
+        found = self.held.answer(target, headers, f"http://{headers.get('host', '')}")
+        if found.content is None:
+            _answer(writer, found.status, found.body, {})
+        else:
+            writer.write(f"HTTP/1.1 200 OK\r\ncontent-length: {len(found.content)}\r\n\r\n".encode())
+            cut = isinstance(behaviour, CutInside)
+            writer.write(found.content[: len(found.content) // 2] if cut else found.content)
+        await writer.drain()
+        return not isinstance(behaviour, CutInside)
+
+    async def _upload(self, form: Form, behaviour: Behaviour | None, writer: asyncio.StreamWriter) -> bool:
+        (file,) = form.files.values()
+        media = self.held.upload(file.content, file.name, file.content_type)
+        if behaviour is not None:
+            return False
+        _answer(writer, 200, {"id": media}, {})
+        await writer.drain()
+        return True
+
+    def _understood(
+        self, path: str, body: dict[str, Any], files: tuple[HeldFile, ...]
+    ) -> tuple[Received, dict[str, Any]]:
         self._numbers += 1
         number = self._numbers
         if found := _TELEGRAM.search(path):
             chat = body["chat_id"]
-            answer = {"ok": True, "result": {"message_id": number, "chat": {"id": chat}, "text": body["text"]}}
-            return Received("telegram", found["account"], str(chat), body["text"], f"{chat}:{number}", body), answer
+            text = body.get("text", body.get("caption", ""))
+            answer = {"ok": True, "result": {"message_id": number, "chat": {"id": chat}, "text": text}}
+            return Received("telegram", found["account"], str(chat), text, f"{chat}:{number}", body, files), answer
         if found := _WHATSAPP.search(path):
             native = f"wamid.{number}"
             answer = {
@@ -216,17 +265,11 @@ class HttpProvider(_Counterpart):
                 "contacts": [{"input": body["to"], "wa_id": body["to"]}],
                 "messages": [{"id": native}],
             }
-            return Received("whatsapp", found["account"], body["to"], _whatsapp_text(body), native, body), answer
+            sent = body[body["type"]]
+            files = (self.held.files[sent["id"]],) if "id" in sent else ()
+            return Received("whatsapp", found["account"], body["to"], whatsapp_text(body), native, body, files), answer
         customer = body.get("customer", {}).get("id", "")
         return Received("webhook", path, customer, body.get("text", ""), str(number), body), {"ok": True}
-
-
-def _whatsapp_text(body: Mapping[str, Any]) -> str:
-    """Return the text; of a template the values of its parameters, because only the provider's own list has its words."""
-    if body["type"] == "text":
-        return str(body["text"]["body"])
-    components = body["template"].get("components", [])
-    return " ".join(str(value["text"]) for component in components for value in component["parameters"])
 
 
 class MailRelay(_Counterpart):
@@ -286,7 +329,7 @@ class MailRelay(_Counterpart):
         behaviour = await self._request()
         if isinstance(behaviour, Refuse):
             return f"{behaviour.status} refused as asked"
-        if behaviour is None or behaviour.taken:
+        if behaviour is None or (isinstance(behaviour, Cut | Hang) and behaviour.taken):
             await self._take(
                 _mail(envelope.mail_from.removeprefix("<").removesuffix(">"), envelope.rcpt_tos, envelope.content)
             )
@@ -313,7 +356,11 @@ def _mail(sender: str, recipients: list[str], content: bytes) -> Received:
     text = part.get_content() if part is not None else ""
     headers = {name.lower(): str(value) for name, value in mail.items()}
     headers["envelope-recipients"] = ", ".join(recipients)
-    return Received("email", sender, recipients[0], text, headers.get("message-id", ""), headers)
+    files = tuple(
+        HeldFile(content_of(each), each.get_filename() or "", each.get_content_type())
+        for each in mail.iter_attachments()
+    )
+    return Received("email", sender, recipients[0], text, headers.get("message-id", ""), headers, files)
 
 
 def _answer(writer: asyncio.StreamWriter, status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.ingest.domain.deliveries import Reported
-from services.ingest.domain.messages import NO_WISHES, Identity, Message, Route, SendRequest, Wishes
+from services.ingest.domain.messages import NO_WISHES, Attachment, Identity, Message, Route, SendRequest, Wishes
 from services.policy.model.automatic import AutomaticKind
 from services.policy.model.rules import Requirement
 
@@ -35,6 +35,16 @@ class MessageRecorded:
     deletes: str = ""
     of_identity: str = ""
     """The identity whose conversation it is, if the author is only a participant; otherwise empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchAsked:
+    """Fetch a file of a recorded message from its provider."""
+
+    conversation_id: str
+    message: Message
+    interaction_id: str
+    attachment: Attachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +241,7 @@ class JoinConfirmed:
 Effect = (
     ConversationStarted
     | MessageRecorded
+    | FetchAsked
     | InteractionStarted
     | InteractionEnded
     | RouteKnown

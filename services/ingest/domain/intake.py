@@ -29,6 +29,7 @@ from services.ingest.domain.belongings import noted
 from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
+from services.ingest.domain.fetching import fetches
 from services.ingest.domain.focus import bounded, focused
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.interaction_closing import InteractionClosing
@@ -91,7 +92,7 @@ class Intake:
                 decision = replace(decision, effects=(*decision.effects, failed))
         if isinstance(decision, Refused) or decision.customer is None:
             return decision
-        return replace(decision, customer=bounded(noted(decision.customer)))
+        return replace(decision, customer=bounded(noted(decision.customer)), effects=fetches(decision.effects))
 
     def _decide(
         self, key: str, customer: Customer | None, event: Event, now_ms: int, policy: TenantPolicy

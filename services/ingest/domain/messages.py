@@ -251,6 +251,8 @@ class SendRequest:
     """Why the lane of the identity forbids it; the delivery fails at once with this reason."""
     queue: str = ""
     """The interaction's queue, for replies of agents."""
+    attachments: tuple[Attachment, ...] = ()
+    """Files of the store that are sent with the text."""
 
 
 class NoticeKind(IntEnum):

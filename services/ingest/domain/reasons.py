@@ -217,6 +217,27 @@ class Reason(StrEnum):
     URL_REFUSED = "URL_REFUSED"
     """The address is not one that the service may call. Correct it, or allow it (`outgoing_allow`)."""
 
+    CHANNEL_CARRIES_NO_FILES = "CHANNEL_CARRIES_NO_FILES"
+    """The customer's channel has no files. Send them by another channel, or a link in the text."""
+    FILE_OF_OTHERS = "FILE_OF_OTHERS"
+    """The file was not uploaded for this interaction. Upload it again, and send what UploadFile returns."""
+    FILE_TOO_LARGE_FOR_CHANNEL = "FILE_TOO_LARGE_FOR_CHANNEL"
+    """The customer's channel takes no file of this size. The message names the limit."""
+    FILE_TYPE_NOT_SENDABLE = "FILE_TYPE_NOT_SENDABLE"
+    """The customer's channel takes no files of this type, or we don't. Convert the file, e.g. to PDF."""
+    TOO_MANY_FILES = "TOO_MANY_FILES"
+    """The reply has too many files. Send several replies."""
+
+    # Attempts to fetch a file
+    ACCOUNT_RESTS = "ACCOUNT_RESTS"
+    """The provider did not answer for another file of the account, or asks to wait. The file is fetched in the next round."""
+    LINK_EXPIRED = "LINK_EXPIRED"
+    """The provider's address of the file was no longer valid. The file is fetched again with a new one."""
+    REDIRECTED = "REDIRECTED"
+    """The provider sent the fetch of a file elsewhere, which is not followed. Check the account's `base_url`."""
+    TOO_LARGE = "TOO_LARGE"
+    """The file is larger than the provider gives it to us, or than we keep. Ask the customer for a smaller one."""
+
     # Records that history or the web chat skips
     BAD_TIME = "BAD_TIME"
     """A time in the record is out of the calendar's range. Find its writer."""

@@ -14,6 +14,7 @@ from services.ingest.domain.deliveries import Delivery, Gate, Status
 from services.ingest.domain.messages import Route, SendRequest, TemplateUse
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.recipients import recipient_problem
+from services.ingest.domain.sent_files import problem_of_reply
 from services.policy.model.approved_templates import TemplateCategory, chosen
 from services.policy.model.intake import HOUR_MS, AccountPolicy
 
@@ -67,7 +68,7 @@ def is_marketing(request: SendRequest, account: AccountPolicy) -> bool:
 def in_template(request: SendRequest, route: Route, account: AccountPolicy) -> SendRequest | Reason:
     """Return the request as the template that the account's rule names for a text that comes too late."""
     rule = account.outside_window
-    if rule is None:
+    if rule is None or request.attachments:  # a template carries no file
         return Reason.OUTSIDE_WINDOW
     values = rule.values(text=request.text, name=route.identity.display_name)
     use = TemplateUse(name=rule.template, language=rule.language, parameters=values, by_rule=True)
@@ -85,8 +86,12 @@ def ready(delivery: Delivery, route: Route | None, gate: Gate, now_ms: int) -> D
     request = delivery.request
     if request.forbidden:
         return request.forbidden
-    if not request.text.strip() and request.template is None:
+    if not request.text.strip() and request.template is None and not request.attachments:
         return "EMPTY_TEXT"
+    if request.attachments and (
+        unsendable := problem_of_reply(route.identity.channel, request.attachments, request.interaction_id)
+    ):
+        return unsendable
     if problem := recipient_problem(request, route):
         return problem
     account = gate.account(route.identity.channel, route.identity.account)

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.reasons import Reason
-
-_MAX_RETRY_AFTER_S: Final = 3_600.0
+from services.ingest.domain.retry_after import milliseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +49,7 @@ def telegram(status: int, body: Body | None, retry_after: str = "") -> PartResul
         return PartResult(
             outcome=Outcome.RETRY,
             reason=Reason.HTTP_429,
-            retry_after_ms=_milliseconds(parameters.get("retry_after") or retry_after),
+            retry_after_ms=milliseconds(parameters.get("retry_after") or retry_after),
         )
     if status == 403:
         return PartResult(outcome=Outcome.UNREACHABLE, reason=Reason.BLOCKED_BY_USER)
@@ -84,7 +83,7 @@ def whatsapp(status: int, body: Body | None, retry_after: str = "") -> PartResul
     if code == _WHATSAPP_OUTSIDE_WINDOW:
         return PartResult(outcome=Outcome.REJECTED, reason=Reason.OUTSIDE_WINDOW)
     if code in _WHATSAPP_RETRY:
-        return PartResult(outcome=Outcome.RETRY, reason=reason, retry_after_ms=_milliseconds(retry_after))
+        return PartResult(outcome=Outcome.RETRY, reason=reason, retry_after_ms=milliseconds(retry_after))
     if code in _WHATSAPP_UNREACHABLE:
         return PartResult(outcome=Outcome.UNREACHABLE, reason=reason)
     if code in _WHATSAPP_HALTED:
@@ -131,23 +130,10 @@ def smtp(code: int, phase: str) -> PartResult:
 def _by_status(status: int, retry_after: str) -> PartResult:
     reason = f"HTTP_{status}"
     if status >= 500 or status in (408, 425, 429):
-        return PartResult(outcome=Outcome.RETRY, reason=reason, retry_after_ms=_milliseconds(retry_after))
+        return PartResult(outcome=Outcome.RETRY, reason=reason, retry_after_ms=milliseconds(retry_after))
     if 300 <= status < 400:
         # We never follow redirects: the base URL is wrong, whatever the message.
         return PartResult(outcome=Outcome.HALTED, reason=reason)
     if 200 <= status < 300:
         return PartResult(outcome=Outcome.UNKNOWN, reason=Reason.UNREADABLE_ANSWER)
     return PartResult(outcome=Outcome.REJECTED, reason=reason)
-
-
-def _milliseconds(seconds: object) -> int:
-    """Return the wait that the provider asks for, bounded, because it comes from outside. 0 for anything that is not a
-    number."""
-    if isinstance(seconds, str):
-        text = seconds.strip()
-        if not text.isascii() or not text.isdecimal() or len(text) > 9:
-            return 0
-        seconds = int(text)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
-        return 0
-    return int(min(float(seconds), _MAX_RETRY_AFTER_S) * 1000)

@@ -15,8 +15,9 @@ from services.ingest.lanes.inbound_records import TOPIC
 from services.ingest.translate import headers, persons, reports
 from services.ingest.translate import lanes as translate
 from services.ingest.translate.erasure import erase_command, outcome_record
+from services.ingest.translate.fetches import fetch_record
 from services.ingest.translate.forwarding import mark_checked, pass_message
-from services.ingest.translate.headers import CONVERSATIONS, OUTBOUND, OUTCOMES
+from services.ingest.translate.headers import CONVERSATIONS, FETCHES, OUTBOUND, OUTCOMES
 from services.ingest.translate.keys import owner_of
 
 COMMANDS: Final = "routing.commands.v1"
@@ -60,6 +61,10 @@ class IntakeOutputs:
                     )
                     forgotten.route.erased_by = effect.request_id
                     outbox.send(OUTBOUND, key, forgotten.SerializeToString(), headers.of_outbound(forgotten))
+            case effects.FetchAsked():
+                fetch = fetch_record(effect, tenant)
+                key = tenant_key(tenant, effect.conversation_id)
+                outbox.send(FETCHES, key, seal(fetch, there(own), FETCHES, key), headers.of_fetch(fetch))
             case effects.RouteKnown():
                 known = records_pb2.OutboundRecord(
                     tenant=tenant,

@@ -13,6 +13,8 @@ INBOUND = "inbound.v1"
 OUTBOUND = "outbound.v1"
 CONVERSATIONS = "conversations.v1"
 DELIVERIES = "deliveries.v1"
+FETCHES = "ingest.fetches.v1"
+WAITING_FETCHES = "ingest.waiting-fetches.v1"
 OUTCOMES = "personal.erasures.v1"
 
 
@@ -86,6 +88,12 @@ def of_delivery(record: records_pb2.DeliveryRecord) -> Headers:
 def of_conversation(record: records_pb2.ConversationRecord) -> Headers:
     """Return the headers of a record of conversations.v1."""
     return record_headers(CONVERSATIONS, record.event_id, record.tenant)
+
+
+def of_fetch(record: records_pb2.FileFetch, topic: str = FETCHES) -> Headers:
+    """Return the headers of a record about a file that is fetched. Each number of attempts has its own id."""
+    event_id = derive("fetch", record.tenant, record.attachment.file_id, str(record.attempts))
+    return record_headers(topic, event_id, record.tenant)
 
 
 def of_outcome(outcome: ErasureOutcome) -> Headers:

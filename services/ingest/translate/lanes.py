@@ -113,6 +113,7 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
         template=template_use(record.template) if record.HasField("template") else None,
         forbidden=record.forbidden,
         queue=record.queue,
+        attachments=tuple(attachment(each) for each in record.attachments),
     )
 
 
@@ -218,6 +219,7 @@ def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundReque
         template=template_choice(value.template) if value.template is not None else None,
         forbidden=value.forbidden,
         queue=value.queue,
+        attachments=[attachment_record(each) for each in value.attachments],
     )
 
 

@@ -26,6 +26,7 @@ from services.ingest.domain.origin import OriginProof
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.recipients import Recipients, recipients
 from services.ingest.domain.seen import Chunk
+from services.ingest.translate.attachments import attachment_record
 from services.ingest.translate.lanes import identity, request_record
 
 _REPLY_STATES: Final = MappingProxyType(
@@ -206,6 +207,7 @@ def sent_message(
             author_id=request.author_id,
             interaction_id=request.interaction_id,
             text=request.text,
+            attachments=[attachment_record(each) for each in request.attachments],
             channel=where.channel,
             purpose=records_pb2.OutboundPurpose.ValueType(request.purpose),
             native_message_id=effect.delivery.native_ids[0] if effect.delivery.native_ids else "",

@@ -25,7 +25,7 @@ from services.ingest.adapters.history.mapping import TOPICS as HISTORY_TOPICS
 from services.ingest.metrics import METRICS
 from services.ingest.settings import IngestSettings
 from services.ingest.translate.configuration import decode
-from services.ingest.translate.headers import OUTCOMES
+from services.ingest.translate.headers import FETCHES, OUTCOMES, WAITING_FETCHES
 from services.ingest.wiring.edges import Configured, edges
 from services.ingest.wiring.files import kept_files
 from services.ingest.wiring.history import history
@@ -95,7 +95,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         # The lanes last: customers wait while their partition comes to a process that is still busy with its start. So they
         # are also the first to go.
         if settings.runs("lanes"):
-            await enter(lanes(service, configuration, secrets, producer, keys))
+            await enter(lanes(service, configuration, secrets, producer, keys, files))
         yield
 
 
@@ -110,6 +110,7 @@ def topics(settings: IngestSettings) -> set[str]:
     if settings.runs("edge"):
         found |= {"audit.v1", REVOCATIONS}
     if settings.runs("lanes"):
+        found |= {FETCHES, WAITING_FETCHES}
         found |= {"deliveries.v1", "routing.commands.v1", "routing.events.v1", "feedback.commands.v1", "deadletters.v1"}
         found.add(FORMATS)
         found |= {f"ingest-{lane}.state.v1" for lane in ("intake", "sender")}

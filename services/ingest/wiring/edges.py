@@ -32,6 +32,7 @@ from services.ingest.adapters.edges.grpc_preferences import PersonWishes
 from services.ingest.adapters.edges.grpc_resend import Resender
 from services.ingest.adapters.edges.grpc_submit import Submitter
 from services.ingest.adapters.edges.grpc_templates import ConfiguredTemplates
+from services.ingest.adapters.edges.grpc_upload import Uploader
 from services.ingest.adapters.edges.http_app import edge_app
 from services.ingest.adapters.edges.http_files import FileDownloads
 from services.ingest.adapters.edges.http_webhooks import Channel, Webhooks
@@ -146,7 +147,8 @@ async def edges(
             return lately if lately is not None or past is None else await past.owner(tenant, conversation_id)
 
         resender = Resender(intake, past, queues, service.clock)
-        outbound = OutboundServicer(intake, identity_of, past, service.clock, resender, tenants.templates)
+        uploader = Uploader(files, past, identity_of, queues)
+        outbound = OutboundServicer(intake, identity_of, past, service.clock, resender, tenants.templates, uploader)
         outcomes = Outcomes()
         poison = Poison("ingest-erasures", service.metrics)
         following = outcomes.run(kafka, f"ingest-erasures@{settings.instance}", service.clock, poison)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from chapar.config.v1 import config_pb2
 from services.chassis.config_reader import ConfigReader
@@ -21,6 +21,8 @@ from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.pacing import Rate
 from services.chassis.privacy.lanes import AwaitedKeys
+from services.ingest.adapters.files.sealed import SealedFiles
+from services.ingest.adapters.out.attached import AttachedFiles
 from services.ingest.adapters.out.client import ChannelClient
 from services.ingest.adapters.out.email_out import EmailClient
 from services.ingest.adapters.out.http import provider_client
@@ -28,11 +30,16 @@ from services.ingest.adapters.out.telegram import TelegramClient
 from services.ingest.adapters.out.webhook_out import WebhookClient
 from services.ingest.adapters.out.whatsapp import WhatsAppClient
 from services.ingest.adapters.out.worker import AttemptWorker
+from services.ingest.domain.files.places import FilePlace
 from services.ingest.lanes import intake, intake_runner, relay, sender, sender_runner
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.ports import Secrets
 from services.ingest.settings import IngestSettings
+from services.ingest.wiring.fetching import fetching
+from services.ingest.wiring.files import file_links
 from services.policy.reading.rule_conditions import CelConditions
+
+_UPLOAD_S: Final = 90.0
 
 
 @asynccontextmanager
@@ -42,8 +49,9 @@ async def lanes(
     secrets: Secrets,
     producer: DurableProducer,
     keys: AwaitedKeys,
+    files: SealedFiles,
 ) -> AsyncIterator[None]:
-    """Run the intake and sender lanes and the relay; on exit stop them, and then the attempts that they had handed over."""
+    """Run the intake and sender lanes, the relay and the fetcher of files; on exit stop them, and then the attempts that they had handed over."""
     settings, kafka = service.settings, service.settings.kafka
     lane_metrics: LaneMetrics = PrometheusLaneMetrics(service.metrics)
     policies = CompiledPolicies(lambda: configuration.values, CelConditions)
@@ -55,28 +63,46 @@ async def lanes(
         writer = await enter(Writer(kafka, service="ingest", tuning=WriterTuning(times=service.clock, formats=formats)))
         rules = settings.destinations
         http = await enter(provider_client(rules))
+        uploads = await enter(provider_client(rules, timeout_s=_UPLOAD_S, connections=50))
+        links = file_links(settings, lambda: service.endpoints["http"], service.clock)
+
+        def link(place: FilePlace) -> str:
+            known = settings.files_public_url or "http" in service.endpoints.known
+            return links.url(place)[0] if known else ""
+
         clients: dict[str, ChannelClient] = {
-            "telegram": TelegramClient(http),
-            "whatsapp": WhatsAppClient(http),
-            "webhook": WebhookClient(http),
+            "telegram": TelegramClient(http, uploads),
+            "whatsapp": WhatsAppClient(http, uploads),
+            "webhook": WebhookClient(http, link),
             "email": EmailClient(rules),
         }
 
         async def publish(key: bytes, value: bytes, headers: Headers) -> object:
             return await producer.publish("outbound.v1", key, value, headers)
 
-        attempts = AttemptWorker(clients, policies, secrets, publish, service.metrics, keys, clock=service.clock)
+        attempts = AttemptWorker(
+            clients,
+            policies,
+            secrets,
+            publish,
+            service.metrics,
+            keys,
+            clock=service.clock,
+            attached=AttachedFiles(files),
+        )
         await enter(service.background(attempts.run(), "attempts"))
         publisher = await enter(
             BatchPublisher(kafka, client_id=f"ingest-relay@{settings.instance}", clock=service.clock)
         )
+        fetchers = await enter(fetching(service, policies, secrets, producer, keys, files, lane_metrics))
         # Edges need no lane of their own process: after its start, a rebalance must not take every edge away at once.
         edges = settings.runs("edge")
         health = {
             name: service.health.component(name, ready_while_restoring=edges)
-            for name in ("intake lane", "relay", "sender lane")
+            for name in ("intake lane", "relay", "sender lane", *fetchers)
         }
         runners: dict[str, Runner] = {
+            **{name: made(health[name].set_restored) for name, made in fetchers.items()},
             "intake lane": intake_runner.intake_lane(
                 kafka,
                 policies,

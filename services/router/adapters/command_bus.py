@@ -105,6 +105,7 @@ class CommandBus:
                 pool=pool,
                 queue=attributes.queue,
                 template=reply.template if reply.HasField("template") else None,
+                attachments=[_attachment(each) for each in reply.files],
             ),
         )
         try:
@@ -126,6 +127,18 @@ class CommandBus:
             raise _away() from error
         except RecordTooLarge as error:
             raise ChaparError(ErrorKind.TOO_LARGE, Reason.TOO_LARGE, "the request is too large") from error
+
+
+def _attachment(file: types_pb2.SentFile) -> ingest_pb.Attachment:
+    return ingest_pb.Attachment(
+        file_id=file.file_id,
+        owner_id=file.owner_id,
+        name=file.name,
+        content_type=file.content_type,
+        size=file.size,
+        sha256=file.sha256,
+        state=ingest_pb.ATTACHMENT_STATE_STORED,
+    )
 
 
 def _away() -> ChaparError:

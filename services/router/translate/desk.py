@@ -85,13 +85,14 @@ def to_routing(
 def reply_refusal(reply: api.Reply) -> str:
     """Return why a reply can't be sent, as a code; empty when it can. A template's words are those of the configuration."""
     if reply.HasField("template"):
-        return Reason.TEXT_AND_TEMPLATE if reply.text else "" if reply.template.name else Reason.TEXT_EMPTY
-    return text_refusal(reply.text)
+        alone = not reply.text and not reply.files
+        return Reason.TEXT_AND_TEMPLATE if not alone else "" if reply.template.name else Reason.TEXT_EMPTY
+    return text_refusal(reply.text, files=bool(reply.files))
 
 
-def text_refusal(text: str) -> str:
-    """Return why a reply's text can't be sent, as a code; empty when it can."""
-    if not text.strip():
+def text_refusal(text: str, *, files: bool = False) -> str:
+    """Return why a reply's text can't be sent, as a code; empty when it can. With `files` it may be empty."""
+    if not text.strip() and not files:
         return Reason.TEXT_EMPTY
     if len(text) > _MAX_TEXT:
         return Reason.TEXT_TOO_LONG

@@ -144,7 +144,7 @@ async def delivery(edge: Edge, database: Database) -> records_pb2.DeliveryRecord
         raise AssertionError("no one watches")
 
     servicer = OutboundServicer(
-        NOBODY, NOBODY, HistoryReader(FairReads(database), never), ManualClock(1_000), NOBODY, NOBODY
+        NOBODY, NOBODY, HistoryReader(FairReads(database), never), ManualClock(1_000), NOBODY, NOBODY, NOBODY
     )
     request = ingest_pb2.GetDeliveryRequest(delivery_id=world.attempts.jobs[-1].delivery.delivery_id)
     return (await servicer.GetDelivery(request, None)).delivery

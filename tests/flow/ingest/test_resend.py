@@ -52,8 +52,8 @@ class Scene:
         self.old = derive(TENANT, "r1")
         self.database = database
         self.served: frozenset[str] = frozenset()
-        history = HistoryReader(FairReads(database), self._never)
-        self.resender = Resender(self, history, self, ManualClock(5_000))
+        self.history = HistoryReader(FairReads(database), self._never)
+        self.resender = Resender(self, self.history, self, ManualClock(5_000))
         self._read = 0
 
     @staticmethod
@@ -70,15 +70,19 @@ class Scene:
 
     async def resend(self, caller: Caller = SUPERVISOR, delivery_id: str = "", key: str = "again") -> str:
         """Let history read the log, and resend; returns the id of the new delivery."""
+        await self.read()
+        with called_by(caller):
+            request = ingest_pb2.ResendRequest(idempotency_key=key, delivery_id=delivery_id or self.old)
+            return (await self.resender.resend(request)).delivery_id
+
+    async def read(self) -> None:
+        """Let history read the log."""
         sent = [each for each in self.world.log if each.topic in (CONVERSATIONS, DELIVERIES)]
         new, self._read = sent[self._read :], len(sent)
         records = [Record(each.topic, 0, place, 0, each.key, each.value, ()) for place, each in enumerate(new)]
         facts = [found for found in (fact(each, self.world.keys) for each in records) if found is not None]
         async with self.database.engine.connect() as connection:
             await store.write(connection, facts, {}, {})
-        with called_by(caller):
-            request = ingest_pb2.ResendRequest(idempotency_key=key, delivery_id=delivery_id or self.old)
-            return (await self.resender.resend(request)).delivery_id
 
     async def refused(self, caller: Caller = SUPERVISOR, delivery_id: str = "") -> str:
         """Return the reason for which it is refused."""

@@ -92,6 +92,13 @@ class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
     ) -> ingest_pb2.GetDeliveryResponse:
         await context.abort(grpc.StatusCode.NOT_FOUND, "feedback does not call this")
 
+    async def UploadFile(  # noqa: N802 - the contract's name
+        self,
+        request_iterator: "AsyncIterator[ingest_pb2.UploadFileRequest]",
+        context: "grpc.aio.ServicerContext[Any, Any]",
+    ) -> ingest_pb2.UploadFileResponse:
+        await context.abort(grpc.StatusCode.NOT_FOUND, "feedback does not call this")
+
     async def answer_all(self) -> None:
         """Answer every request from now on."""
         async with self._raised:

@@ -160,6 +160,14 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
         REFUSED,
         lambda t, m, o: [ing.ResendRequest(idempotency_key="again", delivery_id=t.delivery)],
     ),
+    f"{OUTBOUND}UploadFile": (
+        REFUSED,
+        lambda t, m, o: [
+            ing.UploadFileRequest(
+                head=ing.UploadHead(idempotency_key="file", interaction_id=t.interaction, name="a.txt")
+            )
+        ],
+    ),
     f"{OUTBOUND}GetDelivery": (REFUSED, lambda t, m, o: [ing.GetDeliveryRequest(delivery_id=t.delivery)]),
     f"{PERSON}GetPerson": (REFUSED, lambda t, m, o: [ing.GetPersonRequest(person_id=t.person)]),
     f"{PERSON}LinkIdentity": (REFUSED, _link),

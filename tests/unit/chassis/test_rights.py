@@ -36,6 +36,7 @@ REVIEWED: dict[str, set[Role]] = {
     "chapar.ingest.v1.OutboundService.Send": {Y},
     "chapar.ingest.v1.OutboundService.Resend": {A, S, M},
     "chapar.ingest.v1.OutboundService.ListTemplates": {A, S, M, U, Y},
+    "chapar.ingest.v1.OutboundService.UploadFile": {A, S, M},
     "chapar.ingest.v1.OutboundService.CheckRecipient": {Y},
     "chapar.ingest.v1.OutboundService.GetDelivery": {S, M, U, Y},
     "chapar.ingest.v1.PersonService.GetPerson": {S, M, U},

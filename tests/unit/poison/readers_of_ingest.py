@@ -1,5 +1,6 @@
 """The readers of the ingest service."""
 
+import asyncio
 from typing import Any
 
 from chapar.audit.v1 import audit_pb2
@@ -13,11 +14,17 @@ from services.chassis.config_reader import ConfigReader
 from services.chassis.kafka.records import Record
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
-from services.ingest.adapters.edges.accounts import ConfiguredAccounts
+from services.chassis.secrets import SecretReferences
+from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.erasure import Outcomes
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
+from services.ingest.adapters.files.fetcher import Fetcher
+from services.ingest.adapters.files.sealed import SealedFiles
+from services.ingest.adapters.files.store import file_store
 from services.ingest.adapters.history.mapping import fact
 from services.ingest.adapters.history.story import Unreadable
+from services.ingest.domain.fetching import FetchLimits
+from services.ingest.domain.files.policy import FilePolicy
 from services.ingest.lanes.intake import intake_factory
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import notice_of
@@ -26,7 +33,16 @@ from services.ingest.metrics import METRICS
 from services.ingest.translate.configuration import decode as decode_accounts
 from services.policy.reading.rule_conditions import CelConditions
 from tests.flow.ingest.world import RecordingAttempts, a_configuration
-from tests.unit.poison.reader import AnyKey, LaneReader, Reader, Take, a_poison, configuration_reader, guarded
+from tests.unit.poison.reader import (
+    AnyKey,
+    LaneReader,
+    Reader,
+    SilentLog,
+    Take,
+    a_poison,
+    configuration_reader,
+    guarded,
+)
 
 
 class _Forgetful(RecordingAttempts):
@@ -40,6 +56,24 @@ def _intake() -> Take:
     tenants = {name: a_configuration(tenant=name) for name in ("acme", "parsa")}
     policies = CompiledPolicies(lambda: tenants, CelConditions)
     return LaneReader(intake_factory(policies, Metrics(METRICS), AnyKey()), "inbound.v1")
+
+
+def _fetches() -> Take:
+    metrics = Metrics(METRICS)
+    files = SealedFiles(file_store("memory:///", "", metrics), AnyKey(), FilePolicy())
+    limits = FetchLimits(tries=1, delay_ms=0)
+    fetcher = Fetcher(
+        files,
+        {},
+        dict,
+        AccountSecrets(SecretReferences(lambda: 0)),
+        SilentLog(),  # type: ignore[arg-type]  # a fake
+        AnyKey(),
+        metrics,
+        clock=lambda: 0,
+        limits=limits,
+    )
+    return guarded(lambda record: asyncio.run(fetcher.again([record])))
 
 
 def _policies() -> Take:
@@ -95,6 +129,10 @@ INGEST_READERS: tuple[Reader, ...] = (
         ingest_pb2.OutboundRecord,
         "ingest/lanes/sender.py",
         lambda: LaneReader(sender_factory(_Forgetful(), Metrics(METRICS), AnyKey()), "outbound.v1"),
+    ),
+    *(
+        Reader(f"ingest fetches {topic}", topic, ingest_pb2.FileFetch, "ingest/wiring/fetching.py", _fetches)
+        for topic in ("ingest.fetches.v1", "ingest.waiting-fetches.v1")
     ),
     Reader(
         "ingest web chat",

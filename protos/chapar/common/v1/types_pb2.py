@@ -26,13 +26,25 @@ from chapar.common.v1 import limits_pb2 as chapar_dot_common_dot_v1_dot_limits__
 from chapar.common.v1 import options_pb2 as chapar_dot_common_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63hapar/common/v1/types.proto\x12\x10\x63hapar.common.v1\x1a\x1d\x63hapar/common/v1/limits.proto\x1a\x1e\x63hapar/common/v1/options.proto\"`\n\x0cSelectorStep\x12(\n\x08\x61\x66ter_ms\x18\x01 \x01(\x03\x42\x16\xb2\xbb\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\xd4\x1ahRB\x12&\n\x06number\x18\x02 \x01(\x01\x42\x16\xb2\xbb\x18\x12)\x00\x00\x34&\xf5k\x0c\xc3\x31\x00\x00\x34&\xf5k\x0c\x43\"\xb4\x03\n\x08Selector\x12\x1c\n\tattribute\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x34\n\x08operator\x18\x02 \x01(\x0e\x32\".chapar.common.v1.SelectorOperator\x12&\n\x06number\x18\x03 \x01(\x01\x42\x16\xb2\xbb\x18\x12)\x00\x00\x34&\xf5k\x0c\xc3\x31\x00\x00\x34&\xf5k\x0c\x43\x12\x17\n\x04text\x18\x04 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x1a\n\x05texts\x18\x05 \x03(\tB\x0b\xb2\xbb\x18\x07\x08\xc8\x01\x10\x64 \x01\x12\x30\n\x10\x65xpires_after_ms\x18\x06 \x01(\x03\x42\x16\xb2\xbb\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\xd4\x1ahRB\x12&\n\x06weight\x18\x07 \x01(\x01\x42\x16\xb2\xbb\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x80\x84.A\x12\x35\n\x05steps\x18\x08 \x03(\x0b\x32\x1e.chapar.common.v1.SelectorStepB\x06\xb2\xbb\x18\x02\x10\x14\x12\x32\n\x06\x61ny_of\x18\t \x03(\x0b\x32\x1a.chapar.common.v1.SelectorB\x06\xb2\xbb\x18\x02\x10\x14\x12\x32\n\x06\x61ll_of\x18\n \x03(\x0b\x32\x1a.chapar.common.v1.SelectorB\x06\xb2\xbb\x18\x02\x10\x14\"6\n\x0bPageRequest\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\x19\n\x06\x63ursor\x18\x02 \x01(\tB\t\xb2\xbb\x18\x05\x08\xd0\x0f \x02\"\x1f\n\x08PageInfo\x12\x13\n\x0bnext_cursor\x18\x01 \x01(\t\"O\n\x08\x45stimate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\t\n\x01n\x18\x02 \x01(\x03\x12\x0b\n\x03low\x18\x03 \x01(\x01\x12\x0c\n\x04high\x18\x04 \x01(\x01\x12\x0e\n\x06method\x18\x05 \x01(\t\"h\n\x0eTemplateChoice\x12\x17\n\x04name\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\x80\x04 \x01\x12\x1a\n\x08language\x18\x02 \x01(\tB\x08\xb2\xbb\x18\x04\x08\x14 \x01\x12!\n\nparameters\x18\x03 \x03(\tB\r\xb2\xbb\x18\x05\x08\x80\x08\x10\x14\x80\xbc\x18\x01*\xa2\x02\n\x10SelectorOperator\x12!\n\x1dSELECTOR_OPERATOR_UNSPECIFIED\x10\x00\x12\x1b\n\x17SELECTOR_OPERATOR_EQUAL\x10\x01\x12\x1f\n\x1bSELECTOR_OPERATOR_NOT_EQUAL\x10\x02\x12\x1a\n\x16SELECTOR_OPERATOR_LESS\x10\x03\x12\x1d\n\x19SELECTOR_OPERATOR_AT_MOST\x10\x04\x12\x1d\n\x19SELECTOR_OPERATOR_GREATER\x10\x05\x12\x1e\n\x1aSELECTOR_OPERATOR_AT_LEAST\x10\x06\x12\x18\n\x14SELECTOR_OPERATOR_IN\x10\x07\x12\x19\n\x15SELECTOR_OPERATOR_HAS\x10\x08*\xda\x01\n\rAutomaticKind\x12\x1e\n\x1a\x41UTOMATIC_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41UTOMATIC_KIND_AUTO_REPLY\x10\x01\x12\x19\n\x15\x41UTOMATIC_KIND_BOUNCE\x10\x02\x12\x17\n\x13\x41UTOMATIC_KIND_LIST\x10\x03\x12\x1d\n\x19\x41UTOMATIC_KIND_NEWSLETTER\x10\x04\x12\x16\n\x12\x41UTOMATIC_KIND_OWN\x10\x05\x12\x1f\n\x1b\x41UTOMATIC_KIND_SPAM_SUSPECT\x10\x06*\x88\x01\n\tActorKind\x12\x1a\n\x16\x41\x43TOR_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43TOR_KIND_CUSTOMER\x10\x01\x12\x14\n\x10\x41\x43TOR_KIND_AGENT\x10\x02\x12\x19\n\x15\x41\x43TOR_KIND_SUPERVISOR\x10\x03\x12\x15\n\x11\x41\x43TOR_KIND_SYSTEM\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63hapar/common/v1/types.proto\x12\x10\x63hapar.common.v1\x1a\x1d\x63hapar/common/v1/limits.proto\x1a\x1e\x63hapar/common/v1/options.proto\"\xc3\x01\n\x08SentFile\x12\x1a\n\x07\x66ile_id\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x02\x12\x1b\n\x08owner_id\x18\x02 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x02\x12\x19\n\x04name\x18\x03 \x01(\tB\x0b\xb2\xbb\x18\x03\x08\xac\x02\x80\xbc\x18\x01\x12\x1f\n\x0c\x63ontent_type\x18\x04 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12$\n\x04size\x18\x05 \x01(\x03\x42\x16\xb2\xbb\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\x00\xd0\x41\x12\x1c\n\x06sha256\x18\x06 \x01(\tB\x0c\xb2\xbb\x18\x04\x08@ \x01\x80\xbc\x18\x01\"`\n\x0cSelectorStep\x12(\n\x08\x61\x66ter_ms\x18\x01 \x01(\x03\x42\x16\xb2\xbb\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\xd4\x1ahRB\x12&\n\x06number\x18\x02 \x01(\x01\x42\x16\xb2\xbb\x18\x12)\x00\x00\x34&\xf5k\x0c\xc3\x31\x00\x00\x34&\xf5k\x0c\x43\"\xb4\x03\n\x08Selector\x12\x1c\n\tattribute\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x34\n\x08operator\x18\x02 \x01(\x0e\x32\".chapar.common.v1.SelectorOperator\x12&\n\x06number\x18\x03 \x01(\x01\x42\x16\xb2\xbb\x18\x12)\x00\x00\x34&\xf5k\x0c\xc3\x31\x00\x00\x34&\xf5k\x0c\x43\x12\x17\n\x04text\x18\x04 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x1a\n\x05texts\x18\x05 \x03(\tB\x0b\xb2\xbb\x18\x07\x08\xc8\x01\x10\x64 \x01\x12\x30\n\x10\x65xpires_after_ms\x18\x06 \x01(\x03\x42\x16\xb2\xbb\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\xd4\x1ahRB\x12&\n\x06weight\x18\x07 \x01(\x01\x42\x16\xb2\xbb\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x80\x84.A\x12\x35\n\x05steps\x18\x08 \x03(\x0b\x32\x1e.chapar.common.v1.SelectorStepB\x06\xb2\xbb\x18\x02\x10\x14\x12\x32\n\x06\x61ny_of\x18\t \x03(\x0b\x32\x1a.chapar.common.v1.SelectorB\x06\xb2\xbb\x18\x02\x10\x14\x12\x32\n\x06\x61ll_of\x18\n \x03(\x0b\x32\x1a.chapar.common.v1.SelectorB\x06\xb2\xbb\x18\x02\x10\x14\"6\n\x0bPageRequest\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\x19\n\x06\x63ursor\x18\x02 \x01(\tB\t\xb2\xbb\x18\x05\x08\xd0\x0f \x02\"\x1f\n\x08PageInfo\x12\x13\n\x0bnext_cursor\x18\x01 \x01(\t\"O\n\x08\x45stimate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\t\n\x01n\x18\x02 \x01(\x03\x12\x0b\n\x03low\x18\x03 \x01(\x01\x12\x0c\n\x04high\x18\x04 \x01(\x01\x12\x0e\n\x06method\x18\x05 \x01(\t\"h\n\x0eTemplateChoice\x12\x17\n\x04name\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\x80\x04 \x01\x12\x1a\n\x08language\x18\x02 \x01(\tB\x08\xb2\xbb\x18\x04\x08\x14 \x01\x12!\n\nparameters\x18\x03 \x03(\tB\r\xb2\xbb\x18\x05\x08\x80\x08\x10\x14\x80\xbc\x18\x01*\xa2\x02\n\x10SelectorOperator\x12!\n\x1dSELECTOR_OPERATOR_UNSPECIFIED\x10\x00\x12\x1b\n\x17SELECTOR_OPERATOR_EQUAL\x10\x01\x12\x1f\n\x1bSELECTOR_OPERATOR_NOT_EQUAL\x10\x02\x12\x1a\n\x16SELECTOR_OPERATOR_LESS\x10\x03\x12\x1d\n\x19SELECTOR_OPERATOR_AT_MOST\x10\x04\x12\x1d\n\x19SELECTOR_OPERATOR_GREATER\x10\x05\x12\x1e\n\x1aSELECTOR_OPERATOR_AT_LEAST\x10\x06\x12\x18\n\x14SELECTOR_OPERATOR_IN\x10\x07\x12\x19\n\x15SELECTOR_OPERATOR_HAS\x10\x08*\xda\x01\n\rAutomaticKind\x12\x1e\n\x1a\x41UTOMATIC_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41UTOMATIC_KIND_AUTO_REPLY\x10\x01\x12\x19\n\x15\x41UTOMATIC_KIND_BOUNCE\x10\x02\x12\x17\n\x13\x41UTOMATIC_KIND_LIST\x10\x03\x12\x1d\n\x19\x41UTOMATIC_KIND_NEWSLETTER\x10\x04\x12\x16\n\x12\x41UTOMATIC_KIND_OWN\x10\x05\x12\x1f\n\x1b\x41UTOMATIC_KIND_SPAM_SUSPECT\x10\x06*\x88\x01\n\tActorKind\x12\x1a\n\x16\x41\x43TOR_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43TOR_KIND_CUSTOMER\x10\x01\x12\x14\n\x10\x41\x43TOR_KIND_AGENT\x10\x02\x12\x19\n\x15\x41\x43TOR_KIND_SUPERVISOR\x10\x03\x12\x15\n\x11\x41\x43TOR_KIND_SYSTEM\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chapar.common.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SENTFILE'].fields_by_name['file_id']._loaded_options = None
+  _globals['_SENTFILE'].fields_by_name['file_id']._serialized_options = b'\262\273\030\005\010\310\001 \002'
+  _globals['_SENTFILE'].fields_by_name['owner_id']._loaded_options = None
+  _globals['_SENTFILE'].fields_by_name['owner_id']._serialized_options = b'\262\273\030\005\010\310\001 \002'
+  _globals['_SENTFILE'].fields_by_name['name']._loaded_options = None
+  _globals['_SENTFILE'].fields_by_name['name']._serialized_options = b'\262\273\030\003\010\254\002\200\274\030\001'
+  _globals['_SENTFILE'].fields_by_name['content_type']._loaded_options = None
+  _globals['_SENTFILE'].fields_by_name['content_type']._serialized_options = b'\262\273\030\005\010\310\001 \001'
+  _globals['_SENTFILE'].fields_by_name['size']._loaded_options = None
+  _globals['_SENTFILE'].fields_by_name['size']._serialized_options = b'\262\273\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\000\000\320A'
+  _globals['_SENTFILE'].fields_by_name['sha256']._loaded_options = None
+  _globals['_SENTFILE'].fields_by_name['sha256']._serialized_options = b'\262\273\030\004\010@ \001\200\274\030\001'
   _globals['_SELECTORSTEP'].fields_by_name['after_ms']._loaded_options = None
   _globals['_SELECTORSTEP'].fields_by_name['after_ms']._serialized_options = b'\262\273\030\022)\000\000\000\000\000\000\000\0001\000\000\000\324\032hRB'
   _globals['_SELECTORSTEP'].fields_by_name['number']._loaded_options = None
@@ -63,22 +75,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TEMPLATECHOICE'].fields_by_name['language']._serialized_options = b'\262\273\030\004\010\024 \001'
   _globals['_TEMPLATECHOICE'].fields_by_name['parameters']._loaded_options = None
   _globals['_TEMPLATECHOICE'].fields_by_name['parameters']._serialized_options = b'\262\273\030\005\010\200\010\020\024\200\274\030\001'
-  _globals['_SELECTOROPERATOR']._serialized_start=927
-  _globals['_SELECTOROPERATOR']._serialized_end=1217
-  _globals['_AUTOMATICKIND']._serialized_start=1220
-  _globals['_AUTOMATICKIND']._serialized_end=1438
-  _globals['_ACTORKIND']._serialized_start=1441
-  _globals['_ACTORKIND']._serialized_end=1577
-  _globals['_SELECTORSTEP']._serialized_start=113
-  _globals['_SELECTORSTEP']._serialized_end=209
-  _globals['_SELECTOR']._serialized_start=212
-  _globals['_SELECTOR']._serialized_end=648
-  _globals['_PAGEREQUEST']._serialized_start=650
-  _globals['_PAGEREQUEST']._serialized_end=704
-  _globals['_PAGEINFO']._serialized_start=706
-  _globals['_PAGEINFO']._serialized_end=737
-  _globals['_ESTIMATE']._serialized_start=739
-  _globals['_ESTIMATE']._serialized_end=818
-  _globals['_TEMPLATECHOICE']._serialized_start=820
-  _globals['_TEMPLATECHOICE']._serialized_end=924
+  _globals['_SELECTOROPERATOR']._serialized_start=1125
+  _globals['_SELECTOROPERATOR']._serialized_end=1415
+  _globals['_AUTOMATICKIND']._serialized_start=1418
+  _globals['_AUTOMATICKIND']._serialized_end=1636
+  _globals['_ACTORKIND']._serialized_start=1639
+  _globals['_ACTORKIND']._serialized_end=1775
+  _globals['_SENTFILE']._serialized_start=114
+  _globals['_SENTFILE']._serialized_end=309
+  _globals['_SELECTORSTEP']._serialized_start=311
+  _globals['_SELECTORSTEP']._serialized_end=407
+  _globals['_SELECTOR']._serialized_start=410
+  _globals['_SELECTOR']._serialized_end=846
+  _globals['_PAGEREQUEST']._serialized_start=848
+  _globals['_PAGEREQUEST']._serialized_end=902
+  _globals['_PAGEINFO']._serialized_start=904
+  _globals['_PAGEINFO']._serialized_end=935
+  _globals['_ESTIMATE']._serialized_start=937
+  _globals['_ESTIMATE']._serialized_end=1016
+  _globals['_TEMPLATECHOICE']._serialized_start=1018
+  _globals['_TEMPLATECHOICE']._serialized_end=1122
 # @@protoc_insertion_point(module_scope)

@@ -140,6 +140,48 @@ ACTOR_KIND_SYSTEM: ActorKind.ValueType  # 4
 Global___ActorKind: _TypeAlias = ActorKind  # noqa: Y015
 
 @_typing.final
+class SentFile(_message.Message):
+    """A file in ingest's file store that is sent to a customer. OutboundService.UploadFile returns it; a reply repeats it unchanged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_ID_FIELD_NUMBER: _builtins.int
+    OWNER_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    file_id: _builtins.str
+    """Id of the file."""
+    owner_id: _builtins.str
+    """Id of the identity with whose key it is sealed."""
+    name: _builtins.str
+    """File name."""
+    content_type: _builtins.str
+    """MIME type, detected from the bytes."""
+    size: _builtins.int
+    """Size in bytes."""
+    sha256: _builtins.str
+    """SHA-256 of the bytes, in hexadecimal digits."""
+    def __init__(
+        self,
+        *,
+        file_id: _builtins.str = ...,
+        owner_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        size: _builtins.int = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "file_id", b"file_id", "name", b"name", "owner_id", b"owner_id", "sha256", b"sha256", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SentFile: _TypeAlias = SentFile  # noqa: Y015
+
+@_typing.final
 class SelectorStep(_message.Message):
     """A step of a relaxation: the number of a requirement changes after some time, which is in milliseconds (`_ms`)."""
 

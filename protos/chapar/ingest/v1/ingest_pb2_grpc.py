@@ -484,6 +484,11 @@ class OutboundServiceStub:
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesRequest.SerializeToString,
                 response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesResponse.FromString,
                 _registered_method=True)
+        self.UploadFile = channel.stream_unary(
+                '/chapar.ingest.v1.OutboundService/UploadFile',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.UploadFileRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.UploadFileResponse.FromString,
+                _registered_method=True)
         self.GetDelivery = channel.unary_unary(
                 '/chapar.ingest.v1.OutboundService/GetDelivery',
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetDeliveryRequest.SerializeToString,
@@ -525,6 +530,15 @@ class OutboundServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadFile(self, request_iterator, context):
+        """Stores a file that is to be sent with a reply of this interaction. The first message is the head, the others are the bytes in order. It is refused when its
+        channel can't carry it (FILE_TOO_LARGE_FOR_CHANNEL, FILE_TYPE_NOT_SENDABLE, CHANNEL_CARRIES_NO_FILES), or when a customer could not send it either.
+        A repeated idempotency key with the same bytes is the same file.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetDelivery(self, request, context):
         """Returns the state of a delivery.
         """
@@ -554,6 +568,11 @@ def add_OutboundServiceServicer_to_server(servicer, server):
                     servicer.ListTemplates,
                     request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesRequest.FromString,
                     response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesResponse.SerializeToString,
+            ),
+            'UploadFile': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadFile,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.UploadFileRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.UploadFileResponse.SerializeToString,
             ),
             'GetDelivery': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDelivery,
@@ -670,6 +689,33 @@ class OutboundService:
             '/chapar.ingest.v1.OutboundService/ListTemplates',
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesRequest.SerializeToString,
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListTemplatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadFile(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/chapar.ingest.v1.OutboundService/UploadFile',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.UploadFileRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.UploadFileResponse.FromString,
             options,
             channel_credentials,
             insecure,

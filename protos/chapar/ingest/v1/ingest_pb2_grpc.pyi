@@ -178,6 +178,11 @@ class OutboundServiceStub:
     """
     ListTemplates: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListTemplatesRequest, _ingest_pb2.ListTemplatesResponse]
     """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
+    UploadFile: _grpc.StreamUnaryMultiCallable[_ingest_pb2.UploadFileRequest, _ingest_pb2.UploadFileResponse]
+    """Stores a file that is to be sent with a reply of this interaction. The first message is the head, the others are the bytes in order. It is refused when its
+    channel can't carry it (FILE_TOO_LARGE_FOR_CHANNEL, FILE_TYPE_NOT_SENDABLE, CHANNEL_CARRIES_NO_FILES), or when a customer could not send it either.
+    A repeated idempotency key with the same bytes is the same file.
+    """
     GetDelivery: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]
     """Returns the state of a delivery."""
 
@@ -198,6 +203,11 @@ class OutboundServiceAsyncStub(OutboundServiceStub):
     """
     ListTemplates: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListTemplatesRequest, _ingest_pb2.ListTemplatesResponse]  # type: ignore[assignment]
     """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
+    UploadFile: _aio.StreamUnaryMultiCallable[_ingest_pb2.UploadFileRequest, _ingest_pb2.UploadFileResponse]  # type: ignore[assignment]
+    """Stores a file that is to be sent with a reply of this interaction. The first message is the head, the others are the bytes in order. It is refused when its
+    channel can't carry it (FILE_TOO_LARGE_FOR_CHANNEL, FILE_TYPE_NOT_SENDABLE, CHANNEL_CARRIES_NO_FILES), or when a customer could not send it either.
+    A repeated idempotency key with the same bytes is the same file.
+    """
     GetDelivery: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]  # type: ignore[assignment]
     """Returns the state of a delivery."""
 
@@ -239,6 +249,17 @@ class OutboundServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.ListTemplatesResponse, _abc.Awaitable[_ingest_pb2.ListTemplatesResponse]]:
         """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
+
+    @_abc_1.abstractmethod
+    def UploadFile(
+        self,
+        request_iterator: _MaybeAsyncIterator[_ingest_pb2.UploadFileRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.UploadFileResponse, _abc.Awaitable[_ingest_pb2.UploadFileResponse]]:
+        """Stores a file that is to be sent with a reply of this interaction. The first message is the head, the others are the bytes in order. It is refused when its
+        channel can't carry it (FILE_TOO_LARGE_FOR_CHANNEL, FILE_TYPE_NOT_SENDABLE, CHANNEL_CARRIES_NO_FILES), or when a customer could not send it either.
+        A repeated idempotency key with the same bytes is the same file.
+        """
 
     @_abc_1.abstractmethod
     def GetDelivery(

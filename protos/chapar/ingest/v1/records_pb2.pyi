@@ -878,6 +878,7 @@ class OutboundRequest(_message.Message):
     TEMPLATE_FIELD_NUMBER: _builtins.int
     FORBIDDEN_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
     CHECKED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key. The id of the delivery derives from it."""
@@ -931,6 +932,10 @@ class OutboundRequest(_message.Message):
     def template(self) -> _types_pb2.TemplateChoice:
         """Approved template to send in place of the text; not set for free text."""
 
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]:
+        """Files that are sent with the text, in the file store."""
+
     def __init__(
         self,
         *,
@@ -956,11 +961,12 @@ class OutboundRequest(_message.Message):
         template: _types_pb2.TemplateChoice | None = ...,
         forbidden: _builtins.str = ...,
         queue: _builtins.str = ...,
+        attachments: _abc.Iterable[Global___Attachment] | None = ...,
         checked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "cc", b"cc", "checked", b"checked", "conversation_id", b"conversation_id", "forbidden", b"forbidden", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "person_id", b"person_id", "pool", b"pool", "purpose", b"purpose", "queue", b"queue", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "resends_delivery_id", b"resends_delivery_id", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "template", b"template", "tenant", b"tenant", "text", b"text", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "cc", b"cc", "checked", b"checked", "conversation_id", b"conversation_id", "forbidden", b"forbidden", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "person_id", b"person_id", "pool", b"pool", "purpose", b"purpose", "queue", b"queue", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "resends_delivery_id", b"resends_delivery_id", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "template", b"template", "tenant", b"tenant", "text", b"text", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2025,6 +2031,112 @@ class ConversationMessage(_message.Message):
 Global___ConversationMessage: _TypeAlias = ConversationMessage  # noqa: Y015
 
 @_typing.final
+class FileSettled(_message.Message):
+    """A file of a message was fetched from the provider, or can't be. It replaces the file with this id in the message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    ATTACHMENT_FIELD_NUMBER: _builtins.int
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """Id of the message."""
+    interaction_id: _builtins.str
+    """Id of the interaction that the message belongs to; may be empty."""
+    @_builtins.property
+    def attachment(self) -> Global___Attachment:
+        """The file as it is from now on."""
+
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        attachment: Global___Attachment | None = ...,
+        interaction_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment", "interaction_id", b"interaction_id", "message_id", b"message_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FileSettled: _TypeAlias = FileSettled  # noqa: Y015
+
+@_typing.final
+class FileFetch(_message.Message):
+    """A file at a provider that is to be fetched: one record of ingest.fetches.v1, keyed by tenant/conversation_id. While it can't be fetched, its record is written to
+    ingest.waiting-fetches.v1.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ATTACHMENT_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    FIRST_AT_MS_FIELD_NUMBER: _builtins.int
+    DUE_AT_MS_FIELD_NUMBER: _builtins.int
+    LAST_REASON_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Name of the tenant."""
+    conversation_id: _builtins.str
+    """Id of the conversation; with the tenant it is the key of the record."""
+    message_id: _builtins.str
+    """Id of the message."""
+    interaction_id: _builtins.str
+    """Id of the interaction that the message belongs to; may be empty."""
+    identity_id: _builtins.str
+    """Id of the identity that wrote the message."""
+    channel: _builtins.str
+    """Name of the channel."""
+    account: _builtins.str
+    """Name of the channel account."""
+    attempts: _builtins.int
+    """Attempts until now."""
+    first_at_ms: _builtins.int
+    """Time at which the file was to be fetched first, in milliseconds since the Unix epoch; 0 before the first attempt."""
+    due_at_ms: _builtins.int
+    """Time of the next attempt, in milliseconds since the Unix epoch."""
+    last_reason: _builtins.str
+    """Why the last attempt did not succeed, e.g. "HTTP_503"."""
+    sealed: _builtins.bytes
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. It remains in a decrypted record when the key was destroyed."""
+    @_builtins.property
+    def attachment(self) -> Global___Attachment:
+        """The file: its reference names it at the provider."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        interaction_id: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        account: _builtins.str = ...,
+        attachment: Global___Attachment | None = ...,
+        attempts: _builtins.int = ...,
+        first_at_ms: _builtins.int = ...,
+        due_at_ms: _builtins.int = ...,
+        last_reason: _builtins.str = ...,
+        sealed: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attachment", b"attachment", "attempts", b"attempts", "channel", b"channel", "conversation_id", b"conversation_id", "due_at_ms", b"due_at_ms", "first_at_ms", b"first_at_ms", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "last_reason", b"last_reason", "message_id", b"message_id", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FileFetch: _TypeAlias = FileFetch  # noqa: Y015
+
+@_typing.final
 class ConversationOpened(_message.Message):
     """A conversation began."""
 
@@ -2188,6 +2300,7 @@ class ConversationRecord(_message.Message):
     INTERACTION_CLOSED_FIELD_NUMBER: _builtins.int
     ERASED_FIELD_NUMBER: _builtins.int
     BELONGS_FIELD_NUMBER: _builtins.int
+    FILE_SETTLED_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id."""
@@ -2227,6 +2340,10 @@ class ConversationRecord(_message.Message):
     def belongs(self) -> Global___IdentityBelongs:
         """The identity belongs to a person. The record has no conversation and is keyed by the identity."""
 
+    @_builtins.property
+    def file_settled(self) -> Global___FileSettled:
+        """A file of a message was fetched, or can't be."""
+
     def __init__(
         self,
         *,
@@ -2242,13 +2359,14 @@ class ConversationRecord(_message.Message):
         interaction_closed: Global___InteractionClosed | None = ...,
         erased: Global___ConversationErased | None = ...,
         belongs: Global___IdentityBelongs | None = ...,
+        file_settled: Global___FileSettled | None = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "erased", b"erased", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "opened", b"opened", "record", b"record"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "erased", b"erased", "file_settled", b"file_settled", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "opened", b"opened", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "conversation_id", b"conversation_id", "erased", b"erased", "event_id", b"event_id", "identity_id", b"identity_id", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "occurred_at_ms", b"occurred_at_ms", "opened", b"opened", "person_id", b"person_id", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "conversation_id", b"conversation_id", "erased", b"erased", "event_id", b"event_id", "file_settled", b"file_settled", "identity_id", b"identity_id", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "occurred_at_ms", b"occurred_at_ms", "opened", b"opened", "person_id", b"person_id", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["opened", "message", "interaction_opened", "interaction_closed", "erased", "belongs"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["opened", "message", "interaction_opened", "interaction_closed", "erased", "belongs", "file_settled"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 

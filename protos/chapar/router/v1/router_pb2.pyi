@@ -188,6 +188,7 @@ class Reply(_message.Message):
     TO_FIELD_NUMBER: _builtins.int
     CC_FIELD_NUMBER: _builtins.int
     TEMPLATE_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Id of the interaction."""
     text: _builtins.str
@@ -204,6 +205,10 @@ class Reply(_message.Message):
     def template(self) -> _types_pb2.TemplateChoice:
         """Approved template to send; `text` is then empty. OutboundService.ListTemplates lists them."""
 
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.SentFile]:
+        """Files, as OutboundService.UploadFile returned them. With files, the text may be empty."""
+
     def __init__(
         self,
         *,
@@ -212,10 +217,11 @@ class Reply(_message.Message):
         to: _abc.Iterable[_builtins.str] | None = ...,
         cc: _abc.Iterable[_builtins.str] | None = ...,
         template: _types_pb2.TemplateChoice | None = ...,
+        files: _abc.Iterable[_types_pb2.SentFile] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cc", b"cc", "interaction_id", b"interaction_id", "template", b"template", "text", b"text", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cc", b"cc", "files", b"files", "interaction_id", b"interaction_id", "template", b"template", "text", b"text", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@ The delivery's id is derived from the tenant and the idempotency key. So it can 
 repeated request is the same delivery.
 """
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from chapar.common.v1 import types_pb2
@@ -15,6 +16,7 @@ from services.chassis.ids import derive
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.adapters.edges.grpc_resend import Resender
 from services.ingest.adapters.edges.grpc_templates import ConfiguredTemplates
+from services.ingest.adapters.edges.grpc_upload import Uploader
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Deliveries, IdentityOf, Questions
@@ -35,10 +37,12 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
         clock: Clock,
         resender: Resender,
         templates: ConfiguredTemplates,
+        uploader: Uploader,
     ) -> None:
         self._questions = questions
         self._resender = resender
         self._templates = templates
+        self._uploader = uploader
         self._identity_of = identity_of
         self._deliveries = deliveries
         self._clock = clock
@@ -109,6 +113,12 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
         )
         await self._questions.ask(request.identity_id, records_pb2.InboundRecord(tenant=current_tenant(), check=check))
         return ingest_pb2.CheckRecipientResponse()
+
+    async def UploadFile(  # noqa: N802 - the contract's name
+        self, request_iterator: AsyncIterator[ingest_pb2.UploadFileRequest], context: Any
+    ) -> ingest_pb2.UploadFileResponse:
+        """Store a file for a reply."""
+        return await self._uploader.upload(request_iterator)
 
     async def GetDelivery(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.GetDeliveryRequest, context: Any

@@ -52,7 +52,7 @@ class Resender:
                 Reason.NOT_RESENDABLE,
                 "only a delivery that is FAILED or UNKNOWN can be sent again",
             )
-        if not found.text:
+        if not found.text and not found.attachments:
             raise ChaparError(
                 ErrorKind.NOT_FOUND, Reason.UNKNOWN_DELIVERY, "the text of this delivery is not known (yet)"
             )
@@ -66,6 +66,7 @@ class Resender:
                 conversation_id=old.conversation_id,
                 interaction_id=old.interaction_id,
                 text=found.text,
+                attachments=found.attachments,
                 purpose=old.purpose,
                 author_kind=agent,
                 author_id=caller.agent_id or caller.subject,

@@ -23,6 +23,7 @@ from services.ingest.adapters.history.rows import (
     Erased,
     Event,
     Fact,
+    FileChanged,
     Identity,
     Interaction,
     Invitation,
@@ -69,6 +70,8 @@ class Rows:
     """New events."""
     messages: dict[tuple[str, str, str], Message] = field(default_factory=dict)
     """New messages, by tenant, conversation and message."""
+    files: list[tuple[tuple[str, str, str], FileChanged]] = field(default_factory=list)
+    """Changed files of messages of earlier batches, in the log's order."""
     audited: list[AuditRow] = field(default_factory=list)
     """New or repeated audit rows: the database keeps the first of each."""
     erasures: dict[Key, tuple[int, str]] = field(default_factory=dict)
@@ -105,6 +108,8 @@ class Rows:
                 conversation.identity_id = identity.identity_id
             case Written(message, person_id):
                 self._write(message, person_id, event)
+            case FileChanged() as file:
+                self._settle((tenant, event.conversation_id, file.message_id), file)
             case Began(queue, person_id):
                 self._conversation(event, person_id)
                 interaction = self._interaction(event)
@@ -157,6 +162,12 @@ class Rows:
             # A linked identity never opens a conversation of its own: from this record history learns whose identity it
             # is.
             self._belong(message.tenant, message.identity_id, person_id, message.occurred_at_ms, message.channel)
+
+    def _settle(self, of: tuple[str, str, str], file: FileChanged) -> None:
+        if of in self.messages:
+            self.messages[of].settle(file)
+        else:
+            self.files.append((of, file))
 
     def _identity(self, tenant: str, identity_id: str) -> Identity:
         key = (tenant, identity_id)

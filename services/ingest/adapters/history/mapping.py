@@ -113,6 +113,17 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
             kind = _customer_kind(message) if customer else _outgoing_kind(record.message)
             written = rows.Written(message, identifier(record.person_id))
             return Fact(event(kind, message.interaction_id, **details), written, identity_id)
+        case "file_settled":
+            settled = record.file_settled
+            file = settled.attachment
+            refusal = word(records_pb2.AttachmentRefusal.Name, file.refusal, "ATTACHMENT_REFUSAL_")
+            details = {"message": settled.message_id, "file": file.file_id, "refusal": refusal}
+            kind = "FileStored" if file.state == records_pb2.ATTACHMENT_STATE_STORED else "FileRefused"
+            return Fact(
+                event(kind, settled.interaction_id, **{name: value for name, value in details.items() if value}),
+                rows.FileChanged(identifier(settled.message_id), _attachment(file), offset),
+                identity_id,
+            )
         case "interaction_opened":
             began = record.interaction_opened
             details = {"queue": began.queue, "rule": began.rule, "message": began.message_id}

@@ -150,6 +150,20 @@ def changed_messages(tenant: str, conversation_id: str, until: int, since_ms: in
     return _messages().where(of, d.occurred_at_ms >= since_ms).order_by(d.occurred_at_ms, m.sequence).limit(most)
 
 
+def newest_file(tenant: str, conversation_id: str) -> Found:
+    """The place of the newest change of a file of a conversation."""
+    m = MESSAGES.c
+    newest = func.max(m.files_sequence).label("newest")
+    return select(newest).where(m.tenant == tenant, m.conversation_id == conversation_id)
+
+
+def changed_files(tenant: str, conversation_id: str, until: int, after: int, most: int) -> Found:
+    """Messages up to a sequence number whose files have changed after a place, in the order of the changes."""
+    m = MESSAGES.c
+    of = and_(m.tenant == tenant, m.conversation_id == conversation_id, m.sequence <= until, m.files_sequence > after)
+    return _messages().where(of).order_by(m.files_sequence, m.message_id).limit(most)
+
+
 def newest_delivery(tenant: str, conversation_id: str) -> Found:
     """The time of the newest state of a delivery in a conversation; None when there is none."""
     d = DELIVERIES.c

@@ -22,6 +22,7 @@ from services.ingest.adapters.history import cursor, queries
 from services.ingest.adapters.history.chat_order import in_order
 from services.ingest.adapters.history.delivery_changes import DeliveryChanges
 from services.ingest.adapters.history.fair_reads import FairReads
+from services.ingest.adapters.history.file_changes import FileChanges
 from services.ingest.adapters.history.marks import Marks, wanted
 from services.ingest.adapters.history.message_files import file_of
 from services.ingest.adapters.history.story import LATEST_MS
@@ -81,7 +82,7 @@ class HistoryReader:
         self, reach: Callable[[], Reach], conversation_id: str, after_sequence: int, *, changes: bool = False
     ) -> AsyncIterator[ingest_pb2.MessageView]:
         """Yield messages after a sequence number, then new ones as they are written, in order. `changes`: also a message
-        whose delivery has changed, again.
+        whose delivery or files have changed, again.
 
         `reach` is called again before each message and at each poll, so that a change of the agent's queues takes
         effect at once. The agent who holds the interaction is looked up again when a client reads a page for longer
@@ -91,13 +92,15 @@ class HistoryReader:
         at, checked, checked_s = after_sequence, None, 0.0
         seconds = asyncio.get_running_loop().time
         deliveries = DeliveryChanges(self._rows, conversation_id) if changes else None
+        files = FileChanges(self._rows, conversation_id) if changes else None
         with self._watching(reach().tenant, conversation_id):
             while True:
                 now = reach()
                 try:
                     rows = await self._rows(now.tenant, queries.messages(now.tenant, conversation_id, at, _WATCH_PAGE))
                     changed = await deliveries.look(now.tenant, at) if deliveries is not None else ()
-                    rows = (*changed, *rows)
+                    filed = await files.look(now.tenant, at) if files is not None else ()
+                    rows = (*changed, *filed, *rows)
                     if (rows or now != checked) and not await self._rows(
                         now.tenant, queries.conversation(now, conversation_id)
                     ):
@@ -106,17 +109,21 @@ class HistoryReader:
                 except ChaparError as error:
                     if checked is None or error.kind is not ErrorKind.EXHAUSTED:
                         raise
-                    rows = changed = ()  # the tenant reads too much at the moment: a watch that has begun tries again
+                    rows = changed = (
+                        filed
+                    ) = ()  # the tenant reads too much at the moment: a watch that has begun tries again
                 for number, row in enumerate(rows):
                     if reach() != checked or (number and seconds() - checked_s > self._checked_s):
                         break
                     yield _message_view(row)
                     at = max(at, row.sequence)
-                    if deliveries is not None:
+                    if deliveries is not None and files is not None:
                         deliveries.shown(row)
+                        files.shown(row)
                 else:
-                    if deliveries is not None:
+                    if deliveries is not None and files is not None:
                         deliveries.all_shown(changed)
+                        files.all_shown(filed)
                 if not rows:
                     await self._until_changed(_WATCH_S)
 
@@ -230,7 +237,9 @@ class HistoryReader:
             return None
         query = queries.message(reach.tenant, found.conversation_id, delivery_id)
         for row in await self._rows(reach.tenant, query):
-            return Resendable(found, row.identity_id, row.text, tuple(row.to_addresses), tuple(row.cc_addresses))
+            files = tuple(records_pb2.Attachment(**each) for each in row.attachments)
+            to, cc = tuple(row.to_addresses), tuple(row.cc_addresses)
+            return Resendable(found, row.identity_id, row.text, to, cc, files)
         return Resendable(found, "", "")
 
     async def identities(self, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:

@@ -56,8 +56,17 @@ class Message:
     cc_addresses: list[str] = field(default_factory=list)
     participant: int = 0
     """1 when the author is not the customer but takes part in the conversation."""
+    files_sequence: int = 0
+    """The offset of the newest record that changed a file of the message; 0: none has."""
     original: dict[str, Any] = field(default_factory=dict)
     """The message as it arrived, a file; empty when it was not kept."""
+
+    def settle(self, file: "FileChanged") -> None:
+        """Replace a file by what it has become. A message without the file, e.g. of an erased person, has no change."""
+        changed = with_file(self.attachments, file.attachment)
+        if changed is not None:
+            self.attachments = changed
+            self.files_sequence = max(self.files_sequence, file.sequence)
 
     def erase(self) -> None:
         """Remove the personal data."""
@@ -68,6 +77,13 @@ class Message:
         self.text_parts = []
         self.origin = {}
         self.original = {}
+
+
+def with_file(attachments: list[dict[str, Any]], file: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Return a message's files with this one changed; None when it is not among them."""
+    if all(each.get("file_id") != file["file_id"] for each in attachments):
+        return None
+    return [file if each.get("file_id") == file["file_id"] else each for each in attachments]
 
 
 @dataclass(slots=True)
@@ -190,6 +206,15 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class FileChanged:
+    """A file of a message was fetched, or can't be. `sequence`: the offset of the record."""
+
+    message_id: str
+    attachment: dict[str, Any]
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class Began:
     """An interaction began."""
 
@@ -279,6 +304,7 @@ Change = (
     | Belongs
     | Opened
     | Written
+    | FileChanged
     | Began
     | Ended
     | Erased

@@ -15,7 +15,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.ingest.adapters.history import tables
 from services.ingest.adapters.history.fold import Rows
-from services.ingest.adapters.history.rows import Conversation, Delivery, Fact, Identity, Interaction, Invitation, Key
+from services.ingest.adapters.history.rows import (
+    Conversation,
+    Delivery,
+    Fact,
+    FileChanged,
+    Identity,
+    Interaction,
+    Invitation,
+    Key,
+    with_file,
+)
 
 _ALL: Final = (
     tables.CONVERSATIONS,
@@ -217,10 +227,28 @@ async def _save(
     for table, found in _kept(rows):
         before = stored[table.name]
         await _upsert(connection, table, [value for key, value in _values(found).items() if value != before.get(key)])
+    for place, file in rows.files:
+        await _settle(connection, place, file)
     await _insert_new(connection, messages, rows.messages.values())
     await _insert_new(connection, tables.EVENTS, rows.events)
     await _insert_new(connection, tables.AUDIT, rows.audited)
     return emptied
+
+
+async def _settle(connection: AsyncConnection, of: tuple[str, str, str], file: FileChanged) -> None:
+    """Change a file of a message that was written before."""
+    messages = tables.MESSAGES
+    tenant, conversation_id, message_id = of
+    here = and_(
+        messages.c.tenant == tenant,
+        messages.c.conversation_id == conversation_id,
+        messages.c.message_id == message_id,
+    )
+    for row in await connection.execute(select(messages.c.attachments).where(here)):
+        changed = with_file(row.attachments, file.attachment)
+        if changed is not None:
+            values = {"attachments": changed, "files_sequence": file.sequence}
+            await connection.execute(update(messages).where(here).values(values))
 
 
 async def _upsert(connection: AsyncConnection, table: Table, values: list[dict[str, Any]]) -> None:

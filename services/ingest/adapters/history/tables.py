@@ -77,6 +77,7 @@ MESSAGES: Final = Table(
     Column("to_addresses", JSON, nullable=False, server_default="[]"),
     Column("cc_addresses", JSON, nullable=False, server_default="[]"),
     Column("participant", Integer, nullable=False, server_default="0"),
+    Column("files_sequence", BigInteger, nullable=False, server_default="0"),
     Column("original", JSON, nullable=False, server_default="{}"),
     _text("folded"),
     Index("messages_in_order", "tenant", "conversation_id", "sequence"),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.ingest.adapters.out.account import SendingAccount
+from services.ingest.adapters.out.attached import OutFile
 from services.ingest.domain.messages import Purpose, Route, TemplateUse
 from services.ingest.domain.retry_classes import PartResult
 
@@ -29,6 +30,7 @@ class Part:
     cc: tuple[str, ...] = ()
     template: TemplateUse | None = None
     """The approved template that is sent; `text` has its words."""
+    files: tuple[OutFile, ...] = ()
 
 
 class ChannelClient(Protocol):

@@ -84,7 +84,11 @@ class EmailClient:
         if len(everyone) < len(sent_to.everyone):
             return PartResult(outcome=Outcome.REJECTED, reason=Reason.ADDRESS_NOT_ASCII)
         try:
-            message_id, mail = _compose(part, account, everyone[: len(to)], everyone[len(to) :])
+            addresses = everyone[: len(to)], everyone[len(to) :]
+            if part.files:  # base64 of many bytes
+                message_id, mail = await asyncio.to_thread(_compose, part, account, *addresses)
+            else:
+                message_id, mail = _compose(part, account, *addresses)
         except (ValueError, MessageError):
             return PartResult(outcome=Outcome.REJECTED, reason=Reason.UNSENDABLE_HEADER)
         sender = "" if part.purpose in _AUTOMATIC else _sender(account)
@@ -181,6 +185,11 @@ def _compose(part: Part, account: SendingAccount, to: Sequence[str], cc: Sequenc
         mail["Auto-Submitted"] = "auto-replied" if acknowledges else "auto-generated"
         mail["X-Auto-Response-Suppress"] = "All"
     mail.set_content(part.text)
+    for file in part.files:
+        family, _, kind = file.content_type.partition("/")
+        if family in ("message", "multipart", "text"):  # as bytes: a mail or a text that is attached is not changed
+            family, kind = "application", "octet-stream"
+        mail.add_attachment(file.content, maintype=family, subtype=kind, filename=file.name or "file")
     return message_id, mail.as_bytes()
 
 

@@ -12,31 +12,44 @@ from services.chassis.outgoing import Outgoing
 from services.ingest.adapters.out.account import SendingAccount
 from services.ingest.adapters.out.client import Part
 from services.ingest.adapters.out.http import Answer, post_json
+from services.ingest.adapters.out.multipart import form
 from services.ingest.domain import retry_classes
 from services.ingest.domain.messages import Route
 from services.ingest.domain.retry_classes import PartResult
+from services.ingest.domain.sent_files import is_photo
 
 
 class TelegramClient:
     """Settings: `base_url`. Secrets: `bot_token`."""
 
-    def __init__(self, http: Outgoing) -> None:
+    def __init__(self, http: Outgoing, uploads: Outgoing | None = None) -> None:
+        """`uploads`: for files, whose calls may take longer."""
         self._http = http
+        self._uploads = uploads or http
 
     async def send(self, part: Part, account: SendingAccount) -> PartResult:
-        """Send one message (sendMessage)."""
+        """Send one message: a text (sendMessage), or a file (sendPhoto, sendDocument)."""
         token = account.secret("bot_token")
         base = account.setting("base_url").rstrip("/")
         context = part.route.context
-        body: dict[str, Any] = {"chat_id": _number(self.recipient(part.route)[0]), "text": part.text}
+        body: dict[str, Any] = {"chat_id": _number(self.recipient(part.route)[0])}
         if context.get("message_thread_id"):
             body["message_thread_id"] = _number(context["message_thread_id"])
         connection = context.get("business_connection_id", "")
         if connection:
             body["business_connection_id"] = connection
-        answer = await post_json(
-            self._http, account.tenant, f"{base}/bot{token}/sendMessage", msgspec.json.encode(body)
-        )
+        if part.files:
+            (file,) = part.files
+            photo = is_photo(file.content_type, len(file.content))
+            method, field = ("sendPhoto", "photo") if photo else ("sendDocument", "document")
+            if part.text:
+                body["caption"] = part.text
+            kind, content = form({name: str(value) for name, value in body.items()}, field, file)
+            http, headers = self._uploads, {"content-type": kind}
+        else:
+            method, content = "sendMessage", msgspec.json.encode({**body, "text": part.text})
+            http, headers = self._http, {}
+        answer = await post_json(http, account.tenant, f"{base}/bot{token}/{method}", content, headers)
         if not isinstance(answer, Answer):
             return answer
         result = retry_classes.telegram(answer.status, answer.body, answer.retry_after)

@@ -4,6 +4,8 @@ An account without `reply_url` has its replies only in the conversation, which t
 (WatchConversation).
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from services.chassis.outgoing import Outgoing
@@ -12,6 +14,7 @@ from services.ingest.adapters.out.client import Part
 from services.ingest.adapters.out.http import Answer, post_json
 from services.ingest.domain import retry_classes
 from services.ingest.domain.deliveries import Outcome
+from services.ingest.domain.files.places import FilePlace
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.retry_classes import PartResult
@@ -22,8 +25,10 @@ from services.webhooks.delivery import signature
 class WebhookClient:
     """Settings: `reply_url`. Secrets: `signing_secret` ("whsec_…")."""
 
-    def __init__(self, http: Outgoing) -> None:
+    def __init__(self, http: Outgoing, link: Callable[[FilePlace], str] = lambda _place: "") -> None:
+        """`link`: returns an address of a file that expires; empty when this process has none."""
         self._http = http
+        self._link = link
 
     async def send(self, part: Part, account: SendingAccount) -> PartResult:
         """Send one signed POST; the receiver can drop a duplicate by `webhook-id`, the delivery's id."""
@@ -43,6 +48,17 @@ class WebhookClient:
                 "in_reply_to": part.route.context.get("message_id", ""),
                 "text": part.text,
                 "purpose": part.purpose.name.lower(),
+                "attachments": [
+                    {
+                        "id": file.place.file_id,
+                        "name": file.name,
+                        "content_type": file.content_type,
+                        "size": len(file.content),
+                        "sha256": file.sha256,
+                        "url": self._link(file.place),
+                    }
+                    for file in part.files
+                ],
             }
         )
         stamp = str(part.now_ms // 1000)

@@ -12,7 +12,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from services.chassis.clock import Clock
@@ -26,14 +26,16 @@ from services.chassis.metrics import Metrics
 from services.chassis.pacing import Rate
 from services.chassis.privacy.sealing import Keys, bare, seal
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
+from services.ingest.adapters.out.attached import AttachedFiles, NotSendable
 from services.ingest.adapters.out.client import ChannelClient, Part
 from services.ingest.domain.attempts import AttemptJob
-from services.ingest.domain.channel_rules import ChannelRules, account_rate, channel_rules, parts_of
+from services.ingest.domain.channel_rules import ChannelRules, account_rate, channel_rules
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Finished, Outcome
 from services.ingest.domain.limits import Limiter, Moments
 from services.ingest.domain.messages import Route
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.retry_classes import PartResult
+from services.ingest.domain.sent_files import planned
 from services.ingest.ports import Secrets
 from services.ingest.translate import headers
 from services.ingest.translate.sender import finished_record
@@ -68,6 +70,7 @@ class AttemptWorker:
         keys: Keys,
         *,
         clock: Clock,
+        attached: AttachedFiles,
         concurrency: int = 128,
         grace_s: float = 8.0,
         owner: str | None = None,
@@ -81,6 +84,7 @@ class AttemptWorker:
         self._publish = publish
         self._keys = keys
         self._clock = clock
+        self._attached = attached
         self._concurrency = concurrency
         self._grace_s = grace_s
         self._known: dict[tuple[str, int], int] = {}
@@ -229,7 +233,7 @@ class AttemptWorker:
         if account is None:
             return PartResult(outcome=Outcome.HALTED, reason=Reason.ACCOUNT_NOT_CONFIGURED)
         request = job.delivery.request
-        parts = parts_of(request.text, rules.part_chars)
+        parts = planned(request.text, request.attachments, rules, where.channel)
         address, group = client.recipient(job.route)
         pace, to = self._recipient_pace(where.channel, rules, group), f"{job.tenant}/{where.account}/{address}"
         result = PartResult(outcome=Outcome.ACCEPTED)
@@ -246,7 +250,7 @@ class AttemptWorker:
                 delivery_id=job.delivery.delivery_id,
                 request_id=request.request_id,
                 interaction_id=request.interaction_id,
-                text=parts[index],
+                text=parts[index].text,
                 purpose=request.purpose,
                 author_id=request.author_id,
                 route=job.route,
@@ -257,8 +261,12 @@ class AttemptWorker:
                 to=request.to,
                 cc=request.cc,
             )
-            began = self._clock()
-            result = await client.send(part, account)
+            try:
+                async with self._attached.of(job.tenant, parts[index].files) as files:
+                    began = self._clock()
+                    result = await client.send(replace(part, files=files), account)
+            except NotSendable as error:
+                return error.result
             self._seconds.labels(job.tenant, where.channel).observe(max(0, self._clock() - began) / 1000)
             if result.outcome is not Outcome.ACCEPTED:
                 return result

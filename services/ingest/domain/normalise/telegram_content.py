@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.ingest.domain.files.policy import FileState
 from services.ingest.domain.normalise.message import IncomingAttachment, MessageKind
 from services.ingest.domain.normalise.placeholders import content_name
 from services.ingest.domain.normalise.telegram_names import ENVELOPE, EVENTS, NAMED
@@ -126,4 +127,5 @@ def _attachment(file: File, usual: str) -> IncomingAttachment:
         clean_file_name(file.file_name),
         max(0, file.file_size),
         file.file_id,
+        state=FileState.TO_FETCH if file.file_id else FileState.DESCRIBED,
     )

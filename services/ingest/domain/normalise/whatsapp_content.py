@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.ingest.domain.files.policy import FileState
 from services.ingest.domain.normalise.json_body import parse_json
 from services.ingest.domain.normalise.message import IncomingAttachment, MessageKind, Refusal
 from services.ingest.domain.normalise.placeholders import UNREADABLE, content_name
@@ -39,7 +40,9 @@ def content_of(message: Message) -> Content:
         media: Media | None = getattr(message, name)
         if media is not None and (media.id or media.caption):
             size = max(0, media.file_size)
-            file = IncomingAttachment(media.mime_type, clean_file_name(media.filename), size, media.id)
+            file = IncomingAttachment(
+                media.mime_type, clean_file_name(media.filename), size, media.id, state=FileState.TO_FETCH
+            )
             files = (file,) if media.id else ()
             kind = MessageKind.ATTACHMENT if media.id else MessageKind.TEXT
             return Content(media.caption, kind, files, name="voice" if media.voice else name)

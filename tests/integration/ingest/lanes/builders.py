@@ -4,13 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.chassis.clock import system_clock
+from services.chassis.metrics import Metrics
 from services.chassis.secrets import SecretReferences, env_prefix
 from services.cli.local.providers import HttpProvider, MailRelay
 from services.ingest.adapters.edges.accounts import AccountSecrets
+from services.ingest.adapters.files.sealed import SealedFiles
+from services.ingest.adapters.files.store import file_store
 from services.ingest.adapters.out.account import SendingAccount
+from services.ingest.adapters.out.attached import AttachedFiles
 from services.ingest.adapters.out.client import Part
+from services.ingest.domain.files.policy import FilePolicy
 from services.ingest.domain.messages import Identity, Purpose, Route
+from services.ingest.metrics import METRICS
 from services.policy.model.intake import AccountPolicy
+from tests.fakes.privacy import MemoryKeys
 
 TENANT = "acme"
 SECRETS = {
@@ -75,3 +82,9 @@ def a_part(channel: str, text: str = "سلام", **changes: Any) -> Part:
         "now_ms": 1_700_000_000_000,
     }
     return Part(**{**values, **changes})
+
+
+def no_files() -> AttachedFiles:
+    """Return the files of replies that have none."""
+    metrics = Metrics(METRICS)
+    return AttachedFiles(SealedFiles(file_store("memory:///", "", metrics), MemoryKeys(), FilePolicy()))

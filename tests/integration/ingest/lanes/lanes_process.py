@@ -43,7 +43,7 @@ from services.policy.reading.rule_conditions import CelConditions
 from tests.contract.relay.worker import SelfHarm
 from tests.fakes.privacy import a_keyring
 from tests.fixtures.broker import plain_settings
-from tests.integration.ingest.lanes.builders import VARIABLES
+from tests.integration.ingest.lanes.builders import VARIABLES, no_files
 
 TUNING = LaneTuning(session_timeout_ms=6_000, heartbeat_interval_ms=500)
 LIMITS = SenderLimits(orphan_grace_ms=1_500, first_halt_ms=1_000)
@@ -76,6 +76,7 @@ async def main(
             metrics,
             keys,
             clock=system_clock,
+            attached=no_files(),
             grace_s=3.0,
         )
         writer = await stack.enter_async_context(Writer(kafka, service="ingest"))

@@ -30,7 +30,7 @@ from services.ingest.metrics import METRICS
 from services.policy.model.intake import AccountPolicy, TenantPolicy
 from services.policy.model.rules import RuleInput, Verdict
 from tests.fakes.privacy import MemoryKeys
-from tests.integration.ingest.lanes.builders import TENANT, VARIABLES, accounts
+from tests.integration.ingest.lanes.builders import TENANT, VARIABLES, accounts, no_files
 
 OTHER = "umbrella"
 
@@ -93,6 +93,7 @@ async def a_worker(
             metrics or Metrics(METRICS, CollectorRegistry(auto_describe=True)),
             log.keys,
             clock=system_clock,
+            attached=no_files(),
             concurrency=concurrency,
             grace_s=5.0,
         )

@@ -85,6 +85,8 @@ NOT_PERSONAL = frozenset(
 RECORDS: Mapping[str, type[Message]] = {
     "inbound.v1": records_pb2.InboundRecord,
     "conversations.v1": records_pb2.ConversationRecord,
+    "ingest.fetches.v1": records_pb2.FileFetch,
+    "ingest.waiting-fetches.v1": records_pb2.FileFetch,
     "outbound.v1": records_pb2.OutboundRecord,
     "deliveries.v1": records_pb2.DeliveryRecord,
     "routing.commands.v1": router_records_pb2.RoutingCommand,
