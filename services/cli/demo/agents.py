@@ -107,7 +107,7 @@ class DemoAgent:
         mark = f"#r{self._run}-{number}"
         wanted = channel in CARRIES and (number % EVERY == 0 or channel not in self._sent.channels_of_files)
         files = await self._uploaded(interaction_id, mark) if wanted else []
-        result = await self._desk.reply(interaction_id, f"{self._chance.choice(REPLIES)} {mark}", files)
+        result = await self._desk.reply(interaction_id, f"{self._chance.choice(REPLIES)} {mark}", files=files)
         if result.ok:
             # The gateway derives the id in the same way: the same request gives the same delivery.
             delivery_id = delivery_id_of(self._tenant, self._agent_id, result)
