@@ -176,7 +176,7 @@ class IngestSettings(OutgoingSettings):
     )
     files_url: str = Field(
         default="",
-        description="Where files are kept: a directory (file:///…) or a bucket (s3://…, gs://…, az://…); empty: the directory `files` in "
+        description="Where files are kept: a directory (an absolute path) or a bucket (s3://…, gs://…, az://…); empty: the directory `files` in "
         "state_dir. All replicas need the same place.",
     )
     files_public_url: str = Field(

@@ -155,7 +155,8 @@ _FUNCTIONS: Final = {
     _CALLS: (
         "chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"
         " chassis.tokens.verifier.Verifier.prepare webhooks.delivery.attempt feedback.adapters.page_form.Form.response"
-        " ingest.adapters.edges.webhook_call.text_answer"
+        " ingest.adapters.edges.webhook_call.text_answer ingest.domain.normalise.webhook.kind_of"
+        " ingest.domain.normalise.webhook.attached"
         " feedback.adapters.page_cache.SurveyPage.asked_again feedback.adapters.page_template.CutPage.filled"
         " feedback.adapters.page_cache.PageCache.page"
         " feedback.adapters.page_form.Form.missing feedback.adapters.page_form.Form.shown feedback.adapters.handlers.ResponseIntake.submit"

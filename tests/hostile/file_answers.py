@@ -2,12 +2,18 @@
 
 from typing import Final
 
+from services.chassis.ids import derive
+from services.ingest.adapters.files.links import FileLinks
+from services.ingest.adapters.files.uploads import UploadReceipts
 from services.ingest.adapters.out import multipart
 from services.ingest.adapters.out.attached import OutFile
 from services.ingest.domain import channel_rules, fetching, retry_after, sent_files
-from services.ingest.domain.files import places
+from services.ingest.domain.files import places, sniffing
 from services.ingest.domain.messages import Attachment
 from tests.hostile.entry import Entry, all_of, named
+
+_FILE_RECEIPTS: Final = UploadReceipts([b"k" * 32], lambda: 0, 60)
+_FILE_LINKS: Final = FileLinks([b"k" * 32], str, lambda: 0, 60)
 
 
 def answers(given: str) -> None:
@@ -46,4 +52,9 @@ ENTRIES: Final = (
     Entry((*named("services.ingest.domain.sent_files", "file_rules", "problem_of", "upload_id", "belongs", "problem_of_reply", "is_photo",
                   "whatsapp_kind", "planned"), *named("services.ingest.adapters.out.multipart", "form")),
           all_of(sent), most=1 << 16),
+    Entry(named("services.ingest.domain.files.sniffing", "sniffed"), sniffing.sniffed, "bytes"),
+    Entry(named("services.ingest.domain.files.places", "prefixes_of", "file_id_of"),
+          all_of(lambda given: places.prefixes_of(given, given), lambda given: places.file_id_of(derive, given, 0, given))),
+    Entry(named("services.ingest.adapters.files.links", "FileLinks.read", "SignedTexts.body"), _FILE_LINKS.read),
+    Entry(named("services.ingest.adapters.files.uploads", "UploadReceipts.read"), lambda given: _FILE_RECEIPTS.read(given, given, given)),
 )  # fmt: skip

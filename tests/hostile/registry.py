@@ -49,12 +49,9 @@ from services.feedback.translate import kept
 from services.ingest.adapters.edges import grpc_checks, grpc_submit, webchat_origin
 from services.ingest.adapters.edges.mail_authentication import organisations
 from services.ingest.adapters.edges.smtp_data import Collector
-from services.ingest.adapters.files.links import FileLinks
-from services.ingest.adapters.files.uploads import UploadReceipts
 from services.ingest.adapters.history import cursor, story
 from services.ingest.adapters.history import text as folding
 from services.ingest.domain import channel_rules, join_links, reply_token, survey_reply
-from services.ingest.domain.files import places, sniffing
 from services.ingest.domain.messages import TextPart, TextPartKind, new_text
 from services.ingest.domain.normalise import (
     json_body,
@@ -107,8 +104,6 @@ SECRET: Final = "s" * 32
 _TEMPLATE: Final = ApprovedTemplate(name="t", language="en", body="about {{1}}")
 _ACCOUNT: Final = Account(tenant="t", channel="grpc", account="default", default_language="fa", settings={}, secrets={})
 _MEGABYTE: Final = 1 << 20
-_FILE_RECEIPTS: Final = UploadReceipts([b"k" * 32], lambda: 0, 60)
-_FILE_LINKS: Final = FileLinks([b"k" * 32], str, lambda: 0, 60)
 _PARTS: Final = tuple(TextPart(TextPartKind(1 + at % 2), 2_000) for at in range(400))
 
 
@@ -289,16 +284,7 @@ ENTRIES: Final = (
                  "keyed_hash", "identifier_hash"),
           all_of(_proofs), most=_MEGABYTE // 4),
     Entry(named(_DOMAIN + "webchat", "visitor_of"), all_of(lambda given: webchat.visitor_of(given, SECRET, "t/a", 1, 1.0))),
-    Entry(named("services.ingest.domain.files.sniffing", "sniffed"), sniffing.sniffed, "bytes"),
     *file_answers.ENTRIES,
-    Entry(named("services.ingest.domain.files.places", "prefixes_of", "file_id_of", "thumbnail_id_of"),
-          all_of(lambda given: places.FilePlace(given, given, given).key, lambda given: places.prefixes_of(given, given),
-                 lambda given: places.file_id_of(derive, given, 0, given), lambda given: places.thumbnail_id_of(derive, given))),
-    Entry((*named("services.ingest.adapters.files.links", "FileLinks.read", "SignedTexts.body"),
-           *named("services.ingest.adapters.files.uploads", "UploadReceipts.read")),
-          all_of(_FILE_LINKS.read, lambda given: _FILE_RECEIPTS.read(given, given, given))),
-    Entry(named("services.ingest.domain.normalise.webhook", "kind_of", "attached"),
-          all_of(lambda given: webhook.kind_of(given, True), lambda given: webhook.attached([(given, b"")]))),
     Entry(named("services.ingest.domain.reply_token", "token_of"), all_of(lambda given: reply_token.token_of(given, SECRET),
                    lambda given: reply_token.token_of(f"<chapar.{given}.m.d@x>", SECRET)), most=_MEGABYTE // 4),
     Entry(named("services.feedback.adapters.links", "SignedLinks.read", "SignedLinks.refusal"), all_of(_LINKS.read, _LINKS.refusal)),

@@ -131,8 +131,8 @@ def file_store(url: str, state_dir: str, metrics: Metrics) -> ObjectFiles:
 
     The keys of a bucket come from the usual variables or from the machine's own rights, e.g. AWS_ACCESS_KEY_ID.
     """
-    if not url or url.startswith("file:"):
-        root = Path(url.removeprefix("file://") if url else Path(state_dir) / "files").absolute()
+    if not url or url.startswith("/"):
+        root = Path(url if url else Path(state_dir) / "files").absolute()
         try:
             return ObjectFiles(LocalStore(root, mkdir=True, automatic_cleanup=True), metrics, root)
         except (BaseError, OSError, ValueError) as error:

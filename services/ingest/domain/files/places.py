@@ -59,11 +59,6 @@ def file_id_of(derive: Derive, message_id: str, ordinal: int, content: str) -> s
     return derive(message_id, "file", str(ordinal), content)
 
 
-def thumbnail_id_of(derive: Derive, file_id: str) -> str:
-    """Return the id of a file's thumbnail."""
-    return derive(file_id, "thumbnail")
-
-
 def _segment(part: str) -> str:
     if _PLAIN.fullmatch(part):
         return part
