@@ -99,8 +99,9 @@ def test_a_reply_that_fails_after_completion_is_followed_up_once() -> None:
     """In the same queue, with the reason."""
     chat = Ended()
     chat.complete()
-    chat.reply("r2")
     chat.world.outcome(Outcome.REJECTED, reason="HTTP_400")
+    chat.complete()
+    chat.reply("r2")
     chat.world.outcome(Outcome.REJECTED, reason="HTTP_400")
     first, follow_up = chat.world.enqueued
     assert follow_up.queue == first.queue == "general"
@@ -111,9 +112,10 @@ def test_a_reply_that_fails_after_completion_is_followed_up_once() -> None:
 
 
 def test_nothing_is_opened_while_an_interaction_is_open() -> None:
-    """Its agent sees the failed message, and was notified."""
+    """Its agent sees the failed message, and was notified. Nothing waits for the end either."""
     chat = Ended()
     chat.world.outcome(Outcome.REJECTED, reason="HTTP_400")
+    chat.complete()
     assert len(chat.world.enqueued) == 1
 
 
