@@ -51,7 +51,7 @@ from services.ingest.adapters.edges.mail_authentication import organisations
 from services.ingest.adapters.edges.smtp_data import Collector
 from services.ingest.adapters.history import cursor, story
 from services.ingest.adapters.history import text as folding
-from services.ingest.domain import channel_rules, join_links, reply_token, survey_reply
+from services.ingest.domain import channel_rules, reply_token, survey_reply
 from services.ingest.domain.messages import TextPart, TextPartKind, new_text
 from services.ingest.domain.normalise import (
     json_body,
@@ -84,7 +84,6 @@ from services.ingest.ports import Account
 from services.ingest.translate.intake_state import IntakeState
 from services.ingest.translate.sender import SenderState
 from services.policy.model import webhook_keys
-from services.policy.model.approved_templates import ApprovedTemplate, OutsideWindow, on_one_line
 from services.policy.model.categories import category_rule, text_key
 from services.policy.model.channels import AccountKey, ValueKind
 from services.policy.model.rules import RuleInput
@@ -96,12 +95,11 @@ from services.router.translate import codec, desk
 from services.sla.translate import analytics_state, state
 from services.sla.translate import views as sla_views
 from services.webhooks import delivery
-from tests.hostile import file_answers
+from tests.hostile import file_answers, wishes
 from tests.hostile.entry import Entry, all_of, as_text, named, refusing, state_feed
 from tests.hostile.mail_addresses import addresses
 
 SECRET: Final = "s" * 32
-_TEMPLATE: Final = ApprovedTemplate(name="t", language="en", body="about {{1}}")
 _ACCOUNT: Final = Account(tenant="t", channel="grpc", account="default", default_language="fa", settings={}, secrets={})
 _MEGABYTE: Final = 1 << 20
 _PARTS: Final = tuple(TextPart(TextPartKind(1 + at % 2), 2_000) for at in range(400))
@@ -271,11 +269,7 @@ ENTRIES: Final = (
           all_of(refusing(lambda given: handlers.check(SurveyKind.TEXT, 0, given, "score", "text"), ChaparError))),
     Entry(named("services.router.translate.desk", "text_refusal"),
           all_of(desk.text_refusal)),
-    Entry(named("services.ingest.domain.join_links", "claimed"),
-          all_of(join_links.claimed, lambda given: join_links.claimed(f"/start chapar-{given[:43]}"))),
-    Entry(named("services.policy.model.approved_templates", "ApprovedTemplate.filled", "OutsideWindow.values", "on_one_line"),
-          all_of(lambda given: _TEMPLATE.filled((on_one_line(given),)),
-                 lambda given: OutsideWindow(template="t", parameters=("{name} {text}",)).values(text=given, name=given[:200]))),
+    *wishes.ENTRIES,
     Entry((*named("services.ingest.domain.channel_rules", "parts_of"), *named("services.ingest.domain.graphemes", "cut_before", "is_boundary")),
           all_of(lambda given: channel_rules.parts_of(given, 4_096)), most=200_000),
     Entry(named("services.chassis.logs", "redact_text", "redact"), all_of(logs.redact_text)),

@@ -23,6 +23,7 @@ from services.ingest.domain.reasons import Reason
 
 SECRET_BYTES: Final = 16
 MOST_TRIES: Final = 5
+_ID_BYTES: Final = 16
 _TEXT: Final = re.compile(r"(?:/start(?:@\w{1,64})? )?chapar-([A-Za-z0-9_-]{43})")
 _MOST_CHARS: Final = 130
 
@@ -46,8 +47,12 @@ class JoinClaim:
 
 
 def link_text(identity_id: str, secret: bytes) -> str:
-    """Return the text of a link: 50 characters, which every channel passes on unchanged."""
-    whole = bytes.fromhex(identity_id.replace("-", "")) + secret
+    """Return the text of a link: 50 characters, which every channel passes on unchanged. Raises ValueError for an id that is not
+    a UUID."""
+    plain = identity_id.replace("-", "")
+    if len(plain) != 2 * _ID_BYTES or not plain.isalnum():
+        raise ValueError("not a UUID")
+    whole = bytes.fromhex(plain) + secret
     return "chapar-" + base64.urlsafe_b64encode(whole).rstrip(b"=").decode()
 
 
@@ -63,7 +68,7 @@ def claimed(text: str) -> tuple[str, bytes] | None:
     if found is None:
         return None
     whole = base64.urlsafe_b64decode(found[1] + "=")
-    return _identity(whole[:16]), digest_of(whole[16:])
+    return _identity(whole[:_ID_BYTES]), digest_of(whole[_ID_BYTES:])
 
 
 def _identity(id_bytes: bytes) -> str:
