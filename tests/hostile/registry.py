@@ -227,8 +227,6 @@ _WHENS: Final = (
     "labels.exists(k, labels[k] == text || k.startsWith(channel))",
 )
 _CONDITIONS: Final = CelConditions(_WHENS)
-
-
 _INTAKE: Final = IntakeState()
 _SENDER: Final = SenderState()
 _INGEST_STATE: Final = (
