@@ -163,9 +163,11 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
     f"{OUTBOUND}UploadFile": (
         REFUSED,
         lambda t, m, o: [
-            ing.UploadFileRequest(
-                head=ing.UploadHead(idempotency_key="file", interaction_id=t.interaction, name="a.txt")
-            )
+            [
+                ing.UploadFileRequest(
+                    head=ing.UploadHead(idempotency_key="file", interaction_id=t.interaction, name="a.txt")
+                )
+            ]
         ],
     ),
     f"{OUTBOUND}GetDelivery": (REFUSED, lambda t, m, o: [ing.GetDeliveryRequest(delivery_id=t.delivery)]),

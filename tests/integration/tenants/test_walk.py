@@ -160,6 +160,8 @@ NOT_CARRIED_OUT: Final = {
     (f"{PERSON}LinkIdentity", 1): "INVALID_ARGUMENT LINK_CIRCLE",
     # The delivery was not tried yet, or it was sent.
     (f"{OUTBOUND}Resend", 0): "FAILED_PRECONDITION NOT_RESENDABLE",
+    # The interaction's channel.
+    (f"{OUTBOUND}UploadFile", 0): "FAILED_PRECONDITION CHANNEL_CARRIES_NO_FILES",
     # The message has no files.
     (f"{INGEST}GetFileLink", 0): "NOT_FOUND UNKNOWN_FILE",
     (f"{INGEST}GetFileLink", 1): "NOT_FOUND UNKNOWN_FILE",
