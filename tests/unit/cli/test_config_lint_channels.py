@@ -50,7 +50,7 @@ ACCOUNTS = {
   - channel: whatsapp
     account: main
     secrets: {app_secret: "file:wa/app", verify_token: "file:wa/verify", access_token: "file:wa/access"}
-    settings: {groups: ignore, phone_number_id: "100200300", api_version: v23.0, base_url: "https://graph.facebook.com"}
+    settings: {groups: ignore, phone_number_id: "100200300", api_version: v23.0, media_hosts: lookaside.fbsbx.com, base_url: "https://graph.facebook.com"}
 """,
     "webhook": """\
   - channel: webhook
