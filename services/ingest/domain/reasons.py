@@ -235,7 +235,7 @@ class Reason(StrEnum):
     """The provider's address of the file was no longer valid. The file is fetched again with a new one."""
     REDIRECTED = "REDIRECTED"
     """The provider sent the fetch of a file elsewhere, which is not followed. Check the account's `base_url`."""
-    TOO_LARGE = "TOO_LARGE"
+    FILE_TOO_LARGE = "FILE_TOO_LARGE"
     """The file is larger than the provider gives it to us, or than we keep. Ask the customer for a smaller one."""
 
     # Records that history or the web chat skips

@@ -55,6 +55,7 @@ ACCOUNTS = {
       phone_number_id: "100200300"
       reply_window_hours: "72"
       api_version: v23.0
+      media_hosts: lookaside.fbsbx.com
       base_url: "https://graph.facebook.com"
     approved_templates:
       - {name: reply_to_you, language: en_US, category: utility, body: "About your message: {{1}}. Write to us again."}
