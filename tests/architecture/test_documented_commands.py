@@ -13,6 +13,7 @@ PAGES = [
     ROOT / "deploy/runbooks/README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs/operating").glob("*.md")),
+    *sorted((ROOT / "docs/channels").glob("*.md")),
 ]
 PAGE = """Run `chapar queues`, or
 `chapar sla at-risk --queue
@@ -43,7 +44,7 @@ def test_commands_are_found_where_a_page_shows_them() -> None:
     }
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_documented_command_exists(path: Path) -> None:
     """A renamed command or option is found here, and not by an operator at night."""
     wrong = []
