@@ -37,7 +37,7 @@ def edge_app(webhooks: Webhooks, webchat: Webchat, downloads: FileDownloads, upl
     return Starlette(
         routes=[
             WebSocketRoute("/v1/{tenant}/webchat/{account}/ws", webchat.__call__),
-            Route("/v1/{tenant}/webchat/{account}/files", uploads.__call__, methods=["POST"]),
+            Route("/v1/{tenant}/webchat/{account}/files", uploads.__call__, methods=["POST", "OPTIONS"]),
             Route("/v1/{tenant}/{channel}/{account}", webhooks, methods=["GET", "POST"]),
             Route("/files/{token}", downloads.__call__),
             Route("/chat", chat),

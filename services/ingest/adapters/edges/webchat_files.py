@@ -2,7 +2,8 @@
 
 The request carries the same proof as the socket: `Authorization: Bearer <visitor token>`, or `X-Chapar-Identifier` and
 `X-Chapar-Identifier-Hash`. The bytes go into the store as they arrive. The answer, when they are stored, has a receipt,
-which the client sends in a message: {"type": "message", "id": "…", "text": "", "files": ["<receipt>"]}.
+which the client sends in a message: {"type": "message", "id": "…", "text": "", "files": ["<receipt>"]}. Pages of the origins that
+may use the chat may upload too: the answer names their origin, and so does the answer to a browser's question before it (CORS).
 """
 
 from collections.abc import AsyncIterator
@@ -36,6 +37,11 @@ from services.ingest.translate.edges import identity_id_of
 
 _PER_VISITOR: Final = Rate(0.2, 20)
 _MAX_NAME: Final = 1000
+_MAY_UPLOAD: Final = {
+    "access-control-allow-methods": "POST",
+    "access-control-allow-headers": "authorization, content-type, x-chapar-identifier, x-chapar-identifier-hash",
+    "access-control-max-age": "600",
+}
 
 
 class WebchatFiles:
@@ -64,7 +70,26 @@ class WebchatFiles:
         self._uploads = Limiter(_PER_VISITOR)
 
     async def __call__(self, request: Request) -> Response:
-        """Take one upload."""
+        """Take one upload, or say to a browser whether its page may upload."""
+        origin = self._origin(request)
+        answer = (
+            Response(status_code=204, headers=_MAY_UPLOAD)
+            if request.method == "OPTIONS"
+            else await self._answer(request)
+        )
+        answer.headers["vary"] = "Origin"
+        if origin:
+            answer.headers["access-control-allow-origin"] = origin
+        return answer
+
+    def _origin(self, request: Request) -> str:
+        """Return the origin of a page that may use the chat; empty for another one, and for a client that is not a browser."""
+        account = self._accounts.find(request.path_params["tenant"], CHANNEL, request.path_params["account"])
+        if account is None or not origin_allowed(request.headers, origins_of(account, self._origins)):
+            return ""
+        return request.headers.get("origin", "")
+
+    async def _answer(self, request: Request) -> Response:
         try:
             kept = await self._upload(request)
         except ChaparError as error:

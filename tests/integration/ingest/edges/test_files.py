@@ -230,3 +230,17 @@ async def test_a_store_that_is_away_keeps_the_mail_at_its_server(edges: Edges, t
     folder.unlink()
     assert (await send(edges, raw))[0] == 250
     assert len(await edges.inbound(1)) == 1
+
+
+async def test_a_page_of_a_listed_origin_may_upload_and_no_other(edges: Edges) -> None:
+    """A browser asks before it uploads; the answer names the page's origin only if the account lists it."""
+    async with AsyncClient() as http:
+        upload = edges.url("/v1/demo/webchat/main/files?name=a.pdf")
+        for origin, allowed in (("https://shop.example", "https://shop.example"), ("https://evil.example", None)):
+            asked = await http.options(upload, headers={"origin": origin, "access-control-request-method": "POST"})
+            assert (asked.status_code, asked.headers.get("access-control-allow-origin")) == (204, allowed)
+            assert "authorization" in asked.headers["access-control-allow-headers"]
+            sent = await http.post(upload, content=PDF, headers={"origin": origin})
+            assert sent.status_code == (403 if allowed is None else 401)
+            assert sent.headers.get("access-control-allow-origin") == allowed
+            assert sent.headers["vary"] == "Origin"
