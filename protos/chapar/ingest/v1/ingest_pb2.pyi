@@ -577,7 +577,7 @@ Global___SearchConversationsResponse: _TypeAlias = SearchConversationsResponse  
 
 @_typing.final
 class GetFileLinkRequest(_message.Message):
-    """Asks for an interaction with its events."""
+    """Asks for a link to a file."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -641,6 +641,8 @@ Global___GetFileLinkResponse: _TypeAlias = GetFileLinkResponse  # noqa: Y015
 
 @_typing.final
 class GetInteractionRequest(_message.Message):
+    """Asks for an interaction with its events."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
