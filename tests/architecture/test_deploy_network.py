@@ -37,6 +37,7 @@ WEB = {"ports": [{"port": 443, "protocol": "TCP"}]}
 VALUES: Mapping[str, Any] = {
     "ingest": {
         "database": {"existingSecret": "history", "key": "url"},
+        "files": {"url": "s3://files"},
         "channelSecretsEnv": ["channels-env"],
         "channelSecretsFiles": [{"tenant": "shop", "secret": "channels-file"}],
     },
@@ -140,7 +141,11 @@ def test_the_rendered_examples_agree_with_the_table(path: Any) -> None:
 
 def test_the_parts_of_ingest_are_reached_as_one_service(render: Render) -> None:
     """Split into three Deployments, it reaches what it reaches as one; only the edges take calls and customers' connections."""
-    split = {"split": {"enabled": True}, "database": {"existingSecret": "chapar-history"}}
+    split = {
+        "split": {"enabled": True},
+        "database": {"existingSecret": "chapar-history"},
+        "files": {"url": "s3://files"},
+    }
     documents = render({**VALUES, "ingest": split})
     common = {"dns", "kafka", "traces", "issuers"}
     found = {component: _reached(documents, component) - common for component in PARTS}

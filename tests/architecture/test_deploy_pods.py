@@ -66,7 +66,12 @@ def test_what_is_for_one_service_reaches_only_its_pods(render: Render, service: 
 def test_parts_of_ingest_have_what_ingest_has(render: Render) -> None:
     """The three Deployments of a split ingest share its additions; a part can have its own instead."""
     split = {"enabled": True, "history": {"podLabels": {"part": "history"}}}
-    values = {"database": {"existingSecret": "a"}, "split": split, "podLabels": {"part": "any"}}
+    values = {
+        "database": {"existingSecret": "a"},
+        "files": {"url": "s3://f"},
+        "split": split,
+        "podLabels": {"part": "any"},
+    }
     pods = _pods(render({"ingest": values}))
     assert {name: pod["metadata"]["labels"].get("part") for name, pod in pods.items() if name.startswith("ingest")} == {
         "ingest": "any",
@@ -154,7 +159,11 @@ def test_disruption_budgets(render: Render, values: Mapping[str, Any], expected:
 def test_a_part_of_ingest_has_its_own_budget(render: Render) -> None:
     """Without its own values a part has those of ingest."""
     history: Mapping[str, Any] = {"podDisruptionBudget": {"enabled": False}}
-    values = {"database": {"existingSecret": "a"}, "split": {"enabled": True, "history": history}}
+    values = {
+        "database": {"existingSecret": "a"},
+        "files": {"url": "s3://f"},
+        "split": {"enabled": True, "history": history},
+    }
     documents = render({"ingest": {**values, "podDisruptionBudget": {"maxUnavailable": 3}}})
     budgets = [d for d in documents if d["kind"] == "PodDisruptionBudget"]
     found = {d["metadata"]["labels"][COMPONENT]: d["spec"]["maxUnavailable"] for d in budgets}

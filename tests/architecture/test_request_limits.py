@@ -13,6 +13,8 @@ from services.chassis.grpc.field_limits import is_repeated, limits_of
 
 CONTRACTS = (ingest_pb2, router_pb2, sla_pb2, feedback_pb2)
 MOST_CHARACTERS = 200_000
+MOST_BYTES = 16 << 20
+"""Of a file. A request that is too large is refused before this limit is looked at (`grpc_max_request_bytes`)."""
 MOST_OF_A_NAME = 2_000
 TEXTS = frozenset({"text", "comment", "note", "words"})
 """Fields for text that people write. All other fields are names, ids and keys."""
@@ -60,6 +62,9 @@ def lacking(field: FieldDescriptor) -> list[str]:
 def test_a_field_of_a_request_has_its_limits(field: FieldDescriptor) -> None:
     """A field without limits accepts megabytes, which every replica then stores, copies and compares."""
     assert lacking(field) == []
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        assert limits_of(field).max_length <= MOST_BYTES
+        return
     assert limits_of(field).max_length <= MOST_CHARACTERS
     if field.name not in TEXTS:
         assert limits_of(field).max_length <= MOST_OF_A_NAME

@@ -50,7 +50,7 @@ class NotFetched:
 
 
 GONE: Final = NotFetched(FetchOutcome.REFUSED, Reason.FILE_GONE, FileRefusal.GONE)
-TOO_LARGE: Final = NotFetched(FetchOutcome.REFUSED, Reason.TOO_LARGE, FileRefusal.TOO_LARGE)
+TOO_LARGE: Final = NotFetched(FetchOutcome.REFUSED, Reason.FILE_TOO_LARGE, FileRefusal.TOO_LARGE)
 NOT_ALLOWED: Final = NotFetched(FetchOutcome.REFUSED, Reason.URL_REFUSED, FileRefusal.NOT_FETCHED)
 REDIRECTED: Final = NotFetched(FetchOutcome.REFUSED, Reason.REDIRECTED, FileRefusal.NOT_FETCHED)
 """Redirects are not followed: the provider's own answers have none, and the token must not go elsewhere."""

@@ -64,6 +64,8 @@ class Reason(StrEnum):
     """A text has a NUL character. Remove it."""
     NUMBER_TOO_LONG = "NUMBER_TOO_LONG"
     """A number in the JSON body has too many digits. Send a shorter one."""
+    ORIGIN_REFUSED = "ORIGIN_REFUSED"
+    """This page may not use the web chat. Add its address to the account's setting `origins`."""
     OVER_BUDGET = "OVER_BUDGET"
     """Too much mail arrives at once. The sender's server tries again."""
     PEER_BUSY = "PEER_BUSY"
@@ -98,6 +100,8 @@ class Reason(StrEnum):
     """No such path exists. Check the address."""
     UNKNOWN_RECIPIENT = "UNKNOWN_RECIPIENT"
     """No mail account has this address. Check the address, or configure the account."""
+    VISITOR_TOKEN = "VISITOR_TOKEN"
+    """The browser's token of the web chat is not ours or has expired. Open the chat again."""
 
     # Start and configuration
     DATABASE_URL = "DATABASE_URL"
@@ -235,7 +239,7 @@ class Reason(StrEnum):
     """The provider's address of the file was no longer valid. The file is fetched again with a new one."""
     REDIRECTED = "REDIRECTED"
     """The provider sent the fetch of a file elsewhere, which is not followed. Check the account's `base_url`."""
-    TOO_LARGE = "TOO_LARGE"
+    FILE_TOO_LARGE = "FILE_TOO_LARGE"
     """The file is larger than the provider gives it to us, or than we keep. Ask the customer for a smaller one."""
 
     # Records that history or the web chat skips

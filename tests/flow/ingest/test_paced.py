@@ -100,7 +100,7 @@ def test_a_message_that_can_no_longer_be_handled_becomes_a_dead_letter() -> None
     assert texts(world) == ["text 0"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(1, 12), st.integers(0, 3_000), st.booleans()), max_size=8),
     st.sampled_from([Rate(1.0, 1.0), Rate(3.0, 2.0), Rate(0.2, 4.0)]),

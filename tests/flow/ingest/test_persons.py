@@ -271,7 +271,7 @@ def test_the_log_has_no_secret() -> None:
     assert not any(SECRET in send.value for send in world.log if send.topic == "inbound.v1" and send.value)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(["offer", "right", "wrong", "wait"]), st.integers(0, 2)), max_size=14))
 def test_an_identity_is_joined_only_by_the_open_links_secret(steps: list[tuple[str, int]]) -> None:
     """Whatever the order: as a model says, and at most one identity for each link."""

@@ -44,7 +44,7 @@ ACCOUNTS = {
   - channel: telegram
     account: main
     secrets: {webhook_secret: "env:CHAPAR_SECRET_BANK__HOOK", bot_token: "file:telegram/token"}
-    settings: {base_url: "env:CHAPAR_SECRET_BANK__TELEGRAM_URL", groups: addressed, bot_username: bank_bot, keep_original: "false"}
+    settings: {base_url: "env:CHAPAR_SECRET_BANK__TELEGRAM_URL", keep_original: "false", groups: addressed, bot_username: bank_bot}
 """,
     "whatsapp": """\
   - channel: whatsapp
@@ -56,6 +56,7 @@ ACCOUNTS = {
       phone_number_id: "100200300"
       reply_window_hours: "72"
       api_version: v23.0
+      media_hosts: lookaside.fbsbx.com
       base_url: "https://graph.facebook.com"
     approved_templates:
       - {name: reply_to_you, language: en_US, category: utility, body: "About your message: {{1}}. Write to us again."}
@@ -76,6 +77,7 @@ ACCOUNTS = {
       smtp_url: "smtps://help@mail.bank.example"
       from_name: Bank
       keep_original: "true"
+      recipients: customer
       message_id_domain: bank.example
       authentication: trusted_results
       authserv_id: mx.bank.example

@@ -193,6 +193,10 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if and (gt (int $v.ingest.replicas) 1) (not $v.ingest.database.existingSecret) (ne (toString (index $v.ingest.settings "HISTORY")) "false") -}}{{- fail "more than one replica of ingest needs ingest.database.existingSecret (history in PostgreSQL), or ingest.settings.HISTORY=false: with a SQLite file in each pod, each pod would have a different history" -}}{{- end -}}
 {{- if and $v.ingest.split.enabled (not $v.ingest.database.existingSecret) -}}{{- fail "ingest.split.enabled needs ingest.database.existingSecret: the edges read the history that another Deployment writes" -}}{{- end -}}
 {{- if and $v.ingest.split.enabled (eq (toString (index $v.ingest.settings "HISTORY")) "false") -}}{{- fail "ingest.split.enabled needs history: without it, ingest.settings.HISTORY=false, one Deployment runs edges and lanes" -}}{{- end -}}
+{{- $files := or $v.ingest.files.url $v.ingest.files.existingClaim -}}
+{{- if and $v.ingest.files.url $v.ingest.files.existingClaim -}}{{- fail "give ingest.files.url or ingest.files.existingClaim, not both" -}}{{- end -}}
+{{- if and (or (gt (int $v.ingest.replicas) 1) $v.ingest.split.enabled) (not $files) -}}{{- fail "more than one pod of ingest needs ingest.files.url (a bucket) or ingest.files.existingClaim (a volume that all of them can write): otherwise the files of customers are in one pod, and are lost with it" -}}{{- end -}}
+{{- if hasKey $v.ingest.settings "FILES_URL" -}}{{- fail "ingest.settings.FILES_URL: write ingest.files instead" -}}{{- end -}}
 {{- if hasKey $v.ingest.settings "ROLE" -}}{{- fail "ingest.settings.ROLE: write ingest.split instead" -}}{{- end -}}
 {{- if and $v.apply.existingConfigMap $v.apply.tenants -}}{{- fail "give apply.tenants or apply.existingConfigMap, not both" -}}{{- end -}}
 {{- range $service := list "ingest" "sla" "feedback" -}}

@@ -577,7 +577,7 @@ Global___SearchConversationsResponse: _TypeAlias = SearchConversationsResponse  
 
 @_typing.final
 class GetFileLinkRequest(_message.Message):
-    """Asks for a link to a file."""
+    """Asks for a link to a file of a message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -52,7 +52,7 @@ class Uploader:
         kept = await self._files.keep(place, head.name, await passing.begin())
         if kept.refusal is FileRefusal.TOO_LARGE:
             most = self._files.policy.max_bytes
-            raise ChaparError(ErrorKind.TOO_LARGE, Reason.TOO_LARGE, f"a file has at most {most} bytes")
+            raise ChaparError(ErrorKind.TOO_LARGE, Reason.FILE_TOO_LARGE, f"a file has at most {most} bytes")
         if kept.refusal is not FileRefusal.NONE:
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION,

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from services.ingest.domain.normalise.originals import keeps_original, original_of
 from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.domain.normalise.originals import keeps_original, original_of
 from services.ingest.ports import Account
 
 

@@ -27,11 +27,11 @@ from services.ingest.adapters.edges.ingress_limiter import IngressLimiter
 from services.ingest.adapters.edges.mail_authentication import MailAuthentication
 from services.ingest.adapters.edges.mail_workers import MailWorkers, Unread, WorkerLimits, mail_workers
 from services.ingest.adapters.edges.smtp_session import House, SmtpSession
-from services.ingest.domain.normalise.originals import keeps_original, original_of
 from services.ingest.domain.normalise.mail.headers import canonical
 from services.ingest.domain.normalise.mail.mail import resolved, unread_mail
 from services.ingest.domain.normalise.mail.origin import Mailbox, with_origin
 from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.domain.normalise.originals import keeps_original, original_of
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.reply_token import ReplyToken, token_of
 from services.ingest.ports import Account, Accounts, Secrets

@@ -102,7 +102,7 @@ class WebchatFiles:
         if account is None:
             raise ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_ACCOUNT, "there is no such account")
         if not origin_allowed(request.headers, origins_of(account, self._origins)):
-            raise ChaparError(ErrorKind.PERMISSION_DENIED, "ORIGIN_REFUSED", "this page may not use the chat")
+            raise ChaparError(ErrorKind.PERMISSION_DENIED, Reason.ORIGIN_REFUSED, "this page may not use the chat")
         owner = identity_id_of(account, self._proven(account, request))
         wait_s = self._uploads.take(owner, self._limiter.now_ms())
         if wait_s > 0:
@@ -134,8 +134,8 @@ class WebchatFiles:
             if known is not None:
                 return f"visitor:{known}"
         peer = peer_key(request.client.host if request.client is not None else "")
-        again = self._limiter.failed_proof(account, peer, "VISITOR_TOKEN")
-        raise again or ChaparError(ErrorKind.UNAUTHENTICATED, "VISITOR_TOKEN", "the visitor is not proven")
+        again = self._limiter.failed_proof(account, peer, Reason.VISITOR_TOKEN)
+        raise again or ChaparError(ErrorKind.UNAUTHENTICATED, Reason.VISITOR_TOKEN, "the visitor is not proven")
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:

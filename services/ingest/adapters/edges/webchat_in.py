@@ -142,7 +142,7 @@ class Webchat:
         if account is None:
             raise _Over(ACCOUNT, Reason.UNKNOWN_ACCOUNT)
         if not origin_allowed(socket.headers, origins_of(account, self._limits.origins)):
-            raise _Over(ORIGIN, "ORIGIN_REFUSED")
+            raise _Over(ORIGIN, Reason.ORIGIN_REFUSED)
         if len(self._sockets) >= self._limits.sockets:
             raise _Over(LATER, "TOO_MANY_SOCKETS")
         return account
@@ -241,7 +241,7 @@ class _Session:
                     visitor_of(hello.token, secret, self._place, now_s, self._limits.token_s) if hello.token else None
                 )
                 if hello.token and known is None:
-                    raise self._unproven("VISITOR_TOKEN")
+                    raise self._unproven(Reason.VISITOR_TOKEN)
                 if known is not None:
                     entry.returning(f"{self._place}/visitor:{known}")
                 elif self._crowded:

@@ -5,7 +5,6 @@ from typing import Final
 
 from services.ingest.domain.normalise.message import IncomingAttachment
 
-
 _USUALLY: Final = frozenset({"telegram", "whatsapp", "webhook", "email"})
 """A provider's call holds more than its parser uses. The record of web chat and of gRPC holds the whole input."""
 _TYPES: Final = {

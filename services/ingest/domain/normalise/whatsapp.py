@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from services.ingest.domain.normalise.originals import original_of
 from services.ingest.domain.normalise.json_body import parse_json, seconds_to_ms, unstorable
 from services.ingest.domain.normalise.message import (
     Collected,
@@ -24,6 +23,7 @@ from services.ingest.domain.normalise.message import (
     Parsed,
     Refusal,
 )
+from services.ingest.domain.normalise.originals import original_of
 from services.ingest.domain.normalise.placeholders import UNREADABLE
 from services.ingest.domain.normalise.salvage import encoded, first_text, kept, salvaged
 from services.ingest.domain.normalise.text import clean_name

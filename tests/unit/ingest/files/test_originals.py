@@ -17,9 +17,9 @@ from services.ingest.adapters.edges.originals import with_originals
 from services.ingest.adapters.files.keeper import MessageFiles
 from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.adapters.files.store import file_store
-from services.ingest.domain.normalise.originals import keeps_original, original_of
 from services.ingest.domain.files.policy import FilePolicy
 from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.domain.normalise.originals import keeps_original, original_of
 from services.ingest.domain.normalise.webchat import End, Say, as_sent, parse_frame
 from services.ingest.domain.normalise.whatsapp import parse_notification
 from services.ingest.metrics import METRICS
