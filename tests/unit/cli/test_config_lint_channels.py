@@ -38,13 +38,13 @@ ACCOUNTS = {
   - channel: webchat
     account: main
     secrets: {visitor_token: "env:CHAPAR_SECRET_BANK__CHAT", identity_secret: "file:chat/identity"}
-    settings: {origins: "https://bank.example, https://www.bank.example"}
+    settings: {origins: "https://bank.example, https://www.bank.example", keep_original: "true"}
 """,
     "telegram": """\
   - channel: telegram
     account: main
     secrets: {webhook_secret: "env:CHAPAR_SECRET_BANK__HOOK", bot_token: "file:telegram/token"}
-    settings: {base_url: "env:CHAPAR_SECRET_BANK__TELEGRAM_URL", groups: addressed, bot_username: bank_bot}
+    settings: {base_url: "env:CHAPAR_SECRET_BANK__TELEGRAM_URL", keep_original: "false", groups: addressed, bot_username: bank_bot}
 """,
     "whatsapp": """\
   - channel: whatsapp
@@ -52,6 +52,7 @@ ACCOUNTS = {
     secrets: {app_secret: "file:wa/app", verify_token: "file:wa/verify", access_token: "file:wa/access"}
     settings:
       groups: ignore
+      keep_original: "false"
       phone_number_id: "100200300"
       reply_window_hours: "72"
       api_version: v23.0
@@ -65,7 +66,7 @@ ACCOUNTS = {
   - channel: webhook
     account: main
     secrets: {signing_secret: "file:hook/key", signing_secret_previous: "file:hook/old"}
-    settings: {reply_url: "https://hooks.bank.example/chapar"}
+    settings: {reply_url: "https://hooks.bank.example/chapar", keep_original: "false"}
 """,
     "email": """\
   - channel: email
@@ -75,12 +76,14 @@ ACCOUNTS = {
       address: help@bank.example, loans@bank.example
       smtp_url: "smtps://help@mail.bank.example"
       from_name: Bank
+      keep_original: "true"
+      recipients: customer
       message_id_domain: bank.example
       authentication: trusted_results
       authserv_id: mx.bank.example
       trusted_hops: "2"
 """,
-    "grpc": "  - {channel: grpc, account: default}\n",
+    "grpc": '  - {channel: grpc, account: default, settings: {keep_original: "true"}}\n',
 }
 GOOD = START + "".join(ACCOUNTS.values())
 KEYS = [
@@ -130,7 +133,7 @@ FAULTS = {
     "a misspelt setting": ("from_name:", "form_name:", "UNKNOWN_SETTING", "form_name:", "`from_name`?"),
     "a misspelt secret": ("verify_token", "verfy_token", "UNKNOWN_SECRET", "verfy_token", "`verify_token`?"),
     "a secret among the settings": ("from_name: Bank", "smtp_password: x", "UNKNOWN_SETTING", "smtp_password: x", "move it to `secrets`"),
-    "a key of no channel": ("account: default}", "account: default, settings: {colour: red}}", "UNKNOWN_SETTING", "colour", "remove it"),
+    "a key of no channel": ("account: default,", 'account: default, secrets: {colour: "file:grpc/red"},', "UNKNOWN_SECRET", "colour", "remove it"),
     "a misspelt value": ("trusted_results", "trusted_result", "UNKNOWN_VALUE", "trusted_result", "`trusted_results`?"),
     "too many hops": ('"2"', '"10"', "UNKNOWN_VALUE", "trusted_hops", "1, 2, 3"),
     "no address": ("help@bank.example, loans@bank.example", "help", "BAD_SETTING", "address", "support@example.com"),

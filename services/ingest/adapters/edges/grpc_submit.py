@@ -8,6 +8,7 @@ from chapar.ingest.v1 import ingest_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for
 from services.ingest.adapters.edges.ingress_limiter import IngressLimiter
+from services.ingest.adapters.edges.originals import with_originals
 from services.ingest.domain.messages import Wishes
 from services.ingest.domain.normalise.language import language_code
 from services.ingest.domain.normalise.message import IncomingMessage, Refusal
@@ -44,7 +45,8 @@ class Submitter:
                 f"this tenant has no account {name[:100]!a} of channel {CHANNEL}: configure it or use another account",
             )
         message = submitted(account, request)
-        taken = await self._ingress_limiter.take(account, (message,))
+        messages = with_originals(account, (message,), request.SerializeToString)
+        taken = await self._ingress_limiter.take(account, messages)
         if taken.refused is not None:
             raise taken.refused
         record = taken.records[0].message

@@ -20,6 +20,7 @@ from services.chassis.errors import ChaparError, ErrorKind, FieldViolation, prob
 from services.chassis.http import LateTimeout, peer_key
 from services.chassis.logs import get_logger
 from services.ingest.adapters.edges.ingress_limiter import IngressLimiter, Taken
+from services.ingest.adapters.edges.originals import with_originals
 from services.ingest.adapters.edges.webhook_call import (
     Answer,
     CallerGone,
@@ -142,8 +143,9 @@ class Webhooks:
         held.release()
         await self._ingress_limiter.report(account, parsed.reports)
         if parsed.messages:
+            messages = with_originals(account, parsed.messages, lambda: raw)
             taken = await self._ingress_limiter.take(
-                account, parsed.messages, self._origins[name], from_provider=channel.is_provider
+                account, messages, self._origins[name], from_provider=channel.is_provider
             )
         else:
             taken = Taken(())

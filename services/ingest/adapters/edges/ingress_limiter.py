@@ -9,6 +9,7 @@ sends too much is published at once and waits in the intake lane (`lanes/paced_i
 held for some seconds first.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -160,12 +161,13 @@ class IngressLimiter:
                 records.append(record)
             taken.append(message)
         if records or beyond:
-            way = self._providers if from_provider else self._publisher
+            publishing = self._publish(self._providers if from_provider else self._publisher, records, beyond)
             try:
-                await way.publish([(record.message.identity.identity_id, record) for record in records])
-                if beyond:
-                    await self._at_once.publish([(each.message.identity.identity_id, each) for each in beyond])
-                    records += beyond
+                if self._files is not None and any(message.original is not None for message in taken):
+                    await asyncio.gather(publishing, self._files.keep_originals(account, taken))
+                else:
+                    await publishing
+                records += beyond
                 await self._links.make(account, taken, now, origin)
             except ChaparError as error:
                 if error.kind is ErrorKind.EXHAUSTED:  # the tenant's quota
@@ -177,6 +179,13 @@ class IngressLimiter:
                 self._kept_raw.labels(account.tenant, account.channel).inc(raw)
             self._seconds.labels(account.tenant, account.channel).observe(time.monotonic() - begun)
         return Taken(tuple(records), refused, len(messages) - len(records))
+
+    async def _publish(
+        self, way: Publisher, records: Sequence[records_pb2.InboundRecord], beyond: Sequence[records_pb2.InboundRecord]
+    ) -> None:
+        await way.publish([(record.message.identity.identity_id, record) for record in records])
+        if beyond:
+            await self._at_once.publish([(each.message.identity.identity_id, each) for each in beyond])
 
     async def report(self, account: Account, reports: Sequence[IncomingReport]) -> None:
         """Make a provider's reports about our messages durable. Raises UNAVAILABLE when the broker is unreachable.

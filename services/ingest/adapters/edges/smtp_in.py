@@ -30,7 +30,8 @@ from services.ingest.adapters.edges.smtp_session import House, SmtpSession
 from services.ingest.domain.normalise.mail.headers import canonical
 from services.ingest.domain.normalise.mail.mail import resolved, unread_mail
 from services.ingest.domain.normalise.mail.origin import Mailbox, with_origin
-from services.ingest.domain.normalise.message import IncomingAttachment, IncomingMessage
+from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.domain.normalise.originals import keeps_original, original_of
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.reply_token import ReplyToken, token_of
 from services.ingest.ports import Account, Accounts, Secrets
@@ -40,8 +41,6 @@ CHANNEL = "email"
 _SWEEP_S = 0.2
 _RECIPIENTS = 50
 _STOP_S = 5.0
-_MAIL_TYPE = "message/rfc822"
-_MAIL_NAME = "message.eml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +123,8 @@ class MailHandler:
             return token_of(message_id, secret) if secret is not None else None
 
         own = account.settings.get("message_id_domain", "")
-        # Whatever the parser makes of the mail, its bytes can be downloaded.
-        original = IncomingAttachment(_MAIL_TYPE, _MAIL_NAME, len(raw), content=raw)
+        # Whatever the parser makes of the mail, its bytes can be downloaded, unless the account keeps none.
+        original = original_of(CHANNEL, raw) if keeps_original(CHANNEL, account.settings) else None
         message = await self._workers.read(account.tenant, raw, sender, recipient, own, account.default_language)
         if isinstance(message, Unread):
             self._ingress_limiter.refuse(CHANNEL, message.reason)

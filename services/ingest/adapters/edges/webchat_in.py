@@ -25,6 +25,7 @@ from services.chassis.ids import random_id
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.edges.ingress_limiter import IngressLimiter
+from services.ingest.adapters.edges.originals import with_originals
 from services.ingest.adapters.edges.required_secrets import require_secret
 from services.ingest.adapters.edges.webchat_files import WebchatFiles
 from services.ingest.adapters.edges.webchat_gate import Entry, Gate, Turned, WebchatLimits
@@ -41,6 +42,7 @@ from services.ingest.domain.normalise.webchat import (
     Say,
     Typing,
     Visitor,
+    as_sent,
     id_in,
     issue_token,
     parse_frame,
@@ -339,7 +341,8 @@ class _Session:
             owner = identity_id_of(self._account, who.native_id)
             files = self._files.attached(self._account, owner, frame.files) if isinstance(frame, Say) else ()
             message = said(who, frame, self._ingress_limiter.now_ms(), files)
-            taken = await self._ingress_limiter.take(self._account, (message,))
+            messages = with_originals(self._account, (message,), lambda: as_sent(frame))
+            taken = await self._ingress_limiter.take(self._account, messages)
             if taken.refused is not None:
                 raise taken.refused
         except ChaparError as error:

@@ -2,9 +2,14 @@
 
 A file that is refused stays in the message with the reason, so that the agent sees that it was sent. It never prevents
 the message. A store that can't be used does: the provider sends the message again, and each file has the same id again.
+
+A message as it arrived is written while the message is published: messages of one customer keep their order, and a call
+waits for the slower of the two and not for both.
 """
 
+import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from services.chassis.ids import derive
@@ -17,6 +22,7 @@ from services.ingest.translate.edges import identity_id_of, message_id_of
 
 _ORIGINAL = -1
 """The ordinal of the message as it arrived."""
+_AT_ONCE = 32
 
 
 class MessageFiles:
@@ -28,7 +34,8 @@ class MessageFiles:
         self._bytes = metrics.counter("chapar_files_bytes_total")
 
     async def kept(self, account: Account, message: IncomingMessage) -> IncomingMessage:
-        """Return the message with its files kept, refused, or ready to be fetched. Raises UNAVAILABLE."""
+        """Return the message with its files kept, refused, or ready to be fetched; and with its original named, which
+        `keep_originals` writes. Raises UNAVAILABLE."""
         if not message.attachments and message.original is None:
             return message
         owner = identity_id_of(account, message.native_id)
@@ -39,9 +46,21 @@ class MessageFiles:
             for ordinal, (file, verdict) in enumerate(zip(message.attachments, verdicts, strict=True))
         ]
         original = message.original
-        if original is not None:
-            original = await self._one(account, owner, message_id, _ORIGINAL, original, FileRefusal.NONE)
+        if original is not None and original.content is not None:
+            original = _named(original, original.content, owner, message_id)
         return replace(message, attachments=tuple(attachments), original=original)
+
+    async def keep_originals(self, account: Account, messages: Sequence[IncomingMessage]) -> None:
+        """Write the originals of messages that `kept` has returned. Raises UNAVAILABLE."""
+        waiting = [message.original for message in messages if message.original is not None]
+        for at in range(0, len(waiting), _AT_ONCE):
+            await asyncio.gather(*(self._write(account, each) for each in waiting[at : at + _AT_ONCE]))
+
+    async def _write(self, account: Account, original: IncomingAttachment) -> None:
+        place = FilePlace(account.tenant, original.owner_id, original.file_id, Folder.ORIGINALS)
+        await self._files.keep(place, original.name, original.content or b"", original=original.content_type)
+        self._total.labels(account.tenant, account.channel, "stored").inc()
+        self._bytes.labels(account.tenant, account.channel).inc(original.size)
 
     async def _one(
         self,
@@ -57,10 +76,10 @@ class MessageFiles:
                 return file
             self._total.labels(account.tenant, account.channel, "to_fetch").inc()
             return replace(file, file_id=file_id_of(derive, message_id, ordinal, file.reference), owner_id=owner)
-        folder, original = (Folder.ORIGINALS, file.content_type) if ordinal == _ORIGINAL else (Folder.FILES, "")
-        place = FilePlace(account.tenant, owner, _id(message_id, ordinal, file.content), folder)
+        digest = hashlib.sha256(file.content).hexdigest()
+        place = FilePlace(account.tenant, owner, file_id_of(derive, message_id, ordinal, digest))
         if verdict is FileRefusal.NONE:
-            kept = await self._files.keep(place, file.name, file.content, original=original)
+            kept = await self._files.keep(place, file.name, file.content)
             file = replace(
                 file, content_type=kept.content_type, name=kept.name, sha256=kept.sha256, refusal=kept.refusal
             )
@@ -75,5 +94,13 @@ class MessageFiles:
         return replace(file, state=FileState.STORED)
 
 
-def _id(message_id: str, ordinal: int, content: bytes) -> str:
-    return file_id_of(derive, message_id, ordinal, hashlib.sha256(content).hexdigest())
+def _named(original: IncomingAttachment, content: bytes, owner: str, message_id: str) -> IncomingAttachment:
+    digest = hashlib.sha256(content).hexdigest()
+    return replace(
+        original,
+        size=len(content),
+        file_id=file_id_of(derive, message_id, _ORIGINAL, digest),
+        owner_id=owner,
+        sha256=digest,
+        state=FileState.STORED,
+    )

@@ -63,7 +63,12 @@ def first_text(fields: Any, *names: str) -> str:
 
 def kept(value: Any) -> bytes:
     """Return a JSON value as bytes, at most MAX_RAW. The same value gives the same bytes."""
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()[:MAX_RAW]
+    return encoded(value)[:MAX_RAW]
+
+
+def encoded(value: Any) -> bytes:
+    """Return a JSON value as bytes. The same value gives the same bytes."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
 
 
 def _path(error: str) -> list[str]:

@@ -155,6 +155,11 @@ def visitor(native: str, hello: Hello, *, verified: bool) -> Visitor:
     return Visitor(native_id, verified, hello.identifier if verified else "", clean_name(hello.name), hello.language)
 
 
+def as_sent(frame: Say | End) -> bytes:
+    """Return a frame as it was sent, without the proof of a login: who has it could write in the customer's name."""
+    return msgspec.json.encode(msgspec.structs.replace(frame, identifier_hash="") if isinstance(frame, Say) else frame)
+
+
 def said(who: Visitor, frame: Say | End, now_ms: int, files: tuple[IncomingAttachment, ...] = ()) -> IncomingMessage:
     """Convert a frame to a message, with the files that it names. An end frame becomes a message that says that the
     customer has left."""

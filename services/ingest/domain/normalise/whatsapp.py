@@ -23,8 +23,9 @@ from services.ingest.domain.normalise.message import (
     Parsed,
     Refusal,
 )
+from services.ingest.domain.normalise.originals import original_of
 from services.ingest.domain.normalise.placeholders import UNREADABLE
-from services.ingest.domain.normalise.salvage import first_text, kept, salvaged
+from services.ingest.domain.normalise.salvage import encoded, first_text, kept, salvaged
 from services.ingest.domain.normalise.text import clean_name
 from services.ingest.domain.normalise.whatsapp_content import content_of
 from services.ingest.domain.normalise.whatsapp_shapes import ContactCard, Edit, Message
@@ -46,12 +47,12 @@ def parse_notification(raw: bytes, phone_number_id: str = "", groups: GroupPolic
     if isinstance(body, Refusal):
         return Parsed(refused=(body,))
     collected = Collected()
-    strange = False
-    for value in _values(body):
-        if value is None:
-            strange = True
-            continue
-        for outcome in _value(value, phone_number_id):
+    values = list(_values(body))
+    strange = None in values
+    # A call may hold events of several persons. Then each message keeps its own part of it.
+    apart = strange or sum(_events(value) for value in values if value is not None) > 1
+    for value in values:
+        for outcome in _value(value, phone_number_id, apart=apart) if value is not None else ():
             collected.add(outcome)
     if strange:
         # Something around the messages has an unexpected form: the whole call is kept, once.
@@ -78,7 +79,13 @@ def _hollow(field: Any, value: dict[str, Any]) -> bool:
     return field in ("messages", "calls") and not any(name in value for name in (field, "statuses", "errors"))
 
 
-def _value(value: dict[str, Any], ours: str) -> Iterator[Outcome]:
+def _events(value: dict[str, Any]) -> int:
+    """Return the number of messages, statuses and calls."""
+    given = (value.get(name, []) for name in ("messages", "statuses", "calls"))
+    return sum(len(each) if isinstance(each, list) else 1 for each in given)
+
+
+def _value(value: dict[str, Any], ours: str, *, apart: bool) -> Iterator[Outcome]:
     metadata = value.get("metadata")
     number = metadata.get("phone_number_id", "") if isinstance(metadata, dict) else ""
     number = number if isinstance(number, str) and unstorable(number) is None else ""
@@ -98,9 +105,18 @@ def _value(value: dict[str, Any], ours: str) -> Iterator[Outcome]:
     cards = _cards(value.get("contacts"))
     for item in messages:
         outcome = _message(item, cards, number or ours)
-        yield _addressed(outcome, item, metadata) if isinstance(outcome, IncomingMessage) else outcome
+        outcome = _addressed(outcome, item, metadata) if isinstance(outcome, IncomingMessage) else outcome
+        yield _part(outcome, item) if apart else outcome
     for item in calls:
-        yield _call(item, cards, number or ours)
+        outcome = _call(item, cards, number or ours)
+        yield _part(outcome, item) if apart else outcome
+
+
+def _part(outcome: Outcome, item: Any) -> Outcome:
+    """Return a message with its own part of the call as its original."""
+    if not isinstance(outcome, IncomingMessage):
+        return outcome
+    return replace(outcome, original=original_of("whatsapp", encoded(item)))
 
 
 @dataclass(frozen=True, slots=True)

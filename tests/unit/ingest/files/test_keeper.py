@@ -1,5 +1,6 @@
 """What a message says about its files when it is published."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,9 @@ class Kit:
             attachments=attachments,
             original=None if original is None else IncomingAttachment("message/rfc822", "m.eml", content=original),
         )
-        return await self.keeper.kept(ACCOUNT, message)
+        found = await self.keeper.kept(ACCOUNT, message)
+        await self.keeper.keep_originals(ACCOUNT, [found])
+        return found
 
     async def content(self, file: IncomingAttachment, folder: Folder = Folder.FILES) -> bytes:
         opened = await self.files.open(FilePlace("acme", file.owner_id, file.file_id, folder))
@@ -96,7 +99,8 @@ async def test_the_original_is_kept_apart_and_whatever_it_is() -> None:
     kit = Kit(FilePolicy(max_bytes=10, types=("image/*",)))
     original = (await kit.kept(original=b"From: a@b\r\n\r\nhello")).original
     assert original is not None
-    assert (original.state, original.content_type) == (FileState.STORED, "message/rfc822")
+    assert (original.state, original.content_type, original.size) == (FileState.STORED, "message/rfc822", 18)
+    assert original.sha256 == hashlib.sha256(b"From: a@b\r\n\r\nhello").hexdigest()
     assert await kit.content(original, Folder.ORIGINALS) == b"From: a@b\r\n\r\nhello"
 
 
