@@ -131,7 +131,11 @@ async def opened(running: Running, channels: dict[str, Any], token: str) -> dict
     }
     return {
         method.full_name: await running.call(
-            channels, method, GetMessageClass(method.input_type)(**first.get(method.name, {})), token
+            channels,
+            method,
+            # The first message of an upload names an interaction that the agent holds; so none is sent.
+            None if method.name == "UploadFile" else GetMessageClass(method.input_type)(**first.get(method.name, {})),
+            token,
         )
         for method in STREAMS
     }
@@ -144,8 +148,13 @@ async def end_of(call: Any) -> tuple[ChaparError, float]:
     return from_rpc_error(caught.value), time.time()
 
 
+async def _next(call: Any) -> Any:
+    """Read from a stream; of a call that has one answer, that answer."""
+    return await call.read() if hasattr(call, "read") else await call
+
+
 async def _read(call: Any) -> None:
-    while await call.read() is not grpc.aio.EOF:
+    while await _next(call) is not grpc.aio.EOF:
         pass
 
 
@@ -226,7 +235,7 @@ async def _reason(
 
 async def _first_of(call: Any, patience_s: float) -> None:
     """Read the first message of a stream; raise its refusal. A stream that is served may send nothing; then it is closed."""
-    reading = asyncio.ensure_future(call.read())
+    reading = asyncio.ensure_future(_next(call))
     done, _ = await asyncio.wait({reading}, timeout=patience_s)
     if done:
         if reading.result() is grpc.aio.EOF:

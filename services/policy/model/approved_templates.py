@@ -12,6 +12,7 @@ MAX_BODY_CHARS: Final = 1_024
 """The most characters of a template's text, with its parameters filled in."""
 MAX_PARAMETERS: Final = 20
 
+_MOST_READ: Final = 16 * MAX_BODY_CHARS
 _PARAMETER: Final = re.compile(r"\{\{([0-9]{1,2})\}\}")
 _NAME: Final = re.compile(r"[a-z0-9_]{1,512}")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(_[A-Za-z0-9]{2,8}){0,2}")
@@ -92,9 +93,11 @@ def chosen(templates: Sequence[ApprovedTemplate], name: str, language: str) -> A
 
 
 def on_one_line(text: str) -> str:
-    """Return the text with each run of white space as one space."""
-    return " ".join(text.split())
+    """Return the text with each run of white space as one space. A text that is too long for any template is not read to its end."""
+    return " ".join(text.split()) if len(text) <= _MOST_READ else text[: MAX_BODY_CHARS + 1]
 
 
 def _fits(value: str) -> bool:
-    return bool(value.strip()) and not set(value) & set("\n\r\t") and "     " not in value
+    return (
+        len(value) <= MAX_BODY_CHARS and bool(value.strip()) and not set(value) & set("\n\r\t") and "     " not in value
+    )

@@ -15,14 +15,24 @@ from docs.generate.metrics import CATALOGUE
 from services.chassis.destinations import DEVELOPMENT
 from services.chassis.kafka.outbox import Send
 from services.chassis.kafka.records import Headers, Record
+from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
+from services.chassis.privacy.sealing import seal
 from services.chassis.secrets import SecretReferences
 from services.cli.local.providers import HttpProvider
 from services.feedback.adapters import readers
 from services.feedback.adapters.command_log import KafkaCommandLog
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.lanes.survey import survey_factory
+from services.ingest.adapters.edges.accounts import AccountSecrets
 from services.ingest.adapters.edges.publisher import InboundPublisher
+from services.ingest.adapters.files.fetcher import Fetcher
+from services.ingest.adapters.files.sealed import SealedFiles
+from services.ingest.adapters.files.store import file_store
+from services.ingest.domain.fetching import FetchLimits
+from services.ingest.domain.files.policy import FilePolicy
+from services.ingest.metrics import METRICS
+from services.ingest.translate.headers import FETCHES
 from services.policy.model.surveys import Question, SurveyKind
 from services.policy.model.webhooks import Endpoint, WebhookEvent
 from services.router.adapters.command_bus import CommandBus
@@ -167,6 +177,25 @@ async def replies_of_agents(keys: MemoryKeys) -> Written:
     return written
 
 
+async def files_of_customers(keys: MemoryKeys) -> Written:
+    """A file that waits for its next try, and one that is given up."""
+    written, metrics = Written(), Metrics(METRICS)
+    own, key = await keys.ensure(TENANT, "d"), tenant_key(TENANT, "c")
+    files = SealedFiles(file_store("memory:///", "", metrics), keys, FilePolicy())
+    for limits in (FetchLimits(tries=1), FetchLimits(tries=1, give_up_ms=0)):
+        fetch = ingest.FileFetch(
+            tenant=TENANT, conversation_id="c", message_id="m", identity_id="d", channel="telegram"
+        )
+        fetch.attachment.file_id, fetch.attachment.owner_id, fetch.attachment.name = "f", "d", NEEDLE
+        fetch.first_at_ms = NOW - 1
+        secrets = AccountSecrets(SecretReferences(lambda: NOW))
+        fetcher = Fetcher(files, {}, dict, secrets, written, keys, metrics, clock=lambda: NOW, limits=limits)  # type: ignore[arg-type]  # stands for the producer
+        value = seal(fetch, own, FETCHES, key)
+        await fetcher.first([Record(FETCHES, 0, 0, NOW, key, value, ())])
+    assert len(written.values) == 2
+    return written
+
+
 async def messages_of_customers(keys: MemoryKeys) -> Written:
     """A message, and a question about an identity that has no key."""
     written = Written()
@@ -215,6 +244,7 @@ WRITERS: Mapping[str, Callable[[MemoryKeys], Awaitable[Written]]] = MappingProxy
         "services.feedback.adapters.command_log": commands_of_answers,
         "services.feedback.lanes.survey": records_of_answers,
         "services.ingest.adapters.edges.publisher": messages_of_customers,
+        "services.ingest.adapters.files.fetcher": files_of_customers,
         "services.ingest.adapters.out.worker": outcomes_of_attempts,
         "services.ingest.lanes.intake_outputs": ingest_lanes,
         "services.ingest.lanes.sender_outputs": ingest_lanes,

@@ -17,6 +17,8 @@ NOT_AUDITED = {
     # A customer's message and survey response are records themselves, with their author.
     "chapar.ingest.v1.IngestService.Submit",
     "chapar.ingest.v1.IngestService.SubmitStream",
+    # The file is only stored. The reply that sends it is a record itself, with its author.
+    "chapar.ingest.v1.OutboundService.UploadFile",
     # Checks whether ids belong together, and returns no data.
     "chapar.ingest.v1.OutboundService.CheckRecipient",
     "chapar.ingest.v1.OutboundService.ListTemplates",

@@ -32,6 +32,7 @@ REVIEWED: dict[str, set[Role]] = {
     "chapar.ingest.v1.IngestService.SearchConversations": {A, S, M, U},
     "chapar.ingest.v1.IngestService.GetInteraction": {A, S, M, U},
     "chapar.ingest.v1.IngestService.ListInteractions": {A, S, M, U},
+    "chapar.ingest.v1.IngestService.GetFileLink": {A, S, M, U},
     "chapar.ingest.v1.IngestService.OpenFollowUp": {Y},
     "chapar.ingest.v1.OutboundService.Send": {Y},
     "chapar.ingest.v1.OutboundService.Resend": {A, S, M},

@@ -27,7 +27,7 @@ def test_every_topic_of_the_architecture_is_in_the_table() -> None:
     """The page and the table name the same topics."""
     page = (ROOT / "docs/architecture.md").read_text()
     section = page.split("## Topics and keys")[1].split("\n## ")[0]
-    named = set(re.findall(r"^\| ([a-z.]+\.v1) \|", section, re.MULTILINE))
+    named = set(re.findall(r"^\| ([a-z.-]+\.v1) \|", section, re.MULTILINE))
     assert named == {name for name in TOPICS if not name.endswith(".state.v1")}
 
 

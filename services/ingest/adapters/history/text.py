@@ -57,7 +57,7 @@ def _fold(text: str) -> str:
     return " ".join(normalised("NFKC", letters, MAX_FOLDED).translate(_TABLE).split())[:MAX_FOLDED].rstrip()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 16)  # a text may have more different letters than a small cache holds
 def _plain(letter: str) -> str:
     category = unicodedata.category(letter)
     if letter == _TATWEEL or category == "Cf" or is_mark(letter):
