@@ -217,9 +217,14 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         async def answer(raw: Any, context: Context) -> Any:
             with self._span(method):
                 call = self._open_call(method, context, needs_deadline=not many)
-                request = self._requests(reader, raw) if many else _request(reader, raw)
-                work = partial(inner, request, context)
-                return await self._audited.unary(call, None if many else request, work)
+                if not many:
+                    request = _request(reader, raw)
+                    return await self._audited.unary(call, request, partial(inner, request, context))
+
+                def handled(requests: Any) -> Awaitable[Any]:
+                    return self._audited.unary(call, None, partial(inner, requests, context))
+
+                return await self._authorizer.lifetimes.answer(call.caller, handled, self._requests(reader, raw))
 
         async def serve(raw: Any, context: Context) -> Any:
             begun, cancelled = time.monotonic(), False

@@ -10,7 +10,7 @@ more and its resources are free. The client gets the status after the messages t
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final, Self
@@ -51,6 +51,16 @@ class Lifetimes:
                     lifetime.writes(answers)
                     yield message
                     await lifetime.wrote()
+
+    async def answer(
+        self,
+        caller: Caller | None,
+        handler: Callable[["CheckedRequests"], Awaitable[Any]],
+        requests: AsyncIterator[Any],
+    ) -> Any:
+        """Return the one answer to a stream of requests, which ends with the caller's token too. Raises UNAUTHENTICATED then."""
+        with Lifetime(self, caller) as lifetime:
+            return await handler(lifetime.checked(requests))
 
     def refusal(self, caller: Caller) -> ChaparError | None:
         """Return why this caller is no longer served; None while the token is valid."""
