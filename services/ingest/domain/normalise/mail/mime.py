@@ -70,19 +70,19 @@ def _walk(headers: Headers, body: bytes, outer: bytes) -> tuple[list[Part], bool
     parts: list[Part] = []
     current: Headers | None = None
     begins = sections = 0
+    names = [outer]
     for line, (name, start, end) in enumerate(_delimiters(body)):
         if line >= _MAX_LINES:
             return parts, True
-        names = [each.boundary for each in around]
         closes = name not in names and name.endswith(b"--")
         name = name[:-2] if closes else name
         if name not in names:
             continue
         if current is not None:
-            parts.append(Part(current, body[begins : max(begins, start)], _choice(around)))
+            parts.append(Part(current, body[begins : max(begins, _part_end(body, start))], _choice(around)))
             current = None
         level = len(names) - 1 - names[::-1].index(name)
-        del around[level + (0 if closes else 1) :]
+        del around[level + (0 if closes else 1) :], names[level + (0 if closes else 1) :]
         if not around:
             break
         if closes:
@@ -97,6 +97,7 @@ def _walk(headers: Headers, body: bytes, outer: bytes) -> tuple[list[Part], bool
             if len(around) >= MAX_DEPTH:
                 raise TooComplex
             around.append(_Container(inner, sections + 1 if _is_choice(current) else 0))
+            names.append(inner)
             current = None
     if current is not None:
         parts.append(Part(current, body[begins:], _choice(around)))
@@ -154,21 +155,21 @@ def _boundary(headers: Headers) -> bytes:
 
 
 def _delimiters(body: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the lines that begin with two hyphens: the text after the hyphens, the end of the part before, the start of
-    the next line."""
-    at = 0 if body.startswith(b"--") else _next_delimiter(body, 0)
+    """Yield the lines that begin with two hyphens: the text after the hyphens, its start, and the start of the next line."""
+    at = 0 if body.startswith(b"--") else body.find(b"\n--") + 1 or -1
     while at >= 0:
         end = body.find(b"\n", at)
-        end = len(body) if end < 0 else end
-        before = max(0, at - 1)  # the line break before it belongs to the delimiter
-        before -= 1 if before > 0 and body[before - 1 : before] == b"\r" else 0
-        yield body[at + 2 : min(end, at + 300)].rstrip(), before, min(end + 1, len(body))
-        at = _next_delimiter(body, end)
+        if end < 0:
+            yield body[at + 2 : at + 300].rstrip(), at, len(body)
+            return
+        yield body[at + 2 : end if end < at + 300 else at + 300].rstrip(), at, end + 1
+        at = body.find(b"\n--", end) + 1 or -1
 
 
-def _next_delimiter(body: bytes, start: int) -> int:
-    found = body.find(b"\n--", start)
-    return found + 1 if found >= 0 else -1
+def _part_end(body: bytes, delimiter: int) -> int:
+    """Return the end of the part before a delimiter: the line break before it belongs to the delimiter."""
+    end = max(0, delimiter - 1)
+    return end - 1 if end > 0 and body[end - 1 : end] == b"\r" else end
 
 
 def _block(body: bytes, start: int) -> tuple[Headers, int]:
