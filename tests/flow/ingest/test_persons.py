@@ -118,6 +118,21 @@ def test_an_opt_out_from_notices_forbids_marketing_whatever_its_purpose(category
     assert refusals(world) == refused
 
 
+@pytest.mark.parametrize(("channel", "refused"), [("email", ["OPTED_OUT"]), ("telegram", [])])
+def test_an_opt_out_counts_on_the_channel_of_the_conversation_that_is_named(channel: str, refused: list[str]) -> None:
+    """The person has written by Telegram since; what is sent in the older topic of e-mail leaves by e-mail all the same."""
+    mail = an_identity("ann@shop.example", "email", "support")
+    world = World()
+    world.customer(a_message("about my order", native_message_id="m1", identity=mail, subject="Order 12"))
+    topic = world.enqueued[0].conversation_id
+    offer(world, mail)
+    claim(world, BOT)
+    world.customer(a_message("hello", native_message_id="m2", identity=BOT))
+    prefer(world, mail, "", (channel, pb.OPT_OUT_SCOPE_PROACTIVE))
+    send(world, mail, pb.OUTBOUND_PURPOSE_NOTICE, "n1", conversation_id=topic)
+    assert refusals(world) == refused
+
+
 def test_new_preferences_replace_the_old_ones() -> None:
     """An empty list removes every opt-out."""
     world = known(BOT)

@@ -9,6 +9,7 @@ from chapar.common.v1.dead_letter_pb2 import DeadLetter
 from chapar.config.v1 import config_pb2
 from chapar.ingest.v1 import records_pb2
 from services.ingest.domain.deliveries import Outcome
+from services.ingest.domain.sent_files import upload_id
 from tests.flow.ingest.test_reply_outcomes import outcomes
 from tests.flow.ingest.world import TENANT, World, a_configuration, a_message, an_identity
 
@@ -81,6 +82,23 @@ def test_the_window_begins_when_the_customer_wrote_not_when_the_provider_deliver
     """A message that waited at the provider for a day leaves no time for a free reply."""
     world, conversation = a_world(age_ms=25 * HOUR)
     reply(world, conversation)
+    assert outcomes(world) == [("FAILED", "OUTSIDE_WINDOW", False)]
+
+
+def test_outside_the_window_a_file_fails_also_when_texts_become_templates() -> None:
+    """A template carries no file, and its words without the file would be another message."""
+    world, conversation = a_world(RULE)
+    world.wait(24 * HOUR + 1)
+    file = records_pb2.Attachment(
+        file_id=upload_id("i-1", "owner-1", "nonce"),
+        owner_id="owner-1",
+        name="invoice.pdf",
+        content_type="application/pdf",
+        size=10,
+        state=records_pb2.ATTACHMENT_STATE_STORED,
+    )
+    reply(world, conversation, "your invoice", attachments=[file])
+    assert world.attempts.jobs == []
     assert outcomes(world) == [("FAILED", "OUTSIDE_WINDOW", False)]
 
 
