@@ -118,18 +118,22 @@ def test_an_opt_out_from_notices_forbids_marketing_whatever_its_purpose(category
     assert refusals(world) == refused
 
 
-@pytest.mark.parametrize(("channel", "refused"), [("email", ["OPTED_OUT"]), ("telegram", [])])
+@pytest.mark.parametrize(("channel", "refused"), [("telegram", ["OPTED_OUT"]), ("email", [])])
 def test_an_opt_out_counts_on_the_channel_of_the_conversation_that_is_named(channel: str, refused: list[str]) -> None:
-    """The person has written by Telegram since; what is sent in the older topic of e-mail leaves by e-mail all the same."""
+    """The person has written a mail since; what is sent in the older chat leaves by Telegram all the same."""
     mail = an_identity("ann@shop.example", "email", "support")
     world = World()
-    world.customer(a_message("about my order", native_message_id="m1", identity=mail, subject="Order 12"))
-    topic = world.enqueued[0].conversation_id
-    offer(world, mail)
-    claim(world, BOT)
-    world.customer(a_message("hello", native_message_id="m2", identity=BOT))
-    prefer(world, mail, "", (channel, pb.OPT_OUT_SCOPE_PROACTIVE))
-    send(world, mail, pb.OUTBOUND_PURPOSE_NOTICE, "n1", conversation_id=topic)
+    world.customer(a_message("hello", native_message_id="m1", identity=BOT))
+    chat = world.enqueued[0].conversation_id
+    offer(world, BOT)
+    proven = pb.Origin(proof=pb.ORIGIN_PROOF_DKIM_DMARC, author=mail.native_id)
+    claim(world, mail, named=BOT, origin=proven)
+    world.customer(
+        a_message("about my order", native_message_id="m2", identity=mail, subject="Order 12", origin=proven)
+    )
+    assert world.enqueued[-1].conversation_id != chat
+    prefer(world, BOT, "", (channel, pb.OPT_OUT_SCOPE_PROACTIVE))
+    send(world, BOT, pb.OUTBOUND_PURPOSE_NOTICE, "n1", conversation_id=chat)
     assert refusals(world) == refused
 
 
@@ -263,7 +267,7 @@ def test_an_unproven_or_public_message_claims_nothing() -> None:
     world = known(CHAT)
     offer(world, CHAT)
     mail = an_identity("ann@shop.example", "email", "help")
-    claim(world, mail)
+    claim(world, mail, named=BOT)
     claim(world, BOT, labels={"public": "true"})
     assert (person_of(world, mail), person_of(world, BOT)) == ("", "")
     assert len(world.enqueued) == 3
