@@ -11,11 +11,11 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 import httpx
-import msgspec
 
 from services.chassis.outgoing import Outgoing
 from services.chassis.pinned import Refused
 from services.ingest.adapters.out.account import SendingAccount
+from services.ingest.adapters.out.http import json_object
 from services.ingest.domain import fetching
 from services.ingest.domain.fetching import FetchOutcome, NotFetched
 from services.ingest.domain.reasons import Reason
@@ -100,7 +100,7 @@ async def _asked(
                 received += chunk
                 if len(received) > _MAX_ANSWER_BYTES:
                     break
-    body = _object(bytes(received))
+    body = json_object(bytes(received))
     failed = classify(response.status_code, body, response.headers.get("retry-after", ""))
     if failed is not None:
         raise FetchFailed(failed, of_account=failed.reason == Reason.HTTP_429 or failed.reason.startswith("HTTP_5"))
@@ -144,11 +144,3 @@ def _translated(*, of_account: bool = False) -> Iterator[None]:
         raise FetchFailed(NotFetched(FetchOutcome.AGAIN, Reason.TIMEOUT), of_account=of_account) from error
     except httpx.HTTPError as error:
         raise FetchFailed(NotFetched(FetchOutcome.AGAIN, Reason.CONNECTION_CUT), of_account=of_account) from error
-
-
-def _object(raw: bytes) -> Mapping[str, Any] | None:
-    try:
-        value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

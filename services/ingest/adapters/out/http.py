@@ -78,14 +78,15 @@ async def post_json(
         return PartResult(outcome=Outcome.UNKNOWN, reason=Reason.TIMEOUT)
     except httpx.HTTPError as error:
         return PartResult(outcome=Outcome.UNKNOWN, reason=_named(Reason.CONNECTION_CUT, error))
-    return Answer(response.status_code, _object(bytes(received)), response.headers.get("retry-after", ""))
+    return Answer(response.status_code, json_object(bytes(received)), response.headers.get("retry-after", ""))
 
 
 def _named(reason: str, error: httpx.HTTPError) -> str:
     return "CONNECT_TIMEOUT" if isinstance(error, httpx.ConnectTimeout) else reason
 
 
-def _object(raw: bytes) -> Mapping[str, Any] | None:
+def json_object(raw: bytes) -> Mapping[str, Any] | None:
+    """Return the object in a provider's answer; None when it is not one."""
     try:
         value = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
