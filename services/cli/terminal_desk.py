@@ -15,6 +15,7 @@ from chapar.ingest.v1 import records_pb2 as ingest_pb2_records
 from chapar.router.v1 import records_pb2, router_pb2
 from services.chassis.ids import random_id
 from services.cli.desk import Connection, Desk
+from services.cli.desk_help import HELP
 from services.cli.folding import folded
 from services.cli.message_files import DeskFiles
 from services.cli.message_lines import MessageLines
@@ -25,14 +26,6 @@ from services.cli.template_words import OUTSIDE_WINDOW, template_choice, templat
 from services.cli.typed_line import typed_lines
 from services.cli.upload import read, uploaded
 
-HELP: Final = (
-    "r TEXT replies (by e-mail, first: to ADDRESSES, cc ADDRESSES, or all for everyone in the customer's mail), u PATH sends a file, "
-    "c completes, f shows the customer's last message unfolded, l shows links to the newest files, "
-    "t QUEUE transfers, w QUEUE transfers warm (b takes it back), "
-    "p INTERACTION picks a waiting one, d declines, a sends your reply again that did not arrive, "
-    "m lists approved templates and m NAME | VALUE | VALUE sends one, "
-    "away / available set the state, q signs out; to name one of several interactions: r2 TEXT"
-)
 STATES: Final = {"away": records_pb2.AGENT_STATE_AWAY, "available": records_pb2.AGENT_STATE_AVAILABLE}
 
 
@@ -65,7 +58,8 @@ class TerminalDesk:
     async def run(self, agent_id: str) -> None:
         """Run until `q`, the end of input, or the end of the session."""
         await self._desk.welcomed()
-        console.print(f"[bold green]{agent_id} is signed in.[/] Enter accepts an offer. {HELP}", highlight=False)
+        console.print(f"[bold green]{agent_id} is signed in.[/]", highlight=False)
+        console.print(HELP, style="dim", markup=False, highlight=False)
         async with self._tasks:
             events = self._tasks.create_task(self._events())
             if self._auto:
@@ -148,7 +142,7 @@ class TerminalDesk:
         """Send a reply again that did not arrive."""
         lost = self._lost.get(number, "")
         if not lost:
-            console.print(HELP, style="dim", markup=False)
+            console.print(HELP, style="dim", markup=False, highlight=False)
             return
         request = ingest_pb2.ResendRequest(idempotency_key=f"resend/{lost}", delivery_id=lost)
         try:
@@ -277,7 +271,7 @@ class TerminalDesk:
         if word in {"", "d"}:
             number = int(digits) if digits else min(self._offers, default=0)
             if number not in self._offers:
-                console.print(HELP, style="dim", markup=False)
+                console.print(HELP, style="dim", markup=False, highlight=False)
             elif word == "d":
                 await self._desk.decline(self._offers.pop(number), rest)
             else:
@@ -288,7 +282,7 @@ class TerminalDesk:
             return
         number = int(digits) if digits else min(self._held, default=0)
         if number not in self._held or word not in {"r", "u", "c", "t", "w", "b", "f", "l", "m", *WORDS}:
-            console.print(HELP, style="dim", markup=False)
+            console.print(HELP, style="dim", markup=False, highlight=False)
             return
         if word in WORDS:
             console.print(f"[{number}] {self._recipients.choose(number, word, rest)}", markup=False, highlight=False)

@@ -7,6 +7,7 @@ from services.ingest.adapters.files.links import FileLinks
 from services.ingest.adapters.files.uploads import UploadReceipts
 from services.ingest.adapters.out import multipart
 from services.ingest.adapters.out.attached import OutFile
+from services.ingest.adapters.out.http import json_object
 from services.ingest.domain import channel_rules, fetching, retry_after, sent_files
 from services.ingest.domain.files import places, sniffing
 from services.ingest.domain.messages import Attachment
@@ -47,6 +48,7 @@ def sent(given: str) -> None:
 
 
 ENTRIES: Final = (
+    Entry(named("services.ingest.adapters.out.http", "json_object"), json_object, "bytes", most=1 << 16),
     Entry(named("services.ingest.domain.fetching", "telegram", "telegram_download", "whatsapp", "whatsapp_download", "allowed"),
           all_of(answers), most=1 << 16),
     Entry((*named("services.ingest.domain.sent_files", "file_rules", "problem_of", "upload_id", "belongs", "problem_of_reply", "is_photo",
