@@ -61,20 +61,22 @@ class Planter:
         await self._post("/webhook/main", headers, body)
         return derive("demo", "webhook", "main", customer)
 
-    async def telegram(self, text: str, number: int, name: str) -> str:
+    async def telegram(self, text: str, number: int, name: str, **more: Any) -> str:
+        """Send a text, or with `more` another kind of message. Return the identity."""
         message = {
             "message_id": int(uuid.uuid4().int % 2**30),
             "date": system_clock() // 1000,
             "chat": {"id": number, "type": "private"},
             "from": {"id": number, "is_bot": False, "first_name": name, "language_code": "en"},
-            "text": text,
+            **(more or {"text": text}),
         }
         secret = self.workspace.demo_secrets()["CHAPAR_SECRET_DEMO__TELEGRAM_SECRET"]
         body = json.dumps({"update_id": message["message_id"], "message": message}).encode()
         await self._post("/telegram/main", {"x-telegram-bot-api-secret-token": secret}, body)
         return derive("demo", "telegram", "main", str(number))
 
-    async def whatsapp(self, text: str, number: str, name: str, native: str) -> str:
+    async def whatsapp(self, text: str, number: str, name: str, native: str, **more: Any) -> str:
+        """Send a text, or with `more` another type of message. Return the identity."""
         value = {
             "messaging_product": "whatsapp",
             "metadata": {"display_phone_number": "982100000000", "phone_number_id": "100200300"},
@@ -84,8 +86,7 @@ class Planter:
                     "from": number,
                     "id": native,
                     "timestamp": str(system_clock() // 1000),
-                    "type": "text",
-                    "text": {"body": text},
+                    **(more or {"type": "text", "text": {"body": text}}),
                 }
             ],
         }

@@ -25,10 +25,12 @@ from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.producer import DurableProducer
 from services.cli.changelog_status import finalise
 from services.cli.connection import channel_to
+from services.cli.local.provider_files import HeldFile
 from services.cli.local.providers import HttpProvider, Refuse
 from services.cli.local.stack import EXAMPLE, StackOptions, running_stack
 from services.cli.local.workspace import Workspace
 from services.cli.revocations import revoke
+from services.ingest.translate.headers import WAITING_FETCHES
 from services.router.lanes.shard import SPEC as ROUTER
 from tests.contract.lane.real import read_all
 from tests.integration.privacy.planter import TRACE, Needles, Planter
@@ -189,6 +191,7 @@ async def plant(planter: Planter, provider: HttpProvider) -> tuple[str, str]:
                 purpose=records_pb2.OUTBOUND_PURPOSE_NOTICE,
             )
         )
+    await files(planter, provider, number)
     surveys = feedback_pb2_grpc.FeedbackServiceStub(planter.feedback)
     invited = await surveys.Invite(
         feedback_pb2.InviteRequest(
@@ -213,6 +216,30 @@ async def plant(planter: Planter, provider: HttpProvider) -> tuple[str, str]:
     )
     await until(lambda: _answered(surveys, n["comment"]))
     return person, home
+
+
+async def files(planter: Planter, provider: HttpProvider, number: int) -> None:
+    """A file arrives from Telegram, and another waits for WhatsApp, which is away."""
+    n = planter.needles
+    content = f"{n['tgcontent']}\n".encode()
+    provider.held.files["sent-by-telegram"] = HeldFile(content)
+    about = {"file_unique_id": "unique", "file_name": f"{n['tgfile']}.txt", "mime_type": "text/plain"}
+    document = {"file_id": "sent-by-telegram", "file_size": len(content), **about}
+    await planter.telegram("", number, n["tgname"], document=document, caption=n["tgcaption"])
+    await until(lambda: _stored(planter, n["tgcaption"]))
+    away = {"id": "12345", "filename": f"{n['wafile']}.pdf", "mime_type": "application/pdf", "caption": n["wacaption"]}
+    await planter.whatsapp("", n["phone"], n["waname"], f"wamid.{n['wafileid']}", type="document", document=away)
+    await until(lambda: read_all(planter.stack.kafka, WAITING_FETCHES))
+
+
+async def _stored(planter: Planter, caption: str) -> bool:
+    stub = ingest_pb2_grpc.IngestServiceStub(planter.ingest)
+    for view in await found_by(planter, caption):
+        request = ingest_pb2.GetConversationRequest(conversation_id=view.conversation_id)
+        for message in (await stub.GetConversation(request)).messages:
+            if any(each.state == records_pb2.ATTACHMENT_STATE_STORED for each in message.message.attachments):
+                return True
+    return False
 
 
 async def _has(planter: Planter, conversation: str, state: str) -> bool:
@@ -278,8 +305,21 @@ async def test_nothing_of_an_erased_person_is_left(tmp_path: Path, monkeypatch: 
             everywhere = {**needles.words, "neighbour": neighbour, "control": CONTROL}
             before = scan(workspace.home, everywhere)
             assert files_of({"control": before.pop("control")}), "the scan sees what Kafka keeps"
+            assert "tgcontent" not in before, "files are sealed"
             in_sql = {name for name, files in before.items() if any("history-" in file for file in files)}
-            assert {"first", "second", "third", "telegram", "name", "subject", "file", "reply", "wamid"} <= in_sql
+            assert {
+                "first",
+                "second",
+                "third",
+                "telegram",
+                "name",
+                "subject",
+                "file",
+                "reply",
+                "wamid",
+                "tgfile",
+                "wafile",
+            } <= in_sql
             assert all("history-" in file for file in files_of(before)), "personal data outside of SQL"
 
             people = ingest_pb2_grpc.PersonServiceStub(planter.ingest)

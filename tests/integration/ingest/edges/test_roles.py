@@ -38,9 +38,11 @@ async def test_three_processes_are_one_service(
     ):
         shared = {"personal keys"}
         assert parts(history) - shared == {"kafka", "history"}
-        assert parts(lanes) - shared == {"kafka", "configuration", "accounts", "intake lane", "relay", "sender lane"}
+        fetchers = {"fetcher", "fetcher again"}
+        shares = {"kafka", "configuration", "accounts"}
+        assert parts(lanes) - shared == {*shares, "intake lane", "relay", "sender lane", *fetchers}
         assert parts(edge) - shared >= {"kafka", "configuration", "accounts", "web chat tail", "verdicts"}
-        assert parts(edge).isdisjoint({"history", "intake lane", "relay", "sender lane"})
+        assert parts(edge).isdisjoint({"history", "intake lane", "relay", "sender lane", *fetchers})
         assert set(edge.service.endpoints.known) >= {"ops", "grpc", "http", "smtp"}
         assert set(lanes.service.endpoints.known) == set(history.service.endpoints.known) == {"ops"}
         _, opened = await a_customer(edge, "customer-1")
