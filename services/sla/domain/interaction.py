@@ -42,6 +42,15 @@ class TrackedInteraction:
     """Ids of the replies that were sent since the customer's last message, and have not failed; the newest ones."""
     answered: tuple[Target, ...] = ()
     """The targets that these replies have met."""
+    returned: bool = False
+    """It has returned to a queue, and no agent has replied since: the customer waits for us, whoever wrote last."""
+    parting: tuple[str, ...] = ()
+    """Ids of the replies that were on their way when it returned: their outcomes do not end this wait."""
+
+    @property
+    def waits_for_customer(self) -> bool:
+        """Whether the next step is the customer's."""
+        return self.customer_awaited and not self.returned
 
     def latest(self, target: Target) -> Deadline | None:
         """Return the newest deadline of a target."""

@@ -3,7 +3,9 @@
 - Pick-up runs from the first time in a queue (or the scheduled start) to the first assignment. First response and
   resolution run from the arrival. Next response runs from the first customer message after an agent's reply to the next
   reply.
-- Transfers, overflow and re-queueing change nothing.
+- Work that returns to a queue from an agent, or after its completion, waits for us again, whoever wrote last: a new
+  pick-up runs from the return, and what waited for the customer goes on until an agent replies.
+- Other transfers, overflow and re-queueing change nothing.
 - A reply is a response when it was sent, if its outcome is reported. Completion does not wait for the outcome of a reply
   that is on its way: the reply counts.
 - A reply that did not arrive is not a response. If no other reply since the customer's last message arrived, the targets
@@ -23,8 +25,8 @@ from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.occurrences import occurrence
 from services.sla.domain.tracked_interactions import TrackedInteractions
 
-KEPT_NEXT_RESPONSES: Final = 8
-"""Number of instances of next response that stay readable; a long conversation has hundreds."""
+KEPT_INSTANCES: Final = 8
+"""Number of instances of next response and of pick-up that stay readable; a long conversation has hundreds."""
 KEPT_REPLIES: Final = 8
 """Number of replies in a row of which a failure is noticed."""
 
@@ -51,9 +53,7 @@ class Judgement:
         interaction = self._interaction
         match self._fact.kind:
             case RoutingFactKind.QUEUED:
-                self._tracked.hand(interaction, "")
-                self._reopen()
-                self._start_now("SCHEDULE_DUE")
+                self._queued()
             case RoutingFactKind.SCHEDULED:
                 interaction.scheduled = True
                 self._hold("SCHEDULED", "")
@@ -123,8 +123,29 @@ class Judgement:
             self._interaction.scheduled = False
             self._hold("", reason)
 
+    def _queued(self) -> None:
+        interaction = self._interaction
+        had, reopened = bool(interaction.agent_id), interaction.closed_at_ms > 0
+        self._tracked.hand(interaction, "")
+        self._reopen()
+        self._start_now("SCHEDULE_DUE")
+        if had or reopened:
+            self._return(reopened=reopened)
+
+    def _return(self, *, reopened: bool) -> None:
+        """Begin a wait in a queue. A pick-up that nobody met goes on, and a breached one is not repeated."""
+        interaction = self._interaction
+        interaction.returned, interaction.parting = True, interaction.unsent
+        before = interaction.latest(Target.PICK_UP)
+        if before is None or before.state is State.MET or before.late or (reopened and not before.open):
+            self.set(Target.PICK_UP, self._at_ms, before.epoch + 1 if before else 1, "RETURNED")
+            self._forget_oldest(Target.PICK_UP)
+        self._hold("", "RETURNED")
+
     def _replied(self) -> None:
         interaction, reply_id = self._interaction, self._fact.reply_id
+        if not reply_id or reply_id not in interaction.parting:
+            interaction.returned, interaction.parting = False, ()
         if reply_id and reply_id not in interaction.replies:
             interaction.replies = (*interaction.replies, reply_id)[-KEPT_REPLIES:]
         for target in (Target.FIRST_RESPONSE, Target.NEXT_RESPONSE):
@@ -173,15 +194,18 @@ class Judgement:
         interaction.customer_awaited = False
         before = interaction.latest(Target.NEXT_RESPONSE)
         self.set(Target.NEXT_RESPONSE, self._at_ms, before.epoch + 1 if before else 1)
-        instances = [d for d in interaction.deadlines if d.target is Target.NEXT_RESPONSE]
-        for old in instances[:-KEPT_NEXT_RESPONSES]:
-            interaction.deadlines.remove(old)
+        self._forget_oldest(Target.NEXT_RESPONSE)
         self._hold("", "CUSTOMER_MESSAGED")
+
+    def _forget_oldest(self, target: Target) -> None:
+        instances = [d for d in self._interaction.deadlines if d.target is target]
+        for old in instances[:-KEPT_INSTANCES]:
+            self._interaction.deadlines.remove(old)
 
     def _customer_left(self) -> None:
         """They wait for no answer. If they come back, they wait from their next message on, and what was paused goes on."""
         self._cancel("CUSTOMER_LEFT", Target.FIRST_RESPONSE, Target.NEXT_RESPONSE)
-        self._interaction.customer_awaited = True
+        self._interaction.customer_awaited, self._interaction.returned = True, False
         self._hold("CUSTOMER_LEFT", "")
 
     def _hold(self, pausing: str, resuming: str) -> None:
@@ -189,7 +213,7 @@ class Judgement:
         interaction = self._interaction
         plan, time = self._tracked.plans[interaction.plan_id], self._tracked.time_of(interaction)
         for deadline in interaction.deadlines:
-            still = plan.holds(deadline.target, awaited=interaction.customer_awaited, scheduled=interaction.scheduled)
+            still = plan.holds(deadline.target, awaited=interaction.waits_for_customer, scheduled=interaction.scheduled)
             if still:
                 self._withdraw(deadline)
             if still and deadline.state is State.RUNNING:

@@ -128,7 +128,7 @@ class _Change:
                 dl.keep_shown(deadline, old, new)
                 continue
             holds = self._new.holds(
-                deadline.target, awaited=interaction.customer_awaited, scheduled=interaction.scheduled
+                deadline.target, awaited=interaction.waits_for_customer, scheduled=interaction.scheduled
             )
             stops, starts = holds and deadline.state is State.RUNNING, not holds and deadline.state is State.PAUSED
             if stops:

@@ -25,6 +25,7 @@ from tests.chaos.history.model import (
     LiveState,
     LogRecord,
 )
+from tests.unit.chaos.lives import Life
 
 BEGIN_MS: Final = 1_800_000_000_000
 AGENTS: Final = ("sara", "omid")
@@ -32,21 +33,6 @@ PARTITIONS: Final = 2
 OFFER_MS: Final = 20_000
 PICK_UP_MS: Final = 15_000
 BOUNDS: Final = Bounds(offer_late_ms=1_000, deadline_late_ms=1_000, drain_ms=45_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """The plan of one interaction."""
-
-    tenant: str = "shop"
-    first_offer: str = "accepted"
-    """How the first offer ends: "accepted", "declined" or "expired"; after the others a second one is accepted."""
-    writes_again: int = 1
-    leaves: bool = False
-    """The customer leaves before any offer."""
-    wraps_up: bool = False
-    score: int | None = 5
-    amends: bool = False
 
 
 @dataclass
@@ -153,6 +139,8 @@ class _Writer:
             return
         self._offers()
         self._reply()
+        if self._life.returns:
+            self._return()
         for _ in range(self._life.writes_again):
             self._message(opens=False)
             self._reply()
@@ -272,6 +260,15 @@ class _Writer:
         log.now_ms = begun_ms + OFFER_MS
         self._end_offer("", offer, router_pb2.OFFER_END_EXPIRED)
         self._accept(self._offer())
+
+    def _return(self) -> None:
+        transfer = router_pb2.TransferInteraction(agent_id=self._agent, interaction_id=self._interaction, queue="sales")
+        command = self._command(transfer_interaction=transfer)
+        self._event(command, transferred=router_pb2.InteractionTransferred(from_agent_id=self._agent, queue="sales"))
+        self._event(command, queued=router_pb2.InteractionQueued(again=True))
+        self._deadline(config_pb2.TARGET_KIND_PICK_UP, PICK_UP_MS)
+        self._accept(self._offer())
+        self._sla(config_pb2.TARGET_KIND_PICK_UP, sla_pb2.SLA_EVENT_KIND_MET)
 
     def _offer(self) -> str:
         offer = f"{self._interaction}.{self._log._epochs[self._interaction] + 1}"

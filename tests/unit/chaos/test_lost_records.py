@@ -9,7 +9,8 @@ from chapar.ingest.v1 import records_pb2 as ingest_pb2
 from tests.chaos.history.check import violations
 from tests.chaos.history.history import MARK, History
 from tests.chaos.history.model import Acknowledged, Evidence, LogRecord
-from tests.unit.chaos.synthetic import Life, a_history
+from tests.unit.chaos.lives import Life
+from tests.unit.chaos.synthetic import a_history
 
 Place = tuple[str, int, int]
 Missing = set[tuple[str, str, str]]

@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chapar.config.v1 import config_pb2
+from chapar.router.v1.records_pb2 import RoutingEvent
 from chapar.sla.v1 import sla_pb2
 from tests.chaos.history.check import violations
 from tests.chaos.history.model import Evidence
-from tests.unit.chaos.synthetic import BEGIN_MS, Life, a_history
+from tests.unit.chaos.lives import Life
+from tests.unit.chaos.synthetic import BEGIN_MS, a_history
 
 lives = st.builds(
     Life,
@@ -17,6 +19,7 @@ lives = st.builds(
     first_offer=st.sampled_from(("accepted", "declined", "expired")),
     writes_again=st.integers(0, 3),
     leaves=st.booleans(),
+    returns=st.booleans(),
     wraps_up=st.booleans(),
     score=st.none() | st.integers(1, 5),
     amends=st.booleans(),
@@ -68,6 +71,16 @@ def test_a_false_breach_that_was_taken_back_is_not_a_violation() -> None:
     assert violations(replace(sound, records=(*others, *shown, *moved))) == []
     found = violations(replace(sound, records=(*others, shown[0], *moved)))
     assert "false breach" in {violation.problem for violation in found}
+
+
+def test_each_wait_for_an_agent_needs_its_own_assignment() -> None:
+    """The second pick-up is met by the second assignment only."""
+    sound = a_history(Life(returns=True))
+    assert violations(sound) == []
+    events = [record for record in sound.records if record.topic == "routing.events.v1"]
+    *_, second = [each for each in events if RoutingEvent.FromString(each.value or b"").HasField("assigned")]
+    without = tuple(record for record in sound.records if record is not second)
+    assert "false success" in {violation.problem for violation in violations(replace(sound, records=without))}
 
 
 def _is_met_pick_up(value: bytes | None) -> bool:

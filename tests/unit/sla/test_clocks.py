@@ -53,7 +53,8 @@ class TestUntilAnAgreedTime:
         assert watched.happens(ASSIGNED, start + 3 * MINUTE) == ["PICK_UP MET DESIRED"]
         assert watched.reported[-1].used_ms == 3 * MINUTE
 
-    def test_scheduled_while_a_customer_reply_is_awaited_waits_for_both(self) -> None:
+    def test_at_the_agreed_time_the_customer_is_awaited_no_more(self) -> None:
+        """They asked to be called: the next step is ours."""
         policy = a_policy(*all_targets())
         stops = tuple(Target)
         watched = Watched(
@@ -63,8 +64,8 @@ class TestUntilAnAgreedTime:
         watched.happens(ASSIGNED, T0 + 1)
         assert watched.happens(REPLIED, T0 + 2) == ["FIRST_RESPONSE MET DESIRED", "RESOLUTION PAUSED"]
         assert watched.happens(SCHEDULED, T0 + 3) == []
-        assert watched.happens(QUEUED, T0 + 4, again=True) == [], "a reply from the customer is still awaited"
-        assert watched.happens(MESSAGED, T0 + 5) == ["NEXT_RESPONSE SET", "RESOLUTION RESUMED"]
+        assert watched.happens(QUEUED, T0 + 4, again=True) == ["PICK_UP#2 SET", "RESOLUTION RESUMED"]
+        assert watched.happens(MESSAGED, T0 + 5) == ["NEXT_RESPONSE SET"]
 
 
 class TestACustomerWhoLeaves:
@@ -98,17 +99,88 @@ class TestACustomerWhoLeaves:
         assert watched.happens(REPLIED, T0 + 6)[0] == "NEXT_RESPONSE#2 MET DESIRED"
 
 
+class TestAReturnToAQueue:
+    """The customer waits for us again, whoever wrote last (D1)."""
+
+    def test_the_agent_passes_the_customer_on_and_no_agent_is_there(self) -> None:
+        """The resolution goes on, and a pick-up runs for the new wait."""
+        watched = Watched(a_policy(*all_targets()))
+        watched.happens(QUEUED)
+        watched.happens(ASSIGNED, T0 + MINUTE)
+        assert watched.happens(REPLIED, T0 + 2 * MINUTE)[-1] == "RESOLUTION PAUSED"
+        assert watched.happens(RoutingFactKind.MOVED, T0 + 3 * MINUTE, queue="two") == []
+        assert watched.happens(QUEUED, T0 + 3 * MINUTE, queue="two", again=True) == [
+            "PICK_UP#2 SET",
+            "RESOLUTION RESUMED",
+        ]
+        assert {o.reason for o in watched.reported[-2:]} == {"RETURNED"}
+        assert watched.clock(T0 + 60 * MINUTE)[-1] == "PICK_UP#2 BREACHED ADEQUATE"
+        assert watched.happens(REPLIED, T0 + 61 * MINUTE) == []
+
+    def test_the_outcome_of_the_parting_reply_does_not_end_the_wait(self) -> None:
+        """It was written before the transfer and sent after it. The reply of the next agent ends the wait."""
+        watched = Watched(a_policy(*all_targets()))
+        watched.happens(QUEUED)
+        watched.happens(ASSIGNED, T0 + 1)
+        watched.happens(RoutingFactKind.REPLY_WRITTEN, T0 + 2, reply_id="r1")
+        watched.happens(QUEUED, T0 + 3, again=True)
+        watched.happens(ASSIGNED, T0 + 4)
+        assert watched.happens(RoutingFactKind.REPLY_SENT, T0 + 5, reply_id="r1") == ["FIRST_RESPONSE MET DESIRED"]
+        watched.happens(RoutingFactKind.REPLY_WRITTEN, T0 + 6, reply_id="r2")
+        assert watched.happens(RoutingFactKind.REPLY_SENT, T0 + 7, reply_id="r2") == ["RESOLUTION PAUSED"]
+
+    def test_an_offer_that_nobody_took_continues_the_same_wait(self) -> None:
+        watched = Watched(a_policy(*all_targets()))
+        watched.happens(QUEUED)
+        assert watched.happens(QUEUED, T0 + MINUTE, again=True) == []
+        watched.happens(ASSIGNED, T0 + 2 * MINUTE)
+        assert watched.happens(QUEUED, T0 + 3 * MINUTE, again=True) == ["PICK_UP#2 SET"]
+        assert watched.happens(QUEUED, T0 + 4 * MINUTE, again=True) == []
+
+    def test_a_wait_that_was_met_late_or_ended_with_the_interaction_is_over(self) -> None:
+        """The next one is another wait; a breached wait that goes on is not reported twice."""
+        watched = Watched(a_policy(a_target(), a_target(Target.RESOLUTION)))
+        watched.happens(QUEUED)
+        watched.clock(T0 + 20 * MINUTE)
+        assert watched.happens(QUEUED, T0 + 21 * MINUTE, again=True) == []
+        watched.happens(ASSIGNED, T0 + 22 * MINUTE)
+        assert watched.happens(QUEUED, T0 + 23 * MINUTE, again=True, epoch=5) == ["PICK_UP#2 SET"]
+        assert watched.happens(COMPLETED, T0 + 24 * MINUTE, epoch=6)[-1] == "PICK_UP#2 CANCELLED"
+        assert watched.happens(QUEUED, T0 + 25 * MINUTE, again=True, epoch=7)[-1] == "PICK_UP#3 SET"
+
+    def test_who_leaves_after_it_waits_for_nothing(self) -> None:
+        watched = Watched(a_policy(*all_targets()))
+        watched.happens(QUEUED)
+        watched.happens(ASSIGNED, T0 + 1)
+        watched.happens(REPLIED, T0 + 2)
+        watched.happens(QUEUED, T0 + 3, again=True)
+        watched.happens(ASSIGNED, T0 + 4)
+        assert watched.happens(LEFT, T0 + 5) == ["RESOLUTION PAUSED"]
+
+    def test_the_oldest_of_many_pick_ups_are_forgotten(self) -> None:
+        """However often it is transferred, its state stays small, and every wait has a target."""
+        watched = Watched(a_policy(a_target()))
+        watched.happens(QUEUED)
+        for at in range(1, 41, 2):
+            watched.happens(ASSIGNED, T0 + at)
+            assert watched.happens(QUEUED, T0 + at + 1, again=True) == [f"PICK_UP#{(at + 3) // 2} SET"]
+        (interaction,) = watched.tracked.interactions.values()
+        assert len(interaction.deadlines) == 8
+
+
 class TestADeadlineSurvives:
     """Whatever happens to the interaction in between, the deadline stays."""
 
     def test_a_deadline_survives_transfer_lost_agent_other_channel_and_overflow(self) -> None:
-        """No new deadline is set, and the clock has not changed."""
+        """The clock of the first response has not changed."""
         watched = Watched(a_policy(*all_targets()))
         watched.happens(QUEUED)
         assert watched.happens(ASSIGNED, T0 + MINUTE) == ["PICK_UP MET DESIRED"]
         assert watched.happens(RoutingFactKind.MOVED, T0 + 2 * MINUTE, queue="support", tier="gold") == []
-        assert watched.happens(QUEUED, T0 + 3 * MINUTE, queue="support", channel="email", again=True) == []
-        assert watched.happens(ASSIGNED, T0 + 4 * MINUTE, channel="email") == []
+        assert watched.happens(QUEUED, T0 + 3 * MINUTE, queue="support", channel="email", again=True) == [
+            "PICK_UP#2 SET"
+        ]
+        assert watched.happens(ASSIGNED, T0 + 4 * MINUTE, channel="email") == ["PICK_UP#2 MET DESIRED"]
         assert watched.happens(REPLIED, T0 + 9 * MINUTE, channel="email")[0] == "FIRST_RESPONSE MET DESIRED"
 
     def test_a_reopened_interaction_continues_with_its_used_time(self) -> None:
@@ -119,8 +191,9 @@ class TestADeadlineSurvives:
         watched.happens(ASSIGNED, T0 + MINUTE)
         assert watched.happens(COMPLETED, T0 + 11 * MINUTE, epoch=5)[-1] == "RESOLUTION MET ADEQUATE"
         later = T0 + 15 * MINUTE
-        assert watched.happens(QUEUED, later, again=True, epoch=6) == ["RESOLUTION#2 SET"]
-        assert watched.reported[-1].reason == "REOPENED"
+        assert watched.happens(QUEUED, later, again=True, epoch=6) == ["RESOLUTION#2 SET", "PICK_UP#2 SET"]
+        assert watched.reported[-2].reason == "REOPENED"
+        watched.happens(ASSIGNED, later)
         assert watched.clock(later + 4 * MINUTE - 1) == []
         assert watched.clock(later + 4 * MINUTE) == ["RESOLUTION#2 WARNED 0.75"]
         assert watched.happens(COMPLETED, later + 5 * MINUTE, epoch=7) == ["RESOLUTION#2 MET ADEQUATE"]

@@ -65,14 +65,14 @@ class TestPickUp:
         ]
 
     def test_queueing_again_continues_the_same_deadline(self) -> None:
-        """A lost agent or an expired offer starts no new clock, whether the deadline was kept already or not."""
+        """An expired offer starts no new clock. After an agent had it, the customer waits anew."""
         watched = pick_up_only()
         watched.happens(QUEUED)
         assert watched.happens(QUEUED, T0 + 5 * MINUTE, again=True) == []
         assert watched.clock(T0 + 10 * MINUTE) == ["PICK_UP BREACHED DESIRED"]
         assert watched.happens(ASSIGNED, T0 + 11 * MINUTE) == ["PICK_UP MET ADEQUATE"]
-        assert watched.happens(QUEUED, T0 + 12 * MINUTE, again=True) == []
-        assert watched.happens(ASSIGNED, T0 + 90 * MINUTE) == []
+        assert watched.happens(QUEUED, T0 + 12 * MINUTE, again=True) == ["PICK_UP#2 SET"]
+        assert watched.happens(ASSIGNED, T0 + 13 * MINUTE) == ["PICK_UP#2 MET DESIRED"]
 
     def test_a_transfer_keeps_the_deadline_and_changes_the_queue(self) -> None:
         watched = pick_up_only()

@@ -140,8 +140,25 @@ def _answered_at_ms(history: History, deadline: Deadline) -> int | None:
     if target == config_pb2.TARGET_KIND_FIRST_RESPONSE:
         responses = _responses(events)
         times = [event.occurred_at_ms for event in events if event.event_id in responses]
-    which = number - 1 if target == config_pb2.TARGET_KIND_RESOLUTION else 0
+    if target == config_pb2.TARGET_KIND_PICK_UP:
+        picked = _pick_ups(events)
+        return picked[number - 1] if number <= len(picked) else None
+    which = 0 if target == config_pb2.TARGET_KIND_FIRST_RESPONSE else number - 1
     return times[which] if which < len(times) else None
+
+
+def _pick_ups(events: list[router_pb2.RoutingEvent]) -> list[int | None]:
+    """Return when each wait for an agent ended: at the first assignment, and at the first one after each return to a queue. None: it
+    was completed while it waited."""
+    found: list[int | None] = []
+    waits = True
+    for event in events:
+        kind = event.WhichOneof("event")
+        if waits and kind in {"assigned", "completed"}:
+            found.append(event.occurred_at_ms if kind == "assigned" else None)
+        if kind in {"queued", "assigned", "completed"}:
+            waits = kind == "queued"
+    return found
 
 
 def _responses(events: list[router_pb2.RoutingEvent]) -> set[str]:
