@@ -43,7 +43,7 @@ class TrackedInteraction:
     answered: tuple[Target, ...] = ()
     """The targets that these replies have met."""
     returned: bool = False
-    """It has returned to a queue, and no agent has replied since: the customer waits for us, whoever wrote last."""
+    """It has returned to a queue, and no agent has replied since: the customer waits for us, also when we wrote last."""
     parting: tuple[str, ...] = ()
     """Ids of the replies that were on their way when it returned: their outcomes do not end this wait."""
 

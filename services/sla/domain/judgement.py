@@ -3,7 +3,7 @@
 - Pick-up runs from the first time in a queue (or the scheduled start) to the first assignment. First response and
   resolution run from the arrival. Next response runs from the first customer message after an agent's reply to the next
   reply.
-- Work that returns to a queue from an agent, or after its completion, waits for us again, whoever wrote last: a new
+- Work that returns to a queue from an agent, or after its completion, waits for us again, also when we wrote last: a new
   pick-up runs from the return, and what waited for the customer goes on until an agent replies.
 - Other transfers, overflow and re-queueing change nothing.
 - A reply is a response when it was sent, if its outcome is reported. Completion does not wait for the outcome of a reply
@@ -133,7 +133,7 @@ class Judgement:
             self._return(reopened=reopened)
 
     def _return(self, *, reopened: bool) -> None:
-        """Begin a wait in a queue. A pick-up that nobody met goes on, and a breached one is not repeated."""
+        """Begin a wait in a queue. A pick-up that no agent met goes on, and a breached one is not repeated."""
         interaction = self._interaction
         interaction.returned, interaction.parting = True, interaction.unsent
         before = interaction.latest(Target.PICK_UP)

@@ -84,13 +84,11 @@ def _due(event: pb.SlaEvent) -> int:
 
 def _kept(interaction_id: str, lives: dict[Key, list[pb.SlaEvent]], routing: Routing) -> Iterator[str]:
     """A pick-up in time is not breached, or the breach is corrected."""
-    assigned = routing.stories[interaction_id].first("assigned")
-    if assigned is None:
-        return
-    for (named, target, _), events in lives.items():
+    for (named, target, number), events in lives.items():
         if named != interaction_id or target != config.TARGET_KIND_PICK_UP:
             continue
+        picked_up_ms = routing.stories[interaction_id].picked_up(number)
         for event in filter(_breaches, _standing(events)):
-            if assigned.occurred_at_ms < _due(event):
-                early_ms = _due(event) - assigned.occurred_at_ms
-                yield f"I5 the pick-up of {interaction_id} was {early_ms} ms in time, and is breached"
+            if picked_up_ms is not None and picked_up_ms < _due(event):
+                early_ms = _due(event) - picked_up_ms
+                yield f"I5 pick-up {number} of {interaction_id} was {early_ms} ms in time, and is breached"

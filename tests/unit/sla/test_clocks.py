@@ -100,7 +100,7 @@ class TestACustomerWhoLeaves:
 
 
 class TestAReturnToAQueue:
-    """The customer waits for us again, whoever wrote last (D1)."""
+    """The customer waits for us again, also when we wrote last (D1)."""
 
     def test_the_agent_passes_the_customer_on_and_no_agent_is_there(self) -> None:
         """The resolution goes on, and a pick-up runs for the new wait."""
