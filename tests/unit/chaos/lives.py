@@ -1,4 +1,4 @@
-"""The lives of interactions that a synthetic history tells."""
+"""The lives of interactions of which a synthetic history is made."""
 
 from dataclasses import dataclass
 

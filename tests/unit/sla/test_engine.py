@@ -65,7 +65,7 @@ class TestPickUp:
         ]
 
     def test_queueing_again_continues_the_same_deadline(self) -> None:
-        """An expired offer starts no new clock. After an agent had it, the customer waits anew."""
+        """An expired offer starts no new clock. After an agent had it, the customer waits again."""
         watched = pick_up_only()
         watched.happens(QUEUED)
         assert watched.happens(QUEUED, T0 + 5 * MINUTE, again=True) == []
