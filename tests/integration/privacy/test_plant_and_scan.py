@@ -177,6 +177,7 @@ async def plant(planter: Planter, provider: HttpProvider) -> tuple[str, str]:
             labels={"note": n["followup"]},
         )
     )
+    await files(planter, provider, number)  # before a refusal is prepared, which the provider's next caller gets
     outbound = ingest_pb2_grpc.OutboundServiceStub(planter.ingest)
     for identity, text in ((whatsapp, "waiting"), (telegram, "rejected")):
         if text == "rejected":
@@ -191,7 +192,6 @@ async def plant(planter: Planter, provider: HttpProvider) -> tuple[str, str]:
                 purpose=records_pb2.OUTBOUND_PURPOSE_NOTICE,
             )
         )
-    await files(planter, provider, number)
     surveys = feedback_pb2_grpc.FeedbackServiceStub(planter.feedback)
     invited = await surveys.Invite(
         feedback_pb2.InviteRequest(

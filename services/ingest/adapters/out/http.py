@@ -89,6 +89,6 @@ def json_object(raw: bytes) -> Mapping[str, Any] | None:
     """Return the object in a provider's answer; None when it is not one."""
     try:
         value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also text that is not UTF-8
         return None
     return value if isinstance(value, dict) else None
