@@ -59,7 +59,7 @@ class TerminalDesk:
         """Run until `q`, the end of input, or the end of the session."""
         await self._desk.welcomed()
         console.print(f"[bold green]{agent_id} is signed in.[/]", highlight=False)
-        console.print(HELP, style="dim", markup=False, highlight=False)
+        _show_help()
         async with self._tasks:
             events = self._tasks.create_task(self._events())
             if self._auto:
@@ -142,7 +142,7 @@ class TerminalDesk:
         """Send a reply again that did not arrive."""
         lost = self._lost.get(number, "")
         if not lost:
-            console.print(HELP, style="dim", markup=False, highlight=False)
+            _show_help()
             return
         request = ingest_pb2.ResendRequest(idempotency_key=f"resend/{lost}", delivery_id=lost)
         try:
@@ -271,7 +271,7 @@ class TerminalDesk:
         if word in {"", "d"}:
             number = int(digits) if digits else min(self._offers, default=0)
             if number not in self._offers:
-                console.print(HELP, style="dim", markup=False, highlight=False)
+                _show_help()
             elif word == "d":
                 await self._desk.decline(self._offers.pop(number), rest)
             else:
@@ -282,7 +282,7 @@ class TerminalDesk:
             return
         number = int(digits) if digits else min(self._held, default=0)
         if number not in self._held or word not in {"r", "u", "c", "t", "w", "b", "f", "l", "m", *WORDS}:
-            console.print(HELP, style="dim", markup=False, highlight=False)
+            _show_help()
             return
         if word in WORDS:
             console.print(f"[{number}] {self._recipients.choose(number, word, rest)}", markup=False, highlight=False)
@@ -353,3 +353,7 @@ def show_connection(connection: Connection) -> None:
 def state_word(state: int) -> str:
     """Return the word for an agent's state."""
     return records_pb2.AgentState.Name(state).removeprefix("AGENT_STATE_").lower()  # type: ignore[arg-type]  # an int is a value
+
+
+def _show_help() -> None:
+    console.print(HELP, style="dim", markup=False, highlight=False)

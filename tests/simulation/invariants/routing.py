@@ -33,19 +33,6 @@ class Story:
     assigned_by: int = 0
     """The owner of the shard that made the newest assignment."""
 
-    def picked_up(self, number: int) -> int | None:
-        """Return when a wait for an agent ended, in milliseconds; None if it ended without one. The first wait has number 1, and each
-        return to a queue from an agent begins another."""
-        found: list[int] = []
-        waits = True
-        for event in self.events:
-            kind = event.WhichOneof("event")
-            if kind == "assigned" and waits:
-                found.append(event.occurred_at_ms)
-            if kind in {"queued", "assigned"}:
-                waits = kind == "queued"
-        return found[number - 1] if number <= len(found) else None
-
 
 class Routing:
     """Reads all events, in the order in which they were committed."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from chapar.config.v1 import config_pb2 as config
 from chapar.sla.v1 import sla_pb2 as pb
+from tests.chaos.history.invariants.i05_deadlines import pick_ups
 from tests.simulation.invariants.routing import PUNCTUAL_MS, Routing
 from tests.simulation.world import World
 
@@ -84,10 +85,11 @@ def _due(event: pb.SlaEvent) -> int:
 
 def _kept(interaction_id: str, lives: dict[Key, list[pb.SlaEvent]], routing: Routing) -> Iterator[str]:
     """A pick-up in time is not breached, or the breach is corrected."""
+    picked_up = pick_ups(routing.stories[interaction_id].events)
     for (named, target, number), events in lives.items():
         if named != interaction_id or target != config.TARGET_KIND_PICK_UP:
             continue
-        picked_up_ms = routing.stories[interaction_id].picked_up(number)
+        picked_up_ms = picked_up[number - 1] if number <= len(picked_up) else None
         for event in filter(_breaches, _standing(events)):
             if picked_up_ms is not None and picked_up_ms < _due(event):
                 early_ms = _due(event) - picked_up_ms

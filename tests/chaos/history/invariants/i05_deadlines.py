@@ -141,13 +141,13 @@ def _answered_at_ms(history: History, deadline: Deadline) -> int | None:
         responses = _responses(events)
         times = [event.occurred_at_ms for event in events if event.event_id in responses]
     if target == config_pb2.TARGET_KIND_PICK_UP:
-        picked = _pick_ups(events)
+        picked = pick_ups(events)
         return picked[number - 1] if number <= len(picked) else None
     which = 0 if target == config_pb2.TARGET_KIND_FIRST_RESPONSE else number - 1
     return times[which] if which < len(times) else None
 
 
-def _pick_ups(events: list[router_pb2.RoutingEvent]) -> list[int | None]:
+def pick_ups(events: list[router_pb2.RoutingEvent]) -> list[int | None]:
     """Return when each wait for an agent ended: at the first assignment, and at the first one after each return to a queue. None: it
     was completed while it waited."""
     found: list[int | None] = []
