@@ -6,7 +6,6 @@ than four; the removed marks are decoration that also covers the lines above and
 """
 
 import unicodedata
-from functools import lru_cache
 from typing import Final, Literal
 
 MAX_MARKS: Final = 8
@@ -26,7 +25,6 @@ def few_marks(text: str, most: int) -> str:
     return text if text.isascii() else _without_mark_runs(text)
 
 
-@lru_cache(maxsize=4096)
 def is_mark(char: str) -> bool:
     """Return whether this character joins the one before it: a mark by category, or by combining class."""
     # Check both: some marks have class 0 (they only decorate), and some characters with a class are letters by category.
@@ -34,13 +32,14 @@ def is_mark(char: str) -> bool:
 
 
 def _without_mark_runs(text: str) -> str:
-    marks = list(map(is_mark, text))
-    if sum(marks) <= MAX_MARKS:
+    # Each different character is judged once: a text has few, and a cache could be filled with many.
+    marks = set(filter(is_mark, set(text)))
+    if not marks:
         return text
     kept: list[str] = []
     run = 0
-    for char, mark in zip(text, marks, strict=True):
-        run = run + 1 if mark else 0
+    for char in text:
+        run = run + 1 if char in marks else 0
         if run <= MAX_MARKS:
             kept.append(char)
     return "".join(kept)

@@ -5,7 +5,6 @@ UAX 29, with the properties approximated by the general category and by ranges. 
 """
 
 import unicodedata
-from functools import lru_cache
 from typing import Final
 
 _ZWJ: Final = "\u200d"
@@ -50,7 +49,6 @@ def _is_control(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Zl", "Zp")
 
 
-@lru_cache(maxsize=4096)
 def _extends(char: str) -> bool:
     """Return whether the character belongs to the one before it: marks, joiners, skin tones, tags of flags."""
     if char in _EXTENDING or "\U0001f3fb" <= char <= "\U0001f3ff" or "\U000e0020" <= char <= "\U000e007f":

@@ -9,7 +9,6 @@ The first MAX_FOLDED characters of a text are searchable. The cost of folding is
 """
 
 import unicodedata
-from functools import lru_cache
 from typing import Final
 
 from services.chassis.text import is_mark, normalised
@@ -53,11 +52,11 @@ def _fold(text: str) -> str:
     # Cut again after each step that can lengthen the text: one ligature has 18 letters.
     composed = normalised("NFKC", text[:MAX_FOLDED].translate(_TABLE), MAX_FOLDED)[: 2 * MAX_FOLDED]
     taken_apart = normalised("NFKD", composed.casefold(), 2 * MAX_FOLDED)[: 2 * MAX_FOLDED]
-    letters = "".join(map(_plain, taken_apart))
+    # Each different letter is judged once: a text has few, and a cache could be filled with many.
+    letters = taken_apart.translate({ord(letter): _plain(letter) for letter in set(taken_apart)})
     return " ".join(normalised("NFKC", letters, MAX_FOLDED).translate(_TABLE).split())[:MAX_FOLDED].rstrip()
 
 
-@lru_cache(maxsize=1 << 16)  # a text may have more different letters than a small cache holds
 def _plain(letter: str) -> str:
     category = unicodedata.category(letter)
     if letter == _TATWEEL or category == "Cf" or is_mark(letter):
