@@ -1,5 +1,7 @@
 """Keeps the files of a message before the message is published: the provider is answered when both are durable.
 
+The files of one message are written at the same time, a few at once; they keep their order in the message.
+
 A file that is refused stays in the message with the reason, so that the agent sees that it was sent. It never prevents
 the message. A store that can't be used does: the provider sends the message again, and each file has the same id again.
 
@@ -7,13 +9,13 @@ A message as it arrived is written while the message is published: messages of o
 waits for the slower of the two and not for both.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 from services.chassis.ids import derive
 from services.chassis.metrics import Metrics
+from services.ingest.adapters.files.at_once import each_at_once
 from services.ingest.domain.files.places import FilePlace, Folder, file_id_of
 from services.ingest.domain.files.policy import FileRefusal, FileState
 from services.ingest.domain.normalise.message import IncomingAttachment, IncomingMessage
@@ -22,7 +24,9 @@ from services.ingest.translate.edges import identity_id_of, message_id_of
 
 _ORIGINAL = -1
 """The ordinal of the message as it arrived."""
-_AT_ONCE = 32
+_ORIGINALS_AT_ONCE = 32
+_FILES_AT_ONCE = 4
+"""Each has its bytes and their sealed copy in memory."""
 
 
 class MessageFiles:
@@ -41,10 +45,13 @@ class MessageFiles:
         owner = identity_id_of(account, message.native_id)
         message_id = message_id_of(owner, message.native_message_id, message.revision)
         verdicts = self._files.policy.of_message(tuple(len(each.content or b"") for each in message.attachments))
-        attachments = [
-            await self._one(account, owner, message_id, ordinal, file, verdict)
-            for ordinal, (file, verdict) in enumerate(zip(message.attachments, verdicts, strict=True))
-        ]
+
+        async def kept(numbered: tuple[int, tuple[IncomingAttachment, FileRefusal]]) -> IncomingAttachment:
+            ordinal, (file, verdict) = numbered
+            return await self._one(account, owner, message_id, ordinal, file, verdict)
+
+        together = enumerate(zip(message.attachments, verdicts, strict=True))
+        attachments = await each_at_once(kept, together, _FILES_AT_ONCE)
         original = message.original
         if original is not None and original.content is not None:
             original = _named(original, original.content, owner, message_id)
@@ -53,8 +60,7 @@ class MessageFiles:
     async def keep_originals(self, account: Account, messages: Sequence[IncomingMessage]) -> None:
         """Write the originals of messages that `kept` has returned. Raises UNAVAILABLE."""
         waiting = [message.original for message in messages if message.original is not None]
-        for at in range(0, len(waiting), _AT_ONCE):
-            await asyncio.gather(*(self._write(account, each) for each in waiting[at : at + _AT_ONCE]))
+        await each_at_once(lambda original: self._write(account, original), waiting, _ORIGINALS_AT_ONCE)
 
     async def _write(self, account: Account, original: IncomingAttachment) -> None:
         place = FilePlace(account.tenant, original.owner_id, original.file_id, Folder.ORIGINALS)

@@ -122,3 +122,14 @@ async def test_a_store_that_is_away_stops_the_message(tmp_path: Path) -> None:
     with pytest.raises(ChaparError) as away:
         await kit.kept(file(PNG))
     assert away.value.reason == "FILES_AWAY"
+
+
+async def test_the_files_of_a_message_are_kept_at_the_same_time_and_in_order() -> None:
+    """A few at once, whatever their sizes; the message names them in the order in which they came."""
+    kit = Kit(FilePolicy())
+    contents = [PNG + bytes(size) for size in (300_000, 0, 200_000, 1, 250_000, 2)]
+    message = await kit.kept(*(file(content, f"{at}.png") for at, content in enumerate(contents)))
+    assert [(each.name, each.size) for each in message.attachments] == [
+        (f"{at}.png", len(content)) for at, content in enumerate(contents)
+    ]
+    assert [await kit.content(each) for each in message.attachments] == contents
