@@ -67,8 +67,8 @@ bench-sla: .venv/.ready ## measure a million SLA deadlines in one process: memor
 bench-hostile: .venv/.ready ## measure hostile input at every edge: stalls, memory, refusals of other callers, fairness between tenants (10 minutes)
 	$(BIN)/python -m tests.bench hostile hostile_fairness
 
-bench-channels: .venv/.ready ## measure the new text of mails, the cost of reading a mail, and the edge with files (2 minutes)
-	$(BIN)/python -m tests.bench readable edge_with_files
+bench-channels: .venv/.ready ## measure the new text and the kinds of mails, the cost of reading a mail, and the edge with files (2 minutes)
+	$(BIN)/python -m tests.bench readable automatic edge_with_files
 
 bench-feedback: .venv/.ready ## measure survey responses from the page until they are durable, and reading the scores of 10,000 agents (1 minute)
 	$(BIN)/python -m tests.bench feedback

@@ -83,6 +83,7 @@ BENCHES: Final = {
         minutes=0.5,
         apart="make bench-channels",
     ),
+    "automatic": Bench("the kinds of our own labelled mails", kafka=False, minutes=0.5, apart="make bench-channels"),
     "feedback": Bench("responses through the survey page, and reading scores"),
 }
 LIMIT: Final = 4.0
