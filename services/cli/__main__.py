@@ -1,4 +1,4 @@
-"""The `chapar` command: each file in `commands` defines one group of commands, and this module assembles them."""
+"""The `chapar` command: each file named in `lazy_commands` defines one command or group of commands."""
 
 from __future__ import annotations
 
@@ -8,36 +8,10 @@ from typing import Annotated
 import typer
 
 from services.chassis.build import version
-from services.cli.commands import (
-    agents,
-    audit,
-    config,
-    deadletters,
-    deliveries,
-    demo,
-    explain,
-    feedback,
-    files,
-    interactions,
-    lanes,
-    loadgen,
-    persons,
-    queues,
-    replay,
-    run,
-    scores,
-    send,
-    simulate,
-    size,
-    sla,
-    templates,
-    token,
-    topics,
-    transactions,
-    upgrade,
-)
+from services.cli.lazy_commands import LazyCommands
 
 app = typer.Typer(
+    cls=LazyCommands,
     no_args_is_help=True,
     help="Chapar routes each customer interaction to an agent who can help. Every command prints JSON for programs with --json.",
     pretty_exceptions_show_locals=False,
@@ -57,34 +31,6 @@ def options(
     ] = False,
 ) -> None:
     """Handle the options that come before a command."""
-
-
-app.command()(run.run)
-app.command()(demo.demo)
-app.command()(send.send)
-app.command()(loadgen.loadgen)
-app.command()(explain.explain)
-app.command()(audit.audit)
-app.command()(queues.queues)
-app.command()(scores.scores)
-app.command()(replay.replay)
-app.command()(size.size)
-app.add_typer(token.app, name="token")
-app.add_typer(agents.app, name="agents")
-app.add_typer(interactions.app, name="interactions")
-app.add_typer(deliveries.app, name="deliveries")
-app.add_typer(templates.app, name="templates")
-app.add_typer(files.app, name="files")
-app.add_typer(feedback.app, name="feedback")
-app.add_typer(simulate.app, name="simulate")
-app.add_typer(sla.app, name="sla")
-app.add_typer(config.app, name="config")
-app.add_typer(topics.app, name="topics")
-app.add_typer(deadletters.app, name="deadletters")
-app.add_typer(persons.app, name="persons")
-app.add_typer(lanes.app, name="lanes")
-app.add_typer(transactions.app, name="transactions")
-app.add_typer(upgrade.app, name="upgrade")
 
 
 def main() -> None:
