@@ -1,23 +1,36 @@
-"""One fuzzing process: `python -m tests.fuzz.one KIND SECONDS DIRECTORY`. Ends with 0 when nothing was found.
+"""One fuzzing process: `python -m tests.fuzz.one SECONDS DIRECTORY KIND…`. Prints each kind with 0 when nothing was found.
 
-Coverage guides it where atheris is installed (Linux); elsewhere Hypothesis changes the kept inputs at random.
+Coverage guides it where atheris is installed (Linux); elsewhere Hypothesis changes the kept inputs at random. To prepare the
+code for coverage takes longer than a short search, so one process prepares it, and a copy of that process fuzzes each kind.
 """
 
+import importlib
 import importlib.util
+import os
 import sys
 import time
+import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 
+def prepare() -> None:
+    """Import what is fuzzed, and count its coverage."""
+    import atheris
+
+    with atheris.instrument_imports(include=["services", "tests.hostile"]):
+        importlib.import_module("tests.fuzz.targets")
+
+
 def with_atheris(kind: str, seconds: int, directory: Path) -> None:
     """Never returns: libFuzzer ends the process. A fault is a file `crash-…` in the directory."""
     import atheris
 
-    with atheris.instrument_imports(include=["services", "tests.hostile"]):
-        from tests.fuzz.targets import MOST_BYTES, feed_of, seeds_of
+    from tests.fuzz.targets import MOST_BYTES, feed_of, seeds_of
 
     corpus = directory / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
@@ -65,14 +78,42 @@ def with_hypothesis(kind: str, seconds: int) -> None:
         take()
 
 
+def _in_a_copy(work: Callable[[], None]) -> int:
+    """Run this in a forked process and return its exit code."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:  # noqa: BLE001 - the copy must end here, whatever it raised
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def main() -> None:
     """See the module."""
-    kind, seconds, directory = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    seconds, directory, kinds = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
     sys.argv[1:] = []
-    if importlib.util.find_spec("atheris") is not None:
-        with_atheris(kind, seconds, directory)
-    else:
-        with_hypothesis(kind, seconds)
+    guided = importlib.util.find_spec("atheris") is not None
+    if guided:
+        prepare()
+    failed = False
+    for kind in kinds:
+        code = _in_a_copy(
+            partial(with_atheris, kind, seconds, directory / kind)
+            if guided
+            else partial(with_hypothesis, kind, seconds)
+        )
+        failed = failed or code != 0
+        print(f"fuzzed {kind}: {code}", flush=True)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from tests.unit.poison.reader import Reader
 from tests.unit.poison.registry import NOT_READ, READERS
 
 ROOT = Path(__file__).parents[3]
-RECORDS = 2_000
+RECORDS = 1_000
 SEEDS = 2
 READING = {"tail", "GroupConsumer", "LaneSpec", "RelaySpec", "plain_reader", "ConfigReader", "read_feed"}
 
