@@ -17,6 +17,7 @@ from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.finalised import TOPIC, format_of
 from services.chassis.kafka.contract import LaneSpec
+from services.chassis.kafka.coordination import PATIENCE_S
 from services.chassis.kafka.groups import GroupDirectory
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.intervention import LaneOperator, Situation
@@ -59,7 +60,7 @@ async def statuses(kafka: KafkaSettings, clock: Clock) -> list[ChangelogStatus]:
     """Return the status of each changelog. Raises KafkaError."""
     finalised = await finalised_formats(kafka)
     found = []
-    async with GroupDirectory(kafka, client_id=CLIENT) as groups:
+    async with GroupDirectory(kafka, client_id=CLIENT, patience_s=PATIENCE_S) as groups:
         for spec in LANES.values():
             async with LaneOperator(kafka, spec, clock=clock, client_id=CLIENT) as operator:
                 situations = [await operator.look(partition) for partition in await operator.partitions()]

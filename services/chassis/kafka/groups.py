@@ -7,15 +7,21 @@ from contextlib import AsyncExitStack
 from typing import Any, Self
 
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import for_code
 
-from services.chassis.kafka.clients import BrokerError, KafkaAccess, admin_client
+from services.chassis.kafka.clients import KafkaAccess, admin_client
+from services.chassis.kafka.coordination import once_coordinated
 
 
 class GroupDirectory:
-    """Looks up owners over one open connection. Use as an async context manager."""
+    """Looks up owners over one open connection. Use as an async context manager.
 
-    def __init__(self, kafka: KafkaAccess, *, client_id: str = "group-directory") -> None:
+    `patience_s`: how long it waits for a group's coordinator. Commands wait; a service tries again by itself.
+    """
+
+    def __init__(self, kafka: KafkaAccess, *, client_id: str = "group-directory", patience_s: float = 0.0) -> None:
         self._kafka = kafka
+        self._patience_s = patience_s
         self._client_id = client_id
         self._admin: Any = None
         self._open = AsyncExitStack()
@@ -47,11 +53,14 @@ class GroupDirectory:
 
     async def _members(self, group: str) -> list[tuple[str, bytes]]:
         """Return client id and encoded assignment of each member of a group."""
+        return await once_coordinated(lambda: self._described(self._kafka.topic_prefix + group), self._patience_s)
+
+    async def _described(self, group: str) -> list[tuple[str, bytes]]:
         found: list[tuple[str, bytes]] = []
-        for response in await self._admin.describe_consumer_groups([self._kafka.topic_prefix + group]):
+        for response in await self._admin.describe_consumer_groups([group]):
             for error, name, _state, _type, _protocol, members, *_rest in response.groups:
                 if error:
-                    raise BrokerError(f"group {name} cannot be described: error {error}")
+                    raise for_code(error)(f"group {name} cannot be described: error {error}")
                 found += [(client_id, assignment) for *_id, client_id, _host, _metadata, assignment in members]
         return found
 

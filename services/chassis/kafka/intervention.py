@@ -19,6 +19,7 @@ from services.chassis.kafka.changelog import POSITION_KEY, ChangelogReader, Posi
 from services.chassis.kafka.claims import CLAIM_KEY, Claim, claim_id
 from services.chassis.kafka.clients import KafkaAccess, admin_client, close_consumer, plain_reader
 from services.chassis.kafka.contract import LaneSpec
+from services.chassis.kafka.coordination import PATIENCE_S, once_coordinated
 from services.chassis.kafka.evidence import ids_of
 from services.chassis.kafka.groups import GroupDirectory
 from services.chassis.kafka.outbox import BatchOutbox
@@ -87,7 +88,9 @@ class LaneOperator:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
             self._admin = await opening.enter_async_context(admin_client(self._kafka, client_id=self._client_id))
-            self._groups = await opening.enter_async_context(GroupDirectory(self._kafka, client_id=self._client_id))
+            self._groups = await opening.enter_async_context(
+                GroupDirectory(self._kafka, client_id=self._client_id, patience_s=PATIENCE_S)
+            )
             self._reader = plain_reader(self._kafka, client_id=self._client_id)
             opening.push_async_callback(close_consumer, self._reader, _CLOSE)
             await self._reader.start()
@@ -171,7 +174,8 @@ class LaneOperator:
         begin = await self._reader.beginning_offsets([place])
         end = await self._reader.end_offsets([place])
         group = self._kafka.topic_prefix + self._spec.group
-        committed = (await self._admin.list_consumer_group_offsets(group, partitions=[place])).get(place)
+        offsets = await once_coordinated(lambda: self._admin.list_consumer_group_offsets(group, partitions=[place]))
+        committed = offsets.get(place)
         known = committed is not None and committed.offset >= 0
         ids = await ids_of(self._admin, self._input, self._changelog)
         now = InputState(
