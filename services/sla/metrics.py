@@ -8,7 +8,11 @@ METRICS: Final = (
     counter("chapar_sla_deadlines_armed_total", "target level", "Deadlines set."),
     gauge("chapar_sla_deadlines_open", "target", "Deadlines that are running."),
     histogram("chapar_sla_fired_lateness_seconds", "target", "Delay between a deadline and its decision."),
-    counter("chapar_sla_breaches_total", "target level queue", "Targets breached."),
+    counter(
+        "chapar_sla_breaches_total",
+        "target level queue",
+        "Levels of targets that passed; a target is breached when its level ADEQUATE passed.",
+    ),
     counter(
         "chapar_sla_corrections_total",
         "target level queue",

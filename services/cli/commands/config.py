@@ -87,10 +87,14 @@ def apply_command(
 
     applied = execute(work)
     if as_json:
-        emit_json([{"tenant": a.tenant, "version": a.version, "changed": a.changed} for a in applied])
+        emit_json(
+            [{"tenant": a.tenant, "version": a.version, "changed": a.changed, "hints": list(a.hints)} for a in applied]
+        )
         return
     for one in applied:
         console.print(f"{one.tenant}: version {one.version}{'' if one.changed else ', unchanged'}")
+        for hint in one.hints:
+            console.print(f"  {hint}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("show")

@@ -140,11 +140,15 @@ class What(StrEnum):
     paused = "paused"
     resumed = "resumed"
     warned = "warned"
+    desired_passed = "desired_passed"
     breached = "breached"
     met = "met"
     cancelled = "cancelled"
     escalated = "escalated"
     changed = "changed"
+    predicted = "predicted"
+    corrected = "corrected"
+    rearmed = "rearmed"
 
 
 @app.command("watch")

@@ -26,6 +26,7 @@ from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.topics import full_name
 from services.cli.config.differences import differences, summary
+from services.cli.config.hints import hints
 from services.cli.config.history import CONFIG, HISTORY, KEPT, Versions, in_force, kept, key_of, with_current
 from services.cli.reasons import Reason
 
@@ -39,6 +40,8 @@ class Applied:
     tenant: str
     version: int
     changed: bool
+    hints: tuple[str, ...] = ()
+    """What the change does not do by itself, as sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,8 @@ async def apply(
             ]
             for future in futures:
                 await future
-    return Applied(tenant, version.configuration.version, changed=True)
+    told = hints(before.configuration, wanted) if before is not None else ()
+    return Applied(tenant, version.configuration.version, changed=True, hints=told)
 
 
 @asynccontextmanager

@@ -174,7 +174,7 @@ class Ledger:
     def _sla(self, event: sla_pb2.SlaEvent) -> None:
         kind = sla_pb2.SlaEventKind.Name(event.kind).removeprefix("SLA_EVENT_KIND_").lower()
         self.sla[kind] += 1
-        if event.kind == sla_pb2.SLA_EVENT_KIND_BREACHED and event.level == sla_pb2.SLA_LEVEL_ADEQUATE:
+        if event.kind == sla_pb2.SLA_EVENT_KIND_BREACHED:
             self.breached.add(event.interaction_id)
 
     def _feedback(self, record: feedback_pb2.FeedbackRecord) -> None:

@@ -1,4 +1,4 @@
-"""Checks calendars for dates that contradict each other, and for calendars that will not be open again."""
+"""Checks calendars for dates that contradict each other, for a lost minute before midnight, and for calendars that will not be open again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ def calendars(review: Review) -> None:
     for i, calendar in enumerate(review.configuration.calendars):
         _contradictions(review, calendar, ("calendars", i))
         _past(review, calendar, ("calendars", i))
+        _minute_before_midnight(review, calendar, ("calendars", i))
 
 
 def _contradictions(review: Review, calendar: config_pb2.Calendar, here: Path) -> None:
@@ -22,6 +23,15 @@ def _contradictions(review: Review, calendar: config_pb2.Calendar, here: Path) -
         if key != "closed_dates" and text in closed:
             message = f"{text} is also in `closed_dates` of calendar `{calendar.name}`, so it is closed: remove it from one of them"
             review.find("CONTRADICTING_DATES", message, *here, key, j, severity="warning")
+
+
+def _minute_before_midnight(review: Review, calendar: config_pb2.Calendar, here: Path) -> None:
+    ends = [("hours", j, part.to) for j, part in enumerate(calendar.hours)]
+    ends += [("exceptions", j, part.to) for j, part in enumerate(calendar.exceptions)]
+    for key, j, end in ends:
+        if end == "23:59":
+            message = f'calendar `{calendar.name}` is closed for the last minute of the day: write "24:00" if it is open until midnight'
+            review.find("CLOSES_AT_23_59", message, *here, key, j, "to", severity="warning")
 
 
 def _past(review: Review, calendar: config_pb2.Calendar, here: Path) -> None:

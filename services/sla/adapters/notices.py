@@ -27,6 +27,7 @@ TOPIC: Final = "sla.webhooks.v1"
 _OLD_MS: Final = 86_400_000
 _TYPES: Final = {
     sla.SLA_EVENT_KIND_WARNED: WebhookEvent.WARNED,
+    sla.SLA_EVENT_KIND_DESIRED_PASSED: WebhookEvent.DESIRED_PASSED,
     sla.SLA_EVENT_KIND_BREACHED: WebhookEvent.BREACHED,
     sla.SLA_EVENT_KIND_ESCALATED: WebhookEvent.ESCALATED,
     sla.SLA_EVENT_KIND_CORRECTED: WebhookEvent.CORRECTED,

@@ -73,7 +73,7 @@ class Telemetry:
                     self._armed.labels(target, "ADEQUATE").inc()
                 case OccurrenceKind.WARNED:
                     self._warnings.labels(o.tenant, target, o.queue).inc()
-                case OccurrenceKind.BREACHED:
+                case OccurrenceKind.BREACHED | OccurrenceKind.DESIRED_PASSED:
                     self._breaches.labels(o.tenant, target, level, o.queue).inc()
                 case OccurrenceKind.CORRECTED:
                     self._corrected.labels(o.tenant, target, level, o.queue).inc()

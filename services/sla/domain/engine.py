@@ -9,7 +9,9 @@
 - The plan is chosen at the first queueing (or scheduling). An interaction that no policy covers is not tracked.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from services.policy.model.sla import Level, Plan, Policy, Subject, Target, choose
 from services.sla.domain import deadlines as dl
@@ -19,6 +21,15 @@ from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.judgement import Judgement
 from services.sla.domain.occurrences import occurrence
 from services.sla.domain.tracked_interactions import TrackedInteractions
+
+_PASSED: Final[Mapping[Level, OccurrenceKind]] = MappingProxyType(
+    {
+        Level.NONE: OccurrenceKind.WARNED,
+        Level.DESIRED: OccurrenceKind.DESIRED_PASSED,
+        Level.ADEQUATE: OccurrenceKind.BREACHED,
+    }
+)
+"""What the passing of a milestone is."""
 
 
 class Engine:
@@ -137,8 +148,7 @@ class Engine:
         # After a change of plan, the same index is a different milestone.
         revised = f".r{deadline.revision}" if deadline.revision else ""
         cause = f"{interaction.interaction_id}.{deadline.target.name}.{deadline.epoch}.{index}{revised}"
-        warned = milestone.level is Level.NONE
-        reason = "SHARE_USED" if warned else "LEVEL_PASSED"
+        reason = "SHARE_USED" if milestone.level is Level.NONE else "LEVEL_PASSED"
 
         def made(kind: OccurrenceKind, ordinal: int) -> Occurrence:
             return occurrence(
@@ -158,5 +168,5 @@ class Engine:
                 action=milestone.actions[ordinal - 1] if ordinal else None,
             )
 
-        first = made(OccurrenceKind.WARNED if warned else OccurrenceKind.BREACHED, 0)
+        first = made(_PASSED[milestone.level], 0)
         return [first, *(made(OccurrenceKind.ESCALATED, at) for at in range(1, len(milestone.actions) + 1))]

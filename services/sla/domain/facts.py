@@ -81,10 +81,11 @@ class OccurrenceKind(Enum):
     RESUMED = auto()
     WARNED = auto()
     BREACHED = auto()
+    """The adequate level passed."""
     MET = auto()
     CANCELLED = auto()
     ESCALATED = auto()
-    """Follows WARNED or BREACHED: the action that the policy asks for."""
+    """Follows WARNED, DESIRED_PASSED or BREACHED: the action that the policy asks for."""
     CHANGED = auto()
     """A new version of the policies changed its due times."""
     PREDICTED = auto()
@@ -93,6 +94,8 @@ class OccurrenceKind(Enum):
     """A level that was reported as passed was kept: an earlier event turned up late."""
     REARMED = auto()
     """A response that was met did not arrive: the clock runs as if it had never stopped."""
+    DESIRED_PASSED = auto()
+    """The desired level passed; the target can still be kept."""
 
 
 @dataclass(frozen=True, slots=True)

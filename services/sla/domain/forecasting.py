@@ -141,7 +141,7 @@ class Forecasting:
                     self._rearm(interaction, deadline)
                 case OccurrenceKind.MET | OccurrenceKind.CANCELLED:
                     self._decided(interaction, deadline, broken=False)
-                case OccurrenceKind.BREACHED if occurrence.level is Level.ADEQUATE:
+                case OccurrenceKind.BREACHED:
                     self._decided(interaction, deadline, broken=True)
                 case _:
                     pass

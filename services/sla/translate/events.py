@@ -50,6 +50,7 @@ _EVENT_KINDS: Final = {
     OccurrenceKind.PREDICTED: sla.SLA_EVENT_KIND_PREDICTED,
     OccurrenceKind.CORRECTED: sla.SLA_EVENT_KIND_CORRECTED,
     OccurrenceKind.REARMED: sla.SLA_EVENT_KIND_REARMED,
+    OccurrenceKind.DESIRED_PASSED: sla.SLA_EVENT_KIND_DESIRED_PASSED,
 }
 TARGETS: Final = {
     Target.PICK_UP: config_pb2.TARGET_KIND_PICK_UP,

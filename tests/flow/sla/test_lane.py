@@ -98,7 +98,7 @@ def test_occurrences_from_queueing_to_completion() -> None:
     f.lane.handle(f.record(completed=router.InteractionCompleted(agent_id="sara")))
     assert f.on_committed == [
         *[f"{target} DEADLINE_SET" for target in ("PICK_UP", "FIRST_RESPONSE", "RESOLUTION")],
-        *[f"{target} BREACHED DESIRED" for target in ("PICK_UP", "FIRST_RESPONSE", "RESOLUTION")],
+        *[f"{target} DESIRED_PASSED DESIRED" for target in ("PICK_UP", "FIRST_RESPONSE", "RESOLUTION")],
         *[f"{target} WARNED ADEQUATE" for target in ("PICK_UP", "FIRST_RESPONSE", "RESOLUTION")],
         "PICK_UP MET ADEQUATE",
         "FIRST_RESPONSE MET ADEQUATE",
@@ -137,7 +137,7 @@ def test_a_crash_at_any_point_changes_nothing() -> None:
 
 
 def test_a_takeover_finds_all_interactions_that_one_batch_opened() -> None:
-    """Three interactions in one batch; the memory is lost; all three are kept or breached as if nothing had
+    """Three interactions in one batch; the memory is lost; all three are kept or late as if nothing had
     happened."""
     f = Flow()
     f.lane.batch(*[f.lane.record(f.record(name, queued=router.InteractionQueued())) for name in ("a", "b", "c")])
@@ -147,7 +147,7 @@ def test_a_takeover_finds_all_interactions_that_one_batch_opened() -> None:
     f.lane.advance(10 * MINUTE)
     pick_ups = [e for e in f.events if e.target == config.TARGET_KIND_PICK_UP]
     assert {e.interaction_id for e in pick_ups if e.kind == sla.SLA_EVENT_KIND_MET} == {"b"}
-    assert {e.interaction_id for e in pick_ups if e.kind == sla.SLA_EVENT_KIND_BREACHED} == {"a", "c"}
+    assert {e.interaction_id for e in pick_ups if e.kind == sla.SLA_EVENT_KIND_DESIRED_PASSED} == {"a", "c"}
 
 
 def test_a_milestone_due_while_no_process_ran_is_reported_once() -> None:
@@ -157,9 +157,9 @@ def test_a_milestone_due_while_no_process_ran_is_reported_once() -> None:
     f.lane.now_ms += 12 * MINUTE  # no process runs
     f.lane.crash()
     f.quiet()
-    breached = [e for e in f.events if e.kind == sla.SLA_EVENT_KIND_BREACHED]
-    assert len(breached) == 3
-    assert all(e.occurred_at_ms - e.desired_at_ms >= 2 * MINUTE for e in breached)
+    passed = [e for e in f.events if e.kind == sla.SLA_EVENT_KIND_DESIRED_PASSED]
+    assert len(passed) == 3
+    assert all(e.occurred_at_ms - e.desired_at_ms >= 2 * MINUTE for e in passed)
     f.lane.crash()
     f.quiet()
     assert len(f.events) == 6
@@ -181,7 +181,7 @@ def test_a_reply_that_waited_in_the_log_is_not_a_breach() -> None:
     f.lane.batch(reply)
     f.quiet()
     assert "FIRST_RESPONSE MET DESIRED" in f.on_committed
-    assert "FIRST_RESPONSE BREACHED DESIRED" not in f.on_committed
+    assert "FIRST_RESPONSE DESIRED_PASSED DESIRED" not in f.on_committed
 
 
 def test_a_reply_in_the_same_batch_as_its_due_time_counts() -> None:
@@ -192,7 +192,7 @@ def test_a_reply_in_the_same_batch_as_its_due_time_counts() -> None:
     f.lane.handle(f.record(agent_replied=router.AgentReplied(agent_id="sara")))
     f.lane.advance(1)
     assert "FIRST_RESPONSE MET DESIRED" in f.on_committed
-    assert "PICK_UP BREACHED DESIRED" in f.on_committed
+    assert "PICK_UP DESIRED_PASSED DESIRED" in f.on_committed
 
 
 def test_a_new_configuration_applies_to_new_interactions() -> None:
@@ -204,7 +204,7 @@ def test_a_new_configuration_applies_to_new_interactions() -> None:
     f.queued("new")
     f.lane.advance(90 * SECOND)
     assert {(e.interaction_id, e.policy) for e in f.events} == {("old", "v1"), ("new", "v2")}
-    assert {e.interaction_id for e in f.events if e.kind == sla.SLA_EVENT_KIND_BREACHED} == {"new"}
+    assert {e.interaction_id for e in f.events if e.kind == sla.SLA_EVENT_KIND_DESIRED_PASSED} == {"new"}
 
 
 def test_open_interactions_change_plan_once_despite_crashes() -> None:
@@ -254,9 +254,9 @@ def test_a_deadline_fires_a_moment_after_it_is_due_and_never_before() -> None:
     f.queued()
     f.lane.advance(SECOND)
     f.lane.advance(10 * MINUTE - SECOND + 49)
-    assert "PICK_UP BREACHED DESIRED" not in f.on_committed
+    assert "PICK_UP DESIRED_PASSED DESIRED" not in f.on_committed
     f.lane.advance(1)
-    assert "PICK_UP BREACHED DESIRED" in f.on_committed
+    assert "PICK_UP DESIRED_PASSED DESIRED" in f.on_committed
     processor = f.lane.processor
     assert isinstance(processor, DeadlineProcessor)
     assert processor.tracked.past_due(f.lane.now_ms) == 0

@@ -118,6 +118,17 @@ def test_a_rollback_asks_and_names_what_it_cannot_do(cluster: KafkaSettings, tmp
     assert [each["version"] for each in as_json("config", "history", "--tenant", "bank")] == [1]
 
 
+def test_apply_says_that_a_removed_policy_goes_on(cluster: KafkaSettings, tmp_path: Path) -> None:
+    policy = "sla_policies: [{name: gold, targets: [{kind: resolution, adequate: 2h}]}]\n"
+    file = tmp_path / "shop.yaml"
+    shown = []
+    for policies in (policy, ""):
+        file.write_text(SHOP.format(tenant="shop", offer=10) + policies)
+        shown.append(chapar("config", "apply", str(file)))
+    assert "was removed" not in shown[0]
+    assert "SLA policy `gold` was removed, but open interactions keep its deadlines" in shown[1]
+
+
 def test_a_rollback_passes_the_checks_of_apply(cluster: KafkaSettings, tmp_path: Path) -> None:
     """A content that a newer version of Chapar refuses is not put in force, whoever has accepted it before."""
     applied(tmp_path, 10)

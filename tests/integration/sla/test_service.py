@@ -38,7 +38,9 @@ async def test_an_interaction_is_tracked_from_the_queue_to_the_reply(world: Worl
     )
     async with world.replica() as service:
         await world.route("i1", queued=router.InteractionQueued(position=1))
-        await eventually(lambda: ("PICK_UP", "BREACHED", "DESIRED") in world.told("i1"), why=lambda: world.told("i1"))
+        await eventually(
+            lambda: ("PICK_UP", "DESIRED_PASSED", "DESIRED") in world.told("i1"), why=lambda: world.told("i1")
+        )
         await world.route("i1", assigned=router.InteractionAssigned(agent_id="sara"))
         await world.route("i1", agent_replied=router.AgentReplied(agent_id="sara", first=True))
         await eventually(lambda: ("RESOLUTION", "PAUSED", "") in world.told("i1"), why=lambda: world.told("i1"))
@@ -47,13 +49,13 @@ async def test_an_interaction_is_tracked_from_the_queue_to_the_reply(world: Worl
             ("FIRST_RESPONSE", "DEADLINE_SET", ""),
             ("RESOLUTION", "DEADLINE_SET", ""),
             ("PICK_UP", "WARNED", "ADEQUATE"),
-            ("PICK_UP", "BREACHED", "DESIRED"),
+            ("PICK_UP", "DESIRED_PASSED", "DESIRED"),
             ("PICK_UP", "MET", "ADEQUATE"),
             ("FIRST_RESPONSE", "MET", "DESIRED"),
             ("RESOLUTION", "PAUSED", ""),
         ]
         for event in world.events:
-            if event.kind == sla.SLA_EVENT_KIND_BREACHED:
+            if event.kind == sla.SLA_EVENT_KIND_DESIRED_PASSED:
                 assert event.occurred_at_ms >= event.desired_at_ms, "never early"
 
         async with world.client(service) as client:
@@ -89,7 +91,7 @@ async def test_a_deadline_outlives_the_process_that_set_it(world: World) -> None
         await eventually(lambda: ("PICK_UP", "BREACHED", "ADEQUATE") in world.told("i1"), why=lambda: world.told("i1"))
     assert world.told("i1") == [
         ("PICK_UP", "DEADLINE_SET", ""),
-        ("PICK_UP", "BREACHED", "DESIRED"),
+        ("PICK_UP", "DESIRED_PASSED", "DESIRED"),
         ("PICK_UP", "BREACHED", "ADEQUATE"),
     ]
     assert [e.occurred_at_ms >= due for e, due in _fired(world)] == [True, True]
@@ -180,13 +182,13 @@ async def test_watchers_see_events_as_they_are_committed(world: World) -> None:
     """A watcher gets what it asked for: its tenant, its queue, its kinds."""
     await world.apply(configuration(target("PICK_UP", 200, 60_000)))
     async with world.replica() as service, world.client(service) as client:
-        request = sla.WatchEventsRequest(queue="sales", kinds=[sla.SLA_EVENT_KIND_BREACHED])
+        request = sla.WatchEventsRequest(queue="sales", kinds=[sla.SLA_EVENT_KIND_DESIRED_PASSED])
         stream = client.WatchEvents(request, timeout=20)
         await stream.initial_metadata()
         await world.route("other", queue="support", queued=router.InteractionQueued())
         await world.route("i1", queued=router.InteractionQueued())
         first = await anext(aiter(stream))
-        assert (first.event.interaction_id, first.event.kind) == ("i1", sla.SLA_EVENT_KIND_BREACHED)
+        assert (first.event.interaction_id, first.event.kind) == ("i1", sla.SLA_EVENT_KIND_DESIRED_PASSED)
         stream.cancel()
 
 
@@ -198,7 +200,7 @@ def _fired(world: World) -> list[tuple[sla.SlaEvent, int]]:
     return [
         (e, e.desired_at_ms if e.level == sla.SLA_LEVEL_DESIRED else e.adequate_at_ms)
         for e in world.events
-        if e.kind == sla.SLA_EVENT_KIND_BREACHED
+        if e.kind in (sla.SLA_EVENT_KIND_DESIRED_PASSED, sla.SLA_EVENT_KIND_BREACHED)
     ]
 
 
@@ -228,7 +230,7 @@ async def test_an_invalid_configuration_changes_nothing(world: World) -> None:
         await world.apply(configuration(target("PICK_UP", 1_000, 60_000), version=3))
         await eventually(lambda: service.metrics.value("chapar_config_changes_total", "taken") == 2)
         await world.route("i2", queued=router.InteractionQueued())
-        await eventually(lambda: ("PICK_UP", "BREACHED", "DESIRED") in world.told("i2"))
+        await eventually(lambda: ("PICK_UP", "DESIRED_PASSED", "DESIRED") in world.told("i2"))
         assert world.told("i1") == [("PICK_UP", "DEADLINE_SET", "")]
         spans = {e.interaction_id: e.desired_at_ms - e.occurred_at_ms for e in reversed(world.events)}
         assert 29_000 < spans["i1"] <= 30_000

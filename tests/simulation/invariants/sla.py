@@ -36,41 +36,41 @@ def _standing(events: list[pb.SlaEvent]) -> list[pb.SlaEvent]:
     found: list[pb.SlaEvent] = []
     for event in events:
         if event.kind == pb.SLA_EVENT_KIND_CORRECTED:
-            last = next(each for each in reversed(found) if _breaches(each) and each.level == event.level)
+            last = next(each for each in reversed(found) if _passes(each) and each.level == event.level)
             found.remove(last)
         else:
             found.append(event)
     return found
 
 
-def _breaches(event: pb.SlaEvent) -> bool:
-    return event.kind == pb.SLA_EVENT_KIND_BREACHED
+def _passes(event: pb.SlaEvent) -> bool:
+    return event.kind in (pb.SLA_EVENT_KIND_DESIRED_PASSED, pb.SLA_EVENT_KIND_BREACHED)
 
 
 def _life(world: World, key: Key, events: list[pb.SlaEvent]) -> Iterator[str]:
     corrections = sum(event.kind == pb.SLA_EVENT_KIND_CORRECTED for event in events)
     world.reached["a breach was corrected"] += corrections
-    if corrections > sum(_breaches(event) for event in events):
+    if corrections > sum(_passes(event) for event in events):
         yield f"I5 deadline {key} has more corrections than breaches"
         return
     names = [pb.SlaEventKind.Name(event.kind) for event in events]
     if sum(event.kind == pb.SLA_EVENT_KIND_DEADLINE_SET for event in events) != 1:
         yield f"I5 deadline {key} was not set once: {names}"
     standing = _standing(events)
-    levels = Counter(event.level for event in standing if _breaches(event))
+    levels = Counter(event.level for event in standing if _passes(event))
     if any(times > 1 for times in levels.values()):
         yield f"I5 deadline {key} was breached twice at one level: {names}"
     ends = [
         event
         for event in standing
         if event.kind in (pb.SLA_EVENT_KIND_MET, pb.SLA_EVENT_KIND_CANCELLED)
-        or (_breaches(event) and event.level == pb.SLA_LEVEL_ADEQUATE)
+        or event.kind == pb.SLA_EVENT_KIND_BREACHED
     ]
     if len(ends) != 1:
         yield f"I5 deadline {key} ended {len(ends)} times: {names}"
     for event in events:
         world.reached["a deadline was met"] += event.kind == pb.SLA_EVENT_KIND_MET
-        if _breaches(event):
+        if _passes(event):
             world.reached["a deadline was breached"] += 1
             late_ms = event.occurred_at_ms - _due(event)
             if late_ms < 0:
@@ -90,7 +90,7 @@ def _kept(interaction_id: str, lives: dict[Key, list[pb.SlaEvent]], routing: Rou
         if named != interaction_id or target != config.TARGET_KIND_PICK_UP:
             continue
         picked_up_ms = picked_up[number - 1] if number <= len(picked_up) else None
-        for event in filter(_breaches, _standing(events)):
+        for event in filter(_passes, _standing(events)):
             if picked_up_ms is not None and picked_up_ms < _due(event):
                 early_ms = _due(event) - picked_up_ms
                 yield f"I5 pick-up {number} of {interaction_id} was {early_ms} ms in time, and is breached"

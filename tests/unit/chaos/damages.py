@@ -11,8 +11,6 @@ from tests.unit.chaos.damaging import (
     Apply,
     add,
     assign,
-    breach,
-    breach_of_adequate,
     by,
     changed,
     doubled,
@@ -24,6 +22,7 @@ from tests.unit.chaos.damaging import (
     hang,
     header,
     live,
+    passed,
     phantom,
     record,
     seen,
@@ -124,8 +123,8 @@ DAMAGES: Final = (
     Damage(
         "a deadline is never set", "I5", "never set", dropped("sla.events.v1", sla(sla_pb2.SLA_EVENT_KIND_DEADLINE_SET))
     ),
-    Damage("a deadline fires early", "I5", "early", changed("sla.events.v1", breach, add("occurred_at_ms", -1_000))),
-    Damage("a deadline fires late", "I5", "late", changed("sla.events.v1", breach, add("occurred_at_ms", 60_000))),
+    Damage("a deadline fires early", "I5", "early", changed("sla.events.v1", passed, add("occurred_at_ms", -1_000))),
+    Damage("a deadline fires late", "I5", "late", changed("sla.events.v1", passed, add("occurred_at_ms", 60_000))),
     Damage(
         "a deadline never fires",
         "I5",
@@ -142,7 +141,9 @@ DAMAGES: Final = (
         "a right breach is taken back",
         "I5",
         "false correction",
-        doubled("sla.events.v1", breach_of_adequate, assign("kind", sla_pb2.SLA_EVENT_KIND_CORRECTED)),
+        doubled(
+            "sla.events.v1", sla(sla_pb2.SLA_EVENT_KIND_BREACHED), assign("kind", sla_pb2.SLA_EVENT_KIND_CORRECTED)
+        ),
     ),
     Damage(
         "a level is taken back that was not reported",
@@ -156,7 +157,7 @@ DAMAGES: Final = (
         "false success",
         changed(
             "sla.events.v1",
-            lambda m: breach(m) and m.level == sla_pb2.SLA_LEVEL_ADEQUATE,
+            sla(sla_pb2.SLA_EVENT_KIND_BREACHED),
             assign("kind", sla_pb2.SLA_EVENT_KIND_MET),
         ),
     ),

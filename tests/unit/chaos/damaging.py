@@ -135,13 +135,9 @@ def sla(kind: int) -> Predicate:
     return lambda message: message.kind == kind
 
 
-def breach(message: Any) -> bool:
-    return bool(message.kind == sla_pb2.SLA_EVENT_KIND_BREACHED)
-
-
-def breach_of_adequate(message: Any) -> bool:
-    """Return whether an SLA event is the breach."""
-    return breach(message) and message.level == sla_pb2.SLA_LEVEL_ADEQUATE
+def passed(message: Any) -> bool:
+    """Return whether a level passed."""
+    return message.kind in (sla_pb2.SLA_EVENT_KIND_DESIRED_PASSED, sla_pb2.SLA_EVENT_KIND_BREACHED)
 
 
 def add(name: str, by: int) -> Callable[[Any], object]:

@@ -255,8 +255,11 @@ class _Writer:
             return
         begun_ms = log.now_ms
         log.now_ms = self._targets[config_pb2.TARGET_KIND_PICK_UP][1] + 20
-        for level in (sla_pb2.SLA_LEVEL_DESIRED, sla_pb2.SLA_LEVEL_ADEQUATE):
-            self._sla(config_pb2.TARGET_KIND_PICK_UP, sla_pb2.SLA_EVENT_KIND_BREACHED, level=level)
+        for kind, level in (
+            (sla_pb2.SLA_EVENT_KIND_DESIRED_PASSED, sla_pb2.SLA_LEVEL_DESIRED),
+            (sla_pb2.SLA_EVENT_KIND_BREACHED, sla_pb2.SLA_LEVEL_ADEQUATE),
+        ):
+            self._sla(config_pb2.TARGET_KIND_PICK_UP, kind, level=level)
         log.now_ms = begun_ms + OFFER_MS
         self._end_offer("", offer, router_pb2.OFFER_END_EXPIRED)
         self._accept(self._offer())

@@ -129,6 +129,8 @@ WARNINGS = {
     "order of nothing": ("ORDERS_NOTHING", "order: deadline, ", ""),
     "a priority without a warning": ("NO_SUCH_WARNING", "warn_at: [0.75], escalate", "escalate"),
     "closed and open": ("CONTRADICTING_DATES", "2026-02-11", "2026-03-19"),
+    "a minute before midnight": ("CLOSES_AT_23_59", 'to: "17:00"', 'to: "23:59"'),
+    "a minute before midnight, on one date": ("CLOSES_AT_23_59", 'to: "10:00"', 'to: "23:59"'),
 }  # fmt: skip
 
 

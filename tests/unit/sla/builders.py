@@ -139,7 +139,7 @@ class Watched:
 
 
 def short(occurrences: list[Occurrence]) -> list[str]:
-    """Return a short form: "PICK_UP SET", "PICK_UP WARNED 0.75", "PICK_UP BREACHED DESIRED", "NEXT_RESPONSE#2 MET
+    """Return a short form: "PICK_UP SET", "PICK_UP WARNED 0.75", "PICK_UP DESIRED_PASSED DESIRED", "NEXT_RESPONSE#2 MET
     ADEQUATE"."""
     return [
         f"{o.target.name}{f'#{o.epoch}' if o.epoch > 1 else ''} {o.kind.name}"

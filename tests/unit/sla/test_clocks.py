@@ -20,7 +20,7 @@ class TestUntilAnAgreedTime:
             "PICK_UP PAUSED",
             "FIRST_RESPONSE PAUSED",
         ]
-        assert watched.clock(T0 + 10 * MINUTE) == ["RESOLUTION BREACHED DESIRED"]
+        assert watched.clock(T0 + 10 * MINUTE) == ["RESOLUTION DESIRED_PASSED DESIRED"]
         watched.happens(QUEUED, T0 + 64 * MINUTE, again=True)
         assert [o.reason for o in watched.reported[-2:]] == ["SCHEDULE_DUE"] * 2
         assert watched.reported[-2].desired_at_ms == T0 + 70 * MINUTE

@@ -108,7 +108,7 @@ def test_each_correction_follows_its_breach(steps: list[tuple[RoutingFactKind, i
     for o in watched.reported:
         level = (o.target, o.epoch, o.level)
         match o.kind:
-            case OccurrenceKind.BREACHED:
+            case OccurrenceKind.DESIRED_PASSED | OccurrenceKind.BREACHED:
                 passed[level] += 1
                 assert passed[level] == 1
             case OccurrenceKind.CORRECTED:

@@ -24,7 +24,7 @@ class TestPickUp:
         watched = pick_up_only()
         assert watched.happens(QUEUED) == ["PICK_UP SET"]
         assert watched.clock(T0 + 10 * MINUTE - 1) == []
-        assert watched.clock(T0 + 10 * MINUTE) == ["PICK_UP BREACHED DESIRED"]
+        assert watched.clock(T0 + 10 * MINUTE) == ["PICK_UP DESIRED_PASSED DESIRED"]
         assert watched.clock(T0 + 15 * MINUTE) == ["PICK_UP WARNED 0.75"]
         assert watched.clock(T0 + 20 * MINUTE) == ["PICK_UP BREACHED ADEQUATE"]
         assert watched.clock(T0 + 999 * MINUTE) == []
@@ -59,7 +59,7 @@ class TestPickUp:
         watched = pick_up_only()
         watched.happens(QUEUED)
         assert watched.happens(ASSIGNED, T0 + 16 * MINUTE) == [
-            "PICK_UP BREACHED DESIRED",
+            "PICK_UP DESIRED_PASSED DESIRED",
             "PICK_UP WARNED 0.75",
             "PICK_UP MET ADEQUATE",
         ]
@@ -69,7 +69,7 @@ class TestPickUp:
         watched = pick_up_only()
         watched.happens(QUEUED)
         assert watched.happens(QUEUED, T0 + 5 * MINUTE, again=True) == []
-        assert watched.clock(T0 + 10 * MINUTE) == ["PICK_UP BREACHED DESIRED"]
+        assert watched.clock(T0 + 10 * MINUTE) == ["PICK_UP DESIRED_PASSED DESIRED"]
         assert watched.happens(ASSIGNED, T0 + 11 * MINUTE) == ["PICK_UP MET ADEQUATE"]
         assert watched.happens(QUEUED, T0 + 12 * MINUTE, again=True) == ["PICK_UP#2 SET"]
         assert watched.happens(ASSIGNED, T0 + 13 * MINUTE) == ["PICK_UP#2 MET DESIRED"]
@@ -98,7 +98,7 @@ class TestResponses:
         """It arrived four minutes before it was queued: six of the ten minutes are left."""
         watched = Watched(a_policy(a_target(Target.FIRST_RESPONSE)))
         watched.happens(QUEUED, arrived=T0 - 4 * MINUTE)
-        assert watched.clock(T0 + 6 * MINUTE) == ["FIRST_RESPONSE BREACHED DESIRED"]
+        assert watched.clock(T0 + 6 * MINUTE) == ["FIRST_RESPONSE DESIRED_PASSED DESIRED"]
 
     def test_each_turn_of_the_conversation_is_an_instance(self) -> None:
         """A message after a reply starts the clock, more messages do not restart it, and the reply stops it; then
@@ -113,7 +113,7 @@ class TestResponses:
         assert watched.reported[-1].used_ms == 9 * MINUTE
         assert watched.happens(REPLIED, T0 + 13 * MINUTE) == []
         assert watched.happens(MESSAGED, T0 + 60 * MINUTE) == ["NEXT_RESPONSE#2 SET"]
-        assert watched.clock(T0 + 70 * MINUTE) == ["NEXT_RESPONSE#2 BREACHED DESIRED"]
+        assert watched.clock(T0 + 70 * MINUTE) == ["NEXT_RESPONSE#2 DESIRED_PASSED DESIRED"]
 
     def test_a_long_conversation_keeps_only_its_last_turns(self) -> None:
         watched = Watched(a_policy(a_target(Target.NEXT_RESPONSE)))
@@ -142,7 +142,7 @@ class TestResolution:
         assert watched.happens(MESSAGED, T0 + day) == ["RESOLUTION RESUMED"]
         assert watched.reported[-1].desired_at_ms == T0 + day + 8 * MINUTE
         assert watched.clock(T0 + day + 8 * MINUTE - 1) == []
-        assert watched.clock(T0 + day + 8 * MINUTE) == ["RESOLUTION BREACHED DESIRED"]
+        assert watched.clock(T0 + day + 8 * MINUTE) == ["RESOLUTION DESIRED_PASSED DESIRED"]
         assert watched.happens(COMPLETED, T0 + day + 9 * MINUTE) == ["RESOLUTION MET ADEQUATE"]
         assert watched.reported[-1].used_ms == 11 * MINUTE
 
@@ -163,7 +163,7 @@ class TestResolution:
     def test_without_the_setting_the_clock_is_not_paused(self) -> None:
         watched = self.resolution(pause=False)
         assert watched.happens(REPLIED, T0 + 2 * MINUTE) == []
-        assert watched.clock(T0 + 10 * MINUTE) == ["RESOLUTION BREACHED DESIRED"]
+        assert watched.clock(T0 + 10 * MINUTE) == ["RESOLUTION DESIRED_PASSED DESIRED"]
 
 
 class TestTheEnd:

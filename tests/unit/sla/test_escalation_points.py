@@ -48,7 +48,7 @@ def test_each_action_is_reported_once_after_its_milestone() -> None:
     found = [(o.kind.name, o.warning, o.action) for o in watched.reported[1:]]
     assert found == [
         ("WARNED", 1, None),
-        ("BREACHED", 0, None),
+        ("DESIRED_PASSED", 0, None),
         ("ESCALATED", 0, URGENT),
         ("WARNED", 2, None),
         ("ESCALATED", 2, URGENT),

@@ -38,7 +38,7 @@ def test_the_clock_runs_as_if_it_had_never_stopped() -> None:
     assert watched.happens(FAILED, T0 + 5 * MINUTE, reply_id="r1", reason="BOUNCED_5_1_1") == ["FIRST_RESPONSE REARMED"]
     assert (watched.reported[-1].reason, watched.reported[-1].adequate_at_ms) == ("BOUNCED_5_1_1", T0 + 20 * MINUTE)
     assert totals(watched, FIRST) == (0, 0, 0)
-    assert watched.clock(T0 + 10 * MINUTE) == ["FIRST_RESPONSE BREACHED DESIRED"]
+    assert watched.clock(T0 + 10 * MINUTE) == ["FIRST_RESPONSE DESIRED_PASSED DESIRED"]
     assert watched.clock(T0 + 20 * MINUTE)[-1] == "FIRST_RESPONSE BREACHED ADEQUATE"
     assert watched.reported[-1].used_ms == 20 * MINUTE
     assert totals(watched, FIRST) == (0, 0, 1)
@@ -50,7 +50,7 @@ def test_what_was_due_in_between_is_reported_with_the_failure() -> None:
     watched.happens(REPLIED, T0 + 3 * MINUTE, reply_id="r1")
     assert watched.happens(FAILED, T0 + 60 * MINUTE, reply_id="r1") == [
         "FIRST_RESPONSE REARMED",
-        "FIRST_RESPONSE BREACHED DESIRED",
+        "FIRST_RESPONSE DESIRED_PASSED DESIRED",
         "FIRST_RESPONSE WARNED 0.75",
         "FIRST_RESPONSE BREACHED ADEQUATE",
     ]
@@ -90,7 +90,7 @@ def test_a_reply_that_was_never_sent_meets_nothing() -> None:
     watched = first_response()
     assert watched.happens(WRITTEN, T0 + 3 * MINUTE, reply_id="r1") == []
     assert watched.happens(FAILED, T0 + 5 * MINUTE, reply_id="r1") == []
-    assert watched.clock(T0 + 10 * MINUTE) == ["FIRST_RESPONSE BREACHED DESIRED"]
+    assert watched.clock(T0 + 10 * MINUTE) == ["FIRST_RESPONSE DESIRED_PASSED DESIRED"]
 
 
 def test_the_customers_next_message_ends_the_doubt() -> None:
@@ -108,7 +108,7 @@ def test_a_next_response_runs_again_too() -> None:
     watched.happens(MESSAGED, T0 + 5 * MINUTE)
     assert watched.happens(REPLIED, T0 + 6 * MINUTE, reply_id="r2") == ["NEXT_RESPONSE MET DESIRED"]
     assert watched.happens(FAILED, T0 + 7 * MINUTE, reply_id="r2") == ["NEXT_RESPONSE REARMED"]
-    assert watched.clock(T0 + 15 * MINUTE) == ["NEXT_RESPONSE BREACHED DESIRED"]
+    assert watched.clock(T0 + 15 * MINUTE) == ["NEXT_RESPONSE DESIRED_PASSED DESIRED"]
 
 
 def test_the_resolution_clock_does_not_wait_for_a_customer_who_got_nothing() -> None:

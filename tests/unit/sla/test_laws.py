@@ -78,7 +78,7 @@ def test_each_milestone_fires_at_most_once_and_each_deadline_is_decided_at_most_
     for o, text in zip(reported, short(reported), strict=True):
         instance = (o.interaction_id, o.target, o.epoch)
         assert instance not in ended, f"{text} after the end"
-        if o.kind in DECIDED or (o.kind is OccurrenceKind.BREACHED and o.level.name == "ADEQUATE"):
+        if o.kind in DECIDED or o.kind is OccurrenceKind.BREACHED:
             ended.add(instance)
 
 
@@ -106,9 +106,9 @@ def test_nothing_is_early_and_used_time_is_open_time_less_pauses(
                 assert o.used_ms == started[instance][0]
             case OccurrenceKind.RESUMED:
                 started[instance] = (used, o.occurred_at_ms)
-            case OccurrenceKind.WARNED | OccurrenceKind.BREACHED:
+            case OccurrenceKind.WARNED | OccurrenceKind.DESIRED_PASSED | OccurrenceKind.BREACHED:
                 assert o.occurred_at_ms >= o.due_ms
-                level = o.level if o.kind is OccurrenceKind.BREACHED else type(o.level)(0)
+                level = type(o.level)(0) if o.kind is OccurrenceKind.WARNED else o.level
                 after = allowed_ms[o.target, level, o.share]
                 assert used + time.elapsed(since, o.due_ms) == after == o.used_ms
                 assert used + time.elapsed(since, o.due_ms - 1) < after, "the due time is the earliest one"

@@ -30,10 +30,9 @@ def an_event(kind: "sla.SlaEventKind.ValueType", at: int = T0, **of: object) -> 
         interaction_id="i1",
         kind=kind,
         target=config_pb2.TARGET_KIND_FIRST_RESPONSE,
-        level=sla.SLA_LEVEL_ADEQUATE,
         adequate_at_ms=T0,
         occurred_at_ms=at,
-        **of,  # type: ignore[arg-type]  # the test's own keywords
+        **{"level": sla.SLA_LEVEL_ADEQUATE, **of},  # type: ignore[arg-type]  # the test's own keywords
     )
     return Record("sla.events.v1", 0, 0, at, b"c1", event.SerializeToString(), ())
 
@@ -43,6 +42,8 @@ async def notices_for(*records: Record) -> list[WebhookNotice]:
         "all": Endpoint(
             "all", "https://a.example", ("env:A",), frozenset({"sla.warned", "sla.escalated", "sla.rearmed"})
         ),
+        "early": Endpoint("early", "https://c.example", ("env:C",), frozenset({"sla.desired_passed"})),
+        "late": Endpoint("late", "https://d.example", ("env:D",), frozenset({"sla.breached"})),
         "duty": Endpoint("duty", "https://b.example", ("env:B",)),
     }
     kept = Kept()
@@ -58,6 +59,18 @@ async def test_the_webhook_that_an_escalation_names_and_those_that_want_such_eve
     assert [(n.webhook, n.message_id, n.tenant) for n in notices] == [("all", "e1", "acme"), ("duty", "e1", "acme")]
 
 
+async def test_a_passed_desired_level_is_not_told_to_those_who_ask_for_breaches() -> None:
+    """A target is breached at its adequate level; the desired level has an event of its own, which names it."""
+    (passed,) = await notices_for(an_event(sla.SLA_EVENT_KIND_DESIRED_PASSED, level=sla.SLA_LEVEL_DESIRED))
+    (breached,) = await notices_for(an_event(sla.SLA_EVENT_KIND_BREACHED))
+    assert (passed.webhook, breached.webhook) == ("early", "late")
+    documents = [json.loads(notice.body) for notice in (passed, breached)]
+    assert [(each["type"], each["data"]["level"]) for each in documents] == [
+        ("sla.desired_passed", "desired"),
+        ("sla.breached", "adequate"),
+    ]
+
+
 async def test_a_target_that_runs_again_is_an_event_of_its_own() -> None:
     """The reply that had met it has failed."""
     (notice,) = await notices_for(an_event(sla.SLA_EVENT_KIND_REARMED))
@@ -68,7 +81,7 @@ async def test_a_target_that_runs_again_is_an_event_of_its_own() -> None:
     "record",
     [
         an_event(sla.SLA_EVENT_KIND_MET),
-        an_event(sla.SLA_EVENT_KIND_BREACHED),
+        an_event(sla.SLA_EVENT_KIND_PAUSED),
         an_event(sla.SLA_EVENT_KIND_WARNED, at=T0 - 86_400_001),
         Record("sla.events.v1", 0, 0, T0, b"c1", b"\xff\xff", ()),
     ],

@@ -38,7 +38,7 @@ def test_due_times_count_from_the_start() -> None:
         "PICK_UP CHANGED"
     ]
     assert (watched.reported[-1].desired_at_ms, watched.reported[-1].reason) == (T0 + 2 * MINUTE, "POLICY_CHANGED")
-    assert watched.clock(T0 + 2 * MINUTE) == ["PICK_UP BREACHED DESIRED"]
+    assert watched.clock(T0 + 2 * MINUTE) == ["PICK_UP DESIRED_PASSED DESIRED"]
     assert watched.clock(T0 + 10 * MINUTE) == ["PICK_UP WARNED 0.75", "PICK_UP BREACHED ADEQUATE"]
     assert watched.tracked.plans.keys() == {"acme/2/standard"}
 
@@ -48,7 +48,7 @@ def test_a_milestone_past_due_by_the_new_levels_fires_at_once_with_a_time_not_be
     stricter = a_target(desired=2 * MINUTE, adequate=4 * MINUTE, warn_at=())
     at = T0 + 9 * MINUTE
     watched.configured(at, a_policy(stricter, version=2, applies_to_open=True), version=2)
-    assert watched.clock(at) == ["PICK_UP BREACHED DESIRED", "PICK_UP BREACHED ADEQUATE"]
+    assert watched.clock(at) == ["PICK_UP DESIRED_PASSED DESIRED", "PICK_UP BREACHED ADEQUATE"]
     assert watched.reported[-1].due_ms == at
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from services.policy.model.sla import Action, Escalation, Level, Point, Policy, Target, TargetPlan
+from services.policy.model.sla import Action, Escalation, Point, Policy, Target, TargetPlan
 from services.sla.domain.deadlines import State
 from services.sla.domain.facts import Occurrence, OccurrenceKind, RoutingFactKind
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy
@@ -158,7 +158,7 @@ class Lives(RuleBasedStateMachine):
             assert instance not in self.ended, f"{o.kind.name} after the end"
             assert o.occurred_at_ms >= o.due_ms, "never early"
             self.clock(o, instance)
-            breach = o.kind is OccurrenceKind.BREACHED and o.level is Level.ADEQUATE
+            breach = o.kind is OccurrenceKind.BREACHED
             if breach and not any(
                 later.kind is OccurrenceKind.ESCALATED and later.cause == o.cause for later in self.watched.reported
             ):
@@ -167,7 +167,7 @@ class Lives(RuleBasedStateMachine):
                 self.ended.add(instance)
         # A breach ends its deadline after its escalations, which follow at once.
         for o in self.watched.reported:
-            if o.kind is OccurrenceKind.BREACHED and o.level is Level.ADEQUATE:
+            if o.kind is OccurrenceKind.BREACHED:
                 self.ended.add((o.interaction_id, o.target, o.epoch))
 
     def once(self, o: Occurrence, instance: Instance) -> None:
@@ -200,7 +200,7 @@ class Lives(RuleBasedStateMachine):
             expected = used if since_ms is None else used + max(0, at - since_ms)
             assert o.used_ms == expected, f"{o.kind.name} with {o.used_ms} ms used, not {expected}"
             self.clocks[instance] = (expected, None)
-        elif o.kind in (OccurrenceKind.WARNED, OccurrenceKind.BREACHED):
+        elif o.kind in (OccurrenceKind.WARNED, OccurrenceKind.DESIRED_PASSED, OccurrenceKind.BREACHED):
             assert since_ms is not None, "no milestone fires while the clock is paused"
 
     @invariant()

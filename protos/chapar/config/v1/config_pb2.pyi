@@ -2012,7 +2012,7 @@ class OutgoingWebhook(_message.Message):
     @_builtins.property
     def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Events that the system is notified of, in addition to those of policies and rules that name the webhook.
-        Default: none. Bounds: one of feedback.answered, feedback.answered.text (with the customer's words), feedback.recovery, sla.warned, sla.breached, sla.escalated, sla.corrected, sla.rearmed.
+        Default: none. Bounds: one of feedback.answered, feedback.answered.text (with the customer's words), feedback.recovery, sla.warned, sla.desired_passed, sla.breached, sla.escalated, sla.corrected, sla.rearmed.
         """
 
     def __init__(

@@ -76,15 +76,18 @@ class _SlaEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SlaEvent
     SLA_EVENT_KIND_RESUMED: _SlaEventKind.ValueType  # 3
     SLA_EVENT_KIND_WARNED: _SlaEventKind.ValueType  # 4
     SLA_EVENT_KIND_BREACHED: _SlaEventKind.ValueType  # 5
+    """The target was not kept: its adequate level passed."""
     SLA_EVENT_KIND_MET: _SlaEventKind.ValueType  # 6
     SLA_EVENT_KIND_CANCELLED: _SlaEventKind.ValueType  # 7
     SLA_EVENT_KIND_PREDICTED: _SlaEventKind.ValueType  # 8
     SLA_EVENT_KIND_ESCALATED: _SlaEventKind.ValueType  # 9
     SLA_EVENT_KIND_CHANGED: _SlaEventKind.ValueType  # 10
     SLA_EVENT_KIND_CORRECTED: _SlaEventKind.ValueType  # 11
-    """A level that was reported as BREACHED was met in time: an earlier event of the router was read late."""
+    """A level that was reported as BREACHED or DESIRED_PASSED was met in time: an earlier event of the router was read late."""
     SLA_EVENT_KIND_REARMED: _SlaEventKind.ValueType  # 12
     """A response target that was MET runs again, with its original clock: the reply did not arrive. `reason` is the delivery's reason."""
+    SLA_EVENT_KIND_DESIRED_PASSED: _SlaEventKind.ValueType  # 13
+    """The desired level passed. The target can still be kept."""
 
 class SlaEventKind(_SlaEventKind, metaclass=_SlaEventKindEnumTypeWrapper):
     """Kind of an event of a deadline."""
@@ -95,15 +98,18 @@ SLA_EVENT_KIND_PAUSED: SlaEventKind.ValueType  # 2
 SLA_EVENT_KIND_RESUMED: SlaEventKind.ValueType  # 3
 SLA_EVENT_KIND_WARNED: SlaEventKind.ValueType  # 4
 SLA_EVENT_KIND_BREACHED: SlaEventKind.ValueType  # 5
+"""The target was not kept: its adequate level passed."""
 SLA_EVENT_KIND_MET: SlaEventKind.ValueType  # 6
 SLA_EVENT_KIND_CANCELLED: SlaEventKind.ValueType  # 7
 SLA_EVENT_KIND_PREDICTED: SlaEventKind.ValueType  # 8
 SLA_EVENT_KIND_ESCALATED: SlaEventKind.ValueType  # 9
 SLA_EVENT_KIND_CHANGED: SlaEventKind.ValueType  # 10
 SLA_EVENT_KIND_CORRECTED: SlaEventKind.ValueType  # 11
-"""A level that was reported as BREACHED was met in time: an earlier event of the router was read late."""
+"""A level that was reported as BREACHED or DESIRED_PASSED was met in time: an earlier event of the router was read late."""
 SLA_EVENT_KIND_REARMED: SlaEventKind.ValueType  # 12
 """A response target that was MET runs again, with its original clock: the reply did not arrive. `reason` is the delivery's reason."""
+SLA_EVENT_KIND_DESIRED_PASSED: SlaEventKind.ValueType  # 13
+"""The desired level passed. The target can still be kept."""
 Global___SlaEventKind: _TypeAlias = SlaEventKind  # noqa: Y015
 
 class _AtRiskOrder:
@@ -243,7 +249,7 @@ class SlaEvent(_message.Message):
     kind: Global___SlaEventKind.ValueType
     """Kind of the event."""
     level: Global___SlaLevel.ValueType
-    """Level, for WARNED, BREACHED, MET and CORRECTED."""
+    """Level, for DESIRED_PASSED, BREACHED, MET and CORRECTED."""
     desired_at_ms: _builtins.int
     """Due time at the desired level, in milliseconds since the Unix epoch; 0 while paused."""
     adequate_at_ms: _builtins.int
@@ -253,7 +259,7 @@ class SlaEvent(_message.Message):
     occurred_at_ms: _builtins.int
     """Time of the event by the lane's clock, in milliseconds since the Unix epoch."""
     used_ms: _builtins.int
-    """Calendar time used, in milliseconds, for MET and BREACHED."""
+    """Calendar time used, in milliseconds, for MET, DESIRED_PASSED and BREACHED."""
     escalate_priority: _builtins.int
     """Priority that the router was requested to add; 0 means none."""
     reason: _builtins.str

@@ -16,6 +16,7 @@ _KINDS: Final[Mapping[int, str]] = MappingProxyType(
         sla_pb2.SLA_EVENT_KIND_PAUSED: "DeadlinePaused",
         sla_pb2.SLA_EVENT_KIND_RESUMED: "DeadlineResumed",
         sla_pb2.SLA_EVENT_KIND_WARNED: "DeadlineWarned",
+        sla_pb2.SLA_EVENT_KIND_DESIRED_PASSED: "DeadlineDesiredPassed",
         sla_pb2.SLA_EVENT_KIND_BREACHED: "DeadlineBreached",
         sla_pb2.SLA_EVENT_KIND_MET: "DeadlineMet",
         sla_pb2.SLA_EVENT_KIND_CANCELLED: "DeadlineCancelled",

@@ -35,6 +35,7 @@ _DUES: Final = frozenset(
 _PAUSED: Final = frozenset({config_pb2.TARGET_KIND_RESOLUTION})
 """Targets whose clock a reply can pause: then a level can be taken back without an answer."""
 _ENDS: Final = frozenset({sla_pb2.SLA_EVENT_KIND_MET, sla_pb2.SLA_EVENT_KIND_CANCELLED})
+_PASSED: Final = frozenset({sla_pb2.SLA_EVENT_KIND_DESIRED_PASSED, sla_pb2.SLA_EVENT_KIND_BREACHED})
 _FOLLOWS: Final = frozenset({sla_pb2.SLA_EVENT_KIND_ESCALATED, sla_pb2.SLA_EVENT_KIND_PREDICTED})
 """Escalations follow the event that caused them, also the end; forecasts are not part of a deadline's life."""
 
@@ -62,7 +63,7 @@ def _corrected(events: list[sla_pb2.SlaEvent]) -> tuple[list[sla_pb2.SlaEvent], 
         if event.kind != sla_pb2.SLA_EVENT_KIND_CORRECTED:
             kept.append(event)
             continue
-        reported = [e for e in kept if e.kind == sla_pb2.SLA_EVENT_KIND_BREACHED and e.level == event.level]
+        reported = [e for e in kept if e.kind in _PASSED and e.level == event.level]
         if not reported:
             wrong += 1
             continue
@@ -79,7 +80,7 @@ def ends(event: sla_pb2.SlaEvent) -> bool:
 
 def breaches(event: sla_pb2.SlaEvent) -> bool:
     """Return whether an event is the breach: the adequate level passed."""
-    return event.kind == sla_pb2.SLA_EVENT_KIND_BREACHED and event.level == sla_pb2.SLA_LEVEL_ADEQUATE
+    return event.kind == sla_pb2.SLA_EVENT_KIND_BREACHED
 
 
 def _judge(history: History, deadline: Deadline, events: list[sla_pb2.SlaEvent]) -> Iterator[Violation]:
@@ -100,11 +101,11 @@ def _judge(history: History, deadline: Deadline, events: list[sla_pb2.SlaEvent])
             continue
         if event.kind in _DUES:
             desired_ms, adequate_ms = event.desired_at_ms, event.adequate_at_ms
-        if event.kind in (sla_pb2.SLA_EVENT_KIND_WARNED, sla_pb2.SLA_EVENT_KIND_BREACHED):
+        if event.kind == sla_pb2.SLA_EVENT_KIND_WARNED or event.kind in _PASSED:
             if (once := (event.kind, event.level, event.warning)) in fired:
                 yield Violation(NAME, "doubled", subject, "the same level or warning passed twice")
             fired.add(once)
-        if event.kind == sla_pb2.SLA_EVENT_KIND_BREACHED:
+        if event.kind in _PASSED:
             due_ms = adequate_ms if breaches(event) else desired_ms
             yield from _in_time(history, subject, event, due_ms)
         if breaches(event) and _answered(history, deadline, adequate_ms):
