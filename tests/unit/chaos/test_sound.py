@@ -73,6 +73,27 @@ def test_a_false_breach_that_was_taken_back_is_not_a_violation() -> None:
     assert "false breach" in {violation.problem for violation in found}
 
 
+def test_a_level_that_was_due_before_the_router_knew_of_it_is_late_from_then_on() -> None:
+    """The message waited a minute in intake, whose process was dead. The level passes when its interaction appears."""
+    sound = a_history(Life(first_offer="expired"))
+    queued = next(record for record in sound.records if record.topic == "routing.events.v1")
+    known_ms = RoutingEvent.FromString(queued.value or b"").occurred_at_ms
+
+    def passing(after_ms: int) -> set[str]:
+        records = []
+        for record in sound.records:
+            event = sla_pb2.SlaEvent.FromString(record.value or b"") if record.topic == "sla.events.v1" else None
+            if event is not None and event.target == config_pb2.TARGET_KIND_PICK_UP:
+                event.desired_at_ms = event.adequate_at_ms = known_ms - 60_000
+                event.occurred_at_ms = known_ms + after_ms
+                record = record._replace(value=event.SerializeToString())
+            records.append(record)
+        return {violation.problem for violation in violations(replace(sound, records=tuple(records)))}
+
+    assert passing(after_ms=900) == set()
+    assert passing(after_ms=1_100) == {"late"}
+
+
 def test_each_wait_for_an_agent_needs_its_own_assignment() -> None:
     """The second pick-up is met by the second assignment only."""
     sound = a_history(Life(returns=True))

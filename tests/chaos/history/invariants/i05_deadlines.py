@@ -2,7 +2,8 @@
 
 - It is set once, and ends at most once: met, breached at the adequate level, or cancelled. Nothing follows its end. Each
   warning and each level passes once.
-- A level never passes before its due time, and at most `Bounds.deadline_late_ms` after it.
+- A level never passes before its due time, and at most `Bounds.deadline_late_ms` after it. A message that waited in intake
+  may arrive at the router with levels that are due already: then the bound begins with the router's first event.
 - It is not breached when the router recorded the answer in time (a false breach), and not met without one. A correction
   takes a level back: it must follow a report of this level, and be right.
 """
@@ -15,6 +16,7 @@ from chapar.router.v1 import records_pb2 as router_pb2
 from chapar.sla.v1 import sla_pb2
 from tests.chaos.history.history import Deadline, History
 from tests.chaos.history.model import Violation
+from tests.chaos.history.topics import Logged
 
 NAME = "I5"
 ANSWERS: Final[dict[int, str]] = {
@@ -107,7 +109,7 @@ def _judge(history: History, deadline: Deadline, events: list[sla_pb2.SlaEvent])
             fired.add(once)
         if event.kind in _PASSED:
             due_ms = adequate_ms if breaches(event) else desired_ms
-            yield from _in_time(history, subject, event, due_ms)
+            yield from _in_time(history, subject, event, due_ms, history.interactions.get(interaction_id, []))
         if breaches(event) and _answered(history, deadline, adequate_ms):
             yield Violation(NAME, "false breach", subject, "the router recorded the answer in time")
         if event.kind == sla_pb2.SLA_EVENT_KIND_MET and not _answered(history, deadline, adequate_ms):
@@ -118,11 +120,14 @@ def _judge(history: History, deadline: Deadline, events: list[sla_pb2.SlaEvent])
         yield Violation(NAME, "never fired", subject, f"it was due at {adequate_ms}")
 
 
-def _in_time(history: History, subject: str, event: sla_pb2.SlaEvent, due_ms: int) -> Iterator[Violation]:
+def _in_time(
+    history: History, subject: str, event: sla_pb2.SlaEvent, due_ms: int, events: list[Logged[router_pb2.RoutingEvent]]
+) -> Iterator[Violation]:
     if event.occurred_at_ms < due_ms:
         yield Violation(NAME, "early", subject, f"{due_ms - event.occurred_at_ms} ms")
-    if event.occurred_at_ms > due_ms + history.bounds.deadline_late_ms:
-        yield Violation(NAME, "late", subject, f"{event.occurred_at_ms - due_ms} ms")
+    known_ms = max(due_ms, events[0].value.occurred_at_ms) if events else due_ms
+    if event.occurred_at_ms > known_ms + history.bounds.deadline_late_ms:
+        yield Violation(NAME, "late", subject, f"{event.occurred_at_ms - known_ms} ms")
 
 
 def _answered(history: History, deadline: Deadline, adequate_ms: int) -> bool:
