@@ -224,11 +224,22 @@ class SameAddress:
     same_as: str
 
 
+@dataclass(frozen=True, slots=True)
+class HeldPreferences:
+    """How a person wants to be reached."""
+
+    opt_outs: Sequence[records_pb2.HeldOptOut]
+    preferred_channel: str
+
+
 class People(Protocol):
     """The identities of persons."""
 
     async def identities(self, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:
         """Return a person's identities; none when the person is not known."""
+
+    async def preferences(self, tenant: str, person_id: str) -> HeldPreferences:
+        """Return how a person wants to be reached."""
 
     async def same_addresses(self, tenant: str, person_id: str, most: int) -> Sequence[SameAddress]:
         """Return identities of other persons with the same proven address as one of this person's."""

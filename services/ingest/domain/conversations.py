@@ -198,10 +198,12 @@ class OptOutScope(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class OptOut:
-    """One opt-out. An empty channel means all."""
+    """One opt-out. An empty channel means all. `since_ms`: since when it holds without a break; `actor`: who set it."""
 
     channel: str
     scope: OptOutScope
+    since_ms: int = 0
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from services.ingest.domain.conversations import OptOut
 from services.ingest.domain.deliveries import Reported
 from services.ingest.domain.messages import NO_WISHES, Attachment, Identity, Message, Route, SendRequest, Wishes
 from services.policy.model.automatic import AutomaticKind
@@ -220,6 +221,16 @@ class IdentityMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class PreferencesSet:
+    """The person of this home identity wants to be reached in this way from now on."""
+
+    identity_id: str
+    opt_outs: tuple[OptOut, ...]
+    preferred_channel: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class JoinClaimed:
     """Ask the lane of the identity that a link names whether the claimant may join its person."""
 
@@ -256,6 +267,7 @@ Effect = (
     | ConversationForgotten
     | PersonForgotten
     | IdentityMoved
+    | PreferencesSet
     | JoinClaimed
     | JoinConfirmed
 )

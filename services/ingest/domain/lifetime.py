@@ -73,7 +73,7 @@ class Lifetime:
         dues = [due for due in map(self._due_ms, customer.in_memory) if due is not None]
         if dues:
             return min(dues)
-        if customer.has_open_work or customer.home:
+        if customer.has_open_work or customer.home or customer.opt_outs:
             return None
         idle_at_ms = customer.last_seen_ms + self._limits.idle_customer_ms
         return max((idle_at_ms, *(survey.expires_at_ms for survey in customer.surveys)))
@@ -95,7 +95,7 @@ class Lifetime:
         idle = now_ms >= customer.last_seen_ms + self._limits.idle_customer_ms
         awaited = any(now_ms < s.expires_at_ms for s in customer.surveys)
         current = any(each.current(now_ms - self._limits.closed_grace_ms) for each in customer.in_memory)
-        if idle and not current and not customer.home and not awaited:
+        if idle and not current and not awaited and not customer.home and not customer.opt_outs:
             return IntakeDecision(None, note="FORGOTTEN")
         return IntakeDecision(customer)
 

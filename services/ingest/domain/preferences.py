@@ -32,8 +32,16 @@ def decide(customer: Customer | None, asked: Preferences) -> IntakeDecision | Re
         return Refused(Reason.UNKNOWN_IDENTITY, "no message from this identity is in memory")
     if customer.home:
         return IntakeDecision(customer, (effects.Forwarded(customer.home),), note="FORWARDED")
-    known = replace(customer, opt_outs=asked.opt_outs[:MOST_OPT_OUTS], preferred_channel=asked.preferred_channel)
-    return IntakeDecision(known, note="PREFERENCES")
+    opt_outs = tuple(_held(customer, each) for each in dict.fromkeys(asked.opt_outs[:MOST_OPT_OUTS]))
+    known = replace(customer, opt_outs=opt_outs, preferred_channel=asked.preferred_channel)
+    told = effects.PreferencesSet(customer.key, opt_outs, asked.preferred_channel, asked.request_id)
+    return IntakeDecision(known, (told,), note="PREFERENCES")
+
+
+def _held(customer: Customer, asked: OptOut) -> OptOut:
+    """Return the opt-out as it is kept: one that holds already keeps its time and its actor."""
+    known = {(each.channel, each.scope): each for each in customer.opt_outs}
+    return known.get((asked.channel, asked.scope), asked)
 
 
 def forbids(customer: Customer, purpose: Purpose, channel: str) -> bool:

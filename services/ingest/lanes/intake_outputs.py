@@ -108,17 +108,11 @@ class IntakeOutputs:
             case effects.JoinClaimed() | effects.JoinConfirmed():
                 join, identity_id = persons.record_of_a_join(effect, tenant, now_ms)
                 outbox.send(TOPIC, tenant_key(tenant, identity_id), bare(join), headers.of_inbound(join))
-            case effects.IdentityMoved():
-                moved = records_pb2.ConversationRecord(
-                    event_id=derive("belongs", effect.identity_id, effect.request_id),
-                    tenant=tenant,
-                    identity_id=effect.identity_id,
-                    person_id=effect.person_id,
-                    occurred_at_ms=now_ms,
-                    belongs=records_pb2.IdentityBelongs(person_id=effect.person_id),
-                )
+            case effects.IdentityMoved() | effects.PreferencesSet():
+                told, personal = persons.record_of_a_person(effect, tenant, now_ms)
                 key = tenant_key(tenant, effect.identity_id)
-                outbox.send(CONVERSATIONS, key, moved.SerializeToString(), headers.of_conversation(moved))
+                value = seal(told, there(own), CONVERSATIONS, key) if personal else told.SerializeToString()
+                outbox.send(CONVERSATIONS, key, value, headers.of_conversation(told))
             case effects.PersonForgotten():
                 erase = erase_command(effect, tenant, now_ms, derive)
                 named = record_headers(FEEDBACK, erase.command_id, tenant)

@@ -10,8 +10,54 @@ from services.ingest.domain.preferences import Preferences
 
 def preferences(record: records_pb2.PersonPreferences) -> Preferences:
     """Convert preferences. Raises ValueError for a scope that this version does not know."""
-    opt_outs = tuple(OptOut(each.channel, OptOutScope(each.scope)) for each in record.opt_outs)
+    opt_outs = tuple(
+        OptOut(each.channel, OptOutScope(each.scope), record.occurred_at_ms, record.actor) for each in record.opt_outs
+    )
     return Preferences(record.request_id, opt_outs, record.preferred_channel)
+
+
+def record_of_a_person(
+    effect: effects.IdentityMoved | effects.PreferencesSet, tenant: str, now_ms: int
+) -> tuple[records_pb2.ConversationRecord, bool]:
+    """Return the record for history, and whether it has personal data."""
+    if isinstance(effect, effects.IdentityMoved):
+        return moved_identity(effect, tenant, now_ms), False
+    return preferences_set(effect, tenant, now_ms), True
+
+
+def moved_identity(effect: effects.IdentityMoved, tenant: str, now_ms: int) -> records_pb2.ConversationRecord:
+    """Return the record that names the person to whom the identity belongs now."""
+    return records_pb2.ConversationRecord(
+        event_id=derive("belongs", effect.identity_id, effect.request_id),
+        tenant=tenant,
+        identity_id=effect.identity_id,
+        person_id=effect.person_id,
+        occurred_at_ms=now_ms,
+        belongs=records_pb2.IdentityBelongs(person_id=effect.person_id),
+    )
+
+
+def preferences_set(effect: effects.PreferencesSet, tenant: str, now_ms: int) -> records_pb2.ConversationRecord:
+    """Return the record for history. Each decision has an id of its own: the same request may come again after another one."""
+    return records_pb2.ConversationRecord(
+        event_id=derive("preferences", effect.identity_id, effect.request_id, str(now_ms)),
+        tenant=tenant,
+        identity_id=effect.identity_id,
+        person_id=derive("person", effect.identity_id),
+        occurred_at_ms=now_ms,
+        preferences_set=records_pb2.PreferencesSet(
+            opt_outs=[
+                records_pb2.HeldOptOut(
+                    channel=each.channel,
+                    scope=records_pb2.OptOutScope.ValueType(each.scope),
+                    since_ms=each.since_ms,
+                    actor=each.actor,
+                )
+                for each in effect.opt_outs
+            ],
+            preferred_channel=effect.preferred_channel,
+        ),
+    )
 
 
 def join_offer(record: records_pb2.JoinOffer) -> JoinOffer:

@@ -102,6 +102,10 @@ class Identity:
     verified: bool = False
     stated_at_ms: int = 0
     erased_at_ms: int = 0
+    opt_outs: list[list[Any]] = field(default_factory=list)
+    """Of a home identity: channel, scope, since when (ms) and actor of each opt-out of its person."""
+    preferred_channel: str = ""
+    preferences_at_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -238,6 +242,15 @@ class Belongs:
 
 
 @dataclass(frozen=True, slots=True)
+class PreferencesChanged:
+    """The person of this home identity wants to be reached in this way from now on."""
+
+    identity_id: str
+    opt_outs: list[list[Any]]
+    preferred_channel: str
+
+
+@dataclass(frozen=True, slots=True)
 class Erased:
     """The personal data of a conversation and its identity are to be forgotten."""
 
@@ -307,6 +320,7 @@ Change = (
     | FileChanged
     | Began
     | Ended
+    | PreferencesChanged
     | Erased
     | Routed
     | Delivery

@@ -106,6 +106,9 @@ IDENTITIES: Final = Table(
     Column("verified", Boolean, nullable=False),
     _ms("stated_at_ms"),
     _ms("erased_at_ms"),
+    Column("opt_outs", JSON, nullable=False, server_default="[]"),
+    Column("preferred_channel", Text, nullable=False, server_default=""),
+    Column("preferences_at_ms", BigInteger, nullable=False, server_default="0"),
     Index("identities_of_person", "tenant", "person_id"),
     Index("identities_by_address", "tenant", "channel", "native_id"),
 )
