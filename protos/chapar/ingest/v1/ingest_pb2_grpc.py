@@ -806,7 +806,7 @@ class PersonServiceServicer:
     """
 
     def GetPerson(self, request, context):
-        """Returns a person with the linked identities.
+        """Returns a person with the linked identities, and how they want to be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

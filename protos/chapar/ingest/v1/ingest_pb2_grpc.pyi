@@ -279,7 +279,7 @@ class PersonServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PersonServiceAsyncStub: ...
     GetPerson: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetPersonRequest, _ingest_pb2.GetPersonResponse]
-    """Returns a person with the linked identities."""
+    """Returns a person with the linked identities, and how they want to be reached."""
     LinkIdentity: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.LinkIdentityRequest, _ingest_pb2.LinkIdentityResponse]
     """Links an identity to a person."""
     UnlinkIdentity: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.UnlinkIdentityRequest, _ingest_pb2.UnlinkIdentityResponse]
@@ -301,7 +301,7 @@ class PersonServiceAsyncStub(PersonServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPerson: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetPersonRequest, _ingest_pb2.GetPersonResponse]  # type: ignore[assignment]
-    """Returns a person with the linked identities."""
+    """Returns a person with the linked identities, and how they want to be reached."""
     LinkIdentity: _aio.UnaryUnaryMultiCallable[_ingest_pb2.LinkIdentityRequest, _ingest_pb2.LinkIdentityResponse]  # type: ignore[assignment]
     """Links an identity to a person."""
     UnlinkIdentity: _aio.UnaryUnaryMultiCallable[_ingest_pb2.UnlinkIdentityRequest, _ingest_pb2.UnlinkIdentityResponse]  # type: ignore[assignment]
@@ -326,7 +326,7 @@ class PersonServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.GetPersonRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.GetPersonResponse, _abc.Awaitable[_ingest_pb2.GetPersonResponse]]:
-        """Returns a person with the linked identities."""
+        """Returns a person with the linked identities, and how they want to be reached."""
 
     @_abc_1.abstractmethod
     def LinkIdentity(

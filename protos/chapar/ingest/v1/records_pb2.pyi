@@ -1057,6 +1057,68 @@ class OptOut(_message.Message):
 Global___OptOut: _TypeAlias = OptOut  # noqa: Y015
 
 @_typing.final
+class HeldOptOut(_message.Message):
+    """An opt-out that holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Channel; empty for all."""
+    scope: Global___OptOutScope.ValueType
+    """The messages that the person does not want."""
+    since_ms: _builtins.int
+    """Time since which it holds without a break, in milliseconds since the Unix epoch."""
+    actor: _builtins.str
+    """The actor who set it: the subject of a token."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        scope: Global___OptOutScope.ValueType = ...,
+        since_ms: _builtins.int = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "channel", b"channel", "scope", b"scope", "since_ms", b"since_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldOptOut: _TypeAlias = HeldOptOut  # noqa: Y015
+
+@_typing.final
+class PreferencesSet(_message.Message):
+    """The preferences of a person were set. They replace the earlier ones."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPT_OUTS_FIELD_NUMBER: _builtins.int
+    PREFERRED_CHANNEL_FIELD_NUMBER: _builtins.int
+    preferred_channel: _builtins.str
+    """Channel on which Chapar begins a conversation with the person; empty: the newest."""
+    @_builtins.property
+    def opt_outs(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldOptOut]:
+        """Opt-outs."""
+
+    def __init__(
+        self,
+        *,
+        opt_outs: _abc.Iterable[Global___HeldOptOut] | None = ...,
+        preferred_channel: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["opt_outs", b"opt_outs", "preferred_channel", b"preferred_channel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreferencesSet: _TypeAlias = PreferencesSet  # noqa: Y015
+
+@_typing.final
 class PersonPreferences(_message.Message):
     """How a person wants to be reached. It replaces what was known."""
 
@@ -2301,6 +2363,7 @@ class ConversationRecord(_message.Message):
     ERASED_FIELD_NUMBER: _builtins.int
     BELONGS_FIELD_NUMBER: _builtins.int
     FILE_SETTLED_FIELD_NUMBER: _builtins.int
+    PREFERENCES_SET_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id."""
@@ -2344,6 +2407,10 @@ class ConversationRecord(_message.Message):
     def file_settled(self) -> Global___FileSettled:
         """A file of a message was fetched, or can't be."""
 
+    @_builtins.property
+    def preferences_set(self) -> Global___PreferencesSet:
+        """The preferences of the person were set. The record has no conversation and is keyed by the person's home identity."""
+
     def __init__(
         self,
         *,
@@ -2360,13 +2427,14 @@ class ConversationRecord(_message.Message):
         erased: Global___ConversationErased | None = ...,
         belongs: Global___IdentityBelongs | None = ...,
         file_settled: Global___FileSettled | None = ...,
+        preferences_set: Global___PreferencesSet | None = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "erased", b"erased", "file_settled", b"file_settled", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "opened", b"opened", "record", b"record"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "erased", b"erased", "file_settled", b"file_settled", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "opened", b"opened", "preferences_set", b"preferences_set", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "conversation_id", b"conversation_id", "erased", b"erased", "event_id", b"event_id", "file_settled", b"file_settled", "identity_id", b"identity_id", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "occurred_at_ms", b"occurred_at_ms", "opened", b"opened", "person_id", b"person_id", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "conversation_id", b"conversation_id", "erased", b"erased", "event_id", b"event_id", "file_settled", b"file_settled", "identity_id", b"identity_id", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "occurred_at_ms", b"occurred_at_ms", "opened", b"opened", "person_id", b"person_id", "preferences_set", b"preferences_set", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["opened", "message", "interaction_opened", "interaction_closed", "erased", "belongs", "file_settled"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["opened", "message", "interaction_opened", "interaction_closed", "erased", "belongs", "file_settled", "preferences_set"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
