@@ -7,7 +7,7 @@ wherever it appears. The rules:
   as recorded, but neither reached the customer nor is recorded as failed or of unknown outcome; a recovery that was due and is not opened.
 - **doubled**: a message that is in the conversations twice or opened two interactions; an interaction that was opened or ended twice or is
   held by two agents at once; a reply that reached the customer twice. A recovery after a bad response is opened without a message.
-- **misdelivered**: a reply that reached somebody who has not written in its conversation; a bounce that is not tied to its delivery; an automatic
+- **misdelivered**: a reply that reached a customer who has not written in its conversation; a bounce that is not tied to its delivery; an automatic
   reply outside the conversation that it answers, or that opened an interaction or touched a clock.
 """
 
@@ -305,7 +305,7 @@ def _state(ledger: Ledger, delivery_id: str) -> int:
 
 
 def misdelivered(ledger: Ledger, sent: Sent) -> list[str]:
-    """Return each reply that reached somebody else, and each machine's message that went where it does not belong."""
+    """Return each reply that reached another customer, and each machine's message that went where it does not belong."""
     writers: dict[str, set[tuple[str, str]]] = {}
     for mark, writer in sent.writers.items():
         writers.setdefault(ledger.conversation_of_mark.get(mark, ""), set()).add(writer)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.ingest.domain import effects
-from services.ingest.domain.conversations import Customer, OptOut, OptOutScope
+from services.ingest.domain import effects, shared_preferences
+from services.ingest.domain.conversations import Customer
 from services.ingest.domain.decisions import IntakeDecision, Refused
 from services.ingest.domain.messages import Purpose, Route
+from services.ingest.domain.opt_outs import OptOut, OptOutScope
 from services.ingest.domain.reasons import Reason
 
 MOST_OPT_OUTS: Final = 20
@@ -33,9 +34,8 @@ def decide(customer: Customer | None, asked: Preferences) -> IntakeDecision | Re
     if customer.home:
         return IntakeDecision(customer, (effects.Forwarded(customer.home),), note="FORWARDED")
     opt_outs = tuple(_held(customer, each) for each in dict.fromkeys(asked.opt_outs[:MOST_OPT_OUTS]))
-    known = replace(customer, opt_outs=opt_outs, preferred_channel=asked.preferred_channel)
-    told = effects.PreferencesSet(customer.key, opt_outs, asked.preferred_channel, asked.request_id)
-    return IntakeDecision(known, (told,), note="PREFERENCES")
+    customer, out = shared_preferences.changed(customer, opt_outs, asked.preferred_channel, asked.request_id)
+    return IntakeDecision(customer, out, note="PREFERENCES")
 
 
 def _held(customer: Customer, asked: OptOut) -> OptOut:

@@ -98,6 +98,8 @@ def ready(delivery: Delivery, route: Route | None, gate: Gate, now_ms: int) -> D
     found = worded(request, route, rules, account, now_ms)
     if isinstance(found, Reason):
         return found
+    if route.no_marketing and is_marketing(found, account):
+        return Reason.OPTED_OUT
     if delivery.native_ids and found.template is not None and request.template is None:
         return Reason.OUTSIDE_WINDOW  # the customer has the first parts of the text
     return replace(delivery, request=found)

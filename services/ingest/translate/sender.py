@@ -47,6 +47,7 @@ def route(record: records_pb2.ReplyRoute) -> Route:
         record.subject,
         record.last_customer_message_at_ms,
         OriginProof(record.proof),
+        record.no_marketing,
     )
 
 

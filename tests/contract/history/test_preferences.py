@@ -4,7 +4,7 @@ from services.chassis.ids import derive
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.history.database import Database
 from services.ingest.adapters.history.retention import DAY_MS, Retention
-from services.ingest.domain.conversations import OptOutScope
+from services.ingest.domain.opt_outs import OptOutScope
 from services.ingest.metrics import METRICS
 from tests.contract.history.records import T0, Life, as_records
 from tests.contract.history.tables_as_data import everything
@@ -42,7 +42,7 @@ async def test_the_newest_preferences_are_shown(database: Database) -> None:
 
 
 async def test_the_preferences_of_the_home_count(database: Database) -> None:
-    """Those that a linked identity had before the link do not hold."""
+    """Each identity has a copy, and the home's is changed first."""
     home = a_person()
     linked = Life("linked", person=home.person_id)
     linked.opened()

@@ -34,12 +34,15 @@ def identity(tenant: str, row: Row[Any]) -> records_pb2.Identity:
 
 
 def held(person_id: str, identities: Sequence[Row[Any]]) -> HeldPreferences:
-    """Return the preferences of a person from the rows of their identities: those of the home count."""
-    for row in identities:
-        if derive("person", row.identity_id) == person_id:
-            opt_outs = [
-                records_pb2.HeldOptOut(channel=channel, scope=scope, since_ms=since_ms, actor=actor)
-                for channel, scope, since_ms, actor in row.opt_outs
-            ]
-            return HeldPreferences(opt_outs, row.preferred_channel)
-    return HeldPreferences((), "")
+    """Return the preferences of a person from the rows of their identities.
+
+    Each identity has a copy. That of the home counts, because it is changed first; without its row, the newest one.
+    """
+    if not identities:
+        return HeldPreferences((), "")
+    row = max(identities, key=lambda each: (derive("person", each.identity_id) == person_id, each.preferences_at_ms))
+    opt_outs = [
+        records_pb2.HeldOptOut(channel=channel, scope=scope, since_ms=since_ms, actor=actor)
+        for channel, scope, since_ms, actor in row.opt_outs
+    ]
+    return HeldPreferences(opt_outs, row.preferred_channel)
