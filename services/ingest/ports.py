@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.ingest.domain.files.places import FilePlace
 from services.ingest.domain.files.policy import FilePolicy, FileRefusal
@@ -203,6 +204,8 @@ class Resendable:
     cc: tuple[str, ...] = ()
     """The recipients of a mail."""
     attachments: Sequence[records_pb2.Attachment] = ()
+    template: types_pb2.TemplateChoice | None = None
+    """The approved template that was to be sent; `text` has its words."""
 
 
 class Deliveries(Protocol):

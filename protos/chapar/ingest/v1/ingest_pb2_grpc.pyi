@@ -173,8 +173,8 @@ class OutboundServiceStub:
     changes.
     """
     Resend: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ResendRequest, _ingest_pb2.ResendResponse]
-    """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
-    of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
+    """Sends the text or the template of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it
+    knowingly: a message of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
     """
     ListTemplates: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListTemplatesRequest, _ingest_pb2.ListTemplatesResponse]
     """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
@@ -198,8 +198,8 @@ class OutboundServiceAsyncStub(OutboundServiceStub):
     changes.
     """
     Resend: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ResendRequest, _ingest_pb2.ResendResponse]  # type: ignore[assignment]
-    """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
-    of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
+    """Sends the text or the template of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it
+    knowingly: a message of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
     """
     ListTemplates: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListTemplatesRequest, _ingest_pb2.ListTemplatesResponse]  # type: ignore[assignment]
     """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
@@ -238,8 +238,8 @@ class OutboundServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.ResendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.ResendResponse, _abc.Awaitable[_ingest_pb2.ResendResponse]]:
-        """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
-        of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
+        """Sends the text or the template of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it
+        knowingly: a message of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
         """
 
     @_abc_1.abstractmethod

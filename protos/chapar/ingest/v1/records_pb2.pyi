@@ -2089,6 +2089,7 @@ class ConversationMessage(_message.Message):
     CC_FIELD_NUMBER: _builtins.int
     PARTICIPANT_FIELD_NUMBER: _builtins.int
     ORIGINAL_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Id of the message; for an outgoing message the id of the delivery."""
     author_kind: _types_pb2.ActorKind.ValueType
@@ -2155,6 +2156,10 @@ class ConversationMessage(_message.Message):
     def original(self) -> Global___Attachment:
         """See CustomerMessage.original."""
 
+    @_builtins.property
+    def template(self) -> _types_pb2.TemplateChoice:
+        """Approved template that was sent, or could not be sent; `text` has its words. Not set for a free text."""
+
     def __init__(
         self,
         *,
@@ -2183,10 +2188,11 @@ class ConversationMessage(_message.Message):
         cc: _abc.Iterable[_builtins.str] | None = ...,
         participant: _builtins.bool = ...,
         original: Global___Attachment | None = ...,
+        template: _types_pb2.TemplateChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "origin", b"origin", "original", b"original"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "origin", b"origin", "original", b"original", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "cc", b"cc", "channel", b"channel", "content", b"content", "deletes_message_id", b"deletes_message_id", "delivery_state", b"delivery_state", "edits_message_id", b"edits_message_id", "in_reply_to", b"in_reply_to", "interaction_id", b"interaction_id", "kind", b"kind", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "original", b"original", "participant", b"participant", "placeholder", b"placeholder", "purpose", b"purpose", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "cc", b"cc", "channel", b"channel", "content", b"content", "deletes_message_id", b"deletes_message_id", "delivery_state", b"delivery_state", "edits_message_id", b"edits_message_id", "in_reply_to", b"in_reply_to", "interaction_id", b"interaction_id", "kind", b"kind", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "original", b"original", "participant", b"participant", "placeholder", b"placeholder", "purpose", b"purpose", "subject", b"subject", "template", b"template", "text", b"text", "text_parts", b"text_parts", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -21,6 +21,7 @@ from services.ingest.adapters.history.mapping_audit import audited
 from services.ingest.adapters.history.mapping_persons import preferences
 from services.ingest.adapters.history.mapping_routing import routed
 from services.ingest.adapters.history.mapping_sla import judged
+from services.ingest.adapters.history.message_template import template_column
 from services.ingest.adapters.history.rows import Fact
 from services.ingest.adapters.history.story import FEEDBACK, INGEST, Unreadable, clean, identifier, step, word
 from services.ingest.adapters.history.text import fold
@@ -216,6 +217,7 @@ def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Messag
         cc_addresses=[clean(each) for each in message.cc],
         participant=int(message.participant),
         original=_attachment(message.original) if message.HasField("original") else {},
+        template=template_column(message),
     )
 
 

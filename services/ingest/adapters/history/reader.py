@@ -26,6 +26,7 @@ from services.ingest.adapters.history.file_changes import FileChanges
 from services.ingest.adapters.history.mapping_persons import held, identity
 from services.ingest.adapters.history.marks import Marks, wanted
 from services.ingest.adapters.history.message_files import file_of
+from services.ingest.adapters.history.message_template import template_of
 from services.ingest.adapters.history.story import LATEST_MS
 from services.ingest.adapters.history.text import words
 from services.ingest.domain.reach import Reach
@@ -240,7 +241,7 @@ class HistoryReader:
         for row in await self._rows(reach.tenant, query):
             files = tuple(records_pb2.Attachment(**each) for each in row.attachments)
             to, cc = tuple(row.to_addresses), tuple(row.cc_addresses)
-            return Resendable(found, row.identity_id, row.text, to, cc, files)
+            return Resendable(found, row.identity_id, row.text, to, cc, files, template_of(row.template))
         return Resendable(found, "", "")
 
     async def identities(self, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:
@@ -353,6 +354,7 @@ def _message(row: Row[Any]) -> records_pb2.ConversationMessage:
         cc=row.cc_addresses,
         participant=bool(row.participant),
         original=records_pb2.Attachment(**row.original) if row.original else None,
+        template=template_of(row.template),
         delivery_state=records_pb2.DeliveryState.ValueType(row.delivery_state or 0),
     )
 

@@ -60,6 +60,8 @@ class Message:
     """The offset of the newest record that changed a file of the message; 0: none has."""
     original: dict[str, Any] = field(default_factory=dict)
     """The message as it arrived, a file; empty when it was not kept."""
+    template: dict[str, Any] = field(default_factory=dict)
+    """The approved template of an outgoing message; empty for a text."""
 
     def settle(self, file: "FileChanged") -> None:
         """Replace a file by what it has become. A message without the file, e.g. of an erased person, has no change."""
@@ -77,6 +79,7 @@ class Message:
         self.text_parts = []
         self.origin = {}
         self.original = {}
+        self.template = {}
 
 
 def with_file(attachments: list[dict[str, Any]], file: dict[str, Any]) -> list[dict[str, Any]] | None:

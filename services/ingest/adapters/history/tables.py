@@ -79,6 +79,7 @@ MESSAGES: Final = Table(
     Column("participant", Integer, nullable=False, server_default="0"),
     Column("files_sequence", BigInteger, nullable=False, server_default="0"),
     Column("original", JSON, nullable=False, server_default="{}"),
+    Column("template", JSON, nullable=False, server_default="{}"),
     _text("folded"),
     Index("messages_in_order", "tenant", "conversation_id", "sequence"),
     _of_few("messages_editing", "edits_message_id"),
