@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.ingest.domain.files.places import FilePlace
 from services.ingest.domain.files.policy import FilePolicy, FileRefusal
@@ -203,6 +204,8 @@ class Resendable:
     cc: tuple[str, ...] = ()
     """The recipients of a mail."""
     attachments: Sequence[records_pb2.Attachment] = ()
+    template: types_pb2.TemplateChoice | None = None
+    """The approved template that was to be sent; `text` has its words."""
 
 
 class Deliveries(Protocol):
@@ -224,11 +227,22 @@ class SameAddress:
     same_as: str
 
 
+@dataclass(frozen=True, slots=True)
+class HeldPreferences:
+    """How a person wants to be reached."""
+
+    opt_outs: Sequence[records_pb2.HeldOptOut]
+    preferred_channel: str
+
+
 class People(Protocol):
     """The identities of persons."""
 
     async def identities(self, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:
         """Return a person's identities; none when the person is not known."""
+
+    async def preferences(self, tenant: str, person_id: str) -> HeldPreferences:
+        """Return how a person wants to be reached."""
 
     async def same_addresses(self, tenant: str, person_id: str, most: int) -> Sequence[SameAddress]:
         """Return identities of other persons with the same proven address as one of this person's."""

@@ -78,12 +78,15 @@ def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
     of the catalogue has a sample."""
     code, output, report, seen = play(tmp_path, "--size", "0.5")
     assert code == 0, output
-    assert output.rstrip().splitlines()[-1] == "lost 0, doubled 0"
+    assert output.rstrip().splitlines()[-1] == "lost 0, doubled 0, misdelivered 0"
     channels = {row["channel"]: row for row in report["channels"]}  # type: ignore[attr-defined]  # a list of rows
     assert {"webchat", "telegram", "whatsapp", "email", "webhook", "grpc", "all"} <= channels.keys()
     assert all(row["completed"] for row in channels.values())
     assert channels["all"]["open"] == 0
     assert report["deliveries"]["as_templates"] >= 1, "a WhatsApp customer is outside the window"  # type: ignore[index]  # counts by name
+    machines = {"bounces": 1, "bounces_tied": 1, "auto_replies": 1, "auto_replies_joined": 1, "clocks_touched": 0}
+    assert report["machines"] == machines
+    assert "1 bounce tied to its delivery, 1 auto-reply joined, no clock touched" in output
     sent, received = report["files"]["sent"], report["files"]["received"]  # type: ignore[index]  # counts by channel
     assert set(sent) == {"webchat", "telegram", "whatsapp", "email"}
     assert set(received) == {*sent, "webhook", "grpc"}
@@ -98,5 +101,5 @@ def test_nothing_is_lost_and_nothing_doubled_while_services_are_killed(tmp_path:
     """The result is the same while router, ingest, sla and feedback are killed repeatedly with SIGKILL."""
     code, output, report, _ = play(tmp_path, "--size", "0.5", "--chaos")
     assert code == 0, output
-    assert output.rstrip().splitlines()[-1] == "lost 0, doubled 0"
+    assert output.rstrip().splitlines()[-1] == "lost 0, doubled 0, misdelivered 0"
     assert sum(report["restarts"].values()) >= 3  # type: ignore[attr-defined]  # counts by process

@@ -20,7 +20,7 @@ _DEADLINE_S = 60.0
 
 @app.command("show")
 def show(person: Annotated[str, typer.Argument(help="The person's id.")], as_json: Json = False) -> None:
-    """Show the identities of a person. The output holds personal data."""
+    """Show the identities of a person, and how they want to be reached. The output holds personal data."""
 
     async def work() -> ingest_pb2.GetPersonResponse:
         async with channel_to(Workspace.here(), "ingest") as channel:
@@ -33,6 +33,11 @@ def show(person: Annotated[str, typer.Argument(help="The person's id.")], as_jso
         return
     rows = ((i.identity_id, i.channel, i.account, i.native_id, i.display_name) for i in found.identities)
     console.print(table(f"person {person}", ("identity", "channel", "account", "native id", "name"), rows))
+    if found.preferred_channel:
+        console.print(f"preferred channel: {found.preferred_channel}", markup=False, highlight=False)
+    if found.opt_outs:
+        outs = ((o.channel or "all", _scope(o), moment(o.since.ToMilliseconds()), o.actor) for o in found.opt_outs)
+        console.print(table("opt-outs", ("channel", "does not want", "since", "set by"), outs))
 
 
 @app.command("suggest")
@@ -120,6 +125,10 @@ def _opt_out(text: str) -> records_pb2.OptOut:
     if name not in dict(records_pb2.OptOutScope.items()):
         raise typer.BadParameter(f"`{scope}` is not one of surveys, proactive, all_but_replies", param_hint="--opt-out")
     return records_pb2.OptOut(channel=channel, scope=records_pb2.OptOutScope.Value(name))
+
+
+def _scope(held: ingest_pb2.PersonOptOut) -> str:
+    return records_pb2.OptOutScope.Name(held.scope).removeprefix("OPT_OUT_SCOPE_").lower()
 
 
 @app.command("erase")

@@ -50,7 +50,9 @@ class Mailbox:
 
     def arrived(self, channel: str, address: str, text: str) -> None:
         """Add a message that reached this customer."""
-        self.sent.arrivals.update(mark for mark in MARK.findall(text) if mark.startswith("#r"))
+        replies = [mark for mark in MARK.findall(text) if mark.startswith("#r")]
+        self.sent.arrivals.update(replies)
+        self.sent.receivers |= {(mark, channel, address) for mark in replies}
         self._waiting[channel, address].put_nowait(text)
 
     async def reply(self, channel: str, address: str, within_s: float) -> str | None:
@@ -182,6 +184,7 @@ class Customer:
     async def say(self, text: str, *, repeat: bool = False, with_file: bool = False) -> bool:
         """Send a message with a mark, and a file if asked for. Returns whether it was acknowledged."""
         mark = self.world.mark()
+        self.world.sent.writers[mark] = (self.mood.channel, self.address)
         self.file = file = a_file(mark) if with_file else None
         if not await self._until_acknowledged(f"{text} {mark}", twice=repeat):
             return False

@@ -23,7 +23,8 @@ from services.cli.demo import board, chaos
 from services.cli.demo.agents import staff
 from services.cli.demo.channels import KINDS
 from services.cli.demo.customers import OWN_END, Mailbox, World, cast, play
-from services.cli.demo.ledger import TOPICS, Audit, Ledger, Sent, audit
+from services.cli.demo.ledger import TOPICS, Audit, Ledger, Sent, audit, untied_bounces
+from services.cli.demo.machines import Machines
 from services.cli.demo.receipts import Receipts
 from services.cli.demo.report import Report
 from services.cli.local.broker.server import BrokerServer
@@ -64,11 +65,12 @@ async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[
         await asyncio.to_thread(BrokerServer(BrokerSettings(home=workspace.home)).reset)
         await asyncio.to_thread(shutil.rmtree, workspace.directory("state"))
     sent = Sent()
-    mailbox, receipts = Mailbox(sent), Receipts()
+    mailbox, receipts, machines = Mailbox(sent), Receipts(), Machines()
 
     def arrived(message: Received) -> None:
         mailbox.arrived(message.channel, message.recipient, message.text)
         receipts.arrived(message)
+        machines.arrived(message)
         for file in message.files:
             sent.file_arrivals[file.name, message.channel] += 1
 
@@ -84,7 +86,9 @@ async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[
         async with running_stack(workspace, stack_options, say) as stack:
             ready_s = time.monotonic() - began
             say(f"ready after {ready_s:.1f} s; the demo begins")
-            return await _play(workspace, options, stack, run, sent, mailbox, receipts, provider.held, ready_s, say)
+            return await _play(
+                workspace, options, stack, run, sent, mailbox, receipts, machines, provider.held, ready_s, say
+            )
 
 
 async def _play(
@@ -95,6 +99,7 @@ async def _play(
     sent: Sent,
     mailbox: Mailbox,
     receipts: Receipts,
+    machines: Machines,
     held: HeldFiles,
     ready_s: float,
     say: Callable[[str], None],
@@ -113,6 +118,7 @@ async def _play(
                 watchers.create_task(board.follow(stack.kafka, keys, ledger), name="follow"),
                 watchers.create_task(board.show(ledger, sent, lambda: notes[-1]), name="board"),
                 watchers.create_task(receipts.report(world), name="receipts"),
+                watchers.create_task(machines.answer(world), name="machines"),
             ]
             havoc = chaos.Chaos(stack.supervisor, options.seed, notes.append) if options.chaos else None
             if havoc is not None:
@@ -176,7 +182,8 @@ async def _drained(ledger: Ledger, sent: Sent, within_s: float) -> None:
     quiet_since: float | None = None
     while time.monotonic() < deadline:
         missing = [mark for mark in sent.acknowledged if not ledger.seen[mark]]
-        if missing or ledger.pending_files() or ledger.open or ledger.recoveries_due() or ledger.pending_deliveries():
+        under_way = ledger.pending_files() or ledger.pending_deliveries() or untied_bounces(ledger, sent)
+        if missing or under_way or ledger.open or ledger.recoveries_due():
             quiet_since = None
         elif quiet_since is None:
             quiet_since = time.monotonic()

@@ -1,4 +1,4 @@
-"""Folds the topics and compares them with what was sent: the audit behind `lost 0, doubled 0`.
+"""Folds the topics and compares them with what was sent: the audit behind `lost 0, doubled 0, misdelivered 0`.
 
 Every message of a demo customer carries a mark (`#d1-17`), and every reply of a demo agent another (`#r1-42`), so that each can be counted
 wherever it appears. The rules:
@@ -7,6 +7,8 @@ wherever it appears. The rules:
   as recorded, but neither reached the customer nor is recorded as failed or of unknown outcome; a recovery that was due and is not opened.
 - **doubled**: a message that is in the conversations twice or opened two interactions; an interaction that was opened or ended twice or is
   held by two agents at once; a reply that reached the customer twice. A recovery after a bad response is opened without a message.
+- **misdelivered**: a reply that reached a customer who has not written in its conversation; a bounce that is not tied to its delivery; an automatic
+  reply outside the conversation that it answers, or that opened an interaction or touched a clock.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ _UNDER_WAY = (ingest_pb2.DELIVERY_STATE_QUEUED, ingest_pb2.DELIVERY_STATE_ATTEMP
 MARK = re.compile(r"#[dr][0-9a-z]+-\d+")
 EXPLAINED = frozenset({ingest_pb2.DELIVERY_STATE_UNKNOWN, ingest_pb2.DELIVERY_STATE_FAILED})
 """States in which a reply that did not arrive is not lost: the failure and its reason are recorded. Such a reply is never repeated blindly."""
+_OF_CLOCKS = (sla_pb2.SLA_EVENT_KIND_DEADLINE_SET, sla_pb2.SLA_EVENT_KIND_PAUSED, sla_pb2.SLA_EVENT_KIND_RESUMED)
 TERMINAL = {"completed", "abandoned", "cancelled"}
 
 
@@ -66,6 +69,19 @@ class Ledger:
         """The number of times that each interaction was opened."""
         self.interactions: dict[str, ObservedInteraction] = {}
         self.conversation_of_mark: dict[str, str] = {}
+        """The conversation of each message and reply, by its mark."""
+        self.delivery_of_mark: dict[str, str] = {}
+        """The delivery of each reply, by its mark."""
+        self.message_of_mark: dict[str, str] = {}
+        """The id of each customer's message, by its mark."""
+        self.automatic: dict[str, int] = {}
+        """The kinds of machines' messages, by the message's id."""
+        self.automatic_times: dict[str, tuple[str, int]] = {}
+        """The interaction and the time at which it learned of a machine's message, by the message's id."""
+        self.bounced: set[str] = set()
+        """The deliveries that failed because of a bounce."""
+        self.clocks: set[tuple[str, int]] = set()
+        """The interaction and the time of each event at which a clock was set, stopped or went on."""
         self.deliveries: dict[str, ingest_pb2.DeliveryRecord] = {}
         self.as_templates: set[str] = set()
         """The deliveries that were sent as approved templates in place of their texts."""
@@ -94,6 +110,8 @@ class Ledger:
             elif record.topic == "deliveries.v1":
                 delivery = ingest_pb2.DeliveryRecord.FromString(record.value)
                 self.deliveries[delivery.delivery_id] = delivery
+                if delivery.state == ingest_pb2.DELIVERY_STATE_FAILED and delivery.reason.startswith("BOUNCED_"):
+                    self.bounced.add(delivery.delivery_id)
                 if delivery.reason == "SENT_AS_TEMPLATE":
                     self.as_templates.add(delivery.delivery_id)
             elif record.topic == "sla.events.v1":
@@ -122,12 +140,16 @@ class Ledger:
         kind = record.WhichOneof("record")
         if kind == "message":
             marks = MARK.findall(record.message.text)
+            self.conversation_of_mark |= dict.fromkeys(marks, record.conversation_id)
             if record.message.author_kind == types_pb2.ACTOR_KIND_CUSTOMER:
                 self.seen.update(mark for mark in marks if mark.startswith("#d"))
-                for mark in marks:
-                    self.conversation_of_mark[mark] = record.conversation_id
+                self.message_of_mark |= dict.fromkeys(marks, record.message.message_id)
+                if record.message.automatic.kind:
+                    self.automatic[record.message.message_id] = record.message.automatic.kind
                 self.files |= {file.name: file.state for file in record.message.attachments}
-            elif record.message.delivery_state != ingest_pb2.DELIVERY_STATE_FAILED:
+                return
+            self.delivery_of_mark |= dict.fromkeys(marks, record.message.message_id)
+            if record.message.delivery_state != ingest_pb2.DELIVERY_STATE_FAILED:
                 self.replies.update(mark for mark in marks if mark.startswith("#r"))
         elif kind == "file_settled":
             file = record.file_settled.attachment
@@ -161,6 +183,8 @@ class Ledger:
                 observed.state = "assigned"
                 observed.holder = observed.agent = event.assigned.agent_id
                 observed.assigned_at = observed.assigned_at or now
+            case "customer_message_recorded" if event.customer_message_recorded.automatic:
+                self.automatic_times[event.customer_message_recorded.message_id] = (observed.interaction_id, now)
             case "agent_replied":
                 observed.replied_at = observed.replied_at or now
             case "transferred":
@@ -174,6 +198,8 @@ class Ledger:
     def _sla(self, event: sla_pb2.SlaEvent) -> None:
         kind = sla_pb2.SlaEventKind.Name(event.kind).removeprefix("SLA_EVENT_KIND_").lower()
         self.sla[kind] += 1
+        if event.kind in _OF_CLOCKS:
+            self.clocks.add((event.interaction_id, event.occurred_at_ms))
         if event.kind == sla_pb2.SLA_EVENT_KIND_BREACHED:
             self.breached.add(event.interaction_id)
 
@@ -199,13 +225,14 @@ class Audit:
 
     lost: tuple[str, ...]
     doubled: tuple[str, ...]
+    misdelivered: tuple[str, ...]
     unknown_deliveries: int
     failed_deliveries: int
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost and nothing doubled."""
-        return not self.lost and not self.doubled
+        """Whether nothing was lost, nothing doubled, and nothing misdelivered."""
+        return not self.lost and not self.doubled and not self.misdelivered
 
 
 @dataclass(slots=True)
@@ -226,6 +253,14 @@ class Sent:
     """The channels on which an agent has sent a file."""
     file_arrivals: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The number of times each agent's file reached its customer, by name and channel."""
+    writers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The channel and address of the customer who sent each message, by mark."""
+    receivers: set[tuple[str, str, str]] = field(default_factory=set)
+    """The mark of each reply with the channel and address that it reached."""
+    bounces: set[str] = field(default_factory=set)
+    """The replies that a mail server returned, by mark."""
+    auto_replies: dict[str, str] = field(default_factory=dict)
+    """The reply that each automatic reply answers, by the automatic reply's mark."""
 
 
 def audit(ledger: Ledger, sent: Sent) -> Audit:
@@ -261,9 +296,41 @@ def audit(ledger: Ledger, sent: Sent) -> Audit:
     doubled += [f"reply {mark} is in the conversation {n} times" for mark, n in ledger.replies.items() if n > 1]
     states = Counter(delivery.state for delivery in ledger.deliveries.values())
     unknown, failed = states[ingest_pb2.DELIVERY_STATE_UNKNOWN], states[ingest_pb2.DELIVERY_STATE_FAILED]
-    return Audit(tuple(lost), tuple(doubled), unknown, failed)
+    return Audit(tuple(lost), tuple(doubled), tuple(misdelivered(ledger, sent)), unknown, failed)
 
 
 def _state(ledger: Ledger, delivery_id: str) -> int:
     delivery = ledger.deliveries.get(delivery_id)
     return delivery.state if delivery is not None else ingest_pb2.DELIVERY_STATE_UNSPECIFIED
+
+
+def misdelivered(ledger: Ledger, sent: Sent) -> list[str]:
+    """Return each reply that reached another customer, and each machine's message that went where it does not belong."""
+    writers: dict[str, set[tuple[str, str]]] = {}
+    for mark, writer in sent.writers.items():
+        writers.setdefault(ledger.conversation_of_mark.get(mark, ""), set()).add(writer)
+    found = [
+        f"reply {mark} reached {address} ({channel}), who has not written in its conversation"
+        for mark, channel, address in sorted(sent.receivers)
+        if mark in ledger.conversation_of_mark
+        and (channel, address) not in writers.get(ledger.conversation_of_mark[mark], ())
+    ]
+    found += [
+        f"the bounce of reply {mark} is not tied to its delivery" for mark in sorted(untied_bounces(ledger, sent))
+    ]
+    for mark, reply in sent.auto_replies.items():
+        message_id = ledger.message_of_mark.get(mark, "")
+        if ledger.conversation_of_mark.get(mark) != ledger.conversation_of_mark.get(reply):
+            found.append(f"automatic reply {mark} is not in the conversation of reply {reply}")
+        if ledger.automatic.get(message_id) != types_pb2.AUTOMATIC_KIND_AUTO_REPLY:
+            found.append(f"automatic reply {mark} was taken for a person's message")
+        if ledger.opened_by[message_id]:
+            found.append(f"automatic reply {mark} opened an interaction")
+        if ledger.automatic_times.get(message_id) in ledger.clocks:
+            found.append(f"automatic reply {mark} touched a clock")
+    return found
+
+
+def untied_bounces(ledger: Ledger, sent: Sent) -> set[str]:
+    """Return the replies that came back and whose deliveries have not failed, by mark."""
+    return {mark for mark in sent.bounces if ledger.delivery_of_mark.get(mark) not in ledger.bounced}

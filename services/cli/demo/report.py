@@ -11,7 +11,7 @@ from typing import Any
 from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import records_pb2 as ingest_pb2
 from services.chassis.durations import duration
-from services.cli.demo.ledger import TERMINAL, Audit, Ledger, ObservedInteraction, Sent
+from services.cli.demo.ledger import TERMINAL, Audit, Ledger, ObservedInteraction, Sent, untied_bounces
 from services.cli.output import console, table
 
 SERVICE_LEVEL_MS = 20_000
@@ -49,10 +49,12 @@ class Report:
                 "failed": self.audit.failed_deliveries,
                 "as_templates": len(self.ledger.as_templates),
             },
+            "machines": self._machines(),
             "files": {"received": self._received(), "sent": self._sent()},
             "restarts": self.restarts,
             "lost": list(self.audit.lost),
             "doubled": list(self.audit.doubled),
+            "misdelivered": list(self.audit.misdelivered),
         }
 
     def show(self) -> None:
@@ -82,12 +84,27 @@ class Report:
             observed.append(
                 ("as templates", f"{count} outside WhatsApp's time for free replies, sent by the account's rule")
             )
+        observed.append(("machines", _machine_words(self._machines())))
         if any(self.restarts.values()):
             observed.append(("killed and restarted", _counts(self.restarts)))
         console.print(table("totals", ("what", "value"), observed))
-        for line in (*self.audit.lost[:20], *self.audit.doubled[:20]):
+        for line in (*self.audit.lost[:20], *self.audit.doubled[:20], *self.audit.misdelivered[:20]):
             console.print(line, style="red", markup=False, highlight=False)
-        console.print(f"lost {len(self.audit.lost)}, doubled {len(self.audit.doubled)}", highlight=False)
+        lost, doubled, wrong = (len(each) for each in (self.audit.lost, self.audit.doubled, self.audit.misdelivered))
+        console.print(f"lost {lost}, doubled {doubled}, misdelivered {wrong}", highlight=False)
+
+    def _machines(self) -> dict[str, int]:
+        """Return the number of messages from machines: those that were sent, and those that did what they should."""
+        ledger, sent = self.ledger, self.sent
+        ids = {mark: ledger.message_of_mark.get(mark, "") for mark in sent.auto_replies}
+        of = ledger.conversation_of_mark
+        return {
+            "bounces": len(sent.bounces),
+            "bounces_tied": len(sent.bounces - untied_bounces(ledger, sent)),
+            "auto_replies": len(ids),
+            "auto_replies_joined": sum(1 for mark, reply in sent.auto_replies.items() if of.get(mark) == of.get(reply)),
+            "clocks_touched": sum(1 for each in ids.values() if ledger.automatic_times.get(each) in ledger.clocks),
+        }
 
     def _received(self) -> dict[str, int]:
         """Return the customers' files that are kept, by channel."""
@@ -169,6 +186,14 @@ def _channel_row(name: str, group: list[ObservedInteraction]) -> tuple[object, .
         data["open"],
         *(duration(t) if t is not None else "" for t in times),
     )
+
+
+def _machine_words(machines: dict[str, int]) -> str:
+    """Return "1 bounce tied to its delivery, 1 auto-reply joined, no clock touched"."""
+    tied, joined, touched = (machines[name] for name in ("bounces_tied", "auto_replies_joined", "clocks_touched"))
+    bounces = f"{tied} bounce{'s' * (tied != 1)} tied to {'its delivery' if tied == 1 else 'their deliveries'}"
+    clocks = f"{touched} clocks touched" if touched else "no clock touched"
+    return f"{bounces}, {joined} auto-repl{'y' if joined == 1 else 'ies'} joined, {clocks}"
 
 
 def _counts(counts: dict[str, int]) -> str:

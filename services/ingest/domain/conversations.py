@@ -7,9 +7,9 @@ is either gathering (waiting for the rest of the customer's text) or open (hande
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 
 from services.ingest.domain.messages import NO_WISHES, FollowUp, Identity, Route, Wishes
+from services.ingest.domain.opt_outs import OptOut
 from services.policy.model.automatic import AutomaticKind
 from services.policy.model.intake import DAY_MS
 from services.policy.model.rules import RuleInput
@@ -187,23 +187,6 @@ class OpenSurvey:
         )
 
 
-class OptOutScope(IntEnum):
-    """Which messages a person does not want; each scope includes the ones before it. The numbers are those of the contract."""
-
-    UNSPECIFIED = 0
-    SURVEYS = 1
-    PROACTIVE = 2
-    ALL_BUT_REPLIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class OptOut:
-    """One opt-out. An empty channel means all."""
-
-    channel: str
-    scope: OptOutScope
-
-
 @dataclass(frozen=True, slots=True)
 class OpenJoin:
     """A link by which another identity joins this person: the digest of its secret, its end in ms, and the tries that are left."""
@@ -261,6 +244,8 @@ class Customer:
     """The newest routes on channels other than that of `route`, by channel."""
     join: OpenJoin | None = None
     """A link by which another identity can join; see `join_links`."""
+    members: tuple[str, ...] = ()
+    """The identities whose home this is. Each keeps a copy of the preferences; see `shared_preferences`."""
 
     @property
     def has_open_work(self) -> bool:

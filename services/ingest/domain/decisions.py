@@ -24,7 +24,7 @@ class IntakeLimits:
     duplicate_window_ms: int = 7 * DAY_MS
     duplicate_ids_most: int = 50_000
     idle_customer_ms: int = 30 * DAY_MS
-    """An identity leaves memory after this time without a message, if it is not linked and has no open interaction."""
+    """An identity leaves memory after this time without a message, if it is not linked, has no opt-out, and has no open interaction."""
     closed_grace_ms: int = 60_000
 
 

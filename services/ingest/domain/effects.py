@@ -5,10 +5,11 @@ Effects are written in their order. A reply route always comes before an effect 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 
 from services.ingest.domain.deliveries import Reported
 from services.ingest.domain.messages import NO_WISHES, Attachment, Identity, Message, Route, SendRequest, Wishes
+from services.ingest.domain.opt_outs import OptOut
 from services.policy.model.automatic import AutomaticKind
 from services.policy.model.rules import Requirement
 
@@ -185,6 +186,8 @@ class LinkConfirmed:
 
     identity_id: str
     home_identity_id: str
+    opt_outs: tuple[OptOut, ...] = ()
+    preferred_channel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +223,39 @@ class IdentityMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class PreferencesSet:
+    """The person of this identity wants to be reached in this way from now on."""
+
+    identity_id: str
+    opt_outs: tuple[OptOut, ...]
+    preferred_channel: str
+    request_id: str
+
+
+class Share(IntEnum):
+    """Why preferences are passed on to the lane of another identity. The numbers are those of the contract."""
+
+    UNSPECIFIED = 0
+    BROUGHT = 1
+    HELD = 2
+    LEFT = 3
+    KEPT = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreferencesShared:
+    """Pass preferences on to the lane of another identity of the person; see `shared_preferences`."""
+
+    identity_id: str
+    from_identity_id: str
+    kind: Share
+    request_id: str
+    opt_outs: tuple[OptOut, ...] = ()
+    removed: tuple[OptOut, ...] = ()
+    preferred_channel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class JoinClaimed:
     """Ask the lane of the identity that a link names whether the claimant may join its person."""
 
@@ -236,6 +272,8 @@ class JoinConfirmed:
     claimant_id: str
     home_identity_id: str
     message_id: str
+    opt_outs: tuple[OptOut, ...] = ()
+    preferred_channel: str = ""
 
 
 Effect = (
@@ -256,6 +294,8 @@ Effect = (
     | ConversationForgotten
     | PersonForgotten
     | IdentityMoved
+    | PreferencesSet
+    | PreferencesShared
     | JoinClaimed
     | JoinConfirmed
 )

@@ -24,7 +24,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
-from services.ingest.domain import effects, form_mailers, join_links, participants, preferences, reachability
+from services.ingest.domain import (
+    effects,
+    form_mailers,
+    join_links,
+    marketing,
+    participants,
+    preferences,
+    reachability,
+    shared_preferences,
+)
 from services.ingest.domain.belongings import noted
 from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
@@ -51,6 +60,7 @@ from services.ingest.domain.messages import (
 from services.ingest.domain.preferences import Preferences
 from services.ingest.domain.reachability import DeliveryNotice
 from services.ingest.domain.reply_routes import lasting_route, next_route
+from services.ingest.domain.shared_preferences import SharedPreferences
 from services.ingest.domain.stated_reports import StatedReport, bounced, pass_on
 from services.ingest.domain.survey_reply import beside_quote, parse_score
 from services.policy.model.intake import TenantPolicy
@@ -68,6 +78,7 @@ Event = (
     | Preferences
     | JoinOffer
     | JoinClaim
+    | SharedPreferences
 )
 
 
@@ -92,7 +103,8 @@ class Intake:
                 decision = replace(decision, effects=(*decision.effects, failed))
         if isinstance(decision, Refused) or decision.customer is None:
             return decision
-        return replace(decision, customer=bounded(noted(decision.customer)), effects=fetches(decision.effects))
+        out = marketing.marked(customer, decision.customer, fetches(decision.effects))
+        return replace(decision, customer=bounded(noted(decision.customer)), effects=out)
 
     def _decide(
         self, key: str, customer: Customer | None, event: Event, now_ms: int, policy: TenantPolicy
@@ -116,6 +128,8 @@ class Intake:
                 return pass_on(customer, event)
             case Preferences():
                 return preferences.decide(customer, event)
+            case SharedPreferences():
+                return shared_preferences.decide(customer, event)
             case JoinOffer():
                 return join_links.offer(customer, event)
             case JoinClaim():

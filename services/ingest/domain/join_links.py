@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
-from services.ingest.domain import effects
+from services.ingest.domain import effects, shared_preferences
 from services.ingest.domain.conversations import Customer, OpenJoin
 from services.ingest.domain.decisions import IntakeDecision, Refused
 from services.ingest.domain.messages import Message
@@ -99,7 +99,7 @@ def offer(customer: Customer | None, asked: JoinOffer) -> IntakeDecision | Refus
     return IntakeDecision(replace(customer, join=opened), note="JOIN_OFFERED")
 
 
-def claim(customer: Customer | None, asked: JoinClaim, now_ms: int) -> IntakeDecision:
+def claim(customer: Customer | None, asked: JoinClaim, now_ms: int) -> IntakeDecision | Refused:
     """Compare a claim with the open link, and link the claimant to this person."""
     if customer is None:
         return IntakeDecision(None, note="JOIN_REFUSED")
@@ -114,6 +114,4 @@ def claim(customer: Customer | None, asked: JoinClaim, now_ms: int) -> IntakeDec
     joined = replace(customer, join=None)
     if asked.claimant_id == customer.key:
         return IntakeDecision(joined, note="JOINED")
-    return IntakeDecision(
-        joined, (effects.JoinConfirmed(asked.claimant_id, customer.key, asked.message_id),), note="JOINED"
-    )
+    return shared_preferences.joined(joined, asked.claimant_id, asked.message_id)

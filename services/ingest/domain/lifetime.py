@@ -1,8 +1,6 @@
 """How state ends: links between identities, erasure, and expiry."""
 
-from dataclasses import replace
-
-from services.ingest.domain import effects
+from services.ingest.domain import effects, shared_preferences
 from services.ingest.domain.conversations import Conversation, Customer
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
@@ -29,8 +27,7 @@ class Lifetime:
             return Refused(Reason.LINK_TO_ITSELF)
         person = self._routing.person_id(link.home_identity_id or customer.key)
         moved = effects.IdentityMoved(customer.key, person, link.request_id)
-        note = "LINKED" if link.home_identity_id else "UNLINKED"
-        return IntakeDecision(replace(customer, home=link.home_identity_id), (moved,), note=note)
+        return shared_preferences.linked(customer, link, moved)
 
     def _confirm(self, home: Customer | None, link: Link) -> IntakeDecision | Refused:
         """Decide under the home's key: the home must be known here, and the link must not form a cycle."""
@@ -40,7 +37,7 @@ class Lifetime:
             return Refused(Reason.LINK_CIRCLE, "the home is linked to this identity")
         if home.home:
             return IntakeDecision(home, (effects.Forwarded(home.home),), note="FORWARDED")
-        return IntakeDecision(home, (effects.LinkConfirmed(link.identity_id, home.key),), note="LINK_CONFIRMED")
+        return shared_preferences.confirmed(home, link)
 
     def erase(self, key: str, customer: Customer | None, erasure: Erasure) -> IntakeDecision:
         """Erase an identity, whether it is in memory or not. Other services forget what they keep of it, past
@@ -73,7 +70,7 @@ class Lifetime:
         dues = [due for due in map(self._due_ms, customer.in_memory) if due is not None]
         if dues:
             return min(dues)
-        if customer.has_open_work or customer.home:
+        if customer.has_open_work or _lasts(customer):
             return None
         idle_at_ms = customer.last_seen_ms + self._limits.idle_customer_ms
         return max((idle_at_ms, *(survey.expires_at_ms for survey in customer.surveys)))
@@ -95,7 +92,7 @@ class Lifetime:
         idle = now_ms >= customer.last_seen_ms + self._limits.idle_customer_ms
         awaited = any(now_ms < s.expires_at_ms for s in customer.surveys)
         current = any(each.current(now_ms - self._limits.closed_grace_ms) for each in customer.in_memory)
-        if idle and not current and not customer.home and not awaited:
+        if idle and not current and not awaited and not _lasts(customer):
             return IntakeDecision(None, note="FORGOTTEN")
         return IntakeDecision(customer)
 
@@ -106,3 +103,8 @@ class Lifetime:
         if conversation.interaction is not None or conversation.over:
             return None
         return conversation.last_at_ms + conversation.window_ms + self._limits.closed_grace_ms
+
+
+def _lasts(customer: Customer) -> bool:
+    """Return whether the customer stays in memory however long they are silent: links and opt-outs hold."""
+    return bool(customer.home or customer.members or customer.opt_outs)

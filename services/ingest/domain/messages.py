@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from services.ingest.domain.automatic import NOT_AUTOMATIC, Automatic
 from services.ingest.domain.files.policy import FileRefusal, FileState
+from services.ingest.domain.opt_outs import OptOut
 from services.ingest.domain.origin import UNPROVEN, Origin, OriginProof
 from services.policy.model.rules import Requirement
 
@@ -194,6 +195,8 @@ class Route:
     subject: str
     last_customer_message_at_ms: int
     proof: OriginProof = OriginProof.NONE
+    no_marketing: bool = False
+    """Whether the person does not want advertising here."""
 
 
 class Purpose(IntEnum):
@@ -292,6 +295,9 @@ class Link:
     home_identity_id: str
     identity_id: str = ""
     confirmed: bool = False
+    opt_outs: tuple[OptOut, ...] = ()
+    """Of a confirmed link: the opt-outs of the home's person."""
+    preferred_channel: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.ingest.domain import effects
-from services.ingest.domain.conversations import Customer, OptOut, OptOutScope
+from services.ingest.domain import effects, shared_preferences
+from services.ingest.domain.conversations import Customer
 from services.ingest.domain.decisions import IntakeDecision, Refused
 from services.ingest.domain.messages import Purpose, Route
+from services.ingest.domain.opt_outs import OptOut, OptOutScope
 from services.ingest.domain.reasons import Reason
 
 MOST_OPT_OUTS: Final = 20
@@ -32,8 +33,15 @@ def decide(customer: Customer | None, asked: Preferences) -> IntakeDecision | Re
         return Refused(Reason.UNKNOWN_IDENTITY, "no message from this identity is in memory")
     if customer.home:
         return IntakeDecision(customer, (effects.Forwarded(customer.home),), note="FORWARDED")
-    known = replace(customer, opt_outs=asked.opt_outs[:MOST_OPT_OUTS], preferred_channel=asked.preferred_channel)
-    return IntakeDecision(known, note="PREFERENCES")
+    opt_outs = tuple(_held(customer, each) for each in dict.fromkeys(asked.opt_outs[:MOST_OPT_OUTS]))
+    customer, out = shared_preferences.changed(customer, opt_outs, asked.preferred_channel, asked.request_id)
+    return IntakeDecision(customer, out, note="PREFERENCES")
+
+
+def _held(customer: Customer, asked: OptOut) -> OptOut:
+    """Return the opt-out as it is kept: one that holds already keeps its time and its actor."""
+    known = {(each.channel, each.scope): each for each in customer.opt_outs}
+    return known.get((asked.channel, asked.scope), asked)
 
 
 def forbids(customer: Customer, purpose: Purpose, channel: str) -> bool:

@@ -128,6 +128,8 @@ class Reason(StrEnum):
     """The conversation has no route for replies. Wait for a message of the customer."""
     TOO_MANY_FOLLOW_UPS = "TOO_MANY_FOLLOW_UPS"
     """The identity has too many open follow-ups. Wait until some are over."""
+    TOO_MANY_LINKED = "TOO_MANY_LINKED"
+    """Too many identities are linked to one home. They are hardly one person: check who links them."""
     UNKNOWN_CONVERSATION = "UNKNOWN_CONVERSATION"
     """No such conversation exists for this identity or tenant. Check the id."""
     UNKNOWN_HOME = "UNKNOWN_HOME"

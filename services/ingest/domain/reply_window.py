@@ -2,6 +2,7 @@
 
 - A request with a template is sent as that template, at any time.
 - A text is sent as it is while the customer's last message is younger than the window.
+- When the provider reports that the window is closed, it is closed until the customer writes again.
 - Outside the window, the account's rule may name a template that is sent in its place. Without such a rule, or when the template
   does not fit the text, the text fails at once with OUTSIDE_WINDOW: no provider sees it.
 """
@@ -10,7 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from services.ingest.domain.channel_rules import ChannelRules, channel_rules
-from services.ingest.domain.deliveries import Delivery, Gate, Status
+from services.ingest.domain.deliveries import Delivery, Gate, SenderConversation, Status
+from services.ingest.domain.delivery_facts import FactSource
 from services.ingest.domain.messages import Route, SendRequest, TemplateUse
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.recipients import recipient_problem
@@ -36,13 +38,20 @@ def open_until_ms(rules: ChannelRules, account: AccountPolicy, route: Route) -> 
 
 
 def worded(
-    request: SendRequest, route: Route, rules: ChannelRules, account: AccountPolicy, now_ms: int
+    request: SendRequest,
+    route: Route,
+    rules: ChannelRules,
+    account: AccountPolicy,
+    now_ms: int,
+    *,
+    closed: bool = False,
 ) -> SendRequest | Reason:
-    """Return the request as it is sent, with the words that the customer gets; or why it can't be sent."""
+    """Return the request as it is sent, with the words that the customer gets; or why it can't be sent. `closed`: the provider has
+    reported that it takes no free text now."""
     if request.template is not None:
         return filled(request, account)
     until = open_until_ms(rules, account, route)
-    return request if not until or now_ms <= until else in_template(request, route, account)
+    return request if not closed and (not until or now_ms <= until) else in_template(request, route, account)
 
 
 def filled(request: SendRequest, account: AccountPolicy) -> SendRequest | Reason:
@@ -76,8 +85,19 @@ def in_template(request: SendRequest, route: Route, account: AccountPolicy) -> S
     return Reason.OUTSIDE_WINDOW if isinstance(found, Reason) else found
 
 
-def ready(delivery: Delivery, route: Route | None, gate: Gate, now_ms: int) -> Delivery | str:
+def closed_by_provider(conversation: SenderConversation) -> bool:
+    """Return whether the provider has reported, since the customer last wrote, that it takes no free text now."""
+    since_ms = conversation.route.last_customer_message_at_ms if conversation.route is not None else 0
+    return any(
+        fact.reason == Reason.OUTSIDE_WINDOW and fact.source is FactSource.PROVIDER and fact.at_ms > since_ms
+        for delivery in (*conversation.deliveries, *conversation.settled)
+        for fact in delivery.facts
+    )
+
+
+def ready(delivery: Delivery, conversation: SenderConversation, gate: Gate, now_ms: int) -> Delivery | str:
     """Return the delivery with the words that are sent; or why it can't be sent at all."""
+    route = conversation.route
     if route is None:
         return Reason.NO_ROUTE
     rules = channel_rules(route.identity.channel)
@@ -95,9 +115,11 @@ def ready(delivery: Delivery, route: Route | None, gate: Gate, now_ms: int) -> D
     if problem := recipient_problem(request, route):
         return problem
     account = gate.account(route.identity.channel, route.identity.account)
-    found = worded(request, route, rules, account, now_ms)
+    found = worded(request, route, rules, account, now_ms, closed=closed_by_provider(conversation))
     if isinstance(found, Reason):
         return found
+    if route.no_marketing and is_marketing(found, account):
+        return Reason.OPTED_OUT
     if delivery.native_ids and found.template is not None and request.template is None:
         return Reason.OUTSIDE_WINDOW  # the customer has the first parts of the text
     return replace(delivery, request=found)

@@ -206,7 +206,7 @@ class Sending:
     def _go_on(self, conversation: SenderConversation, now_ms: int, gate: Gate, out: list[Effect]) -> SendingDecision:
         while (head := conversation.head) is not None and head.status is Status.WAITING and head.due_ms <= now_ms:
             route = conversation.route
-            ready = reply_window.ready(head, route, gate, now_ms)
+            ready = reply_window.ready(head, conversation, gate, now_ms)
             if isinstance(ready, str) or route is None:
                 problem = ready if isinstance(ready, str) else Reason.NO_ROUTE
                 conversation = self._failed(conversation, head, problem, now_ms, out)

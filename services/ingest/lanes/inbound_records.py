@@ -108,6 +108,8 @@ def _of_a_person(inbound: records_pb2.InboundRecord) -> Event:
     match inbound.WhichOneof("record"):
         case "preferences":
             return persons.preferences(inbound.preferences)
+        case "shared_preferences":
+            return persons.shared_preferences(inbound.shared_preferences)
         case "join_offer":
             return persons.join_offer(inbound.join_offer)
         case "join_claim":

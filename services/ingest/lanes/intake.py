@@ -35,6 +35,7 @@ from services.ingest.domain.intake import Intake
 from services.ingest.domain.messages import Erasure, Message
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.seen import SeenIds
+from services.ingest.domain.shared_preferences import SharedPreferences
 from services.ingest.domain.stated_reports import StatedReport
 from services.ingest.lanes.inbound_records import decoded, event_of, forwarded, identity_of_repetition, key_of
 from services.ingest.lanes.intake_counters import IntakeCounters
@@ -192,7 +193,8 @@ class IntakeProcessor:
             self._counted["messages", inbound.tenant, channel] += 1
         if decision.note == "REPORT_UNMATCHED":
             self._counted["reports_unmatched", inbound.tenant, inbound.report.channel] += 1
-        self._apply(key, decision, inbound.tenant, outbox, inbound, used or own)
+        theirs = not isinstance(event, SharedPreferences)  # what another identity's lane passes on becomes our own
+        self._apply(key, decision, inbound.tenant, outbox, inbound, (used if theirs else own) or own)
         if once:
             self._remember(key, forwarded(once) if decision.note == "FORWARDED" else once, outbox)
         return decision.note not in ("FORWARDED", "LINK_CONFIRMED")

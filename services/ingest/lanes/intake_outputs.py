@@ -19,6 +19,7 @@ from services.ingest.translate.fetches import fetch_record
 from services.ingest.translate.forwarding import mark_checked, pass_message
 from services.ingest.translate.headers import CONVERSATIONS, FETCHES, OUTBOUND, OUTCOMES
 from services.ingest.translate.keys import owner_of
+from services.ingest.translate.opt_outs import opt_out_records
 
 COMMANDS: Final = "routing.commands.v1"
 FEEDBACK: Final = "feedback.commands.v1"
@@ -104,21 +105,16 @@ class IntakeOutputs:
                 confirmed = records_pb2.InboundRecord()
                 confirmed.CopyFrom(inbound)
                 confirmed.link.home_identity_id, confirmed.link.confirmed = effect.home_identity_id, True
+                confirmed.link.opt_outs.extend(opt_out_records(effect.opt_outs))
+                confirmed.link.preferred_channel = effect.preferred_channel
                 self._pass_on(confirmed, tenant, effect.identity_id, own, outbox)
-            case effects.JoinClaimed() | effects.JoinConfirmed():
-                join, identity_id = persons.record_of_a_join(effect, tenant, now_ms)
-                outbox.send(TOPIC, tenant_key(tenant, identity_id), bare(join), headers.of_inbound(join))
-            case effects.IdentityMoved():
-                moved = records_pb2.ConversationRecord(
-                    event_id=derive("belongs", effect.identity_id, effect.request_id),
-                    tenant=tenant,
-                    identity_id=effect.identity_id,
-                    person_id=effect.person_id,
-                    occurred_at_ms=now_ms,
-                    belongs=records_pb2.IdentityBelongs(person_id=effect.person_id),
-                )
+            case effects.JoinClaimed() | effects.JoinConfirmed() | effects.PreferencesShared():
+                self._tell_lane(effect, tenant, own, outbox, now_ms)
+            case effects.IdentityMoved() | effects.PreferencesSet():
+                told, personal = persons.record_of_a_person(effect, tenant, now_ms)
                 key = tenant_key(tenant, effect.identity_id)
-                outbox.send(CONVERSATIONS, key, moved.SerializeToString(), headers.of_conversation(moved))
+                value = seal(told, there(own), CONVERSATIONS, key) if personal else told.SerializeToString()
+                outbox.send(CONVERSATIONS, key, value, headers.of_conversation(told))
             case effects.PersonForgotten():
                 erase = erase_command(effect, tenant, now_ms, derive)
                 named = record_headers(FEEDBACK, erase.command_id, tenant)
@@ -146,6 +142,20 @@ class IntakeOutputs:
         if effect.passing is Passing.ANSWERED:
             own = self._keys.current(tenant, effect.identity_id)  # the message is theirs from now on
         self._pass_on(further, tenant, effect.identity_id, own, outbox)
+
+    def _tell_lane(
+        self,
+        effect: effects.JoinClaimed | effects.JoinConfirmed | effects.PreferencesShared,
+        tenant: str,
+        own: DataKey | None,
+        outbox: Outbox,
+        now_ms: int,
+    ) -> None:
+        """Write a record of our own to another identity's lane."""
+        told, identity_id = persons.record_for_a_lane(effect, tenant, now_ms)
+        key = tenant_key(tenant, identity_id)
+        value = seal(told, there(own), TOPIC, key) if persons.has_preferences(told) else bare(told)
+        outbox.send(TOPIC, key, value, headers.of_inbound(told))
 
     def _pass_on(
         self,

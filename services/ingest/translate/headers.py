@@ -38,6 +38,9 @@ def of_inbound(record: records_pb2.InboundRecord) -> Headers:
             named = _report(record.report)
         case "preferences":
             named = record.preferences.request_id
+        case "shared_preferences":
+            shared = record.shared_preferences
+            named = f"{shared.request_id}/{shared.from_identity_id}/{shared.identity_id}/{shared.kind}"
         case "join_offer":
             named = record.join_offer.request_id
         case "join_claim":
@@ -70,6 +73,7 @@ def of_outbound(record: records_pb2.OutboundRecord) -> Headers:
                 str(route.last_customer_message_at_ms),
                 route.erased_by,
                 str(route.only_if_missing),
+                "no marketing" if route.no_marketing else "",
             )
     return record_headers(OUTBOUND, event_id, record.tenant)
 

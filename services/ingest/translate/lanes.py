@@ -26,6 +26,7 @@ from services.ingest.domain.messages import (
 from services.ingest.domain.origin import UNPROVEN
 from services.ingest.translate.attachments import attachment, attachment_record
 from services.ingest.translate.automatic import automatic, automatic_record
+from services.ingest.translate.opt_outs import opt_outs
 from services.ingest.translate.origin import origin, origin_record
 from services.ingest.translate.templates import template_choice, template_use
 from services.ingest.translate.text_parts import text_part_records, text_parts
@@ -143,7 +144,14 @@ def notice(record: records_pb2.InteractionNotice) -> Notice:
 
 def link(record: records_pb2.IdentityLink) -> Link:
     """Convert a link."""
-    return Link(record.request_id, record.home_identity_id, record.identity_id, record.confirmed)
+    return Link(
+        record.request_id,
+        record.home_identity_id,
+        record.identity_id,
+        record.confirmed,
+        opt_outs(record.opt_outs),
+        record.preferred_channel,
+    )
 
 
 def erasure(record: records_pb2.IdentityErasure) -> Erasure:
@@ -191,6 +199,7 @@ def route_record(value: Route, *, only_if_missing: bool = False) -> records_pb2.
         last_customer_message_at_ms=value.last_customer_message_at_ms,
         proof=records_pb2.OriginProof.ValueType(value.proof),
         only_if_missing=only_if_missing,
+        no_marketing=value.no_marketing,
     )
 
 

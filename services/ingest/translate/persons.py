@@ -3,15 +3,85 @@
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from services.ingest.domain import effects
-from services.ingest.domain.conversations import OptOut, OptOutScope
+from services.ingest.domain.effects import Share
 from services.ingest.domain.join_links import JoinClaim, JoinOffer
+from services.ingest.domain.opt_outs import OptOut, OptOutScope
 from services.ingest.domain.preferences import Preferences
+from services.ingest.domain.shared_preferences import SharedPreferences
+from services.ingest.translate.opt_outs import opt_out_records, opt_outs
 
 
 def preferences(record: records_pb2.PersonPreferences) -> Preferences:
     """Convert preferences. Raises ValueError for a scope that this version does not know."""
-    opt_outs = tuple(OptOut(each.channel, OptOutScope(each.scope)) for each in record.opt_outs)
-    return Preferences(record.request_id, opt_outs, record.preferred_channel)
+    asked = tuple(
+        OptOut(each.channel, OptOutScope(each.scope), record.occurred_at_ms, record.actor) for each in record.opt_outs
+    )
+    return Preferences(record.request_id, asked, record.preferred_channel)
+
+
+def shared_preferences(record: records_pb2.SharedPreferences) -> SharedPreferences:
+    """Convert what another identity's lane passes on. Raises ValueError for a value that this version does not know."""
+    return SharedPreferences(
+        request_id=record.request_id,
+        identity_id=record.identity_id,
+        from_identity_id=record.from_identity_id,
+        kind=Share(record.kind),
+        opt_outs=opt_outs(record.opt_outs),
+        removed=opt_outs(record.removed),
+        preferred_channel=record.preferred_channel,
+    )
+
+
+def shared_record(effect: effects.PreferencesShared, tenant: str) -> records_pb2.InboundRecord:
+    """Return the record for the lane of the other identity."""
+    return records_pb2.InboundRecord(
+        tenant=tenant,
+        shared_preferences=records_pb2.SharedPreferences(
+            request_id=effect.request_id,
+            identity_id=effect.identity_id,
+            from_identity_id=effect.from_identity_id,
+            kind=records_pb2.PreferenceShare.ValueType(effect.kind),
+            opt_outs=opt_out_records(effect.opt_outs),
+            removed=opt_out_records(effect.removed),
+            preferred_channel=effect.preferred_channel,
+        ),
+    )
+
+
+def record_of_a_person(
+    effect: effects.IdentityMoved | effects.PreferencesSet, tenant: str, now_ms: int
+) -> tuple[records_pb2.ConversationRecord, bool]:
+    """Return the record for history, and whether it has personal data."""
+    if isinstance(effect, effects.IdentityMoved):
+        return moved_identity(effect, tenant, now_ms), False
+    return preferences_set(effect, tenant, now_ms), True
+
+
+def moved_identity(effect: effects.IdentityMoved, tenant: str, now_ms: int) -> records_pb2.ConversationRecord:
+    """Return the record that names the person to whom the identity belongs now."""
+    return records_pb2.ConversationRecord(
+        event_id=derive("belongs", effect.identity_id, effect.request_id),
+        tenant=tenant,
+        identity_id=effect.identity_id,
+        person_id=effect.person_id,
+        occurred_at_ms=now_ms,
+        belongs=records_pb2.IdentityBelongs(person_id=effect.person_id),
+    )
+
+
+def preferences_set(effect: effects.PreferencesSet, tenant: str, now_ms: int) -> records_pb2.ConversationRecord:
+    """Return the record for history. Each decision has an id of its own: the same request may come again after another one."""
+    return records_pb2.ConversationRecord(
+        event_id=derive("preferences", effect.identity_id, effect.request_id, str(now_ms)),
+        tenant=tenant,
+        identity_id=effect.identity_id,
+        person_id=derive("person", effect.identity_id),
+        occurred_at_ms=now_ms,
+        preferences_set=records_pb2.PreferencesSet(
+            opt_outs=opt_out_records(effect.opt_outs),
+            preferred_channel=effect.preferred_channel,
+        ),
+    )
 
 
 def join_offer(record: records_pb2.JoinOffer) -> JoinOffer:
@@ -24,13 +94,24 @@ def join_claim(record: records_pb2.JoinClaim) -> JoinClaim:
     return JoinClaim(record.claimant_id, record.digest, record.message_id)
 
 
-def record_of_a_join(
-    effect: effects.JoinClaimed | effects.JoinConfirmed, tenant: str, now_ms: int
+def record_for_a_lane(
+    effect: effects.JoinClaimed | effects.JoinConfirmed | effects.PreferencesShared, tenant: str, now_ms: int
 ) -> tuple[records_pb2.InboundRecord, str]:
     """Return the record for the lane of another identity, and this identity."""
-    if isinstance(effect, effects.JoinClaimed):
-        return claim_record(effect, tenant), effect.identity_id
-    return confirmed_link(effect, tenant, now_ms), effect.claimant_id
+    match effect:
+        case effects.JoinClaimed():
+            return claim_record(effect, tenant), effect.identity_id
+        case effects.JoinConfirmed():
+            return confirmed_link(effect, tenant, now_ms), effect.claimant_id
+        case effects.PreferencesShared():
+            return shared_record(effect, tenant), effect.identity_id
+
+
+def has_preferences(record: records_pb2.InboundRecord) -> bool:
+    """Return whether a record for another lane says how a person wants to be reached."""
+    told = record.shared_preferences if record.HasField("shared_preferences") else record.link
+    removed = record.shared_preferences.removed
+    return bool(told.opt_outs or removed or told.preferred_channel)
 
 
 def claim_record(claim: effects.JoinClaimed, tenant: str) -> records_pb2.InboundRecord:
@@ -58,5 +139,7 @@ def confirmed_link(joined: effects.JoinConfirmed, tenant: str, now_ms: int) -> r
             actor="ingest",
             occurred_at_ms=now_ms,
             confirmed=True,
+            opt_outs=opt_out_records(joined.opt_outs),
+            preferred_channel=joined.preferred_channel,
         ),
     )

@@ -28,6 +28,7 @@ from services.ingest.domain.recipients import Recipients, recipients
 from services.ingest.domain.seen import Chunk
 from services.ingest.translate.attachments import attachment_record
 from services.ingest.translate.lanes import identity, request_record
+from services.ingest.translate.templates import template_choice
 
 _REPLY_STATES: Final = MappingProxyType(
     {
@@ -47,6 +48,7 @@ def route(record: records_pb2.ReplyRoute) -> Route:
         record.subject,
         record.last_customer_message_at_ms,
         OriginProof(record.proof),
+        record.no_marketing,
     )
 
 
@@ -214,6 +216,7 @@ def sent_message(
             delivery_state=records_pb2.DeliveryState.ValueType(effect.state),
             to=sent_to.to,
             cc=sent_to.cc,
+            template=template_choice(request.template) if request.template is not None else None,
         ),
     )
 

@@ -119,6 +119,20 @@ class Life:
     def erased(self) -> None:
         self.conversation(erased=records_pb2.ConversationErased(request_id="r"))
 
+    def prefers(self, *opt_outs: tuple[str, int], preferred: str = "", actor: str = "sara") -> None:
+        held = [
+            records_pb2.HeldOptOut(
+                channel=channel, scope=records_pb2.OptOutScope.ValueType(scope), since_ms=self.at, actor=actor
+            )
+            for channel, scope in opt_outs
+        ]
+        event_id, at = self._tick()
+        record = records_pb2.ConversationRecord(
+            event_id=event_id, tenant=self.tenant, identity_id=self.identity_id, occurred_at_ms=at
+        )
+        record.preferences_set.CopyFrom(records_pb2.PreferencesSet(opt_outs=held, preferred_channel=preferred))
+        self._add("conversations.v1", self.identity_id, record)
+
     def routed(self, queue: str = "sales", reason: str = "LONGEST_IDLE", **event: Message) -> None:
         event_id, at = self._tick()
         self._epoch += 1

@@ -26,9 +26,11 @@ from services.ingest.adapters.history.database import Database, database_url, mi
 from services.ingest.adapters.history.fair_reads import FairReads
 from services.ingest.adapters.history.mapping import DELIVERIES, fact
 from services.ingest.adapters.history.reader import HistoryReader
+from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Account
 from tests.flow.ingest.test_delivery_reports import FAILED, PHONE, Chat
+from tests.flow.ingest.test_reply_outcomes import outcomes
 from tests.flow.ingest.world import TENANT
 
 SECRET = "shh"
@@ -160,6 +162,37 @@ async def test_get_delivery_says_what_the_provider_reported(edge: Edge, database
     assert (found.state, found.reason) == (records_pb2.DELIVERY_STATE_FAILED, "WHATSAPP_131026")
     assert (found.source, found.stated_at_ms) == (records_pb2.DELIVERY_SOURCE_PROVIDER, 1_700_000_000_000)
     assert (found.author_id, found.retryable, list(found.native_ids)) == ("sara", False, ["wamid.1"])
+
+
+LATE: dict[str, Any] = {"errors": [{"code": 131047, "title": "Re-engagement message"}]}
+
+
+@pytest.mark.usefixtures("caller")
+async def test_the_provider_reports_late_that_the_window_is_closed(edge: Edge, database: Database) -> None:
+    """It had accepted the text. The agent learns that it did not arrive; the same text is not accepted later."""
+    chat = edge.chat
+    chat.world.reply(chat.conversation, "your parcel", "r2", pool="main", interaction_id="i-1")
+    chat.world.outcome(Outcome.ACCEPTED, native_ids=("wamid.2",))
+    assert (await edge.call(edge.status("failed", id="wamid.2", **LATE)))[0] == 200
+    found = await delivery(edge, database)
+    assert (found.state, found.reason) == (records_pb2.DELIVERY_STATE_FAILED, "OUTSIDE_WINDOW")
+    assert (found.source, found.retryable) == (records_pb2.DELIVERY_SOURCE_PROVIDER, False)
+    assert outcomes(chat.world) == [("SENT", "", False), ("FAILED", "OUTSIDE_WINDOW", False)]
+    assert len(chat.world.attempts.jobs) == 2, "nothing is sent in its place"
+
+
+async def test_after_such_a_report_no_text_is_sent_until_the_customer_writes(edge: Edge) -> None:
+    """By our clock the window is open; the provider knows better."""
+    chat = edge.chat
+    chat.write(0)
+    now_s = chat.world.sender.now_ms // 1_000
+    await edge.call(edge.status("failed", timestamp=str(now_s + 60), **LATE))
+    chat.world.reply(chat.conversation, "hello?", "r2")
+    assert chat.world.deliveries[-1] == ("FAILED", "OUTSIDE_WINDOW")
+    assert len(chat.world.attempts.jobs) == 1
+    chat.write(120_000)
+    chat.world.reply(chat.conversation, "welcome back", "r3")
+    assert chat.world.attempts.jobs[-1].delivery.request.text == "welcome back"
 
 
 @pytest.mark.usefixtures("caller")

@@ -32,9 +32,9 @@ class Chat:
         self.world.customer(a_message(identity=CUSTOMER))
         self.world.wait(5_000)
         self.conversation = self.world.enqueued[0].conversation_id
-        self._write(0)
+        self.write(0)
 
-    def _write(self, ms: int) -> None:
+    def write(self, ms: int) -> None:
         """Let the customer write again, so that the window for replies is open."""
         self.world.wait(ms)
         route = records_pb2.ReplyRoute(

@@ -29,12 +29,21 @@ def known(*identities: pb.Identity) -> World:
     return world
 
 
-def prefer(world: World, identity: pb.Identity, preferred: str = "", *opt_outs: tuple[str, int]) -> None:
+def prefer(
+    world: World,
+    identity: pb.Identity,
+    preferred: str = "",
+    *opt_outs: tuple[str, int],
+    at_ms: int = 0,
+    actor: str = "",
+) -> None:
     """Set the preferences of a person."""
     preferences = pb.PersonPreferences(
         request_id=f"p{len(world.log)}",
         identity_id=identity.identity_id,
         preferred_channel=preferred,
+        occurred_at_ms=at_ms,
+        actor=actor,
         opt_outs=[pb.OptOut(channel=channel, scope=pb.OptOutScope.ValueType(scope)) for channel, scope in opt_outs],
     )
     world.inbound(pb.InboundRecord(tenant=TENANT, preferences=preferences), identity.identity_id)
@@ -144,6 +153,44 @@ def test_new_preferences_replace_the_old_ones() -> None:
     prefer(world, BOT)
     send(world, BOT, pb.OUTBOUND_PURPOSE_NOTICE, "n1")
     assert refusals(world) == []
+
+
+def told(world: World, identity: pb.Identity) -> list[tuple[str, int, int, str]]:
+    """Return the newest opt-outs that the log has of an identity, for history."""
+    all_of_them = [r for r in world.conversation if r.WhichOneof("record") == "preferences_set"]
+    found = [each for each in all_of_them if each.identity_id == identity.identity_id][-1]
+    assert found.person_id == derive("person", identity.identity_id)
+    return [(o.channel, o.scope, o.since_ms, o.actor) for o in found.preferences_set.opt_outs]
+
+
+def test_an_opt_out_says_since_when_and_by_whom() -> None:
+    """One that is set again keeps its time and its actor; one that was removed in between has new ones."""
+    world = known(BOT)
+    prefer(world, BOT, "", ("", 1), ("email", 2), ("email", 2), at_ms=10, actor="sara")
+    assert told(world, BOT) == [("", 1, 10, "sara"), ("email", 2, 10, "sara")]
+    prefer(world, BOT, "webchat", ("email", 2), ("email", 1), at_ms=20, actor="shop")
+    assert told(world, BOT) == [("email", 2, 10, "sara"), ("email", 1, 20, "shop")]
+    prefer(world, BOT, at_ms=30)
+    assert told(world, BOT) == []
+    prefer(world, BOT, "", ("email", 2), at_ms=40, actor="shop")
+    assert told(world, BOT) == [("email", 2, 40, "shop")]
+
+
+def test_the_preferences_of_a_linked_identity_are_those_of_its_home() -> None:
+    """There is one list for all identities of the person."""
+    world = joined()
+    prefer(world, BOT, "", ("telegram", 2), at_ms=10, actor="sara")
+    assert told(world, CHAT) == [("telegram", 2, 10, "sara")]
+
+
+def test_an_opt_out_holds_however_long_the_person_is_silent() -> None:
+    """Other persons leave memory a month after their last message. A notice that is sent here later is refused, too."""
+    world = known(BOT)
+    prefer(world, BOT, "", ("", pb.OPT_OUT_SCOPE_PROACTIVE))
+    world.wait(400 * 24 * HOUR)
+    world.customer(a_message("me again", native_message_id="m9", identity=BOT))
+    send(world, BOT, pb.OUTBOUND_PURPOSE_NOTICE, "n1")
+    assert refusals(world) == ["OPTED_OUT"]
 
 
 def joined() -> World:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,12 +44,15 @@ def called_by(caller: Caller) -> Iterator[None]:
 class Scene:
     """A customer on Telegram, an agent's reply, the history, and the method."""
 
-    def __init__(self, database: Database) -> None:
-        self.world = World(sender_limits=SenderLimits(orphan_grace_ms=30_000))
-        self.world.customer(a_message(identity=TELEGRAM))
+    def __init__(
+        self, database: Database, world: World | None = None, text: str = "it comes today", **fields: Any
+    ) -> None:
+        self.world = world or World(sender_limits=SenderLimits(orphan_grace_ms=30_000))
+        if world is None:
+            self.world.customer(a_message(identity=TELEGRAM))
         self.conversation = self.world.enqueued[0].conversation_id
         interaction = self.world.enqueued[0].interaction_id
-        self.world.reply(self.conversation, "it comes today", "r1", pool="main", interaction_id=interaction)
+        self.world.reply(self.conversation, text, "r1", pool="main", interaction_id=interaction, **fields)
         self.old = derive(TENANT, "r1")
         self.database = database
         self.served: frozenset[str] = frozenset()

@@ -6,6 +6,7 @@ from chapar.common.v1 import types_pb2
 from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import records_pb2 as ingest_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
+from chapar.sla.v1 import sla_pb2
 from services.chassis.kafka.records import Record
 from services.cli.demo.ledger import Ledger, Sent, audit
 
@@ -137,3 +138,79 @@ def test_a_reply_that_arrives_twice_is_doubled() -> None:
     sent = Sent(recorded_replies={"#r1-1": "delivery"})
     sent.arrivals["#r1-1"] = 2
     assert any("2 times" in line for line in audit(folded(*WHOLE_LIFE), sent).doubled)
+
+
+def machine_says(mark: str, kind: types_pb2.AutomaticKind.ValueType, conversation_id: str = "c") -> Record:
+    message = ingest_pb2.ConversationMessage(
+        message_id=mark,
+        author_kind=types_pb2.ACTOR_KIND_CUSTOMER,
+        text=mark,
+        automatic=ingest_pb2.Automatic(kind=kind),
+    )
+    said = ingest_pb2.ConversationRecord(conversation_id=conversation_id, message=message)
+    return record("conversations.v1", said.SerializeToString())
+
+
+def agent_says(mark: str) -> Record:
+    message = ingest_pb2.ConversationMessage(message_id="d", author_kind=types_pb2.ACTOR_KIND_AGENT, text=mark)
+    said = ingest_pb2.ConversationRecord(conversation_id="c", message=message)
+    return record("conversations.v1", said.SerializeToString())
+
+
+def delivered(reason: str) -> Record:
+    failed = ingest_pb2.DELIVERY_STATE_FAILED
+    found = ingest_pb2.DeliveryRecord(delivery_id="d", state=failed, reason=reason)
+    return record("deliveries.v1", found.SerializeToString())
+
+
+REPLIED = (*WHOLE_LIFE, agent_says("#r1-1"))
+
+
+@pytest.mark.parametrize(("address", "wrong"), [("ann", 0), ("bob", 1)])
+def test_a_reply_that_reaches_another_customer_is_misdelivered(address: str, wrong: int) -> None:
+    """Only those who have written in the conversation may get its replies."""
+    sent = Sent(writers={"#d1-1": ("email", "ann")}, receivers={("#r1-1", "email", address)})
+    found = audit(folded(*REPLIED), sent)
+    assert len(found.misdelivered) == wrong
+    assert found.clean is not bool(wrong)
+
+
+@pytest.mark.parametrize(("reason", "wrong"), [("BOUNCED_5_2_2", 0), ("552", 1)])
+def test_a_bounce_is_tied_to_its_delivery(reason: str, wrong: int) -> None:
+    """The delivery has failed because of the bounce, and for no other reason."""
+    found = audit(folded(*REPLIED, delivered(reason)), Sent(bounces={"#r1-1"}))
+    assert len(found.misdelivered) == wrong
+
+
+AUTO_REPLY = types_pb2.AUTOMATIC_KIND_AUTO_REPLY
+
+
+@pytest.mark.parametrize(
+    ("records", "word"),
+    [
+        ((machine_says("#d1-2", AUTO_REPLY),), ""),
+        ((machine_says("#d1-2", AUTO_REPLY, "another"),), "is not in the conversation"),
+        ((machine_says("#d1-2", types_pb2.AUTOMATIC_KIND_UNSPECIFIED),), "was taken for a person's message"),
+        ((machine_says("#d1-2", AUTO_REPLY), opened("i", "#d1-2")), "opened an interaction"),
+    ],
+)
+def test_an_automatic_reply_joins_and_opens_nothing(records: tuple[Record, ...], word: str) -> None:
+    """It is in the conversation of the reply that it answers, with its kind."""
+    found = audit(folded(*REPLIED, *records), Sent(auto_replies={"#d1-2": "#r1-1"}))
+    assert [word in line for line in found.misdelivered] == ([True] if word else [])
+
+
+@pytest.mark.parametrize(("at_ms", "wrong"), [(50, 1), (60, 0)])
+def test_an_automatic_reply_touches_no_clock(at_ms: int, wrong: int) -> None:
+    """A clock that is set or goes on at the moment of the automatic reply was touched by it."""
+    learned = router_pb2.CustomerMessageRecorded(message_id="#d1-2", automatic=AUTO_REPLY)
+    clock = sla_pb2.SlaEvent(
+        interaction_id="i", kind=sla_pb2.SLA_EVENT_KIND_RESUMED, occurred_at_ms=at_ms
+    ).SerializeToString()
+    records = (
+        machine_says("#d1-2", AUTO_REPLY),
+        event(customer_message_recorded=learned, occurred_at_ms=50),
+        record("sla.events.v1", clock),
+    )
+    found = audit(folded(*REPLIED, *records), Sent(auto_replies={"#d1-2": "#r1-1"}))
+    assert len(found.misdelivered) == wrong

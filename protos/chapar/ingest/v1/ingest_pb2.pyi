@@ -1340,25 +1340,71 @@ class GetPersonResponse(_message.Message):
 
     PERSON_ID_FIELD_NUMBER: _builtins.int
     IDENTITIES_FIELD_NUMBER: _builtins.int
+    OPT_OUTS_FIELD_NUMBER: _builtins.int
+    PREFERRED_CHANNEL_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
     """Id of the person."""
+    preferred_channel: _builtins.str
+    """Channel on which Chapar begins a conversation with the person; empty: the newest."""
     @_builtins.property
     def identities(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.Identity]:
         """Identities linked to it."""
+
+    @_builtins.property
+    def opt_outs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersonOptOut]:
+        """Opt-outs. They hold for all identities of the person."""
 
     def __init__(
         self,
         *,
         person_id: _builtins.str = ...,
         identities: _abc.Iterable[_records_pb2.Identity] | None = ...,
+        opt_outs: _abc.Iterable[Global___PersonOptOut] | None = ...,
+        preferred_channel: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["identities", b"identities", "person_id", b"person_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identities", b"identities", "opt_outs", b"opt_outs", "person_id", b"person_id", "preferred_channel", b"preferred_channel"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetPersonResponse: _TypeAlias = GetPersonResponse  # noqa: Y015
+
+@_typing.final
+class PersonOptOut(_message.Message):
+    """An opt-out of a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Channel; empty for all."""
+    scope: _records_pb2.OptOutScope.ValueType
+    """The messages that the person does not want."""
+    actor: _builtins.str
+    """The actor who set it: the subject of a token."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Time since which it holds without a break."""
+
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        scope: _records_pb2.OptOutScope.ValueType = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "channel", b"channel", "scope", b"scope", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonOptOut: _TypeAlias = PersonOptOut  # noqa: Y015
 
 @_typing.final
 class LinkIdentityRequest(_message.Message):

@@ -516,8 +516,8 @@ class OutboundServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Resend(self, request, context):
-        """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
-        of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
+        """Sends the text or the template of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it
+        knowingly: a message of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -806,7 +806,7 @@ class PersonServiceServicer:
     """
 
     def GetPerson(self, request, context):
-        """Returns a person with the linked identities.
+        """Returns a person with the linked identities, and how they want to be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -173,8 +173,8 @@ class OutboundServiceStub:
     changes.
     """
     Resend: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ResendRequest, _ingest_pb2.ResendResponse]
-    """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
-    of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
+    """Sends the text or the template of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it
+    knowingly: a message of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
     """
     ListTemplates: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListTemplatesRequest, _ingest_pb2.ListTemplatesResponse]
     """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
@@ -198,8 +198,8 @@ class OutboundServiceAsyncStub(OutboundServiceStub):
     changes.
     """
     Resend: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ResendRequest, _ingest_pb2.ResendResponse]  # type: ignore[assignment]
-    """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
-    of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
+    """Sends the text or the template of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it
+    knowingly: a message of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
     """
     ListTemplates: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListTemplatesRequest, _ingest_pb2.ListTemplatesResponse]  # type: ignore[assignment]
     """Lists the approved templates of the tenant's accounts, from its configuration. A provider accepts them also when its time for free replies is over."""
@@ -238,8 +238,8 @@ class OutboundServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.ResendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.ResendResponse, _abc.Awaitable[_ingest_pb2.ResendResponse]]:
-        """Sends the text of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it knowingly: a message
-        of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
+        """Sends the text or the template of a delivery again that is FAILED or UNKNOWN, as a new delivery that names the old one. The caller decides it
+        knowingly: a message of unknown outcome may reach the customer twice. Chapar never does it by itself. FAILED_PRECONDITION NOT_RESENDABLE for other states.
         """
 
     @_abc_1.abstractmethod
@@ -279,7 +279,7 @@ class PersonServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PersonServiceAsyncStub: ...
     GetPerson: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetPersonRequest, _ingest_pb2.GetPersonResponse]
-    """Returns a person with the linked identities."""
+    """Returns a person with the linked identities, and how they want to be reached."""
     LinkIdentity: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.LinkIdentityRequest, _ingest_pb2.LinkIdentityResponse]
     """Links an identity to a person."""
     UnlinkIdentity: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.UnlinkIdentityRequest, _ingest_pb2.UnlinkIdentityResponse]
@@ -301,7 +301,7 @@ class PersonServiceAsyncStub(PersonServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPerson: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetPersonRequest, _ingest_pb2.GetPersonResponse]  # type: ignore[assignment]
-    """Returns a person with the linked identities."""
+    """Returns a person with the linked identities, and how they want to be reached."""
     LinkIdentity: _aio.UnaryUnaryMultiCallable[_ingest_pb2.LinkIdentityRequest, _ingest_pb2.LinkIdentityResponse]  # type: ignore[assignment]
     """Links an identity to a person."""
     UnlinkIdentity: _aio.UnaryUnaryMultiCallable[_ingest_pb2.UnlinkIdentityRequest, _ingest_pb2.UnlinkIdentityResponse]  # type: ignore[assignment]
@@ -326,7 +326,7 @@ class PersonServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.GetPersonRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.GetPersonResponse, _abc.Awaitable[_ingest_pb2.GetPersonResponse]]:
-        """Returns a person with the linked identities."""
+        """Returns a person with the linked identities, and how they want to be reached."""
 
     @_abc_1.abstractmethod
     def LinkIdentity(

@@ -214,6 +214,36 @@ OPT_OUT_SCOPE_ALL_BUT_REPLIES: OptOutScope.ValueType  # 3
 """Nothing but the replies of agents: no acknowledgements either."""
 Global___OptOutScope: _TypeAlias = OptOutScope  # noqa: Y015
 
+class _PreferenceShare:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PreferenceShareEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PreferenceShare.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PREFERENCE_SHARE_UNSPECIFIED: _PreferenceShare.ValueType  # 0
+    PREFERENCE_SHARE_BROUGHT: _PreferenceShare.ValueType  # 1
+    """A linked identity brings its opt-outs to its home."""
+    PREFERENCE_SHARE_HELD: _PreferenceShare.ValueType  # 2
+    """The home passes on to a linked identity what holds now."""
+    PREFERENCE_SHARE_LEFT: _PreferenceShare.ValueType  # 3
+    """An identity is no longer linked to this home."""
+    PREFERENCE_SHARE_KEPT: _PreferenceShare.ValueType  # 4
+    """The home's answer to LEFT: what the identity keeps."""
+
+class PreferenceShare(_PreferenceShare, metaclass=_PreferenceShareEnumTypeWrapper):
+    """Why the lane of one identity passes preferences on to the lane of another."""
+
+PREFERENCE_SHARE_UNSPECIFIED: PreferenceShare.ValueType  # 0
+PREFERENCE_SHARE_BROUGHT: PreferenceShare.ValueType  # 1
+"""A linked identity brings its opt-outs to its home."""
+PREFERENCE_SHARE_HELD: PreferenceShare.ValueType  # 2
+"""The home passes on to a linked identity what holds now."""
+PREFERENCE_SHARE_LEFT: PreferenceShare.ValueType  # 3
+"""An identity is no longer linked to this home."""
+PREFERENCE_SHARE_KEPT: PreferenceShare.ValueType  # 4
+"""The home's answer to LEFT: what the identity keeps."""
+Global___PreferenceShare: _TypeAlias = PreferenceShare  # noqa: Y015
+
 class _OutboundPurpose:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1057,6 +1087,68 @@ class OptOut(_message.Message):
 Global___OptOut: _TypeAlias = OptOut  # noqa: Y015
 
 @_typing.final
+class HeldOptOut(_message.Message):
+    """An opt-out that holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Channel; empty for all."""
+    scope: Global___OptOutScope.ValueType
+    """The messages that the person does not want."""
+    since_ms: _builtins.int
+    """Time since which it holds without a break, in milliseconds since the Unix epoch."""
+    actor: _builtins.str
+    """The actor who set it: the subject of a token."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        scope: Global___OptOutScope.ValueType = ...,
+        since_ms: _builtins.int = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "channel", b"channel", "scope", b"scope", "since_ms", b"since_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldOptOut: _TypeAlias = HeldOptOut  # noqa: Y015
+
+@_typing.final
+class PreferencesSet(_message.Message):
+    """The preferences of a person were set. They replace the earlier ones."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPT_OUTS_FIELD_NUMBER: _builtins.int
+    PREFERRED_CHANNEL_FIELD_NUMBER: _builtins.int
+    preferred_channel: _builtins.str
+    """Channel on which Chapar begins a conversation with the person; empty: the newest."""
+    @_builtins.property
+    def opt_outs(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldOptOut]:
+        """Opt-outs."""
+
+    def __init__(
+        self,
+        *,
+        opt_outs: _abc.Iterable[Global___HeldOptOut] | None = ...,
+        preferred_channel: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["opt_outs", b"opt_outs", "preferred_channel", b"preferred_channel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreferencesSet: _TypeAlias = PreferencesSet  # noqa: Y015
+
+@_typing.final
 class PersonPreferences(_message.Message):
     """How a person wants to be reached. It replaces what was known."""
 
@@ -1099,6 +1191,56 @@ class PersonPreferences(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PersonPreferences: _TypeAlias = PersonPreferences  # noqa: Y015
+
+@_typing.final
+class SharedPreferences(_message.Message):
+    """Preferences that the lane of one identity passes on to the lane of another identity of the same person, so that each has all of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    FROM_IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    OPT_OUTS_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    PREFERRED_CHANNEL_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Id of the request that changed them."""
+    identity_id: _builtins.str
+    """Id of the identity to which they are passed on; the key of the record."""
+    from_identity_id: _builtins.str
+    """Id of the identity whose lane passes them on."""
+    kind: Global___PreferenceShare.ValueType
+    """Why."""
+    preferred_channel: _builtins.str
+    """Channel on which Chapar begins a conversation with the person; empty: the newest."""
+    @_builtins.property
+    def opt_outs(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldOptOut]:
+        """Opt-outs that hold."""
+
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldOptOut]:
+        """Opt-outs that were removed; only with HELD."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+        from_identity_id: _builtins.str = ...,
+        kind: Global___PreferenceShare.ValueType = ...,
+        opt_outs: _abc.Iterable[Global___HeldOptOut] | None = ...,
+        removed: _abc.Iterable[Global___HeldOptOut] | None = ...,
+        preferred_channel: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_identity_id", b"from_identity_id", "identity_id", b"identity_id", "kind", b"kind", "opt_outs", b"opt_outs", "preferred_channel", b"preferred_channel", "removed", b"removed", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SharedPreferences: _TypeAlias = SharedPreferences  # noqa: Y015
 
 @_typing.final
 class JoinOffer(_message.Message):
@@ -1237,6 +1379,8 @@ class IdentityLink(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     CONFIRMED_FIELD_NUMBER: _builtins.int
+    OPT_OUTS_FIELD_NUMBER: _builtins.int
+    PREFERRED_CHANNEL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Id of the request (idempotency key)."""
     identity_id: _builtins.str
@@ -1253,6 +1397,12 @@ class IdentityLink(_message.Message):
     """Set by the lane of the home when it has found the home among its customers. The record has the home's key before that, and the identity's key
     after.
     """
+    preferred_channel: _builtins.str
+    """Preferred channel of the home's person; may be empty."""
+    @_builtins.property
+    def opt_outs(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldOptOut]:
+        """Opt-outs of the home's person, which hold for the linked identity too. The lane of the home sets them with `confirmed`."""
+
     def __init__(
         self,
         *,
@@ -1263,10 +1413,12 @@ class IdentityLink(_message.Message):
         actor: _builtins.str = ...,
         occurred_at_ms: _builtins.int = ...,
         confirmed: _builtins.bool = ...,
+        opt_outs: _abc.Iterable[Global___HeldOptOut] | None = ...,
+        preferred_channel: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "confirmed", b"confirmed", "evidence", b"evidence", "home_identity_id", b"home_identity_id", "identity_id", b"identity_id", "occurred_at_ms", b"occurred_at_ms", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "confirmed", b"confirmed", "evidence", b"evidence", "home_identity_id", b"home_identity_id", "identity_id", b"identity_id", "occurred_at_ms", b"occurred_at_ms", "opt_outs", b"opt_outs", "preferred_channel", b"preferred_channel", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1451,6 +1603,7 @@ class InboundRecord(_message.Message):
     PREFERENCES_FIELD_NUMBER: _builtins.int
     JOIN_OFFER_FIELD_NUMBER: _builtins.int
     JOIN_CLAIM_FIELD_NUMBER: _builtins.int
+    SHARED_PREFERENCES_FIELD_NUMBER: _builtins.int
     HOPS_FIELD_NUMBER: _builtins.int
     QUESTION_ID_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
@@ -1512,6 +1665,10 @@ class InboundRecord(_message.Message):
     def join_claim(self) -> Global___JoinClaim:
         """Another identity has sent the text of such a link."""
 
+    @_builtins.property
+    def shared_preferences(self) -> Global___SharedPreferences:
+        """Preferences that the lane of another identity of the person passes on."""
+
     def __init__(
         self,
         *,
@@ -1528,15 +1685,16 @@ class InboundRecord(_message.Message):
         preferences: Global___PersonPreferences | None = ...,
         join_offer: Global___JoinOffer | None = ...,
         join_claim: Global___JoinClaim | None = ...,
+        shared_preferences: Global___SharedPreferences | None = ...,
         hops: _builtins.int = ...,
         question_id: _builtins.str = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "delivery_notice", b"delivery_notice", "erasure", b"erasure", "follow_up", b"follow_up", "join_claim", b"join_claim", "join_offer", b"join_offer", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "preferences", b"preferences", "record", b"record", "report", b"report"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "delivery_notice", b"delivery_notice", "erasure", b"erasure", "follow_up", b"follow_up", "join_claim", b"join_claim", "join_offer", b"join_offer", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "preferences", b"preferences", "record", b"record", "report", b"report", "shared_preferences", b"shared_preferences"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "delivery_notice", b"delivery_notice", "erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "join_claim", b"join_claim", "join_offer", b"join_offer", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "preferences", b"preferences", "question_id", b"question_id", "record", b"record", "report", b"report", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "delivery_notice", b"delivery_notice", "erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "join_claim", b"join_claim", "join_offer", b"join_offer", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "preferences", b"preferences", "question_id", b"question_id", "record", b"record", "report", b"report", "sealed", b"sealed", "shared_preferences", b"shared_preferences", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up", "check", "report", "delivery_notice", "preferences", "join_offer", "join_claim"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up", "check", "report", "delivery_notice", "preferences", "join_offer", "join_claim", "shared_preferences"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
@@ -1575,6 +1733,7 @@ class ReplyRoute(_message.Message):
     ERASED_BY_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     ONLY_IF_MISSING_FIELD_NUMBER: _builtins.int
+    NO_MARKETING_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """Subject of the newest e-mail."""
     last_customer_message_at_ms: _builtins.int
@@ -1585,6 +1744,8 @@ class ReplyRoute(_message.Message):
     """Proof that replies belong to this route. A message without proof does not change a proven route."""
     only_if_missing: _builtins.bool
     """If true, the route is used only when the conversation has none."""
+    no_marketing: _builtins.bool
+    """Whether the person does not want advertising on this channel: a template of the category MARKETING is not sent."""
     @_builtins.property
     def identity(self) -> Global___Identity:
         """Identity to reply to."""
@@ -1603,10 +1764,11 @@ class ReplyRoute(_message.Message):
         erased_by: _builtins.str = ...,
         proof: Global___OriginProof.ValueType = ...,
         only_if_missing: _builtins.bool = ...,
+        no_marketing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "erased_by", b"erased_by", "identity", b"identity", "last_customer_message_at_ms", b"last_customer_message_at_ms", "only_if_missing", b"only_if_missing", "proof", b"proof", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "erased_by", b"erased_by", "identity", b"identity", "last_customer_message_at_ms", b"last_customer_message_at_ms", "no_marketing", b"no_marketing", "only_if_missing", b"only_if_missing", "proof", b"proof", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1927,6 +2089,7 @@ class ConversationMessage(_message.Message):
     CC_FIELD_NUMBER: _builtins.int
     PARTICIPANT_FIELD_NUMBER: _builtins.int
     ORIGINAL_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Id of the message; for an outgoing message the id of the delivery."""
     author_kind: _types_pb2.ActorKind.ValueType
@@ -1993,6 +2156,10 @@ class ConversationMessage(_message.Message):
     def original(self) -> Global___Attachment:
         """See CustomerMessage.original."""
 
+    @_builtins.property
+    def template(self) -> _types_pb2.TemplateChoice:
+        """Approved template that was sent, or could not be sent; `text` has its words. Not set for a free text."""
+
     def __init__(
         self,
         *,
@@ -2021,10 +2188,11 @@ class ConversationMessage(_message.Message):
         cc: _abc.Iterable[_builtins.str] | None = ...,
         participant: _builtins.bool = ...,
         original: Global___Attachment | None = ...,
+        template: _types_pb2.TemplateChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "origin", b"origin", "original", b"original"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "origin", b"origin", "original", b"original", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "cc", b"cc", "channel", b"channel", "content", b"content", "deletes_message_id", b"deletes_message_id", "delivery_state", b"delivery_state", "edits_message_id", b"edits_message_id", "in_reply_to", b"in_reply_to", "interaction_id", b"interaction_id", "kind", b"kind", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "original", b"original", "participant", b"participant", "placeholder", b"placeholder", "purpose", b"purpose", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "cc", b"cc", "channel", b"channel", "content", b"content", "deletes_message_id", b"deletes_message_id", "delivery_state", b"delivery_state", "edits_message_id", b"edits_message_id", "in_reply_to", b"in_reply_to", "interaction_id", b"interaction_id", "kind", b"kind", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "original", b"original", "participant", b"participant", "placeholder", b"placeholder", "purpose", b"purpose", "subject", b"subject", "template", b"template", "text", b"text", "text_parts", b"text_parts", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2301,6 +2469,7 @@ class ConversationRecord(_message.Message):
     ERASED_FIELD_NUMBER: _builtins.int
     BELONGS_FIELD_NUMBER: _builtins.int
     FILE_SETTLED_FIELD_NUMBER: _builtins.int
+    PREFERENCES_SET_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id."""
@@ -2344,6 +2513,10 @@ class ConversationRecord(_message.Message):
     def file_settled(self) -> Global___FileSettled:
         """A file of a message was fetched, or can't be."""
 
+    @_builtins.property
+    def preferences_set(self) -> Global___PreferencesSet:
+        """The preferences of the person were set. The record has no conversation and is keyed by the person's home identity."""
+
     def __init__(
         self,
         *,
@@ -2360,13 +2533,14 @@ class ConversationRecord(_message.Message):
         erased: Global___ConversationErased | None = ...,
         belongs: Global___IdentityBelongs | None = ...,
         file_settled: Global___FileSettled | None = ...,
+        preferences_set: Global___PreferencesSet | None = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "erased", b"erased", "file_settled", b"file_settled", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "opened", b"opened", "record", b"record"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "erased", b"erased", "file_settled", b"file_settled", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "opened", b"opened", "preferences_set", b"preferences_set", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "conversation_id", b"conversation_id", "erased", b"erased", "event_id", b"event_id", "file_settled", b"file_settled", "identity_id", b"identity_id", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "occurred_at_ms", b"occurred_at_ms", "opened", b"opened", "person_id", b"person_id", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "conversation_id", b"conversation_id", "erased", b"erased", "event_id", b"event_id", "file_settled", b"file_settled", "identity_id", b"identity_id", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "occurred_at_ms", b"occurred_at_ms", "opened", b"opened", "person_id", b"person_id", "preferences_set", b"preferences_set", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["opened", "message", "interaction_opened", "interaction_closed", "erased", "belongs", "file_settled"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["opened", "message", "interaction_opened", "interaction_closed", "erased", "belongs", "file_settled", "preferences_set"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 

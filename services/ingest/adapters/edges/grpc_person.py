@@ -5,7 +5,6 @@ from typing import Any
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
 from services.chassis.clock import Clock
 from services.chassis.current_call import current_caller, current_tenant
-from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.adapters.edges.erasure import PersonEraser
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.adapters.edges.grpc_preferences import PersonWishes
@@ -29,12 +28,9 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
         self._clock = clock
 
     async def GetPerson(self, request: ingest_pb2.GetPersonRequest, context: Any) -> ingest_pb2.GetPersonResponse:  # noqa: N802 - the contract's name
-        """Return a person and their identities."""
-        tenant = current_tenant()
+        """Return a person, their identities, and how they want to be reached."""
         raise_for((required("person_id", request.person_id),))
-        return ingest_pb2.GetPersonResponse(
-            person_id=request.person_id, identities=await self._identities(tenant, request.person_id)
-        )
+        return await self._wishes.person(request.person_id)
 
     async def LinkIdentity(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.LinkIdentityRequest, context: Any
@@ -111,13 +107,3 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
             occurred_at_ms=self._clock(),
         )
         await self._questions.ask(home or identity_id, records_pb2.InboundRecord(tenant=current_tenant(), link=link))
-
-    async def _identities(self, tenant: str, person_id: str) -> list[records_pb2.Identity]:
-        if self._people is None:
-            raise ChaparError(
-                ErrorKind.UNAVAILABLE, Reason.HISTORY_OFF, "this replica keeps no history: ask another one"
-            )
-        found = await self._people.identities(tenant, person_id)
-        if not found:
-            raise ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_PERSON, "this person is not known (yet)")
-        return list(found)

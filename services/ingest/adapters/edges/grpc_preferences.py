@@ -1,7 +1,7 @@
 """PersonService: how a person wants to be reached, links that join identities, and suggestions of identities."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from chapar.ingest.v1 import ingest_pb2, records_pb2
@@ -21,7 +21,7 @@ MOST_SUGGESTIONS: Final = 50
 
 
 class PersonWishes:
-    """Handles the three methods. `people` is None on a replica without history."""
+    """Handles the methods about one person. `people` is None on a replica without history."""
 
     def __init__(
         self,
@@ -70,6 +70,19 @@ class PersonWishes:
         await self._questions.ask(request.identity_id, record)
         return ingest_pb2.SetPreferencesResponse()
 
+    async def person(self, person_id: str) -> ingest_pb2.GetPersonResponse:
+        """Return a person, their identities, and how they want to be reached."""
+        tenant, people = current_tenant(), self._known_people()
+        identities = await _identities(people, tenant, person_id)
+        preferences = await people.preferences(tenant, person_id)
+        answer = ingest_pb2.GetPersonResponse(
+            person_id=person_id, identities=identities, preferred_channel=preferences.preferred_channel
+        )
+        for held in preferences.opt_outs:
+            told = answer.opt_outs.add(channel=held.channel, scope=held.scope, actor=held.actor)
+            told.since.FromMilliseconds(held.since_ms)
+        return answer
+
     async def create_join_link(self, request: ingest_pb2.CreateJoinLinkRequest) -> ingest_pb2.CreateJoinLinkResponse:
         """Make a link; the lane of the identity keeps only the digest of its secret."""
         raise_for(
@@ -101,14 +114,9 @@ class PersonWishes:
     async def suggest(self, request: ingest_pb2.SuggestIdentitiesRequest) -> ingest_pb2.SuggestIdentitiesResponse:
         """Return identities of other persons with the same proven address."""
         raise_for((required("person_id", request.person_id),))
-        if self._people is None:
-            raise ChaparError(
-                ErrorKind.UNAVAILABLE, Reason.HISTORY_OFF, "this replica keeps no history: ask another one"
-            )
-        tenant = current_tenant()
-        if not await self._people.identities(tenant, request.person_id):
-            raise ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_PERSON, "this person is not known (yet)")
-        found = await self._people.same_addresses(tenant, request.person_id, MOST_SUGGESTIONS)
+        tenant, people = current_tenant(), self._known_people()
+        await _identities(people, tenant, request.person_id)
+        found = await people.same_addresses(tenant, request.person_id, MOST_SUGGESTIONS)
         return ingest_pb2.SuggestIdentitiesResponse(
             suggestions=[
                 ingest_pb2.SuggestedIdentity(
@@ -120,6 +128,20 @@ class PersonWishes:
                 for each in found
             ]
         )
+
+    def _known_people(self) -> People:
+        if self._people is None:
+            raise ChaparError(
+                ErrorKind.UNAVAILABLE, Reason.HISTORY_OFF, "this replica keeps no history: ask another one"
+            )
+        return self._people
+
+
+async def _identities(people: People, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:
+    found = await people.identities(tenant, person_id)
+    if not found:
+        raise ChaparError(ErrorKind.NOT_FOUND, Reason.UNKNOWN_PERSON, "this person is not known (yet)")
+    return found
 
 
 _SCOPES: Final = frozenset(records_pb2.OptOutScope.values()) - {records_pb2.OPT_OUT_SCOPE_UNSPECIFIED}

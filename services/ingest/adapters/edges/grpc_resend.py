@@ -1,7 +1,8 @@
 """OutboundService.Resend: sends a message again that failed, or whose outcome is not known, because a person asks for it.
 
-The text comes from history, where messages with a verdict are, also those that did not arrive. The new delivery is a
-request like any other: the lane of the identity decides. The sender refuses it if the old one has been sent after all.
+The text, or the template with its parameters, comes from history, where messages with a verdict are, also those that
+did not arrive. The new delivery is a request like any other: the lane of the identity decides, and a template has the
+words that are configured now. The sender refuses it if the old one has been sent after all.
 """
 
 from chapar.common.v1 import types_pb2
@@ -52,7 +53,7 @@ class Resender:
                 Reason.NOT_RESENDABLE,
                 "only a delivery that is FAILED or UNKNOWN can be sent again",
             )
-        if not found.text and not found.attachments:
+        if not found.text and not found.attachments and found.template is None:
             raise ChaparError(
                 ErrorKind.NOT_FOUND, Reason.UNKNOWN_DELIVERY, "the text of this delivery is not known (yet)"
             )
@@ -65,7 +66,8 @@ class Resender:
                 identity_id=found.identity_id,
                 conversation_id=old.conversation_id,
                 interaction_id=old.interaction_id,
-                text=found.text,
+                text=found.text if found.template is None else "",
+                template=found.template,
                 attachments=found.attachments,
                 purpose=old.purpose,
                 author_kind=agent,

@@ -31,6 +31,7 @@ from services.ingest.adapters.history.rows import (
     Key,
     Message,
     Opened,
+    PreferencesChanged,
     Routed,
     Written,
 )
@@ -122,14 +123,14 @@ class Rows:
                 self._close(interaction, event.occurred_at_ms)
             case Belongs(identity_id, person_id):
                 self._belong(tenant, identity_id, person_id, event.occurred_at_ms, "")
+            case PreferencesChanged():
+                self._prefer(fact.change, event)
             case Erased(identity_id, request_id):
                 self._erase(event, identity_id, request_id)
             case Routed() as routed:
                 self._route(routed, event)
             case Delivery() as delivery:
-                before = self.deliveries.get((tenant, delivery.delivery_id))
-                if before is None or _age(before) < _age(delivery):
-                    self.deliveries[tenant, delivery.delivery_id] = delivery
+                self._deliver(delivery)
             case InvitationChanged(invitation):
                 self._change(invitation)
             case Declined(invitation_id):
@@ -191,6 +192,14 @@ class Rows:
             row.stated_at_ms = stated.stated_at_ms
         _forget(row)
 
+    def _prefer(self, changed: PreferencesChanged, event: Event) -> None:
+        row = self._identity(event.tenant, changed.identity_id)
+        # All of an identity are in one partition, so a later one of the same time is the newer one.
+        if event.occurred_at_ms >= row.preferences_at_ms:
+            row.opt_outs, row.preferred_channel = changed.opt_outs, changed.preferred_channel
+            row.preferences_at_ms = event.occurred_at_ms
+        _forget(row)
+
     def _erase(self, event: Event, identity_id: str, request_id: str) -> None:
         identities = {identity_id}
         if identity_id:
@@ -244,6 +253,11 @@ class Rows:
         # The router's last decision is the state, unless ingest knows of an end that the router's events don't show.
         row.state = row.routed_state if row.routed_state in _TERMINAL else row.outcome or row.routed_state or "open"
 
+    def _deliver(self, delivery: Delivery) -> None:
+        before = self.deliveries.get((delivery.tenant, delivery.delivery_id))
+        if before is None or _age(before) < _age(delivery):
+            self.deliveries[delivery.tenant, delivery.delivery_id] = delivery
+
     def _change(self, invitation: Invitation) -> None:
         key = (invitation.tenant, invitation.invitation_id)
         row = self.invitations.get(key)
@@ -270,3 +284,5 @@ def _statement(row: Identity) -> tuple[int, str, str, str]:
 def _forget(row: Identity) -> None:
     if row.stated_at_ms <= row.erased_at_ms:
         row.native_id = row.display_name = ""
+    if row.preferences_at_ms <= row.erased_at_ms:
+        row.opt_outs, row.preferred_channel = [], ""

@@ -18,8 +18,10 @@ from services.chassis.kafka.records import Record
 from services.chassis.privacy.sealing import Keys, Unsealable, unseal
 from services.ingest.adapters.history import rows
 from services.ingest.adapters.history.mapping_audit import audited
+from services.ingest.adapters.history.mapping_persons import preferences
 from services.ingest.adapters.history.mapping_routing import routed
 from services.ingest.adapters.history.mapping_sla import judged
+from services.ingest.adapters.history.message_template import template_column
 from services.ingest.adapters.history.rows import Fact
 from services.ingest.adapters.history.story import FEEDBACK, INGEST, Unreadable, clean, identifier, step, word
 from services.ingest.adapters.history.text import fold
@@ -69,7 +71,7 @@ def fact(record: Record, keys: Keys) -> Fact | None:
 def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact | None:
     tenant, conversation_id = identifier(record.tenant), identifier(record.conversation_id)
     identity_id = identifier(record.identity_id)
-    if not conversation_id and record.WhichOneof("record") not in ("erased", "belongs"):
+    if not conversation_id and record.WhichOneof("record") not in ("erased", "belongs", "preferences_set"):
         raise Unreadable(Reason.NO_ID)
 
     def event(kind: str, interaction_id: str = "", /, **details: str) -> rows.Event:
@@ -140,6 +142,8 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
         case "belongs":
             moved = rows.Belongs(identity_id, identifier(record.belongs.person_id))
             return Fact(event("IdentityMoved"), moved, identity_id)
+        case "preferences_set":
+            return Fact(event("PreferencesSet"), preferences(record.preferences_set, identity_id), identity_id)
         case "erased":
             return Fact(event("ConversationErased"), rows.Erased(identity_id, record.erased.request_id), identity_id)
     raise Unreadable(Reason.UNKNOWN_KIND)
@@ -213,6 +217,7 @@ def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Messag
         cc_addresses=[clean(each) for each in message.cc],
         participant=int(message.participant),
         original=_attachment(message.original) if message.HasField("original") else {},
+        template=template_column(message),
     )
 
 

@@ -23,13 +23,15 @@ from services.ingest.adapters.history.chat_order import in_order
 from services.ingest.adapters.history.delivery_changes import DeliveryChanges
 from services.ingest.adapters.history.fair_reads import FairReads
 from services.ingest.adapters.history.file_changes import FileChanges
+from services.ingest.adapters.history.mapping_persons import held, identity
 from services.ingest.adapters.history.marks import Marks, wanted
 from services.ingest.adapters.history.message_files import file_of
+from services.ingest.adapters.history.message_template import template_of
 from services.ingest.adapters.history.story import LATEST_MS
 from services.ingest.adapters.history.text import words
 from services.ingest.domain.reach import Reach
 from services.ingest.domain.reasons import Reason
-from services.ingest.ports import ChatMessage, FoundFile, Resendable, SameAddress
+from services.ingest.ports import ChatMessage, FoundFile, HeldPreferences, Resendable, SameAddress
 
 _LONGEST_STORY: Final = 5000
 _WATCHED: Final = ("conversations.v1", "deliveries.v1")
@@ -239,7 +241,7 @@ class HistoryReader:
         for row in await self._rows(reach.tenant, query):
             files = tuple(records_pb2.Attachment(**each) for each in row.attachments)
             to, cc = tuple(row.to_addresses), tuple(row.cc_addresses)
-            return Resendable(found, row.identity_id, row.text, to, cc, files)
+            return Resendable(found, row.identity_id, row.text, to, cc, files, template_of(row.template))
         return Resendable(found, "", "")
 
     async def identities(self, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:
@@ -247,12 +249,16 @@ class HistoryReader:
         known."""
         if not person_id:
             return ()
-        return [_identity(tenant, row) for row in await self._rows(tenant, queries.identities(tenant, person_id))]
+        return [identity(tenant, row) for row in await self._rows(tenant, queries.identities(tenant, person_id))]
+
+    async def preferences(self, tenant: str, person_id: str) -> HeldPreferences:
+        """Return how a person wants to be reached."""
+        return held(person_id, await self._rows(tenant, queries.identities(tenant, person_id)) if person_id else ())
 
     async def same_addresses(self, tenant: str, person_id: str, most: int) -> Sequence[SameAddress]:
         """Return identities of other persons with the same proven address."""
         rows = await self._rows(tenant, queries.same_addresses(tenant, person_id, most))
-        return [SameAddress(_identity(tenant, row), row.person_id, row.same_as) for row in rows]
+        return [SameAddress(identity(tenant, row), row.person_id, row.same_as) for row in rows]
 
     async def traces(
         self, tenant: str, person_id: str, identity_ids: Sequence[str]
@@ -306,7 +312,7 @@ class HistoryReader:
             view = ingest_pb2.ConversationView(
                 conversation_id=row.conversation_id,
                 person_id=row.person_id,
-                identity=_identity(tenant, row),
+                identity=identity(tenant, row),
                 interaction_ids=ids[row.conversation_id],
             )
             view.opened_at.FromMilliseconds(row.opened_at_ms)
@@ -348,6 +354,7 @@ def _message(row: Row[Any]) -> records_pb2.ConversationMessage:
         cc=row.cc_addresses,
         participant=bool(row.participant),
         original=records_pb2.Attachment(**row.original) if row.original else None,
+        template=template_of(row.template),
         delivery_state=records_pb2.DeliveryState.ValueType(row.delivery_state or 0),
     )
 
@@ -356,18 +363,6 @@ def _message_view(row: Row[Any]) -> ingest_pb2.MessageView:
     view = ingest_pb2.MessageView(message=_message(row), sequence=row.sequence)
     view.occurred_at.FromMilliseconds(row.occurred_at_ms)
     return view
-
-
-def _identity(tenant: str, row: Row[Any]) -> records_pb2.Identity:
-    return records_pb2.Identity(
-        identity_id=row.identity_id,
-        tenant=tenant,
-        channel=row.channel or "",
-        account=row.account or "",
-        native_id=row.native_id or "",
-        display_name=row.display_name or "",
-        verified=bool(row.verified),
-    )
 
 
 def _interaction_view(row: Row[Any]) -> ingest_pb2.InteractionView:

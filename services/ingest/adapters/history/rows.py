@@ -60,6 +60,8 @@ class Message:
     """The offset of the newest record that changed a file of the message; 0: none has."""
     original: dict[str, Any] = field(default_factory=dict)
     """The message as it arrived, a file; empty when it was not kept."""
+    template: dict[str, Any] = field(default_factory=dict)
+    """The approved template of an outgoing message; empty for a text."""
 
     def settle(self, file: "FileChanged") -> None:
         """Replace a file by what it has become. A message without the file, e.g. of an erased person, has no change."""
@@ -77,6 +79,7 @@ class Message:
         self.text_parts = []
         self.origin = {}
         self.original = {}
+        self.template = {}
 
 
 def with_file(attachments: list[dict[str, Any]], file: dict[str, Any]) -> list[dict[str, Any]] | None:
@@ -102,6 +105,10 @@ class Identity:
     verified: bool = False
     stated_at_ms: int = 0
     erased_at_ms: int = 0
+    opt_outs: list[list[Any]] = field(default_factory=list)
+    """Of a home identity: channel, scope, since when (ms) and actor of each opt-out of its person."""
+    preferred_channel: str = ""
+    preferences_at_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -238,6 +245,15 @@ class Belongs:
 
 
 @dataclass(frozen=True, slots=True)
+class PreferencesChanged:
+    """The person of this home identity wants to be reached in this way from now on."""
+
+    identity_id: str
+    opt_outs: list[list[Any]]
+    preferred_channel: str
+
+
+@dataclass(frozen=True, slots=True)
 class Erased:
     """The personal data of a conversation and its identity are to be forgotten."""
 
@@ -307,6 +323,7 @@ Change = (
     | FileChanged
     | Began
     | Ended
+    | PreferencesChanged
     | Erased
     | Routed
     | Delivery

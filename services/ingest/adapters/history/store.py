@@ -192,6 +192,7 @@ _NOTHING: Final[Mapping[str, Any]] = MappingProxyType(
         "attachments": [],
         "to_addresses": [],
         "cc_addresses": [],
+        "template": {},
         "text_parts": [],
         "origin": {},
         "original": {},

@@ -79,6 +79,7 @@ MESSAGES: Final = Table(
     Column("participant", Integer, nullable=False, server_default="0"),
     Column("files_sequence", BigInteger, nullable=False, server_default="0"),
     Column("original", JSON, nullable=False, server_default="{}"),
+    Column("template", JSON, nullable=False, server_default="{}"),
     _text("folded"),
     Index("messages_in_order", "tenant", "conversation_id", "sequence"),
     _of_few("messages_editing", "edits_message_id"),
@@ -106,6 +107,9 @@ IDENTITIES: Final = Table(
     Column("verified", Boolean, nullable=False),
     _ms("stated_at_ms"),
     _ms("erased_at_ms"),
+    Column("opt_outs", JSON, nullable=False, server_default="[]"),
+    Column("preferred_channel", Text, nullable=False, server_default=""),
+    Column("preferences_at_ms", BigInteger, nullable=False, server_default="0"),
     Index("identities_of_person", "tenant", "person_id"),
     Index("identities_by_address", "tenant", "channel", "native_id"),
 )

@@ -27,6 +27,7 @@ SCOPES = [
     "outbound.read",
     "person.write",
     "person.read",
+    "person.preferences",
     "person.erase",
 ]
 
@@ -174,6 +175,24 @@ async def test_what_is_asked_of_a_lane_is_done_or_refused_at_once(
 
         await link("l1", bob, ann)
         await link("l1", bob, ann)
+        person, wanted = derive("person", ann), records_pb2.OPT_OUT_SCOPE_PROACTIVE
+        preferences = ingest_pb2.SetPreferencesRequest(
+            idempotency_key="p1",
+            identity_id=bob,
+            opt_outs=[records_pb2.OptOut(channel="telegram", scope=wanted)],
+            preferred_channel="webchat",
+        )
+        await people.SetPreferences(preferences, **options)
+
+        asking, found = ingest_pb2.GetPersonRequest(person_id=person), ingest_pb2.GetPersonResponse()
+        async with asyncio.timeout(20):
+            while not found.opt_outs:  # until history has them
+                found = await decided(edges, lambda: people.GetPerson(asking, **options))
+                await asyncio.sleep(0.05)
+        (held,) = found.opt_outs
+        assert (held.channel, held.scope, held.actor) == ("telegram", wanted, "test")
+        assert held.since.ToMilliseconds() > 0
+        assert found.preferred_channel == "webchat"
         assert await the_refusal(link("l2", "nobody", ann)) == nobody
         assert await the_refusal(link("l3", bob, "nobody")) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_HOME")
         assert await the_refusal(link("l4", ann, bob)) == (grpc.StatusCode.INVALID_ARGUMENT, "LINK_CIRCLE")

@@ -39,7 +39,9 @@ def lives() -> list[Record]:
     """Two whole lives and, for the first person, a second conversation; one conversation was erased in between."""
     first, second = whole_life("a"), whole_life("b", start=T0 + 3)
     first.delivery()
+    first.prefers(("email", 2), preferred="email")
     first.erased()
+    second.prefers(("", 1), preferred="telegram")
     again = Life("a2", at=first.at - 1500, identity="a-id", person="a-p")
     again.opened()
     again.said("again")
