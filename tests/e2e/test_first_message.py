@@ -91,6 +91,9 @@ def test_a_first_message_gets_a_reply_and_its_story_is_shown(environment: dict[s
     explained = json.loads(chapar(environment, "explain", interaction, "--json"))
     assert (explained["state"], explained["agent_id"]) == ("completed", "sara")
     assert explained["considered"] > 0
+    # Any id that the customer's system or `send` was shown finds it.
+    for name in (*answer.json()["accepted"], headers["webhook-id"]):
+        assert json.loads(chapar(environment, "explain", name, "--json"))["interaction"]["interaction_id"] == interaction
     deadlines = json.loads(chapar(environment, "sla", "show", interaction, "--json"))
     assert {d["state"] for d in deadlines} == {"DEADLINE_STATE_MET"}
 

@@ -8,28 +8,35 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind
 from services.cli.closed_interactions import past
-from services.cli.commands.options import Json, Pool
+from services.cli.commands.options import AnyId, Json, Pool
 from services.cli.connection import channel_to, execute
 from services.cli.local.workspace import Workspace
 from services.cli.output import as_data, console, emit_json, moment, table
 
 
-def explain(interaction_id: str, pool: Pool = "default", as_json: Json = False) -> None:
+def explain(any_id: AnyId, pool: Pool = "default", as_json: Json = False) -> None:
     """Explain the newest decision about an open interaction, or all decisions about a closed one."""
 
-    async def work() -> router_pb2.ExplainResponse | ingest_pb2.GetInteractionResponse:
-        workspace = Workspace.here()
+    async def newest(interaction_id: str) -> router_pb2.ExplainResponse | None:
         try:
-            async with channel_to(workspace, "router") as channel:
+            async with channel_to(Workspace.here(), "router") as channel:
                 stub = router_pb2_grpc.RoutingServiceStub(channel)
                 return await stub.Explain(router_pb2.ExplainRequest(pool=pool, interaction_id=interaction_id))
         except ChaparError as error:
             if error.kind is not ErrorKind.NOT_FOUND:
                 raise
-        # The router forgets closed interactions; history keeps its decisions.
-        async with channel_to(workspace, "ingest") as channel:
-            request = ingest_pb2.GetInteractionRequest(interaction_id=interaction_id)
-            return await ingest_pb2_grpc.IngestServiceStub(channel).GetInteraction(request)
+            return None
+
+    async def work() -> router_pb2.ExplainResponse | ingest_pb2.GetInteractionResponse:
+        if (answer := await newest(any_id)) is not None:
+            return answer
+        # The router forgets closed interactions; history keeps its decisions, and knows the other ids.
+        async with channel_to(Workspace.here(), "ingest") as channel:
+            request = ingest_pb2.GetInteractionRequest(interaction_id=any_id)
+            past = await ingest_pb2_grpc.IngestServiceStub(channel).GetInteraction(request)
+        interaction_id = past.interaction.interaction_id
+        open_ = await newest(interaction_id) if interaction_id != any_id else None
+        return past if open_ is None else open_
 
     answer = execute(work)
     if isinstance(answer, ingest_pb2.GetInteractionResponse):

@@ -14,7 +14,7 @@ from services.chassis.clock import system_clock
 from services.chassis.durations import duration
 from services.chassis.ids import random_id
 from services.cli.commands.files import conversation_of, files_table
-from services.cli.commands.options import Epoch, Json, Limit, Pool
+from services.cli.commands.options import AnyId, Epoch, Json, Limit, Pool
 from services.cli.config.files import parse_duration_ms
 from services.cli.connection import channel_to, execute
 from services.cli.local.workspace import Workspace
@@ -27,14 +27,14 @@ app = typer.Typer(no_args_is_help=True, help="Interactions and conversations.")
 
 @app.command("show")
 def show(
-    interaction_id: str, as_json: Json = False, jalali: Annotated[bool, typer.Option(help="Jalali dates.")] = False
+    any_id: AnyId, as_json: Json = False, jalali: Annotated[bool, typer.Option(help="Jalali dates.")] = False
 ) -> None:
     """Show the events of one interaction, in order, across services."""
 
     async def work() -> tuple[ingest_pb2.GetInteractionResponse, ingest_pb2.GetConversationResponse]:
         async with channel_to(Workspace.here(), "ingest") as channel:
             ingest = ingest_pb2_grpc.IngestServiceStub(channel)
-            found = await ingest.GetInteraction(ingest_pb2.GetInteractionRequest(interaction_id=interaction_id))
+            found = await ingest.GetInteraction(ingest_pb2.GetInteractionRequest(interaction_id=any_id))
             return found, await conversation_of(ingest, found.interaction.conversation_id)
 
     answer, conversation = execute(work)

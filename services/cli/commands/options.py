@@ -22,6 +22,13 @@ Allow = Annotated[
         help="Hosts, addresses and networks that URLs may name although they are not public; same format as the services' OUTGOING_ALLOW.",
     ),
 ]
+AnyId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="The id of an interaction, or of a message, reply, offer or survey invitation of it, or of its conversation.",
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="The most rows to print.")]
 
 

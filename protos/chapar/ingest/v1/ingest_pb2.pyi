@@ -647,7 +647,9 @@ class GetInteractionRequest(_message.Message):
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Id of the interaction."""
+    """Id of the interaction, or of a message, offer, delivery or survey invitation of it, or of its conversation (its newest interaction
+    then), or the id that a message has on its channel, when only one interaction has it.
+    """
     def __init__(
         self,
         *,

@@ -18,7 +18,7 @@ from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.records import Record
 from services.chassis.keys import tenant_key
-from services.ingest.adapters.history import cursor, queries
+from services.ingest.adapters.history import cursor, names, queries
 from services.ingest.adapters.history.chat_order import in_order
 from services.ingest.adapters.history.delivery_changes import DeliveryChanges
 from services.ingest.adapters.history.fair_reads import FairReads
@@ -168,11 +168,16 @@ class HistoryReader:
         )
 
     async def interaction(self, reach: Reach, interaction_id: str) -> ingest_pb2.GetInteractionResponse:
-        """Return the whole story of an interaction. Raises NOT_FOUND."""
+        """Return the whole story of the interaction that an id belongs to (`names`). Raises NOT_FOUND."""
         found = await self._rows(reach.tenant, queries.interaction(reach, interaction_id))
+        for named in () if found else (names.by_own_id, names.by_native_id):
+            ids = {row.interaction_id for row in await self._rows(reach.tenant, named(reach.tenant, interaction_id))}
+            if len(ids) == 1:
+                found = await self._rows(reach.tenant, queries.interaction(reach, ids.pop()))
+                break
         if not found:
             raise _unknown(Reason.UNKNOWN_INTERACTION, "interaction")
-        steps = await self._rows(reach.tenant, queries.story(reach.tenant, interaction_id, _LONGEST_STORY))
+        steps = await self._rows(reach.tenant, queries.story(reach.tenant, found[0].interaction_id, _LONGEST_STORY))
         return ingest_pb2.GetInteractionResponse(
             interaction=_interaction_view(found[0]), story=[_story_entry(row) for row in steps]
         )

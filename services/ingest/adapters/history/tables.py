@@ -84,6 +84,8 @@ MESSAGES: Final = Table(
     Index("messages_in_order", "tenant", "conversation_id", "sequence"),
     _of_few("messages_editing", "edits_message_id"),
     _of_few("messages_deleting", "deletes_message_id"),
+    Index("messages_by_id", "tenant", "message_id"),
+    _of_few("messages_by_native_id", "native_message_id"),
     Index(
         "messages_of_participants",
         "tenant",
