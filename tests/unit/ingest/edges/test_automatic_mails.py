@@ -6,7 +6,7 @@ from services.policy.model.automatic import AutomaticKind
 from tests.fixtures.automatic_mails import HELD_OUT, KNOWN, LabelledMail, figures, mails
 
 
-@pytest.mark.parametrize(("files", "recall", "precision"), [(KNOWN, 0.97, 0.99), (HELD_OUT, 0.63, 0.61)])
+@pytest.mark.parametrize(("files", "recall", "precision"), [(KNOWN, 0.96, 0.98), (HELD_OUT, 0.70, 0.70)])
 def test_figures(files: tuple[str, ...], recall: float, precision: float) -> None:
     """A mail that gets no kind is safe: it opens an interaction. A wrong kind could hide a customer."""
     found = figures(mails(*files))
