@@ -41,6 +41,8 @@ def test_notes(text: str) -> None:
         "I am on leave next week and you should cancel my order. I will answer on my return.",
         "Your mailbox says “I am out of the office until Monday”. In urgent cases call 021.",
         "تا جمعه در سفر هستم و به ایمیل دسترسی ندارم، سفارش را شنبه بفرستید.",
+        "I am away until Monday. I will answer on my return?",
+        "“I am on leave.” I will answer on my return.",
         "I am out of the office. I cannot read mail. " + "I cannot read mail. " * 100,
     ],
 )
