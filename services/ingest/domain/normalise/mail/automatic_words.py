@@ -60,7 +60,7 @@ _JOINERS: Final = str.maketrans({"‌": " ", "ي": "ی", "ك": "ک"})
 
 
 def has_away_prefix(subject: str) -> bool:
-    """Return whether a program's prefix of an automatic reply is the whole subject or stands before ours."""
+    """Return whether a program's prefix of an automatic reply is the whole subject, or comes before ours."""
     subject = plain(subject)
     return _AWAY_PREFIX.match(subject) is not None or _NOTES_PREFIX.match(subject) is not None
 
