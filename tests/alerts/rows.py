@@ -149,6 +149,12 @@ ROWS: Final = (
         labels={"channel": "telegram", "account": "main"},
     ),
     _replayed(
+        "ChaparFilesWait", "A provider gives no file that customers sent", INGEST,
+        _counter("chapar_file_fetches_total", 50, channel="whatsapp", outcome="again"),
+        labels={"channel": "whatsapp"},
+        fires_s=120, resolves_s=200,
+    ),
+    _replayed(
         "ChaparInvitationsWait",
         "An invitation has waited for six minutes",
         FEEDBACK,

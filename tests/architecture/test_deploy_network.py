@@ -13,8 +13,8 @@ from tests.architecture.deployed import RENDERED, ROOT, SETTINGS, containers, en
 from tests.fixtures.helm import Render
 
 REACHES: Mapping[str, frozenset[str]] = {
-    # Providers' APIs and mail servers, the history's database. It calls no other service.
-    "ingest": frozenset({"providers", "database"}),
+    # Providers' APIs and mail servers, the history's database, the files' bucket and scanner. It calls no other service.
+    "ingest": frozenset({"providers", "database", "bucket", "scanner"}),
     # Other replicas, for the owner of a shard.
     "router": frozenset({"grpc:router"}),
     # Raises priorities at the router; sends webhooks about breaches.
@@ -27,6 +27,8 @@ EVIDENCE: Mapping[str, str] = {
     r"services\.webhooks\.retries": "webhooks",
     r"services\.ingest\.adapters\.out\.http|import aiosmtplib": "providers",
     r"sqlalchemy": "database",
+    r"import obstore": "bucket",
+    r"class Clamd": "scanner",
     r"grpc_channel\(": "grpc",
 }
 """Patterns in a service's code that show that it reaches a destination."""
@@ -37,7 +39,7 @@ WEB = {"ports": [{"port": 443, "protocol": "TCP"}]}
 VALUES: Mapping[str, Any] = {
     "ingest": {
         "database": {"existingSecret": "history", "key": "url"},
-        "files": {"url": "s3://files"},
+        "files": {"url": "s3://files", "scanner": "clamav:3310"},
         "channelSecretsEnv": ["channels-env"],
         "channelSecretsFiles": [{"tenant": "shop", "secret": "channels-file"}],
     },
@@ -62,8 +64,8 @@ def test_the_table_matches_the_code(service: str) -> None:
 
 
 PARTS: Mapping[str, frozenset[str]] = {
-    "ingest": frozenset({"database"}),
-    "ingest-lanes": frozenset({"providers"}),
+    "ingest": frozenset({"database", "bucket", "scanner"}),
+    "ingest-lanes": frozenset({"providers", "bucket", "scanner"}),
     "ingest-history": frozenset({"database"}),
 }
 """What each part of ingest reaches when it has a Deployment of its own."""
@@ -104,11 +106,14 @@ def _reached(documents: list[dict[str, Any]], service: str) -> set[str]:
                 found.add("kafka")
             elif ports == {5432}:
                 found.add("database")
+            elif ports == {3310}:
+                found.add("scanner")
             else:
                 for block in [peer["ipBlock"] for peer in rule["to"]]:
                     _keeps_private_networks_shut(block)
                 name = policy["metadata"]["name"]
-                web = "issuers" if name.endswith("-issuers") else "webhooks"
+                calls = "bucket" if service.startswith("ingest") else "webhooks"
+                web = "issuers" if name.endswith("-issuers") else calls
                 found.add({443: web}[ports.pop()] if len(ports) == 1 else "providers")
     return found
 
@@ -130,13 +135,14 @@ def test_policies_let_out_what_the_table_says_and_no_more(render: Render, servic
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
 def test_the_rendered_examples_agree_with_the_table(path: Any) -> None:
-    """No example allows a destination that the table lacks, and each allows all but the database, which is optional."""
+    """No example allows a destination that the table lacks, and each allows all that is not optional."""
+    optional = {"database", "bucket", "scanner"}
     documents = list(yaml_documents(path))
     split = any(document["metadata"]["name"].endswith("-ingest-lanes") for document in documents)
     table = {**REACHES, **PARTS} if split else REACHES
     for component, reaches in table.items():
         found = _reached(documents, component) - {"dns", "kafka", "traces", "issuers"}
-        assert reaches - {"database"} <= found <= reaches, component
+        assert reaches - optional <= found <= reaches, component
 
 
 def test_the_parts_of_ingest_are_reached_as_one_service(render: Render) -> None:
@@ -144,7 +150,7 @@ def test_the_parts_of_ingest_are_reached_as_one_service(render: Render) -> None:
     split = {
         "split": {"enabled": True},
         "database": {"existingSecret": "chapar-history"},
-        "files": {"url": "s3://files"},
+        "files": {"url": "s3://files", "scanner": "clamav:3310"},
     }
     documents = render({**VALUES, "ingest": split})
     common = {"dns", "kafka", "traces", "issuers"}
@@ -213,10 +219,12 @@ def test_tenants_secrets_are_mounted_where_they_are_read(render: Render, compone
     [
         ("webhooksTo", {"webhookPorts": [443, 8443]}, "webhooks"),
         ("providersTo", {"providerPorts": [25, 8443]}, "providers"),
+        ("bucketTo", {"bucketPorts": [9000]}, "bucket"),
+        ("scannerTo", {}, "scanner"),
     ],
 )
 def test_private_receivers_can_be_named(render: Render, value: str, ports: dict[str, list[int]], reached: str) -> None:
-    """`webhooksTo` allows sla and feedback, and `providersTo` allows ingest, to reach the operator's peers; no other pod may."""
+    """`webhooksTo` allows sla and feedback, and the others allow ingest, to reach the operator's peers; no other pod may."""
     peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "crm"}}}
     documents = render({**VALUES, "networkPolicy": {value: [peer], **ports}})
     for service in [*SETTINGS, "toolbox", "apply"]:
@@ -224,7 +232,7 @@ def test_private_receivers_can_be_named(render: Render, value: str, ports: dict[
             r for p in _policies(documents, service) for r in p["spec"].get("egress", ()) if peer in r.get("to", ())
         ]
         assert [{port["port"] for port in rule["ports"]} for rule in rules] == (
-            [set(*ports.values())] if reached in REACHES.get(service, ()) else []
+            [set(*ports.values()) or {3310}] if reached in REACHES.get(service, ()) else []
         )
 
 

@@ -65,15 +65,11 @@ from services.ingest.domain.normalise import (
 )
 from services.ingest.domain.normalise import text as names
 from services.ingest.domain.normalise.mail import (
-    automatic,
-    body,
-    bounces,
     charsets,
     dates,
     headers,
     html,
     mail,
-    mime,
     parameters,
     readable,
     recipients,
@@ -97,6 +93,7 @@ from services.sla.translate import views as sla_views
 from services.webhooks import delivery
 from tests.hostile import file_answers, wishes
 from tests.hostile.entry import Entry, all_of, as_text, named, refusing, state_feed
+from tests.hostile.machine_mails import mail_parts, words_of_machines
 from tests.hostile.mail_addresses import addresses
 
 SECRET: Final = "s" * 32
@@ -178,18 +175,6 @@ def _format(raw: bytes) -> None:
 
 def _request_bytes(raw: bytes) -> None:
     RequestReader(ingest_pb2.SubmitRequest.FromString, FieldLimits()).read(raw)
-
-
-def _mail_parts(raw: bytes) -> None:
-    found, content = headers.split(raw)
-    for name in ("from", "subject", "content-type"):
-        found.text(name), found.word(name), found.raw(name), found.has(name)
-    automatic.classify(found, "a@b.example", "c@d.example", "multipart/report", "f@e.example", "e.example")
-    try:
-        bounces.bounce_report(found, mime.leaves(found, content)[0])
-        body.read(found, content)
-    except mime.TooComplex:
-        pass
 
 
 def _charsets(raw: bytes) -> None:
@@ -350,12 +335,15 @@ ENTRIES: Final = (
            *named(_MAIL + "trusted_results", "trusted_result")), _authentication, "mails", most=_MEGABYTE),
     Entry((*named(_MAIL + "headers", "split", "Headers.raw", "Headers.text", "Headers.word", "Headers.has"), *named(_MAIL + "body", "read"),
            *named(_MAIL + "mime", "leaves", "parameter", "Part.parameter", "Part.word"), *named(_MAIL + "automatic", "classify")),
-          _mail_parts, "mails", on_loop=False, most=_MEGABYTE),
+          mail_parts, "mails", on_loop=False, most=_MEGABYTE),
     Entry(named(_MAIL + "headers", "decode_words", "sender", "canonical", "envelope_address", "message_ids"), all_of(_mail_names),
           on_loop=False, most=_MEGABYTE),
     Entry((*named("services.policy.model.mail_addresses", "is_address", "first_wrong"),
            *named("services.ingest.domain.recipients", "recipients", "without_tag"),
            *named("services.ingest.domain.joining", "topic_of", "digest", "joined", "with_thread")), all_of(addresses), most=_MEGABYTE),
+    Entry((*named(_MAIL + "automatic_words", "has_away_prefix", "speaks_of_absence", "is_bounce_subject", "is_complaint_subject",
+                  "reports_a_failure", "quotes_a_server", "plain"),
+           *named(_MAIL + "absence_notes", "is_absence_note")), all_of(words_of_machines), on_loop=False, most=_MEGABYTE),
     Entry(named(_MAIL + "recipients", "addresses"), all_of(_mail_names), on_loop=False, most=_MEGABYTE),
     Entry((*named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), *named(_MAIL + "plausible", "looks_foreign", "code_page"),
            *named(_MAIL + "parameters", "decoded_parameter")), _charsets, "bytes", on_loop=False, most=_MEGABYTE),

@@ -197,6 +197,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if and $v.ingest.files.url $v.ingest.files.existingClaim -}}{{- fail "give ingest.files.url or ingest.files.existingClaim, not both" -}}{{- end -}}
 {{- if and (or (gt (int $v.ingest.replicas) 1) $v.ingest.split.enabled) (not $files) -}}{{- fail "more than one pod of ingest needs ingest.files.url (a bucket) or ingest.files.existingClaim (a volume that all of them can write): otherwise the files of customers are in one pod, and are lost with it" -}}{{- end -}}
 {{- if hasKey $v.ingest.settings "FILES_URL" -}}{{- fail "ingest.settings.FILES_URL: write ingest.files instead" -}}{{- end -}}
+{{- range $name := keys $v.ingest.settings -}}{{- if eq (upper $name) "FILES_CLAMD" -}}{{- fail "ingest.settings.FILES_CLAMD: write ingest.files.scanner instead; otherwise the network policy closes the way to it" -}}{{- end -}}{{- end -}}
 {{- if hasKey $v.ingest.settings "ROLE" -}}{{- fail "ingest.settings.ROLE: write ingest.split instead" -}}{{- end -}}
 {{- if and $v.apply.existingConfigMap $v.apply.tenants -}}{{- fail "give apply.tenants or apply.existingConfigMap, not both" -}}{{- end -}}
 {{- range $service := list "ingest" "sla" "feedback" -}}

@@ -123,6 +123,97 @@ def test_an_absence_note_needs_a_second_sign() -> None:
     assert parsed(mail(Subject="Re: " + subject, In_Reply_To="<2@x>")).automatic.kind is AutomaticKind.NONE
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Subject": "عدم حضور: درخواست جابه‌جایی وقت", "In_Reply_To": "<2@x>"},
+        {"Subject": "On holiday from Monday", "In_Reply_To": "<2@x>", "X_Auto_Response_Suppress": "All"},
+        {"Subject": "Automatic response is wrong", "In_Reply_To": "<2@x>"},
+        {"Subject": "On holiday from Monday", "Auto_Submitted": "auto-generated", "Reply_To": "alice@a.example"},
+    ],
+)
+def test_persons_write_about_absence(headers: dict[str, str]) -> None:
+    """In answers, above text that asks for something, and in the subject of a form: an interaction opens."""
+    assert parsed(mail(**headers)).automatic.kind is AutomaticKind.NONE
+
+
+def test_a_newsletter_about_holidays_is_a_newsletter() -> None:
+    """`Precedence: bulk` makes words about absence a note only if no other header is bulk mail's."""
+    subject = "Away from home? Ten ideas"
+    bulk = mail(Subject=subject, Precedence="bulk", List_Unsubscribe="<https://x.example/u>")
+    assert parsed(bulk).automatic.kind is AutomaticKind.NEWSLETTER
+    assert parsed(mail(Subject=subject, Precedence="bulk")).automatic.kind is AutomaticKind.AUTO_REPLY
+
+
+_ERROR = "Each mail to sales@demo.example was rejected: 550 5.1.1 user unknown"
+
+
+@pytest.mark.parametrize("local", ["postmaster", "root", "administrator", "system"])
+def test_an_administrator_may_quote_an_error(local: str) -> None:
+    """Only what a program writes makes such an address a mail system: not the words, and not an error in them."""
+    written = f"From: {local}@b.example\r\nSubject: Undeliverable: our order\r\n%s\r\n{_ERROR}\r\n"
+    envelope = f"{local}@b.example"
+    assert parsed((written % "").encode(), envelope).automatic.kind is AutomaticKind.NONE
+    assert parsed((written % "").encode(), "<>").automatic.kind is AutomaticKind.BOUNCE
+    generated = (written % "Auto-Submitted: auto-generated\r\n").encode()
+    assert parsed(generated, envelope).automatic.kind is AutomaticKind.BOUNCE
+    answer = (written % "In-Reply-To: <2@x>\r\n").replace("Undeliverable: our", "our").encode()
+    assert parsed(answer, envelope).automatic.kind is AutomaticKind.NONE
+
+
+def test_our_mail_in_a_mail_with_the_null_return_path_came_back() -> None:
+    """Whatever words a server uses: it returned a mail and wants no answer."""
+    returned = report().replace(b"multipart/report; report-type=delivery-status", b"multipart/mixed")
+    returned = returned.replace(b"MAILER-DAEMON@mx.example", b"gateway@mx.example").replace(b"auto-replied", b"no")
+    returned = returned.replace(b"Undelivered Mail Returned to Sender", b"Virhe")
+    assert parsed(returned, "<>").automatic.evidence[0] == "returned_mail"
+    assert parsed(returned, "gateway@mx.example").automatic.kind is AutomaticKind.NONE
+
+
+def test_a_closed_mailbox_answers_automatically() -> None:
+    """An automatic reply that speaks of an address that does not exist is not a report of a mail system."""
+    written = f"%sSubject: moved\r\nAuto-Submitted: auto-replied\r\n\r\n{_ERROR}\r\n"
+    assert parsed((written % "From: a@b.example\r\n").encode(), "<>").automatic.kind is AutomaticKind.AUTO_REPLY
+    assert parsed((written % "From: postmaster@b.example\r\n").encode(), "<>").automatic.kind is AutomaticKind.BOUNCE
+
+
+@pytest.mark.parametrize("name", ["X-SG-EID", "X-Mailgun-Tag", "List-Unsubscribe"])
+def test_a_relay_of_bulk_mail_carries_answers_too(name: str) -> None:
+    """Relays mark each mail that they send: in an answer the mark proves nothing."""
+    assert parsed(mail(**{name: "x"})).automatic.kind is AutomaticKind.NEWSLETTER
+    assert parsed(mail(**{name: "x"}, In_Reply_To="<2@x>")).automatic.kind is AutomaticKind.NONE
+
+
+def test_a_list_with_our_address_carries_mail_to_us() -> None:
+    """A group whose address is ours only passes the customer's mail on."""
+    ours = {"List_Id": "<support.demo.example>", "List_Post": "<mailto:support@demo.example>", "Precedence": "list"}
+    assert parsed(mail(**ours)).automatic.kind is AutomaticKind.NONE
+    other = {"List_Id": "<buyers.demo.example>", "List_Post": "<mailto:buyers@demo.example>", "Precedence": "list"}
+    assert parsed(mail(**other)).automatic.kind is AutomaticKind.LIST
+
+
+@pytest.mark.parametrize(
+    ("headers", "spam"),
+    [
+        ({"X_Bogosity": "Spam, tests=bogofilter"}, True),
+        ({"X_Bogosity": "Ham, tests=bogofilter"}, False),
+        ({"X_Spamd_Result": "default: True [22.10 / 15.00]"}, True),
+        ({"X_Spamd_Result": "default: False [1.20 / 15.00]"}, False),
+        ({"X_Rspamd_Action": "no action"}, False),
+        ({"X_Host9_MailScanner_SpamCheck": "spam, SpamAssassin"}, True),
+        ({"X_Host9_MailScanner_SpamCheck": "not spam, SpamAssassin"}, False),
+        ({"X_Proofpoint_Spam_Details": "rule=notspam policy=default score=0"}, False),
+        ({"Subject": "[SPAM] cheap loans"}, True),
+        ({"Subject": "[SPAM] your answer", "In_Reply_To": "<2@x>"}, False),
+        ({"Subject": "spam from your shop"}, False),
+    ],
+)
+def test_verdicts_of_filters(headers: dict[str, str], spam: bool) -> None:
+    """A verdict counts, a score does not, and an answer only repeats our subject."""
+    found = parsed(mail(**headers)).automatic.kind
+    assert (found is AutomaticKind.SPAM_SUSPECT) is spam
+
+
 def test_a_form_is_written_by_a_person() -> None:
     """A generated mail that asks for answers at another address opens an interaction and gets no acknowledgement."""
     form = mail(

@@ -6,7 +6,7 @@ from services.policy.model.automatic import AutomaticKind
 from tests.fixtures.automatic_mails import HELD_OUT, KNOWN, LabelledMail, figures, mails
 
 
-@pytest.mark.parametrize(("files", "recall", "precision"), [(KNOWN, 0.97, 0.99), (HELD_OUT, 0.63, 0.61)])
+@pytest.mark.parametrize(("files", "recall", "precision"), [(KNOWN, 0.99, 0.99), (HELD_OUT, 0.95, 0.92)])
 def test_figures(files: tuple[str, ...], recall: float, precision: float) -> None:
     """A mail that gets no kind is safe: it opens an interaction. A wrong kind could hide a customer."""
     found = figures(mails(*files))
@@ -17,7 +17,7 @@ def test_figures(files: tuple[str, ...], recall: float, precision: float) -> Non
 def test_no_mail_of_a_person_is_kept_from_the_agents() -> None:
     """No ordinary mail gets a kind that opens no interaction, and every kind is in the sets."""
     known = mails(*KNOWN)
-    assert len(known) >= 330
+    assert len(known) >= 500
     assert {mail.kind for mail in known} == set(AutomaticKind)
     persons = [mail for mail in known if mail.kind is AutomaticKind.NONE]
     assert [mail.name for mail in persons if not mail.found().opens] == []

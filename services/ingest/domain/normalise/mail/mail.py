@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from services.ingest.domain.automatic import Automatic, BounceReport
 from services.ingest.domain.normalise.language import detect
-from services.ingest.domain.normalise.mail.automatic import classify
+from services.ingest.domain.normalise.mail.automatic import Body, classify
 from services.ingest.domain.normalise.mail.body import Content, read
 from services.ingest.domain.normalise.mail.bounces import bounce_report
 from services.ingest.domain.normalise.mail.dates import sent_at_ms
@@ -126,9 +126,6 @@ def _message(
     labels: dict[str, str] = {}
     if who.ambiguous or len(values) != 1:
         labels["ambiguous_from"] = "true"
-    automatic = classify(
-        headers, envelope_from, address, content.content_type if content else "", recipient, own_domain
-    )
     if content is None:
         labels["unparsed"] = "true"
         if len(raw) > MAX_RAW:
@@ -139,6 +136,9 @@ def _message(
     attachments = content.attachments if content is not None else ()
     subject = clean_line(headers.text("subject"), MAX_SUBJECT)
     split_text = readable(text, subject)
+    said = Body(text, split_text.new, {each.content_type for each in attachments})
+    content_type = content.content_type if content is not None else ""
+    automatic = classify(headers, envelope_from, address, content_type, recipient, own_domain, said)
     wanted = _wanted(headers, address)
     return IncomingMessage(
         native_id=address or "unknown@invalid",
