@@ -118,7 +118,7 @@ _MODULES: Final = {
 }
 _FUNCTIONS: Final = {
     _OURS: (
-        "ingest.adapters.edges.mail_worker.send webhooks.retries.Webhooks.tell"
+        "ingest.adapters.edges.worker_side.send webhooks.retries.Webhooks.tell"
         " chassis.cursors.encode_cursor chassis.errors.invalid chassis.grpc.auth.Authorizer.check_peer"
         " chassis.grpc.auth.Rule.missing chassis.grpc.auth.rule_of chassis.http.proxies.networks_of chassis.keys.tenant_key"
         " chassis.logs.configure_logging chassis.logs.get_logger chassis.tokens.verifier.Verifier.from_secret"
