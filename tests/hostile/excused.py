@@ -111,7 +111,7 @@ _MODULES: Final = {
         " ingest.adapters.edges.mail_dns ingest.adapters.edges.mail_workers ingest.adapters.edges.publisher"
         " ingest.adapters.edges.worker_process ingest.adapters.edges.webchat_files ingest.adapters.edges.originals"
         " ingest.domain.normalise.originals"
-        " ingest.adapters.files.sealed ingest.adapters.files.sources"
+        " ingest.adapters.files.sealed ingest.adapters.files.sources ingest.adapters.edges.thumbnail_process"
         " ingest.adapters.edges.smtp_in ingest.adapters.edges.smtp_session ingest.adapters.edges.telegram_in"
         " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.adapters.history.reader ingest.lanes.packer"
     ),
