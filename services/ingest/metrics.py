@@ -37,6 +37,12 @@ METRICS: Final = (
     ),
     counter("chapar_files_bytes_total", "channel", "Bytes of incoming files that were stored."),
     counter(
+        "chapar_thumbnails_total",
+        "outcome",
+        "Images whose thumbnail was asked for the first time: made, or none because there can't be one.",
+        born="made none",
+    ),
+    counter(
         "chapar_file_store_errors_total",
         "kind",
         "Operations of the file store that failed. Messages with files wait at their senders.",

@@ -153,6 +153,14 @@ class Files(Protocol):
         """Delete all files of an owner; return how many there were."""
 
 
+class Thumbnails(Protocol):
+    """The small images of stored images."""
+
+    async def exists(self, image: FilePlace) -> bool:
+        """Return whether the image has a thumbnail (`FilePlace.thumbnail`), after making it if that was not tried yet.
+        Raises NOT_FOUND FILE_GONE when the image is gone; UNAVAILABLE."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundFile:
     """A file that a message names. `place` is None when there are no bytes to download."""

@@ -196,6 +196,9 @@ class IngestSettings(OutgoingSettings):
         le=36_500,
         description="Days that a message is kept as it arrived, e.g. the whole mail; 0: for ever.",
     )
+    files_thumbnail_cpu_s: float = Field(
+        default=4, ge=0, le=60, description="CPU seconds in which the thumbnail of an image is made; 0: none are made."
+    )
     files_max_bytes: int = Field(default=25 << 20, ge=1024, le=200 << 20, description="Largest file that is kept.")
     files_per_message: int = Field(default=20, ge=1, le=100, description="Files of one message that are kept.")
     files_message_bytes: int = Field(

@@ -12,6 +12,7 @@ ALLOWED: Final = {
         "Apache-2.0",
         "MIT",
         "MIT-0",
+        "MIT-CMU",
         "BSD-2-Clause",
         "BSD-3-Clause",
         "BSD-3-Clause-Modification",

@@ -113,14 +113,14 @@ _MODULES: Final = {
         " ingest.adapters.edges.mail_dns ingest.adapters.edges.mail_workers ingest.adapters.edges.publisher"
         " ingest.adapters.edges.worker_process ingest.adapters.edges.webchat_files ingest.adapters.edges.originals"
         " ingest.domain.normalise.originals"
-        " ingest.adapters.files.sealed ingest.adapters.files.sources"
+        " ingest.adapters.files.sealed ingest.adapters.files.sources ingest.adapters.edges.thumbnail_process"
         " ingest.adapters.edges.smtp_in ingest.adapters.edges.smtp_session ingest.adapters.edges.telegram_in"
         " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.adapters.history.reader ingest.lanes.packer"
     ),
 }
 _FUNCTIONS: Final = {
     _OURS: (
-        "ingest.adapters.edges.mail_worker.send webhooks.retries.Webhooks.tell"
+        "ingest.adapters.edges.worker_side.send webhooks.retries.Webhooks.tell"
         " chassis.cursors.encode_cursor chassis.errors.invalid chassis.grpc.auth.Authorizer.check_peer"
         " chassis.grpc.auth.Rule.missing chassis.grpc.auth.rule_of chassis.http.proxies.networks_of chassis.keys.tenant_key"
         " chassis.logs.configure_logging chassis.logs.get_logger chassis.tokens.verifier.Verifier.from_secret"

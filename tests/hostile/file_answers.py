@@ -3,6 +3,7 @@
 from typing import Final
 
 from services.chassis.ids import derive
+from services.ingest.adapters.files import small_image
 from services.ingest.adapters.files.links import FileLinks
 from services.ingest.adapters.files.uploads import UploadReceipts
 from services.ingest.adapters.out import multipart
@@ -11,7 +12,7 @@ from services.ingest.adapters.out.http import json_object
 from services.ingest.domain import channel_rules, fetching, retry_after, sent_files
 from services.ingest.domain.files import places, sniffing
 from services.ingest.domain.messages import Attachment
-from tests.hostile.entry import Entry, all_of, named
+from tests.hostile.entry import Entry, all_of, named, refusing
 
 _FILE_RECEIPTS: Final = UploadReceipts([b"k" * 32], lambda: 0, 60)
 _FILE_LINKS: Final = FileLinks([b"k" * 32], str, lambda: 0, 60)
@@ -55,8 +56,11 @@ ENTRIES: Final = (
                   "whatsapp_kind", "planned"), *named("services.ingest.adapters.out.multipart", "form")),
           all_of(sent), most=1 << 16),
     Entry(named("services.ingest.domain.files.sniffing", "sniffed"), sniffing.sniffed, "bytes"),
-    Entry(named("services.ingest.domain.files.places", "prefixes_of", "file_id_of"),
-          all_of(lambda given: places.prefixes_of(given, given), lambda given: places.file_id_of(derive, given, 0, given))),
+    Entry(named("services.ingest.domain.files.places", "prefixes_of", "file_id_of", "thumbnail_id_of", "thumbnail_key"),
+          all_of(lambda given: places.prefixes_of(given, given), lambda given: places.file_id_of(derive, given, 0, given),
+                 lambda given: places.thumbnail_id_of(derive, given, given), places.thumbnail_key)),
+    # Whatever the library raises for bytes that are not an image is an answer: the process catches it.
+    Entry(named("services.ingest.adapters.files.small_image", "small_image"), refusing(small_image.small_image, Exception), "bytes", on_loop=False),
     Entry(named("services.ingest.adapters.files.links", "FileLinks.read", "SignedTexts.body"), _FILE_LINKS.read),
     Entry(named("services.ingest.adapters.files.uploads", "UploadReceipts.read"), lambda given: _FILE_RECEIPTS.read(given, given, given)),
 )  # fmt: skip

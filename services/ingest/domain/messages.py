@@ -97,7 +97,6 @@ class Attachment:
     sha256: str = ""
     state: FileState = FileState.DESCRIBED
     refusal: FileRefusal = FileRefusal.NONE
-    thumbnail_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """Converts attachments between records and the domain."""
 
 from chapar.ingest.v1 import records_pb2
+from services.chassis.ids import derive
+from services.ingest.domain.files.places import thumbnail_id_of
 from services.ingest.domain.files.policy import FileRefusal, FileState
 from services.ingest.domain.messages import Attachment
 from services.ingest.domain.normalise.message import IncomingAttachment
@@ -20,13 +22,12 @@ def attachment(record: records_pb2.Attachment) -> Attachment:
         sha256=record.sha256,
         state=FileState(record.state),
         refusal=FileRefusal(record.refusal),
-        thumbnail_id=record.thumbnail_id,
     )
 
 
 def attachment_record(value: Attachment | IncomingAttachment) -> records_pb2.Attachment:
     """Return the record of an attachment."""
-    return records_pb2.Attachment(
+    record = records_pb2.Attachment(
         content_type=value.content_type,
         name=value.name,
         size=min(value.size, _INT64),
@@ -36,5 +37,12 @@ def attachment_record(value: Attachment | IncomingAttachment) -> records_pb2.Att
         sha256=value.sha256,
         state=records_pb2.AttachmentState.ValueType(value.state),
         refusal=records_pb2.AttachmentRefusal.ValueType(value.refusal),
-        thumbnail_id=value.thumbnail_id,
     )
+    name_thumbnail(record)
+    return record
+
+
+def name_thumbnail(record: records_pb2.Attachment) -> None:
+    """Set the id of the thumbnail, if the file is stored and is an image that has one."""
+    if record.state == records_pb2.ATTACHMENT_STATE_STORED:
+        record.thumbnail_id = thumbnail_id_of(derive, record.file_id, record.content_type)

@@ -59,7 +59,7 @@ from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.domain.files.places import Folder
 from services.ingest.domain.reasons import Reason
 from services.ingest.settings import IngestSettings
-from services.ingest.wiring.files import file_links, upload_receipts
+from services.ingest.wiring.files import file_links, thumbnails, upload_receipts
 from services.ingest.wiring.history import KeptHistory
 
 
@@ -125,6 +125,7 @@ async def edges(
         await enter(service.background(hub.run(records), "web chat tail"))
         # gRPC.
         links = file_links(settings, lambda: service.endpoints["http"], service.clock)
+        linker = FileLinker(links, await enter(thumbnails(settings, files, service.metrics)))
         submitter = Submitter(accounts, ingress_limiter)
         questions = LaneQuestions(settings.verdict_timeout_s, KINDS)
         intake = IntakeQuestions(ways.callers, questions)
@@ -138,9 +139,7 @@ async def edges(
             kafka, VERDICTS, from_="end", client_id=f"ingest-verdicts@{settings.instance}", caught_up=listening
         )
         await enter(service.background(questions.run(verdicts), "verdicts"))
-        ingest_servicer = IngestServicer(
-            submitter, FollowUpAsker(intake, service.clock), past, queues, FileLinker(links)
-        )
+        ingest_servicer = IngestServicer(submitter, FollowUpAsker(intake, service.clock), past, queues, linker)
 
         async def identity_of(tenant: str, conversation_id: str) -> str | None:
             lately = hub.owner(tenant, conversation_id)

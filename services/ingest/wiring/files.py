@@ -1,6 +1,7 @@
 """The part of the composition root that wires the files of customers."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from services.chassis.clock import Clock
@@ -8,6 +9,8 @@ from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.settings import DEVELOPMENT
 from services.chassis.tokens import read_secret
+from services.ingest.adapters.edges.thumbnail_process import thumbnail_process
+from services.ingest.adapters.edges.thumbnails import Thumbnails
 from services.ingest.adapters.files.clamd import Clamd
 from services.ingest.adapters.files.links import FileLinks, link_key
 from services.ingest.adapters.files.sealed import SealedFiles
@@ -31,6 +34,18 @@ def kept_files(settings: IngestSettings, keys: AwaitedKeys, metrics: Metrics) ->
     )
     scanner = Clamd(settings.files_clamd, settings.files_scan_s) if settings.files_clamd else None
     return SealedFiles(file_store(settings.files_url, settings.state_dir, metrics), keys, policy, scanner)
+
+
+@asynccontextmanager
+async def thumbnails(
+    settings: IngestSettings, files: SealedFiles, metrics: Metrics
+) -> AsyncIterator[Thumbnails | None]:
+    """Yield what makes thumbnails until the block ends; None when they are off."""
+    if not settings.files_thumbnail_cpu_s:
+        yield None
+        return
+    async with thumbnail_process(settings.files_thumbnail_cpu_s) as process:
+        yield Thumbnails(files, process, metrics)
 
 
 def file_links(settings: IngestSettings, bound: Callable[[], str], clock: Clock) -> FileLinks:

@@ -533,7 +533,7 @@ class Attachment(_message.Message):
     refusal: Global___AttachmentRefusal.ValueType
     """Reason, with REFUSED."""
     thumbnail_id: _builtins.str
-    """Id of the image's thumbnail, which is a file of the same owner; empty when there is none."""
+    """Id of the thumbnail of a stored image (JPEG, PNG, GIF, WebP), which is made when its link is asked for; empty for other files."""
     owner_id: _builtins.str
     """Id of the identity with whose key the file is sealed. Tenant, owner and file id name a file."""
     def __init__(

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import dkim
 import msgspec
 
-from services.ingest.adapters.edges.mail_worker import LENGTH_BYTES, allow_cpu, limited, send
+from services.ingest.adapters.edges.worker_side import LENGTH_BYTES, allow_cpu, limited, send
 
 
 class Signature(msgspec.Struct, frozen=True, array_like=True):

@@ -7,19 +7,14 @@ If a mail uses more CPU time than allowed, the kernel ends the process (SIGPROF;
 code too). The process has no secrets, writes no files, and ends when its input ends, however its parent ended.
 """
 
-import math
-import resource
-import signal
 import sys
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 import msgspec
 
+from services.ingest.adapters.edges.worker_side import LENGTH_BYTES, allow_cpu, limited, send
 from services.ingest.domain.normalise.mail.mail import read_mail
 from services.ingest.domain.normalise.message import IncomingMessage
-
-LENGTH_BYTES: Final = 4
-MEMORY_BYTES: Final = 1 << 30
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
@@ -61,30 +56,6 @@ def _answer(request: Request) -> Reply:
         )
     except Exception as error:  # noqa: BLE001 - a fault of the reader, or no memory: the mail is kept as its bytes, and it is counted
         return Reply(None, type(error).__name__)
-
-
-def allow_cpu(seconds: float) -> None:
-    """End this process after this much more CPU time; 0: no limit. The second limit is for a kernel without the timer."""
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = math.ceil(used.ru_utime + used.ru_stime + seconds) + 1 if seconds else hard
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
-
-
-def send(target: BinaryIO, content: bytes) -> None:
-    """Write one message, with its length before it."""
-    target.write(len(content).to_bytes(LENGTH_BYTES) + content)
-    target.flush()
-
-
-def limited() -> None:
-    """Set the limits of a worker process."""
-    for number in (signal.SIGPROF, signal.SIGXCPU):
-        signal.signal(number, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
 def main() -> None:

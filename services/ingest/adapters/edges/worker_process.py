@@ -9,7 +9,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
 from typing import Final
 
-from services.ingest.adapters.edges.mail_worker import LENGTH_BYTES
+from services.ingest.adapters.edges.worker_side import LENGTH_BYTES
 
 _MAX_REPLY: Final = 80 << 20
 """More than the files of the largest mail (`smtp_max_bytes`)."""

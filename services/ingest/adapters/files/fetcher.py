@@ -44,6 +44,7 @@ from services.ingest.domain.limits import Moments
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Files, Kept, Secrets
 from services.ingest.translate import headers
+from services.ingest.translate.attachments import name_thumbnail
 from services.ingest.translate.fetches import settled_record
 from services.ingest.translate.headers import CONVERSATIONS, FETCHES, WAITING_FETCHES
 from services.policy.model.intake import Policies
@@ -211,6 +212,7 @@ class Fetcher:
         file.CopyFrom(fetch.attachment)
         file.state, file.name, file.content_type = records_pb2.ATTACHMENT_STATE_STORED, kept.name, kept.content_type
         file.size, file.sha256 = kept.size, kept.sha256
+        name_thumbnail(file)
         await self._publish(asked, file)
         self._count(fetch, "fetched")
         self._total.labels(fetch.tenant, fetch.channel, "stored").inc()

@@ -18,7 +18,7 @@ from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import DataKey, Unsealable
 from services.chassis.privacy.streams import HEAD_BYTES as SEAL_HEAD
 from services.chassis.privacy.streams import awaited_by, opened_pieces, plain_size, sealed_bytes, sealed_pieces
-from services.ingest.domain.files.places import FilePlace, Folder, prefixes_of
+from services.ingest.domain.files.places import FilePlace, Folder, prefixes_of, thumbnail_key
 from services.ingest.domain.files.policy import FilePolicy, FileRefusal
 from services.ingest.domain.files.sniffing import HEAD_BYTES, sniffed
 from services.ingest.domain.normalise.text import clean_file_name
@@ -111,6 +111,36 @@ class SealedFiles:
             # The key is destroyed, or the bytes are not those that were stored.
             raise _gone() from error
 
+    async def key_of(self, place: FilePlace) -> DataKey:
+        """Return the key of a file's owner, and make none. Raises NOT_FOUND FILE_GONE when the owner was erased."""
+        try:
+            key = await self._keys.existing(place.tenant, place.owner_id)
+        except BrokerUnavailable as error:
+            raise _no_key_now() from error
+        if key is None:
+            raise _gone()
+        return key
+
+    async def keep_made(self, place: FilePlace, kind: str, content: bytes, key: DataKey) -> None:
+        """Store a file that Chapar has made, sealed with a key that the caller took before it began. No policy limits it,
+        and nothing scans it. Raises UNAVAILABLE."""
+        _, sealed = await _sealed_somewhere(_head("", kind), content, key, place.key)
+        await self._store.put(place.key, sealed)
+
+    async def has(self, place: FilePlace) -> bool:
+        """Return whether the file can still be opened. Raises UNAVAILABLE."""
+        try:
+            await self.open(place)
+        except ChaparError as error:
+            if error.reason != Reason.FILE_GONE:
+                raise
+            return False
+        return True
+
+    async def remove(self, place: FilePlace) -> None:
+        """Delete one file, if it exists. Raises UNAVAILABLE."""
+        await self._store.delete(place.key)
+
     async def forget(self, tenant: str, owner_id: str) -> int:
         """See `ports.Files.forget`."""
         return sum([await self._store.delete_under(prefix) for prefix in prefixes_of(tenant, owner_id)])
@@ -119,9 +149,16 @@ class SealedFiles:
         """Delete the files of a folder that were written before a time; return how many. Raises UNAVAILABLE."""
         count = 0
         async for key in self._store.older(f"{folder}/", before_ms):
-            await self._store.delete(key)
+            await self._expire(key)
             count += 1
         return count
+
+    async def _expire(self, key: str) -> None:
+        """Delete a file and its thumbnail, which may be much younger. The thumbnail goes first: if this process ends in
+        between, the file is found again. It goes once more afterwards, because it may just have been made."""
+        thumbnail = thumbnail_key(key)
+        for each in (thumbnail, key, thumbnail) if thumbnail else (key,):
+            await self._store.delete(each)
 
     async def _opened(self, stored: StoredBytes, place: FilePlace) -> OpenedFile:
         held = bytearray()
@@ -141,9 +178,7 @@ class SealedFiles:
         try:
             return await self._keys.ensure(place.tenant, place.owner_id)
         except BrokerUnavailable as error:
-            raise ChaparError(
-                ErrorKind.UNAVAILABLE, Reason.BROKER_UNAVAILABLE, "the person's key can't be made now", retry_after_s=5
-            ) from error
+            raise _no_key_now() from error
 
 
 class _Passing:
@@ -217,6 +252,12 @@ async def _unbroken(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[b
             yield piece
     except Unsealable as error:
         raise _gone() from error
+
+
+def _no_key_now() -> ChaparError:
+    return ChaparError(
+        ErrorKind.UNAVAILABLE, Reason.BROKER_UNAVAILABLE, "the person's key can't be made now", retry_after_s=5
+    )
 
 
 def _gone() -> ChaparError:

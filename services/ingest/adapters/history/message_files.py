@@ -12,7 +12,8 @@ def file_of(message: records_pb2.ConversationMessage, tenant: str, file_id: str)
     for named, attachment, folder in _named(message):
         if named and named == file_id:
             stored = attachment.state == records_pb2.ATTACHMENT_STATE_STORED
-            return FoundFile(attachment, FilePlace(tenant, attachment.owner_id, file_id, folder) if stored else None)
+            place = FilePlace(tenant, attachment.owner_id, attachment.file_id, folder)
+            return FoundFile(attachment, place if stored else None)
     return None
 
 

@@ -46,7 +46,6 @@ class IncomingAttachment:
     owner_id: str = ""
     sha256: str = ""
     refusal: FileRefusal = FileRefusal.NONE
-    thumbnail_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

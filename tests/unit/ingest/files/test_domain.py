@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.domain.files.places import FilePlace, file_id_of, prefixes_of
+from services.ingest.domain.files.places import FilePlace, Folder, file_id_of, prefixes_of, thumbnail_key
 from services.ingest.domain.files.policy import FilePolicy, FileRefusal, is_pattern
 from services.ingest.domain.files.sniffing import sniffed
 
@@ -36,6 +36,15 @@ def test_owners_share_no_prefix(one: tuple[str, str], other: tuple[str, str]) ->
     """Different owners have different prefixes, and none is the beginning of another."""
     if one != other:
         assert not prefixes_of(*one)[0].startswith(prefixes_of(*other)[0])
+
+
+@given(st.text(), st.text(), st.text(), st.sampled_from(Folder))
+def test_the_key_of_a_file_gives_that_of_its_thumbnail(tenant: str, owner: str, file: str, folder: Folder) -> None:
+    """Only customers' files have thumbnails, and an owner's thumbnails are deleted last."""
+    place = FilePlace(tenant, owner, file, folder)
+    assert thumbnail_key(place.key) == (place.thumbnail.key if folder is Folder.FILES else "")
+    assert place.thumbnail.key.startswith(prefixes_of(tenant, owner)[-1])
+    assert len(set(prefixes_of(tenant, owner))) == len(Folder)
 
 
 def test_a_retry_is_the_same_file_and_other_bytes_are_another() -> None:
