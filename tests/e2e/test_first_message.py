@@ -93,7 +93,9 @@ def test_a_first_message_gets_a_reply_and_its_story_is_shown(environment: dict[s
     assert explained["considered"] > 0
     # Any id that the customer's system or `send` was shown finds it.
     for name in (*answer.json()["accepted"], headers["webhook-id"]):
-        assert json.loads(chapar(environment, "explain", name, "--json"))["interaction"]["interaction_id"] == interaction
+        assert (
+            json.loads(chapar(environment, "explain", name, "--json"))["interaction"]["interaction_id"] == interaction
+        )
     deadlines = json.loads(chapar(environment, "sla", "show", interaction, "--json"))
     assert {d["state"] for d in deadlines} == {"DEADLINE_STATE_MET"}
 
