@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from random import SystemRandom
 
 from chapar.audit.v1 import audit_pb2, audit_pb2_grpc
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
@@ -182,7 +183,7 @@ async def edges(
         )
 
         old_files = FileRetention(
-            files,
+            files.store,
             {
                 Folder.FILES: settings.files_days,
                 Folder.THUMBNAILS: settings.files_days,
@@ -190,6 +191,7 @@ async def edges(
                 Folder.ORIGINALS: settings.files_original_days,
             },
             service.clock,
+            SystemRandom(),
         )
         await enter(service.background(old_files.run(), "old files"))
 

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -16,6 +17,7 @@ from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.adapters.files.store import file_store
 from services.ingest.domain.files.places import FilePlace, Folder
 from services.ingest.domain.files.policy import FilePolicy, FileRefusal
+from services.ingest.domain.files.sweeps import SHARDS
 from services.ingest.domain.reasons import Reason
 from services.ingest.metrics import METRICS
 from services.ingest.ports import Files, Kept, OpenedFile
@@ -67,7 +69,7 @@ async def test_a_kept_file_can_be_opened(kit: Kit, *, in_pieces: bool) -> None:
     assert (opened.name, opened.content_type) == ("invoicefdp.pdf", "application/pdf")
     assert await whole(opened) == PDF
     (stored,) = kit.stored()
-    assert stored.relative_to(kit.directory).as_posix() == "files/acme/identity-1/file-1"
+    assert stored.relative_to(kit.directory).as_posix() == "files/0f/acme/identity-1/file-1"
     assert b"invoice" not in stored.read_bytes()
     assert PDF[1000:1064] not in stored.read_bytes()
 
@@ -114,7 +116,8 @@ async def test_old_files_are_deleted_by_folder(kit: Kit) -> None:
     a_month = ManualClock(int(time.time() * 1000) + 31 * 86_400_000)
     assert isinstance(kit.files, SealedFiles)
     days = {Folder.FILES: 400, Folder.ORIGINALS: 30, Folder.QUARANTINE: 0}
-    assert await FileRetention(kit.files, days, a_month).once() == 1
+    retention = FileRetention(kit.files.store, days, a_month, Random(1))
+    assert sum([await retention.once() for _ in SHARDS]) == 1
     assert (await kit.files.open(PLACE)).name == "a.pdf"
     with pytest.raises(ChaparError):
         await kit.files.open(original)
@@ -125,8 +128,8 @@ async def test_a_file_at_another_place_does_not_open(kit: Kit) -> None:
     await kit.files.keep(PLACE, "a.pdf", PDF)
     (stored,) = kit.stored()
     other = FilePlace("acme", "identity-2", "file-1")
-    (stored.parent.parent / "identity-2").mkdir()
-    (stored.parent.parent / "identity-2" / "file-1").write_bytes(stored.read_bytes())
+    (kit.directory / other.key).parent.mkdir(parents=True)
+    (kit.directory / other.key).write_bytes(stored.read_bytes())
     with pytest.raises(ChaparError):
         await kit.files.open(other)
     changed = bytearray(stored.read_bytes())

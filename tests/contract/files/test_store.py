@@ -1,4 +1,4 @@
-"""The contract of `ports.FileStore`, for a directory and for a store in memory. Buckets are served by the same adapter."""
+"""The contract of `ports.FileStore`, for a directory, a store in memory and the fake. Buckets are served by the same adapter."""
 
 import asyncio
 import os
@@ -7,19 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from services.chassis.clock import system_clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.metrics import Metrics
-from services.ingest.adapters.files.store import ObjectFiles, file_store
+from services.ingest.adapters.files.store import file_store
 from services.ingest.domain.files.places import FilePlace, Folder, prefixes_of
 from services.ingest.domain.reasons import Reason
 from services.ingest.metrics import METRICS
 from services.ingest.ports import FileStore
+from tests.fakes.files import MemoryFiles
 
 PLACE = FilePlace("acme", "identity-1", "file-1")
 
 
-@pytest.fixture(params=["directory", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectFiles:
+@pytest.fixture(params=["directory", "memory", "fake"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> FileStore:
+    if request.param == "fake":
+        return MemoryFiles(system_clock)
     metrics = Metrics()
     metrics.declare(METRICS)
     return file_store("" if request.param == "directory" else "memory:///", str(tmp_path), metrics)

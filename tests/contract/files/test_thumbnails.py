@@ -5,6 +5,8 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +18,7 @@ from services.ingest.adapters.edges.thumbnail_process import ThumbnailProcess, t
 from services.ingest.adapters.edges.thumbnail_worker import Reply, Request
 from services.ingest.adapters.edges.thumbnails import Thumbnails
 from services.ingest.adapters.edges.worker_process import started
+from services.ingest.adapters.files.retention import FileRetention
 from services.ingest.adapters.files.sealed import SealedFiles
 from services.ingest.adapters.files.small_image import small_image
 from services.ingest.adapters.files.store import file_store
@@ -54,7 +57,8 @@ class Kit:
         return self.metrics.value("chapar_thumbnails_total", outcome)
 
     def stored(self) -> list[Path]:
-        return [each for each in self.directory.rglob("*") if each.is_file()]
+        """All files but the marks of the retention."""
+        return [each for each in self.directory.rglob("*") if each.is_file() and each.parent.name != "sweeps"]
 
 
 @pytest.fixture
@@ -213,9 +217,20 @@ async def erased(kit: Kit, files: SealedFiles) -> None:
 
 async def expired(_: Kit, files: SealedFiles) -> None:
     """Much later, the image is too old."""
-    await files.expire(Folder.FILES, 4_102_444_800_000)
+    retention = FileRetention(files.store, {Folder.FILES: 400}, lambda: 4_102_444_800_000, OnlyShard())
+    await retention.once()
 
 
+class OnlyShard(Random):
+    """Chooses the shard of the image."""
+
+    def choice(self, seq: Any) -> Any:
+        (shard,) = (each for each in seq if f"/{each}/" in IMAGE.key)
+        return shard
+
+
+FIRST = 3
+"""The first operations of a sweep list marks, twice, and the folder."""
 Deletion = Callable[[Kit, SealedFiles], Awaitable[None]]
 
 
@@ -264,7 +279,7 @@ async def test_a_deletion_that_breaks_off_is_repeated_as_a_whole(kit: Kit, at: i
     async def ends() -> None:
         raise ChaparError(ErrorKind.UNAVAILABLE, Reason.FILES_AWAY, "the process ends")
 
-    store = Interrupted(kit.store, at + 1, ends)  # the first operation lists the folder
+    store = Interrupted(kit.store, at + FIRST, ends)
     with pytest.raises(ChaparError):
         await expired(kit, SealedFiles(store, kit.keys, FilePolicy()))
     await expired(kit, kit.files)

@@ -18,7 +18,7 @@ from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.privacy.sealing import DataKey, Unsealable
 from services.chassis.privacy.streams import HEAD_BYTES as SEAL_HEAD
 from services.chassis.privacy.streams import awaited_by, opened_pieces, plain_size, sealed_bytes, sealed_pieces
-from services.ingest.domain.files.places import FilePlace, Folder, prefixes_of, thumbnail_key
+from services.ingest.domain.files.places import FilePlace, Folder, prefixes_of
 from services.ingest.domain.files.policy import FilePolicy, FileRefusal
 from services.ingest.domain.files.sniffing import HEAD_BYTES, sniffed
 from services.ingest.domain.normalise.text import clean_file_name
@@ -55,6 +55,11 @@ class SealedFiles:
     def policy(self) -> FilePolicy:
         """See `ports.Files.policy`."""
         return self._policy
+
+    @property
+    def store(self) -> FileStore:
+        """Return the store, for work that needs no keys."""
+        return self._store
 
     async def keep(
         self, place: FilePlace, name: str, content: bytes | AsyncIterator[bytes], *, original: str = ""
@@ -144,21 +149,6 @@ class SealedFiles:
     async def forget(self, tenant: str, owner_id: str) -> int:
         """See `ports.Files.forget`."""
         return sum([await self._store.delete_under(prefix) for prefix in prefixes_of(tenant, owner_id)])
-
-    async def expire(self, folder: Folder, before_ms: int) -> int:
-        """Delete the files of a folder that were written before a time; return how many. Raises UNAVAILABLE."""
-        count = 0
-        async for key in self._store.older(f"{folder}/", before_ms):
-            await self._expire(key)
-            count += 1
-        return count
-
-    async def _expire(self, key: str) -> None:
-        """Delete a file and its thumbnail, which may be much younger. The thumbnail goes first: if this process ends in
-        between, the file is found again. It goes once more afterwards, because it may just have been made."""
-        thumbnail = thumbnail_key(key)
-        for each in (thumbnail, key, thumbnail) if thumbnail else (key,):
-            await self._store.delete(each)
 
     async def _opened(self, stored: StoredBytes, place: FilePlace) -> OpenedFile:
         held = bytearray()

@@ -1,13 +1,14 @@
 """The place of a file in the store.
 
-    files/{tenant}/{owner}/{file id}
-    thumbnails/{tenant}/{owner}/{file id}     small images that Chapar has made; the id is that of the image
-    originals/{tenant}/{owner}/{file id}      messages as they arrived
-    quarantine/{tenant}/{owner}/{file id}     what the scanner found
+    files/{shard}/{tenant}/{owner}/{file id}
+    thumbnails/{shard}/{tenant}/{owner}/{file id}     small images that Chapar has made; the id is that of the image
+    originals/{shard}/{tenant}/{owner}/{file id}      messages as they arrived
+    quarantine/{shard}/{tenant}/{owner}/{file id}     what the scanner found
+    sweeps/{shard}                                    empty; its time says when old files of the shard were deleted last
 
-The owner is an identity, with whose key the file is sealed. Everything that an owner has is below one prefix, so an
-erasure deletes by prefix. No part of a key is a name from outside: an id with unusual characters is replaced by its
-hash.
+The owner is an identity, with whose key the file is sealed. Everything that an owner has in a folder is below one prefix,
+so an erasure deletes by prefix. The shard is a hash of tenant and owner: old files are looked for in one shard after
+another. No part of a key is a name from outside: an id with unusual characters is replaced by its hash.
 """
 
 import hashlib
@@ -47,7 +48,7 @@ class FilePlace:
     @property
     def key(self) -> str:
         """Return the key in the store."""
-        return f"{self.folder}/{_segment(self.tenant)}/{_segment(self.owner_id)}/{_segment(self.file_id)}"
+        return f"{self.folder}/{_of_owner(self.tenant, self.owner_id)}{_segment(self.file_id)}"
 
     @property
     def thumbnail(self) -> "FilePlace":
@@ -61,7 +62,7 @@ def prefixes_of(tenant: str, owner_id: str) -> tuple[str, ...]:
     Images go before thumbnails: a thumbnail that is made meanwhile is either found behind its image, or its maker misses
     the image and deletes it.
     """
-    return tuple(f"{folder}/{_segment(tenant)}/{_segment(owner_id)}/" for folder in _IN_ORDER)
+    return tuple(f"{folder}/{_of_owner(tenant, owner_id)}" for folder in _IN_ORDER)
 
 
 def thumbnail_key(key: str) -> str:
@@ -81,6 +82,11 @@ def file_id_of(derive: Derive, message_id: str, ordinal: int, content: str) -> s
 def thumbnail_id_of(derive: Derive, file_id: str, content_type: str) -> str:
     """Return the id of a stored file's thumbnail; empty for a type that has none."""
     return derive(file_id, "thumbnail") if content_type in WITH_THUMBNAIL else ""
+
+
+def _of_owner(tenant: str, owner_id: str) -> str:
+    owner = f"{_segment(tenant)}/{_segment(owner_id)}/"
+    return f"{hashlib.sha256(owner.encode()).hexdigest()[:2]}/{owner}"
 
 
 def _segment(part: str) -> str:

@@ -20,10 +20,10 @@ def derive(*parts: str) -> str:
 
 @given(st.text(), st.text(), st.text())
 def test_a_key_stays_in_its_folder(tenant: str, owner: str, file: str) -> None:
-    """Whatever the ids contain: four parts, none of them special, below the owner's prefix."""
+    """Whatever the ids contain: five parts, none of them special, below the owner's prefix."""
     place = FilePlace(tenant, owner, file)
     parts = place.key.split("/")
-    assert len(parts) == 4
+    assert len(parts) == 5
     assert all(
         part and not part.startswith(".") and part.isascii() and part.isprintable() and len(part) <= 100
         for part in parts
