@@ -85,7 +85,7 @@ _MODULES: Final = {
         " sla.adapters.measures_service sla.adapters.read_model sla.translate.events sla.translate.measure_views"
         " ingest.domain.shared_pace ingest.domain.takeover ingest.lanes.seen_deliveries ingest.lanes.resting"
         " chassis.packed_table ingest.translate.samples feedback.adapters.conversation_batches"
-        " ingest.adapters.history.erasure_reports ingest.adapters.history.own_loop ingest.adapters.files.store"
+        " ingest.adapters.history.erasure_reports ingest.adapters.history.own_loop ingest.adapters.files.store ingest.domain.files.sweeps"
         " ingest.adapters.files.local_put ingest.adapters.files.clamd"
         " ingest.adapters.history.message_files ingest.adapters.history.file_changes ingest.adapters.out.attached"
         " chassis.packed_table ingest.lanes.resting ingest.translate.samples"
