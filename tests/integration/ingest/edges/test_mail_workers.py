@@ -60,7 +60,7 @@ async def test_a_mail_that_costs_too_much_is_given_up_and_its_neighbours_are_rea
 
 async def test_a_stopped_process_makes_no_mail_unreadable() -> None:
     """A machine without free CPU is not a mail that takes too much: the mail comes again later."""
-    async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1, stuck_s=0.5)) as workers:
+    async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1, stuck_s=3.0)) as workers:
         (pid,) = workers.pids
         os.kill(pid, signal.SIGSTOP)
         with pytest.raises(ChaparError) as refused:
