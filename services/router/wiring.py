@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from chapar.router.v1 import router_pb2, router_pb2_grpc
 from services.chassis.audit_log import audit_trail
+from services.chassis.config_reader import ConfigReader
 from services.chassis.finalised import TOPIC as FORMATS
 from services.chassis.finalised import finalised_formats
 from services.chassis.grpc.client import ClientTls
@@ -25,6 +26,7 @@ from services.chassis.pacing import Rate
 from services.chassis.privacy.settings import keyring
 from services.router.adapters.agent_service import AgentService
 from services.router.adapters.command_bus import COMMANDS, CommandBus
+from services.router.adapters.configured_pools import ConfiguredPools, decode
 from services.router.adapters.directory_service import AgentDirectoryService
 from services.router.adapters.feed import FEED, read_feed, receiver
 from services.router.adapters.gateway import Gateway
@@ -39,6 +41,7 @@ from services.router.metrics import METRICS
 from services.router.settings import RouterSettings
 
 TOPICS = (
+    "config.v1",
     COMMANDS,
     FEED,
     "routing.events.v1",
@@ -85,11 +88,15 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         await enter(service.background(feed, "gateway feed"))
         await enter(service.background(gateway.renew_leases(settings.lease_renewal_ms / 1000), "lease renewal"))
 
+        configuration = ConfigReader(kafka, decode, metrics=metrics)
+        await enter(service.background(configuration.run(), "configuration"))
+
         # gRPC starts first, because the lane's client id carries the address at which this replica answers other replicas.
         agents = AgentService(
             gateway,
             bus,
             bus,
+            ConfiguredPools(configuration, settings.command_timeout_s),
             service.clock,
             metrics,
             heartbeat_ms=settings.heartbeat_ms,

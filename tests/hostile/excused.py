@@ -55,7 +55,7 @@ _MODULES: Final = {
         "feedback.adapters.configuration feedback.adapters.dates feedback.adapters.page_texts"
         " ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
         " ingest.domain.rules ingest.translate.configuration sla.adapters.periods"
-        " policy.findings policy.lint policy.model.groups"
+        " policy.findings policy.lint policy.model.groups router.adapters.configured_pools"
         " policy.model.intake policy.model.approved_templates.chosen ingest.domain.reply_window"
         " ingest.adapters.edges.grpc_templates policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
     ),

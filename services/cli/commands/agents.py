@@ -112,7 +112,7 @@ def desk_command(
     auto: Annotated[
         str, typer.Option("--auto-reply", help="Accept, reply with this text and complete, without asking.")
     ] = "",
-    pool: Pool = "default",
+    pool: Annotated[str, typer.Option("--pool", help="The pool. Default: the agent's, by the configuration.")] = "",
 ) -> None:
     """Sign in as an agent: show offers and the customers' messages, and send replies."""
     execute(lambda: _sit(agent_id, auto, pool))

@@ -21,6 +21,7 @@ from services.chassis.lifecycle import leaves
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.policy.model.mail_addresses import first_wrong
+from services.router.adapters.configured_pools import AgentPools
 from services.router.adapters.desk_session import DeskSession
 from services.router.adapters.gateway import Gateway
 from services.router.adapters.outcomes import refusal
@@ -45,6 +46,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         gateway: Gateway,
         commands: Commands,
         replies: Replies,
+        pools: AgentPools,
         clock: Clock,
         metrics: Metrics,
         *,
@@ -54,6 +56,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         self._gateway = gateway
         self._commands = commands
         self._replies = replies
+        self._pools = pools
         self._clock = clock
         self._heartbeat_ms = heartbeat_ms
         self._timeout_s = command_timeout_s
@@ -105,7 +108,8 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             )
         if hello.agent_id and hello.agent_id != agent_id:
             raise ChaparError(ErrorKind.PERMISSION_DENIED, Reason.NOT_YOUR_AGENT, "the token names another agent")
-        pool = pool_named(hello.pool, "hello.pool")
+        named = pool_named(hello.pool, "hello.pool") if hello.pool else ""
+        pool = named or await self._pools.of(tenant, agent_id)
         return DeskSession(random_id(), tenant, pool, agent_id, self._clock), hello
 
     async def _sign_in(self, session: DeskSession, hello: api.Hello) -> None:

@@ -5,13 +5,14 @@ from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.kafka.contract import LaneContext
 from services.chassis.metrics import Metrics
 from services.router.adapters.command_bus import CommandBus
+from services.router.adapters.configured_pools import decode as pools_of_agents
 from services.router.adapters.feed import take as take_feed
 from services.router.adapters.gateway import Gateway
 from services.router.lanes.shard import ShardProcessor
 from services.router.lanes.shard_metrics import ShardMetrics
 from services.router.metrics import METRICS
 from tests.unit.poison.generator import NOW
-from tests.unit.poison.reader import AnyKey, LaneReader, Reader, SilentLog, Take, guarded
+from tests.unit.poison.reader import AnyKey, LaneReader, Reader, SilentLog, Take, configuration_reader, guarded
 
 
 def _router() -> Take:
@@ -46,5 +47,12 @@ def _feed() -> Take:
 
 ROUTER_READERS: tuple[Reader, ...] = (
     Reader("router shard", "routing.commands.v1", router_pb2.RoutingCommand, "router/lanes/shard.py", _router),
+    Reader(
+        "router configuration",
+        "config.v1",
+        config_pb2.TenantConfiguration,
+        "router/wiring.py",
+        lambda: configuration_reader(pools_of_agents),
+    ),
     Reader("router gateway", "gateway.feed.v1", router_pb2.FeedRecord, "router/adapters/feed.py", _feed),
 )

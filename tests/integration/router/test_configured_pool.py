@@ -1,0 +1,74 @@
+"""An agent's desk need not know the agent's pool: the configuration says it."""
+
+from pathlib import Path
+
+import pytest
+
+from chapar.config.v1 import config_pb2
+from chapar.router.v1 import records_pb2 as pb
+from services.chassis.clock import system_clock
+from services.cli.config import publishing
+from services.cli.desk import Desk, DeskClosed
+from tests.contract.lane.real import eventually
+from tests.fixtures.broker import KafkaUnderTest
+from tests.integration.router.stand import TENANT, a_bench, a_router, a_token, settings_for
+
+pytestmark = pytest.mark.kafka
+
+
+def configured(*pools: tuple[str, str]) -> config_pb2.TenantConfiguration:
+    """Return pools with a queue each; `pools`: agents and their pools."""
+    return config_pb2.TenantConfiguration(
+        tenant=TENANT,
+        time_zone="UTC",
+        pools=[config_pb2.Pool(name=name) for name in ("default", "night")],
+        queues=[config_pb2.Queue(name=f"of-{name}", pool=name) for name in ("default", "night")],
+        agents=[config_pb2.AgentProfile(agent_id=agent, pool=pool) for agent, pool in pools],
+    )
+
+
+async def test_a_desk_that_names_no_pool_is_in_the_agents(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+    """An agent of the pool night signs in, and is there; nobody is found in the wrong pool."""
+    settings = kafka.settings(prefix)
+    async with a_bench(settings) as bench:
+        await publishing.apply(settings, configured(("mina", "night"), ("omid", "")), system_clock)
+        async with a_router(settings_for(settings, tmp_path)) as router:
+            address = router.endpoints["grpc"]
+            async with Desk(address, a_token("mina")) as mina, Desk(address, a_token("omid")) as omid:
+                await mina.welcomed()
+                await omid.welcomed()
+                await bench.until(lambda: len(begun(bench.events)) == 2)
+                assert begun(bench.events) == {"mina": "night", "omid": "default"}
+            for agent, pool in (("mina", "default"), ("omid", "night"), ("nobody", "")):
+                async with Desk(address, a_token(agent), pool=pool) as lost:
+                    with pytest.raises(DeskClosed) as closed:
+                        await lost.welcomed()
+                    assert closed.value.error is not None
+                    assert closed.value.error.reason == "UNKNOWN_AGENT"
+
+
+async def test_the_newest_configuration_counts(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+    """An agent who was moved to another pool signs in there, without a restart of the router."""
+    settings = kafka.settings(prefix)
+    async with a_bench(settings) as bench:
+        await publishing.apply(settings, configured(("mina", "night")), system_clock)
+        async with a_router(settings_for(settings, tmp_path)) as router:
+            async with Desk(router.endpoints["grpc"], a_token("mina")) as desk:
+                await desk.welcomed()
+            assert router.metrics.value("chapar_config_changes_total", "taken") == 1
+            await publishing.apply(settings, configured(("mina", "default")), system_clock)
+            await eventually(
+                lambda: router.metrics.value("chapar_config_changes_total", "taken") == 2, "the new configuration"
+            )
+            async with Desk(router.endpoints["grpc"], a_token("mina")) as desk:
+                await desk.welcomed()
+                await bench.until(lambda: begun(bench.events) == {"mina": "default"})
+
+
+def begun(events: list[pb.RoutingEvent]) -> dict[str, str]:
+    """Return the pool of each agent's newest change of state to available."""
+    return {
+        event.agent_state_changed.agent_id: event.pool
+        for event in events
+        if event.agent_state_changed.after == pb.AGENT_STATE_AVAILABLE
+    }
