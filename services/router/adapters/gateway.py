@@ -67,6 +67,9 @@ class Gateway:
         elif reason in (Reason.LEASE_EXPIRED, Reason.UNKNOWN_SESSION):
             session.send(api.SessionResponse(reconnect=api.Reconnect(reason=reason)))
             session.finish()
+        elif reason == Reason.AGENT_REMOVED:  # not final for a desk: the agent may have been moved to another pool
+            message = "the configuration no longer names the agent in this pool"
+            session.finish(ChaparError(ErrorKind.ABORTED, Reason.AGENT_REMOVED, message))
         else:  # the agent or a supervisor signed the agent out: a desk that reconnected by itself would undo that
             session.finish_when_answered(ChaparError(ErrorKind.ABORTED, Reason.SIGNED_OUT, "the agent was signed out"))
 

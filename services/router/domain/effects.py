@@ -285,7 +285,7 @@ class StateNotice:
 
 @dataclass(slots=True)
 class SessionEndedNotice:
-    """The shard no longer knows this session: SESSION_REPLACED, LEASE_EXPIRED, UNKNOWN_SESSION or SIGNED_OUT."""
+    """The shard no longer knows this session: SESSION_REPLACED, LEASE_EXPIRED, UNKNOWN_SESSION, AGENT_REMOVED or SIGNED_OUT."""
 
     reason: str
 

@@ -145,6 +145,7 @@ class AgentEntry(Entry, frozen=True):
     turn: int
     debt: float
     debt_at: int
+    configured: bool = False
 
 
 class SessionEntry(Entry, frozen=True):

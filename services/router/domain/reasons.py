@@ -13,6 +13,8 @@ class Reason(StrEnum):
     """The agent is not available for a transfer. Choose another agent, or transfer to a queue."""
     AGENT_NOT_SIGNED_IN = "AGENT_NOT_SIGNED_IN"
     """The agent is not signed in. Wait until they are, or choose another agent."""
+    AGENT_REMOVED = "AGENT_REMOVED"
+    """The configuration no longer names the agent in this pool. Their work was routed again; sign in again if they were moved to another pool."""
     ALREADY_HANDED_ON = "ALREADY_HANDED_ON"
     """A warm transfer of the interaction is under way. Recall it first."""
     ALREADY_OPEN = "ALREADY_OPEN"

@@ -304,4 +304,4 @@ def test_a_large_team_fits_the_changelog(shard: Shard) -> None:
     assert max(len(value) for value in shard.lane.changelog.values()) < 300_000
     processor = shard.lane.crash()
     assert isinstance(processor, ShardProcessor)
-    assert len(processor.engines["acme", "default"].core.agents) == 4_001
+    assert len(processor.engines["acme", "default"].core.agents) == 4_000

@@ -8,7 +8,7 @@ from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.clock import system_clock
 from services.cli.config import publishing
-from services.cli.desk import Desk, DeskClosed
+from services.cli.desk import Connection, Desk, DeskClosed
 from tests.contract.lane.real import eventually
 from tests.fixtures.broker import KafkaUnderTest
 from tests.integration.router.stand import TENANT, a_bench, a_router, a_token, settings_for
@@ -63,6 +63,35 @@ async def test_the_newest_configuration_counts(kafka: KafkaUnderTest, prefix: st
             async with Desk(router.endpoints["grpc"], a_token("mina")) as desk:
                 await desk.welcomed()
                 await bench.until(lambda: begun(bench.events) == {"mina": "default"})
+
+
+async def test_an_agent_who_is_no_longer_configured_is_gone(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+    """Mina's session ends when the configuration without her is applied; her work goes to Omid, and she can't come back."""
+    settings = kafka.settings(prefix)
+    async with a_bench(settings) as bench:
+        await publishing.apply(settings, configured(("mina", ""), ("omid", "")), system_clock)
+        async with a_router(settings_for(settings, tmp_path)) as router:
+            address = router.endpoints["grpc"]
+            lost: list[Connection] = []
+            async with (
+                Desk(address, a_token("mina"), changed=lost.append) as mina,
+                Desk(address, a_token("omid"), state=pb.AGENT_STATE_AWAY) as omid,
+            ):
+                await mina.welcomed()
+                await omid.welcomed()
+                work = await bench.enqueue("of-default")
+                assert (await mina.accept((await mina.next("offered")).offered.offer_id)).ok
+                await publishing.apply(settings, configured(("omid", "")), system_clock)
+                with pytest.raises(DeskClosed) as closed:
+                    await mina.next("offered")
+                assert closed.value.error is not None
+                assert [each.reason.partition(":")[0] for each in lost] == ["AGENT_REMOVED"]
+                # The desk tries once more, because the agent might have been moved to another pool.
+                assert closed.value.error.reason == "UNKNOWN_AGENT"
+                await bench.until(lambda: bench.story(work)[-1] == "queued")
+                assert (await omid.set_state(pb.AGENT_STATE_AVAILABLE)).ok
+                offered = (await omid.next("offered")).offered
+                assert offered.interaction.interaction_id == work
 
 
 def begun(events: list[pb.RoutingEvent]) -> dict[str, str]:

@@ -78,6 +78,19 @@ def give_back(o: "Oracle", person: Person) -> None:
             moves.release(o, job)
 
 
+def remove(o: "Oracle", person: Person) -> None:
+    """Remove an agent: signed out, and forgotten by every interaction."""
+    if person.session_id in o.desks:
+        sign_out(o, person)
+    else:
+        give_back(o, person)
+    del o.people[person.id]
+    for job in o.jobs.values():
+        job.declined_until.pop(person.id, None)
+        job.declined_in.pop(person.id, None)
+        job.transferring_agents.discard(person.id)
+
+
 def lose(o: "Oracle", desk: Desk) -> None:
     """End a lease: offers are revoked at once, what the agent holds waits for them for the grace period."""
     person = o.people[desk.agent_id]
@@ -142,12 +155,17 @@ def upsert(o: "Oracle", command: cmd.UpsertAgent) -> str:
 
 
 def activate(o: "Oracle", command: cmd.ActivateConfiguration) -> str:
-    """Put a configuration into force, with the agents that it names; others stay."""
+    """Put a configuration into force, with the agents that it names. Those whom an earlier one named are gone; others stay."""
     if command.config.version < o.config.version:
         return "STALE_CONFIGURATION"
+    named = {profile.agent_id for profile in command.config.agents}
+    for person in sorted(o.people.values(), key=lambda each: each.id):
+        if person.configured and person.id not in named:
+            remove(o, person)
     o.config = command.config
     for profile in command.config.agents:
-        o.people.setdefault(profile.agent_id, Person(profile)).profile = profile
+        person = o.people.setdefault(profile.agent_id, Person(profile))
+        person.profile, person.configured = profile, True
     first = o.config.queues[0].name
     for job in o.jobs.values():
         if job.attributes.queue not in o.config.by_name:

@@ -93,6 +93,7 @@ class Person:
     last_offered: int = 0
     grace_until: int = 0
     lost: tuple[str, AgentState] = ("", AgentState.UNSPECIFIED)
+    configured: bool = False
     busy: list[tuple[int, bool]] = field(default_factory=list)
     """Times since which the agent was busy, or not, in order."""
 

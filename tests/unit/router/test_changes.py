@@ -19,7 +19,8 @@ def reconfigured(world: World, **queue: Any) -> PoolConfig:
     config = world.engine.core.config
     assert config is not None
     queues = tuple(replace(q, **queue) if q.name == "q" else q for q in config.queues)
-    return replace(config, version=config.version + 1, queues=queues)
+    team = tuple(agent.profile for agent in world.engine.core.agents.values())
+    return replace(config, version=config.version + 1, queues=queues, agents=team)
 
 
 @pytest.mark.parametrize(
@@ -55,15 +56,16 @@ def test_waiting_interactions_are_ordered_by_the_new_rule_at_once(
 
 
 def test_an_equal_configuration_changes_nothing_and_its_agents_are_added() -> None:
-    """Only agents that are new or changed are taken over; agents that are not named stay."""
+    """Only agents that are new or changed are taken over."""
     world = World(a_pool(an_agent("a"), an_agent("b")))
     world.sign_in("a")
     config = world.engine.core.config
     assert config is not None
     world.engine.core.dirty.clear()
-    assert world.ask(cmd.ActivateConfiguration(replace(config, agents=(an_agent("a"),)))) == ""
+    assert world.ask(cmd.ActivateConfiguration(replace(config, agents=(an_agent("a"), an_agent("b"))))) == ""
     assert world.engine.core.dirty == {}
-    assert world.ask(cmd.ActivateConfiguration(replace(config, agents=(an_agent("b", {"x": 1}), an_agent("c"))))) == ""
+    team = (an_agent("a"), an_agent("b", {"x": 1}), an_agent("c"))
+    assert world.ask(cmd.ActivateConfiguration(replace(config, agents=team))) == ""
     assert {name for kind, name in world.engine.core.dirty if kind == "a"} == {"b", "c"}
     assert sorted(world.engine.core.agents) == ["a", "b", "c"]
     assert world.engine.core.agents["b"].skills == {"x": 1}

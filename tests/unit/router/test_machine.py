@@ -27,6 +27,7 @@ from services.router.domain import effects as fx
 from services.router.domain.changelog.snapshot import Restorer, collect
 from services.router.domain.engine import Engine
 from services.router.domain.model import AgentState, InteractionAttributes, Stage
+from services.router.domain.pool.state import Agent
 from services.router.translate import codec
 from tests.unit.router.indexes import true
 from tests.unit.router.invariants import check
@@ -134,6 +135,11 @@ class Routing(RuleBasedStateMachine):
         names = sorted(each.id for each in self.engine.core.interactions.values() if not stages or each.stage in stages)
         return str(data.draw(st.sampled_from(names))) if names else "unknown"
 
+    def session_of(self, agent: str) -> str:
+        """Return the id of the agent's session, or an unknown one."""
+        known = self.engine.core.agents.get(agent)
+        return (known.session_id if known is not None else "") or "none"
+
     # Possible events
 
     @initialize(early=st.booleans())
@@ -186,19 +192,19 @@ class Routing(RuleBasedStateMachine):
     )
     def sign_in(self, agent: str, resume: bool, credits: int, state: AgentState) -> None:
         """Sign in: a new session, or one resumed in time or late."""
-        known = self.engine.core.agents[agent]
+        known = self.engine.core.agents.get(agent) or Agent(TEAM[AGENTS.index(agent)])
         before = (known.session_id or known.lost[0]) if resume else ""
         self.tell(cmd.SignIn(agent, self.id(), before, credits, state, reply_to=GATEWAY))
 
     @rule(agent=st.sampled_from(AGENTS), signed_out=st.booleans())
     def close_session(self, agent: str, signed_out: bool) -> None:
         """Close a session: signed out, or lost."""
-        self.tell(cmd.CloseSession(agent, self.engine.core.agents[agent].session_id or "none", signed_out))
+        self.tell(cmd.CloseSession(agent, self.session_of(agent), signed_out))
 
     @rule(agents=st.sets(st.sampled_from(AGENTS)))
     def renew(self, agents: set[str]) -> None:
         """Renew some leases."""
-        ids = tuple(self.engine.core.agents[agent].session_id or "none" for agent in sorted(agents))
+        ids = tuple(self.session_of(agent) for agent in sorted(agents))
         self.tell(cmd.RenewLeases(ids, reply_to=GATEWAY))
 
     @rule(agent=st.sampled_from(AGENTS), state=st.sampled_from(list(AgentState)))
@@ -209,7 +215,7 @@ class Routing(RuleBasedStateMachine):
     @rule(agent=st.sampled_from(AGENTS), credits=st.integers(0, 2))
     def grant(self, agent: str, credits: int) -> None:
         """Grant more or fewer credits."""
-        self.tell(cmd.GrantCredits(agent, self.engine.core.agents[agent].session_id or "none", credits))
+        self.tell(cmd.GrantCredits(agent, self.session_of(agent), credits))
 
     @rule(data=st.data(), right=st.integers(0, 9), decline=st.booleans(), retry=st.sampled_from([0, 3_000]))
     def answer(self, data: Any, right: int, decline: bool, retry: int) -> None:
@@ -284,19 +290,21 @@ class Routing(RuleBasedStateMachine):
     @rule(agent=st.sampled_from(AGENTS), french=st.integers(0, 5))
     def learn(self, agent: str, french: int) -> None:
         """Change an agent's profile."""
-        before = self.engine.core.agents[agent].profile
+        known = self.engine.core.agents.get(agent)
+        before = known.profile if known is not None else TEAM[AGENTS.index(agent)]
         skills = {**dict(before.skills), "french": french}
         self.tell(
             cmd.UpsertAgent(an_agent(agent, skills, capacity_profile=before.capacity_profile, queues=before.queues))
         )
 
-    @rule()
-    def reconfigure(self) -> None:
-        """Put another version into force: a queue is removed, the agents stay as they are."""
+    @rule(gone=st.none() | st.sampled_from(AGENTS))
+    def reconfigure(self, gone: str | None) -> None:
+        """Put another version into force: a queue is removed or added; an agent is gone, and the others stay as they are."""
         config = self.engine.core.config
         assert config is not None
         queues = QUEUES if len(config.queues) < len(QUEUES) else QUEUES[:2]
-        self.tell(cmd.ActivateConfiguration(PoolConfig(config.version + 1, LEASE, GRACE, queues, (), PROFILES)))
+        team = tuple(each for each in TEAM if each.agent_id != gone)
+        self.tell(cmd.ActivateConfiguration(PoolConfig(config.version + 1, LEASE, GRACE, queues, team, PROFILES)))
 
     @rule(ms=st.sampled_from([1, 500, 3_000, 6_000, 10_000, 21_000]))
     def pass_time(self, ms: int) -> None:

@@ -1,5 +1,7 @@
 """Commands about configuration, repetitions and offers, and their refusals; events and selectors. One rule for each test."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.policy.model.routing import Operator, PoolConfig, Selector
@@ -9,7 +11,6 @@ from services.router.domain.model import AgentState, InteractionAttributes, Offe
 from tests.unit.router.world import (
     GATEWAY,
     World,
-    a_capacity,
     a_pool,
     a_queue,
     all_of,
@@ -54,7 +55,8 @@ def test_a_removed_queue_passes_its_interactions_to_the_first(world: World) -> N
     """Interactions that waited in it are queued again."""
     world.holds("a", "busy")
     world.enqueue("job", queue="other")
-    dropped = PoolConfig(2, lease_ms=FOREVER, queues=(a_queue(),), profiles=(a_capacity(),))
+    assert world.config is not None
+    dropped = replace(world.config, version=2, queues=(a_queue(),))
     queued = only(world.tell(cmd.ActivateConfiguration(dropped)), fx.Queued)
     assert (queued.attributes.queue, queued.reason, queued.again) == ("q", "UNKNOWN_QUEUE", True)
 

@@ -1,6 +1,8 @@
 """Whole stories, word for word: every event with its reason and number, every notice to a desk, in their order."""
 
-from services.policy.model.routing import CapacityProfile, ChannelCapacity, OverflowRule, PoolConfig, Trigger
+from dataclasses import replace
+
+from services.policy.model.routing import CapacityProfile, ChannelCapacity, OverflowRule, Trigger
 from services.router.domain import commands as cmd
 from services.router.domain.model import AgentState
 from tests.unit.router.told import told
@@ -349,7 +351,7 @@ def test_a_removed_queue_passes_its_interactions_on() -> None:
     world.enqueue("offered", queue="old")
     world.enqueue("waiting", queue="old")
     assert told(
-        world.tell(cmd.ActivateConfiguration(PoolConfig(2, LONG, 60_000, (a_queue(),), (), (a_capacity(),))))
+        world.tell(cmd.ActivateConfiguration(replace(a_pool(an_agent("a"), an_agent("b"), lease_ms=LONG), version=2)))
     ) == [
         "Queued waiting 2 UNKNOWN_QUEUE position=1 estimated_wait=-1 again=True estimated_p90=-1",
     ]

@@ -353,7 +353,7 @@ class TenantConfiguration(_message.Message):
 
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentProfile]:
-        """Agents that the configuration defines. Others are added through AgentDirectoryService.
+        """Agents that the configuration defines. One who is no longer in it is signed out, and their work is routed again. Others are added through AgentDirectoryService, and stay.
         Default: none.
         """
 

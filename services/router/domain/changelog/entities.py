@@ -174,6 +174,7 @@ def dump_agent(agent: Agent) -> AgentEntry:
         agent.turn,
         agent.debt,
         agent.debt_at,
+        agent.configured,
     )
 
 
@@ -201,6 +202,7 @@ def load_agent(entry: AgentEntry) -> Agent:
         entry.turn,
         entry.debt,
         entry.debt_at,
+        entry.configured,
     )
 
 

@@ -7,6 +7,7 @@ from services.policy.model.validity import is_valid
 from services.router.domain import commands as cmd
 from services.router.domain.assignment import waiting
 from services.router.domain.assignment.parking import resume
+from services.router.domain.handlers.sessions import remove
 from services.router.domain.handlers.transfers import resettle
 from services.router.domain.model import Stage
 from services.router.domain.pool.capacity import EMPTY, plus
@@ -16,7 +17,8 @@ from services.router.domain.reasons import Reason
 
 
 def activate(core: PoolState, command: cmd.ActivateConfiguration) -> str:
-    """Put another configuration into force. Agents that it names are added or changed; others stay."""
+    """Put another configuration into force. Agents that it names are added or changed. Agents whom an earlier one named and
+    this one does not are removed; agents who were added by `UpsertAgent` alone stay."""
     # Agents are entities of their own: inside the configuration they would outgrow a record of the changelog.
     config, team = replace(command.config, agents=()), command.config.agents
     if not is_valid(command.config):
@@ -24,13 +26,20 @@ def activate(core: PoolState, command: cmd.ActivateConfiguration) -> str:
     before = core.config
     if before is not None and config.version < before.version:
         return Reason.STALE_CONFIGURATION
-    changed = [p for p in team if (known := core.agents.get(p.agent_id)) is None or known.profile != p]
-    if config == before and not changed:
+    named = {profile.agent_id for profile in team}
+    gone = sorted(agent.id for agent in core.agents.values() if agent.configured and agent.id not in named)
+    changed = [
+        p for p in team if (known := core.agents.get(p.agent_id)) is None or known.profile != p or not known.configured
+    ]
+    if config == before and not changed and not gone:
         return ""
+    for agent_id in gone:
+        remove(core, core.agents[agent_id])
     core.adopt(config)
     core.dirty["c", ""] = None
     for profile in changed:
-        core.agents.setdefault(profile.agent_id, Agent(profile)).profile = profile
+        agent = core.agents.setdefault(profile.agent_id, Agent(profile))
+        agent.profile, agent.configured = profile, True
         core.dirty["a", profile.agent_id] = None
     _reorder(core, before)
     rebuild(core)

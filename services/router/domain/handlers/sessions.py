@@ -107,6 +107,16 @@ def _sign_out(core: PoolState, agent: Agent, session: Session, reason: str) -> N
     requeue_held(core, agent, reason)
 
 
+def remove(core: PoolState, agent: Agent) -> None:
+    """Remove an agent from the pool: their session ends, and what they hold or are offered is routed again, with its old age."""
+    session = core.sessions.get(agent.session_id)
+    if session is not None:
+        _sign_out(core, agent, session, Reason.AGENT_REMOVED)
+    else:
+        requeue_held(core, agent, Reason.AGENT_REMOVED)
+    core.forget_agent(agent)
+
+
 def renew(core: PoolState, command: cmd.RenewLeases) -> str:
     """Renew the leases of sessions that are alive at a gateway."""
     until = core.now + _config(core).lease_ms if core.config is not None else core.now

@@ -206,6 +206,21 @@ class PoolState:
             self.lines.admit(group)
         group.agents += 1
 
+    def forget_agent(self, agent: Agent) -> None:
+        """Remove an agent who has no session, and holds and is offered nothing; and what interactions remember of them."""
+        self.roster.leave(agent)
+        self.leave_team(agent)
+        self._leave_group(agent.group)
+        self.freed.pop(agent.id, None)
+        del self.agents[agent.id]
+        self.dirty["a", agent.id] = None
+        for interaction in self.interactions.values():
+            if interaction.declined.pop(agent.id, None) is not None:
+                self.dirty["i", interaction.id] = None
+            if interaction.transferring_agent[0] == agent.id:
+                interaction.transferring_agent = ("", 0)
+                self.dirty["i", interaction.id] = None
+
     def _leave_group(self, group: AgentGroup) -> None:
         """Count one agent less in a group, and remove a group without agents."""
         group.agents -= 1

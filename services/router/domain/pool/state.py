@@ -123,6 +123,8 @@ class Agent:
     debt: float = 0.0
     debt_at: int = 0
     """Balance of the occupancy limit, milliseconds, at a time: see `occupancy`."""
+    configured: bool = False
+    """Whether the configuration names the agent. Otherwise only `UpsertAgent` did."""
     # Derived, not dumped.
     skills: dict[str, float] = field(default_factory=dict)
     load: Load = EMPTY
