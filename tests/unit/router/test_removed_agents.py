@@ -115,6 +115,14 @@ def test_the_next_owner_knows_who_is_gone_and_who_is_configured() -> None:
     assert sorted(restored.engine.core.agents) == ["guest"]
 
 
+def test_an_agent_who_never_signed_in_is_gone_from_the_changelog_too() -> None:
+    world, lane = a_world("ali", "sara")
+    lane.write(world.now)
+    applied(world, an_agent("sara"))
+    lane.write(world.now)
+    assert sorted(lane.restored().core.agents) == ["sara"]
+
+
 def test_who_returns_is_a_new_agent() -> None:
     """Declined work and other memories of the former agent do not count."""
     world, _ = a_world("ali")

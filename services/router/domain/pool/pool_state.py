@@ -211,7 +211,6 @@ class PoolState:
         self.roster.leave(agent)
         self.leave_team(agent)
         self._leave_group(agent.group)
-        self.freed.pop(agent.id, None)
         del self.agents[agent.id]
         self.dirty["a", agent.id] = None
         for interaction in self.interactions.values():
