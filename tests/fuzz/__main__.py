@@ -11,7 +11,7 @@ BUILD = Path("build/fuzz")
 
 
 def command(kinds: Iterable[str], seconds: int, directory: Path) -> list[str]:
-    """Return the command of a process that fuzzes each kind for so many seconds."""
+    """Return the command of a process that fuzzes each kind for a number of seconds."""
     return [sys.executable, "-m", "tests.fuzz.one", str(seconds), str(directory), *kinds]
 
 

@@ -28,7 +28,7 @@ def configured(*pools: tuple[str, str]) -> config_pb2.TenantConfiguration:
 
 
 async def test_a_desk_that_names_no_pool_is_in_the_agents(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
-    """An agent of the pool night signs in, and is there; nobody is found in the wrong pool."""
+    """An agent of the pool night signs in, and is there; no agent is found in the wrong pool."""
     settings = kafka.settings(prefix)
     async with a_bench(settings) as bench:
         await publishing.apply(settings, configured(("mina", "night"), ("omid", "")), system_clock)
@@ -66,7 +66,7 @@ async def test_the_newest_configuration_counts(kafka: KafkaUnderTest, prefix: st
 
 
 async def test_an_agent_who_is_no_longer_configured_is_gone(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
-    """Mina's session ends when the configuration without her is applied; her work goes to Omid, and she can't come back."""
+    """The session ends when the configuration is applied; the work goes to the other agent, and a new sign-in is refused."""
     settings = kafka.settings(prefix)
     async with a_bench(settings) as bench:
         await publishing.apply(settings, configured(("mina", ""), ("omid", "")), system_clock)

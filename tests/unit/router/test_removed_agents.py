@@ -28,7 +28,7 @@ def applied(world: World, *team: AgentProfile) -> list[fx.Effect]:
 
 
 def test_work_is_returned_the_session_ends_and_the_next_sign_in_is_refused() -> None:
-    """What Ali held and was offered goes to Sara with its old age; then nobody of this name can sign in."""
+    """What Ali held and was offered goes to Sara with its old age; then no agent of this name can sign in."""
     world, _ = a_world("ali")
     world.sign_in("ali")
     world.enqueue("held")
@@ -67,7 +67,7 @@ def test_two_agents_who_go_together_are_not_offered_each_others_work() -> None:
 
 
 def test_a_lost_agents_work_does_not_wait_for_their_return() -> None:
-    """Their connection was lost, and the grace period runs: nobody will come back."""
+    """Their connection was lost, and the grace period runs: the agent will not come back."""
     world, _ = a_world("ali", "sara")
     world.sign_in("ali")
     world.enqueue("held")
@@ -75,7 +75,7 @@ def test_a_lost_agents_work_does_not_wait_for_their_return() -> None:
     world.wait(LONG + 1)
     assert world.engine.core.agents["ali"].grace_until
     assert only(applied(world, an_agent("sara")), fx.Queued).attributes.interaction_id == "held"
-    world.wait(120_000)  # the timer of the grace period finds nobody
+    world.wait(120_000)  # the timer of the grace period finds no agent
 
 
 def test_wrap_up_ends_and_nothing_is_queued_again() -> None:
