@@ -1,4 +1,4 @@
-"""Notes for the lane that sends where a person does not want advertising.
+"""Marks the replies that must not advertise, for the lane that sends them.
 
 A reply of an agent goes to that lane directly, and only the lane of the identity knows the person's opt-outs. So the route of each
 conversation says whether templates of the category MARKETING may be sent there.
