@@ -59,8 +59,6 @@ _AWAITED = {
     "sla": lambda: sla_topics(SlaSettings.model_construct(lanes=True)),
     "feedback": lambda: feedback_topics(("edge", "dispatcher", "lanes", "analytics")),
 }
-_MAY_BUT_DOES_NOT = {"router": {"config.v1"}}
-"""Every service may read configurations; the router gets their relevant parts by commands."""
 
 
 @pytest.mark.parametrize("service", SETTINGS)
@@ -68,5 +66,4 @@ def test_a_start_waits_for_every_topic_that_the_service_may_touch(service: str) 
     """If the list lacked a topic, a process that reports ready would fail at the first record that needs the topic."""
     manifests = runpy.run_path(str(DEPLOY / "strimzi/generate.py"))
     rights = manifests["RIGHTS"][service]
-    may = {*rights.reads, *rights.writes, *manifests["EVERY_SERVICE"]} - _MAY_BUT_DOES_NOT.get(service, set())
-    assert _AWAITED[service]() == may
+    assert _AWAITED[service]() == {*rights.reads, *rights.writes, *manifests["EVERY_SERVICE"]}
