@@ -1,6 +1,6 @@
 """How the preferences of a person follow links: each identity of a person keeps a copy of all of them.
 
-The home decides about changes and tells its linked identities, so that decisions under their own keys, and the identities that are
+The home decides about changes and passes them on to its linked identities, so that decisions under their own keys, and the identities that are
 unlinked later, have the same ones. The steps:
 
     link:    home ──its preferences, with the confirmed link──▶ identity ──BROUGHT──▶ home ──HELD──▶ all linked identities
@@ -66,7 +66,7 @@ def _what(opt_out: OptOut) -> tuple[str, OptOutScope]:
 def changed(
     customer: Customer, opt_outs: tuple[OptOut, ...], preferred_channel: str, request_id: str
 ) -> tuple[Customer, tuple[Effect, ...]]:
-    """Return the customer with these preferences, and what tells history and the linked identities; nothing, if they are the same."""
+    """Return the customer with these preferences, and the effects for history and the linked identities; nothing, if they are the same."""
     removed = tuple(each for each in customer.opt_outs if _what(each) not in {_what(other) for other in opt_outs})
     if set(opt_outs) == set(customer.opt_outs) and preferred_channel == customer.preferred_channel:
         return customer, ()

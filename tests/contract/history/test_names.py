@@ -64,7 +64,7 @@ async def test_a_reply_and_a_survey_find_their_interaction(database: Database) -
 
 @pytest.mark.parametrize("name", ["12", "", "nobody", ".", "one-i.", "one-i.x", "%"])
 async def test_an_id_of_none_or_of_several_finds_none(database: Database, name: str) -> None:
-    """Numbers of a channel repeat from chat to chat: what could be another customer's interaction is not shown."""
+    """Numbers of a channel repeat from chat to chat, so an interaction that may be another customer's is not shown."""
     await assert_none(await two_lives(database), name)
 
 

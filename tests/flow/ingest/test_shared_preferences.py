@@ -103,7 +103,7 @@ def test_an_identity_that_moves_to_another_person_leaves_the_first_one() -> None
 
 
 def test_a_home_with_linked_identities_stays_in_memory() -> None:
-    """Otherwise it would not know whom to tell, a month later."""
+    """Otherwise its changes would reach no linked identity a month later."""
     world = known(CHAT, BOT)
     link(world, BOT, CHAT)
     world.wait(400 * 24 * HOUR)
