@@ -157,7 +157,9 @@ _FUNCTIONS: Final = {
         " ingest.domain.stated_reports.bounced sla.translate.analytics_state.restore"
     ),
     _CALLS: (
-        "chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"
+        "ingest.adapters.edges.mail_worker.answer ingest.adapters.edges.dkim_worker.answer ingest.adapters.edges.worker_side.serve"
+        " ingest.adapters.edges.thumbnail_worker.encoded_answer"
+        " chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"
         " chassis.tokens.verifier.Verifier.prepare webhooks.delivery.attempt feedback.adapters.page_form.Form.response"
         " ingest.adapters.edges.webhook_call.text_answer ingest.domain.normalise.webhook.kind_of"
         " ingest.domain.normalise.webhook.attached"

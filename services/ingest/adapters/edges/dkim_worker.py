@@ -7,12 +7,11 @@ process. It gets a mail and a public key, makes no look-ups, and has no secrets.
 
 import logging
 import sys
-from typing import BinaryIO
 
 import dkim
 import msgspec
 
-from services.ingest.adapters.edges.worker_side import LENGTH_BYTES, allow_cpu, limited, send
+from services.ingest.adapters.edges.worker_side import allow_cpu, limited, serve
 
 
 class Signature(msgspec.Struct, frozen=True, array_like=True):
@@ -29,11 +28,9 @@ YES = b"1"
 NO = b"0"
 
 
-def serve(source: BinaryIO, target: BinaryIO) -> None:
-    """Answer requests until the input ends."""
-    send(target, b"")
-    while header := source.read(LENGTH_BYTES):
-        send(target, YES if holds(_signatures.decode(source.read(int.from_bytes(header)))) else NO)
+def answer(raw: bytes) -> bytes:
+    """Return YES or NO for an encoded signature."""
+    return YES if holds(_signatures.decode(raw)) else NO
 
 
 def holds(signature: Signature) -> bool:
@@ -54,7 +51,7 @@ def main() -> None:
     """Set the limits, then serve."""
     limited()
     logging.getLogger("dkimpy").setLevel(logging.CRITICAL)  # it logs what senders wrote
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    serve(sys.stdin.buffer, sys.stdout.buffer, answer)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ code too). The process has no secrets, writes no files, and ends when its input 
 """
 
 import sys
-from typing import BinaryIO
 
 import msgspec
 
-from services.ingest.adapters.edges.worker_side import LENGTH_BYTES, allow_cpu, limited, send
+from services.ingest.adapters.edges.worker_side import allow_cpu, limited, serve
 from services.ingest.domain.normalise.mail.mail import read_mail
 from services.ingest.domain.normalise.message import IncomingMessage
 
@@ -38,15 +37,13 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
 _requests = msgspec.msgpack.Decoder(Request)
 
 
-def serve(source: BinaryIO, target: BinaryIO) -> None:
-    """Answer requests until the input ends."""
-    send(target, b"")
-    while header := source.read(LENGTH_BYTES):
-        request = _requests.decode(source.read(int.from_bytes(header)))
-        allow_cpu(request.cpu_s)
-        reply = _answer(request)
-        allow_cpu(0)
-        send(target, msgspec.msgpack.encode(reply))
+def answer(raw: bytes) -> bytes:
+    """Return the reply to an encoded request."""
+    request = _requests.decode(raw)
+    allow_cpu(request.cpu_s)
+    reply = _answer(request)
+    allow_cpu(0)
+    return msgspec.msgpack.encode(reply)
 
 
 def _answer(request: Request) -> Reply:
@@ -61,7 +58,7 @@ def _answer(request: Request) -> Reply:
 def main() -> None:
     """Set the limits, then serve."""
     limited()
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    serve(sys.stdin.buffer, sys.stdout.buffer, answer)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ time ends the process; one that needs more memory gets an error from the library
 
 import sys
 import warnings
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 
-from services.ingest.adapters.edges.worker_side import LENGTH_BYTES, allow_cpu, limited, send
+from services.ingest.adapters.edges.worker_side import allow_cpu, limited, serve
 from services.ingest.adapters.files.small_image import SmallImage, small_image
 
 MEMORY_BYTES: Final = 384 << 20
@@ -33,11 +33,9 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
 _requests = msgspec.msgpack.Decoder(Request)
 
 
-def serve(source: BinaryIO, target: BinaryIO) -> None:
-    """Answer requests until the input ends."""
-    send(target, b"")
-    while header := source.read(LENGTH_BYTES):
-        send(target, msgspec.msgpack.encode(answer(_requests.decode(source.read(int.from_bytes(header))))))
+def encoded_answer(raw: bytes) -> bytes:
+    """Return the reply to an encoded request."""
+    return msgspec.msgpack.encode(answer(_requests.decode(raw)))
 
 
 def answer(request: Request) -> Reply:
@@ -55,7 +53,7 @@ def main() -> None:
     """Set the limits, then serve."""
     limited(MEMORY_BYTES)
     warnings.simplefilter("ignore")  # the texts of warnings are from the images
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    serve(sys.stdin.buffer, sys.stdout.buffer, encoded_answer)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import math
 import resource
 import signal
+from collections.abc import Callable
 from typing import BinaryIO, Final
 
 LENGTH_BYTES: Final = 4
@@ -22,6 +23,13 @@ def send(target: BinaryIO, content: bytes) -> None:
     """Write one message, with its length before it."""
     target.write(len(content).to_bytes(LENGTH_BYTES) + content)
     target.flush()
+
+
+def serve(source: BinaryIO, target: BinaryIO, answer: Callable[[bytes], bytes]) -> None:
+    """Answer requests until the input ends. The first message is empty: the process is ready."""
+    send(target, b"")
+    while header := source.read(LENGTH_BYTES):
+        send(target, answer(source.read(int.from_bytes(header))))
 
 
 def limited(memory_bytes: int = MEMORY_BYTES) -> None:
