@@ -22,6 +22,9 @@ from services.router.domain.engine import Engine
 from services.router.lanes.shard import EVENTS, FEED
 from services.router.replay.log import LogPartition, ShardLog
 
+Pools = Iterable[tuple[str, str]]
+"""Tenants and pools."""
+
 _FOREVER_MS: Final = 1 << 60
 _TYPES: Final[Mapping[str, type[Message]]] = {EVENTS: pb.RoutingEvent, FEED: pb.FeedRecord}
 
@@ -183,7 +186,7 @@ def align(
         queue = queues.get(at)
         if not queue:
             if at not in forgotten:
-                return _located("the original has no such effect", ordinal, None, _side(send, at))
+                return located("the original has no such effect", ordinal, None, side(send, at))
             unknown.append(ordinal)
             continue
         other = queue[0]
@@ -191,21 +194,21 @@ def align(
             ours_later = any((other.key, other.value) == (s.key, s.value) for s in sends[ordinal + 1 :])
             theirs_later = any((send.key, send.value) == (r.key, r.value) for r in queue[1:])
             if ours_later and not theirs_later:
-                return _located("the original has no such effect", ordinal, None, _side(send, at))
+                return located("the original has no such effect", ordinal, None, side(send, at))
             if theirs_later and not ours_later:
-                return _located("the re-run has no such effect", ordinal, _original(other), None)
-            return _located("the effect is different", ordinal, _original(other), _side(send, at))
+                return located("the re-run has no such effect", ordinal, original(other), None)
+            return located("the effect is different", ordinal, original(other), side(send, at))
         del queue[0]
     for queue in queues.values():
         if queue and (_cause(queue[0]) or (surplus and _is_of_one(queue[0]))):
-            return _located("the re-run has no such effect", _after(queue[0], sends), _original(queue[0]), None)
+            return located("the re-run has no such effect", _after(queue[0], sends), original(queue[0]), None)
     if unknown:
         send = sends[unknown[0]]
         at = place(send.topic, send.partition, send.key)
         return Located(
             f"{len(sends) - len(unknown)} of the re-run's {len(sends)} effects are the original's; the difference is among {len(unknown)} whose "
             f"originals are no longer kept ({', '.join(sorted({sends[n].topic for n in unknown}))})",
-            rerun=_side(send, at),
+            rerun=side(send, at),
         )
     return Located("every effect equals the original's, so the journal's own record differs")
 
@@ -229,7 +232,8 @@ def _cause(effect: Record | Send) -> str:
     return pb.FeedRecord.FromString(effect.value or b"").result.command_id
 
 
-def _located(summary: str, ordinal: int, original: Side | None, rerun: Side | None) -> Located:
+def located(summary: str, ordinal: int | None, original: Side | None, rerun: Side | None) -> Located:
+    """Return a difference with the fields in which its two sides differ."""
     fields = tuple(_differing("", original.record, rerun.record)) if original and rerun else ()
     return Located(summary, ordinal, original, rerun, fields)
 
@@ -242,11 +246,13 @@ def _differing(path: str, one: Any, other: Any) -> Iterable[tuple[str, Any, Any]
         yield path, one, other
 
 
-def _side(send: Send, at: LogPartition) -> Side:
+def side(send: Send, at: LogPartition) -> Side:
+    """Return an effect of the re-run in readable form."""
     return Side(*at, send.key.decode(errors="replace"), decoded(send.topic, send.value))
 
 
-def _original(record: Record) -> Side:
+def original(record: Record) -> Side:
+    """Return a record of the topics in readable form."""
     return Side(
         record.topic,
         record.partition,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -17,8 +17,9 @@ from services.chassis.kafka.clients import (
     record_of,
 )
 from services.chassis.kafka.partitioning import partition_of
+from services.chassis.kafka.records import Record
 from services.router.lanes.shard import COMMANDS, EVENTS, FEED, JOURNAL
-from services.router.replay.log import Bounds, Chunks, LogPartition, NotComparable
+from services.router.replay.log import DISORDER_MS, Bounds, Chunks, LogPartition, NotComparable
 
 DEAD_LETTERS: Final = "deadletters.v1"
 TOPICS: Final = (COMMANDS, JOURNAL, EVENTS, FEED, DEAD_LETTERS)
@@ -27,8 +28,8 @@ _POLL_MS: Final = 200
 _CLOSE_S: Final = 3.0
 _CONNECT_S: Final = 20.0
 _STALLED_AFTER_S: Final = 30.0
-_DISORDER_MS: Final = 60_000
-"""Lanes write into a partition in the order of their commits, whose delay against their clocks is below this."""
+_MARKERS_S: Final = 2.0
+"""A transaction is not marked as committed in all its partitions at once: a partition's end is read on for so long."""
 
 
 async def partitions_of(kafka: KafkaAccess) -> dict[str, int]:
@@ -82,10 +83,34 @@ class KafkaShardLog:
                 try:
                     async for chunk in chunks:
                         yield chunk
-                        if chunk[-1].timestamp_ms > to_ms + _DISORDER_MS:
+                        if chunk[-1].timestamp_ms > to_ms + DISORDER_MS:
                             break
                 finally:
                     await chunks.aclose()
+
+    def events(self) -> Sequence[LogPartition]:
+        return [(EVENTS, partition) for partition in range(self._partitions[EVENTS])]
+
+    async def published(self, at: LogPartition, since_ms: int) -> Chunks:
+        tp = self._tp(*at)
+        async with _reader(self._kafka) as reader:
+            reader.assign([tp])
+            end = int((await reader.end_offsets([tp]))[tp])
+            reader.seek(tp, await _offset_at(reader, tp, since_ms, end))
+            async for chunk in _to(reader, tp, at[0], end):
+                yield chunk
+            yield []
+            until = time.monotonic() + _MARKERS_S
+            while time.monotonic() < until:
+                messages = (await reader.getmany(tp, timeout_ms=_POLL_MS)).get(tp, ())
+                if messages:
+                    yield [record_of(at[0], message) for message in messages]
+
+    async def shortened(self) -> frozenset[LogPartition]:
+        async with _reader(self._kafka) as reader:
+            tps = {self._tp(topic, n): (topic, n) for topic in (EVENTS, FEED) for n in range(self._partitions[topic])}
+            begin = await reader.beginning_offsets(list(tps))
+        return frozenset(at for tp, at in tps.items() if begin[tp])
 
     async def forgotten(self, from_ms: int) -> frozenset[LogPartition]:
         found: set[LogPartition] = set()
@@ -118,24 +143,34 @@ class KafkaShardLog:
                 tp = self._tp(topic, partition)
                 reader.assign([tp])
                 end = int((await reader.end_offsets([tp]))[tp])
-                begin = int((await reader.beginning_offsets([tp]))[tp])
                 if offset is not None:
-                    position = max(offset, begin)
+                    begin = int((await reader.beginning_offsets([tp]))[tp])
+                    reader.seek(tp, max(offset, begin))
                 else:
-                    found = (await reader.offsets_for_times({tp: since_ms}))[tp]
-                    position = end if found is None else int(found.offset)
-                reader.seek(tp, position)
-                moved_at = time.monotonic()
-                while position < end:
-                    messages = (await reader.getmany(tp, timeout_ms=_POLL_MS)).get(tp, ())
-                    chunk = [record_of(topic, message) for message in messages if message.offset < end]
-                    if chunk:
-                        yield chunk
-                    reached = int(await reader.position(tp))
-                    if reached > position:
-                        position, moved_at = reached, time.monotonic()
-                    elif time.monotonic() - moved_at > _STALLED_AFTER_S:
-                        raise BrokerError(f"reading {topic}/{partition} does not get past {position} of {end}")
+                    reader.seek(tp, await _offset_at(reader, tp, since_ms, end))
+                async for chunk in _to(reader, tp, topic, end):
+                    yield chunk
+
+
+async def _offset_at(reader: Any, tp: Any, since_ms: int, end: int) -> int:
+    """Return the offset of the first record since a time, or the end."""
+    found = (await reader.offsets_for_times({tp: since_ms}))[tp]
+    return end if found is None else int(found.offset)
+
+
+async def _to(reader: Any, tp: Any, topic: str, end: int) -> AsyncIterator[list[Record]]:
+    """Yield records from the reader's position to an offset. Raises BrokerError when the broker makes no progress."""
+    position, moved_at = int(await reader.position(tp)), time.monotonic()
+    while position < end:
+        messages = (await reader.getmany(tp, timeout_ms=_POLL_MS)).get(tp, ())
+        chunk = [record_of(topic, message) for message in messages if message.offset < end]
+        if chunk:
+            yield chunk
+        reached = int(await reader.position(tp))
+        if reached > position:
+            position, moved_at = reached, time.monotonic()
+        elif time.monotonic() - moved_at > _STALLED_AFTER_S:
+            raise BrokerError(f"reading {topic}/{tp.partition} does not get past {position} of {end}")
 
 
 @asynccontextmanager

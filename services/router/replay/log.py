@@ -1,15 +1,18 @@
 """What a replay reads of one shard: only committed records, in chunks, in order of offset, up to the end that `open` saw."""
 
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from services.chassis.kafka.records import Record
 
 Chunks = AsyncGenerator[list[Record], None]
 LogPartition = tuple[str, int]
 """Logical topic and partition."""
+
+DISORDER_MS: Final = 60_000
+"""Lanes write into a partition in the order of their commits, whose delay against their clocks is below this."""
 
 
 class NotComparable(Exception):  # noqa: N818 - the name says what happened
@@ -42,6 +45,15 @@ class ShardLog(Protocol):
 
     def effects(self, from_ms: int, to_ms: int) -> Chunks:
         """Yield events and notices of all shards, of these times and slightly more; in order within each partition."""
+
+    def events(self) -> Sequence[LogPartition]:
+        """Return the partitions of the events."""
+
+    def published(self, at: LogPartition, since_ms: int) -> Chunks:
+        """Yield one partition of events or notices since a time; then an empty chunk, and what was committed while it was read."""
+
+    async def shortened(self) -> frozenset[LogPartition]:
+        """Return the partitions of events and notices of which some records are no longer kept."""
 
     async def forgotten(self, from_ms: int) -> frozenset[LogPartition]:
         """Return partitions of events and notices whose records of that time may be gone."""

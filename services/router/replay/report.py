@@ -33,6 +33,8 @@ def _figures(report: ShardReport) -> Iterable[str]:
     )
     if report.batches:
         yield f"  {_moment(report.from_ms)} to {_moment(report.to_ms)}, next command {report.next_offset}"
+    gone = f"; {report.not_kept} are no longer kept" if report.not_kept else ""
+    yield f"  {report.published} published events and notices were compared{gone}"
     if report.before_window:
         yield f"  {report.before_window} batches before the window were folded and compared as well"
 

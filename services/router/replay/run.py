@@ -18,6 +18,7 @@ from services.router.lanes.shard import COMMANDS, SPEC
 from services.router.replay.difference import Batch, Located, locate
 from services.router.replay.fold import Fold, Rerun
 from services.router.replay.log import Bounds, Chunks, Commands, NotComparable, ShardLog, Undecided
+from services.router.replay.published import Published
 from services.router.replay.state import ShardState
 from services.router.replay.window import Window
 
@@ -54,6 +55,10 @@ class ShardReport:
     commands: int = 0
     effects: int = 0
     takeovers: int = 0
+    published: int = 0
+    """Records of the topics that were compared with the re-run's effects, of all batches."""
+    not_kept: int = 0
+    """Effects of all batches whose records the topics no longer hold."""
     before_window: int = 0
     """Batches before the window that were folded and compared."""
     seconds: float = 0.0
@@ -127,6 +132,8 @@ async def replay(
         commands = Commands(chunks, commands_from, skipped)
         journal = await stack.enter_async_context(aclosing(_journal(log, start, bounds)))
         same_clock = _SameClock()
+        published = await stack.enter_async_context(Published(log, start.now_ms))
+        last: tuple[_Step, Rerun] | None = None
         async for offset, record in journal:
             position = record.first_offset if record.first_offset < record.next_offset else start.position
             if window.is_over(record.now_ms, position):
@@ -140,14 +147,26 @@ async def replay(
                 rerun = Rerun(failure=str(undecided))
             inside = window.has_begun(record.now_ms, max(record.next_offset, position + 1))
             if not rerun.agrees(record):
-                report.difference = await _difference(
-                    log, fold, step, rerun, journal, report, same_clock.before(record)
+                before = same_clock.before(record)
+                report.difference = _difference(
+                    report, step, rerun, await _locate(log, fold, step, rerun, journal, before)
                 )
                 break
+            found = await published.compare(rerun.sends, record.now_ms, fold.engines)
+            if found is not None:
+                report.difference = _difference(report, step, rerun, found)
+                break
+            last = step, rerun
             same_clock.note(record, rerun.sends)
             start.journal_offset, start.journal_sha256 = offset, journal_sha256(record)
             _count(report, step, inside=inside)
             progress(offset + 1 - bounds.journal_begin, bounds.journal_end - bounds.journal_begin)
+        if last is not None and report.difference is None:
+            step, rerun = last
+            found = await published.rest(step.journal.now_ms)
+            if found is not None:
+                report.difference = _difference(report, step, rerun, found)
+        report.published, report.not_kept = published.compared, published.not_kept
     report.next_offset = start.position
     report.seconds = round(time.monotonic() - began, 3)
     return report
@@ -255,23 +274,26 @@ def _count(report: ShardReport, step: _Step, *, inside: bool) -> None:
     report.takeovers += step.took_over
 
 
-async def _difference(
+async def _locate(
     log: ShardLog,
     fold: Fold,
     step: _Step,
     rerun: Rerun,
     journal: AsyncIterator[tuple[int, pb.JournalRecord]],
-    report: ShardReport,
     before: list[Send],
-) -> Difference:
-    record = step.journal
+) -> Located:
+    """Find the effect in which a batch differs from its hash."""
     if rerun.failure:
-        found = Located(rerun.failure)
-    else:
-        following = await anext(journal, None)
-        after_ms = following[1].now_ms if following is not None else None
-        batch = Batch.of(record, step.before_ms, after_ms, step.commands, rerun.sends, fold.engines)
-        found = await locate(log, batch, rerun.sends, record.effects, before)
+        return Located(rerun.failure)
+    record = step.journal
+    following = await anext(journal, None)
+    after_ms = following[1].now_ms if following is not None else None
+    batch = Batch.of(record, step.before_ms, after_ms, step.commands, rerun.sends, fold.engines)
+    return await locate(log, batch, rerun.sends, record.effects, before)
+
+
+def _difference(report: ShardReport, step: _Step, rerun: Rerun, found: Located) -> Difference:
+    record = step.journal
     return Difference(
         report.before_window + report.batches + 1,
         step.offset,

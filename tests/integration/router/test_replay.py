@@ -229,6 +229,8 @@ async def test_a_life_with_a_change_of_owner_is_replayed_identically(
     assert whole.data["verdict"] == "identical"
     assert shard["takeovers"] == 2
     assert shard["effects"] > 600
+    assert shard["published"] > shard["effects"]  # results of commands are published too
+    assert shard["not_kept"] == 0
     assert shard["next_offset"] == shard["commands"]
 
     # In two parts
@@ -262,7 +264,7 @@ async def test_a_life_with_a_change_of_owner_is_replayed_identically(
 
 
 async def test_a_tampered_record_is_found_and_shown(kafka: KafkaUnderTest, prefix: str) -> None:
-    """In a copy of the topics one offer has another agent, and the journal's hash fits to it."""
+    """In a copy of the topics one offer has another agent, and the journal's hash does not fit the decision. In another copy it does."""
     settings = kafka.settings(prefix)
     await a_life(settings)
     journal = [record for record in await read_all(settings, JOURNAL) if record.value]
@@ -301,6 +303,18 @@ async def test_a_tampered_record_is_found_and_shown(kafka: KafkaUnderTest, prefi
     assert told.code == 1
     assert f'offered.agent_id: "mallory" in the original, "{original}" in the re-run' in told.out
     assert told.out.splitlines()[-1] == "different"
+
+    published = f"{prefix}published."
+    await copied(
+        settings,
+        kafka.settings(published),
+        lambda record: record.value if record.topic == JOURNAL else change(record),
+    )
+    proven = await chapar_replay(kafka, published, "--json")
+    assert proven.code == 1, proven
+    (shard,) = [shard for shard in proven.data["shards"] if not shard["identical"]]
+    assert shard["difference"]["found"]["summary"] == "the topic holds another record than was decided"
+    assert shard["difference"]["found"]["fields"] == [["offered.agent_id", "mallory", original]]
 
 
 async def copied(origin: KafkaSettings, copy: KafkaSettings, change: Callable[[Record], bytes | None]) -> None:

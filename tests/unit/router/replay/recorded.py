@@ -103,6 +103,8 @@ class MemoryLog:
     journal_: list[Record]
     effects_: list[Record]
     letters: list[Record] = field(default_factory=list)
+    late: list[Record] = field(default_factory=list)
+    """Effects whose commit becomes visible while the end of their partition is read."""
     journal_begin: int = 0
     lost: frozenset[LogPartition] = frozenset()
 
@@ -121,6 +123,21 @@ class MemoryLog:
 
     def effects(self, from_ms: int, to_ms: int) -> AsyncGenerator[list[Record], None]:
         return _chunks(r for r in self.effects_ if from_ms <= r.timestamp_ms <= to_ms)
+
+    def events(self) -> list[LogPartition]:
+        return [(EVENTS, partition) for partition in range(EVENT_PARTITIONS)]
+
+    async def published(self, at: LogPartition, since_ms: int) -> AsyncGenerator[list[Record], None]:
+        kept = [record for record in self.effects_ if (record.topic, record.partition) == at]
+        since = next((n for n, record in enumerate(kept) if record.timestamp_ms >= since_ms), len(kept))
+        async for chunk in _chunks(kept[since:]):
+            yield chunk
+        yield []
+        if self.late:
+            yield [record for record in self.late if (record.topic, record.partition) == at]
+
+    async def shortened(self) -> frozenset[LogPartition]:
+        return self.lost
 
     async def forgotten(self, from_ms: int) -> frozenset[LogPartition]:
         return self.lost
