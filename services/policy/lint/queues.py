@@ -146,14 +146,26 @@ def overflow(review: Review) -> None:
 
 def _threshold(review: Review, rule: config_pb2.OverflowRule, path: Path) -> None:
     where = (*path, "threshold")
+    if rule.unknown_too and rule.when != config_pb2.OVERFLOW_TRIGGER_ESTIMATE:
+        message = f"`unknown_too` of overflow `{rule.name}` has no effect: it belongs to `when: estimate`"
+        review.find("NO_ACTION", message, *path, "unknown_too", severity="warning")
     if rule.when == config_pb2.OVERFLOW_TRIGGER_UNSPECIFIED:
-        message = f"overflow `{rule.name}` needs `when`: length, wait, estimate or service_level"
+        message = f"overflow `{rule.name}` needs `when`: length, wait, estimate, service_level, no_agents or agents"
         review.find("NO_TRIGGER", message, *path)
     elif rule.when in _TIMED:
         if not rule.threshold_ms:
             review.find("THRESHOLD", f"overflow `{rule.name}` needs a time such as `threshold: 60s`", *where)
     elif rule.threshold_ms:
         review.find("THRESHOLD", f"`threshold` of overflow `{rule.name}` is a number, not a time", *where)
+    elif rule.when == config_pb2.OVERFLOW_TRIGGER_NO_AGENTS:
+        if rule.threshold:
+            message = (
+                f"`threshold` of overflow `{rule.name}` has no effect: use `when: agents` for fewer than that number"
+            )
+            review.find("THRESHOLD", message, *where)
+    elif rule.when == config_pb2.OVERFLOW_TRIGGER_AGENTS and not (rule.threshold >= 1 and rule.threshold.is_integer()):
+        message = f"`threshold` of overflow `{rule.name}` is a number of agents: it fires when fewer are at work"
+        review.find("THRESHOLD", message, *where)
     elif rule.when == config_pb2.OVERFLOW_TRIGGER_SERVICE_LEVEL and not 0 < rule.threshold <= 1:
         message = f"`threshold` of overflow `{rule.name}` is a share above 0 and up to 1, such as 0.5"
         review.find("THRESHOLD", message, *where)

@@ -60,6 +60,8 @@ class Trigger(IntEnum):
     WAIT = 2
     ESTIMATE = 3
     SERVICE_LEVEL = 4
+    NO_AGENTS = 5
+    AGENTS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ class Ring:
 class OverflowRule:
     """A rule for interactions that wait too long or enter a queue that is too long. It fires once for an interaction.
 
-    `threshold` is a number of interactions (LENGTH), milliseconds (WAIT, ESTIMATE) or a share (SERVICE_LEVEL, which fires below it).
+    `threshold` is a number of interactions (LENGTH) or of agents (AGENTS, which fires below it), milliseconds (WAIT, ESTIMATE) or a share
+    (SERVICE_LEVEL, which fires below it). With `unknown_too`, ESTIMATE also fires while the estimate is unknown.
     An empty `queue` leaves the interaction where it is. `set_priority` None keeps the priority; `add_priority` is added after that.
     `requirements` are added to the interaction's own requirements, or replace them.
     """
@@ -117,6 +120,7 @@ class OverflowRule:
     requirements: tuple[Selector, ...] = ()
     replace_requirements: bool = False
     cancel: bool = False
+    unknown_too: bool = False
 
 
 @dataclass(frozen=True, slots=True)

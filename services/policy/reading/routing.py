@@ -152,6 +152,8 @@ def _overflow(rule: config_pb2.OverflowRule, what: str) -> OverflowRule:
         raise ValueError(f"{what}: needs a name and a trigger")
     if trigger in _TIMED:
         threshold = float(duration(rule.threshold_ms, what))
+    elif trigger is Trigger.NO_AGENTS:
+        threshold = 0.0
     elif trigger is Trigger.SERVICE_LEVEL:
         threshold = share(rule.threshold, f"{what}: threshold")
     else:
@@ -166,6 +168,7 @@ def _overflow(rule: config_pb2.OverflowRule, what: str) -> OverflowRule:
         requirements=to_selectors(rule.requirements),
         replace_requirements=rule.replace_requirements,
         cancel=rule.cancel,
+        unknown_too=rule.unknown_too,
     )
 
 

@@ -111,7 +111,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
             config = engine.core.config
             if config is None or request.queue not in config.by_name:
                 raise refusal(Reason.UNKNOWN_QUEUE)
-            return from_estimate(views.estimate(engine, request.queue))
+            return from_estimate(views.estimate(engine, request.queue, self._clock()))
 
         return await self._read(pool, context, here, "EstimateWait", request)
 

@@ -167,7 +167,9 @@ class HistoryEntry(Entry, frozen=True):
     """The history of a queue: `history.History`. `level` is a row of bits, as bytes."""
 
     since: int
-    intervals: tuple[int, ...]
+    departures: float
+    staffed_ms: float
+    learnt_at: int
     left: float
     exposure: float
     level: bytes
@@ -218,6 +220,7 @@ class OverflowRuleEntry(Entry, frozen=True):
     requirements: tuple[SelectorEntry, ...]
     replace_requirements: bool
     cancel: bool
+    unknown_too: bool
 
 
 class QueueEntry(Entry, frozen=True):

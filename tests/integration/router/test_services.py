@@ -67,7 +67,7 @@ async def test_any_replica_answers_and_changes_anything(kafka: KafkaUnderTest, p
                 assert {x.reason: x.count for x in why.excluded} == {"OFFLINE": 2 + number}
                 assert why.smallest_change == "agent-0 signs in"
                 estimate = await routing.EstimateWait(api.EstimateWaitRequest(queue="sales"))
-                assert (estimate.p50_ms, estimate.method, estimate.position) == (-1, "NO_HISTORY", 2)
+                assert (estimate.p50_ms, estimate.method, estimate.position) == (-1, "NO_AGENTS", 2)
                 profile = config_pb2.AgentProfile(agent_id=f"new-{number}", skills={"persian": 4})
                 for _ in range(2):  # a repetition has the same result
                     await directory.UpsertAgent(api.UpsertAgentRequest(idempotency_key=f"k{number}", agent=profile))

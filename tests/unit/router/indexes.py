@@ -1,5 +1,6 @@
 """The engine's indexes must contain what a slow search finds. A wrong index may decide correctly for long, only slower; so it is checked too."""
 
+from services.router.domain.model import AgentState
 from services.router.domain.pool.index import AgentGroup, Line, RequirementSet
 from services.router.domain.pool.pool_state import PoolState
 
@@ -9,6 +10,7 @@ def true(core: PoolState) -> None:
     for group in core.roster.groups.values():
         buckets(group)
     homes(core)
+    staffing(core)
     for requirement_set in core.lines._requirement_sets.values():
         admitted(core, requirement_set)
     orders(core)
@@ -24,6 +26,19 @@ def buckets(group: AgentGroup) -> None:
         assert bucket.room == group.capacity.has_room(load)
     assert group.free == sum(bucket.room for bucket in group.buckets.values())
     assert group.interruptible == sum(bucket.interruptible for bucket in group.buckets.values())
+
+
+def staffing(core: PoolState) -> None:
+    """The number of agents at work for each queue is what counting them one by one gives, now and from what is remembered."""
+    for queue in core.config.queues if core.config is not None else ():
+        at_work = [
+            agent
+            for agent in core.agents.values()
+            if agent.session_id
+            and agent.state is AgentState.AVAILABLE
+            and agent.group.serves(queue.name, queue.requirements)
+        ]
+        assert core.staff(queue.name) == len(at_work), queue.name
 
 
 def homes(core: PoolState) -> None:

@@ -101,8 +101,8 @@ class Oracle:
         while True:
             for job in self.waiting():
                 self.end_useless_reservation(job)
-            for job in self.waiting():
-                self.overflow_by_waiting(job)
+            while any(self.overflow_by_waiting(job) for job in self.waiting()):
+                pass
             self.serve()
             asking = [job for job in self.waiting() if job.asking and matching.window_end(self, job) <= self.now]
             if not asking:
@@ -146,6 +146,16 @@ class Oracle:
         """Whether the agent is signed in, connected and available."""
         desk = self.desks.get(person.session_id)
         return desk is not None and desk.attached and person.state is AgentState.AVAILABLE
+
+    def at_work(self, queue: QueueConfig) -> int:
+        """Return how many agents are signed in and available, connected or not, who serve the queue and have its skills."""
+        return sum(
+            bool(person.session_id)
+            and person.state is AgentState.AVAILABLE
+            and (not person.profile.queues or queue.name in person.profile.queues)
+            and all(rules.meets(selector, rules.abilities(person.profile)) for selector in queue.requirements)
+            for person in self.people.values()
+        )
 
     def able(self, job: Job, person: Person) -> str:
         """Check queue and skills; return a code when they do not match."""
@@ -342,12 +352,18 @@ class Oracle:
         never = rules.misfit(self.profile(person), [], job.attributes.channel)
         return self.there(person) and not never and not self.declines(job, person)
 
-    def overflow_by_waiting(self, job: Job) -> None:
-        """Apply `wait` at its time, if no agent has an offer of it then, otherwise when it waits again."""
+    def overflow_by_waiting(self, job: Job) -> bool:
+        """Apply `wait` at its time, and rules on staffing, if no agent has an offer of it then, otherwise when it waits again.
+
+        Return True when it has left its queue: the rules of the next one are asked too.
+        """
         for rule in self.queue(job).overflow if not job.holder else ():
             due = rule.trigger is Trigger.WAIT and job.clock(self.now) >= rule.threshold
+            if rule.trigger in (Trigger.NO_AGENTS, Trigger.AGENTS):
+                due = self.at_work(self.queue(job)) < (rule.threshold or 1)
             if due and not job.offers and self.fire(job, rule):
-                return
+                return True
+        return False
 
     def overflow_on_entering(self, job: Job) -> None:
         """Apply the other rules when it has entered the queue and was not offered at once."""

@@ -53,6 +53,7 @@ class Feature(Enum):
     ASSIGN = auto()
     LOST = auto()
     WINDOW = auto()
+    STAFFING = auto()
 
 
 ALL = frozenset(Feature)
@@ -136,6 +137,7 @@ def overflow(dice: Dice, features: frozenset[Feature], queue: str) -> tuple[Over
     triggers += (
         [(Trigger.SERVICE_LEVEL, 0.7), (Trigger.SERVICE_LEVEL, 0.3)] if Feature.SERVICE_LEVEL in features else []
     )
+    triggers += [(Trigger.NO_AGENTS, 0), (Trigger.AGENTS, 2)] if Feature.STAFFING in features else []
     later = ("", *QUEUES[QUEUES.index(queue) + 1 :])
     rules = []
     for _ in range(dice.of(0, 1, 2) if Feature.OVERFLOW in features else 0):

@@ -94,7 +94,19 @@ INTERACTIONS = filled(
     transferring_agent=WHOEVER,
 )
 PROFILES = filled(AgentProfile, skills=LEVELS, queues=NAMES)
-DERIVED = ("skills", "load", "offers", "held", "parked", "group", "bucket", "idle_rank", "ranked_turn", "rest_at")
+DERIVED = (
+    "skills",
+    "at_work",
+    "load",
+    "offers",
+    "held",
+    "parked",
+    "group",
+    "bucket",
+    "idle_rank",
+    "ranked_turn",
+    "rest_at",
+)
 QUEUES = filled(
     QueueConfig,
     requirements=SELECTORS,

@@ -137,7 +137,7 @@ def test_enumerations_keep_their_numbers() -> None:
         *("UNSPECIFIED=0", "EQUAL=1", "NOT_EQUAL=2", "LESS=3", "AT_MOST=4", "GREATER=5", "AT_LEAST=6", "IN=7", "HAS=8"),
         *("UNSPECIFIED=0", "LONGEST_IDLE=1", "LOAD_RATIO=2", "SKILL_SCORE=3", "ROUND_ROBIN=4", "ADAPTIVE=5"),
         *("UNSPECIFIED=0", "ARRIVAL=1", "DEADLINE=2", "ADAPTIVE=3"),
-        *("UNSPECIFIED=0", "LENGTH=1", "WAIT=2", "ESTIMATE=3", "SERVICE_LEVEL=4"),
+        *("UNSPECIFIED=0", "LENGTH=1", "WAIT=2", "ESTIMATE=3", "SERVICE_LEVEL=4", "NO_AGENTS=5", "AGENTS=6"),
     ]
 
 

@@ -202,3 +202,53 @@ def test_wrap_up_is_not_ended_by_another_queue() -> None:
     assert world.offered("j") == ""
     world.wait(1)
     assert world.offered("j") == "a"
+
+
+# D9: rules on who is at work
+
+
+def test_9_what_waits_moves_when_the_last_agent_leaves_and_what_comes_later_moves_at_once() -> None:
+    rule = OverflowRule("alone", Trigger.NO_AGENTS, 0, queue="other")
+    world = World(a_pool(an_agent("a", queues=("q",)), queues=[a_queue(overflow=(rule,)), a_queue("other")]))
+    world.sign_in("a")
+    for name in ("first", "second"):
+        world.enqueue(name)
+    world.accept("first")
+    assert world.engine.core.interactions["second"].attributes.queue == "q"
+    effects = world.tell(cmd.CloseSession("a", "s-a", signed_out=True))
+    assert [(e.attributes.interaction_id, e.reason) for e in all_of(effects, fx.Overflowed)] == [
+        ("first", "NO_AGENTS"),
+        ("second", "NO_AGENTS"),
+    ]
+    assert only(world.enqueue("third"), fx.Overflowed).attributes.queue == "other"
+
+
+def test_9_fewer_agents_than_a_number_raise_the_priority_once() -> None:
+    rule = OverflowRule("few", Trigger.AGENTS, 2, add_priority=5)
+    world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(overflow=(rule,))], lease_ms=LONG))
+    world.sign_in("a", "b")
+    for name in ("first", "second", "third"):
+        world.enqueue(name)
+    effects = world.tell(cmd.SetAgentState("b", AgentState.AWAY))
+    assert [(e.attributes.interaction_id, e.attributes.priority) for e in all_of(effects, fx.Overflowed)] == [
+        ("second", 5),
+        ("third", 5),
+    ]
+    world.tell(cmd.SetAgentState("b", AgentState.AVAILABLE))
+    assert not all_of(world.tell(cmd.SetAgentState("b", AgentState.AWAY)), fx.Overflowed)
+
+
+def test_9_an_agent_whose_connection_is_lost_for_a_moment_is_still_at_work() -> None:
+    rule = OverflowRule("alone", Trigger.NO_AGENTS, 0, queue="other")
+    world = World(a_pool(an_agent("a"), queues=[a_queue(overflow=(rule,)), a_queue("other")], lease_ms=20_000))
+    world.sign_in("a")
+    world.tell(cmd.CloseSession("a", "s-a"))
+    assert not all_of(world.enqueue("i"), fx.Overflowed)
+    assert only(world.wait(20_000), fx.Overflowed).reason == "NO_AGENTS"
+
+
+def test_9_an_unknown_estimate_counts_as_too_long_where_the_rule_says_so() -> None:
+    for unknown_too in (False, True):
+        rule = OverflowRule("slow", Trigger.ESTIMATE, 5_000, queue="other", unknown_too=unknown_too)
+        world = World(a_pool(queues=[a_queue(overflow=(rule,)), a_queue("other")]))
+        assert bool(all_of(world.enqueue("i"), fx.Overflowed)) is unknown_too

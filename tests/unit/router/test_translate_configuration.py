@@ -157,7 +157,7 @@ def test_pick_up_targets_come_from_the_sla_policies_of_a_queue_in_their_order() 
         {"requirements": [{"attribute": ""}]},
         {"overflow": [{"name": "x"}]},
         {"overflow": [{"when": "OVERFLOW_TRIGGER_LENGTH"}]},
-        {"overflow": [{"name": "x", "when": 5}]},
+        {"overflow": [{"name": "x", "when": 7}]},
         {"overflow": [{"name": "x", "when": "OVERFLOW_TRIGGER_LENGTH", "threshold": -1}]},
         {"overflow": [{"name": "x", "when": "OVERFLOW_TRIGGER_WAIT", "thresholdMs": -1}]},
         {"overflow": [{"name": "x", "when": "OVERFLOW_TRIGGER_ESTIMATE", "thresholdMs": LONGEST_MS + 1}]},

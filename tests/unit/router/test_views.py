@@ -157,17 +157,51 @@ def drained(**more: Any) -> World:
 def test_the_estimate_for_a_new_interaction() -> None:
     """Position, median and ninth decile follow from the queue's rate; unknown without a history, zero when an agent is free."""
     world = World(a_pool(an_agent("a"), queues=[a_queue()], lease_ms=LONG))
-    assert views.estimate(world.engine, "q") == EstimateNow(-1, -1, 1, "NO_HISTORY", 0)
+    assert views.estimate(world.engine, "q", world.now) == EstimateNow(-1, -1, 1, "NO_AGENTS", 0)
     world.sign_in("a")
-    assert views.estimate(world.engine, "q") == EstimateNow(0, 0, 1, "AGENT_FREE", 0)
-    assert views.estimate(world.engine, "nowhere") == EstimateNow(-1, -1, 1, "NO_HISTORY", 0)
+    assert views.estimate(world.engine, "q", world.now) == EstimateNow(0, 0, 1, "AGENT_FREE", 0)
+    assert views.estimate(world.engine, "nowhere", world.now) == EstimateNow(-1, -1, 1, "NO_AGENTS", 0)
     world = drained()
-    assert views.estimate(world.engine, "q") == EstimateNow(16_848, 38_736, 2, "DRAIN_AND_PATIENCE", 4)
+    assert views.estimate(world.engine, "q", world.now) == EstimateNow(15_330, 42_778, 2, "PACE_AND_PATIENCE", 4)
     world.tell(cmd.CancelInteraction("5"))
-    assert views.estimate(world.engine, "q") == EstimateNow(7_023, 22_795, 1, "DRAIN_AND_PATIENCE", 4)
+    assert views.estimate(world.engine, "q", world.now) == EstimateNow(6_352, 24_050, 1, "PACE_AND_PATIENCE", 4)
     world.complete("4")
-    assert views.estimate(world.engine, "q") == EstimateNow(0, 0, 1, "AGENT_FREE", 4)
-    assert views.estimate(World().engine, "q") == EstimateNow(-1, -1, 1, "NO_HISTORY", 0)
+    assert views.estimate(world.engine, "q", world.now) == EstimateNow(0, 0, 1, "AGENT_FREE", 4)
+    assert views.estimate(World().engine, "q", START) == EstimateNow(-1, -1, 1, "NO_AGENTS", 0)
+
+
+def test_a_queue_that_nobody_serves_any_more_has_no_estimate() -> None:
+    """D2: the only agent signs out, and a visitor writes; they come back, and the pace is known; ten hours later it is not."""
+    world = drained()
+    world.tell(cmd.CloseSession("a", "s-a", signed_out=True))
+    assert views.estimate(world.engine, "q", world.now).method == "NO_AGENTS"
+    world.enqueue("visitor")
+    assert world.engine.core.interactions["visitor"].announced == (-1, -1)
+    world.sign_in("a")
+    assert views.estimate(world.engine, "q", world.now).method == "PACE_AND_PATIENCE"
+    assert views.estimate(world.engine, "q", world.now + 36_000_000).method == "NO_HISTORY"
+
+
+def test_a_pause_counts_as_absence_and_work_does_not() -> None:
+    """Agents at work are those who are AVAILABLE, however busy; a connection that is lost for a moment does not count."""
+    world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue()], lease_ms=LONG))
+    world.sign_in("a", "b")
+    core = world.engine.core
+    world.enqueue("1")
+    assert core.staff("q") == 2
+    world.tell(cmd.SetAgentState("a", AgentState.AWAY))
+    assert core.staff("q") == 1
+    world.tell(cmd.CloseSession("b", "s-b"))
+    assert core.staff("q") == 1
+    world.tell(cmd.CloseSession("b", "s-b", signed_out=True))
+    assert core.staff("q") == 0
+
+
+def test_an_interaction_that_no_one_at_work_could_take_has_no_estimate() -> None:
+    """Its own requirements count, not only those of the queue."""
+    world = drained()
+    world.enqueue("french", requirements=(requires("french"),))
+    assert world.engine.core.interactions["french"].announced == (-1, -1)
 
 
 def test_the_announced_wait_is_the_whole_wait_and_is_compared_with_the_assignment() -> None:
@@ -175,10 +209,10 @@ def test_the_announced_wait_is_the_whole_wait_and_is_compared_with_the_assignmen
     world = drained()
     world.enqueue("new")
     interaction = world.engine.core.interactions["new"]
-    assert interaction.announced == (16_848, 38_736)
+    assert interaction.announced == (15_330, 42_778)
     world.wait(5_000)
     world.tell(cmd.Reroute("new"))
-    assert interaction.announced == (21_848, 43_736)
+    assert interaction.announced == (20_327, 47_784)
 
 
 def test_an_agent_of_another_queue_or_without_skills_or_channels_is_not_free() -> None:
@@ -187,10 +221,10 @@ def test_an_agent_of_another_queue_or_without_skills_or_channels_is_not_free() -
     queues = [a_queue("q"), a_queue("s", requirements=(requires("x", 2),)), a_queue("t")]
     world = World(a_pool(*agents, queues=queues, capacity=profile, lease_ms=LONG))
     world.sign_in("a", "b")
-    methods = [views.estimate(world.engine, queue).method for queue in "qst"]
-    assert methods == ["AGENT_FREE", "NO_HISTORY", "NO_HISTORY"]
+    methods = [views.estimate(world.engine, queue, world.now).method for queue in "qst"]
+    assert methods == ["AGENT_FREE", "NO_AGENTS", "NO_AGENTS"]
     world.enqueue("call", channel="voice")
-    assert views.estimate(world.engine, "q").method == "NO_HISTORY"
+    assert views.estimate(world.engine, "q", world.now).method == "NO_HISTORY"
 
 
 # Agents

@@ -124,6 +124,10 @@ class _OverflowTriggerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Overf
     """The estimated wait is longer than `threshold` (a time)."""
     OVERFLOW_TRIGGER_SERVICE_LEVEL: _OverflowTrigger.ValueType  # 4
     """The share of the last 100 interactions that were answered in time is below `threshold`."""
+    OVERFLOW_TRIGGER_NO_AGENTS: _OverflowTrigger.ValueType  # 5
+    """No agent is at work for the queue: signed in and available, however busy, with the skills that the queue requires."""
+    OVERFLOW_TRIGGER_AGENTS: _OverflowTrigger.ValueType  # 6
+    """Fewer than `threshold` agents are at work for the queue."""
 
 class OverflowTrigger(_OverflowTrigger, metaclass=_OverflowTriggerEnumTypeWrapper):
     """What makes an overflow rule fire."""
@@ -138,6 +142,10 @@ OVERFLOW_TRIGGER_ESTIMATE: OverflowTrigger.ValueType  # 3
 """The estimated wait is longer than `threshold` (a time)."""
 OVERFLOW_TRIGGER_SERVICE_LEVEL: OverflowTrigger.ValueType  # 4
 """The share of the last 100 interactions that were answered in time is below `threshold`."""
+OVERFLOW_TRIGGER_NO_AGENTS: OverflowTrigger.ValueType  # 5
+"""No agent is at work for the queue: signed in and available, however busy, with the skills that the queue requires."""
+OVERFLOW_TRIGGER_AGENTS: OverflowTrigger.ValueType  # 6
+"""Fewer than `threshold` agents are at work for the queue."""
 Global___OverflowTrigger: _TypeAlias = OverflowTrigger  # noqa: Y015
 
 class _TemplateCategory:
@@ -610,12 +618,13 @@ class OverflowRule(_message.Message):
     REQUIREMENTS_FIELD_NUMBER: _builtins.int
     REPLACE_REQUIREMENTS_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
+    UNKNOWN_TOO_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the queue; events and explanations show it."""
     when: Global___OverflowTrigger.ValueType
     """What makes the rule fire."""
     threshold: _builtins.float
-    """Number of interactions for `length`; a share above 0 and up to 1 for `service_level`.
+    """Number of interactions for `length`, or of agents for `agents`; a share above 0 and up to 1 for `service_level`.
     Bounds: 0 to 1,000,000.
     """
     threshold_ms: _builtins.int
@@ -640,6 +649,10 @@ class OverflowRule(_message.Message):
     """If true, the interaction is cancelled and the other actions of the rule are ignored.
     Default: false.
     """
+    unknown_too: _builtins.bool
+    """If true, a rule on the `estimate` also fires while the estimate is unknown: no agent is at work, or the pace is not known.
+    Default: false.
+    """
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
         """Requirements added to the interaction's own requirements.
@@ -659,10 +672,11 @@ class OverflowRule(_message.Message):
         requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
         replace_requirements: _builtins.bool = ...,
         cancel: _builtins.bool = ...,
+        unknown_too: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_set_priority", b"_set_priority", "set_priority", b"set_priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_set_priority", b"_set_priority", "add_priority", b"add_priority", "cancel", b"cancel", "name", b"name", "queue", b"queue", "replace_requirements", b"replace_requirements", "requirements", b"requirements", "set_priority", b"set_priority", "threshold", b"threshold", "threshold_ms", b"threshold_ms", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_set_priority", b"_set_priority", "add_priority", b"add_priority", "cancel", b"cancel", "name", b"name", "queue", b"queue", "replace_requirements", b"replace_requirements", "requirements", b"requirements", "set_priority", b"set_priority", "threshold", b"threshold", "threshold_ms", b"threshold_ms", "unknown_too", b"unknown_too", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__set_priority: _TypeAlias = _typing.Literal["set_priority"]  # noqa: Y015
     _WhichOneofArgType__set_priority: _TypeAlias = _typing.Literal["_set_priority", b"_set_priority"]  # noqa: Y015

@@ -23,6 +23,8 @@ from services.router.domain.pool.state import Agent, Interaction
 
 def run(core: PoolState) -> None:
     """Offer everything that can be offered, then apply the rules to what could not be offered."""
+    if core.staffing.changed:
+        overflow.note_staffing(core)
     while True:
         if core.overdue:
             overflow.apply_due(core)
@@ -297,4 +299,7 @@ def _prospect(core: PoolState, interaction: Interaction, queue: str) -> tuple[in
     history = core.histories.get(queue)
     if history is None:
         return position, -1, -1
-    return position, *history.prospect_ms(position)
+    groups = interaction.line.requirement_set.groups
+    if interaction.attributes.requirements and not any(group.at_work for group in groups):
+        return position, -1, -1  # agents are at work for the queue, and none of them could take it
+    return position, *history.prospect_ms(core.now, position, core.staff(queue))

@@ -158,7 +158,8 @@ def hold(
         history = core.history(interaction.attributes.queue)
         begins = not history.adapts_at
         left_waiting = core.lines.anything_waits(interaction.attributes.queue)
-        history.departed(core.now, interaction.waited, in_time=in_time, left_waiting=left_waiting)
+        staff = core.staff(interaction.attributes.queue)
+        history.departed(core.now, interaction.waited, in_time=in_time, left_waiting=left_waiting, staff=staff)
         if begins and queue is not None:
             core.watch_level(queue)
 

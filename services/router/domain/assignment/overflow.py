@@ -8,7 +8,7 @@ from typing import Final
 from services.policy.model.eligibility import carried_over
 from services.policy.model.routing import OverflowRule, QueueConfig, Trigger
 from services.router.domain import effects as fx
-from services.router.domain.assignment.waiting import end_reservation, enter, leave_line, place
+from services.router.domain.assignment.waiting import end_reservation, enter, leave_line, place, short_of_staff
 from services.router.domain.model import Stage
 from services.router.domain.pool.index import Rank
 from services.router.domain.pool.pool_state import PoolState
@@ -51,8 +51,23 @@ def _just_waits(interaction: Interaction) -> bool:
     return interaction.stage is Stage.WAITING and interaction.line is not None and not interaction.agent_id
 
 
+def note_staffing(core: PoolState) -> None:
+    """Note what waits in queues that have too few agents since the number of agents at work has changed, oldest first."""
+    core.staffing.changed = False
+    if core.config is None or not core.asks_staff:
+        return
+    short = {q.name for q in core.config.queues if any(short_of_staff(core, q, rule) for rule in q.overflow)}
+    waiting = [
+        each
+        for each in core.interactions.values()
+        if each.attributes.queue in short and each.stage is Stage.WAITING and not each.agent_id
+    ]
+    waiting.sort(key=lambda each: (each.attributes.arrived_at_ms, each.id))
+    core.overdue.update((each.id, None) for each in waiting)
+
+
 def apply_due(core: PoolState) -> None:
-    """Apply the rules on waiting that are due, in the order of their times."""
+    """Apply the rules on waiting and on staffing that are due, in the order of their times."""
     while core.overdue:
         interaction_id = next(iter(core.overdue))
         del core.overdue[interaction_id]
@@ -62,7 +77,7 @@ def apply_due(core: PoolState) -> None:
             continue
         waited = core.now - interaction.enqueued_at
         for rule in sorted(queue.overflow, key=lambda r: r.threshold):
-            due = rule.trigger is Trigger.WAIT and round(rule.threshold) <= waited
+            due = round(rule.threshold) <= waited if rule.trigger is Trigger.WAIT else short_of_staff(core, queue, rule)
             if due and not _fired(queue, rule, interaction) and _apply(core, interaction, queue, rule):
                 break
 
@@ -75,6 +90,8 @@ def _holds(core: PoolState, queue: QueueConfig, rule: OverflowRule, interaction:
     match rule.trigger:
         case Trigger.LENGTH:
             return core.lines.waiting(queue.name) > rule.threshold
+        case Trigger.ESTIMATE if interaction.announced[0] < 0:
+            return rule.unknown_too
         case Trigger.ESTIMATE:
             return interaction.announced[0] - interaction.waited_ms(core.now) > rule.threshold
         case Trigger.SERVICE_LEVEL:

@@ -1,7 +1,7 @@
 """The place of a waiting interaction: in the line where it belongs now, until the time at which it will belong to another line."""
 
 from services.policy.model.eligibility import requirements_at, served_too
-from services.policy.model.routing import Operator, QueueConfig, Selector, Trigger
+from services.policy.model.routing import Operator, OverflowRule, QueueConfig, Selector, Trigger
 from services.router.domain import effects as fx
 from services.router.domain.model import Stage
 from services.router.domain.pool.capacity import EMPTY
@@ -127,11 +127,26 @@ def _wake_times(core: PoolState, queue: QueueConfig, interaction: Interaction, a
     return wake
 
 
+def short_of_staff(core: PoolState, queue: QueueConfig, rule: OverflowRule) -> bool:
+    """Whether a rule on the number of agents at work holds now."""
+    match rule.trigger:
+        case Trigger.NO_AGENTS:
+            return not core.staff(queue.name)
+        case Trigger.AGENTS:
+            return core.staff(queue.name) < rule.threshold
+        case _:
+            return False
+
+
 def _overflow_times(core: PoolState, queue: QueueConfig, interaction: Interaction) -> list[int]:
     """Return when rules on waiting will be due; an interaction with a rule that is due already is noted for `overflow`."""
     times = []
     for rule in queue.overflow:
-        if rule.trigger is Trigger.WAIT and f"{queue.name}/{rule.name}" not in interaction.overflowed:
+        if f"{queue.name}/{rule.name}" in interaction.overflowed:
+            continue
+        if not interaction.offers and short_of_staff(core, queue, rule):
+            core.overdue[interaction.attributes.interaction_id] = None
+        elif rule.trigger is Trigger.WAIT:
             at = interaction.enqueued_at + round(rule.threshold)
             if at > core.now:
                 times.append(at)

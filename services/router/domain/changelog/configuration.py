@@ -134,6 +134,7 @@ def _dump_rule(rule: OverflowRule) -> OverflowRuleEntry:
         requirements=dump_selectors(rule.requirements),
         replace_requirements=rule.replace_requirements,
         cancel=rule.cancel,
+        unknown_too=rule.unknown_too,
     )
 
 
@@ -148,4 +149,5 @@ def _load_rule(entry: OverflowRuleEntry) -> OverflowRule:
         requirements=load_selectors(entry.requirements),
         replace_requirements=entry.replace_requirements,
         cancel=entry.cancel,
+        unknown_too=entry.unknown_too,
     )

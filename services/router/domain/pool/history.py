@@ -3,13 +3,17 @@
 All of it is written to the changelog, so that a restored engine decides as the one before it would have done.
 """
 
-from collections import deque
 from math import exp, isfinite, log, sqrt
 from typing import Final
 
 from services.router.domain.entries import HistoryEntry
 
-_INTERVALS: Final = 32
+_PACE_OF: Final = 32
+"""Number of departures over which the pace is estimated: each new one fades the older ones by 1/32."""
+_PACE_HALF_LIFE_MS: Final = 1_800_000
+"""Departures of half an hour ago count half: the pace of the morning says little about the evening."""
+_LEAST_SEEN: Final = 0.5
+"""With less than this number of faded departures, the pace is unknown."""
 _OUTCOMES: Final = 500
 """Number of departures over which patience is estimated: each new one fades the older ones by 1/500."""
 _LEVEL_OF: Final = 100
@@ -27,21 +31,26 @@ class History:
     __slots__ = (
         "_asked",
         "_asked_at",
+        "_departures",
         "_exposure",
         "_in_period",
-        "_intervals",
+        "_learnt_at",
         "_left",
         "_level",
         "_outcomes",
         "_period_since",
         "_since",
+        "_staffed_ms",
         "multiplier",
     )
 
     def __init__(self) -> None:
         self._since = 0
         """Time of the last departure after which something was still waiting; 0 when nothing was."""
-        self._intervals: deque[int] = deque(maxlen=_INTERVALS)
+        self._departures = 0.0
+        self._staffed_ms = 0.0
+        """Milliseconds of agents between these departures: with twice the agents, a millisecond counts twice."""
+        self._learnt_at = 0
         self._left = 0.0
         self._exposure = 0.0
         self._level = 0
@@ -60,10 +69,13 @@ class History:
         self._asked = self.demand(now) + 1
         self._asked_at = now
 
-    def departed(self, now: int, waited_ms: int, *, in_time: bool, left_waiting: bool) -> None:
-        """Record that an interaction was assigned to an agent; `left_waiting`: something still waits."""
+    def departed(self, now: int, waited_ms: int, *, in_time: bool, left_waiting: bool, staff: int) -> None:
+        """Record that an interaction was assigned to an agent; `left_waiting`: something still waits; `staff`: agents at work now."""
         if self._since:
-            self._intervals.append(max(0, now - self._since))
+            fade = self._faded(now) * (1 - 1 / _PACE_OF)
+            self._departures = self._departures * fade + 1
+            self._staffed_ms = self._staffed_ms * fade + max(0, now - self._since) * max(1, staff)
+            self._learnt_at = now
         self._since = now if left_waiting else 0
         self._ended(now, waited_ms, False, in_time)
 
@@ -98,10 +110,12 @@ class History:
 
     # Measures
 
-    @property
-    def n(self) -> int:
-        """Number of intervals between departures that were observed while something waited."""
-        return len(self._intervals)
+    def seen(self, now: int) -> float:
+        """Return the number of departures while something waited from which the pace is known; older ones count less."""
+        return self._departures * self._faded(now)
+
+    def _faded(self, now: int) -> float:
+        return exp(-_LN2 * max(0, now - self._learnt_at) / _PACE_HALF_LIFE_MS)
 
     @property
     def level(self) -> float | None:
@@ -112,20 +126,22 @@ class History:
         """Return the recent arrivals: each counts half after five minutes."""
         return self._asked * exp(-_LN2 * max(0, now - self._asked_at) / _HALF_LIFE_MS)
 
-    def prospect_ms(self, position: int) -> tuple[int, int]:
-        """Return the estimated wait at a position, P50 and P90, milliseconds; -1 without history.
+    def prospect_ms(self, now: int, position: int, staff: int) -> tuple[int, int]:
+        """Return the estimated wait at a position, P50 and P90, milliseconds; -1 without agents, or when the pace is unknown.
 
-        Interactions depart at rate r while something waits, and each of those before it leaves at rate theta: stages of mean 1/(r + i theta),
-        i below the position (QLm; Whitt 1999). Quantiles of a gamma distribution of that mean and variance, by Wilson and Hilferty's
+        Each of the `staff` agents takes interactions at the pace that was seen, so they depart at rate r; each of those before it leaves
+        at rate theta: stages of mean 1/(r + i theta), i below the position (QLm; Whitt 1999). The pace is an estimate from n departures, whose
+        relative variance, 1/n, is added. Quantiles of a gamma distribution of that mean and variance, by Wilson and Hilferty's
         approximation (1931).
         """
-        if not self._intervals:
+        seen = self.seen(now)
+        if staff <= 0 or seen < _LEAST_SEEN:
             return (-1, -1)
-        rate = len(self._intervals) / max(1, sum(self._intervals))
+        rate = self._departures * staff / max(1.0, self._staffed_ms)
         theta = self._left / self._exposure if self._exposure > 0 else 0.0
         mean, variance = _stages(rate, theta, max(1, position))
-        ninth = variance / (9 * mean * mean)
-        return round(mean * (1 - ninth) ** 3), round(mean * max(0.0, 1 - ninth + _P90 * sqrt(ninth)) ** 3)
+        ninth = (variance / (mean * mean) + 1 / seen) / 9
+        return round(mean * max(0.0, 1 - ninth) ** 3), round(mean * max(0.0, 1 - ninth + _P90 * sqrt(ninth)) ** 3)
 
     # Changelog
 
@@ -133,7 +149,9 @@ class History:
         """Return the entry of the history."""
         return HistoryEntry(
             self._since,
-            tuple(self._intervals),
+            self._departures,
+            self._staffed_ms,
+            self._learnt_at,
             self._left,
             self._exposure,
             self._level.to_bytes(_LEVEL_OF // 8 + 1, "big"),
@@ -150,7 +168,8 @@ class History:
         """Return the history of an entry."""
         found = cls()
         found._since = entry.since
-        found._intervals.extend(entry.intervals)
+        found._departures, found._staffed_ms = entry.departures, entry.staffed_ms
+        found._learnt_at = entry.learnt_at
         found._left, found._exposure = entry.left, entry.exposure
         found._level, found._outcomes = int.from_bytes(entry.level, "big"), entry.outcomes
         found._period_since, found._in_period = entry.period_since, list(entry.in_period)

@@ -58,6 +58,7 @@ class AgentGroup:
     __slots__ = (
         "able",
         "agents",
+        "at_work",
         "buckets",
         "capacity",
         "free",
@@ -80,6 +81,8 @@ class AgentGroup:
         self.capacity = capacity
         self.agents = 0
         """Number of agents of this group, at their desks or not."""
+        self.at_work = 0
+        """Number of agents of this group who are signed in and AVAILABLE, however busy."""
         self.buckets: dict[Load, LoadBucket] = {}
         self.free = 0
         """Number of load buckets with room."""

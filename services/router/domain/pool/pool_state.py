@@ -19,6 +19,7 @@ from services.router.domain.pool.index import AgentGroup, Line
 from services.router.domain.pool.limits import DEFAULT, Limits
 from services.router.domain.pool.lines import WaitingLines
 from services.router.domain.pool.roster import Roster
+from services.router.domain.pool.staffing import Staffing
 from services.router.domain.pool.state import Agent, Interaction, Session
 from services.router.domain.pool.timers import Timer, Timers
 
@@ -54,6 +55,8 @@ class PoolState:
         """Number of offers made so far under a configuration with round robin."""
         self.watches_demand = False
         """Whether any queue chooses by demand, in which case arrivals are counted."""
+        self.asks_staff = False
+        """Whether any overflow rule asks how many agents are at work."""
         self.announces = False
         """Whether any rule depends on the wait that was announced."""
         self.effects: list[fx.Effect] = []
@@ -66,6 +69,7 @@ class PoolState:
         """Interactions that have entered a queue, and whose rules on entering are still to be asked."""
         self.overdue: dict[str, None] = {}
         """Interactions for which a rule on waiting is due."""
+        self.staffing = Staffing()
         self.tally: dict[str, list[int]] = {}
         """For each queue, since this owner took over: answered within the threshold, answered, abandoned."""
 
@@ -73,6 +77,9 @@ class PoolState:
         """Put a configuration in force; `activation.rebuild` then derives everything else from it."""
         self.config = config
         self.watches_demand = any(queue.choice is Choice.ADAPTIVE for queue in config.queues)
+        self.asks_staff = any(
+            rule.trigger in (Trigger.NO_AGENTS, Trigger.AGENTS) for queue in config.queues for rule in queue.overflow
+        )
         self.announces = any(rule.trigger is Trigger.ESTIMATE for queue in config.queues for rule in queue.overflow)
 
     # Timers
@@ -130,6 +137,11 @@ class PoolState:
         if not self.quiet:
             self.dirty["q", queue] = None
         return found
+
+    def staff(self, queue: str) -> int:
+        """Return the number of agents who are at work for a queue; see `staffing`."""
+        known = self.config.by_name.get(queue) if self.config is not None else None
+        return self.staffing.of(known, self.roster) if known is not None else 0
 
     def watch_level(self, queue: QueueConfig) -> None:
         """Set the timer at which an adaptive queue's multiplier moves."""
@@ -190,7 +202,7 @@ class PoolState:
             self.leave_team(agent)
             agent.profile, before = profile, agent.group
             self.assign_group(agent)
-            self._leave_group(before)
+            self._leave_group(agent, before)
         self.dirty["a", agent.profile.agent_id] = None
         self.update_rank(agent, freed=True)
         return agent
@@ -205,12 +217,13 @@ class PoolState:
         if new:
             self.lines.admit(group)
         group.agents += 1
+        self.staffing.join(agent, group)
 
     def forget_agent(self, agent: Agent) -> None:
         """Remove an agent who has no session, and holds and is offered nothing; and what interactions remember of them."""
         self.roster.leave(agent)
         self.leave_team(agent)
-        self._leave_group(agent.group)
+        self._leave_group(agent, agent.group)
         del self.agents[agent.id]
         self.dirty["a", agent.id] = None
         for interaction in self.interactions.values():
@@ -220,8 +233,9 @@ class PoolState:
                 interaction.transferring_agent = ("", 0)
                 self.dirty["i", interaction.id] = None
 
-    def _leave_group(self, group: AgentGroup) -> None:
+    def _leave_group(self, agent: Agent, group: AgentGroup) -> None:
         """Count one agent less in a group, and remove a group without agents."""
+        self.staffing.leave(agent, group)
         group.agents -= 1
         if not group.agents:
             self.roster.forget(group)
@@ -255,6 +269,7 @@ class PoolState:
 
     def update_rank(self, agent: Agent, *, freed: bool = False) -> None:
         """Rank the agent in the roster, or remove them when they may not be offered anything; `freed`: they may be able to take more than before."""
+        self.staffing.update(agent)
         if agent.group.capacity.profile.occupancy_limit:
             self._watch_rest(agent)
         if self.offerable(agent):

@@ -135,6 +135,8 @@ class Agent:
     parked: dict[str, None] = field(default_factory=dict)
     group: AgentGroup = field(init=False, repr=False, compare=False)
     """Assigned when the agent is added or restored: before that a pool has no use for it."""
+    at_work: bool = False
+    """Whether the agent is counted in their group as at work: signed in and AVAILABLE, however busy."""
     bucket: LoadBucket | None = None
     idle_rank: IdleRank = (0, "")
     ranked_turn: int = 0

@@ -99,7 +99,7 @@ def queues(engine: Engine, now: int) -> list[QueueNow]:
                 oldest.get(name, 0),
                 signed_in,
                 available,
-                estimate(engine, name).p50_ms,
+                estimate(engine, name, now).p50_ms,
                 *tally,
             )
         )
@@ -121,16 +121,19 @@ def _serving(core: PoolState) -> dict[str, tuple[int, int]]:
     return {name: (signed_in, available) for name, (signed_in, available) in counts.items()}
 
 
-def estimate(engine: Engine, queue: str) -> EstimateNow:
+def estimate(engine: Engine, queue: str, now: int) -> EstimateNow:
     """Return the estimated wait of a new interaction without requirements of its own."""
     core = engine.core
     ahead = core.lines.waiting(queue)
     history = core.histories.get(queue)
+    seen = round(history.seen(now)) if history is not None else 0
     if not ahead and _agent_is_free(core, queue):
-        return EstimateNow(0, 0, 1, "AGENT_FREE", history.n if history is not None else 0)
-    if history is None or not history.n:
-        return EstimateNow(-1, -1, ahead + 1, "NO_HISTORY", 0)
-    return EstimateNow(*history.prospect_ms(ahead + 1), ahead + 1, "DRAIN_AND_PATIENCE", history.n)
+        return EstimateNow(0, 0, 1, "AGENT_FREE", seen)
+    staff = core.staff(queue)
+    if not staff:
+        return EstimateNow(-1, -1, ahead + 1, "NO_AGENTS", seen)
+    p50, p90 = history.prospect_ms(now, ahead + 1, staff) if history is not None else (-1, -1)
+    return EstimateNow(p50, p90, ahead + 1, "NO_HISTORY" if p50 < 0 else "PACE_AND_PATIENCE", seen)
 
 
 def _agent_is_free(core: PoolState, queue: str) -> bool:
