@@ -61,6 +61,7 @@ BENCHES: Final = {
     "router_engine": Bench("the router's decisions without Kafka", kafka=False),
     "engine": Bench("the engine in a pool of 15,000 agents", kafka=False, minutes=3, apart="make bench-engine"),
     "simulator": Bench("the what-if simulator over ciw and simpy", kafka=False),
+    "estimates": Bench("the announced 90th percentile of the wait against what happened", kafka=False, minutes=0.5),
     "references": Bench(
         "the what-if simulator against Erlang's formulas", kafka=False, minutes=1.5, apart="make references"
     ),
