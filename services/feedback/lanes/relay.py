@@ -85,6 +85,7 @@ def consider(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
                 skills=_skills(attributes.requirements),
             ),
             completed_at_ms=event.occurred_at_ms,
+            began_at_ms=attributes.arrived_at_ms,
         ),
     )
 

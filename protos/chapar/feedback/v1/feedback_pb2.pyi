@@ -214,8 +214,11 @@ class ConsiderInvitation(_message.Message):
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     COMPLETED_AT_MS_FIELD_NUMBER: _builtins.int
+    BEGAN_AT_MS_FIELD_NUMBER: _builtins.int
     completed_at_ms: _builtins.int
     """Time of the completion, in milliseconds since the Unix epoch."""
+    began_at_ms: _builtins.int
+    """Time of the customer's first message, in milliseconds since the Unix epoch; 0 means that it is not known."""
     @_builtins.property
     def subject(self) -> Global___Subject:
         """The interaction."""
@@ -225,10 +228,11 @@ class ConsiderInvitation(_message.Message):
         *,
         subject: Global___Subject | None = ...,
         completed_at_ms: _builtins.int = ...,
+        began_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at_ms", b"completed_at_ms", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["began_at_ms", b"began_at_ms", "completed_at_ms", b"completed_at_ms", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -863,8 +867,9 @@ class InvitationWithdrawn(_message.Message):
     INVITATION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Reason code: "REPLACED" (the survey is about a later interaction of the same conversation instead), "SURVEY_REMOVED", "NOT_ASKED" (the
-    conversation was closed as spam) or "UNDELIVERABLE".
+    """Reason code: "REPLACED" (the survey is about a later interaction of the same person instead), "SURVEY_REMOVED", "NOT_ASKED" (the
+    conversation was closed as spam), "UNDELIVERABLE" or "HELD_BACK" (the person was in a newer interaction until the invitation would have
+    expired).
     """
     @_builtins.property
     def invitation(self) -> Global___InvitationCreated:
