@@ -66,7 +66,7 @@ _MODULES: Final = {
         " chassis.privacy.keyring ingest.adapters.history.fair_reads ingest.adapters.edges.turns router.adapters.boards"
         " chassis.privacy.keystore chassis.privacy.lanes chassis.tokens.remote chassis.tokens.revocations chassis.tokens.sources"
         " feedback.adapters.subjects_grpc feedback.domain.contacts feedback.domain.invitation_policy feedback.domain.people"
-        " feedback.domain.recovery feedback.domain.scores feedback.domain.windows ingest.adapters.edges.agent_queues"
+        " feedback.domain.recovery feedback.domain.open_interactions feedback.domain.survey_memory feedback.domain.scores feedback.domain.windows ingest.adapters.edges.agent_queues"
         " ingest.adapters.edges.ingress_limiter ingest.adapters.edges.erasure ingest.adapters.edges.grpc_audit"
         " ingest.adapters.edges.lane_questions ingest.adapters.edges.tenant_quota ingest.adapters.edges.webchat_gate"
         " ingest.adapters.edges.webchat_history ingest.adapters.edges.webchat_hub ingest.adapters.out.worker"
@@ -136,7 +136,7 @@ _FUNCTIONS: Final = {
     _ID: (
         "chassis.logs.bind chassis.logs.bound chassis.kafka.claims.claim_id chassis.kafka.group_topics.GroupTopics.text"
         " feedback.translate.kept.history_key feedback.translate.kept.encode"
-        " feedback.translate.kept.invitation_key"
+        " feedback.translate.kept.invitation_key feedback.translate.kept.open_key"
         " ingest.domain.normalise.message.Collected.add ingest.domain.normalise.webchat.issue_token"
         " ingest.domain.reply_token.message_id"
         " ingest.translate.intake_state.IntakeState.customer_key ingest.translate.intake_state.IntakeState.customer_owner"

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from services.feedback.domain import invitations as inv
 from services.feedback.domain.invitation_policy import InvitationPolicy
+from services.feedback.domain.open_interactions import LONGEST_OPEN_MS
 from services.feedback.translate import kept
 from services.policy.model.quiet_hours import Quiet
 from services.policy.model.surveys import Question, SurveyKind
@@ -96,7 +97,9 @@ class InvitationPolicyMachine(RuleBasedStateMachine):
     def newer_open(self, invitation: inv.Invitation) -> bool:
         """Return whether the person is in a contact that began after the one that the invitation is about."""
         return any(
-            person == invitation.subject.person_id and began_ms > invitation.began_at_ms
+            person == invitation.subject.person_id
+            and began_ms > invitation.began_at_ms
+            and self.now < began_ms + LONGEST_OPEN_MS
             for person, began_ms in self.open.values()
         )
 
