@@ -113,6 +113,7 @@ class InteractionEntry(Entry, frozen=True):
     decided_at: int
     rationale: RationaleEntry
     unasked: bool = False
+    answered_in: str = ""
 
 
 # Agents

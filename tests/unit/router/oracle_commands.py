@@ -160,6 +160,8 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
         job.phase = Phase.WAITING
     else:
         moves.release(o, job)
+        if transferring_agent:
+            job.counted_in.clear()
     if transferring_agent:
         job.transferring_agents.add(transferring_agent)
     moves.enter(o, job, queue, requirements)

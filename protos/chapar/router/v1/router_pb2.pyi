@@ -729,7 +729,9 @@ class QueueView(_message.Message):
     answered_in_threshold: _builtins.int
     """Number of interactions answered within the queue's threshold since the shard's owner took over."""
     answered: _builtins.int
-    """Number of interactions answered since then."""
+    """Number of customers answered since then. An interaction counts once for its stay in the queue: not again when its agent is lost and a second
+    one is assigned, but again when an agent transfers it.
+    """
     abandoned: _builtins.int
     """Number of interactions abandoned since then."""
     def __init__(
