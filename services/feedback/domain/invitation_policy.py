@@ -191,6 +191,9 @@ class InvitationPolicy:
         ]
 
     def _consider_survey(self, command: Consider, began_at_ms: int, programme: Programme, now_ms: int) -> list[Effect]:
+        if command.no_further_work and not command.subject.never_asked:
+            # The survey about the contact before it, if one waits, remains.
+            return self._skip(command.subject, SkipReason.NO_FURTHER_WORK)
         survey = programme.choose(command.subject)
         if survey is None:
             return self._skip(command.subject, SkipReason.NO_SURVEY)

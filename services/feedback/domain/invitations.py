@@ -30,6 +30,7 @@ class SkipReason(StrEnum):
 
     NO_SURVEY = "NO_SURVEY"
     NOT_ASKED = "NOT_ASKED"
+    NO_FURTHER_WORK = "NO_FURTHER_WORK"
     SAMPLED_OUT = "SAMPLED_OUT"
     TOO_SOON = "TOO_SOON"
     TOO_MANY = "TOO_MANY"
@@ -170,6 +171,8 @@ class Consider:
     completed_at_ms: int
     began_at_ms: int = 0
     """Time of the customer's first message; 0: not known."""
+    no_further_work: bool = False
+    """Nothing was to be done in it."""
 
 
 @dataclass(frozen=True, slots=True)

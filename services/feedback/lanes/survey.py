@@ -101,9 +101,12 @@ class SurveyProcessor:
         self, record: Record, read: pb.FeedbackCommand, key_tenant: str, person_id: str, outbox: Outbox
     ) -> None:
         if self._agents.handle(read, key_tenant, outbox):
+            self._counting.end(read, self._now_ms, outbox)
             self._note(read, person_id, outbox)
             return
         self._agents.complete(read)
+        if read.consider.disposition and self._counting.disposition(read).spam:
+            read.consider.subject.labels["spam"] = "true"
         if self._counting.handle(read, self._now_ms, outbox):
             self._note(read, person_id, outbox)
         else:
@@ -140,6 +143,8 @@ class SurveyProcessor:
         if isinstance(command, inv.Erase):
             self._forget(command, outbox)
             return
+        if isinstance(command, inv.Consider):
+            command = replace(command, no_further_work=self._counting.disposition(read).no_further_work)
         if isinstance(command, inv.RecordResponse):
             if used is None and read.question_id:
                 # The person has no key, so they never got an invitation: the edge has left the texts out.

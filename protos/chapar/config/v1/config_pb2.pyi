@@ -299,6 +299,7 @@ class TenantConfiguration(_message.Message):
     WEEK_BEGINS_FIELD_NUMBER: _builtins.int
     ROUTING_LABELS_FIELD_NUMBER: _builtins.int
     FAILED_REPLY_FIELD_NUMBER: _builtins.int
+    DISPOSITIONS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Name of the tenant.
     Bounds: 1 to 40 characters of a-z, 0-9 and "-".
@@ -425,6 +426,13 @@ class TenantConfiguration(_message.Message):
         Default: none.
         """
 
+    @_builtins.property
+    def dispositions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Disposition]:
+        """Classifications with which agents complete interactions. `spam`, `auto_submitted` and `no_further_work` have their meaning without being listed; other
+        names only classify unless they are listed here.
+        Default: none.
+        """
+
     def __init__(
         self,
         *,
@@ -453,14 +461,77 @@ class TenantConfiguration(_message.Message):
         week_begins: _builtins.str = ...,
         routing_labels: _abc.Iterable[_builtins.str] | None = ...,
         failed_reply: Global___FailedReplyAction.ValueType = ...,
+        dispositions: _abc.Iterable[Global___Disposition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "failed_reply", b"failed_reply", "first_contact_window_ms", b"first_contact_window_ms", "least_responses", b"least_responses", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "dispositions", b"dispositions", "failed_reply", b"failed_reply", "first_contact_window_ms", b"first_contact_window_ms", "least_responses", b"least_responses", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TenantConfiguration: _TypeAlias = TenantConfiguration  # noqa: Y015
+
+@_typing.final
+class Disposition(_message.Message):
+    """A classification with which agents complete interactions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TitlesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TITLES_FIELD_NUMBER: _builtins.int
+    SPAM_FIELD_NUMBER: _builtins.int
+    NO_FURTHER_WORK_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, as agents' desks send it."""
+    spam: _builtins.bool
+    """Completion with it means that the message was spam: no survey, and not a contact in first-contact resolution.
+    Default: false.
+    """
+    no_further_work: _builtins.bool
+    """Completion with it means that nothing was to be done, e.g. for a thank-you: no survey, and not a contact in first-contact resolution.
+    Default: false.
+    """
+    @_builtins.property
+    def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The name that agents see, by language.
+        Default: none.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        titles: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        spam: _builtins.bool = ...,
+        no_further_work: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "no_further_work", b"no_further_work", "spam", b"spam", "titles", b"titles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Disposition: _TypeAlias = Disposition  # noqa: Y015
 
 @_typing.final
 class Pool(_message.Message):

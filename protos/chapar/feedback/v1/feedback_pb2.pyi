@@ -215,10 +215,13 @@ class ConsiderInvitation(_message.Message):
     SUBJECT_FIELD_NUMBER: _builtins.int
     COMPLETED_AT_MS_FIELD_NUMBER: _builtins.int
     BEGAN_AT_MS_FIELD_NUMBER: _builtins.int
+    DISPOSITION_FIELD_NUMBER: _builtins.int
     completed_at_ms: _builtins.int
     """Time of the completion, in milliseconds since the Unix epoch."""
     began_at_ms: _builtins.int
     """Time of the customer's first message, in milliseconds since the Unix epoch; 0 means that it is not known."""
+    disposition: _builtins.str
+    """Disposition with which the agent completed it; empty without one."""
     @_builtins.property
     def subject(self) -> Global___Subject:
         """The interaction."""
@@ -229,10 +232,11 @@ class ConsiderInvitation(_message.Message):
         subject: Global___Subject | None = ...,
         completed_at_ms: _builtins.int = ...,
         began_at_ms: _builtins.int = ...,
+        disposition: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["began_at_ms", b"began_at_ms", "completed_at_ms", b"completed_at_ms", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["began_at_ms", b"began_at_ms", "completed_at_ms", b"completed_at_ms", "disposition", b"disposition", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -663,8 +667,8 @@ class InvitationSkipped(_message.Message):
     interaction_id: _builtins.str
     """Id of the interaction."""
     reason: _builtins.str
-    """Reason code: "SAMPLED_OUT", "TOO_SOON" (least gap), "TOO_MANY" (window), "NO_SURVEY", "NOT_ASKED" (spam, automatic mail), "ALREADY_INVITED" or
-    "TOO_LATE".
+    """Reason code: "SAMPLED_OUT", "TOO_SOON" (least gap), "TOO_MANY" (window), "NO_SURVEY", "NOT_ASKED" (spam, automatic mail), "ALREADY_INVITED",
+    "TOO_LATE" or "NO_FURTHER_WORK" (the agent's disposition says that nothing was to be done).
     """
     def __init__(
         self,
