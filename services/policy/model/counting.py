@@ -32,7 +32,7 @@ class RecoveryRule:
 class Disposition:
     """What an agent's classification of a completed interaction means.
 
-    `spam`: no person made contact. `no_further_work`: nothing was to be done, so it was no contact either; a thank-you, for
+    `spam`: no person made contact. `no_further_work`: nothing was to be done, so it was not a contact either; a thank-you, for
     example.
     """
 

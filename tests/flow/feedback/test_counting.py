@@ -147,7 +147,7 @@ def test_an_interaction_that_the_customer_did_not_begin_is_not_a_contact(labels:
 
 @pytest.mark.parametrize("disposition", ["spam", "no_further_work", "junk", "thanks"])
 def test_a_contact_that_its_agent_says_was_none_leaves_the_first_one_resolved(disposition: str) -> None:
-    """D10 and D12: decided at the end, because nobody knows it when the message is queued. Two dispositions have these
+    """D10 and D12: decided at the end, because it is not known when the message is queued. Two dispositions have these
     meanings for everyone; the others are the tenant's."""
     own = [config.Disposition(name="junk", spam=True), config.Disposition(name="thanks", no_further_work=True)]
     lane = a_lane(dispositions=own)
@@ -173,7 +173,7 @@ def test_a_first_contact_that_was_spam_is_not_counted_at_all() -> None:
 
 
 def test_a_further_contact_counts_when_it_is_abandoned_and_when_the_window_passes() -> None:
-    """The customer came back and gave up; and an e-mail that nobody has answered yet."""
+    """The customer came back and gave up; and an e-mail without an answer so far."""
     for ends in (True, False):
         lane = a_lane()
         lane.handle(relayed(a_queued_event(1)), key=KEY)

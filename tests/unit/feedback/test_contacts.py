@@ -64,8 +64,8 @@ def test_the_lane_settles_what_the_oracle_settles(gaps: list[int], data: st.Data
 @settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=12), st.data())
 def test_what_was_no_contact_changes_nothing(contacted: list[tuple[int, bool]], data: st.DataObject) -> None:
-    """Some contacts are completed as spam or no further work while they are open: what is settled is what would have been
-    settled without them."""
+    """Some contacts are completed as spam or no further work while they are open: the result is the same as
+    without them."""
     contacts = Contacts()
     settled: dict[str, bool] = {}
     real: list[tuple[str, int]] = []

@@ -1,4 +1,4 @@
-"""Surveys never interrupt: what happens to an invitation while the customer is in a newer contact."""
+"""Surveys never interrupt: invitations while the customer is in a newer contact."""
 
 import itertools
 
@@ -161,7 +161,7 @@ def test_the_survey_waits_for_the_last_of_several_contacts() -> None:
 
 
 def test_an_older_open_contact_another_person_and_a_machine_hold_nothing_back() -> None:
-    """An e-mail that has waited for a week, somebody else's chat, and spam."""
+    """An e-mail that has waited for a week, another person's chat, and spam."""
     life = a_life()
     life.handle(began(7, at(-9000)), at(0))
     life.handle(began(8, at(1), person="other"), at(1))

@@ -300,6 +300,7 @@ class TenantConfiguration(_message.Message):
     ROUTING_LABELS_FIELD_NUMBER: _builtins.int
     FAILED_REPLY_FIELD_NUMBER: _builtins.int
     DISPOSITIONS_FIELD_NUMBER: _builtins.int
+    CLOSING_WORDS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Name of the tenant.
     Bounds: 1 to 40 characters of a-z, 0-9 and "-".
@@ -433,6 +434,10 @@ class TenantConfiguration(_message.Message):
         Default: none.
         """
 
+    @_builtins.property
+    def closing_words(self) -> Global___ClosingWords:
+        """What happens to a thank-you or a farewell that comes after the interaction was completed."""
+
     def __init__(
         self,
         *,
@@ -462,14 +467,102 @@ class TenantConfiguration(_message.Message):
         routing_labels: _abc.Iterable[_builtins.str] | None = ...,
         failed_reply: Global___FailedReplyAction.ValueType = ...,
         dispositions: _abc.Iterable[Global___Disposition] | None = ...,
+        closing_words: Global___ClosingWords | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closing_words", b"closing_words"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "dispositions", b"dispositions", "failed_reply", b"failed_reply", "first_contact_window_ms", b"first_contact_window_ms", "least_responses", b"least_responses", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "closing_words", b"closing_words", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "dispositions", b"dispositions", "failed_reply", b"failed_reply", "first_contact_window_ms", b"first_contact_window_ms", "least_responses", b"least_responses", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TenantConfiguration: _TypeAlias = TenantConfiguration  # noqa: Y015
+
+@_typing.final
+class ClosingWords(_message.Message):
+    """Messages of closing words only ("thank you!", «مرسی», a thumb up) join the interaction that an agent has completed: no new work, no survey of their
+    own, and the first contact stays resolved. A message that says anything else, or has a question mark or a file, is new work.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class WordsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___ClosingPhrases: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___ClosingPhrases | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    WITHIN_MS_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    WORK_FIELD_NUMBER: _builtins.int
+    within_ms: _builtins.int
+    """How long after the completion.
+    Default: 24h.
+    """
+    work: _builtins.bool
+    """True when closing words are new work, like every message.
+    Default: false.
+    """
+    @_builtins.property
+    def words(self) -> _containers.MessageMap[_builtins.str, Global___ClosingPhrases]:
+        """Words by language ("en", "fa"), and signs under "emoji". A language that is listed has these words only; the others have the built-in ones. Both forms of
+        yeh and kaf, digits of all scripts, texts with or without diacritics, and repeated letters are equal.
+        """
+
+    def __init__(
+        self,
+        *,
+        within_ms: _builtins.int = ...,
+        words: _abc.Mapping[_builtins.str, Global___ClosingPhrases] | None = ...,
+        work: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["within_ms", b"within_ms", "words", b"words", "work", b"work"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosingWords: _TypeAlias = ClosingWords  # noqa: Y015
+
+@_typing.final
+class ClosingPhrases(_message.Message):
+    """Closing words of one language."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def any(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words and phrases. Empty: none of this language.
+        Default: none. Bounds: at most 200, of 60 characters each.
+        """
+
+    def __init__(
+        self,
+        *,
+        any: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any", b"any"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosingPhrases: _TypeAlias = ClosingPhrases  # noqa: Y015
 
 @_typing.final
 class Disposition(_message.Message):
