@@ -244,6 +244,8 @@ class QueueEntry(Entry, frozen=True):
     rings: tuple[RingEntry, ...]
     overflow: tuple[OverflowRuleEntry, ...]
     match_window_ms: int = 0
+    disposition_required: bool = False
+    disposition_channels: tuple[str, ...] = ()
 
 
 class ChannelEntry(Entry, frozen=True):

@@ -881,6 +881,8 @@ class Queue(_message.Message):
     RINGS_FIELD_NUMBER: _builtins.int
     OVERFLOW_FIELD_NUMBER: _builtins.int
     MATCH_WINDOW_MS_FIELD_NUMBER: _builtins.int
+    DISPOSITION_REQUIRED_FIELD_NUMBER: _builtins.int
+    DISPOSITION_CHANNELS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     pool: _builtins.str
@@ -946,6 +948,10 @@ class Queue(_message.Message):
     Windows are aligned to the clock.
     Default: 0s, which offers each interaction at once. Bounds: 0s to 60s.
     """
+    disposition_required: _builtins.bool
+    """True when agents must name a disposition to complete an interaction of the queue.
+    Default: false.
+    """
     @_builtins.property
     def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Display name by language. No service reads it today.
@@ -968,6 +974,12 @@ class Queue(_message.Message):
     def overflow(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverflowRule]:
         """Overflow rules, in order.
         Default: none.
+        """
+
+    @_builtins.property
+    def disposition_channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Channels on which `disposition_required` holds.
+        Default: every channel.
         """
 
     def __init__(
@@ -994,10 +1006,12 @@ class Queue(_message.Message):
         rings: _abc.Iterable[Global___Ring] | None = ...,
         overflow: _abc.Iterable[Global___OverflowRule] | None = ...,
         match_window_ms: _builtins.int = ...,
+        disposition_required: _builtins.bool = ...,
+        disposition_channels: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "choice", b"choice", "delay_ms", b"delay_ms", "keep_free", b"keep_free", "match_window_ms", b"match_window_ms", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "choice", b"choice", "delay_ms", b"delay_ms", "disposition_channels", b"disposition_channels", "disposition_required", b"disposition_required", "keep_free", b"keep_free", "match_window_ms", b"match_window_ms", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -239,8 +239,10 @@ def complete(core: PoolState, command: cmd.CompleteInteraction) -> str:
     interaction = held_by(core, command.interaction_id, command.agent_id)
     if isinstance(interaction, str):
         return interaction
-    withdraw(core, interaction, "COMPLETED")
     queue = core.queue_of(interaction)
+    if queue is not None and not command.disposition and queue.needs_disposition(interaction.attributes.channel):
+        return Reason.DISPOSITION_REQUIRED
+    withdraw(core, interaction, "COMPLETED")
     wraps_up = queue is not None and queue.wrap_up_ms and not interaction.parked  # a parked interaction has no wrap-up
     until = core.now + queue.wrap_up_ms if queue is not None and wraps_up else 0
     epoch = core.event_number(interaction, "COMPLETED")
