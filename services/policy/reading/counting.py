@@ -36,7 +36,7 @@ def read_counting(tenant: config.TenantConfiguration, findings: Findings) -> Cou
         recoveries=tuple(rule for rule in recoveries if rule is not None),
         categories=tuple(rule for rule in categories if rule is not None),
         routes=_routes(tenant),
-        dispositions=_dispositions(tenant, findings),
+        dispositions=read_dispositions(tenant, findings),
     )
 
 
@@ -82,7 +82,8 @@ def _category(rule: config.CategoryRule, findings: Findings, here: Path) -> Cate
         return None
 
 
-def _dispositions(tenant: config.TenantConfiguration, findings: Findings) -> dict[str, Disposition]:
+def read_dispositions(tenant: config.TenantConfiguration, findings: Findings) -> dict[str, Disposition]:
+    """Return what a tenant's own dispositions mean."""
     found: dict[str, Disposition] = {}
     for i, each in enumerate(tenant.dispositions):
         if not each.name or each.name in found:
