@@ -2,7 +2,7 @@
 
 The whole message must consist of such words, in any order: "ok, thank you!" is one, "thank you, but when does it come"
 is not, nor is any message with a question mark. Words are compared by their text key (`categories`), without spaces, and
-with repeated letters as one, so that «مرسي», «مرسی» and «مرسییی» are equal. Some words, such as "ok", may stand beside
+with repeated letters as one, so that «مرسي», «مرسی» and «مرسییی» are equal. Some words, such as "ok", may accompany
 closing words but close nothing alone: they may be the answer to a question.
 """
 
@@ -76,7 +76,7 @@ class ClosingWords:
         return bool(signs) if not written else closes > 0 or (closes == 0 and bool(signs))
 
     def _closes(self, written: str) -> int:
-        """Return 1 if the text consists of words of which one closes, 0 if it consists of words that only stand beside
+        """Return 1 if the text consists of words of which one closes, 0 if it consists of words that only accompany
         them, and -1 if anything else is in it."""
         reached = [-1] * (len(written) + 1)
         reached[0] = 0

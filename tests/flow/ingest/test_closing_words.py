@@ -41,7 +41,7 @@ def test_closing_words_join_the_completed_interaction(text: str, crashing: bool)
 
 @pytest.mark.parametrize("text", ["thank you, but where is the invoice?", "ok", "thanks?"])
 def test_a_question_is_new_work(text: str) -> None:
-    """Whatever stands beside it."""
+    """With closing words or without."""
     world = World()
     interaction = served(world)
     assert written(world, text).interaction_id != interaction

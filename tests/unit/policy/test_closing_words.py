@@ -78,7 +78,7 @@ PIECES = st.sampled_from([*BUILT_IN["en"], *BUILT_IN["fa"], *BUILT_IN[EMOJI]])
 
 @given(st.lists(PIECES, min_size=1, max_size=4), st.sampled_from([" ", "، ", "! ", "\n", "  "]))
 def test_closing_words_in_any_order_are_closing_words(words: list[str], between: str) -> None:
-    """Whatever stands between them."""
+    """With any separator between them."""
     text = between.join(words)
     assert EVERYWHERE.only(text) or len(text) > MOST_CHARS
 
@@ -89,5 +89,5 @@ def test_closing_words_in_any_order_are_closing_words(words: list[str], between:
     st.lists(PIECES, max_size=3),
 )
 def test_one_other_word_makes_it_work(before: list[str], other: str, after: list[str]) -> None:
-    """Wherever it stands."""
+    """At the beginning, in the middle, or at the end."""
     assert not EVERYWHERE.only(" ".join([*before, other, *after]))
