@@ -82,6 +82,7 @@ from services.ingest.translate.sender import SenderState
 from services.policy.model import webhook_keys
 from services.policy.model.categories import category_rule, text_key
 from services.policy.model.channels import AccountKey, ValueKind
+from services.policy.model.closing_words import EVERYWHERE, closing_words
 from services.policy.model.rules import RuleInput
 from services.policy.model.surveys import SurveyKind
 from services.policy.reading.rule_conditions import CelConditions
@@ -247,6 +248,8 @@ ENTRIES: Final = (
           lambda given: categories.classify((given,), (category_rule("r", ("price.", "قیمت"), ("no",)),)))),
     Entry(named("services.policy.model.categories", "text_key", "category_rule", "words_pattern"),
           all_of(text_key, refusing(lambda given: category_rule("r", (given,)), ValueError))),
+    Entry(named("services.policy.model.closing_words", "ClosingWords.only", "closing_words"),
+          all_of(EVERYWHERE.only, lambda given: closing_words(1_000, {"en": (given,)}).only(given[:120]))),
     Entry(named("services.feedback.adapters.page_form", "read_score", "read_view", "read_form"), all_of(_form)),
     Entry(named("services.feedback.adapters.handlers", "check"),
           all_of(refusing(lambda given: handlers.check(SurveyKind.TEXT, 0, given, "score", "text"), ChaparError))),

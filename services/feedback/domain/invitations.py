@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, assert_never
 
+from services.feedback.domain.open_interactions import OpenInteractions
 from services.feedback.domain.people import SurveyHistory
 from services.feedback.domain.reasons import Reason
 from services.policy.model.surveys import Question, Subject, SurveyKind
@@ -29,6 +30,7 @@ class SkipReason(StrEnum):
 
     NO_SURVEY = "NO_SURVEY"
     NOT_ASKED = "NOT_ASKED"
+    NO_FURTHER_WORK = "NO_FURTHER_WORK"
     SAMPLED_OUT = "SAMPLED_OUT"
     TOO_SOON = "TOO_SOON"
     TOO_MANY = "TOO_MANY"
@@ -54,6 +56,8 @@ class WithdrawalReason(StrEnum):
     SURVEY_REMOVED = "SURVEY_REMOVED"
     NOT_ASKED = "NOT_ASKED"
     UNDELIVERABLE = "UNDELIVERABLE"
+    HELD_BACK = "HELD_BACK"
+    """The customer was in a newer contact until the invitation would have expired."""
 
 
 class Source(StrEnum):
@@ -118,11 +122,17 @@ class Invitation:
     counted_commands: tuple[str, ...] = ()
     """The commands whose responses counted, in order."""
     given: Given | None = None
+    began_at_ms: int = 0
+    """When the interaction that it is about began; 0: not known, so that any other open interaction is newer."""
+    held: bool = False
+    """The invitation, or its reminder, was due while the customer was in a newer contact: it waits for its end."""
 
     @property
     def wakes_at_ms(self) -> int:
         """When time alone changes it next."""
         match self.stage:
+            case Stage.WAITING | Stage.DUE if self.held:
+                return self.expires_at_ms
             case Stage.WAITING:
                 return min(max(self.send_at_ms, self.not_before_ms), self.expires_at_ms)
             case Stage.DUE:
@@ -159,6 +169,31 @@ class Consider:
     tenant: str
     subject: Subject
     completed_at_ms: int
+    began_at_ms: int = 0
+    """Time of the customer's first message; 0: not known."""
+    no_further_work: bool = False
+    """Nothing was to be done in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteBegun:
+    """An interaction of the person began."""
+
+    command_id: str
+    tenant: str
+    subject: Subject
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoteEnded:
+    """An interaction of the person ended without being completed."""
+
+    command_id: str
+    tenant: str
+    person_id: str
+    interaction_id: str
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +244,7 @@ class NoteUndeliverable:
     delivery_id: str
 
 
-Command = Consider | Invite | RecordResponse | NoteSent | NoteUndeliverable
+Command = Consider | Invite | RecordResponse | NoteSent | NoteUndeliverable | NoteBegun | NoteEnded
 
 # Effects
 
@@ -317,6 +352,21 @@ class DropHistory:
     person_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeepOpen:
+    """Keep the person's open interactions in the changelog."""
+
+    interactions: OpenInteractions
+
+
+@dataclass(frozen=True, slots=True)
+class DropOpen:
+    """Remove the person's open interactions from the changelog."""
+
+    tenant: str
+    person_id: str
+
+
 Event = Created | Due | ReminderDue | Skipped | Withdrawn | Counted | Amended | Refused | Expired
-StateChange = Keep | Drop | KeepHistory | DropHistory
+StateChange = Keep | Drop | KeepHistory | DropHistory | KeepOpen | DropOpen
 Effect = Event | StateChange

@@ -14,13 +14,20 @@ from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import InvalidRecord, Outbox
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
-from services.feedback.domain.contacts import ContactEffect, Contacts, DropContactSeries, KeepContactSeries, Settled
+from services.feedback.domain.contacts import (
+    ContactEffect,
+    Contacts,
+    DropContactSeries,
+    KeepContactSeries,
+    Outcome,
+    Settled,
+)
 from services.feedback.domain.reasons import Reason
 from services.feedback.domain.recovery import Recoveries
 from services.feedback.translate import counting as translate
 from services.feedback.translate import kept
 from services.feedback.translate.records import Untranslatable
-from services.policy.model.counting import Counting
+from services.policy.model.counting import Counting, Disposition
 
 OUTPUT: Final = "feedback.responses.v1"
 REMEMBERED_MS: Final = 90 * 86_400_000
@@ -60,10 +67,26 @@ class OutcomeTracker:
                 self._note_opened(record, now_ms, outbox)
             else:
                 window_ms = self._counting(record.tenant).first_contact_window_ms
-                self._perform(self._contacts.handle(translate.contact(record), window_ms), now_ms, outbox)
+                contact, outcome = translate.contact(record), self._outcome(record)
+                self._perform(self._contacts.handle(contact, window_ms, outcome), now_ms, outbox)
         except Untranslatable as error:
             raise InvalidRecord(Reason.UNDECODABLE, str(error)) from error
         return which != "consider"
+
+    def disposition(self, record: pb.FeedbackCommand) -> Disposition:
+        """Return what the disposition of a completed interaction means."""
+        return self._counting(record.tenant).disposition(record.consider.disposition)
+
+    def end(self, record: pb.FeedbackCommand, now_ms: int, outbox: Outbox) -> None:
+        """Note an interaction that ended without being completed; other commands change nothing."""
+        if record.WhichOneof("command") == "interaction_end":
+            ended = self._contacts.end(record.tenant, record.interaction_end.interaction_id)
+            self._perform(ended, now_ms, outbox)
+
+    def _outcome(self, record: pb.FeedbackCommand) -> Outcome:
+        if record.WhichOneof("command") != "consider":
+            return Outcome.OPEN
+        return Outcome.NO_CONTACT if self.disposition(record).no_further_work else Outcome.ENDED
 
     def follow(self, record: pb.FeedbackRecord, outbox: Outbox) -> None:
         """After a record is written, open a recovery for a bad response."""

@@ -22,9 +22,8 @@ from services.feedback.domain.reasons import Reason
 
 SPEC: Final = RelaySpec("feedback-relay", "routing.events.v1")
 OUTPUT: Final = "feedback.commands.v1"
-_SPAM: Final = "spam"
 _AUTO_SUBMITTED: Final = "auto_submitted"
-"""Dispositions with which an agent says that no person wrote."""
+"""The disposition with which an agent says that a machine wrote. The survey lane knows what the others mean."""
 _TEAM: Final = "team"
 """An attribute that the router itself requires; it says nothing about the topic of the contact."""
 
@@ -65,9 +64,7 @@ def consider(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
         return None
     labels = dict(attributes.labels)
     automatic = attributes.automatic
-    if event.completed.disposition == _SPAM:
-        labels[_SPAM] = "true"
-    elif event.completed.disposition == _AUTO_SUBMITTED and not automatic:
+    if event.completed.disposition == _AUTO_SUBMITTED and not automatic:
         automatic = types_pb2.AUTOMATIC_KIND_AUTO_REPLY
     return pb.FeedbackCommand(
         command_id=derive(event.event_id, "consider"),
@@ -85,6 +82,8 @@ def consider(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
                 skills=_skills(attributes.requirements),
             ),
             completed_at_ms=event.occurred_at_ms,
+            began_at_ms=attributes.arrived_at_ms,
+            disposition=event.completed.disposition,
         ),
     )
 

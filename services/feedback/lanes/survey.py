@@ -31,7 +31,7 @@ from services.feedback.lanes.outcome_tracker import OutcomeTracker
 from services.feedback.ports import Programmes
 from services.feedback.translate import kept
 from services.feedback.translate.records import Untranslatable, unsealed
-from services.feedback.translate.survey import event_record, parse_command, read_command
+from services.feedback.translate.survey import begun_or_ended, event_record, parse_command, read_command
 
 SPEC: Final = LaneSpec(name="feedback", input="feedback.commands.v1", changelog=None, group="feedback")
 OUTPUT: Final = "feedback.responses.v1"
@@ -101,11 +101,26 @@ class SurveyProcessor:
         self, record: Record, read: pb.FeedbackCommand, key_tenant: str, person_id: str, outbox: Outbox
     ) -> None:
         if self._agents.handle(read, key_tenant, outbox):
+            self._counting.end(read, self._now_ms, outbox)
+            self._note(read, person_id, outbox)
             return
         self._agents.complete(read)
-        if not self._counting.handle(read, self._now_ms, outbox):
+        if read.consider.disposition and self._counting.disposition(read).spam:
+            read.consider.subject.labels["spam"] = "true"
+        if self._counting.handle(read, self._now_ms, outbox):
+            self._note(read, person_id, outbox)
+        else:
             self._decide(record, read, key_tenant, person_id, outbox)
         self._agents.forget_completed(read, outbox)
+
+    def _note(self, read: pb.FeedbackCommand, person_id: str, outbox: Outbox) -> None:
+        """Note that an interaction began or ended without a survey about it: surveys do not interrupt open ones."""
+        command = begun_or_ended(read)
+        if command is None:
+            return
+        self._used = None
+        effects = self._policy.handle(command, self._programmes.of(command.tenant), self._now_ms)
+        self._perform(effects, command.tenant, person_id, command.command_id, outbox)
 
     def _decide(
         self, record: Record, read: pb.FeedbackCommand, key_tenant: str, person_id: str, outbox: Outbox
@@ -128,6 +143,8 @@ class SurveyProcessor:
         if isinstance(command, inv.Erase):
             self._forget(command, outbox)
             return
+        if isinstance(command, inv.Consider):
+            command = replace(command, no_further_work=self._counting.disposition(read).no_further_work)
         if isinstance(command, inv.RecordResponse):
             if used is None and read.question_id:
                 # The person has no key, so they never got an invitation: the edge has left the texts out.
@@ -165,15 +182,8 @@ class SurveyProcessor:
     def _perform(self, effects: list[inv.Effect], tenant: str, person_id: str, command_id: str, outbox: Outbox) -> None:
         for effect in effects:
             match effect:
-                case inv.Keep(invitation):
-                    self._keep(invitation, outbox)
-                case inv.Drop(invitation_id):
-                    outbox.delete(kept.invitation_key(invitation_id))
-                    self._entry_keys.forget(kept.invitation_key(invitation_id))
-                case inv.KeepHistory(history):
-                    outbox.put(kept.history_key(*history.key), kept.encode(history))
-                case inv.DropHistory(of_tenant, of_person):
-                    outbox.delete(kept.history_key(of_tenant, of_person))
+                case inv.Keep() | inv.Drop() | inv.KeepHistory() | inv.DropHistory() | inv.KeepOpen() | inv.DropOpen():
+                    self._change(effect, outbox)
                 case inv.Skipped(_, skip_reason):
                     self._report(effect, tenant, person_id, derive(command_id, "skipped"), outbox)
                     self._count(outbox, self._invitations.labels(tenant, "", skip_reason.value.lower()).inc)
@@ -206,6 +216,24 @@ class SurveyProcessor:
                     self._count(outbox, self._invitations.labels(made.tenant, made.subject.channel, "expired").inc)
                 case _ as never:
                     assert_never(never)
+
+    def _change(self, change: inv.StateChange, outbox: Outbox) -> None:
+        match change:
+            case inv.Keep(invitation):
+                self._keep(invitation, outbox)
+            case inv.Drop(invitation_id):
+                outbox.delete(kept.invitation_key(invitation_id))
+                self._entry_keys.forget(kept.invitation_key(invitation_id))
+            case inv.KeepHistory(history):
+                outbox.put(kept.history_key(*history.key), kept.encode(history))
+            case inv.DropHistory(tenant, person_id):
+                outbox.delete(kept.history_key(tenant, person_id))
+            case inv.KeepOpen(interactions):
+                outbox.put(kept.open_key(*interactions.key), kept.encode(interactions))
+            case inv.DropOpen(tenant, person_id):
+                outbox.delete(kept.open_key(tenant, person_id))
+            case _ as never:
+                assert_never(never)
 
     def _report_about(self, event: inv.Event, made: inv.Invitation, word: str, outbox: Outbox) -> None:
         self._report(event, made.tenant, made.subject.person_id, derive(made.invitation_id, word), outbox)

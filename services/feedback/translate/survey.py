@@ -45,7 +45,11 @@ def parse_command(record: pb.FeedbackCommand) -> inv.Command | inv.Erase:
         case "consider":
             about = subject(record.consider.subject, record.person_id)
             return inv.Consider(
-                record.command_id, record.tenant, about, record.consider.completed_at_ms or record.issued_at_ms
+                record.command_id,
+                record.tenant,
+                about,
+                record.consider.completed_at_ms or record.issued_at_ms,
+                record.consider.began_at_ms,
             )
         case "invite":
             return inv.Invite(
@@ -82,6 +86,19 @@ def parse_command(record: pb.FeedbackCommand) -> inv.Command | inv.Erase:
             raise Untranslatable("no command is set")
         case _ as never:
             assert_never(never)
+
+
+def begun_or_ended(record: pb.FeedbackCommand) -> inv.NoteBegun | inv.NoteEnded | None:
+    """Return the command for an interaction that began, or that ended without being completed; None for other records."""
+    match record.WhichOneof("command"):
+        case "contact":
+            about = subject(record.contact.subject, record.person_id)
+            return inv.NoteBegun(record.command_id, record.tenant, about, record.contact.at_ms or record.issued_at_ms)
+        case "interaction_end":
+            ended = record.interaction_end.interaction_id
+            return inv.NoteEnded(record.command_id, record.tenant, record.person_id, ended, record.issued_at_ms)
+        case _:
+            return None
 
 
 def event_record(event: inv.Event, tenant: str, person_id: str, event_id: str, now_ms: int) -> pb.FeedbackRecord:

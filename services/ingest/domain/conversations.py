@@ -40,6 +40,8 @@ class Opening:
     automatic: AutomaticKind = AutomaticKind.NONE
     further: tuple[str, ...] = ()
     """Ids of the messages that joined the first one; the newest `FURTHER_MOST`."""
+    closing: bool = False
+    """Whether the message is a thank-you or a farewell and nothing else."""
 
     @property
     def public(self) -> bool:
@@ -62,6 +64,7 @@ class Opening:
             no_auto_reply=self.no_auto_reply or later.no_auto_reply,
             wishes=self.wishes.joined(later.wishes),
             automatic=later.automatic if later.automatic.by_person else self.automatic,
+            closing=self.closing and later.closing,
             further=(*self.further, later.message_id, *later.further)[-FURTHER_MOST:],
         )
 
@@ -119,6 +122,14 @@ class OpenInteraction:
         return replace(self, untaken=self.untaken[ids.index(message_id) + 1 :])
 
 
+@dataclass(frozen=True, slots=True)
+class EndedInteraction:
+    """The newest interaction that an agent completed, and when, in ms. Closing words join it."""
+
+    interaction_id: str
+    at_ms: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """A conversation. `window_ms` comes from the account of the newest message."""
@@ -138,6 +149,7 @@ class Conversation:
     """The subject of its mails, as `joining.topic_of` compares it. Personal data."""
     over: bool = False
     """Whether its window is over. It stays in memory for answers that name it."""
+    ended: EndedInteraction | None = None
 
     @property
     def public(self) -> bool:

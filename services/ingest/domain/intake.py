@@ -12,6 +12,7 @@ Rules that the code can't show:
   on it.
 - A message that arrives while an interaction is open belongs to it. The router reports which messages it received. A
   message that crossed the interaction's end was shown to no agent, so it opens the next interaction.
+- Closing words ("thank you!") after a completion join the completed interaction, also when they crossed its end.
 - A score answers the newest open invitation, unless an interaction other than the one asked about is active: then the
   customer said it to the agent. (The invitation may arrive before the notice that its interaction has ended.)
 - A mail that a participant writes with the reply token of another customer's conversation is decided under that
@@ -35,7 +36,7 @@ from services.ingest.domain import (
     shared_preferences,
 )
 from services.ingest.domain.belongings import noted
-from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
+from services.ingest.domain.conversations import Conversation, Customer, Gathering, OpenSurvey
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.fetching import fetches
@@ -57,6 +58,7 @@ from services.ingest.domain.messages import (
     SendRequest,
     new_text,
 )
+from services.ingest.domain.openings import closed_interaction, opening_of
 from services.ingest.domain.preferences import Preferences
 from services.ingest.domain.reachability import DeliveryNotice
 from services.ingest.domain.reply_routes import lasting_route, next_route
@@ -238,7 +240,7 @@ class Intake:
         out: list[Effect],
     ) -> IntakeDecision | Refused:
         """Append the message to the active interaction, or begin a new one."""
-        opening = _opening(message, now_ms)
+        opening = opening_of(message, now_ms, policy.closing_words)
         note = ""
         if conversation.interaction is not None:
             open_ = conversation.interaction
@@ -259,6 +261,9 @@ class Intake:
                 out.append(self._recorded(customer, conversation.conversation_id, message, waiting.interaction_id))
             conversation = replace(conversation, gathering=waiting)
             note = "GATHERED"
+        elif closed := closed_interaction(conversation, opening, now_ms, policy.closing_words):
+            out.append(self._recorded(customer, conversation.conversation_id, message, closed))
+            note = "CLOSING_WORDS"
         elif message.opens:
             interaction_id = self._routing.derive("interaction", message.message_id)
             out.append(self._recorded(customer, conversation.conversation_id, message, interaction_id))
@@ -368,23 +373,6 @@ def _acquainted(customer: Customer, message: Message, now_ms: int) -> Customer:
         language=message.language if message.language != "und" else customer.language,
         labels={**customer.labels, **_lasting(message.labels)},
         proven=proven,
-    )
-
-
-def _opening(message: Message, now_ms: int) -> Opening:
-    return Opening(
-        message_id=message.message_id,
-        channel=message.identity.channel,
-        account=message.identity.account,
-        language=message.language,
-        labels=message.labels,
-        text=(f"{message.subject}\n{message.text}" if message.subject else message.text)[:RULE_TEXT_CHARS],
-        text_length=len(message.text),
-        arrived_at_ms=message.received_at_ms or now_ms,
-        verified=message.identity.verified,
-        no_auto_reply=message.no_auto_reply,
-        wishes=message.wishes,
-        automatic=message.automatic.kind,
     )
 
 

@@ -5,7 +5,14 @@ from typing import assert_never
 
 from services.ingest.domain import acknowledgement, effects, preferences, reply_window
 from services.ingest.domain.belongings import owns
-from services.ingest.domain.conversations import Conversation, Customer, Gathering, OpenInteraction, OpenSurvey
+from services.ingest.domain.conversations import (
+    Conversation,
+    Customer,
+    EndedInteraction,
+    Gathering,
+    OpenInteraction,
+    OpenSurvey,
+)
 from services.ingest.domain.decisions import IntakeDecision, IntakeLimits, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.focus import focused, on_conversation, on_interaction, on_newest
@@ -228,8 +235,12 @@ class InteractionClosing:
                 outcome,
             )
         ]
-        conversation = replace(conversation, interaction=None, last_at_ms=max(conversation.last_at_ms, now_ms))
-        if open_.untaken:
+        completed = notice.kind is NoticeKind.COMPLETED
+        ended = EndedInteraction(open_.interaction_id, now_ms) if completed else None
+        conversation = replace(
+            conversation, interaction=None, ended=ended, last_at_ms=max(conversation.last_at_ms, now_ms)
+        )
+        if open_.untaken and not (completed and all(each.closing for each in open_.untaken)):
             opening = open_.untaken[0]
             for later in open_.untaken[1:]:
                 opening = opening.joined(later)

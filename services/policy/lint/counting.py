@@ -6,6 +6,7 @@ from typing import Final
 
 from services.policy.lint.review import Review
 from services.policy.model.surveys import SCALES
+from services.policy.reading.closing_words import read_closing_words
 from services.policy.reading.counting import read_counting
 from services.policy.reading.surveys import kind
 
@@ -16,6 +17,7 @@ def counting(review: Review) -> None:
     """Check counting, recoveries and categories; add findings to the review."""
     c = review.configuration
     read_counting(c, review.findings)
+    read_closing_words(c, review.findings)
     if c.first_contact_window_ms > _LONGEST_WINDOW_MS:
         review.find(
             "FIRST_CONTACT_WINDOW",

@@ -10,6 +10,7 @@ from chapar.config.v1 import config_pb2
 from services.policy.findings import Path
 from services.policy.lint.requirements import TEAM, members, selectors
 from services.policy.lint.review import Review
+from services.policy.reading.channels import CHANNELS
 
 
 def references(review: Review) -> None:
@@ -79,6 +80,8 @@ def _queue(names: _Names, queue: config_pb2.Queue, path: Path) -> None:
     names.pool(queue.pool, *path, "pool")
     if not queue.pool:
         names.review.find("NO_POOL", f"queue `{queue.name}` names no pool", *path)
+    for j, channel in enumerate(queue.disposition_channels):
+        names.review.findings.find_unknown("channel", channel, CHANNELS, *path, "disposition_channels", j)
     for j, overflow in enumerate(queue.overflow):
         names.queue(overflow.queue, *path, "overflow", j, "queue")
     for j, ring in enumerate(queue.rings):

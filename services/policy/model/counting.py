@@ -1,7 +1,9 @@
 """A tenant's configuration of counting and recoveries, besides its surveys."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from types import MappingProxyType
 from typing import Final
 
 from services.policy.model.categories import CategoryRule
@@ -27,6 +29,25 @@ class RecoveryRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Disposition:
+    """What an agent's classification of a completed interaction means.
+
+    `spam`: no person made contact. `no_further_work`: nothing was to be done, so it was not a contact either; a thank-you, for
+    example.
+    """
+
+    spam: bool = False
+    no_further_work: bool = False
+
+
+BUILT_IN: Final[Mapping[str, Disposition]] = MappingProxyType(
+    {"spam": Disposition(spam=True), "no_further_work": Disposition(no_further_work=True)}
+)
+"""Dispositions that mean the same for every tenant."""
+NO_MEANING: Final = Disposition()
+
+
+@dataclass(frozen=True, slots=True)
 class Counting:
     """`week_begins`: 0 for Monday to 6 for Sunday. `routes`: webhooks that are notified of responses in a category."""
 
@@ -37,3 +58,8 @@ class Counting:
     recoveries: tuple[RecoveryRule, ...] = ()
     categories: tuple[CategoryRule, ...] = ()
     routes: dict[str, frozenset[str]] = field(default_factory=dict)
+    dispositions: Mapping[str, Disposition] = field(default_factory=dict)
+
+    def disposition(self, name: str) -> Disposition:
+        """Return what a disposition means; nothing for one that only classifies."""
+        return self.dispositions.get(name) or BUILT_IN.get(name) or NO_MEANING

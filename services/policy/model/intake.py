@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.policy.model.approved_templates import ApprovedTemplate, OutsideWindow
+from services.policy.model.closing_words import EVERYWHERE, ClosingWords
 from services.policy.model.rules import Condition, Rule
 
 DAY_MS: Final = 86_400_000
@@ -47,6 +48,7 @@ class TenantPolicy:
     """Whether a reply that fails after its interaction has ended opens a further interaction."""
     routing_labels: frozenset[str] = frozenset()
     """Labels that may leave the conversation, in addition to Chapar's own."""
+    closing_words: ClosingWords = EVERYWHERE
 
     def account(self, channel: str, account: str) -> AccountPolicy:
         """Return the account's policy. An account that was removed from the configuration while it had messages in

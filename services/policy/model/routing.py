@@ -166,6 +166,13 @@ class QueueConfig:
     rings: tuple[Ring, ...] = ()
     overflow: tuple[OverflowRule, ...] = ()
     match_window_ms: int = 0
+    disposition_required: bool = False
+    disposition_channels: tuple[str, ...] = ()
+    """Channels on which a disposition is required; empty: every channel."""
+
+    def needs_disposition(self, channel: str) -> bool:
+        """Return whether an interaction of this channel can be completed with a disposition only."""
+        return self.disposition_required and (not self.disposition_channels or channel in self.disposition_channels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,6 +269,8 @@ class PolicyList:
 
     version: int
     policies: tuple[Policy, ...]
+    spam: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """Dispositions of the tenant's own that mean spam."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,14 @@ from typing import Final
 from chapar.config.v1 import config_pb2 as config
 from services.policy.findings import Findings, Path
 from services.policy.model.categories import CategoryRule, category_rule
-from services.policy.model.counting import FIRST_CONTACT_WINDOW_MS, LEAST_RESPONSES, Counting, RecoveryRule
+from services.policy.model.counting import (
+    BUILT_IN,
+    FIRST_CONTACT_WINDOW_MS,
+    LEAST_RESPONSES,
+    Counting,
+    Disposition,
+    RecoveryRule,
+)
 from services.policy.model.surveys import SCALES
 from services.policy.reading.calendars import DAYS, read_zone
 from services.policy.reading.surveys import kind
@@ -29,6 +36,7 @@ def read_counting(tenant: config.TenantConfiguration, findings: Findings) -> Cou
         recoveries=tuple(rule for rule in recoveries if rule is not None),
         categories=tuple(rule for rule in categories if rule is not None),
         routes=_routes(tenant),
+        dispositions=read_dispositions(tenant, findings),
     )
 
 
@@ -72,6 +80,21 @@ def _category(rule: config.CategoryRule, findings: Findings, here: Path) -> Cate
         message = f"category `{rule.name}` has no word that could be found"
         findings.find("CATEGORY_EMPTY", message, *here, "words")
         return None
+
+
+def read_dispositions(tenant: config.TenantConfiguration, findings: Findings) -> dict[str, Disposition]:
+    """Return what a tenant's own dispositions mean."""
+    found: dict[str, Disposition] = {}
+    for i, each in enumerate(tenant.dispositions):
+        if not each.name or each.name in found:
+            message = f"each entry of `dispositions` needs a name that no other entry has, not `{each.name}`"
+            findings.find("DUPLICATE", message, "dispositions", i, "name")
+            continue
+        built_in = BUILT_IN.get(each.name, Disposition())
+        found[each.name] = Disposition(
+            spam=each.spam or built_in.spam, no_further_work=each.no_further_work or built_in.no_further_work
+        )
+    return found
 
 
 def _routes(tenant: config.TenantConfiguration) -> dict[str, frozenset[str]]:

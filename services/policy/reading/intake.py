@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
+from services.policy.findings import Findings
 from services.policy.model.approved_templates import ApprovedTemplate, OutsideWindow, TemplateCategory
 from services.policy.model.intake import DAY_MS, HOUR_MS, AccountPolicy, TenantPolicy
 from services.policy.model.rules import Condition, Requirement, Rule
+from services.policy.reading.closing_words import read_closing_words
 
 
 def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Condition) -> TenantPolicy:
@@ -34,6 +36,7 @@ def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Cond
         templates={t.name: dict(t.texts) for t in configuration.templates},
         routing_labels=frozenset(configuration.routing_labels),
         follow_up_failed_replies=configuration.failed_reply != config_pb2.FAILED_REPLY_ACTION_NOTHING,
+        closing_words=read_closing_words(configuration, Findings()),
     )
 
 

@@ -136,6 +136,8 @@ def _queue(q: config_pb2.Queue, policies: Iterable[config_pb2.SlaPolicy]) -> Que
         rings=rings,
         overflow=tuple(_overflow(rule, what) for rule in q.overflow),
         match_window_ms=count(q.match_window_ms, f"{what}: match_window", LONGEST_WINDOW_MS),
+        disposition_required=q.disposition_required,
+        disposition_channels=tuple(q.disposition_channels),
     )
 
 

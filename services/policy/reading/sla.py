@@ -29,6 +29,7 @@ from services.policy.model.sla import (
 )
 from services.policy.reading.calendars import read_calendars
 from services.policy.reading.conditions import check_condition
+from services.policy.reading.counting import read_dispositions
 from services.policy.reading.webhooks import read_webhooks
 
 MOST_PRIORITY: Final = 1_000_000
@@ -100,6 +101,7 @@ def read_policies(
         webhooks,
         configuration.time_zone or "UTC",
         configuration.default_language,
+        spam=frozenset(name for name, each in read_dispositions(configuration, findings).items() if each.spam),
     )
 
 

@@ -113,6 +113,7 @@ class InteractionEntry(Entry, frozen=True):
     decided_at: int
     rationale: RationaleEntry
     unasked: bool = False
+    answered_in: str = ""
 
 
 # Agents
@@ -246,6 +247,8 @@ class QueueEntry(Entry, frozen=True):
     rings: tuple[RingEntry, ...]
     overflow: tuple[OverflowRuleEntry, ...]
     match_window_ms: int = 0
+    disposition_required: bool = False
+    disposition_channels: tuple[str, ...] = ()
 
 
 class ChannelEntry(Entry, frozen=True):

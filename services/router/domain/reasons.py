@@ -25,6 +25,8 @@ class Reason(StrEnum):
     """The replica is stopping. Connect again: another replica answers."""
     HEARTBEATS_MISSED = "HEARTBEATS_MISSED"
     """The desk was silent for too long. Connect again with the resume token, and send heartbeats."""
+    DISPOSITION_REQUIRED = "DISPOSITION_REQUIRED"
+    """The queue's interactions are completed with a disposition only. Name one."""
     HELLO_MISSING = "HELLO_MISSING"
     """The session did not begin with Hello. Send Hello first."""
     INTERACTION_COMPLETED = "INTERACTION_COMPLETED"

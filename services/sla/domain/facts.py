@@ -71,6 +71,8 @@ class RoutingFact:
     estimated_p50_ms: int = -1
     """Only for QUEUED: the median of the estimated wait time; -1 if there was no estimate, 0 if an agent was free."""
     estimated_p90_ms: int = -1
+    disposition: str = ""
+    """Only for COMPLETED."""
 
 
 class OccurrenceKind(Enum):

@@ -11,6 +11,7 @@ call.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from services.chassis.kafka.headers import record_headers
@@ -20,7 +21,7 @@ from services.policy.model.sla import Plan, PolicyList
 from services.sla.domain.analytics import WEEK_MS, Analytics, Noted
 from services.sla.domain.calendar import NEVER_MS
 from services.sla.domain.engine import Engine
-from services.sla.domain.facts import Occurrence
+from services.sla.domain.facts import Occurrence, RoutingFactKind
 from services.sla.domain.forecasting import DEFAULT_LIMITS, ForecastLimits
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.policy_changes import PolicyChanges
@@ -101,6 +102,8 @@ class DeadlineProcessor:
         if fact is None:
             return
         policies = self._in_force.get(fact.tenant)
+        if policies is not None and fact.disposition in policies.spam:
+            fact = replace(fact, kind=RoutingFactKind.CANCELLED, reason="SPAM")  # no customer waited for an answer
         found = self._engine.handle(fact, policies.policies if policies else (), self._now_ms)
         self._emit(found + self.analytics.observe(fact, found, self._now_ms), outbox)
 

@@ -140,6 +140,7 @@ def fact_of(record: Record) -> RoutingFact | None:
         person_id=about.person_id,
         estimated_p50_ms=event.queued.estimated_wait_ms if kind is RoutingFactKind.QUEUED else -1,
         estimated_p90_ms=event.queued.estimated_p90_ms if kind is RoutingFactKind.QUEUED else -1,
+        disposition=event.completed.disposition if kind is RoutingFactKind.COMPLETED else "",
     )
 
 

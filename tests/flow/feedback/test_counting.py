@@ -72,9 +72,16 @@ def relayed(event: router.RoutingEvent) -> bytes:
     return bytes(sent.value or b"")
 
 
-def completed(number: int) -> bytes:
+def completed(number: int, disposition: str = "solved") -> bytes:
     event = a_completed_event(interaction_id=f"interaction-{number}")
-    event.event_id = f"completed-{number}"
+    event.event_id, event.completed.disposition = f"completed-{number}", disposition
+    return relayed(event)
+
+
+def left(number: int) -> bytes:
+    event = a_completed_event(interaction_id=f"interaction-{number}")
+    event.event_id = f"left-{number}"
+    event.abandoned.SetInParent()
     return relayed(event)
 
 
@@ -97,11 +104,13 @@ def test_without_another_contact_the_first_one_was_resolved_by_its_agent() -> No
 
 
 def test_another_contact_on_the_topic_means_not_resolved_and_is_not_a_first_contact() -> None:
-    """The second contact settles the first at once; the third contact and the end of the window report nothing more."""
+    """The end of the second contact settles the first; the third contact and the end of the window report nothing more."""
     metrics = Metrics(METRICS)
     lane = a_lane(metrics)
     lane.handle(relayed(a_queued_event(1)), key=KEY)
-    (record,) = records_of(lane.handle(relayed(a_queued_event(2, NOW + DAY)), key=KEY), "settled")
+    assert records_of(lane.handle(relayed(a_queued_event(2, NOW + DAY)), key=KEY), "settled") == []
+    lane.crash()
+    (record,) = records_of(lane.handle(completed(2), key=KEY), "settled")
     assert not record.settled.resolved
     assert record.settled.subject.interaction_id == "interaction-1"
     assert records_of(lane.handle(relayed(a_queued_event(3, NOW + 6 * DAY)), key=KEY), "settled") == []
@@ -134,6 +143,43 @@ def test_an_interaction_that_the_customer_did_not_begin_is_not_a_contact(labels:
     lane.handle(relayed(a_queued_event(1)), key=KEY)
     assert records_of(lane.handle(relayed(a_queued_event(2, labels=labels)), key=KEY), "settled") == []
     assert [record.settled.resolved for record in records_of(lane.advance(7 * DAY), "settled")] == [True]
+
+
+@pytest.mark.parametrize("disposition", ["spam", "no_further_work", "junk", "thanks"])
+def test_a_contact_that_its_agent_says_was_none_leaves_the_first_one_resolved(disposition: str) -> None:
+    """D10 and D12: decided at the end, because it is not known when the message is queued. Two dispositions have these
+    meanings for everyone; the others are the tenant's."""
+    own = [config.Disposition(name="junk", spam=True), config.Disposition(name="thanks", no_further_work=True)]
+    lane = a_lane(dispositions=own)
+    lane.handle(relayed(a_queued_event(1)), key=KEY)
+    lane.handle(completed(1), key=KEY)
+    lane.handle(relayed(a_queued_event(2, NOW + DAY)), key=KEY)
+    lane.crash()
+    sent = lane.handle(completed(2, disposition), key=KEY)
+    assert records_of(sent, "settled") == []
+    assert records_of(sent, "invited") == []
+    (skipped,) = records_of(sent, "skipped")
+    assert skipped.skipped.reason in {"NOT_ASKED", "NO_FURTHER_WORK"}
+    assert [record.settled.resolved for record in records_of(lane.advance(7 * DAY), "settled")] == [True]
+
+
+def test_a_first_contact_that_was_spam_is_not_counted_at_all() -> None:
+    """Neither as resolved nor as not resolved."""
+    lane = a_lane()
+    lane.handle(relayed(a_queued_event(1)), key=KEY)
+    lane.handle(completed(1, "spam"), key=KEY)
+    assert records_of(lane.advance(30 * DAY), "settled") == []
+    assert not [key for key in lane.changelog if key.startswith(b"f/")]
+
+
+def test_a_further_contact_counts_when_it_is_abandoned_and_when_the_window_passes() -> None:
+    """The customer came back and gave up; and an e-mail without an answer so far."""
+    for ends in (True, False):
+        lane = a_lane()
+        lane.handle(relayed(a_queued_event(1)), key=KEY)
+        lane.handle(relayed(a_queued_event(2, NOW + DAY)), key=KEY)
+        found = records_of(lane.handle(left(2), key=KEY) if ends else lane.advance(7 * DAY), "settled")
+        assert [record.settled.resolved for record in found] == [False]
 
 
 # Categories

@@ -236,6 +236,49 @@ def test_the_minimum_gap_survives_a_crash(metrics: Metrics) -> None:
     assert [record.skipped.reason for record in records_of(sent)] == ["TOO_SOON"]
 
 
+def a_queued_event(interaction_id: str, conversation_id: str, at_ms: int) -> router.RoutingEvent:
+    event = a_completed_event(interaction_id=interaction_id, conversation_id=conversation_id, arrived_at_ms=at_ms)
+    event.event_id, event.occurred_at_ms = f"queued {interaction_id}", at_ms
+    event.queued.SetInParent()
+    return event
+
+
+def test_a_survey_does_not_interrupt_a_newer_contact_by_another_channel(metrics: Metrics) -> None:
+    """From routing events, with a restart while it is held back: due at one hour, the customer is back and talks until
+    two hours. The survey about the newer contact replaces it, and nothing remains of the open interaction."""
+    lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR, least_gap_ms=24 * HOUR))
+    lane.handle(relayed(a_completed_event(arrived_at_ms=NOW - HOUR))[0].value, key=b"parsa/person-1")
+    back = a_queued_event("interaction-2", "conversation-2", NOW + 1000)
+    lane.handle(relayed(back)[0].value, key=b"parsa/person-1")
+    assert words(lane.advance(2 * HOUR)) == []
+    lane.crash()
+    later = a_completed_event(
+        interaction_id="interaction-2", conversation_id="conversation-2", arrived_at_ms=NOW + 1000
+    )
+    later.event_id, later.occurred_at_ms = "event-2", NOW + 2 * HOUR
+    sent = records_of(lane.handle(relayed(later)[0].value, key=b"parsa/person-1"))
+    assert [(record.WhichOneof("record"), record.withdrawn.reason) for record in sent] == [
+        ("withdrawn", "REPLACED"),
+        ("invited", ""),
+    ]
+    assert [key for key in lane.changelog if key.startswith(b"u/")] == []
+    (due,) = records_of(lane.advance(HOUR))
+    assert due.due.invitation.subject.interaction_id == "interaction-2"
+
+
+def test_an_abandoned_contact_lets_the_survey_go(metrics: Metrics) -> None:
+    """The customer is back and leaves again: the survey about the first contact comes its delay after that."""
+    lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR))
+    lane.handle(relayed(a_completed_event(arrived_at_ms=NOW - HOUR))[0].value, key=b"parsa/person-1")
+    lane.handle(relayed(a_queued_event("interaction-2", "conversation-2", NOW + 1000))[0].value, key=b"parsa/person-1")
+    assert words(lane.advance(2 * HOUR)) == []
+    left = a_completed_event(interaction_id="interaction-2", conversation_id="conversation-2")
+    left.event_id, left.occurred_at_ms = "left", NOW + 2 * HOUR
+    left.abandoned.SetInParent()
+    assert words(lane.handle(relayed(left)[0].value, key=b"parsa/person-1")) == []
+    assert words(lane.advance(HOUR)) == ["due"]
+
+
 def test_a_response_without_an_invitation_is_refused_and_counted(metrics: Metrics) -> None:
     """A forged id matches no invitation."""
     lane = a_survey_lane(metrics)

@@ -305,9 +305,9 @@ def test_a_person_is_forgotten_when_their_history_no_longer_matters() -> None:
     made = made_by(policy.handle(considered(), programme, NOW))
     policy.handle(respond(made), programme, NOW + HOUR)
     passed(policy, programme, NOW + 40 * DAY)
-    assert policy.size == (0, 1)
+    assert policy.size == (0, 1, 0)
     passed(policy, programme, NOW + 40 * DAY + HOUR)
-    assert policy.size == (0, 0)
+    assert policy.size == (0, 0, 0)
 
 
 def test_the_history_of_a_person_is_bounded() -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.feedback.domain.contacts import Contact, Contacts, DropContactSeries, KeepContactSeries, Settled
+from services.feedback.domain.contacts import Contact, Contacts, DropContactSeries, KeepContactSeries, Outcome, Settled
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_subject
 
 WINDOW = 24 * HOUR
@@ -52,6 +52,39 @@ def test_the_lane_settles_what_the_oracle_settles(gaps: list[int], data: st.Data
         once = Contact(f"c{number}", TENANT, a_subject(number, person_id="p"), at_ms)
         note(contacts.handle(once, WINDOW))
         note(contacts.handle(once, WINDOW))
+        if data.draw(st.booleans()):
+            note(contacts.handle(once, WINDOW, Outcome.ENDED))
+        elif data.draw(st.booleans()):
+            note(contacts.end(TENANT, f"interaction-{number}"))
     note(contacts.advance(at_ms + 10 * WINDOW))
     assert settled == oracle(times)
     assert kept == {}
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=12), st.data())
+def test_what_was_no_contact_changes_nothing(contacted: list[tuple[int, bool]], data: st.DataObject) -> None:
+    """Some contacts are completed as spam or no further work while they are open: the result is the same as
+    without them."""
+    contacts = Contacts()
+    settled: dict[str, bool] = {}
+    real: list[tuple[str, int]] = []
+    at_ms = NOW
+    for number, (gap, is_real) in enumerate(contacted):
+        at_ms += gap * HOUR
+        name = f"interaction-{number}"
+        once = Contact(f"c{number}", TENANT, a_subject(number, person_id="p"), at_ms)
+        effects = contacts.handle(once, WINDOW)
+        if data.draw(st.booleans()):
+            effects += contacts.handle(once, WINDOW)
+        effects += contacts.handle(once, WINDOW, Outcome.ENDED if is_real else Outcome.NO_CONTACT)
+        if is_real:
+            real.append((name, at_ms))
+        for effect in effects:
+            if isinstance(effect, Settled):
+                settled[effect.series.first.interaction_id] = effect.resolved
+    for effect in contacts.advance(at_ms + 10 * WINDOW):
+        if isinstance(effect, Settled):
+            settled[effect.series.first.interaction_id] = effect.resolved
+    expected = oracle([each for _, each in real])
+    assert settled == {real[int(name.rpartition("-")[2])][0]: resolved for name, resolved in expected.items()}

@@ -206,7 +206,7 @@ def test_an_unanswered_invitation_expires_once_and_then_leaves_memory() -> None:
     assert [type(e) for e in events_of(policy.advance(made.expires_at_ms, a_programme_of()))] == [inv.Expired]
     assert refusal(policy.handle(respond(made), a_programme(), made.expires_at_ms + 1)) is RefusalReason.EXPIRED
     assert policy.advance(made.expires_at_ms + inv.GRACE_MS, a_programme_of()) == [inv.Drop(made.invitation_id)]
-    assert policy.size == (0, 0)
+    assert policy.size == (0, 0, 0)
     late = policy.handle(respond(made), a_programme(), made.expires_at_ms + inv.GRACE_MS)
     assert refusal(late) is RefusalReason.UNKNOWN_INVITATION
 

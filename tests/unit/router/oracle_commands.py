@@ -112,7 +112,11 @@ def complete(o: "Oracle", command: cmd.CompleteInteraction) -> str:
     job = held_job(o, command.interaction_id, command.agent_id)
     if isinstance(job, str):
         return job
-    wrap_up = 0 if job.parked else o.queue(job).wrap_up_ms
+    queue = o.queue(job)
+    asked = queue.disposition_channels or (job.attributes.channel,)
+    if queue.disposition_required and command.disposition == "" and job.attributes.channel in asked:
+        return "DISPOSITION_REQUIRED"
+    wrap_up = 0 if job.parked else queue.wrap_up_ms
     if job.attributes.person_id:
         o.last_agent[job.attributes.person_id] = job.holder
     if not wrap_up:
@@ -160,6 +164,8 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
         job.phase = Phase.WAITING
     else:
         moves.release(o, job)
+        if transferring_agent:
+            job.counted_in.clear()
     if transferring_agent:
         job.transferring_agents.add(transferring_agent)
     moves.enter(o, job, queue, requirements)

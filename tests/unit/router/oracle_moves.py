@@ -33,8 +33,10 @@ def note_entering(o: "Oracle", job: Job, counts: bool = True) -> None:
 
 
 def note_outcome(o: "Oracle", job: Job, in_time: bool) -> None:
-    """Record that it was answered or lost."""
-    o.history(job.attributes.queue).outcomes.append((o.now, in_time))
+    """Record that it was answered or lost, once for its stay in a queue."""
+    if job.attributes.queue not in job.counted_in:
+        o.history(job.attributes.queue).outcomes.append((o.now, in_time))
+    job.counted_in = {job.attributes.queue}
 
 
 def forget_keeping(job: Job) -> None:

@@ -47,6 +47,8 @@ class Job:
     wrap_until: int = 0
     replied: bool = False
     parked: bool = False
+    counted_in: set[str] = field(default_factory=set)
+    """The queue that has its customer among those answered, since an agent last transferred it without staying."""
     not_before: int = 0
     callback: bool = False
     declined_until: dict[str, int] = field(default_factory=dict)

@@ -20,6 +20,19 @@ def test_replies_and_completion_are_the_holders_alone(world: World) -> None:
     assert world.ask(cmd.RecordReply("a", "i", "late")) == "UNKNOWN_INTERACTION"
 
 
+def test_a_queue_may_require_a_disposition_on_some_channels_or_on_all() -> None:
+    """Without one the agent keeps the interaction. Which names there are is for the tenant's desk to say."""
+    for channels, asked in (((), True), (("chat",), True), (("email",), False)):
+        queue = a_queue(disposition_required=True, disposition_channels=channels)
+        world = World(a_pool(an_agent("a"), queues=[queue], lease_ms=FOREVER))
+        world.sign_in("a")
+        world.holds("a", "i")
+        refused = world.ask(cmd.CompleteInteraction("a", "i"))
+        assert refused == ("DISPOSITION_REQUIRED" if asked else "")
+        if asked:
+            assert only(world.tell(cmd.CompleteInteraction("a", "i", "sold")), fx.Completed).disposition == "sold"
+
+
 def test_the_outcome_of_a_reply_reaches_the_agent_who_wrote_it(world: World) -> None:
     """Also when the interaction is closed: the words did not reach the customer, whichever agent holds it now."""
     world.enqueue("i")

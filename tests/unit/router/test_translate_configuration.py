@@ -39,7 +39,7 @@ FULL: Final = {
             "name": "q", "priority": 2, "requirements": [{"attribute": "x", "number": 3}], "choice": "AGENT_CHOICE_ADAPTIVE",
             "offerTimeoutMs": 7, "wrapUpMs": 8, "stickyMs": 9, "ageingPerMinute": 0.5, "serviceLevelMs": 10,
             "order": "QUEUE_ORDER_DEADLINE", "serviceLevelGoal": 0.9, "delayMs": 11, "maxOffers": 2, "keepFree": 3,
-            "stickyTeamMs": 12, "transferHoldMs": 13, "matchWindowMs": 15,
+            "stickyTeamMs": 12, "transferHoldMs": 13, "matchWindowMs": 15, "dispositionRequired": True, "dispositionChannels": ["email"],
             "rings": [{"afterMs": 14, "drop": ["x"], "lower": {"b": 1, "a": 2}, "queues": ["r"]}],
             "overflow": [
                 {"name": "long", "when": "OVERFLOW_TRIGGER_LENGTH", "threshold": 10, "queue": "r", "setPriority": 0},
@@ -82,7 +82,7 @@ def test_a_configuration_is_converted_completely() -> None:
                     OverflowRule("late", Trigger.WAIT, 60_000.0, add_priority=5, requirements=(x,), replace_requirements=True),
                     OverflowRule("bad", Trigger.SERVICE_LEVEL, 0.5, cancel=True),
                 ),
-                match_window_ms=15,
+                match_window_ms=15, disposition_required=True, disposition_channels=("email",),
             ),
             QueueConfig("r"),
         ),

@@ -307,6 +307,8 @@ class TenantConfiguration(_message.Message):
     WEEK_BEGINS_FIELD_NUMBER: _builtins.int
     ROUTING_LABELS_FIELD_NUMBER: _builtins.int
     FAILED_REPLY_FIELD_NUMBER: _builtins.int
+    DISPOSITIONS_FIELD_NUMBER: _builtins.int
+    CLOSING_WORDS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Name of the tenant.
     Bounds: 1 to 40 characters of a-z, 0-9 and "-".
@@ -433,6 +435,17 @@ class TenantConfiguration(_message.Message):
         Default: none.
         """
 
+    @_builtins.property
+    def dispositions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Disposition]:
+        """Classifications with which agents complete interactions. `spam`, `auto_submitted` and `no_further_work` have their meaning without being listed; other
+        names only classify unless they are listed here.
+        Default: none.
+        """
+
+    @_builtins.property
+    def closing_words(self) -> Global___ClosingWords:
+        """What happens to a thank-you or a farewell that comes after the interaction was completed."""
+
     def __init__(
         self,
         *,
@@ -461,14 +474,165 @@ class TenantConfiguration(_message.Message):
         week_begins: _builtins.str = ...,
         routing_labels: _abc.Iterable[_builtins.str] | None = ...,
         failed_reply: Global___FailedReplyAction.ValueType = ...,
+        dispositions: _abc.Iterable[Global___Disposition] | None = ...,
+        closing_words: Global___ClosingWords | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closing_words", b"closing_words"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "failed_reply", b"failed_reply", "first_contact_window_ms", b"first_contact_window_ms", "least_responses", b"least_responses", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "closing_words", b"closing_words", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "dispositions", b"dispositions", "failed_reply", b"failed_reply", "first_contact_window_ms", b"first_contact_window_ms", "least_responses", b"least_responses", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TenantConfiguration: _TypeAlias = TenantConfiguration  # noqa: Y015
+
+@_typing.final
+class ClosingWords(_message.Message):
+    """Messages of closing words only ("thank you!", «مرسی», a thumb up) join the interaction that an agent has completed: no new work, no survey of their
+    own, and the first contact stays resolved. A message that says anything else, or has a question mark or a file, is new work.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class WordsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___ClosingPhrases: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___ClosingPhrases | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    WITHIN_MS_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    WORK_FIELD_NUMBER: _builtins.int
+    within_ms: _builtins.int
+    """How long after the completion.
+    Default: 24h.
+    """
+    work: _builtins.bool
+    """True when closing words are new work, like every message.
+    Default: false.
+    """
+    @_builtins.property
+    def words(self) -> _containers.MessageMap[_builtins.str, Global___ClosingPhrases]:
+        """Words by language ("en", "fa"), and signs under "emoji". A language that is listed has these words only; the others have the built-in ones. Both forms of
+        yeh and kaf, digits of all scripts, texts with or without diacritics, and repeated letters are equal.
+        """
+
+    def __init__(
+        self,
+        *,
+        within_ms: _builtins.int = ...,
+        words: _abc.Mapping[_builtins.str, Global___ClosingPhrases] | None = ...,
+        work: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["within_ms", b"within_ms", "words", b"words", "work", b"work"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosingWords: _TypeAlias = ClosingWords  # noqa: Y015
+
+@_typing.final
+class ClosingPhrases(_message.Message):
+    """Closing words of one language."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def any(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words and phrases. Empty: none of this language.
+        Default: none. Bounds: at most 200, of 60 characters each.
+        """
+
+    def __init__(
+        self,
+        *,
+        any: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any", b"any"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosingPhrases: _TypeAlias = ClosingPhrases  # noqa: Y015
+
+@_typing.final
+class Disposition(_message.Message):
+    """A classification with which agents complete interactions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TitlesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TITLES_FIELD_NUMBER: _builtins.int
+    SPAM_FIELD_NUMBER: _builtins.int
+    NO_FURTHER_WORK_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, as agents' desks send it."""
+    spam: _builtins.bool
+    """Completion with it means that the message was spam: no survey, and not a contact in first-contact resolution.
+    Default: false.
+    """
+    no_further_work: _builtins.bool
+    """Completion with it means that nothing was to be done, e.g. for a thank-you: no survey, and not a contact in first-contact resolution.
+    Default: false.
+    """
+    @_builtins.property
+    def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The name that agents see, by language.
+        Default: none.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        titles: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        spam: _builtins.bool = ...,
+        no_further_work: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "no_further_work", b"no_further_work", "spam", b"spam", "titles", b"titles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Disposition: _TypeAlias = Disposition  # noqa: Y015
 
 @_typing.final
 class Pool(_message.Message):
@@ -731,6 +895,8 @@ class Queue(_message.Message):
     RINGS_FIELD_NUMBER: _builtins.int
     OVERFLOW_FIELD_NUMBER: _builtins.int
     MATCH_WINDOW_MS_FIELD_NUMBER: _builtins.int
+    DISPOSITION_REQUIRED_FIELD_NUMBER: _builtins.int
+    DISPOSITION_CHANNELS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     pool: _builtins.str
@@ -796,6 +962,10 @@ class Queue(_message.Message):
     Windows are aligned to the clock.
     Default: 0s, which offers each interaction at once. Bounds: 0s to 60s.
     """
+    disposition_required: _builtins.bool
+    """True when agents must name a disposition to complete an interaction of the queue.
+    Default: false.
+    """
     @_builtins.property
     def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Display name by language. No service reads it today.
@@ -818,6 +988,12 @@ class Queue(_message.Message):
     def overflow(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverflowRule]:
         """Overflow rules, in order.
         Default: none.
+        """
+
+    @_builtins.property
+    def disposition_channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Channels on which `disposition_required` holds.
+        Default: every channel.
         """
 
     def __init__(
@@ -844,10 +1020,12 @@ class Queue(_message.Message):
         rings: _abc.Iterable[Global___Ring] | None = ...,
         overflow: _abc.Iterable[Global___OverflowRule] | None = ...,
         match_window_ms: _builtins.int = ...,
+        disposition_required: _builtins.bool = ...,
+        disposition_channels: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "choice", b"choice", "delay_ms", b"delay_ms", "keep_free", b"keep_free", "match_window_ms", b"match_window_ms", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "choice", b"choice", "delay_ms", b"delay_ms", "disposition_channels", b"disposition_channels", "disposition_required", b"disposition_required", "keep_free", b"keep_free", "match_window_ms", b"match_window_ms", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -214,8 +214,14 @@ class ConsiderInvitation(_message.Message):
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     COMPLETED_AT_MS_FIELD_NUMBER: _builtins.int
+    BEGAN_AT_MS_FIELD_NUMBER: _builtins.int
+    DISPOSITION_FIELD_NUMBER: _builtins.int
     completed_at_ms: _builtins.int
     """Time of the completion, in milliseconds since the Unix epoch."""
+    began_at_ms: _builtins.int
+    """Time of the customer's first message, in milliseconds since the Unix epoch; 0 means that it is not known."""
+    disposition: _builtins.str
+    """Disposition with which the agent completed it; empty without one."""
     @_builtins.property
     def subject(self) -> Global___Subject:
         """The interaction."""
@@ -225,10 +231,12 @@ class ConsiderInvitation(_message.Message):
         *,
         subject: Global___Subject | None = ...,
         completed_at_ms: _builtins.int = ...,
+        began_at_ms: _builtins.int = ...,
+        disposition: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at_ms", b"completed_at_ms", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["began_at_ms", b"began_at_ms", "completed_at_ms", b"completed_at_ms", "disposition", b"disposition", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -659,8 +667,8 @@ class InvitationSkipped(_message.Message):
     interaction_id: _builtins.str
     """Id of the interaction."""
     reason: _builtins.str
-    """Reason code: "SAMPLED_OUT", "TOO_SOON" (least gap), "TOO_MANY" (window), "NO_SURVEY", "NOT_ASKED" (spam, automatic mail), "ALREADY_INVITED" or
-    "TOO_LATE".
+    """Reason code: "SAMPLED_OUT", "TOO_SOON" (least gap), "TOO_MANY" (window), "NO_SURVEY", "NOT_ASKED" (spam, automatic mail), "ALREADY_INVITED",
+    "TOO_LATE" or "NO_FURTHER_WORK" (the agent's disposition says that nothing was to be done).
     """
     def __init__(
         self,
@@ -863,8 +871,9 @@ class InvitationWithdrawn(_message.Message):
     INVITATION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Reason code: "REPLACED" (the survey is about a later interaction of the same conversation instead), "SURVEY_REMOVED", "NOT_ASKED" (the
-    conversation was closed as spam) or "UNDELIVERABLE".
+    """Reason code: "REPLACED" (the survey is about a later interaction of the same person instead), "SURVEY_REMOVED", "NOT_ASKED" (the
+    conversation was closed as spam), "UNDELIVERABLE" or "HELD_BACK" (the person was in a newer interaction until the invitation would have
+    expired).
     """
     @_builtins.property
     def invitation(self) -> Global___InvitationCreated:

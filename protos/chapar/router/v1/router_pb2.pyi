@@ -729,7 +729,9 @@ class QueueView(_message.Message):
     answered_in_threshold: _builtins.int
     """Number of interactions answered within the queue's threshold since the shard's owner took over."""
     answered: _builtins.int
-    """Number of interactions answered since then."""
+    """Number of customers answered since then. An interaction counts once for its stay in the queue: not again when its agent is lost and a second
+    one is assigned, but again when an agent transfers it.
+    """
     abandoned: _builtins.int
     """Number of interactions abandoned since then."""
     def __init__(
@@ -1060,7 +1062,9 @@ class EstimateWaitResponse(_message.Message):
     position: _builtins.int
     """Position that a new interaction would have."""
     method: _builtins.str
-    """Method of the estimate, e.g. "DRAIN_RATE"; "NO_HISTORY" when the estimate is unknown."""
+    """Method of the estimate: "AGENT_FREE" or "PACE_AND_PATIENCE". The estimate is unknown with "NO_AGENTS" (no agent is at work for the
+    queue) and "NO_HISTORY" (no departure was seen for hours).
+    """
     n: _builtins.int
     """Number of observations."""
     def __init__(

@@ -151,15 +151,20 @@ def hold(
     if not core.quiet:
         core.notify(agent, assignment_notice(interaction))
     if not warm:
+        # After a lost agent it is assigned again: the customer was answered, and is counted once.
+        first = interaction.answered_in != interaction.attributes.queue
+        interaction.answered_in = interaction.attributes.queue
         tally = core.count(interaction.attributes.queue)
         in_time = queue is not None and interaction.waited <= queue.service_level_ms
-        tally[0] += in_time
-        tally[1] += 1
+        tally[0] += in_time and first
+        tally[1] += first
         history = core.history(interaction.attributes.queue)
         begins = not history.adapts_at
         left_waiting = core.lines.anything_waits(interaction.attributes.queue)
         staff = core.staff(interaction.attributes.queue)
-        history.departed(core.now, interaction.waited, in_time=in_time, left_waiting=left_waiting, staff=staff)
+        history.departed(
+            core.now, interaction.waited, in_time=in_time, left_waiting=left_waiting, staff=staff, counts=first
+        )
         if begins and queue is not None:
             core.watch_level(queue)
 

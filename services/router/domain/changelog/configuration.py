@@ -93,6 +93,8 @@ def _dump_queue(queue: QueueConfig) -> QueueEntry:
         rings=tuple(RingEntry(ring.after_ms, ring.drop, ring.lower, ring.queues) for ring in queue.rings),
         overflow=tuple(_dump_rule(rule) for rule in queue.overflow),
         match_window_ms=queue.match_window_ms,
+        disposition_required=queue.disposition_required,
+        disposition_channels=queue.disposition_channels,
     )
 
 
@@ -120,6 +122,8 @@ def _load_queue(entry: QueueEntry) -> QueueConfig:
         rings=tuple(Ring(ring.after_ms, ring.drop, ring.lower, ring.queues) for ring in entry.rings),
         overflow=tuple(_load_rule(rule) for rule in entry.overflow),
         match_window_ms=entry.match_window_ms,
+        disposition_required=entry.disposition_required,
+        disposition_channels=entry.disposition_channels,
     )
 
 

@@ -67,6 +67,7 @@ def dump_interaction(interaction: Interaction) -> InteractionEntry:
             rationale.total,
         ),
         interaction.unasked,
+        interaction.answered_in,
     )
 
 
@@ -106,6 +107,7 @@ def load_interaction(entry: InteractionEntry) -> Interaction:
         entry.decided_at,
         OfferRationale(why.at_ms, why.eligible, why.considered, candidates, why.matched, why.total),
         entry.unasked,
+        entry.answered_in,
     )
 
 

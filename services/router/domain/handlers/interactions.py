@@ -116,15 +116,17 @@ def customer_left(core: PoolState, command: cmd.CustomerLeft) -> str:
     core.effects.append(fx.Abandoned(interaction.attributes, epoch, "CUSTOMER_LEFT", waited))
     drop(core, interaction)
     if not scheduled:
-        _count_abandoned(core, interaction.attributes.queue, waited)
+        _count_abandoned(core, interaction, waited)
     return ""
 
 
-def _count_abandoned(core: PoolState, queue: str, waited: int) -> None:
-    core.count(queue)[2] += 1
+def _count_abandoned(core: PoolState, interaction: Interaction, waited: int) -> None:
+    queue = interaction.attributes.queue
+    first = interaction.answered_in != queue
+    core.count(queue)[2] += first
     history = core.history(queue)
     begins = not history.adapts_at
-    history.abandoned(core.now, waited, left_waiting=core.lines.anything_waits(queue))
+    history.abandoned(core.now, waited, left_waiting=core.lines.anything_waits(queue), counts=first)
     known = core.config.by_name.get(queue) if core.config is not None else None
     if begins and known is not None:
         core.watch_level(known)
@@ -237,8 +239,10 @@ def complete(core: PoolState, command: cmd.CompleteInteraction) -> str:
     interaction = held_by(core, command.interaction_id, command.agent_id)
     if isinstance(interaction, str):
         return interaction
-    withdraw(core, interaction, "COMPLETED")
     queue = core.queue_of(interaction)
+    if queue is not None and not command.disposition and queue.needs_disposition(interaction.attributes.channel):
+        return Reason.DISPOSITION_REQUIRED
+    withdraw(core, interaction, "COMPLETED")
     wraps_up = queue is not None and queue.wrap_up_ms and not interaction.parked  # a parked interaction has no wrap-up
     until = core.now + queue.wrap_up_ms if queue is not None and wraps_up else 0
     epoch = core.event_number(interaction, "COMPLETED")

@@ -57,6 +57,8 @@ def transfer(core: PoolState, command: cmd.TransferInteraction) -> str:
         interaction.enqueued_at += core.now - interaction.assigned_at
     else:
         detach(core, interaction, "TRANSFERRED")
+        if transferring_agent:
+            interaction.answered_in = ""  # it enters a queue again
     _rewrite(core, interaction, queue.name, command.requirements, command.labels)
     interaction.reserved_for = command.to_agent_id
     interaction.reserved_until = core.now + queue.transfer_hold_ms if command.to_agent_id else 0

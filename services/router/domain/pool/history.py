@@ -69,26 +69,31 @@ class History:
         self._asked = self.demand(now) + 1
         self._asked_at = now
 
-    def departed(self, now: int, waited_ms: int, *, in_time: bool, left_waiting: bool, staff: int) -> None:
-        """Record that an interaction was assigned to an agent; `left_waiting`: something still waits; `staff`: agents at work now."""
+    def departed(
+        self, now: int, waited_ms: int, *, in_time: bool, left_waiting: bool, staff: int, counts: bool = True
+    ) -> None:
+        """Record that an interaction was assigned to an agent; `left_waiting`: something still waits; `staff`: agents at work now.
+        `counts` false: its customer is in the service level already."""
         if self._since:
             fade = self._faded(now) * (1 - 1 / _PACE_OF)
             self._departures = self._departures * fade + 1
             self._staffed_ms = self._staffed_ms * fade + max(0, now - self._since) * max(1, staff)
             self._learnt_at = now
         self._since = now if left_waiting else 0
-        self._ended(now, waited_ms, False, in_time)
+        self._ended(now, waited_ms, False, in_time, counts)
 
-    def abandoned(self, now: int, waited_ms: int, *, left_waiting: bool) -> None:
-        """Record that a customer left without being served."""
+    def abandoned(self, now: int, waited_ms: int, *, left_waiting: bool, counts: bool = True) -> None:
+        """Record that a customer left without being served. `counts` as in `departed`: an agent had served them, and was lost."""
         if not left_waiting:
             self._since = 0
-        self._ended(now, waited_ms, True, False)
+        self._ended(now, waited_ms, True, False, counts)
 
-    def _ended(self, now: int, waited_ms: int, left: bool, in_time: bool) -> None:
+    def _ended(self, now: int, waited_ms: int, left: bool, in_time: bool, counts: bool) -> None:
         fade = 1 - 1 / _OUTCOMES
         self._left = self._left * fade + left
         self._exposure = self._exposure * fade + waited_ms
+        if not counts:
+            return
         self._level = (self._level << 1 | in_time) & ((1 << _LEVEL_OF) - 1)
         self._outcomes = min(_LEVEL_OF, self._outcomes + 1)
         self._in_period[0] += in_time

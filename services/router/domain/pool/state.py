@@ -80,6 +80,8 @@ class Interaction:
     rationale: OfferRationale = NEVER_OFFERED
     unasked: bool = False
     """Whether the rules on entering its queue are still to be asked, when its match window ends."""
+    answered_in: str = ""
+    """The queue whose customers it was counted with as answered: once, until an agent transfers it."""
     # Derived, not dumped.
     line: Line | None = None
     rank: Rank = (0, 0, "")
