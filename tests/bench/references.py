@@ -20,7 +20,7 @@ from services.router.simulation.erlang import ImpatientQueue, Queue, erlang_b, f
 from services.router.simulation.replications import Case, Laboratory, Question
 from services.router.simulation.results import Case as Observed
 from services.router.simulation.scenario import Scenario
-from services.router.simulation.statistics import Estimate, estimate
+from services.router.simulation.statistics import Estimate
 
 CONFIDENCE: Final = 0.99
 TIMES: Final = 10
@@ -157,7 +157,7 @@ def check(chosen: Sequence[Row], processes: int | None = None, times: int = TIME
     for row, live, quick in _observed(chosen, processes, times):
         print(f"{row.name} ({sum(one.customers for one in live.observed):,} customers)")
         for figure, theory in row.theory.items():
-            found, closer = estimate(live.ratios(figure), CONFIDENCE), estimate(quick.ratios(figure), CONFIDENCE)
+            found, closer = live.estimate(figure, CONFIDENCE), quick.estimate(figure, CONFIDENCE)
             inside = found.holds(theory) and found.holds(row.published.get(figure, theory)) and closer.holds(theory)
             values += 1
             outside += not inside

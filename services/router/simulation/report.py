@@ -32,9 +32,14 @@ def plain(value: float) -> str:
 
 
 def shown(found: Estimate, show: Show) -> str:
-    """Return the value and ± half the width of its interval."""
+    """Return the value and ± half the width of its interval, or its ends where the value is not in the middle."""
     if found.value is None:
         return "-"
+    if found.ends is not None:
+        low, high = found.ends
+        if low == high == found.value:
+            return show(found.value)
+        return f"{show(found.value)} [{show(low)}, {'?' if high is None else show(high)}]"
     return show(found.value) if not found.half else f"{show(found.value)} ±{show(found.half)}"
 
 
@@ -187,6 +192,8 @@ def _notes(results: Results) -> str:
         else f"Intervals ({confidence}) from {scenario.replications} replications."
     )
     notes = [how]
+    if len(results.cases) == 1 and not results.batches:
+        notes.append("The waits of half, 90 % and 95 % are those of all customers of all replications together.")
     if len(results.cases) == 2:
         notes.append("Differences are of pairs with the same customers; * marks those whose interval leaves out 0.")
     if results.not_plain is None:

@@ -84,7 +84,7 @@ def test_the_shortcut_gives_the_same_figures(scenario: Path, capsys: pytest.Capt
     assert "gave the same result as the live engine" in capsys.readouterr().out
     scenario.write_text(SCENARIO.replace("agents: 8", "agents: [8, 7]"), encoding="utf-8")
     assert main([str(scenario)]) == 0
-    assert "Decided by the live engine: agents come and go." in capsys.readouterr().out
+    assert "Decided by the live engine: agents come and go (group `day`)." in capsys.readouterr().out
     assert main([str(scenario), "--no-shortcut"]) == 0
     assert "Decided by the live engine." in capsys.readouterr().out
 
