@@ -193,6 +193,17 @@ def _call(arguments: list[str]) -> int:
     process = subprocess.Popen([sys.executable, "-m", MODULE, *arguments])  # noqa: S603  # our own module
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return process.wait()
+        code = process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
+    if code >= 0:
+        return code
+    killed = signal.Signals(-code)
+    why = ": perhaps there was too little memory (fewer --processes or --replications need less)"
+    errors.print(
+        f"{killed.name} ended the simulator before it was done{why if killed is signal.SIGKILL else ''}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 128 - code
