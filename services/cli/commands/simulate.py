@@ -69,8 +69,11 @@ def run(
         float, typer.Option(min=0.5, max=0.9999, help="The confidence level of the intervals.")
     ] = 0.95,
     find_staff: Annotated[
-        str, typer.Option(metavar="80/20", help="Find the minimum staffing with 80 % within 20 s.")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            metavar="[TYPE=]80/20", help="Find the cheapest staffing with 80 % within 20 s; may be repeated for types."
+        ),
+    ] = None,
     group: Annotated[str, typer.Option(help="With --find-staff: vary this group only.")] = "",
     each: Annotated[
         bool, typer.Option("--each", help="With --find-staff: for each type, not for all together.")
@@ -88,8 +91,8 @@ def run(
     arguments = [str(scenario), "--confidence", str(confidence)]
     for name, value in (("replications", replications), ("seed", seed), ("processes", processes), ("plot", plot)):
         arguments += [f"--{name}={value}"] if value is not None else []
-    for name, text in (("find-staff", find_staff), ("group", group)):
-        arguments += [f"--{name}={text}"] if text else []
+    arguments += [f"--group={group}"] if group else []
+    arguments += [f"--find-staff={one}" for one in find_staff or ()]
     for name, flag in (("each", each), ("graph", graph), ("no-shortcut", not shortcut), ("json", as_json)):
         arguments += [f"--{name}"] if flag else []
     arguments += [f"--staff={one}" for one in staff or ()]

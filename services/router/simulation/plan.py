@@ -77,7 +77,7 @@ def make(
 
     `sizes` sets groups' peaks; their profile over the day keeps its shape.
     """
-    groups = {name: _sized(group, (sizes or {}).get(name)) for name, group in scenario.groups.items()}
+    groups = {name: sized(group, (sizes or {}).get(name)) for name, group in scenario.groups.items()}
     liked = any(group.prefers for group in groups.values())
     types = list(scenario.types)
     types += [name for name in (recording.types if recording is not None else ()) if name not in scenario.types]
@@ -110,7 +110,7 @@ def make(
     )
 
 
-def _sized(group: sc.Group, size: int | None) -> sc.Group:
+def sized(group: sc.Group, size: int | None) -> sc.Group:
     """Scale a group's profile over the day to another peak. Numbers are rounded up, so that rounding removes no planned agent."""
     before = sc.peak(group)
     if size is None or size == before:
