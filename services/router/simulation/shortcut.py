@@ -51,6 +51,12 @@ def refusal(plan: Plan) -> str:
             return f"agents come and go (group `{plan.groups[desk.group]}`)"
         if group is not None and group.answering is not None:
             return f"agents do not accept at once (`answering` of the group `{plan.groups[desk.group]}`)"
+    return _of_customers(plan)
+
+
+def _of_customers(plan: Plan) -> str:
+    """Return what about the customers is not plain."""
+    scenario = plan.scenario
     for kind in plan.kinds:
         name, of_type = plan.types[kind.type_index], scenario.types.get(plan.types[kind.type_index])
         if not _is_plain_kind(kind.attributes):
@@ -59,6 +65,10 @@ def refusal(plan: Plan) -> str:
             return f"customers of the type `{name}` come again (`retrials`)"
         if of_type is not None and of_type.waiting_places is not None:
             return f"the type `{name}` has `waiting_places` of its own"
+        if of_type is not None and of_type.lines is not None:
+            return f"the type `{name}` has `lines`"
+    if scenario.lines is not None:
+        return "the scenario has `lines`"
     if scenario.waiting_places not in (None, 0):
         return "waiting places are bounded (`waiting_places`)"
     return ""

@@ -196,10 +196,12 @@ class Search:
         scenario = self._laboratory.question.scenario
         load = 0.0
         for kind in scenario.types.values():
-            if kind.arrivals is None or kind.handling is None:
+            handling = [one.handling for one in kind.handling_by_period] or [kind.handling]
+            means = [one.average() for one in handling if one is not None]
+            if kind.arrivals is None or not means:
                 continue
             gap, rates = kind.arrivals.every, kind.arrivals.rates or [0.0]
-            load += (1 / gap if gap is not None else max(rates) / scenario.period) * kind.handling.average()
+            load += (1 / gap if gap is not None else max(rates) / scenario.period) * max(means)
         agents, share = max(1, int(load)), max(goal.share for goal in self._target.goals)
         while erlang_c(agents, load) > 1 - share and agents < sc.MOST_AGENTS:
             agents += 1

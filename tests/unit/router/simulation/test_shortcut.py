@@ -74,6 +74,8 @@ def test_its_result_equals_that_of_the_engine(
         ({"types": {"calls": calls(requirements=[{"attribute": "x"}])}}, "the type `calls` have `requirements`"),
         ({"types": {"calls": calls(waiting_places=3)}}, "the type `calls` has `waiting_places`"),
         ({"types": {"calls": calls(retrials={"share": 0.5, "delay": always("1m")})}}, "come again (`retrials`)"),
+        ({"types": {"calls": calls(lines=3)}}, "the type `calls` has `lines`"),
+        ({"lines": 20}, "the scenario has `lines`"),
         ({"waiting_places": 2}, "waiting places are bounded (`waiting_places`)"),
     ],
 )
