@@ -61,6 +61,12 @@ BENCHES: Final = {
     "router_engine": Bench("the router's decisions without Kafka", kafka=False),
     "engine": Bench("the engine in a pool of 15,000 agents", kafka=False, minutes=3, apart="make bench-engine"),
     "simulator": Bench("the what-if simulator over ciw and simpy", kafka=False),
+    "staffing": Bench(
+        "the what-if simulator's search for staffing against an exhaustive one",
+        kafka=False,
+        minutes=6,
+        apart="make bench-simulator",
+    ),
     "references": Bench(
         "the what-if simulator against Erlang's formulas", kafka=False, minutes=1.5, apart="make references"
     ),

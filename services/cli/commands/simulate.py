@@ -191,9 +191,9 @@ def _require_libraries() -> None:
         raise typer.Exit(1)
 
 
-def _call(arguments: list[str]) -> int:
+def _call(arguments: list[str], module: str = MODULE) -> int:
     """Run the simulator in the foreground: it prints the results and the progress bar, and it handles Ctrl-C."""
-    process = subprocess.Popen([sys.executable, "-m", MODULE, *arguments])  # noqa: S603  # our own module
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments])  # noqa: S603  # our own module
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         code = process.wait()

@@ -18,21 +18,22 @@ def report(found: Found, confidence: float) -> RenderableType:
     marks = [(found.one_less, "one less"), (found.least, "least by estimate")]
     if found.sure is not found.least:
         marks.append((found.sure, "least beyond doubt"))
-    marks += [(trial, "cheaper, in doubt") for trial in found.rivals[:1]]
+    marks += [(trial, "cheaper, in doubt") for trial in found.rivals[:1] if trial is not found.one_less]
+    has_costs = any(trial.cost for trial, _ in marks if trial is not None)
     goals = [f"#% within {goal.within_s:g} s: {goal.of} (goal {percent(goal.share)})" for goal in found.target.goals]
     rows = [
         [
             what,
             str(trial.agents),
             _sizes(trial),
-            plain(trial.cost),
+            *([plain(trial.cost)] if has_costs else []),
             *(shown(level.found, percent) for level in trial.levels),
         ]
         for trial, what in marks
         if trial is not None
     ]
     return Group(
-        table("least staffing", ["", "#agents", "by group", "#cost", *goals], rows),
+        table("least staffing", ["", "#agents", "by group", *(["#cost"] if has_costs else []), *goals], rows),
         Text(" ".join(_sentences(found, confidence))),
     )
 
@@ -52,9 +53,10 @@ def _sentences(found: Found, confidence: float) -> Iterator[str]:
             yield "More replications would give certainty."
     if found.rivals:
         one = found.rivals[0]
+        more = f", and so do {len(found.rivals) - 1} more" if len(found.rivals) > 1 else ""
         yield (
-            f"{len(found.rivals)} cheaper staffings fail by the estimate but not by the whole interval, "
-            f"the nearest with {one.agents} agents after {len(one.observed)} replications: more replications may show that one is enough."
+            f"A cheaper staffing ({_sizes(one)}) fails by the estimate but not by its whole interval{more}: after {len(one.observed)} "
+            "replications it is not decided whether it is enough."
         )
     yield f"{found.tried} staffings were tried."
     if not found.complete:

@@ -8,7 +8,7 @@
 
 All staffings meet the same customers. A staffing that clearly fails is given up after few replications. Then replications are doubled, for the answer
 and for the cheaper ones that may reach the target, and the comparison is repeated, until the answer's interval is above the target and those of all
-cheaper ones are below it. What is not decided within the limit is named.
+cheaper ones are below it. Staffings that the limit leaves in doubt are named.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class Search:
     # Simulating
 
     def _trial(self, sizes: Sizes, replications: int = 0) -> Trial:
-        """Return a staffing's result with at least so many replications; by default, with as many as are needed."""
+        """Return a staffing's result with at least this number of replications; by default, with the number that is needed."""
         observed = self._observed.setdefault(sizes, [])
         wanted = replications or self._needed
         if len(observed) < wanted:

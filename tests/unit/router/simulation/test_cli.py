@@ -221,8 +221,7 @@ def test_a_simulator_that_is_killed_is_reported(
     (tmp_path / "killed.py").write_text(f"import os\nos.kill(os.getpid(), {int(killed)})\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(simulate, "MODULE", "killed")
-    assert simulate._call([]) == 128 + killed
+    assert simulate._call([], "killed") == 128 + killed
     assert words in capfd.readouterr().err
 
 
