@@ -68,7 +68,7 @@ BENCHES: Final = {
         apart="make bench-simulator",
     ),
     "references": Bench(
-        "the what-if simulator against Erlang's formulas", kafka=False, minutes=1.5, apart="make references"
+        "the what-if simulator against Erlang's formulas", kafka=False, minutes=3, apart="make references"
     ),
     "sla_engine": Bench(
         "a million deadlines: memory, restore, lateness", kafka=False, minutes=2.5, apart="make bench-sla"

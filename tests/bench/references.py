@@ -65,7 +65,7 @@ def a_scenario(
 
 
 def rows() -> list[Row]:
-    """Return the table. Together all runs take at most a minute and a half. Warm-ups outlast a disturbance: its time
+    """Return the table. Together all runs take at most three minutes. Warm-ups outlast a disturbance: its time
     is 1 / (sqrt(n mu) - sqrt(lambda))^2, two hours for the slowest rows."""
 
     def m_m_n(arrival_s: float, handling_s: float, agents: int) -> dict[str, float]:

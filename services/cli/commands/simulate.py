@@ -78,6 +78,9 @@ def run(
     each: Annotated[
         bool, typer.Option("--each", help="With --find-staff: for each type, not for all together.")
     ] = False,
+    each_shift: Annotated[
+        bool, typer.Option("--each-shift", help="With --find-staff: vary each shift on its own, not whole groups.")
+    ] = False,
     plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Write a plot (PNG).")] = None,
     graph: Annotated[bool, typer.Option("--graph", help="Draw a graph in the terminal.")] = False,
     shortcut: Annotated[
@@ -93,7 +96,13 @@ def run(
         arguments += [f"--{name}={value}"] if value is not None else []
     arguments += [f"--group={group}"] if group else []
     arguments += [f"--find-staff={one}" for one in find_staff or ()]
-    for name, flag in (("each", each), ("graph", graph), ("no-shortcut", not shortcut), ("json", as_json)):
+    for name, flag in (
+        ("each", each),
+        ("each-shift", each_shift),
+        ("graph", graph),
+        ("no-shortcut", not shortcut),
+        ("json", as_json),
+    ):
         arguments += [f"--{name}"] if flag else []
     arguments += [f"--staff={one}" for one in staff or ()]
     arguments += [f"--against-staff={one}" for one in against_staff or ()]

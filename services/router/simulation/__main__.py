@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from services.router.simulation import plots, reading, recorded, report, report_search, staff_search, targets
 from services.router.simulation import scenario as sc
 from services.router.simulation.floor import RefusedError
-from services.router.simulation.plan import Plan
+from services.router.simulation.plan import Plan, shift_name
 from services.router.simulation.policy import Policy
 from services.router.simulation.reading import ScenarioError
 from services.router.simulation.replications import Case, DisagreementError, Laboratory, Question, WorkerError
@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--find-staff", action="append", default=[], metavar="[TYPE=]80/20")
     made.add_argument("--group", default="", help="with --find-staff: vary only this group")
     made.add_argument("--each", action="store_true", help="with --find-staff: the target holds for each type")
+    made.add_argument("--each-shift", action="store_true", help="with --find-staff: vary each shift on its own")
     made.add_argument("--plot", type=Path, metavar="FILE.png")
     made.add_argument("--graph", action="store_true", help="draw a graph in the terminal")
     made.add_argument("--json", action="store_true", dest="as_json")
@@ -116,7 +117,10 @@ def _answer(given: argparse.Namespace, errors: Console) -> None:
     with Laboratory(question, given.processes) as laboratory:
         if wanted is not None:
             with _progress(errors, None) as done:
-                found = staff_search.Search(laboratory, wanted, given.confidence, given.group, done).run()
+                search = staff_search.Search(
+                    laboratory, wanted, given.confidence, given.group, done, each_shift=given.each_shift
+                )
+                found = search.run()
             observed = [list(found.least.observed)]
             staffing = [dict(found.least.sizes)]
         else:
@@ -154,7 +158,7 @@ def _question(given: argparse.Namespace) -> tuple[Question, list[Case], list[str
     if given.plot is not None and not given.plot.parent.is_dir():
         raise ValueError(f"{given.plot.parent} is not a directory")
     for name, _ in (*given.staff, *given.against_staff):
-        if name not in scenario.groups:
+        if name not in _sizes(scenario):
             raise ValueError(
                 f"`{name}` is not a group of the scenario; there are {', '.join(scenario.groups) or 'none'}"
             )
@@ -172,6 +176,12 @@ def _question(given: argparse.Namespace) -> tuple[Question, list[Case], list[str
         cases.append(Case(len(policies) - 1, tuple({**dict(given.staff), **dict(given.against_staff)}.items())))
         names.append(given.against_name or "changed")
     return Question(scenario, tuple(policies), recording, given.shortcut), cases, names
+
+
+def _sizes(scenario: sc.Scenario) -> set[str]:
+    """Return the names that have a size: groups and their shifts."""
+    shifts = {name: len(group.shifts or ()) for name, group in scenario.groups.items()}
+    return {*shifts, *(shift_name(name, place) for name, count in shifts.items() for place in range(count))}
 
 
 def _policy(path: Path | None, pool: str) -> Policy | None:

@@ -33,7 +33,7 @@ _CLEAR: Final = 0.999
 _NEAR: Final = 0.02
 """A staffing that fails by less may be beaten by one with an agent less, by noise."""
 _MOST_TRIED: Final = 400
-_MOST_COMPARED: Final = 20_000
+_MOST_COMPARED: Final = 5_000
 _MOST_STEPS_UP: Final = 6
 """Agents from the answer by estimate to the answer beyond doubt, at most."""
 _TIMES: Final = 4
@@ -110,16 +110,26 @@ class Search:
     """Searches the cheapest staffing."""
 
     def __init__(
-        self, laboratory: Laboratory, wanted: Target, confidence: float, group: str = "", done: Progress = lambda: None
+        self,
+        laboratory: Laboratory,
+        wanted: Target,
+        confidence: float,
+        group: str = "",
+        done: Progress = lambda: None,
+        *,
+        each_shift: bool = False,
     ) -> None:
-        """`group` empty: all groups. Raises ValueError for a group that the scenario does not have."""
+        """`group` empty: all groups. `each_shift`: vary each of their shifts on its own.
+
+        Raises ValueError for a group that the scenario does not have.
+        """
         scenario = laboratory.question.scenario
         if not scenario.groups:
             raise ValueError("staffing can be searched for scenarios with `groups` only")
         if group and group not in scenario.groups:
             raise ValueError(f"`{group}` is not a group; there are {', '.join(scenario.groups)}")
         self._laboratory, self._target, self._confidence, self._done = laboratory, wanted, confidence, done
-        self._all = Staffings(scenario, [group] if group else list(scenario.groups))
+        self._all = Staffings(scenario, [group] if group else list(scenario.groups), each_shift=each_shift)
         self._observed: dict[Sizes, list[Observed]] = {}
         self._trials: dict[Sizes, Trial] = {}
         self._usual = scenario.replications
@@ -127,6 +137,8 @@ class Search:
         self._limit = max(_MOST_OF_FEW, _TIMES * self._usual) if self._usual > 1 else 1
         self._needed = self._usual
         """Replications by which a staffing reaches the target or not."""
+        self._many = 0
+        """A number of agents in a group of which more do not help."""
         self._complete = True
 
     def run(self) -> Found:
@@ -165,7 +177,10 @@ class Search:
     def _reaches(self, sizes: Sizes) -> bool:
         if sizes not in self._trials:
             self._trial(sizes, self._few)
-        return not self._fails(self._trials[sizes]) and self._trial(sizes).reaches()
+        known = self._trials[sizes]
+        if len(known.observed) >= self._usual and known.surely_reaches() and known.margin >= _NEAR:
+            return True
+        return not self._fails(known) and self._trial(sizes).reaches()
 
     def _fails(self, trial: Trial) -> bool:
         """Whether a staffing fails and needs no more replications for that."""
@@ -196,8 +211,8 @@ class Search:
         scenario = self._laboratory.question.scenario
         load = 0.0
         for kind in scenario.types.values():
-            handling = [one.handling for one in kind.handling_by_period] or [kind.handling]
-            means = [one.average() for one in handling if one is not None]
+            means = [one.handling.average() for one in kind.handling_by_period]
+            means += [kind.handling.average()] if kind.handling is not None else []
             if kind.arrivals is None or not means:
                 continue
             gap, rates = kind.arrivals.every, kind.arrivals.rates or [0.0]
@@ -252,7 +267,7 @@ class Search:
             best = self._traded(self._trimmed(found))
 
     def _floors(self, best: Sizes) -> Sizes:
-        many = 2 * sum(best) + 1
+        self._many = many = self._many or 2 * sum(best) + 1
         found = []
         for place, size in enumerate(best):
             others = tuple(size if n == place else many for n in range(len(best)))
@@ -300,6 +315,8 @@ class Search:
             self._needed = min(self._limit, 2 * self._needed)
             known = best if self._reaches(best) else self._another(best)
             best = self._compared(self._traded(self._trimmed(known)))
+        while not self._trial(best).reaches():
+            best = self._compared(self._traded(self._another(best)))
         return best
 
     def _rivals(self, best: Sizes) -> list[Sizes]:

@@ -1,7 +1,7 @@
 """The staffings that a search chooses from, and what they cost: pure arithmetic, without a simulation.
 
 A staffing is the size of each varied group; the others keep theirs. The size of a group whose number varies over the day is its peak, because the
-shape of the day is kept. More agents of a group never cost less.
+shape of the day is kept; or each shift of a group has a size of its own. More agents of a group never cost less.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from services.router.simulation import scenario as sc
-from services.router.simulation.plan import sized
+from services.router.simulation.plan import shift_name, sized
 
 _HOUR_MS: Final = 3_600_000.0
+_MOST_OF_PAIRS: Final = 12
+"""Up to this number of groups, two agents of any groups are traded for one of another."""
 Sizes = tuple[int, ...]
 Objective = tuple[float, float]
 
@@ -20,12 +22,24 @@ Objective = tuple[float, float]
 class Staffings:
     """Sizes of the varied groups, in their order."""
 
-    def __init__(self, scenario: sc.Scenario, varied: Sequence[str]) -> None:
+    def __init__(self, scenario: sc.Scenario, varied: Sequence[str], *, each_shift: bool = False) -> None:
+        """`each_shift`: vary each shift of the varied groups on its own."""
         self._scenario = scenario
-        self.names = tuple(varied)
-        self.planned = {name: sc.peak(group) for name, group in scenario.groups.items()}
-        self.fixed = sum(size for name, size in self.planned.items() if name not in varied)
-        self.has_costs = any(scenario.groups[name].cost_per_hour for name in varied)
+        self._parts: dict[str, tuple[sc.Group, sc.Shift | None]] = {}
+        names = []
+        for name, group in scenario.groups.items():
+            apart = group.shifts if each_shift and name in varied and group.shifts is not None else []
+            parts = {shift_name(name, place): (group, shift) for place, shift in enumerate(apart)} or {
+                name: (group, None)
+            }
+            self._parts.update(parts)
+            names += list(parts) if name in varied else []
+        self.names = tuple(names)
+        self.planned = {
+            name: shift.agents if shift is not None else sc.peak(group) for name, (group, shift) in self._parts.items()
+        }
+        self.fixed = sum(size for name, size in self.planned.items() if name not in names)
+        self.has_costs = any(self._parts[name][0].cost_per_hour for name in names)
         self._hours: dict[tuple[str, int], float] = {}
 
     def named(self, sizes: Sizes) -> dict[str, int]:
@@ -34,13 +48,15 @@ class Staffings:
 
     def cost(self, sizes: Mapping[str, int]) -> float:
         """Return what the planned hours of all groups cost in the whole scenario."""
-        groups = self._scenario.groups
-        return sum(groups[name].cost_per_hour * self.hours(name, size) for name, size in sizes.items())
+        return sum(self._parts[name][0].cost_per_hour * self.hours(name, size) for name, size in sizes.items())
 
     def hours(self, name: str, size: int) -> float:
         """Return the planned hours of a group of this size."""
         if (name, size) not in self._hours:
-            self._hours[name, size] = _hours(sized(self._scenario.groups[name], size), self._scenario)
+            group, shift = self._parts[name]
+            alone = [shift.model_copy(update={"agents": size})] if shift is not None else []
+            grown = group.model_copy(update={"shifts": alone}) if alone else sized(group, size)
+            self._hours[name, size] = _hours(grown, self._scenario)
         return self._hours[name, size]
 
     def objective(self, sizes: Sizes) -> Objective:
@@ -62,8 +78,8 @@ class Staffings:
 
     def most_expensive_first(self) -> list[int]:
         """Return the places of the groups, by the cost of an agent."""
-        groups = self._scenario.groups
-        return sorted(range(len(self.names)), key=lambda n: (-groups[self.names[n]].cost_per_hour, self.names[n]))
+        rates = [self._parts[name][0].cost_per_hour for name in self.names]
+        return sorted(range(len(self.names)), key=lambda n: (-rates[n], self.names[n]))
 
     def trades(self, sizes: Sizes) -> list[Sizes]:
         """Return the cheaper staffings with one agent less, or with one or two less in groups and one more in another; the cheapest last."""
@@ -75,7 +91,8 @@ class Staffings:
             for more in range(len(sizes)):
                 if more != less:
                     found.add(moved(one, more, 1))
-                    found.update(moved(moved(one, other, -1), more, 1) for other in range(len(sizes)) if other != more)
+                    others = range(len(sizes)) if len(sizes) <= _MOST_OF_PAIRS else range(0)
+                    found.update(moved(moved(one, other, -1), more, 1) for other in others if other != more)
         cheaper = [one for one in found if min(one) >= 0 and self.objective(one) < best]
         return sorted(cheaper, key=lambda one: (self.objective(one), one), reverse=True)
 

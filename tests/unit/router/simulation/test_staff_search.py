@@ -20,12 +20,12 @@ def a_question(**more: Any) -> Question:
     return Question(a_scenario(**{"duration": "30m", "replications": 2, **more}), shortcut=True)
 
 
-def search(*wanted: str, each: bool = False, group: str = "", **more: Any) -> Found:
+def search(*wanted: str, each: bool = False, group: str = "", each_shift: bool = False, **more: Any) -> Found:
     """Search in a scenario of these tests."""
     question = a_question(**more)
     goal = target(wanted, question, each=each)
     with Laboratory(asked_of(question, goal), 1) as laboratory:
-        return Search(laboratory, goal, 0.95, group).run()
+        return Search(laboratory, goal, 0.95, group, each_shift=each_shift).run()
 
 
 @pytest.mark.parametrize("wanted", ["80/20", "98/60"])
@@ -58,6 +58,7 @@ SKILLED: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("costs", [True, False])
 def test_agents_of_one_group_are_traded_for_others(costs: bool) -> None:
     """No cheaper staffing reaches the target on the same days: with costs by cost, without them by the number of agents."""
@@ -145,6 +146,19 @@ def test_each_type_counts() -> None:
     together, each = search("85/20", types=types), search("85/20", types=types, each=True)
     assert each.least.agents >= together.least.agents
     assert each.least.margin >= 0
+
+
+def test_each_shift_is_varied_on_its_own() -> None:
+    """Calls come in the second half-hour only: the first shift needs no agent. In the shape of the group it keeps its part."""
+    types = {"calls": calls(arrivals={"rates": [0, 60]})}
+    shifts = [{"start": "0s", "end": "30m", "agents": 4}, {"start": "30m", "end": "1h", "agents": 4}]
+    groups = {"late": {"shifts": shifts, "cost_per_hour": 10}}
+    more: dict[str, Any] = {"groups": groups, "types": types, "duration": "1h", "replications": 2}
+    whole, apart = search("80/20", **more).least, search("80/20", each_shift=True, **more).least
+    assert list(whole.sizes) == ["late"]
+    assert apart.sizes["late/1"] == 0
+    assert apart.sizes["late/2"] == apart.agents > 3
+    assert apart.cost < whole.cost
 
 
 def test_a_target_that_no_staffing_reaches() -> None:
