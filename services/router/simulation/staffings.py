@@ -29,9 +29,11 @@ class Staffings:
         names = []
         for name, group in scenario.groups.items():
             apart = group.shifts if each_shift and name in varied and group.shifts is not None else []
-            parts = {shift_name(name, place): (group, shift) for place, shift in enumerate(apart)} or {
-                name: (group, None)
+            parts: dict[str, tuple[sc.Group, sc.Shift | None]] = {
+                shift_name(name, place): (group, shift) for place, shift in enumerate(apart)
             }
+            if not parts:
+                parts[name] = group, None
             self._parts.update(parts)
             names += list(parts) if name in varied else []
         self.names = tuple(names)
