@@ -70,7 +70,7 @@ def test_a_sample_keeps_the_distribution() -> None:
         assert Waits([[found]]).quantile(share) == pytest.approx(40_000 * share, abs=51)
 
 
-@pytest.mark.parametrize("share", [0.75, 0.9])
+@pytest.mark.parametrize("share", [0.9, 0.95])
 def test_intervals_hold_the_truth_as_often_as_they_say(share: float) -> None:
     """Days with a common factor, as busy days have: of 400 experiments with 30 days, nine in ten of the 90 % intervals contain the true quantile."""
     numbers = np.random.default_rng(3)
@@ -82,8 +82,11 @@ def test_intervals_hold_the_truth_as_often_as_they_say(share: float) -> None:
 
     truth = waits(*[a_day(2_000) for _ in range(1_500)]).quantile(share)
     assert truth is not None
-    held = sum(waits(*[a_day() for _ in range(30)]).estimate(share, 0.9).holds(truth) for _ in range(400))
+    found = [waits(*[a_day() for _ in range(30)]).estimate(share, 0.9) for _ in range(400)]
+    held = sum(one.holds(truth) for one in found)
+    missed_above = sum(one.high is not None and truth > one.high for one in found)
     assert 0.86 < held / 400 < 0.95
+    assert missed_above / 400 < 0.1  # without the correction for skewness: 0.11 and 0.17
 
 
 def test_ends_that_are_not_known() -> None:
