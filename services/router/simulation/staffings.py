@@ -49,7 +49,7 @@ class Staffings:
         return {**self.planned, **dict(zip(self.names, sizes, strict=True))}
 
     def cost(self, sizes: Mapping[str, int]) -> float:
-        """Return what the planned hours of all groups cost in the whole scenario."""
+        """Return what the planned hours of all groups cost, without the warm-up."""
         return sum(self._parts[name][0].cost_per_hour * self.hours(name, size) for name, size in sizes.items())
 
     def hours(self, name: str, size: int) -> float:
@@ -143,12 +143,16 @@ def is_within(one: Sizes, other: Sizes) -> bool:
 
 
 def _hours(group: sc.Group, scenario: sc.Scenario) -> float:
-    end = scenario.duration
+    """Return the planned hours of a group after the warm-up, as in the results."""
+    begin, end = scenario.warm_up, scenario.duration
+
+    def counted(start: float, stop: float) -> float:
+        return max(0.0, min(stop, end) - max(start, begin)) / _HOUR_MS
+
     if group.shifts is not None:
-        return sum(one.agents * max(0.0, min(one.end, end) - one.start) for one in group.shifts) / _HOUR_MS
+        return sum(one.agents * counted(one.start, one.end) for one in group.shifts)
     if isinstance(group.agents, int):
-        return group.agents * end / _HOUR_MS
-    numbers = group.agents or [0]
-    periods = int(-(-end // scenario.period))
-    lengths = (min(scenario.period, end - n * scenario.period) for n in range(periods))
-    return sum(numbers[n % len(numbers)] * length for n, length in enumerate(lengths)) / _HOUR_MS
+        return group.agents * counted(0, end)
+    numbers, period = group.agents or [0], scenario.period
+    periods = int(-(-end // period))
+    return sum(numbers[n % len(numbers)] * counted(n * period, (n + 1) * period) for n in range(periods))

@@ -219,3 +219,5 @@ def test_costs_are_those_of_the_planned_hours() -> None:
     assert staffings.cost(staffings.named((2, 1))) == 10 * 3 + 20 * 1.5 + 3 * 2
     assert staffings.objective((4, 2)) == (126, 6)
     assert sum(staffings.spread(9)) == 9
+    warm = Staffings(a_scenario(groups=groups, duration="2h", warm_up="1h"), ["day", "late"])
+    assert warm.cost(warm.named((4, 2))) == 10 * 3 + 20 * 2 + 3 * 1
