@@ -32,7 +32,7 @@ CONFIG ?=
 # A busy machine needs more of it.
 PATIENCE ?= 1
 
-.PHONY: help run demo test test-tooling quick bench bench-channels bench-engine bench-feedback bench-hostile bench-sla scaling-check compiled references mutants
+.PHONY: help run demo test test-tooling quick bench bench-channels bench-engine bench-feedback bench-hostile bench-simulator bench-sla scaling-check compiled references mutants
 .PHONY: simulate-faults chaos upgrade-check fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts
 .PHONY: image image-check alert-check deploy-checks kube-check acl-check checks clean
 
@@ -60,6 +60,9 @@ bench: .venv/.ready ## measure the figures of the routing path and the services 
 bench-engine: .venv/.ready ## measure the routing engine alone, pure and compiled: throughput, growth, memory, snapshot, bursts (6 minutes)
 	$(BIN)/python -m tests.bench.engine
 	$(BIN)/python -m tests.bench.engine_compiled
+
+bench-simulator: .venv/.ready ## measure the what-if simulator over ciw and simpy, and its search for staffing against an exhaustive one (8 minutes)
+	$(BIN)/python -m tests.bench simulator staffing
 
 bench-sla: .venv/.ready ## measure a million SLA deadlines in one process: memory, restore, delay, business time; and the quality of forecasts (4 minutes)
 	$(BIN)/python -m tests.bench.sla

@@ -62,8 +62,14 @@ BENCHES: Final = {
     "engine": Bench("the engine in a pool of 15,000 agents", kafka=False, minutes=3, apart="make bench-engine"),
     "simulator": Bench("the what-if simulator over ciw and simpy", kafka=False),
     "estimates": Bench("the announced 90th percentile of the wait against what happened", kafka=False, minutes=0.5),
+    "staffing": Bench(
+        "the what-if simulator's search for staffing against an exhaustive one",
+        kafka=False,
+        minutes=6,
+        apart="make bench-simulator",
+    ),
     "references": Bench(
-        "the what-if simulator against Erlang's formulas", kafka=False, minutes=1.5, apart="make references"
+        "the what-if simulator against Erlang's formulas", kafka=False, minutes=3, apart="make references"
     ),
     "sla_engine": Bench(
         "a million deadlines: memory, restore, lateness", kafka=False, minutes=2.5, apart="make bench-sla"

@@ -69,11 +69,17 @@ def run(
         float, typer.Option(min=0.5, max=0.9999, help="The confidence level of the intervals.")
     ] = 0.95,
     find_staff: Annotated[
-        str, typer.Option(metavar="80/20", help="Find the minimum staffing with 80 % within 20 s.")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            metavar="[TYPE=]80/20", help="Find the cheapest staffing with 80 % within 20 s; may be repeated for types."
+        ),
+    ] = None,
     group: Annotated[str, typer.Option(help="With --find-staff: vary this group only.")] = "",
     each: Annotated[
         bool, typer.Option("--each", help="With --find-staff: for each type, not for all together.")
+    ] = False,
+    each_shift: Annotated[
+        bool, typer.Option("--each-shift", help="With --find-staff: vary each shift on its own, not whole groups.")
     ] = False,
     plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Write a plot (PNG).")] = None,
     graph: Annotated[bool, typer.Option("--graph", help="Draw a graph in the terminal.")] = False,
@@ -88,9 +94,15 @@ def run(
     arguments = [str(scenario), "--confidence", str(confidence)]
     for name, value in (("replications", replications), ("seed", seed), ("processes", processes), ("plot", plot)):
         arguments += [f"--{name}={value}"] if value is not None else []
-    for name, text in (("find-staff", find_staff), ("group", group)):
-        arguments += [f"--{name}={text}"] if text else []
-    for name, flag in (("each", each), ("graph", graph), ("no-shortcut", not shortcut), ("json", as_json)):
+    arguments += [f"--group={group}"] if group else []
+    arguments += [f"--find-staff={one}" for one in find_staff or ()]
+    for name, flag in (
+        ("each", each),
+        ("each-shift", each_shift),
+        ("graph", graph),
+        ("no-shortcut", not shortcut),
+        ("json", as_json),
+    ):
         arguments += [f"--{name}"] if flag else []
     arguments += [f"--staff={one}" for one in staff or ()]
     arguments += [f"--against-staff={one}" for one in against_staff or ()]
@@ -188,11 +200,22 @@ def _require_libraries() -> None:
         raise typer.Exit(1)
 
 
-def _call(arguments: list[str]) -> int:
+def _call(arguments: list[str], module: str = MODULE) -> int:
     """Run the simulator in the foreground: it prints the results and the progress bar, and it handles Ctrl-C."""
-    process = subprocess.Popen([sys.executable, "-m", MODULE, *arguments])  # noqa: S603  # our own module
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments])  # noqa: S603  # our own module
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return process.wait()
+        code = process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
+    if code >= 0:
+        return code
+    killed = signal.Signals(-code)
+    why = ": perhaps there was too little memory (fewer --processes or --replications need less)"
+    errors.print(
+        f"{killed.name} ended the simulator before it was done{why if killed is signal.SIGKILL else ''}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 128 - code

@@ -10,15 +10,16 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from services.router.simulation import plots, reading, recorded, report, staff_search
+from services.router.simulation import plots, reading, recorded, report, report_search, staff_search, targets
 from services.router.simulation import scenario as sc
 from services.router.simulation.floor import RefusedError
-from services.router.simulation.plan import Plan
+from services.router.simulation.plan import Plan, shift_name
 from services.router.simulation.policy import Policy
 from services.router.simulation.reading import ScenarioError
 from services.router.simulation.replications import Case, DisagreementError, Laboratory, Question, WorkerError
@@ -51,9 +52,10 @@ def parser() -> argparse.ArgumentParser:
         default=True,
         help="decide plain pools without the engine, except in the first replication, which both decide",
     )
-    made.add_argument("--find-staff", metavar="80/20")
+    made.add_argument("--find-staff", action="append", default=[], metavar="[TYPE=]80/20")
     made.add_argument("--group", default="", help="with --find-staff: vary only this group")
     made.add_argument("--each", action="store_true", help="with --find-staff: the target holds for each type")
+    made.add_argument("--each-shift", action="store_true", help="with --find-staff: vary each shift on its own")
     made.add_argument("--plot", type=Path, metavar="FILE.png")
     made.add_argument("--graph", action="store_true", help="draw a graph in the terminal")
     made.add_argument("--json", action="store_true", dest="as_json")
@@ -108,14 +110,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _answer(given: argparse.Namespace, errors: Console) -> None:
     question, cases, names = _question(given)
-    wanted = staff_search.target(given.find_staff, each=given.each) if given.find_staff is not None else None
+    wanted = targets.target(given.find_staff, question, each=given.each) if given.find_staff else None
     if wanted is not None and len(cases) > 1:
         raise ValueError("--find-staff searches the staffing of one policy: it cannot be combined with --against")
-    question = staff_search.asked_of(question, wanted) if wanted is not None else question
+    question = targets.asked_of(question, wanted) if wanted is not None else question
     with Laboratory(question, given.processes) as laboratory:
         if wanted is not None:
             with _progress(errors, None) as done:
-                found = staff_search.Search(laboratory, wanted, given.confidence, given.group).run(done)
+                search = staff_search.Search(
+                    laboratory, wanted, given.confidence, given.group, done, each_shift=given.each_shift
+                )
+                found = search.run()
             observed = [list(found.least.observed)]
             staffing = [dict(found.least.sizes)]
         else:
@@ -126,6 +131,9 @@ def _answer(given: argparse.Namespace, errors: Console) -> None:
             staffing = [{**peaks, **dict(case.sizes)} for case in cases]
         plan = laboratory.plan(Case(sizes=tuple(sorted(staffing[0].items()))) if found is not None else cases[0])
     within = {name: threshold.within / 1_000 for name, threshold in zip(plan.types, plan.thresholds, strict=True)}
+    if found is not None:
+        ran = {"replications": len(found.least.observed)}
+        question = replace(question, scenario=question.scenario.model_copy(update=ran))
     seen = [Observed(*one, within) for one in zip(names, observed, staffing, strict=True)]
     plans = [plan] if found is not None else [laboratory.plan(case) for case in cases]
     results = Results(question, tuple(seen), given.confidence, _not_plain(plans, names) if given.shortcut else None)
@@ -150,7 +158,7 @@ def _question(given: argparse.Namespace) -> tuple[Question, list[Case], list[str
     if given.plot is not None and not given.plot.parent.is_dir():
         raise ValueError(f"{given.plot.parent} is not a directory")
     for name, _ in (*given.staff, *given.against_staff):
-        if name not in scenario.groups:
+        if name not in _sizes(scenario):
             raise ValueError(
                 f"`{name}` is not a group of the scenario; there are {', '.join(scenario.groups) or 'none'}"
             )
@@ -168,6 +176,12 @@ def _question(given: argparse.Namespace) -> tuple[Question, list[Case], list[str
         cases.append(Case(len(policies) - 1, tuple({**dict(given.staff), **dict(given.against_staff)}.items())))
         names.append(given.against_name or "changed")
     return Question(scenario, tuple(policies), recording, given.shortcut), cases, names
+
+
+def _sizes(scenario: sc.Scenario) -> set[str]:
+    """Return the names that have a size: groups and their shifts."""
+    shifts = {name: len(group.shifts or ()) for name, group in scenario.groups.items()}
+    return {*shifts, *(shift_name(name, place) for name, count in shifts.items() for place in range(count))}
 
 
 def _policy(path: Path | None, pool: str) -> Policy | None:
@@ -189,38 +203,16 @@ def _show(given: argparse.Namespace, results: Results, found: staff_search.Found
     if given.as_json:
         data = results.data()
         if found is not None:
-            data["least_staffing"] = _found(found)
+            data["least_staffing"] = report_search.data(found)
         json.dump(data, sys.stdout, ensure_ascii=False, indent=2)
         sys.stdout.write("\n")
         return
     out = report.console(to_terminal=sys.stdout.isatty())
     if found is not None:
-        out.print(report.report_search(found, given.confidence))
+        out.print(report_search.report(found, given.confidence))
     out.print(report.report(results))
     if given.graph:
         out.print(plots.terminal(results, min(100, out.width)), markup=False, highlight=False)
-
-
-def _found(found: staff_search.Found) -> dict[str, object]:
-    def trial(one: staff_search.Trial | None) -> dict[str, object] | None:
-        if one is None:
-            return None
-        level = one.level
-        return {
-            "agents": one.agents,
-            "sizes": dict(one.sizes),
-            "value": level.value,
-            "low": level.low,
-            "high": level.high,
-        }
-
-    return {
-        "target": str(found.target),
-        "least": trial(found.least),
-        "beyond_doubt": trial(found.sure),
-        "one_less": trial(found.one_less),
-        "tried": found.tried,
-    }
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ class Attempts:
         self._places = [_UNBOUNDED if bound is None else bound for bound in bounds]
         bound = plan.scenario.waiting_places
         self._places_in_all = _UNBOUNDED if bound is None else bound
+        lines = [kind.lines if kind is not None else None for kind in types]
+        self._lines = [_UNBOUNDED if bound is None else bound for bound in lines]
+        self._lines_in_all = _UNBOUNDED if plan.scenario.lines is None else plan.scenario.lines
+        self._open_by_type = [0] * len(types)
         self._retrials = [kind.retrials if kind is not None else None for kind in types]
         self._waiting = 0
         self._waiting_by_type = [0] * len(types)
@@ -63,8 +67,17 @@ class Attempts:
 
     def enter(self, number: int) -> None:
         """Record that the customer is present."""
-        self.open += 1
+        self._count(number, 1)
         self.wait(number)
+
+    def _count(self, number: int, change: int) -> None:
+        self.open += change
+        self._open_by_type[self.type_of(number)] += change
+
+    def has_no_line(self, number: int) -> bool:
+        """Whether there is no line for a customer who is present already."""
+        kind = self.type_of(number)
+        return self.open > self._lines_in_all or self._open_by_type[kind] > self._lines[kind]
 
     def wait(self, number: int) -> None:
         """Record that the customer waits, for the first time or again."""
@@ -90,7 +103,7 @@ class Attempts:
     def end(self, number: int) -> None:
         """Record that service is over."""
         self.stage[number] = GONE
-        self.open -= 1
+        self._count(number, -1)
 
     def go(self, number: int, outcome: int, now: float) -> bool:
         """Record that the customer leaves without service.
@@ -99,7 +112,7 @@ class Attempts:
         """
         self._wait_no_more(number)
         self.stage[number] = GONE
-        self.open -= 1
+        self._count(number, -1)
         return self._note(number, outcome, now)
 
     def _note(self, number: int, outcome: int, now: float) -> bool:
@@ -128,8 +141,11 @@ class Attempts:
         log, scenario = self.log, self._plan.scenario
         kind = log.kind[person]
         of_type = scenario.types.get(self._plan.types[self._type_of[kind]])
-        numbers = lot(scenario.seed, self._replication, "patience again", person, attempt)
-        self._patience.append(draw_one(patience_of(scenario, of_type, now), numbers))
+        if of_type is not None and of_type.retrials is not None and of_type.retrials.same_patience:
+            self._patience.append(self._patience[person])
+        else:
+            numbers = lot(scenario.seed, self._replication, "patience again", person, attempt)
+            self._patience.append(draw_one(patience_of(scenario, of_type, now), numbers))
         self._later.append((person, attempt))
         self.stage.append(WAITING)
         log.kind.append(kind)

@@ -7,8 +7,9 @@ policies, or two staffings, the k-th customer is the same. These *common random 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -22,6 +23,7 @@ from services.router.simulation.recorded import Recording, Survival
 _DAY_MS: Final = 86_400_000.0
 _NAN: Final = float("nan")
 Drawn = Simple | Mixture | Never
+Repeats = TypeVar("Repeats", sc.PatienceFrom, sc.HandlingFrom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,10 @@ def _of_type(plan: Plan, replication: int, number: int, kind: sc.InteractionType
     scenario, name = plan.scenario, plan.types[number]
     arrived = _arrivals(scenario, name, kind, replication, shared)
     u = streams(scenario.seed, replication, "handling", name).random((2, len(arrived)))
-    if kind.handling is None:
+    usual = _handling(scenario, kind, arrived, u)
+    if usual is None:
         raise ValueError(f"type {name} has arrivals but no handling time")  # refused when the plan was made
-    handling = [kind.handling_by_group.get(group, kind.handling).quantile(u[0], u[1]) for group in plan.groups]
+    handling = _by_group(plan, kind, usual, u)
     patience = np.full(len(arrived), np.inf)
     if kind.patience is not None or kind.patience_by_period:
         v = streams(scenario.seed, replication, "patience", name).random((2, len(arrived)))
@@ -147,21 +150,42 @@ def _arrivals(scenario: sc.Scenario, name: str, kind: sc.InteractionType, replic
     return times
 
 
+def _handling(scenario: sc.Scenario, kind: sc.InteractionType, arrived: Vector, u: Vector) -> Vector | None:
+    """Return the handling times of a type where a group has none of its own; None where the scenario gives none."""
+    if kind.handling_by_period:
+        return _drawn_by_period(scenario, [one.handling for one in _repeated(kind.handling_by_period)], arrived, u)
+    return kind.handling.quantile(u[0], u[1]) if kind.handling is not None else None
+
+
+def _by_group(plan: Plan, kind: sc.InteractionType, usual: Vector, u: Vector) -> list[Vector]:
+    own = kind.handling_by_group
+    return [own[group].quantile(u[0], u[1]) if group in own else usual for group in plan.groups]
+
+
 def _patience(scenario: sc.Scenario, kind: sc.InteractionType, arrived: Vector, u: Vector) -> Vector:
     if not kind.patience_by_period:
         assert kind.patience is not None
         return kind.patience.quantile(u[0], u[1])
-    patience = np.empty(len(arrived))
-    by_period = _by_period(kind)
+    return _drawn_by_period(scenario, _by_period(kind), arrived, u)
+
+
+def _drawn_by_period(scenario: sc.Scenario, by_period: Sequence[Drawn], arrived: Vector, u: Vector) -> Vector:
+    """Draw times by the period of arrival; the periods repeat."""
+    drawn = np.empty(len(arrived))
     period = (arrived // scenario.period).astype(np.int64) % len(by_period)
     for number, distribution in enumerate(by_period):
         mine = period == number
-        patience[mine] = distribution.quantile(u[0][mine], u[1][mine])
-    return patience
+        drawn[mine] = distribution.quantile(u[0][mine], u[1][mine])
+    return drawn
+
+
+def _repeated(parts: Sequence[Repeats]) -> list[Repeats]:
+    """Return a part for each of its periods."""
+    return [one for one in parts for _ in range(one.periods)]
 
 
 def _by_period(kind: sc.InteractionType) -> list[Patience]:
-    return [one.patience for one in kind.patience_by_period for _ in range(one.periods)]
+    return [one.patience for one in _repeated(kind.patience_by_period)]
 
 
 def patience_of(scenario: sc.Scenario, kind: sc.InteractionType | None, arrived: float) -> Drawn:
@@ -189,9 +213,9 @@ def _recorded(
     arrived = recording.times[mine]
     anew = scenario.replications > 1
     u = streams(scenario.seed, replication, "recorded handling", name).random((2, len(mine)))
-    if kind is not None and kind.handling is not None:
-        usual = kind.handling
-        handling = [kind.handling_by_group.get(group, usual).quantile(u[0], u[1]) for group in plan.groups]
+    usual = _handling(scenario, kind, arrived, u) if kind is not None else None
+    if kind is not None and usual is not None:
+        handling = _by_group(plan, kind, usual, u)
     else:
         handling = [_as_recorded(recording, mine, u[0], anew=anew)] * len(plan.groups)
     v = streams(scenario.seed, replication, "recorded patience", name).random((2, len(mine)))

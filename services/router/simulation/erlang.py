@@ -84,6 +84,48 @@ class Queue:
         return waits
 
 
+@dataclass(frozen=True, slots=True)
+class LimitedLines:
+    """M/M/n/k: a customer who finds `lines` customers in the system is turned away."""
+
+    arrival_rate: float
+    handling: float
+    agents: int
+    lines: int
+
+    def _states(self) -> Vector:
+        """Return the probability of each number in the system."""
+        weights = [1.0]
+        for k in range(1, self.lines + 1):
+            weights.append(weights[-1] * self.arrival_rate * self.handling / min(k, self.agents))
+        return np.array(weights) / sum(weights)
+
+    @property
+    def blocked(self) -> float:
+        """Return the share that is turned away."""
+        return float(self._states()[-1])
+
+    @property
+    def mean_wait(self) -> float:
+        """Return the mean wait of the others (Little's law)."""
+        waiting = np.clip(np.arange(self.lines + 1) - self.agents, 0, None)
+        return float(waiting @ self._states()) / (self.arrival_rate * (1 - self.blocked))
+
+
+def one_agent(classes: Sequence[tuple[float, float, float]]) -> list[float]:
+    """Return mean waits with one agent for any handling times, most urgent class first, no interruption: (arrival rate, mean handling, cv) of each.
+
+    With one class this is the formula of Pollaczek and Khinchine, with more that of Cobham (1954).
+    """
+    present = sum(rate * mean**2 * (1 + cv**2) / 2 for rate, mean, cv in classes)
+    before, waits = 1.0, []
+    for rate, mean, _ in classes:
+        free = before - rate * mean
+        waits.append(present / (before * free))
+        before = free
+    return waits
+
+
 class ImpatientQueue:
     """M/M/n+M (Erlang A): every waiting customer leaves at rate 1 / patience."""
 

@@ -201,6 +201,9 @@ class Floor:
         kind = self._kinds[self._log.kind[number]]
         name = f"{number:09d}"  # interactions of the same millisecond are served in the order of their ids
         attempts.enter(number)
+        if attempts.has_no_line(number):
+            self._give_up(number, BLOCKED, None)
+            return
         first = attempts.person(number)
         self._tell(cmd.Enqueue(_attributes(kind, name, name if first == number else f"{first:09d}", START + int(now))))
         self._settle()
@@ -217,10 +220,12 @@ class Floor:
         if attempts.stage[number] == WAITING and attempts.turn.get(number, 0) == turn:
             self._give_up(number, ABANDONED, cmd.CustomerLeft(f"{number:09d}"))
 
-    def _give_up(self, number: int, outcome: int, command: cmd.Command) -> None:
+    def _give_up(self, number: int, outcome: int, command: cmd.Command | None) -> None:
+        """Let a customer go. `command` None: the engine does not know them."""
         lost = self._attempts.go(number, outcome, self._now)
-        self._tell(command)
-        self._settle()
+        if command is not None:
+            self._tell(command)
+            self._settle()
         again = self._attempts.comes_again(number) if lost else None
         if again is not None:
             after, person, attempt = again

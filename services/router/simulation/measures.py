@@ -18,15 +18,12 @@ from services.router.simulation.distributions import Vector
 from services.router.simulation.log import ABANDONED, ANSWERED, BLOCKED, CANCELLED, UNSERVED, Log
 from services.router.simulation.plan import Plan
 from services.router.simulation.statistics import Ratio
+from services.router.simulation.waits import Sample, sample
 
 BATCHES: Final = 20
 ALL: Final = "all"
 _HOUR_MS: Final = 3_600_000.0
-QUANTILES: Final = (0.5, 0.9, 0.95)
-CURVE: Final = 101
-"""Points of the distribution of waits: its percentiles."""
-
-NOT_SUMS: Final = frozenset({"wait_p50_s", "wait_p90_s", "wait_p95_s", "gini", "most_over_mean", "longest_idle_s"})
+NOT_SUMS: Final = frozenset({"gini", "most_over_mean", "longest_idle_s"})
 """Figures that cannot be added up from the figures of parts."""
 SERVICE_LEVELS: Final = ("offered", "offered_less_short_abandons", "answered")
 
@@ -43,8 +40,8 @@ class Observed:
     """All windows in one: for figures that cannot be added up, see `NOT_SUMS`."""
     by_period: Vector
     """(types + 1, periods, 4): offered, answered in time, answered, waits of the answered in s; the last type is all types together."""
-    curve: Vector
-    """Percentiles of the waits of all customers, s."""
+    waits: tuple[tuple[Sample, ...], ...]
+    """Waits of the customers who entered the queue, answered or not: for each window, by type."""
     customers: int
     commands: int
     retries: int
@@ -67,14 +64,11 @@ def observe(plan: Plan, log: Log) -> Observed:
         return found
 
     windows = tuple(window(start, end) for start, end in pairwise(edges))
-    counted = customers.counted(scenario.warm_up, scenario.duration)
-    waits = customers.waited[counted & (customers.outcome != BLOCKED)]
-    curve = np.quantile(waits, np.linspace(0, 1, CURVE)) if len(waits) else np.full(CURVE, np.nan)
     return Observed(
         windows,
         windows[0] if batches == 1 else window(scenario.warm_up, scenario.duration),
         customers.by_period(),
-        curve,
+        tuple(customers.waits(start, end, batches * scenario.replications) for start, end in pairwise(edges)),
         len(log.kind),
         log.commands,
         log.retries,
@@ -119,7 +113,7 @@ class _Customers:
         offered, in_time = called - blocked, float(self.in_time[mine].sum())
         abandoned = float((outcome == ABANDONED).sum())
         entered = waited[outcome != BLOCKED]
-        found = {
+        return {
             "offered": (offered, part),
             "answered": (answered, part),
             "service_level_offered": (in_time, offered),
@@ -133,10 +127,11 @@ class _Customers:
             "unserved": (float((outcome == UNSERVED).sum()), offered),
             "cancelled": (float((outcome == CANCELLED).sum()), offered),
         }
-        for share in QUANTILES:
-            value = float(np.quantile(entered, share)) if len(entered) else 0.0
-            found[f"wait_p{share * 100:.0f}_s"] = (value, float(len(entered) > 0))
-        return found
+
+    def waits(self, start: float, end: float, windows: int) -> tuple[Sample, ...]:
+        """Return the waits of those who entered the queue in a window, by type."""
+        entered = self.counted(start, end) & (self.outcome != BLOCKED)
+        return tuple(sample(self.waited[entered & (self.type == n)], windows) for n in range(len(self._plan.types)))
 
     def by_period(self) -> Vector:
         """Return the figures by period, see `Observed`. Attempts after the end count in the last period."""

@@ -75,9 +75,9 @@ def make(
 ) -> Plan:
     """Prepare a plan. Raises ScenarioError when parts of the scenario contradict each other.
 
-    `sizes` sets groups' peaks; their profile over the day keeps its shape.
+    `sizes` sets groups' peaks; their profile over the day keeps its shape. The size of `GROUP/2` is that of the group's second shift.
     """
-    groups = {name: _sized(group, (sizes or {}).get(name)) for name, group in scenario.groups.items()}
+    groups = {name: _with_sizes(name, group, sizes or {}) for name, group in scenario.groups.items()}
     liked = any(group.prefers for group in groups.values())
     types = list(scenario.types)
     types += [name for name in (recording.types if recording is not None else ()) if name not in scenario.types]
@@ -110,7 +110,22 @@ def make(
     )
 
 
-def _sized(group: sc.Group, size: int | None) -> sc.Group:
+def _with_sizes(name: str, group: sc.Group, sizes: Mapping[str, int]) -> sc.Group:
+    if group.shifts is None or name in sizes:
+        return sized(group, sizes.get(name))
+    shifts = [
+        shift.model_copy(update={"agents": sizes.get(shift_name(name, place), shift.agents)})
+        for place, shift in enumerate(group.shifts)
+    ]
+    return group.model_copy(update={"shifts": shifts})
+
+
+def shift_name(group: str, place: int) -> str:
+    """Return the name under which a shift of a group has a size of its own; names of groups have no slash."""
+    return f"{group}/{place + 1}"
+
+
+def sized(group: sc.Group, size: int | None) -> sc.Group:
     """Scale a group's profile over the day to another peak. Numbers are rounded up, so that rounding removes no planned agent."""
     before = sc.peak(group)
     if size is None or size == before:

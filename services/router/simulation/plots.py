@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from services.router.simulation.measures import CURVE
-from services.router.simulation.results import Results
+from services.router.simulation.distributions import Vector
+from services.router.simulation.results import CURVE, Results
 
 _COLOURS: Final = ("#1f6f8b", "#c8553d")
 _MARKERS: Final = ("braille", "*")
@@ -27,8 +27,10 @@ def png(results: Results, path: Path) -> None:
         value, half = case.by_period()
         at = (np.arange(len(value)) + 0.5) * hours
         above.plot(at, 100 * value, color=colour, label=case.label, marker="." if len(value) < 100 else "")
-        above.fill_between(at, 100 * (value - half), 100 * (value + half), color=colour, alpha=0.2, linewidth=0)
-        below.plot(case.curve(), np.linspace(0, 100, CURVE), color=colour, label=case.label)
+        above.fill_between(at, *shares(value, half), color=colour, alpha=0.2, linewidth=0)
+        waits, percent = case.waits(), np.linspace(0, 100, CURVE)
+        below.plot(waits.curve(CURVE), percent, color=colour, label=case.label)
+        below.fill_betweenx(percent, *waits.band(CURVE, results.confidence), color=colour, alpha=0.2, linewidth=0)
     above.set(xlabel="hours from the start", ylabel="answered in time, % of offered", ylim=(0, 102))
     above.set_title(results.question.scenario.name or "service level")
     below.set(xlabel="wait, s", ylabel="% wait no longer")
@@ -40,6 +42,11 @@ def png(results: Results, path: Path) -> None:
         figure.savefig(path)
     finally:
         pyplot.close(figure)
+
+
+def shares(value: Vector, half: Vector) -> tuple[Vector, Vector]:
+    """Return the ends of the intervals of shares, in percent. An interval of Student's may go beyond what a share can be: it is clipped."""
+    return np.clip(100 * (value - half), 0, 100), np.clip(100 * (value + half), 0, 100)
 
 
 def terminal(results: Results, width: int = 80) -> str:
@@ -56,7 +63,7 @@ def terminal(results: Results, width: int = 80) -> str:
             known = ~np.isnan(value)
             across, up = ((np.arange(periods) + 0.5) * hours)[known], 100 * value[known]
         else:
-            across, up = case.curve(), np.linspace(0, 100, CURVE)
+            across, up = case.waits().curve(CURVE), np.linspace(0, 100, CURVE)
         figure.draw(figure.signal(across.tolist(), up.tolist(), marker=marker).lines().label(case.label))
     figure.ruler(axis=1, side=0).lim(0, 100)
     figure.title(

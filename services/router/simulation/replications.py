@@ -114,13 +114,13 @@ class Laboratory:
         self._plans.clear()
 
     def run(
-        self, cases: Sequence[Case], replications: int | None = None, done: Progress = lambda: None
+        self, cases: Sequence[Case], replications: int | None = None, done: Progress = lambda: None, first: int = 0
     ) -> list[list[Observed]]:
-        """Return for each case its replications in order. Raises ScenarioError, WorkerError, RefusedError."""
+        """Return for each case its replications in order, from the `first`. Raises ScenarioError, WorkerError, RefusedError."""
         count = replications or self.question.scenario.replications
         for case in cases:
             self.plan(case)  # contradictions are reported before any work is done
-        jobs = [(place, replication) for replication in range(count) for place in range(len(cases))]
+        jobs = [(place, replication) for replication in range(first, count) for place in range(len(cases))]
         alone = self._processes == 1 or len(jobs) == 1
         if alone or (not self._workers and self.question.customers() * len(jobs) <= self._few):
             found = {}
@@ -131,7 +131,7 @@ class Laboratory:
                 done()
         else:
             found = self._spread(cases, jobs, done)
-        return [[found[place, replication] for replication in range(count)] for place in range(len(cases))]
+        return [[found[place, replication] for replication in range(first, count)] for place in range(len(cases))]
 
     def plan(self, case: Case) -> Plan:
         """Return the plan of a case. Raises ScenarioError."""

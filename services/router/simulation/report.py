@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from services.router.simulation.results import Case, Results, groups_of, types_of
-from services.router.simulation.staff_search import Found, Trial
 from services.router.simulation.statistics import Estimate
 
 Show = Callable[[float], str]
@@ -32,9 +31,14 @@ def plain(value: float) -> str:
 
 
 def shown(found: Estimate, show: Show) -> str:
-    """Return the value and ± half the width of its interval."""
+    """Return the value and ± half the width of its interval, or its ends where the value is not in the middle."""
     if found.value is None:
         return "-"
+    if found.ends is not None:
+        low, high = found.ends
+        if low == high == found.value:
+            return show(found.value)
+        return f"{show(found.value)} [{show(low)}, {'?' if high is None else show(high)}]"
     return show(found.value) if not found.half else f"{show(found.value)} ±{show(found.half)}"
 
 
@@ -187,6 +191,8 @@ def _notes(results: Results) -> str:
         else f"Intervals ({confidence}) from {scenario.replications} replications."
     )
     notes = [how]
+    if len(results.cases) == 1 and not results.batches:
+        notes.append("The waits of half, 90 % and 95 % are those of all customers of all replications together.")
     if len(results.cases) == 2:
         notes.append("Differences are of pairs with the same customers; * marks those whose interval leaves out 0.")
     if results.not_plain is None:
@@ -209,33 +215,6 @@ def _notes(results: Results) -> str:
             if count:
                 notes.append(f"{case.label}: {count:,} {what}.")
     return "\n".join(notes)
-
-
-def report_search(found: Found, confidence: float) -> RenderableType:
-    """Return the result of a search, its certainty, and how it was found."""
-    rows = []
-    marks = ((found.one_less, "one less"), (found.least, "least by estimate"), (found.sure, "least beyond doubt"))
-    for trial, what in marks:
-        if trial is not None and not (what == "least beyond doubt" and trial is found.least):
-            rows.append([what, str(trial.agents), _sizes(trial), shown(trial.level, percent)])
-    interval = f"{confidence:.0%} interval"
-    if found.sure is found.least:
-        verdict = f"{found.least.agents} agents reach {found.target}, and so does their whole {interval}."
-    else:
-        verdict = f"{found.least.agents} agents reach {found.target} by the estimate; their {interval} goes below, so luck may have helped. "
-        verdict += (
-            f"{found.sure.agents} are beyond doubt."
-            if found.sure is not None
-            else "More replications would give certainty."
-        )
-    return Group(
-        table("least staffing", ["", "#agents", "by group", "#% of offered in time"], rows),
-        Text(f"{verdict} {found.tried} staffings were tried."),
-    )
-
-
-def _sizes(trial: Trial) -> str:
-    return ", ".join(f"{name} {size}" for name, size in trial.sizes.items())
 
 
 def console(*, to_terminal: bool) -> Console:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from services.router.simulation.distributions import Vector
-from services.router.simulation.measures import ALL, CURVE, NOT_SUMS, Observed
+from services.router.simulation.measures import ALL, NOT_SUMS, Observed
 from services.router.simulation.replications import Question
-from services.router.simulation.statistics import Estimate, Ratio, difference, estimate
+from services.router.simulation.statistics import Estimate, Ratio, difference, estimate, half_width
+from services.router.simulation.waits import Waits, of_type
+
+QUANTILES: Final = {"wait_p50_s": 0.5, "wait_p90_s": 0.9, "wait_p95_s": 0.95}
+"""Waits that a share of the customers does not exceed, by the name of the figure."""
+CURVE: Final = 101
+"""Points of the distribution of waits: its percentiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,8 @@ class Case:
 
     def names(self) -> list[str]:
         """Return the names of all figures."""
-        return list(self.observed[0].windows[0])
+        types = [f"{name}/{quantile}" for name in (ALL, *self.types()) for quantile in QUANTILES]
+        return [*self.observed[0].windows[0], *types]
 
     def by_period(self, kind: int = -1) -> tuple[Vector, Vector]:
         """Return the service level (of offered) by period, and half its interval's width; NaN where no customer came. -1: all types."""
@@ -43,11 +50,22 @@ class Case:
                 value[period], half[period] = found.value, np.nan if found.half is None else found.half
         return value, half
 
-    def curve(self) -> Vector:
-        """Return percentiles of waits, s: the mean of the replications'."""
-        curves = np.array([one.curve for one in self.observed])
-        seen = curves[~np.isnan(curves).any(axis=1)]
-        return seen.mean(axis=0) if len(seen) else np.full(CURVE, np.nan)
+    def waits(self, name: str = ALL) -> Waits:
+        """Return the waits of a type; by default those of all types together."""
+        windows = [window for one in self.observed for window in one.waits]
+        return of_type(windows, -1 if name == ALL else self.types().index(name))
+
+    def types(self) -> list[str]:
+        """Return the names of the types."""
+        names = [name.partition("/")[0] for name in self.observed[0].windows[0] if name.endswith("/offered")]
+        return [name for name in names if name != ALL]
+
+    def estimate(self, name: str, confidence: float) -> Estimate:
+        """Return the estimate of a figure from its observations."""
+        whose, _, figure = name.rpartition("/")
+        if figure in QUANTILES:
+            return self.waits(whose).estimate(QUANTILES[figure], confidence)
+        return estimate(self.ratios(name), confidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +80,7 @@ class Results:
 
     def estimate(self, case: Case, name: str) -> Estimate:
         """Return the estimate of a figure."""
-        found = estimate(case.ratios(name), self.confidence)
+        found = case.estimate(name, self.confidence)
         if not self.batches or name.rpartition("/")[2] not in NOT_SUMS:
             return found
         # The batches show how much the value varies, not the value itself.
@@ -72,6 +90,9 @@ class Results:
     def difference(self, name: str) -> Estimate:
         """Return the second case minus the first, in pairs."""
         one, other = self.cases
+        whose, _, figure = name.rpartition("/")
+        if figure in QUANTILES:
+            return _moved(one.waits(whose), other.waits(whose), QUANTILES[figure], self.confidence)
         return difference(one.ratios(name), other.ratios(name), self.confidence)
 
     @property
@@ -98,6 +119,8 @@ class Results:
 
     def _of(self, case: Case) -> dict[str, Any]:
         value, half = case.by_period()
+        waits = case.waits()
+        low, high = waits.band(CURVE, self.confidence)
         return {
             "label": case.label,
             "staffing": dict(case.staffing),
@@ -107,12 +130,24 @@ class Results:
                 {"start_s": n * self.question.scenario.period / 1_000, "value": _number(v), "half": _number(h)}
                 for n, (v, h) in enumerate(zip(value, half, strict=True))
             ],
-            "wait_percentiles_s": [_number(v) for v in case.curve()],
+            "wait_percentiles_s": [_number(v) for v in waits.curve(CURVE)],
+            "wait_percentiles_low_s": [_number(v) for v in low],
+            "wait_percentiles_high_s": [_number(v) for v in high],
             "customers": sum(one.customers for one in case.observed),
             "commands": sum(one.commands for one in case.observed),
             "retries": sum(one.retries for one in case.observed),
             "handed_over": sum(one.handed_over for one in case.observed),
         }
+
+
+def _moved(ours: Waits, theirs: Waits, share: float, confidence: float) -> Estimate:
+    """Return the difference of a quantile, theirs minus ours, whose days belong together in pairs."""
+    one, other = ours.quantile(share), theirs.quantile(share)
+    if one is None or other is None:
+        return Estimate(None, None, ours.days)
+    before, after = ours.deviations(share, confidence), theirs.deviations(share, confidence)
+    half = half_width(after - before, confidence) if before is not None and after is not None else None
+    return Estimate(other - one, half, ours.days)
 
 
 def types_of(results: Results) -> list[str]:

@@ -90,6 +90,8 @@ class Retrials(Strict):
     delay: Time
     most: Annotated[int, Field(ge=1, le=20)] = 3
     """Most attempts after the first."""
+    same_patience: bool = False
+    """Whether a customer is as patient in each attempt as in the first. Otherwise patience is drawn for each attempt."""
 
 
 class PatienceFrom(Strict):
@@ -98,6 +100,14 @@ class PatienceFrom(Strict):
     periods: Annotated[int, Field(ge=1, le=MOST_PERIODS)] = 1
     """Number of periods for which it holds."""
     patience: Patience
+
+
+class HandlingFrom(Strict):
+    """Handling of customers who arrive after a time of the scenario (it repeats with the list: see `handling_by_period`)."""
+
+    periods: Annotated[int, Field(ge=1, le=MOST_PERIODS)] = 1
+    """Number of periods for which it holds."""
+    handling: Time
 
 
 class InteractionType(Strict):
@@ -114,13 +124,18 @@ class InteractionType(Strict):
     """Absent: only those of the scenario's `arrivals_file`."""
     handling: Time | None = None
     """Absent: as recorded in the `arrivals_file`."""
+    handling_by_period: Annotated[list[HandlingFrom], Field(max_length=MOST_PERIODS)] = Field(default_factory=list)
+    """Instead of `handling`, by the period of the customer's first arrival."""
     handling_by_group: dict[Name, Time] = Field(default_factory=dict)
+    """Instead of both, for agents of a group."""
     patience: Patience | None = None
     """Absent: as recorded; without a record all customers wait for ever."""
     patience_by_period: Annotated[list[PatienceFrom], Field(max_length=MOST_PERIODS)] = Field(default_factory=list)
     retrials: Retrials | None = None
     waiting_places: Annotated[int, Field(ge=0, le=MOST_CUSTOMERS)] | None = None
     """A customer who would have to wait and finds this number of the type waiting is turned away. Absent: no limit."""
+    lines: Annotated[int, Field(ge=0, le=MOST_CUSTOMERS)] | None = None
+    """A customer who finds this number of the type waiting or served is turned away, although an agent may be free. Absent: no limit."""
     service_level: LongerThanNothing | None = None
     """Threshold; absent: the queue's, which is 20s unless the policy says otherwise."""
     short_abandon: Duration | None = None
@@ -211,6 +226,8 @@ class Scenario(Strict):
     """Factors that all types have in common."""
     waiting_places: Annotated[int, Field(ge=0, le=MOST_CUSTOMERS)] | None = None
     """The same as a type's own, for all types together."""
+    lines: Annotated[int, Field(ge=0, le=MOST_CUSTOMERS)] | None = None
+    """Trunk lines: the same as a type's own, for all types together."""
     policy: Annotated[str, Field(min_length=1, max_length=4000)] | None = None
     """A tenant's configuration whose queues and capacity profiles apply; a path relative to this file."""
     pool: Name = "default"
@@ -234,7 +251,9 @@ class Scenario(Strict):
                 raise ValueError(f"has a type called `{name}`: results use that name themselves")
             if kind.arrivals is None and self.arrivals_file is None:
                 raise ValueError(f"has no `arrivals` for the type `{name}`")
-            if kind.arrivals is not None and kind.handling is None:
+            if kind.handling is not None and kind.handling_by_period:
+                raise ValueError(f"has both `handling` and `handling_by_period` for the type `{name}`")
+            if kind.arrivals is not None and kind.handling is None and not kind.handling_by_period:
                 raise ValueError(f"has no `handling` for the type `{name}`")
         if self.warm_up >= self.duration:
             raise ValueError("`warm_up` must be less than `duration`")

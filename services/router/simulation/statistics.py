@@ -27,20 +27,29 @@ class Estimate:
     value: float | None
     half: float | None
     observations: int
+    ends: tuple[float, float | None] | None = None
+    """The ends of an interval whose value is not in the middle; the upper end is None where it is not known."""
 
     @property
     def low(self) -> float | None:
         """Return the lower end of the interval."""
+        if self.ends is not None:
+            return self.ends[0]
         return None if self.value is None or self.half is None else self.value - self.half
 
     @property
     def high(self) -> float | None:
         """Return the upper end of the interval."""
+        if self.ends is not None:
+            return self.ends[1]
         return None if self.value is None or self.half is None else self.value + self.half
 
     def holds(self, value: float) -> bool:
-        """Whether a value is within the interval."""
-        return self.low is not None and self.high is not None and self.low <= value <= self.high
+        """Whether a value is within the interval. An upper end that is not known excludes no value."""
+        open_above = self.ends is not None and self.high is None
+        if self.low is None or value < self.low:
+            return False
+        return open_above or (self.high is not None and value <= self.high)
 
 
 def estimate(observed: Sequence[Ratio], confidence: float) -> Estimate:
@@ -48,7 +57,7 @@ def estimate(observed: Sequence[Ratio], confidence: float) -> Estimate:
     value, residuals = _ratio(observed)
     if value is None:
         return Estimate(None, None, len(observed))
-    return Estimate(value, _half(residuals, confidence), len(observed))
+    return Estimate(value, half_width(residuals, confidence), len(observed))
 
 
 def difference(ours: Sequence[Ratio], theirs: Sequence[Ratio], confidence: float) -> Estimate:
@@ -59,7 +68,15 @@ def difference(ours: Sequence[Ratio], theirs: Sequence[Ratio], confidence: float
     other, other_residuals = _ratio(theirs)
     if one is None or other is None:
         return Estimate(None, None, len(ours))
-    return Estimate(other - one, _half(other_residuals - one_residuals, confidence), len(ours))
+    return Estimate(other - one, half_width(other_residuals - one_residuals, confidence), len(ours))
+
+
+def half_width(residuals: Vector, confidence: float) -> float | None:
+    """Return half the width of Student's interval of a mean; None for a single observation."""
+    n = len(residuals)
+    if n < 2:
+        return None
+    return float(stdtrit(n - 1, (1 + confidence) / 2) * residuals.std(ddof=1) / sqrt(n))
 
 
 def _ratio(observed: Sequence[Ratio]) -> tuple[float | None, Vector]:
@@ -69,10 +86,3 @@ def _ratio(observed: Sequence[Ratio]) -> tuple[float | None, Vector]:
         return None, np.zeros(len(observed))
     value = float(above.sum() / below.sum())
     return value, (above - value * below) / below.mean()
-
-
-def _half(residuals: Vector, confidence: float) -> float | None:
-    n = len(residuals)
-    if n < 2:
-        return None
-    return float(stdtrit(n - 1, (1 + confidence) / 2) * residuals.std(ddof=1) / sqrt(n))

@@ -47,6 +47,7 @@ def cases() -> dict[str, Plan]:
         "customers leave": make(a_scenario(types={"calls": leaving})),
         "customers come again": make(a_scenario(types={"calls": retrying})),
         "few places": make(a_scenario(types=busy, waiting_places=3)),
+        "few lines": make(a_scenario(types=busy, lines=16)),
         "shifts": make(a_scenario(types={"calls": leaving}, groups={"agents": shifts}, period="10m")),
         "answers": make(a_scenario(groups={"agents": {"agents": 14, "answering": answering}})),
         "preferences": make(a_scenario(types=two, groups=preferring)),

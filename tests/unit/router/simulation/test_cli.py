@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,25 @@ def test_times_need_a_zone() -> None:
         simulate._moment("--from", "2025-03-01T08:00:00")
     done = CliRunner().invoke(app, ["simulate", "record", "a.txt"])
     assert (done.exit_code, "must end in .csv or .jsonl" in done.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("killed", "words"),
+    [(signal.SIGKILL, "perhaps there was too little memory"), (signal.SIGTERM, "SIGTERM ended the simulator")],
+)
+def test_a_simulator_that_is_killed_is_reported(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    killed: signal.Signals,
+    words: str,
+) -> None:
+    """The kernel kills a process for want of memory without a word. The command says so, and its exit code is that of a shell."""
+    (tmp_path / "killed.py").write_text(f"import os\nos.kill(os.getpid(), {int(killed)})\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert simulate._call([], "killed") == 128 + killed
+    assert words in capfd.readouterr().err
 
 
 @pytest.mark.slow

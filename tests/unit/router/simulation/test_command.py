@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from chapar.config.v1 import config_pb2
-from services.router.simulation import reading, recorded, staff_search
+from services.router.simulation import reading, recorded
 from services.router.simulation.__main__ import main
 from services.router.simulation.policy import Policy
 from services.router.simulation.replications import Case, Laboratory, Question
-from services.router.simulation.staff_search import Search, UnreachableError, target
-from services.router.simulation.statistics import estimate
-from tests.unit.router.simulation.questions import a_scenario, always, calls, exponential
+from tests.unit.router.simulation.questions import a_scenario, calls
 
 SCENARIO = """\
 name: A morning
@@ -84,7 +82,7 @@ def test_the_shortcut_gives_the_same_figures(scenario: Path, capsys: pytest.Capt
     assert "gave the same result as the live engine" in capsys.readouterr().out
     scenario.write_text(SCENARIO.replace("agents: 8", "agents: [8, 7]"), encoding="utf-8")
     assert main([str(scenario)]) == 0
-    assert "Decided by the live engine: agents come and go." in capsys.readouterr().out
+    assert "Decided by the live engine: agents come and go (group `day`)." in capsys.readouterr().out
     assert main([str(scenario), "--no-shortcut"]) == 0
     assert "Decided by the live engine." in capsys.readouterr().out
 
@@ -159,6 +157,7 @@ def test_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
         (["--find-staff", "80"], "must be like 80/20"),
         (["--find-staff", "80/20", "--group", "night"], "`night` is not a group; there are day, more"),
         (["--find-staff", "80/20", "--against-staff", "day=1"], "cannot be combined with --against"),
+        (["--find-staff", "mails=80/20"], "`mails` is not a type; there are calls"),
         (["--replications", "0"], "--replications 0 is out of range"),
         (["--plot", "/nowhere/a.png"], "/nowhere is not a directory"),
     ],
@@ -228,59 +227,3 @@ def test_least_staffing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> N
     assert found["beyond_doubt"] is None or found["beyond_doubt"]["low"] >= 0.8
     assert main([str(path), "--find-staff", "80/20"]) == 0
     assert "agents reach 80.0% within 20 s" in capsys.readouterr().out
-
-
-def search(wanted: str, *, each: bool = False, group: str = "", **more: Any) -> staff_search.Found:
-    """Search in a scenario of these tests."""
-    goal = target(wanted, each=each)
-    question = staff_search.asked_of(Question(a_scenario(**{"duration": "30m", "replications": 2, **more})), goal)
-    with Laboratory(question, 1) as laboratory:
-        return Search(laboratory, goal, 0.95, group).run()
-
-
-@pytest.mark.parametrize("wanted", ["80/20", "98/60"])
-def test_the_least_is_the_least(wanted: str) -> None:
-    """The result is the same as trying one number after another."""
-    goal = target(wanted)
-    question = staff_search.asked_of(Question(a_scenario(duration="1h", replications=2), shortcut=True), goal)
-    with Laboratory(question, 1) as laboratory:
-        found = Search(laboratory, goal, 0.95).run()
-        for agents in range(5, 25):
-            [observed] = laboratory.run([Case(sizes=(("agents", agents),))])
-            level = estimate([one.whole["all/service_level_offered"] for one in observed], 0.95).value
-            if level is not None and level >= goal.share:
-                break
-    assert (found.least.agents, found.least.level.value) == (agents, level)
-    assert found.tried < 20
-
-
-def test_agents_who_are_not_needed_are_removed() -> None:
-    """There are two groups, of which one can take none of the interactions."""
-    groups = {"callers": {"agents": 10, "queues": ["q"]}, "idle": {"agents": 5, "queues": ["other"]}}
-    types = {"calls": calls(), "mails": calls(queue="other", arrivals={"rates": [0]})}
-    found = search("70/60", groups=groups, types=types)
-    assert found.least.sizes["idle"] == 0
-    assert found.least.reaches(0.7)
-
-
-def test_one_group_is_varied() -> None:
-    """The other group stays as it is."""
-    found = search("70/60", groups={"a": {"agents": 8}, "b": {"agents": 1}}, group="b")
-    assert found.least.sizes["a"] == 8
-    assert found.least.sizes["b"] > 0
-
-
-def test_each_type_counts() -> None:
-    """A level that is reached for all types together may fail for one."""
-    types = {"many": calls(priority=1), "few": calls(arrivals={"every": "3m"}, patience=exponential("1m"))}
-    together, each = search("85/20", types=types), search("85/20", types=types, each=True)
-    assert each.least.agents >= together.least.agents
-    assert each.least.level.value is not None
-    assert each.least.level.value >= 0.85
-
-
-def test_a_target_that_no_staffing_reaches() -> None:
-    """Agents accept offers later than the target allows."""
-    slow = {"agents": 3, "answering": {"delay": always("15s")}}
-    with pytest.raises(UnreachableError, match="more would not help"):
-        search("80/10", groups={"a": slow}, types={"calls": calls(arrivals={"every": "2m"})})

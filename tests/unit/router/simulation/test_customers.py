@@ -73,6 +73,26 @@ def test_patience_by_period() -> None:
         assert patience == (1_000 if arrived // 1_800_000 % 3 < 2 else float("inf"))
 
 
+def test_handling_by_period() -> None:
+    """Two periods have one distribution, the next another, and then the list starts again. A group's own handling takes precedence."""
+    by_period = [{"periods": 2, "handling": always("1m")}, {"handling": always("2m")}]
+    given = {"queue": "q", "arrivals": {"every": "18s"}, "handling_by_period": by_period}
+    types = {"calls": {**given, "handling_by_group": {"slow": always("9m")}}}
+    customers = drawn(types=types, duration="3h", groups={"usual": {"agents": 1}, "slow": {"agents": 1}})
+    for arrived, usual, slow in zip(customers.arrived, *customers.handling, strict=True):
+        assert usual == (60_000 if arrived // 1_800_000 % 3 < 2 else 120_000)
+        assert slow == 540_000
+
+
+def test_handling_is_given_in_one_way() -> None:
+    """Both ways at once, or none, are refused."""
+    by_period = [{"handling": always("1m")}]
+    with pytest.raises(ValueError, match="both `handling` and `handling_by_period`"):
+        a_scenario(types={"calls": calls(handling_by_period=by_period)})
+    with pytest.raises(ValueError, match="no `handling`"):
+        a_scenario(types={"calls": {"arrivals": {"every": "18s"}}})
+
+
 def test_lots_depend_on_their_purpose_only() -> None:
     """The draws of a customer who comes again do not depend on the draws before."""
     assert lot(1, 2, "again", 3).random() == lot(1, 2, "again", 3).random()

@@ -2,7 +2,15 @@
 
 import pytest
 
-from services.router.simulation.erlang import ImpatientQueue, Queue, erlang_b, erlang_c, from_empty
+from services.router.simulation.erlang import (
+    ImpatientQueue,
+    LimitedLines,
+    Queue,
+    erlang_b,
+    erlang_c,
+    from_empty,
+    one_agent,
+)
 
 
 def test_fourteen_agents() -> None:
@@ -95,3 +103,17 @@ def test_no_steady_state() -> None:
     """A queue with too few agents is refused, not computed."""
     with pytest.raises(ValueError, match="cannot handle"):
         Queue(1, 10, 9)
+
+
+def test_lines() -> None:
+    """As many lines as agents is Erlang B; very many lines is Erlang C. Hillier and Lieberman: M/M/1/3 with load 2/3 turns 12.3 % away."""
+    assert LimitedLines(1, 10, 14, 14).blocked == pytest.approx(erlang_b(14, 10))
+    assert LimitedLines(1, 10, 14, 400).mean_wait == pytest.approx(Queue(1, 10, 14).mean_wait)
+    assert LimitedLines(2, 1 / 3, 1, 3).blocked == pytest.approx(8 / 65)
+
+
+def test_one_agent() -> None:
+    """Exponential handling is M/M/1; fixed handling waits half as long; classes with equal handling agree with those of n agents."""
+    assert one_agent([(0.7, 1, 1)]) == pytest.approx([Queue(0.7, 1, 1).mean_wait])
+    assert one_agent([(0.7, 1, 0)]) == pytest.approx([0.7 / 0.6])
+    assert one_agent([(0.2, 1, 1), (0.5, 1, 1)]) == pytest.approx(Queue(0.7, 1, 1).mean_waits_by_class([2 / 7, 5 / 7]))

@@ -105,6 +105,36 @@ def test_without_waiting_places_a_customer_who_would_wait_is_turned_away() -> No
     assert log.outcome == [ANSWERED, BLOCKED, ANSWERED]
 
 
+def test_lines_bound_everybody_in_the_system() -> None:
+    """Two lines, three agents: the third caller is turned away although an agent is free; the fourth comes when a line is free."""
+    log = a_run((0, 60), (1, 90), (2, 60), (61, 60), groups={"agents": {"agents": 3}}, lines=2)
+    assert log.outcome == [ANSWERED, ANSWERED, BLOCKED, ANSWERED]
+
+
+def test_a_customer_who_waits_holds_a_line() -> None:
+    """One agent and two lines: one is served, one waits, the third is turned away, and may come again."""
+    types = {"calls": calls(lines=2, retrials={"share": 1, "delay": always("2m"), "most": 1})}
+    log = a_run((0, 60), (1, 30), (2, 30), types=types, groups={"agents": {"agents": 1}})
+    assert log.outcome == [ANSWERED, ANSWERED, BLOCKED, ANSWERED]
+    assert (log.waited[1], log.arrived[3], log.retries) == (59_000, 122_000, 1)
+
+
+def test_lines_of_a_type_are_its_own() -> None:
+    """A chat does not hold a line of the calls."""
+    types = {"calls": calls(lines=1), "chats": calls()}
+    plan = make(a_scenario(types=types, groups={"agents": {"agents": 4}}))
+    customers = Customers([0.0, 1.0, 2.0], [1, 0, 0], [[60_000.0] * 3], [float("inf")] * 3)
+    assert Floor(plan, customers, 0).run().outcome == [ANSWERED, ANSWERED, BLOCKED]
+
+
+def test_a_customer_who_comes_again_may_be_as_patient_as_before() -> None:
+    """The first patience of 10 s holds for each attempt, although the type's is 1 s."""
+    again = {"share": 1, "delay": always("20s"), "most": 2, "same_patience": True}
+    types = {"calls": calls(patience=always("1s"), retrials=again)}
+    log = a_run((0, 3000), (1, 60), patience=10, types=types, groups={"agents": {"agents": 1}})
+    assert log.waited == [0, 10_000, 10_000, 10_000]
+
+
 def test_places_for_all_together() -> None:
     """One place for two types: the second customer who would wait is turned away, whatever their type."""
     types = {"calls": calls(), "mails": calls()}

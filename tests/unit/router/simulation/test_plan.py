@@ -51,6 +51,13 @@ def test_another_size_keeps_the_shape_of_the_day() -> None:
     assert on_duty == [3, 6, 2]
 
 
+def test_a_shift_has_a_size_of_its_own() -> None:
+    """The other shifts stay as they are."""
+    written = [{"start": "0s", "end": "30m", "agents": 1}, {"start": "15m", "end": "2h", "agents": 1}]
+    plan = make(a_scenario(groups={"late": {"shifts": written}}), sizes={"late/2": 3})
+    assert [desk.shifts[0][0] for desk in plan.desks] == [0, 900_000, 900_000, 900_000]
+
+
 def test_without_a_policy_each_queue_is_first_come_first_served() -> None:
     """The configuration is made from the types; agents take one interaction at a time."""
     plan = make(a_scenario(types={"calls": calls(queue=""), "mails": calls(queue="post")}))
