@@ -115,6 +115,8 @@ def _window(review: Review, queue: config_pb2.Queue, i: int) -> None:
         lost = "only `choice: skill_score` matches interactions as a batch"
     elif queue.keep_free:
         lost = "a queue with `keep_free` is not matched as a batch"
+    elif queue.prefer_rings:
+        lost = "a queue with `prefer_rings` is not matched as a batch"
     if lost:
         message = f"queue `{queue.name}` waits {duration(queue.match_window_ms)} for a batch without effect: {lost}"
         review.find("POINTLESS_WINDOW", message, "queues", i, "match_window_ms", severity="warning")

@@ -15,6 +15,7 @@ OFFER_MS: Final = 20_000
 SERVICE_LEVEL_MS: Final = 20_000
 SERVICE_LEVEL_GOAL: Final = 0.8
 TRANSFER_HOLD_MS: Final = 300_000
+ASK_AGAIN_MS: Final = 300_000
 OCCUPANCY_WINDOW_MS: Final = 600_000
 
 
@@ -105,7 +106,8 @@ class OverflowRule:
 
     `threshold` is a number of interactions (LENGTH), milliseconds (WAIT, ESTIMATE) or a share (SERVICE_LEVEL, which fires below it).
     An empty `queue` leaves the interaction where it is. `set_priority` None keeps the priority; `add_priority` is added after that.
-    `requirements` are added to the interaction's own requirements, or replace them.
+    `requirements` are added to the interaction's own requirements, or replace them. With `waits_for_offer` a WAIT rule
+    does not fire while an offer is pending, but when it ends.
     """
 
     name: str
@@ -117,6 +119,7 @@ class OverflowRule:
     requirements: tuple[Selector, ...] = ()
     replace_requirements: bool = False
     cancel: bool = False
+    waits_for_offer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,8 @@ class QueueConfig:
     same time. `keep_free`: interactions are offered only while more than this number of agents could take them, which keeps agents free
     for more urgent queues. DEADLINE and ADAPTIVE order by `pick_up_targets`; ADAPTIVE steers to `service_level_goal`. `transfer_hold_ms`: how long
     an interaction that was transferred to an agent waits for this agent alone. `match_window_ms`: interactions that enter within one such
-    window of the clock are offered at its end, and are matched as a batch.
+    window of the clock are offered at its end, and are matched as a batch. `ask_again_ms`: how long after a decline an agent
+    may be asked again if no other agent could take the interaction. `prefer_rings`: agents of an earlier ring are chosen first.
     """
 
     name: str
@@ -162,6 +166,8 @@ class QueueConfig:
     rings: tuple[Ring, ...] = ()
     overflow: tuple[OverflowRule, ...] = ()
     match_window_ms: int = 0
+    ask_again_ms: int = ASK_AGAIN_MS
+    prefer_rings: bool = False
 
 
 @dataclass(frozen=True, slots=True)

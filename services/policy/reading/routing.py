@@ -13,6 +13,7 @@ from chapar.config.v1 import config_pb2
 from services.policy.findings import Findings
 from services.policy.model import interning
 from services.policy.model.routing import (
+    ASK_AGAIN_MS,
     GRACE_MS,
     LEASE_MS,
     OCCUPANCY_WINDOW_MS,
@@ -136,6 +137,8 @@ def _queue(q: config_pb2.Queue, policies: Iterable[config_pb2.SlaPolicy]) -> Que
         rings=rings,
         overflow=tuple(_overflow(rule, what) for rule in q.overflow),
         match_window_ms=count(q.match_window_ms, f"{what}: match_window", LONGEST_WINDOW_MS),
+        ask_again_ms=duration(q.ask_again_ms, what) or ASK_AGAIN_MS,
+        prefer_rings=q.prefer_rings,
     )
 
 
@@ -166,6 +169,7 @@ def _overflow(rule: config_pb2.OverflowRule, what: str) -> OverflowRule:
         requirements=to_selectors(rule.requirements),
         replace_requirements=rule.replace_requirements,
         cancel=rule.cancel,
+        waits_for_offer=rule.waits_for_offer,
     )
 
 

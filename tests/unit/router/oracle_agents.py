@@ -89,6 +89,7 @@ def remove(o: "Oracle", person: Person) -> None:
         job.declined_until.pop(person.id, None)
         job.declined_in.pop(person.id, None)
         job.transferring_agents.discard(person.id)
+        job.taken_from.discard(person.id)
 
 
 def lose(o: "Oracle", desk: Desk) -> None:

@@ -170,6 +170,7 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
         job.declined_until.pop(command.to_agent_id, None)
         job.declined_in.pop(command.to_agent_id, None)
         job.transferring_agents.discard(command.to_agent_id)
+        job.taken_from.discard(command.to_agent_id)
         job.kept_until = o.now + o.queue(job).transfer_hold_ms
     if not job.holder:
         o.say("transferred", job.id, transferring_agent, queue, command.to_agent_id)
@@ -266,6 +267,7 @@ def reroute(o: "Oracle", command: cmd.Reroute) -> str:
     queue = command.queue or job.attributes.queue
     if job.holder:
         o.say("transferred", job.id, job.holder, queue, "")
+        job.taken_from.add(job.holder)
     if job.phase is not Phase.SCHEDULED:
         moves.release(o, job)
     moves.enter(o, job, queue, requirements)
@@ -312,10 +314,12 @@ def decline(o: "Oracle", command: cmd.DeclineOffer) -> str:
     if isinstance(found, str):
         return found
     job, offer = found
+    job.declined_until.pop(offer.agent_id, None)
+    job.declined_in.pop(offer.agent_id, None)
     if command.retry_after_ms > 0:
         job.declined_until[offer.agent_id] = o.now + command.retry_after_ms
     else:
-        job.declined_in[offer.agent_id] = o.people[offer.agent_id].sign_ins
+        job.declined_in[offer.agent_id] = o.people[offer.agent_id].sign_ins, o.now
     moves.revoke(o, job, [offer], "DECLINED")
     return ""
 

@@ -95,6 +95,7 @@ def assign(o: "Oracle", job: Job, person: Person, over_capacity: bool = False) -
     person.idle_since = o.now
     forget_keeping(job)
     job.transferring_agents.clear()
+    job.taken_from.clear()
     job.declined_until.pop(person.id, None)
     job.declined_in.pop(person.id, None)
     job.callback, job.asking, job.not_before = False, False, 0
@@ -173,6 +174,8 @@ def overflow(o: "Oracle", job: Job, queue: QueueConfig, rule: OverflowRule) -> b
         close(o, job, "cancelled", job.id)
         return True
     moves = rule.queue not in ("", queue.name)
+    if moves:
+        revoke(o, job, job.offers)
     before = own(o, job) if moves else job.attributes.requirements
     requirements = rule.requirements if rule.replace_requirements else before + rule.requirements
     if moves:

@@ -50,9 +50,12 @@ class Job:
     not_before: int = 0
     callback: bool = False
     declined_until: dict[str, int] = field(default_factory=dict)
-    declined_in: dict[str, int] = field(default_factory=dict)
-    """Agent to the number of the sign-in in which they declined it, or transferred it."""
+    declined_in: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Agent to the number of the sign-in in which they declined it without a time, and when."""
     transferring_agents: set[str] = field(default_factory=set)
+    """Agents who transferred it in their present sign-in; no agent has held it since."""
+    taken_from: set[str] = field(default_factory=set)
+    """Agents from whom it was taken; no agent has held it since."""
     kept_for: str = ""
     kept_until: int = 0
     by_name: bool = False

@@ -93,6 +93,8 @@ def _dump_queue(queue: QueueConfig) -> QueueEntry:
         rings=tuple(RingEntry(ring.after_ms, ring.drop, ring.lower, ring.queues) for ring in queue.rings),
         overflow=tuple(_dump_rule(rule) for rule in queue.overflow),
         match_window_ms=queue.match_window_ms,
+        ask_again_ms=queue.ask_again_ms,
+        prefer_rings=queue.prefer_rings,
     )
 
 
@@ -120,6 +122,8 @@ def _load_queue(entry: QueueEntry) -> QueueConfig:
         rings=tuple(Ring(ring.after_ms, ring.drop, ring.lower, ring.queues) for ring in entry.rings),
         overflow=tuple(_load_rule(rule) for rule in entry.overflow),
         match_window_ms=entry.match_window_ms,
+        ask_again_ms=entry.ask_again_ms,
+        prefer_rings=entry.prefer_rings,
     )
 
 
@@ -134,6 +138,7 @@ def _dump_rule(rule: OverflowRule) -> OverflowRuleEntry:
         requirements=dump_selectors(rule.requirements),
         replace_requirements=rule.replace_requirements,
         cancel=rule.cancel,
+        waits_for_offer=rule.waits_for_offer,
     )
 
 
@@ -148,4 +153,5 @@ def _load_rule(entry: OverflowRuleEntry) -> OverflowRule:
         requirements=load_selectors(entry.requirements),
         replace_requirements=entry.replace_requirements,
         cancel=entry.cancel,
+        waits_for_offer=entry.waits_for_offer,
     )

@@ -64,6 +64,7 @@ class AgentGroup:
         "homes",
         "interruptible",
         "key",
+        "present",
         "queues",
         "requirement_sets",
         "skills",
@@ -80,6 +81,8 @@ class AgentGroup:
         self.capacity = capacity
         self.agents = 0
         """Number of agents of this group, at their desks or not."""
+        self.present: set[str] = set()
+        """Agents of this group who are at their desks, with room or not."""
         self.buckets: dict[Load, LoadBucket] = {}
         self.free = 0
         """Number of load buckets with room."""

@@ -64,6 +64,8 @@ class PoolState:
         """Queued events whose position and estimate are filled in after dispatching."""
         self.asking: dict[str, None] = {}
         """Interactions that have entered a queue, and whose rules on entering are still to be asked."""
+        self.excluding: dict[str, None] = {}
+        """Interactions in a line from which agents are excluded."""
         self.overdue: dict[str, None] = {}
         """Interactions for which a rule on waiting is due."""
         self.tally: dict[str, list[int]] = {}
@@ -189,6 +191,7 @@ class PoolState:
             self.roster.leave(agent)
             self.leave_team(agent)
             agent.profile, before = profile, agent.group
+            self._leave_desk(before, agent.id)
             self.assign_group(agent)
             self._leave_group(before)
         self.dirty["a", agent.profile.agent_id] = None
@@ -214,10 +217,7 @@ class PoolState:
         del self.agents[agent.id]
         self.dirty["a", agent.id] = None
         for interaction in self.interactions.values():
-            if interaction.declined.pop(agent.id, None) is not None:
-                self.dirty["i", interaction.id] = None
-            if interaction.transferring_agent[0] == agent.id:
-                interaction.transferring_agent = ("", 0)
+            if interaction.exclusions.pop(agent.id, None) is not None:
                 self.dirty["i", interaction.id] = None
 
     def _leave_group(self, group: AgentGroup) -> None:
@@ -243,9 +243,9 @@ class PoolState:
         session = self.sessions.get(agent.session_id)
         return session is not None and session.attached
 
-    def offerable(self, agent: Agent) -> bool:
-        """Whether the agent may be offered something, apart from capacity."""
-        if not self.at_desk(agent) or agent.parked:
+    def _takes_offers(self, agent: Agent) -> bool:
+        """Whether an agent who is at their desk may be offered something, apart from capacity."""
+        if agent.parked:
             return False
         credits_ = self.sessions[agent.session_id].credits
         if credits_ and len(agent.offers) >= credits_:
@@ -257,12 +257,29 @@ class PoolState:
         """Rank the agent in the roster, or remove them when they may not be offered anything; `freed`: they may be able to take more than before."""
         if agent.group.capacity.profile.occupancy_limit:
             self._watch_rest(agent)
-        if self.offerable(agent):
+        there = self.at_desk(agent)
+        if there is not (agent.profile.agent_id in agent.group.present):
+            if there:
+                agent.group.present.add(agent.profile.agent_id)
+            else:
+                self._leave_desk(agent.group, agent.profile.agent_id)
+        if there and self._takes_offers(agent):
             self.roster.enter(agent)
             if freed:
                 self.freed[agent.profile.agent_id] = None
         else:
             self.roster.leave(agent)
+
+    def _leave_desk(self, group: AgentGroup, agent_id: str) -> None:
+        """Note that an agent of a group is not at their desk any more. Exclusions of other agents may fall back because of it."""
+        group.present.discard(agent_id)
+        for interaction_id in self.excluding:
+            interaction = self.interactions[interaction_id]
+            line = interaction.line
+            if line is None or line.asleep or line.requirement_set not in group.requirement_sets:
+                continue
+            if len(group.present) <= len(interaction.exclusions) + 1:  # among more, one is not excluded
+                self.stirred[line] = None
 
     def _watch_rest(self, agent: Agent) -> None:
         before = agent.rest_at
@@ -290,24 +307,3 @@ class PoolState:
             self.timers.arm(until, Timer.LEASE, str(until))
         groups.append(session_ids)
         self.dirty["l", str(until)] = None
-
-    def declines(self, interaction: Interaction, agent: Agent) -> bool:
-        """Whether the agent has declined this interaction, and that still counts."""
-        until = interaction.declined.get(agent.profile.agent_id)
-        if until is None:
-            return False
-        return until > self.now if until > 0 else -until == agent.sign_in
-
-    def passes_over(self, interaction: Interaction, agent: Agent) -> bool:
-        """Whether this agent is not asked about this interaction: they declined it, have its offer, or are transferring it."""
-        agent_id = agent.profile.agent_id
-        return (
-            agent_id in interaction.offers
-            or self.is_transferring(interaction, agent)
-            or self.declines(interaction, agent)
-        )
-
-    def is_transferring(self, interaction: Interaction, agent: Agent) -> bool:
-        """Whether this agent is transferring the interaction, or did so and no other agent has held it since."""
-        agent_id = agent.profile.agent_id
-        return agent_id == interaction.agent_id or interaction.transferring_agent == (agent_id, agent.sign_in)
