@@ -32,7 +32,7 @@ DOINGS = (
 STEPS = st.lists(
     st.tuples(st.sampled_from(DOINGS), st.integers(0, 5), st.sampled_from([1, 3_000, 12_000])), max_size=40
 )
-SETTINGS = settings(max_examples=200, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=200, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @dataclass

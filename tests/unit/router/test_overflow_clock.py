@@ -91,7 +91,7 @@ def test_the_clock_of_a_relaxation_goes_on_too() -> None:
     assert world.offered("i") == "b"
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=60, derandomize=True)
 @given(st.integers(0, 30_000), st.integers(1, 20_000), st.integers(0, 25_000))
 def test_a_rule_fires_at_its_time_whatever_is_offered(signs_in: int, open_for: int, threshold: int) -> None:
     """It fires `threshold` after the beginning, unless an agent has accepted before: no offer delays it."""

@@ -74,7 +74,7 @@ def test_a_busy_ring_1_agent_with_room_goes_before_an_idle_ring_2_agent() -> Non
     ]
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=60, derandomize=True)
 @given(
     st.lists(st.tuples(st.sampled_from([0, 2, 3, 4, 5, 6]), st.integers(0, 3)), min_size=1, max_size=7),
     st.sampled_from([Choice.LONGEST_IDLE, Choice.LOAD_RATIO, Choice.SKILL_SCORE, Choice.ROUND_ROBIN]),
