@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 _UNTIL_HELD: Final = 10**15
-"""What was taken away is not given back to the agent; when another agent holds it, this is over."""
+"""The end of an exclusion that lasts until another agent holds the job."""
 
 
 def carry_out(scan: "Scan", command: cmd.Command) -> None:

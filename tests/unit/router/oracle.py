@@ -92,7 +92,9 @@ class Oracle:
             times += [job.not_before, job.attributes.arrived_at_ms + queue.delay_ms, job.kept_until, job.team_until]
             times.append(matching.window_end(self, job))
             times += job.declined_until.values()
-            times += [at + queue.ask_again_ms for _, at in job.declined_in.values()]
+            since = [at for _, at in job.declined_in.values()]
+            since += [*job.taken_from.values(), *job.transferring_agents.values()]
+            times += [at + queue.ask_again_ms for at in since]
             ages = rules.turning_points(queue.requirements + job.attributes.requirements, queue.rings)
             ages += [int(rule.threshold) for rule in queue.overflow if rule.trigger is Trigger.WAIT]
             times += [job.entered + age for age in ages]

@@ -161,7 +161,7 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
     else:
         moves.release(o, job)
     if transferring_agent:
-        job.transferring_agents.add(transferring_agent)
+        job.transferring_agents[transferring_agent] = o.now
     moves.enter(o, job, queue, requirements)
     job.asking = not job.holder
     moves.relabel(job, command.labels)
@@ -169,8 +169,8 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
         job.kept_for, job.by_name = command.to_agent_id, True
         job.declined_until.pop(command.to_agent_id, None)
         job.declined_in.pop(command.to_agent_id, None)
-        job.transferring_agents.discard(command.to_agent_id)
-        job.taken_from.discard(command.to_agent_id)
+        job.transferring_agents.pop(command.to_agent_id, None)
+        job.taken_from.pop(command.to_agent_id, None)
         job.kept_until = o.now + o.queue(job).transfer_hold_ms
     if not job.holder:
         o.say("transferred", job.id, transferring_agent, queue, command.to_agent_id)
@@ -199,7 +199,7 @@ def recall(o: "Oracle", command: cmd.RecallTransfer) -> str:
         return "NOT_TRANSFERRED"
     moves.revoke(o, job, job.offers)
     job.phase, job.stopped, job.asking = Phase.HELD, o.now - job.entered, False
-    job.transferring_agents.discard(command.agent_id)
+    job.transferring_agents.pop(command.agent_id, None)
     moves.forget_keeping(job)
     return ""
 
@@ -267,7 +267,7 @@ def reroute(o: "Oracle", command: cmd.Reroute) -> str:
     queue = command.queue or job.attributes.queue
     if job.holder:
         o.say("transferred", job.id, job.holder, queue, "")
-        job.taken_from.add(job.holder)
+        job.taken_from[job.holder] = o.now
     if job.phase is not Phase.SCHEDULED:
         moves.release(o, job)
     moves.enter(o, job, queue, requirements)

@@ -1,4 +1,4 @@
-"""Exclusions: what was taken from an agent is not given back to them while another agent could take it, and it never waits in vain.
+"""Exclusions: an agent does not get back an interaction that was taken from them while another agent could take it.
 
 The examples are sequences of real contact centres; the properties hold for every sequence.
 """
@@ -72,21 +72,59 @@ def test_what_was_taken_away_goes_back_when_no_other_agent_is_there() -> None:
     assert [o.agent_id for o in all_of(world.tell(cmd.Reroute("i", "breach")), fx.Offered)] == ["a"]
 
 
-def test_it_falls_back_when_the_last_other_agent_leaves() -> None:
+@pytest.mark.parametrize(
+    "leaving", [cmd.SetAgentState("b", AgentState.OFFLINE), cmd.UpsertAgent(an_agent("b", queues=("q",)))]
+)
+def test_it_falls_back_when_the_last_other_agent_leaves(leaving: cmd.Command) -> None:
     """No command is about the interaction, and no timer is due: that b leaves is enough."""
-    for leaving in (
-        cmd.SetAgentState("b", AgentState.OFFLINE),
-        cmd.SetAgentState("b", AgentState.AWAY),
-        cmd.CloseSession("b", "s-b"),
-        cmd.UpsertAgent(an_agent("b", queues=("q",))),
-    ):
-        world = a_team("a", "b")
+    world = a_team("a", "b")
+    world.holds("a", "i")
+    world.holds("b", "other")
+    world.tell(cmd.Reroute("i", "breach"))
+    assert world.offered("i") == ""
+    world.tell(leaving)
+    if world.offered("other") == "a":  # b signed out, and what they held is older
+        world.accept("other")
+        world.complete("other")
+    assert world.offered("i") == "a"
+
+
+@pytest.mark.parametrize("leaving", [cmd.SetAgentState("b", AgentState.AWAY), cmd.CloseSession("b", "s-b")])
+def test_an_agent_who_is_away_is_waited_for_for_a_while(leaving: cmd.Command) -> None:
+    """For `ask_again`: a break or a lost connection may be short, but its end is not known."""
+    world = a_team("a", "b", ask_again_ms=MINUTE)
+    world.holds("a", "i")
+    world.tell(leaving)
+    world.tell(cmd.Reroute("i", ""))
+    world.wait(MINUTE - 1)
+    assert world.offered("i") == ""
+    world.wait(1)
+    assert world.offered("i") == "a"
+
+
+def test_an_agent_who_leaves_their_desk_later_is_not_waited_for() -> None:
+    """More than `ask_again` after the interaction was taken away, only agents at their desks count."""
+    world = a_team("a", "b")
+    world.holds("a", "i")
+    world.holds("b", "other")
+    world.tell(cmd.Reroute("i", "breach"))
+    world.wait(5 * MINUTE)
+    assert world.offered("i") == ""
+    world.tell(cmd.SetAgentState("b", AgentState.AWAY))
+    assert world.offered("i") == "a"
+
+
+def test_an_agent_who_named_a_time_is_waited_for_for_a_while() -> None:
+    """b wants it in a few seconds, so it does not go back to a; a longer time is not waited for."""
+    for retry, chosen in ((4_000, "b"), (2 * MINUTE, "a")):
+        world = a_team("a", "b", ask_again_ms=MINUTE)
         world.holds("a", "i")
-        world.holds("b", "other")
-        world.tell(cmd.Reroute("i", "breach"))
+        world.tell(cmd.TransferInteraction("a", "i"))
+        assert world.offered("i") == "b"
+        world.decline("i", retry_after_ms=retry)
         assert world.offered("i") == ""
-        world.tell(leaving)
-        assert world.offered("i") == "a", leaving
+        world.wait(min(retry, MINUTE))
+        assert world.offered("i") == chosen
 
 
 def test_it_is_over_once_another_agent_has_held_it() -> None:
@@ -233,17 +271,17 @@ def test_an_agent_who_did_not_answer_gets_it_again_when_they_are_back() -> None:
 @pytest.mark.parametrize("end", ["silence", "decline"])
 def test_what_was_taken_away_stays_so_after_another_end(end: str) -> None:
     """Agent a gets it back because no other agent is there, and does not take it; then b comes: a is not asked before b."""
-    world = a_team("a", "b")
+    world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(), a_queue("breach")], lease_ms=FOREVER))
+    world.sign_in("a")
     world.holds("a", "i")
-    world.holds("b", "other")
-    world.tell(cmd.SetAgentState("b", AgentState.AWAY))
     world.tell(cmd.Reroute("i", "breach"))
     assert world.offered("i") == "a"
+    world.sign_in("b")
+    world.holds("b", "other")
     if end == "decline":
         world.decline("i", retry_after_ms=1_000)
     else:
         world.wait(10_000)
-    world.tell(cmd.SetAgentState("b", AgentState.AVAILABLE))
     world.wait(2_000)
     world.tell(cmd.SetAgentState("a", AgentState.AVAILABLE))
     assert world.offered("i") == ""

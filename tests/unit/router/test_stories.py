@@ -78,7 +78,6 @@ def test_an_interaction_is_offered_to_two_answered_transferred_and_completed() -
         "to s-b (b): OfferNotice i offer=i.16 expires_at=+14700 offered_at=+4700 reason=LONGEST_IDLE",
     ]
     world.wait(300)
-    world.tell(cmd.SetAgentState("a", AgentState.AWAY))  # otherwise they would get back what they transferred
     assert told(world.tell(cmd.DeclineOffer("b", "i.16", retry_after_ms=4_000))) == [
         "OfferEnded i 17 DECLINED agent=b offer=i.16 end=DECLINED",
     ]

@@ -792,7 +792,8 @@ class Queue(_message.Message):
     Default: 0s, which offers each interaction at once. Bounds: 0s to 60s.
     """
     ask_again_ms: _builtins.int
-    """How long after a decline without a time an agent may be asked again, if no other agent who is at a desk could take the interaction.
+    """How long after a decline without a time an agent may be asked again, if no other agent who is at a desk could take the interaction. So long
+    agents who are signed in but not at their desks are waited for before an interaction goes back to the agent who had it.
     Default: 5m.
     """
     prefer_rings: _builtins.bool

@@ -1,8 +1,8 @@
 """Exclusions: agents who are not asked about an interaction, why, and until when.
 
 An agent is excluded when they declined the interaction or did not answer its offer, when it was taken away from them, and when they transferred
-it. Every exclusion ends: at a time, or with an event. And most fall back before that: they do not count while no other agent who is at a desk
-could take the interaction, so that no interaction waits in vain while an agent who could take it is free (decision 0105). Choosing an agent,
+it. Every exclusion ends: at a time, or with an event. Most fall back before that: they do not count while no other agent could take the
+interaction (decision 0105), so a free agent who could take it is asked in the end. Choosing an agent,
 picks, assignments, reservations and explanations all ask this module.
 """
 
@@ -62,6 +62,12 @@ def is_excluded(core: PoolState, interaction: Interaction, agent: Agent) -> bool
     return any(not _over(core, exclusion, agent) for exclusion in found)
 
 
+def _comes_back(core: PoolState, interaction: Interaction, agent: Agent) -> bool:
+    """Whether the agent is not excluded, or only until a time that they named."""
+    found = interaction.exclusions.get(agent.profile.agent_id, ())
+    return all(exclusion.ends > 0 or _over(core, exclusion, agent) for exclusion in found)
+
+
 def passes_over(core: PoolState, interaction: Interaction, agent: Agent) -> bool:
     """Whether the agent is not asked about the interaction: an exclusion counts, or they hold it or have its offer."""
     agent_id = agent.profile.agent_id
@@ -73,41 +79,46 @@ def passes_over(core: PoolState, interaction: Interaction, agent: Agent) -> bool
 
 
 def counting(core: PoolState, interaction: Interaction, agent: Agent) -> list[Exclusion]:
-    """Return the exclusions of the agent that have not ended, and count because another agent could take the interaction."""
+    """Return the exclusions of the agent that count now: they have not ended, and have not fallen back."""
     found = interaction.exclusions.get(agent.profile.agent_id)
     if found is None:
         return []
-    left = [exclusion for exclusion in found if not _over(core, exclusion, agent)]
-    lasting = [exclusion for exclusion in left if not _may_fall_back(core, interaction, exclusion)]
-    return left if len(lasting) == len(left) or another_could(core, interaction) else lasting
-
-
-def _may_fall_back(core: PoolState, interaction: Interaction, exclusion: Exclusion) -> bool:
     queue = core.queue_of(interaction)
-    return queue is not None and 0 <= falls_back_at(queue, exclusion) <= core.now
+    return [e for e in found if not _over(core, e, agent) and (queue is None or _counts(core, queue, interaction, e))]
 
 
-def falls_back_at(queue: QueueConfig, exclusion: Exclusion) -> int:
-    """Return from when an exclusion does not count while no other agent could take the interaction; -1: it always counts."""
-    if exclusion.reason in _UNTIL_HELD:
-        return exclusion.since
-    if exclusion.reason is ExclusionReason.DECLINED and exclusion.ends <= 0:
-        return exclusion.since + queue.ask_again_ms
-    return -1
+def _counts(core: PoolState, queue: QueueConfig, interaction: Interaction, exclusion: Exclusion) -> bool:
+    """Whether an exclusion that has not ended counts, because another agent could take the interaction."""
+    if not _may_fall_back(exclusion):
+        return True
+    if exclusion.since + queue.ask_again_ms <= core.now:
+        return another_could(core, interaction, at_desk=True)
+    return exclusion.reason not in _UNTIL_HELD or another_could(core, interaction, at_desk=False)
 
 
-def another_could(core: PoolState, interaction: Interaction) -> bool:
-    """Whether an agent who is at a desk, busy or not, and who is not excluded and does not hold the interaction, could take it."""
+def _may_fall_back(exclusion: Exclusion) -> bool:
+    """Whether an exclusion stops counting while no other agent could take the interaction."""
+    return exclusion.reason in _UNTIL_HELD or (exclusion.reason is ExclusionReason.DECLINED and exclusion.ends <= 0)
+
+
+def another_could(core: PoolState, interaction: Interaction, *, at_desk: bool) -> bool:
+    """Whether another agent, busy or not, could take the interaction: with `at_desk`, one who is available and connected, and not excluded;
+    otherwise one who is signed in, and may have declined it until a time that they named.
+
+    They do not hold the interaction, and could take its channel with nothing else in hand.
+    """
     channel = interaction.attributes.channel
     most = len(interaction.exclusions) + 1
     for group in _able(core, interaction):
-        present = group.present
-        if not present or not group.capacity.fits(EMPTY, channel):
+        others = group.present if at_desk else group.signed_in
+        if not others or not group.capacity.fits(EMPTY, channel):
             continue
-        if len(present) > most:
+        if len(others) > most:
             return True
-        for agent_id in present:
-            if agent_id != interaction.agent_id and not is_excluded(core, interaction, core.agents[agent_id]):
+        for agent_id in others:
+            agent = core.agents[agent_id]
+            able = not is_excluded(core, interaction, agent) if at_desk else _comes_back(core, interaction, agent)
+            if able and agent_id != interaction.agent_id:
                 return True
     return False
 
@@ -121,7 +132,9 @@ def _able(core: PoolState, interaction: Interaction) -> Iterable[AgentGroup]:
         return ()
     required = requirements_now(queue, interaction, core.now)
     others = () if interaction.handed_on else served_too(queue.rings, core.now - interaction.enqueued_at)
-    return [g for g in core.roster.serving(queue.name, others) if g.present and g.serves(queue.name, required, others)]
+    return [
+        g for g in core.roster.serving(queue.name, others) if g.signed_in and g.serves(queue.name, required, others)
+    ]
 
 
 def passed_over(core: PoolState, interaction: Interaction) -> frozenset[str]:
@@ -136,9 +149,9 @@ def passed_over(core: PoolState, interaction: Interaction) -> frozenset[str]:
 
 
 def wake_times(core: PoolState, queue: QueueConfig, interaction: Interaction) -> list[int]:
-    """Return the times at which an exclusion ends, or from which it may fall back."""
+    """Return the times at which an exclusion ends, or may fall back."""
     found = [e for all_of_them in interaction.exclusions.values() for e in all_of_them]
-    times = [e.ends for e in found] + [falls_back_at(queue, e) for e in found]
+    times = [e.ends for e in found] + [e.since + queue.ask_again_ms for e in found if _may_fall_back(e)]
     return [at for at in times if at > core.now]
 
 

@@ -67,6 +67,7 @@ class AgentGroup:
         "present",
         "queues",
         "requirement_sets",
+        "signed_in",
         "skills",
     )
 
@@ -81,6 +82,8 @@ class AgentGroup:
         self.capacity = capacity
         self.agents = 0
         """Number of agents of this group, at their desks or not."""
+        self.signed_in: set[str] = set()
+        """Agents of this group who have a session."""
         self.present: set[str] = set()
         """Agents of this group who are at their desks, with room or not."""
         self.buckets: dict[Load, LoadBucket] = {}

@@ -257,12 +257,7 @@ class PoolState:
         """Rank the agent in the roster, or remove them when they may not be offered anything; `freed`: they may be able to take more than before."""
         if agent.group.capacity.profile.occupancy_limit:
             self._watch_rest(agent)
-        there = self.at_desk(agent)
-        if there is not (agent.profile.agent_id in agent.group.present):
-            if there:
-                agent.group.present.add(agent.profile.agent_id)
-            else:
-                self._leave_desk(agent.group, agent.profile.agent_id)
+        there = self._note_presence(agent)
         if there and self._takes_offers(agent):
             self.roster.enter(agent)
             if freed:
@@ -270,8 +265,23 @@ class PoolState:
         else:
             self.roster.leave(agent)
 
+    def _note_presence(self, agent: Agent) -> bool:
+        """Keep the group's lists of agents who are signed in and at their desks; return whether this one is at their desk."""
+        group, agent_id = agent.group, agent.profile.agent_id
+        session = self.sessions.get(agent.session_id)
+        there = session is not None and session.attached and agent.state is AgentState.AVAILABLE
+        if there is (agent_id in group.present) and (session is not None) is (agent_id in group.signed_in):
+            return there
+        self._leave_desk(group, agent_id)
+        if session is not None:
+            group.signed_in.add(agent_id)
+            if there:
+                group.present.add(agent_id)
+        return there
+
     def _leave_desk(self, group: AgentGroup, agent_id: str) -> None:
-        """Note that an agent of a group is not at their desk any more. Exclusions of other agents may fall back because of it."""
+        """Take an agent of a group from its lists. Exclusions of other agents may fall back because of it."""
+        group.signed_in.discard(agent_id)
         group.present.discard(agent_id)
         for interaction_id in self.excluding:
             interaction = self.interactions[interaction_id]
