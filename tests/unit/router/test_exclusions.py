@@ -128,8 +128,12 @@ def test_an_agent_who_named_a_time_is_waited_for_for_a_while() -> None:
 
 
 def test_it_is_over_once_another_agent_has_held_it() -> None:
-    world = a_team("a", "b")
+    """Agent c is busy, so nothing falls back: a gets it because b has held it since."""
+    world = a_team("a", "b", "c")
     world.holds("a", "i")
+    world.tell(cmd.SetAgentState("b", AgentState.AWAY))
+    world.holds("c", "other")
+    world.tell(cmd.SetAgentState("b", AgentState.AVAILABLE))
     world.tell(cmd.Reroute("i", "breach"))
     assert world.offered("i") == "b"
     world.accept("i")

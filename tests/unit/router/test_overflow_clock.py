@@ -76,6 +76,17 @@ def test_a_rule_may_wait_for_the_offer() -> None:
     assert fired(world) == [("raise", 24_000), ("move", 24_000)]
 
 
+def test_of_two_rules_that_are_due_only_the_one_that_waits_is_late() -> None:
+    raises = OverflowRule("raise", Trigger.WAIT, 10_000, add_priority=5)
+    moves = OverflowRule("move", Trigger.WAIT, 10_000, queue="backup", waits_for_offer=True)
+    queues = [a_queue(overflow=(raises, moves), offer_ms=15_000), a_queue("backup")]
+    world = World(a_pool(an_agent("a", queues=("q",)), queues=queues, lease_ms=FOREVER))
+    world.enqueue("i")
+    world.wait(9_000)
+    world.sign_in("a")
+    assert fired(world) == [("raise", 10_000), ("move", 24_000)]
+
+
 def test_the_clock_of_a_relaxation_goes_on_too() -> None:
     """A ring of 20 s is reached while a has the offer, from 9 s to 24 s: b, whom it admits, is asked at 24 s."""
     rings = (Ring(20_000, lower=(("french", 3),)),)
