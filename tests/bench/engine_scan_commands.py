@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from tests.bench.engine_scan import Scan
 
 
+_UNTIL_HELD: Final = 10**15
+"""The end of an exclusion that lasts until another agent holds the job."""
+
+
 def carry_out(scan: "Scan", command: cmd.Command) -> None:
     """Carry out one command, or do nothing if it no longer applies."""
     _COMMANDS[type(command)](scan, command)
@@ -134,7 +138,9 @@ def _move(scan: "Scan", job: Job, queue: str) -> None:
 def _reroute(scan: "Scan", command: cmd.Reroute) -> None:
     job = scan.jobs.get(command.interaction_id)
     if job is not None and job.stage != WRAP_UP:
-        scan.detach(job)
+        holder = scan.detach(job)
+        if holder is not None:
+            job.declined[holder.id] = _UNTIL_HELD
         _move(scan, job, command.queue)
         job.kept_for, job.kept_until, job.handed_on = "", 0, False
         scan.place(job)

@@ -101,6 +101,7 @@ def staff(review: Review) -> None:
             message = f"`keep_free` of queue `{queue.name}` is {queue.keep_free}, and {len(team)} agents serve it: nothing would ever be offered"
             review.find("KEEPS_ALL_FREE", message, "queues", i, "keep_free", severity="warning")
         _window(review, queue, i)
+        _preference(review, queue, i)
         if queue.sticky_team_ms and not any(agent.team for agent in team):
             message = f"queue `{queue.name}` holds interactions for a team, but none of its agents has a `team`"
             review.find("NO_TEAM", message, "queues", i, "sticky_team_ms", severity="warning")
@@ -115,9 +116,18 @@ def _window(review: Review, queue: config_pb2.Queue, i: int) -> None:
         lost = "only `choice: skill_score` matches interactions as a batch"
     elif queue.keep_free:
         lost = "a queue with `keep_free` is not matched as a batch"
+    elif queue.prefer_rings:
+        lost = "a queue with `prefer_rings` is not matched as a batch"
     if lost:
         message = f"queue `{queue.name}` waits {duration(queue.match_window_ms)} for a batch without effect: {lost}"
         review.find("POINTLESS_WINDOW", message, "queues", i, "match_window_ms", severity="warning")
+
+
+def _preference(review: Review, queue: config_pb2.Queue, i: int) -> None:
+    """Check for a preference among rings in a queue without rings."""
+    if queue.prefer_rings and not queue.rings:
+        message = f"queue `{queue.name}` prefers agents of earlier rings, but has no `rings`"
+        review.find("NO_RINGS", message, "queues", i, "prefer_rings", severity="warning")
 
 
 def overflow(review: Review) -> None:
@@ -132,6 +142,9 @@ def overflow(review: Review) -> None:
                 review.find("DUPLICATE", f"overflow `{rule.name}` appears twice in queue `{queue.name}`", *here)
             names.add(rule.name)
             _threshold(review, rule, here)
+            if rule.waits_for_offer and rule.when != config_pb2.OVERFLOW_TRIGGER_WAIT:
+                message = f"overflow `{rule.name}` fires before any offer; `waits_for_offer` has an effect with `when: wait` only"
+                review.find("FIRES_BEFORE_OFFERS", message, *here, "waits_for_offer", severity="warning")
             acts = bool(rule.queue or rule.HasField("set_priority") or rule.add_priority or rule.requirements)
             if not (acts or rule.replace_requirements or rule.cancel):
                 message = (

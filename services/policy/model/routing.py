@@ -15,6 +15,7 @@ OFFER_MS: Final = 20_000
 SERVICE_LEVEL_MS: Final = 20_000
 SERVICE_LEVEL_GOAL: Final = 0.8
 TRANSFER_HOLD_MS: Final = 300_000
+ASK_AGAIN_MS: Final = 300_000
 OCCUPANCY_WINDOW_MS: Final = 600_000
 
 
@@ -108,7 +109,8 @@ class OverflowRule:
     `threshold` is a number of interactions (LENGTH) or of agents (AGENTS, which fires below it), milliseconds (WAIT, ESTIMATE) or a share
     (SERVICE_LEVEL, which fires below it). With `unknown_too`, ESTIMATE also fires while the estimate is unknown.
     An empty `queue` leaves the interaction where it is. `set_priority` None keeps the priority; `add_priority` is added after that.
-    `requirements` are added to the interaction's own requirements, or replace them.
+    `requirements` are added to the interaction's own requirements, or replace them. With `waits_for_offer` a WAIT rule
+    does not fire while an offer is pending, but when it ends.
     """
 
     name: str
@@ -121,6 +123,7 @@ class OverflowRule:
     replace_requirements: bool = False
     cancel: bool = False
     unknown_too: bool = False
+    waits_for_offer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,8 @@ class QueueConfig:
     same time. `keep_free`: interactions are offered only while more than this number of agents could take them, which keeps agents free
     for more urgent queues. DEADLINE and ADAPTIVE order by `pick_up_targets`; ADAPTIVE steers to `service_level_goal`. `transfer_hold_ms`: how long
     an interaction that was transferred to an agent waits for this agent alone. `match_window_ms`: interactions that enter within one such
-    window of the clock are offered at its end, and are matched as a batch.
+    window of the clock are offered at its end, and are matched as a batch. `ask_again_ms`: how long after a decline an agent
+    may be asked again if no other agent could take the interaction. `prefer_rings`: agents of an earlier ring are chosen first.
     """
 
     name: str
@@ -169,6 +173,8 @@ class QueueConfig:
     disposition_required: bool = False
     disposition_channels: tuple[str, ...] = ()
     """Channels on which a disposition is required; empty: every channel."""
+    ask_again_ms: int = ASK_AGAIN_MS
+    prefer_rings: bool = False
 
     def needs_disposition(self, channel: str) -> bool:
         """Return whether an interaction of this channel can be completed with a disposition only."""

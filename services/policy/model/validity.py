@@ -33,6 +33,7 @@ def _is_valid_queue(queue: QueueConfig) -> bool:
         queue.delay_ms,
         queue.transfer_hold_ms,
         queue.match_window_ms,
+        queue.ask_again_ms,
         queue.keep_free,
         queue.max_offers,
         *(ring.after_ms for ring in queue.rings),

@@ -13,6 +13,7 @@ from chapar.config.v1 import config_pb2
 from services.policy.findings import Findings
 from services.policy.model import interning
 from services.policy.model.routing import (
+    ASK_AGAIN_MS,
     GRACE_MS,
     LEASE_MS,
     OCCUPANCY_WINDOW_MS,
@@ -138,6 +139,8 @@ def _queue(q: config_pb2.Queue, policies: Iterable[config_pb2.SlaPolicy]) -> Que
         match_window_ms=count(q.match_window_ms, f"{what}: match_window", LONGEST_WINDOW_MS),
         disposition_required=q.disposition_required,
         disposition_channels=tuple(q.disposition_channels),
+        ask_again_ms=duration(q.ask_again_ms, what) or ASK_AGAIN_MS,
+        prefer_rings=q.prefer_rings,
     )
 
 
@@ -171,6 +174,7 @@ def _overflow(rule: config_pb2.OverflowRule, what: str) -> OverflowRule:
         replace_requirements=rule.replace_requirements,
         cancel=rule.cancel,
         unknown_too=rule.unknown_too,
+        waits_for_offer=rule.waits_for_offer,
     )
 
 

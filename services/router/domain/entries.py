@@ -10,8 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.policy.model.routing import OCCUPANCY_WINDOW_MS, Choice, Operator, Order, Trigger
-from services.router.domain.model import AgentState, Stage
+from services.policy.model.routing import ASK_AGAIN_MS, OCCUPANCY_WINDOW_MS, Choice, Operator, Order, Trigger
+from services.router.domain.model import AgentState, ExclusionReason, Stage
 
 
 class Entry(Struct, frozen=True, array_like=True, gc=False):
@@ -81,8 +81,20 @@ class RationaleEntry(Entry, frozen=True):
     total: float = 0.0
 
 
+class ExclusionEntry(Entry, frozen=True):
+    """An agent who is not asked about an interaction: `state.Exclusion`."""
+
+    agent_id: str
+    ends: int
+    reason: ExclusionReason = ExclusionReason.DECLINED
+    since: int = 0
+
+
 class InteractionEntry(Entry, frozen=True):
-    """An open interaction: `state.Interaction`. `ended` holds the id of an offer, its agent, and how it ended."""
+    """An open interaction: `state.Interaction`. `ended` holds the id of an offer, its agent, and how it ended.
+
+    `transferring_agent` is read from versions 2 and 3 of the format only; since then it is one of the exclusions.
+    """
 
     attributes: AttributesEntry
     stage: Stage
@@ -96,7 +108,7 @@ class InteractionEntry(Entry, frozen=True):
     wrap_until: int
     replied: bool
     parked: bool
-    declined: tuple[tuple[str, int], ...]
+    exclusions: tuple[ExclusionEntry, ...]
     transferring_agent: tuple[str, int]
     reserved_for: str
     reserved_until: int
@@ -222,6 +234,7 @@ class OverflowRuleEntry(Entry, frozen=True):
     replace_requirements: bool
     cancel: bool
     unknown_too: bool
+    waits_for_offer: bool = False
 
 
 class QueueEntry(Entry, frozen=True):
@@ -249,6 +262,8 @@ class QueueEntry(Entry, frozen=True):
     match_window_ms: int = 0
     disposition_required: bool = False
     disposition_channels: tuple[str, ...] = ()
+    ask_again_ms: int = ASK_AGAIN_MS
+    prefer_rings: bool = False
 
 
 class ChannelEntry(Entry, frozen=True):

@@ -28,6 +28,15 @@ class OfferEnd(IntEnum):
     REVOKED = 3
 
 
+class ExclusionReason(IntEnum):
+    """Why an agent is not asked about an interaction. `explain` and refusals give the names."""
+
+    DECLINED = 1
+    NOT_ANSWERED = 2
+    TAKEN_AWAY = 3
+    TRANSFERRING_AGENT = 4
+
+
 class Stage(IntEnum):
     """The stage of an open interaction. Closed interactions are not kept."""
 

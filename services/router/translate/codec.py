@@ -6,13 +6,13 @@ from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.chassis.kafka.changelog_formats import Formats
 from services.router.domain.entries import KINDS, Value
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 FORMATS: Final = Formats(newest=_VERSION, oldest=_VERSION)
 _WRITER: Final = ChangelogCodec[Value](Any, version=_VERSION)
 _CODECS: Final[dict[str, ChangelogCodec[Value]]] = {
-    kind: ChangelogCodec(value, version=_VERSION, reads=(2,)) for kind, value in KINDS.items()
+    kind: ChangelogCodec(value, version=_VERSION, reads=(2, 3)) for kind, value in KINDS.items()
 }
-"""Entries of version 2 lack some of the last fields, which have defaults."""
+"""Entries of versions 2 and 3 lack some of the last fields, which have defaults."""
 
 
 def entity_key(tenant: str, pool: str, kind: str, name: str) -> bytes:

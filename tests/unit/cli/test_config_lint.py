@@ -163,6 +163,10 @@ BROKEN = {
     "the whole team is kept free": ("KEEPS_ALL_FREE", "keep_free: 1", "keep_free: 3"),
     "a match window with another choice": ("POINTLESS_WINDOW", "choice: skill_score", "choice: load_ratio"),
     "a match window with keep_free": ("POINTLESS_WINDOW", "match_window: 1s", "match_window: 1s\n    keep_free: 1"),
+    "a match window with preferred rings": ("POINTLESS_WINDOW", "match_window: 1s", "match_window: 1s\n    prefer_rings: true"),
+    "a preference among no rings": ("NO_RINGS", "match_window: 1s", "prefer_rings: true"),
+    "a rule on entering that waits for offers": (
+        "FIRES_BEFORE_OFFERS", "when: length, threshold: 10", "when: length, waits_for_offer: true, threshold: 10"),
     "a match window that is too long": ("OUT_OF_RANGE", "match_window: 1s", "match_window: 61s"),
     "a match window longer than the target": ("WINDOW_BREAKS_TARGET", "match_window: 1s", "match_window: 61s"),
     "no team": ("NO_TEAM", "delay: 20s", "sticky_team: 5s"),

@@ -4,6 +4,7 @@
 no meaning. `oracle_commands` implements the commands, `oracle_rules` the requirements on agents.
 """
 
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 from typing import Any
@@ -13,6 +14,7 @@ from services.router.domain import commands as cmd
 from services.router.domain.model import AgentState
 from tests.unit.router import oracle_agents as agents
 from tests.unit.router import oracle_commands
+from tests.unit.router import oracle_exclusions as exclusions
 from tests.unit.router import oracle_matching as matching
 from tests.unit.router import oracle_moves as moves
 from tests.unit.router import oracle_rules as rules
@@ -90,6 +92,9 @@ class Oracle:
             times += [job.not_before, job.attributes.arrived_at_ms + queue.delay_ms, job.kept_until, job.team_until]
             times.append(matching.window_end(self, job))
             times += job.declined_until.values()
+            since = [at for _, at in job.declined_in.values()]
+            since += [*job.taken_from.values(), *job.transferring_agents.values()]
+            times += [at + queue.ask_again_ms for at in since]
             ages = rules.turning_points(queue.requirements + job.attributes.requirements, queue.rings)
             ages += [int(rule.threshold) for rule in queue.overflow if rule.trigger is Trigger.WAIT]
             times += [job.entered + age for age in ages]
@@ -157,9 +162,9 @@ class Oracle:
             for person in self.people.values()
         )
 
-    def able(self, job: Job, person: Person) -> str:
-        """Check queue and skills; return a code when they do not match."""
-        queue = self.queue(job)
+    def able(self, job: Job, person: Person, rings: int = 99) -> str:
+        """Check queue and skills; return a code when they do not match. `rings`: only the first rings count."""
+        queue = replace(self.queue(job), rings=self.queue(job).rings[:rings])
         clock = job.clock(self.now)
         added = [name for ring in queue.rings if ring.after_ms <= clock for name in ring.queues]
         if person.profile.queues and not {queue.name, *added} & set(person.profile.queues):
@@ -169,10 +174,6 @@ class Oracle:
             if not rules.meets(selector, has):
                 return "SKILL_MISSING"
         return ""
-
-    def declines(self, job: Job, person: Person) -> bool:
-        """Whether the agent is not to be asked again yet."""
-        return self.now < job.declined_until.get(person.id, 0) or job.declined_in.get(person.id) == person.sign_ins
 
     def obstacle(self, job: Job, person: Person, without_offer: bool = False, fits: bool = False) -> str:
         """Return the first condition of the page's table that does not hold, except `keep_free`.
@@ -192,11 +193,12 @@ class Oracle:
             return "KEPT_FOR_ANOTHER_AGENT"
         if job.team_until and f"team={job.team}" not in rules.abilities(person.profile):
             return "KEPT_FOR_ANOTHER_AGENT"
-        if not without_offer and self.declines(job, person):
-            return "DECLINED"
+        for code in sorted(exclusions.excluded(self, job, person)):
+            if not (without_offer and code == "DECLINED"):
+                return code
         if any(offer.agent_id == person.id for offer in job.offers):
             return "ALREADY_OFFERED"
-        if person.id in job.transferring_agents or person.id == job.holder:
+        if person.id == job.holder:
             return "TRANSFERRING_AGENT"
         if (code := self.absence(person)) or (not without_offer and (code := self.no_credit(person))):
             return code
@@ -282,6 +284,9 @@ class Oracle:
             return min(takers, key=lambda p: (parking[p.id], *self.idleness(p)))
         takers = [person for person in takers if not parking[person.id]]
         queue = self.queue(job)
+        if queue.prefer_rings and not job.kept_for:
+            rings = {person.id: self.ring(job, person) for person in takers}
+            takers = [person for person in takers if rings[person.id] == min(rings.values())]
         match queue.choice:
             case Choice.LOAD_RATIO:
                 return min(takers, key=lambda p: (self.ratio(p), *self.idleness(p)))
@@ -292,6 +297,11 @@ class Oracle:
             case Choice.ADAPTIVE:
                 return min(takers, key=lambda p: (self.demand(p, queue.name), *self.idleness(p)))
         return min(takers, key=self.idleness)
+
+    def ring(self, job: Job, person: Person) -> int:
+        """Return how many rings the agent needs to be able."""
+        every = self.queue(job).rings
+        return next(n for n in range(len(every) + 1) if not self.able(job, person, rings=n))
 
     def demand(self, person: Person, queue: str) -> float:
         """Return the demand on the other queues that the agent serves, rounded, so that values that are equal on paper are equal."""
@@ -338,30 +348,27 @@ class Oracle:
         if job.kept_for:
             person = self.people[job.kept_for]
             unable = not job.by_name and self.able(job, person)
-            if self.now >= job.kept_until or unable or not self.worth_waiting(job, person):
+            if self.now >= job.kept_until or unable or not exclusions.worth_waiting(self, job, person):
                 job.kept_for, job.kept_until, job.by_name = "", 0, False
         if job.team and not job.kept_for:
             job.team_until = job.team_until or self.now + job.team_ms
             members = [p for p in self.people.values() if f"team={job.team}" in rules.abilities(p.profile)]
-            hope = [p for p in members if self.worth_waiting(job, p) and not self.able(job, p)]
+            hope = [p for p in members if exclusions.worth_waiting(self, job, p) and not self.able(job, p)]
             if self.now >= job.team_until or not hope:
                 job.team, job.team_until = "", 0
 
-    def worth_waiting(self, job: Job, person: Person) -> bool:
-        """Whether the agent is present, has not declined, and could take the channel with an empty load."""
-        never = rules.misfit(self.profile(person), [], job.attributes.channel)
-        return self.there(person) and not never and not self.declines(job, person)
-
     def overflow_by_waiting(self, job: Job) -> bool:
-        """Apply `wait` at its time, and rules on staffing, if no agent has an offer of it then, otherwise when it waits again.
+        """Apply `wait` at its time (a rule that waits for offers, only while no agent has one), and rules on staffing while
+        no agent has an offer.
 
         Return True when it has left its queue: the rules of the next one are asked too.
         """
         for rule in self.queue(job).overflow if not job.holder else ():
             due = rule.trigger is Trigger.WAIT and job.clock(self.now) >= rule.threshold
+            due = due and not (job.offers and rule.waits_for_offer)
             if rule.trigger in (Trigger.NO_AGENTS, Trigger.AGENTS):
-                due = self.at_work(self.queue(job)) < (rule.threshold or 1)
-            if due and not job.offers and self.fire(job, rule):
+                due = not job.offers and self.at_work(self.queue(job)) < (rule.threshold or 1)
+            if due and self.fire(job, rule):
                 return True
         return False
 

@@ -34,7 +34,7 @@ def sign_in(o: "Oracle", command: cmd.SignIn) -> str:
         person.sign_ins += 1
         wanted = wanted or AgentState.AVAILABLE
         for job in o.jobs.values():
-            job.transferring_agents.discard(person.id)
+            job.transferring_agents.pop(person.id, None)
     person.lost = ("", AgentState.UNSPECIFIED)
     if wanted:
         moves.set_state(o, person, wanted)
@@ -88,7 +88,9 @@ def remove(o: "Oracle", person: Person) -> None:
     for job in o.jobs.values():
         job.declined_until.pop(person.id, None)
         job.declined_in.pop(person.id, None)
-        job.transferring_agents.discard(person.id)
+        job.transferring_agents.pop(person.id, None)
+        job.taken_from.pop(person.id, None)
+        job.silent.pop(person.id, None)
 
 
 def lose(o: "Oracle", desk: Desk) -> None:

@@ -167,7 +167,7 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
         if transferring_agent:
             job.counted_in.clear()
     if transferring_agent:
-        job.transferring_agents.add(transferring_agent)
+        job.transferring_agents[transferring_agent] = o.now
     moves.enter(o, job, queue, requirements)
     job.asking = not job.holder
     moves.relabel(job, command.labels)
@@ -175,7 +175,8 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
         job.kept_for, job.by_name = command.to_agent_id, True
         job.declined_until.pop(command.to_agent_id, None)
         job.declined_in.pop(command.to_agent_id, None)
-        job.transferring_agents.discard(command.to_agent_id)
+        job.transferring_agents.pop(command.to_agent_id, None)
+        job.taken_from.pop(command.to_agent_id, None)
         job.kept_until = o.now + o.queue(job).transfer_hold_ms
     if not job.holder:
         o.say("transferred", job.id, transferring_agent, queue, command.to_agent_id)
@@ -204,7 +205,7 @@ def recall(o: "Oracle", command: cmd.RecallTransfer) -> str:
         return "NOT_TRANSFERRED"
     moves.revoke(o, job, job.offers)
     job.phase, job.stopped, job.asking = Phase.HELD, o.now - job.entered, False
-    job.transferring_agents.discard(command.agent_id)
+    job.transferring_agents.pop(command.agent_id, None)
     moves.forget_keeping(job)
     return ""
 
@@ -272,6 +273,7 @@ def reroute(o: "Oracle", command: cmd.Reroute) -> str:
     queue = command.queue or job.attributes.queue
     if job.holder:
         o.say("transferred", job.id, job.holder, queue, "")
+        job.taken_from[job.holder] = o.now
     if job.phase is not Phase.SCHEDULED:
         moves.release(o, job)
     moves.enter(o, job, queue, requirements)
@@ -318,10 +320,12 @@ def decline(o: "Oracle", command: cmd.DeclineOffer) -> str:
     if isinstance(found, str):
         return found
     job, offer = found
+    job.declined_until.pop(offer.agent_id, None)
+    job.declined_in.pop(offer.agent_id, None)
     if command.retry_after_ms > 0:
         job.declined_until[offer.agent_id] = o.now + command.retry_after_ms
     else:
-        job.declined_in[offer.agent_id] = o.people[offer.agent_id].sign_ins
+        job.declined_in[offer.agent_id] = o.people[offer.agent_id].sign_ins, o.now
     moves.revoke(o, job, [offer], "DECLINED")
     return ""
 

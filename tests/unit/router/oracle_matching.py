@@ -32,7 +32,7 @@ def score(o: "Oracle", job: Job, person: Person) -> int:
 def matchable(o: "Oracle", job: Job) -> bool:
     """Whether it is matched with others."""
     queue = o.queue(job)
-    return queue.choice is Choice.SKILL_SCORE and not queue.keep_free and not job.kept_for
+    return queue.choice is Choice.SKILL_SCORE and not (queue.keep_free or queue.prefer_rings or job.kept_for)
 
 
 def batch(o: "Oracle", jobs: Sequence[Job]) -> list[Job]:

@@ -97,8 +97,10 @@ def assign(o: "Oracle", job: Job, person: Person, over_capacity: bool = False) -
     person.idle_since = o.now
     forget_keeping(job)
     job.transferring_agents.clear()
+    job.taken_from.clear()
     job.declined_until.pop(person.id, None)
     job.declined_in.pop(person.id, None)
+    job.silent.pop(person.id, None)
     job.callback, job.asking, job.not_before = False, False, 0
     o.say("assigned", job.id, person.id, waited, over_capacity)
 
@@ -109,6 +111,7 @@ def set_state(o: "Oracle", person: Person, state: AgentState) -> None:
         return
     o.say("agent", person.id, person.state.name, state.name)
     person.state = state
+    person.state_changes += 1
     if state is AgentState.AVAILABLE:
         person.idle_since = o.now
     else:
@@ -150,7 +153,9 @@ def expire(o: "Oracle", offer_id: str) -> None:
         for offer in job.offers:
             if offer.offer_id == offer_id:
                 revoke(o, job, [offer], "EXPIRED")
-                set_state(o, o.people[offer.agent_id], AgentState.NOT_RESPONDING)
+                person = o.people[offer.agent_id]
+                set_state(o, person, AgentState.NOT_RESPONDING)
+                job.silent[person.id] = person.state_changes
                 return
 
 
@@ -175,6 +180,8 @@ def overflow(o: "Oracle", job: Job, queue: QueueConfig, rule: OverflowRule) -> b
         close(o, job, "cancelled", job.id)
         return True
     moves = rule.queue not in ("", queue.name)
+    if moves:
+        revoke(o, job, job.offers)
     before = own(o, job) if moves else job.attributes.requirements
     requirements = rule.requirements if rule.replace_requirements else before + rule.requirements
     if moves:

@@ -37,6 +37,8 @@ _TABLE = {
     ),
     *(
         "DECLINED",
+        "NOT_ANSWERED",
+        "TAKEN_AWAY",
         "ALREADY_OFFERED",
         "TRANSFERRING_AGENT",
         "OFFLINE",

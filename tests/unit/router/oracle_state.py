@@ -51,10 +51,15 @@ class Job:
     """The queue that has its customer among those answered, since an agent last transferred it without staying."""
     not_before: int = 0
     callback: bool = False
+    silent: dict[str, int] = field(default_factory=dict)
+    """Agent who did not answer an offer of it, to the number of their changes of state then."""
     declined_until: dict[str, int] = field(default_factory=dict)
-    declined_in: dict[str, int] = field(default_factory=dict)
-    """Agent to the number of the sign-in in which they declined it, or transferred it."""
-    transferring_agents: set[str] = field(default_factory=set)
+    declined_in: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Agent to the number of the sign-in in which they declined it without a time, and when."""
+    transferring_agents: dict[str, int] = field(default_factory=dict)
+    """Agents who transferred it in their present sign-in, and when; no agent has held it since."""
+    taken_from: dict[str, int] = field(default_factory=dict)
+    """Agents from whom it was taken, and when; no agent has held it since."""
     kept_for: str = ""
     kept_until: int = 0
     by_name: bool = False
@@ -91,6 +96,7 @@ class Person:
     state: AgentState = AgentState.OFFLINE
     session_id: str = ""
     sign_ins: int = 0
+    state_changes: int = 0
     idle_since: int = 0
     last_offered: int = 0
     grace_until: int = 0

@@ -61,7 +61,7 @@ QUEUES = ("q", "w", "z")
 AGENTS = ("a", "b", "c", "d", "e", "f")
 LONG = 10_000_000
 LEASE, GRACE = 30_000, 10_000
-POOL, STEP = 160, 8
+POOL, STEP = 190, 8
 """Number of bytes of a pool, and of a step."""
 
 PLAIN = (
@@ -152,6 +152,7 @@ def overflow(dice: Dice, features: frozenset[Feature], queue: str) -> tuple[Over
             requirements(dice, features),
             dice.of(False, True),
             cancel=dice.one_in(8),
+            waits_for_offer=dice.of(False, False, True),
         )
         rules.append(rule)
     rules.sort(key=lambda rule: rule.threshold)
@@ -194,6 +195,8 @@ def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueCo
         rings=rings,
         overflow=overflow(dice, features, name),
         match_window_ms=when(Feature.WINDOW, 0, 4_000, 4_000, 6_000),
+        ask_again_ms=dice.of(300_000, 2_500, 6_500),
+        prefer_rings=when(Feature.RINGS, False, True),
     )
 
 

@@ -33,8 +33,8 @@ from services.router.domain.changelog.entities import (
 from services.router.domain.commands import ReplyTo
 from services.router.domain.effects import OfferRationale
 from services.router.domain.entries import CommandsEntry, Value
-from services.router.domain.model import InteractionAttributes, Stage
-from services.router.domain.pool.state import NO_AGENT, Agent, Interaction, Offer, Session
+from services.router.domain.model import ExclusionReason, InteractionAttributes, Stage
+from services.router.domain.pool.state import Agent, Exclusion, Interaction, Offer, Session
 from services.router.translate import codec
 from tests.unit.router.world import START, requires
 
@@ -80,18 +80,17 @@ OFFERS = st.lists(filled(Offer), max_size=2).map(lambda offers: {offer.agent_id:
 RATIONALES = st.builds(
     OfferRationale, NUMBERS, NUMBERS, NUMBERS, st.lists(st.tuples(TEXTS, LEVELS), max_size=2).map(tuple)
 )
-WHOEVER = st.just(NO_AGENT) | st.tuples(TEXTS.filter(bool), NUMBERS)
+EXCLUSIONS = st.lists(filled(Exclusion, ends=st.integers(-9, 2**40)), min_size=1, max_size=2).map(tuple)
 INTERACTIONS = filled(
     Interaction,
     ("line", "rank", "wake_at"),
     attributes=filled(InteractionAttributes, requirements=SELECTORS, labels=PAIRS),
     offers=OFFERS,
-    declined=st.dictionaries(TEXTS, st.integers(-9, 2**40), max_size=2),
+    exclusions=st.dictionaries(TEXTS, EXCLUSIONS, max_size=2),
     ended=st.dictionaries(TEXTS, WHO, max_size=2),
     overflowed=NAMES,
     announced=st.tuples(NUMBERS, NUMBERS),
     rationale=RATIONALES,
-    transferring_agent=WHOEVER,
 )
 PROFILES = filled(AgentProfile, skills=LEVELS, queues=NAMES)
 DERIVED = (
@@ -234,7 +233,7 @@ def test_an_interaction_of_version_two_is_read() -> None:
         offers={"b": Offer("i.5", "b", START, START + 9, "LONGEST_IDLE")},
         assigned_at=START + 3,
         replied=True,
-        declined={"c": -2},
+        exclusions={"c": (Exclusion(ExclusionReason.DECLINED, 0, -2),)},
         reserved_for="b",
         reserved_until=START + 20,
         handed_on=True,
@@ -273,7 +272,7 @@ def test_a_configuration_of_version_two_is_read() -> None:
 
 
 def test_an_entry_of_an_unknown_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="changelog entry of version 1, this program reads 2, 3"):
+    with pytest.raises(ValueError, match="changelog entry of version 1, this program reads 2, 3, 4"):
         codec.decode("p", b"\x01" + msgspec.msgpack.encode("a"))
     with pytest.raises(ValueError, match="no version"):
         codec.decode("p", b"")
@@ -287,6 +286,6 @@ def test_an_entity_of_an_unknown_kind_is_refused() -> None:
 def test_a_value_that_is_not_of_its_kind_is_refused() -> None:
     """A field with another type would be noticed much later, or never."""
     with pytest.raises(ValueError, match=r"Expected `int`, got `str` - at `\$\[3\]`"):
-        codec.decode("s", b"\x03" + msgspec.msgpack.encode(("s", "a", "g", "1", 0, START, True)))
+        codec.decode("s", b"\x04" + msgspec.msgpack.encode(("s", "a", "g", "1", 0, START, True)))
     with pytest.raises(ValueError, match="Expected `array`, got `int`"):
         codec.decode("l", codec.encode(CommandsEntry(START, (("c", ""),))))

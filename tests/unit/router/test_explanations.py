@@ -110,20 +110,23 @@ def test_a_decline_with_and_without_a_time() -> None:
     world = one()
     world.enqueue("i")
     world.decline("i")
-    assert left_out(world) == [("DECLINED", "until the agent signs in again", 1, ["a"])]
+    until = "until the agent signs in again, or, from 300 s from now on, no other agent could take it"
+    assert left_out(world) == [("DECLINED", until, 1, ["a"])]
     assert said(world).smallest_change == "a signs in again"
     world = one()
     world.enqueue("i")
     world.decline("i", retry_after_ms=1_000)
-    assert left_out(world) == [("DECLINED", "until a time that the agent named", 1, ["a"])]
+    assert left_out(world) == [("DECLINED", "until 1 s from now, as the agent asked", 1, ["a"])]
 
 
-def test_the_transferring_agent_is_excluded() -> None:
-    world = one()
+def test_the_transferring_agent_of_a_warm_transfer_is_excluded() -> None:
+    world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue()], lease_ms=LONG))
+    world.sign_in("a")
     world.holds("a", "i")
-    world.tell(cmd.TransferInteraction("a", "i"))
-    assert left_out(world) == [("TRANSFERRING_AGENT", "", 1, ["a"])]
-    assert said(world).smallest_change == "an agent other than a becomes free"
+    world.sign_in("b")
+    world.tell(cmd.TransferInteraction("a", "i", warm=True))
+    assert world.offered("i") == "b"
+    assert left_out(world)[0] == ("TRANSFERRING_AGENT", "until another agent accepts the warm transfer", 1, ["a"])
 
 
 def test_an_agent_with_an_open_offer_is_excluded() -> None:

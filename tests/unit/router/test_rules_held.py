@@ -2,7 +2,6 @@
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import Stage
 from tests.unit.router.world import World, a_pool, a_queue, all_of, an_agent, notices, only, requires
 
 FOREVER = 10**9
@@ -102,13 +101,15 @@ def test_an_interaction_can_be_cancelled_in_any_stage(world: World) -> None:
     assert world.offered("next") == "a"
 
 
-def test_a_transfer_to_a_queue_never_comes_back_to_the_transferring_agent(world: World) -> None:
-    """This holds even if no other agent is signed in: the next agent who signs in gets the offer."""
+def test_a_transfer_to_a_queue_does_not_come_back_to_the_transferring_agent(world: World) -> None:
+    """Agent b holds something and gets the offer when they have finished it."""
+    world.sign_in("b")
     world.holds("a", "i")
+    world.holds("b", "busy")
     effects = world.tell(cmd.TransferInteraction("a", "i", queue="other"))
     assert (only(effects, fx.Transferred).from_agent_id, only(effects, fx.Queued).again) == ("a", True)
     assert not world.offered("i")
-    world.sign_in("b")
+    world.complete("busy")
     assert world.offered("i") == "b"
 
 
@@ -128,7 +129,7 @@ def test_a_transfer_to_an_agent_waits_for_them_and_falls_back_when_they_leave(wo
     effects = world.complete("busy")
     assert only(effects, fx.Offered).reason == "TRANSFERRED_TO_AGENT"
     world.decline("i")
-    assert world.engine.core.interactions["i"].stage is Stage.WAITING
+    assert world.offered("i") == "a", "no other agent is there"
 
 
 def test_waiting_time_adds_up_over_queues_and_holders(world: World) -> None:

@@ -783,6 +783,7 @@ class OverflowRule(_message.Message):
     REPLACE_REQUIREMENTS_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
     UNKNOWN_TOO_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_OFFER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the queue; events and explanations show it."""
     when: Global___OverflowTrigger.ValueType
@@ -817,6 +818,11 @@ class OverflowRule(_message.Message):
     """If true, a rule on the `estimate` also fires while the estimate is unknown: no agent is at work, or the pace is not known.
     Default: false.
     """
+    waits_for_offer: _builtins.bool
+    """With `when: wait`: if true, the rule does not fire while an agent has an offer of the interaction, but when that offer ends. If false, it fires at its
+    time; where the interaction then leaves the queue, the offer is revoked.
+    Default: false.
+    """
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
         """Requirements added to the interaction's own requirements.
@@ -837,10 +843,11 @@ class OverflowRule(_message.Message):
         replace_requirements: _builtins.bool = ...,
         cancel: _builtins.bool = ...,
         unknown_too: _builtins.bool = ...,
+        waits_for_offer: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_set_priority", b"_set_priority", "set_priority", b"set_priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_set_priority", b"_set_priority", "add_priority", b"add_priority", "cancel", b"cancel", "name", b"name", "queue", b"queue", "replace_requirements", b"replace_requirements", "requirements", b"requirements", "set_priority", b"set_priority", "threshold", b"threshold", "threshold_ms", b"threshold_ms", "unknown_too", b"unknown_too", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_set_priority", b"_set_priority", "add_priority", b"add_priority", "cancel", b"cancel", "name", b"name", "queue", b"queue", "replace_requirements", b"replace_requirements", "requirements", b"requirements", "set_priority", b"set_priority", "threshold", b"threshold", "threshold_ms", b"threshold_ms", "unknown_too", b"unknown_too", "waits_for_offer", b"waits_for_offer", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__set_priority: _TypeAlias = _typing.Literal["set_priority"]  # noqa: Y015
     _WhichOneofArgType__set_priority: _TypeAlias = _typing.Literal["_set_priority", b"_set_priority"]  # noqa: Y015
@@ -897,6 +904,8 @@ class Queue(_message.Message):
     MATCH_WINDOW_MS_FIELD_NUMBER: _builtins.int
     DISPOSITION_REQUIRED_FIELD_NUMBER: _builtins.int
     DISPOSITION_CHANNELS_FIELD_NUMBER: _builtins.int
+    ASK_AGAIN_MS_FIELD_NUMBER: _builtins.int
+    PREFER_RINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     pool: _builtins.str
@@ -966,6 +975,16 @@ class Queue(_message.Message):
     """True when agents must name a disposition to complete an interaction of the queue.
     Default: false.
     """
+    ask_again_ms: _builtins.int
+    """How long after a decline without a time an agent may be asked again, if no other agent who is at a desk could take the interaction. So long
+    agents who are signed in but not at their desks are waited for before an interaction goes back to the agent who had it.
+    Default: 5m.
+    """
+    prefer_rings: _builtins.bool
+    """If true, an agent whom an earlier ring admits is chosen before agents of later rings, however long those are idle. Such a queue is not matched as a
+    batch.
+    Default: false, which lets `choice` decide among the agents of all rings that have been reached.
+    """
     @_builtins.property
     def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Display name by language. No service reads it today.
@@ -1022,10 +1041,12 @@ class Queue(_message.Message):
         match_window_ms: _builtins.int = ...,
         disposition_required: _builtins.bool = ...,
         disposition_channels: _abc.Iterable[_builtins.str] | None = ...,
+        ask_again_ms: _builtins.int = ...,
+        prefer_rings: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "choice", b"choice", "delay_ms", b"delay_ms", "disposition_channels", b"disposition_channels", "disposition_required", b"disposition_required", "keep_free", b"keep_free", "match_window_ms", b"match_window_ms", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "ask_again_ms", b"ask_again_ms", "choice", b"choice", "delay_ms", b"delay_ms", "disposition_channels", b"disposition_channels", "disposition_required", b"disposition_required", "keep_free", b"keep_free", "match_window_ms", b"match_window_ms", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "prefer_rings", b"prefer_rings", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

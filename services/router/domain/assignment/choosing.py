@@ -11,7 +11,9 @@ from typing import Final
 
 from services.policy.model.routing import Choice
 from services.router.domain import effects as fx
+from services.router.domain.assignment.exclusions import passed_over, passes_over
 from services.router.domain.assignment.parking import plan
+from services.router.domain.assignment.rings import by_ring, of_first_ring
 from services.router.domain.pool.index import AgentGroup, IdleRank, Line, LoadBucket, RequirementSet
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.roster import first_fitting, fitting
@@ -77,7 +79,7 @@ class Room:
 def room_for(core: PoolState, line: Line, interaction: Interaction, among: list[Agent] | None) -> Room:
     """Return the openings for an interaction of a queue that chooses by skill score, when no agent parks anything."""
     requirement_set, channel = line.requirement_set, line.channel
-    passed = _passed_over(core, interaction)
+    passed = passed_over(core, interaction)
     free = core.roster.having_room(requirement_set, _FEW + 1) if among is None else []
     if among is not None:
         able = [
@@ -116,7 +118,7 @@ def together(core: PoolState, room: Room, mine: int, matched: int, total: float)
 
 def interrupts(core: PoolState, line: Line, interaction: Interaction, among: list[Agent] | None) -> bool:
     """Whether an agent could take it by parking something for it."""
-    return _least_parked(core, line, _passed_over(core, interaction), among) is not None
+    return _least_parked(core, line, passed_over(core, interaction), among) is not None
 
 
 def find(core: PoolState, line: Line, interaction: Interaction, among: list[Agent] | None) -> Pick:
@@ -130,12 +132,16 @@ def find(core: PoolState, line: Line, interaction: Interaction, among: list[Agen
     free = core.roster.having_room(requirement_set, _FEW + 1) if among is None else []
     if among is None and not free and not core.roster.interruptible(requirement_set):
         return NO_PICK
-    passed = _passed_over(core, interaction)
+    passed = passed_over(core, interaction)
     if among is not None:
         able = [a for a in among if a.bucket is not None and requirement_set in a.group.requirement_sets]
-        fits = [a for a in able if a.group.capacity.fits(a.load, channel)]
-        keys = [_key(core, requirement_set, choice, a) for a in fits if a.id not in passed]
-        eligible = len(keys)
+        fits = [a for a in able if a.group.capacity.fits(a.load, channel) and a.id not in passed]
+        eligible = len(fits)
+        if line.queue.prefer_rings:
+            fits = of_first_ring(line.queue, interaction, core.now, fits)
+        keys = [_key(core, requirement_set, choice, a) for a in fits]
+    elif line.queue.prefer_rings:
+        keys, eligible = _of_first_ring(core, line, interaction, passed)
     else:
         keys, eligible = _candidates(core, line, free, passed)
     if keys and (not line.queue.keep_free or _more_than(core, line, passed, line.queue.keep_free)):
@@ -160,7 +166,7 @@ def _kept_free(passed: frozenset[str]) -> Pick:
 
 def consider(core: PoolState, line: Line, interaction: Interaction, agent: Agent) -> Pick:
     """Do what `find` does when only this agent, whose group meets the line's requirements, could take it."""
-    if _may_pass_over(interaction) and core.passes_over(interaction, agent):
+    if passes_over(core, interaction, agent):
         return _PASSED_OVER if _could(core, line.requirement_set, line.channel, agent.profile.agent_id) else NO_PICK
     if agent.group.capacity.fits(agent.load, line.channel):
         key = _key(core, line.requirement_set, line.queue.choice, agent)
@@ -176,20 +182,6 @@ def _interrupting(core: PoolState, agent: Agent, parked: list[Interaction]) -> P
     return Pick(agent, rationale, "INTERRUPTS", tuple(parked))
 
 
-def _may_pass_over(interaction: Interaction) -> bool:
-    return bool(interaction.declined or interaction.offers or interaction.agent_id or interaction.transferring_agent[0])
-
-
-def _passed_over(core: PoolState, interaction: Interaction) -> frozenset[str]:
-    if not _may_pass_over(interaction):
-        return frozenset()
-    asked = (*interaction.declined, *interaction.offers, interaction.agent_id, interaction.transferring_agent[0])
-    known = (core.agents.get(agent_id) for agent_id in asked)
-    return frozenset(
-        agent.profile.agent_id for agent in known if agent is not None and core.passes_over(interaction, agent)
-    )
-
-
 def _could(core: PoolState, requirement_set: RequirementSet, channel: str, agent_id: str) -> bool:
     """Whether an agent who was passed over could take other interactions of the line."""
     agent = core.agents[agent_id]
@@ -200,7 +192,7 @@ def _could(core: PoolState, requirement_set: RequirementSet, channel: str, agent
 
 def _find_reserved(core: PoolState, line: Line, interaction: Interaction) -> Pick:
     agent = core.agents.get(line.reserved_for)
-    if agent is None or agent.bucket is None or core.passes_over(interaction, agent):
+    if agent is None or agent.bucket is None or passes_over(core, interaction, agent):
         return _PASSED_OVER if agent is not None and agent.bucket is not None else NO_PICK
     parked: list[Interaction] = []
     if not agent.group.capacity.fits(agent.load, line.channel):
@@ -235,6 +227,19 @@ def _candidates(core: PoolState, line: Line, free: list[AgentGroup], passed: fro
         most = _FEW
     found = first_fitting(order, requirement_set, channel, passed, most)
     return [_key(core, requirement_set, choice, agent) for agent in found], max(len(found), len(free) if found else 0)
+
+
+def _of_first_ring(
+    core: PoolState, line: Line, interaction: Interaction, passed: frozenset[str]
+) -> tuple[list[Key], int]:
+    """Return the best few agents of the earliest ring that has any with room, and how many agents of all rings could take it."""
+    free = core.roster.having_room(line.requirement_set, len(line.requirement_set.groups))
+    keys: list[Key] = []
+    eligible = 0
+    for groups in by_ring(line.queue, interaction, core.now, free):
+        found, count = _from_buckets(core, line, groups, passed, _SHOWN)
+        keys, eligible = keys or found, eligible + count
+    return keys, eligible
 
 
 def _from_buckets(

@@ -96,7 +96,8 @@ def _offer_all(core: PoolState) -> None:
 
 def _matchable(line: Line) -> bool:
     """Whether interactions of a line are matched as a batch with others."""
-    return line.queue.choice is Choice.SKILL_SCORE and not line.reserved_for and not line.queue.keep_free
+    queue = line.queue
+    return queue.choice is Choice.SKILL_SCORE and not (line.reserved_for or queue.keep_free or queue.prefer_rings)
 
 
 def _several(core: PoolState, line: Line) -> bool:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from services.policy.model.eligibility import describe, meets, served_too
 from services.policy.model.routing import QueueConfig
+from services.router.domain.assignment import exclusions
 from services.router.domain.assignment.parking import plan
-from services.router.domain.assignment.waiting import due_at, matched_at, requirements_now
-from services.router.domain.model import AgentState, Stage
+from services.router.domain.assignment.requirements import requirements_now
+from services.router.domain.assignment.waiting import due_at, matched_at
+from services.router.domain.model import AgentState, ExclusionReason, Stage
 from services.router.domain.pool import occupancy
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
@@ -50,27 +52,26 @@ def ineligibility(
             yield IneligibilityReason("SKILL_TOO_LOW" if has else "SKILL_MISSING", describe(selector))
     if interaction.reserved_for and interaction.reserved_for != agent.id and interaction.reserved_until > core.now:
         yield IneligibilityReason("KEPT_FOR_ANOTHER_AGENT", interaction.reserved_for)
-    if core.declines(interaction, agent):
-        yield IneligibilityReason(
-            "DECLINED",
-            "until a time that the agent named"
-            if interaction.declined[agent.id] > 0
-            else "until the agent signs in again",
-        )
+    holds = agent.id == interaction.agent_id
+    counting = [] if holds else exclusions.counting(core, interaction, agent)
+    for exclusion in counting:
+        yield IneligibilityReason(exclusion.reason.name, exclusions.describe(queue, exclusion, core.now))
     if agent.id in interaction.offers:
         yield IneligibilityReason("ALREADY_OFFERED")
-    if core.is_transferring(interaction, agent):
-        yield IneligibilityReason("TRANSFERRING_AGENT")
-    yield from _of_presence(core, agent)
+    if holds:
+        yield IneligibilityReason("TRANSFERRING_AGENT", "until another agent accepts the warm transfer")
+    yield from _of_presence(core, agent, not_answered=any(e.reason is ExclusionReason.NOT_ANSWERED for e in counting))
     refusal = agent.group.capacity.refusal(agent.load, interaction.attributes.channel)
     if refusal and plan(core, agent, interaction.attributes.channel) is None:
         yield IneligibilityReason(refusal, interaction.attributes.channel)
 
 
-def _of_presence(core: PoolState, agent: Agent) -> Iterator[IneligibilityReason]:
+def _of_presence(core: PoolState, agent: Agent, *, not_answered: bool) -> Iterator[IneligibilityReason]:
     session = core.sessions.get(agent.session_id)
     if session is None:
         yield IneligibilityReason("OFFLINE")
+    elif not_answered:
+        pass  # the exclusion says the same, and ends with this state
     elif agent.state is not AgentState.AVAILABLE:
         yield IneligibilityReason(agent.state.name, agent.state_reason)
     elif not session.attached:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from services.router.domain import effects as fx
+from services.router.domain.assignment.exclusions import end_by_holding
 from services.router.domain.assignment.parking import assignment_notice, park, resume
 from services.router.domain.assignment.waiting import end_reservation, leave_line, place
 from services.router.domain.model import OfferEnd, Stage
@@ -124,8 +125,8 @@ def hold(
     interaction.team_until, interaction.not_before, interaction.callback, interaction.unasked = 0, 0, False, False
     if interaction.attributes.preferred_team:
         core.refit(interaction, preferred_team="")
-    interaction.declined.pop(agent.profile.agent_id, None)
-    interaction.transferring_agent = ("", 0)
+    if interaction.exclusions:
+        end_by_holding(interaction, agent.profile.agent_id)
     agent.held[interaction.attributes.interaction_id] = None
     if not offer_id:  # an offer is in the ledger already
         core.charge(agent, interaction.attributes.channel, 1)

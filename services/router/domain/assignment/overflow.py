@@ -8,6 +8,7 @@ from typing import Final
 from services.policy.model.eligibility import carried_over
 from services.policy.model.routing import OverflowRule, QueueConfig, Trigger
 from services.router.domain import effects as fx
+from services.router.domain.assignment.ledger import withdraw
 from services.router.domain.assignment.waiting import end_reservation, enter, leave_line, place, short_of_staff
 from services.router.domain.model import Stage
 from services.router.domain.pool.index import Rank
@@ -73,11 +74,16 @@ def apply_due(core: PoolState) -> None:
         del core.overdue[interaction_id]
         interaction = core.interactions.get(interaction_id)
         queue = core.queue_of(interaction) if interaction is not None else None
-        if interaction is None or queue is None or interaction.stage is not Stage.WAITING:
+        if interaction is None or queue is None or interaction.agent_id:
+            continue
+        if interaction.stage is not Stage.WAITING and interaction.stage is not Stage.OFFERED:
             continue
         waited = core.now - interaction.enqueued_at
         for rule in sorted(queue.overflow, key=lambda r: r.threshold):
-            due = round(rule.threshold) <= waited if rule.trigger is Trigger.WAIT else short_of_staff(core, queue, rule)
+            if rule.trigger is Trigger.WAIT:
+                due = round(rule.threshold) <= waited and not (interaction.offers and rule.waits_for_offer)
+            else:
+                due = not interaction.offers and short_of_staff(core, queue, rule)
             if due and not _fired(queue, rule, interaction) and _apply(core, interaction, queue, rule):
                 break
 
@@ -103,16 +109,19 @@ def _holds(core: PoolState, queue: QueueConfig, rule: OverflowRule, interaction:
 
 
 def _apply(core: PoolState, interaction: Interaction, queue: QueueConfig, rule: OverflowRule) -> bool:
-    """Do what the rule says; return True when the interaction is no longer in this queue."""
+    """Do what the rule says; return True when the interaction is no longer in this queue. Its offers are revoked then."""
     assert core.config is not None
     interaction.overflowed = (*interaction.overflowed, f"{queue.name}/{rule.name}")
-    leave_line(core, interaction)
+    moves = bool(rule.queue) and rule.queue != queue.name and rule.queue in core.config.by_name
+    if moves or rule.cancel:
+        withdraw(core, interaction, "OVERFLOW")
+    else:
+        leave_line(core, interaction)
     if rule.cancel:
         epoch = core.event_number(interaction, "OVERFLOW")
         core.effects.append(fx.Cancelled(interaction.attributes, epoch, "OVERFLOW"))
         del core.interactions[interaction.id]
         return True
-    moves = bool(rule.queue) and rule.queue != queue.name and rule.queue in core.config.by_name
     own = interaction.attributes.requirements
     if moves:
         own = carried_over(own, queue.rings, core.now - interaction.enqueued_at)

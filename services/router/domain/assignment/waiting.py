@@ -1,30 +1,16 @@
 """The place of a waiting interaction: in the line where it belongs now, until the time at which it will belong to another line."""
 
-from services.policy.model.eligibility import requirements_at, served_too
-from services.policy.model.routing import Operator, OverflowRule, QueueConfig, Selector, Trigger
+from services.policy.model.eligibility import served_too
+from services.policy.model.routing import OverflowRule, QueueConfig, Trigger
 from services.router.domain import effects as fx
+from services.router.domain.assignment.exclusions import is_excluded, wake_times
+from services.router.domain.assignment.requirements import requirements_now, without_preference
 from services.router.domain.model import Stage
 from services.router.domain.pool.capacity import EMPTY
 from services.router.domain.pool.index import RequirementSet
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 from services.router.domain.pool.timers import Timer
-
-
-def requirements_now(queue: QueueConfig, interaction: Interaction, now: int) -> tuple[Selector, ...]:
-    """Return what is required of an agent now; nothing of an agent to whom it was transferred by name."""
-    if interaction.handed_on:
-        return ()
-    found = _without_preference(queue, interaction, now)
-    if interaction.team_until:
-        found += (Selector("team", Operator.EQUAL, text=interaction.attributes.preferred_team),)
-    return found
-
-
-def _without_preference(queue: QueueConfig, interaction: Interaction, now: int) -> tuple[Selector, ...]:
-    own = interaction.attributes.requirements
-    required = queue.requirements + own if own else queue.requirements
-    return requirements_at(required, queue.rings, now - interaction.enqueued_at)
 
 
 def due_at(queue: QueueConfig, interaction: Interaction) -> int:
@@ -53,7 +39,11 @@ def place(core: PoolState, interaction: Interaction) -> None:
     interaction.stage = Stage.OFFERED if interaction.offers else Stage.WAITING
     interaction.line, interaction.wake_at = None, 0
     queue = core.queue_of(interaction)
-    if queue is None or len(interaction.offers) >= max(1, queue.max_offers):
+    if queue is None:
+        return
+    if len(interaction.offers) >= max(1, queue.max_offers):
+        if queue.overflow and not interaction.agent_id:
+            _wake(core, interaction, _overflow_times(core, queue, interaction))
         return
     _end_preferences(core, queue, interaction)
     requirement_set, relaxes_at = _requirement_set(core, queue, interaction)
@@ -75,11 +65,18 @@ def place(core: PoolState, interaction: Interaction) -> None:
     )
     if not asleep:
         core.stirred[line] = None
+    if interaction.exclusions:
+        core.excluding[interaction.attributes.interaction_id] = None
     wake = _wake_times(core, queue, interaction, asleep)
     if relaxes_at:
         wake.append(relaxes_at)
-    if wake:
-        interaction.wake_at = min(wake)
+    _wake(core, interaction, wake)
+
+
+def _wake(core: PoolState, interaction: Interaction, times: list[int]) -> None:
+    """Set the interaction's timer to the first of these times."""
+    if times:
+        interaction.wake_at = min(times)
         core.timers.arm(interaction.wake_at, Timer.PLACE, interaction.attributes.interaction_id)
 
 
@@ -113,7 +110,7 @@ def _requirement_set(core: PoolState, queue: QueueConfig, interaction: Interacti
 
 def _wake_times(core: PoolState, queue: QueueConfig, interaction: Interaction, asleep: bool) -> list[int]:
     """Return when the interaction may belong to another line, for other reasons than its requirements."""
-    wake = [until for until in interaction.declined.values() if until > core.now]
+    wake = wake_times(core, queue, interaction) if interaction.exclusions else []
     if asleep:
         wake.append(due_at(queue, interaction))
         if interaction.unasked:
@@ -150,7 +147,7 @@ def _overflow_times(core: PoolState, queue: QueueConfig, interaction: Interactio
             at = interaction.enqueued_at + round(rule.threshold)
             if at > core.now:
                 times.append(at)
-            elif not interaction.offers:
+            elif not (interaction.offers and rule.waits_for_offer):
                 core.overdue[interaction.attributes.interaction_id] = None
     return times
 
@@ -166,14 +163,14 @@ def _waits_for(
     core: PoolState, queue: QueueConfig, interaction: Interaction, agent: Agent, *, asks_skills: bool
 ) -> bool:
     """Whether it makes sense to wait for an agent: they have a session, though they may be busy, and would be asked."""
-    if not core.at_desk(agent) or core.declines(interaction, agent) or core.is_transferring(interaction, agent):
+    if not core.at_desk(agent) or agent.id == interaction.agent_id or is_excluded(core, interaction, agent):
         return False
     if not agent.group.capacity.fits(EMPTY, interaction.attributes.channel):
         return False
     if not asks_skills:
         return True
     others = served_too(queue.rings, core.now - interaction.enqueued_at)
-    return agent.group.serves(queue.name, _without_preference(queue, interaction, core.now), others)
+    return agent.group.serves(queue.name, without_preference(queue, interaction, core.now), others)
 
 
 def end_reservation(interaction: Interaction) -> None:
@@ -199,6 +196,8 @@ def leave_line(core: PoolState, interaction: Interaction) -> None:
     """Take an interaction out of its line, if it is in one."""
     if interaction.line is not None:
         core.lines.remove(interaction)
+        if core.excluding:
+            core.excluding.pop(interaction.attributes.interaction_id, None)
     interaction.wake_at = 0
 
 

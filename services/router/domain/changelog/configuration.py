@@ -95,6 +95,8 @@ def _dump_queue(queue: QueueConfig) -> QueueEntry:
         match_window_ms=queue.match_window_ms,
         disposition_required=queue.disposition_required,
         disposition_channels=queue.disposition_channels,
+        ask_again_ms=queue.ask_again_ms,
+        prefer_rings=queue.prefer_rings,
     )
 
 
@@ -124,6 +126,8 @@ def _load_queue(entry: QueueEntry) -> QueueConfig:
         match_window_ms=entry.match_window_ms,
         disposition_required=entry.disposition_required,
         disposition_channels=entry.disposition_channels,
+        ask_again_ms=entry.ask_again_ms,
+        prefer_rings=entry.prefer_rings,
     )
 
 
@@ -139,6 +143,7 @@ def _dump_rule(rule: OverflowRule) -> OverflowRuleEntry:
         replace_requirements=rule.replace_requirements,
         cancel=rule.cancel,
         unknown_too=rule.unknown_too,
+        waits_for_offer=rule.waits_for_offer,
     )
 
 
@@ -154,4 +159,5 @@ def _load_rule(entry: OverflowRuleEntry) -> OverflowRule:
         replace_requirements=entry.replace_requirements,
         cancel=entry.cancel,
         unknown_too=entry.unknown_too,
+        waits_for_offer=entry.waits_for_offer,
     )

@@ -12,14 +12,15 @@ from services.router.domain.effects import OfferRationale
 from services.router.domain.entries import (
     AgentEntry,
     AttributesEntry,
+    ExclusionEntry,
     InteractionEntry,
     OfferEntry,
     ProfileEntry,
     RationaleEntry,
     SessionEntry,
 )
-from services.router.domain.model import InteractionAttributes
-from services.router.domain.pool.state import NO_AGENT, Agent, Interaction, Offer, Session
+from services.router.domain.model import ExclusionReason, InteractionAttributes
+from services.router.domain.pool.state import Agent, Exclusion, Interaction, Offer, Session
 
 
 def dump_interaction(interaction: Interaction) -> InteractionEntry:
@@ -43,8 +44,14 @@ def dump_interaction(interaction: Interaction) -> InteractionEntry:
         interaction.wrap_until,
         interaction.replied,
         interaction.parked,
-        tuple(interaction.declined.items()),
-        interaction.transferring_agent,
+        tuple(
+            [
+                ExclusionEntry(agent_id, e.ends, e.reason, e.since)
+                for agent_id, exclusions in interaction.exclusions.items()
+                for e in exclusions
+            ]
+        ),
+        ("", 0),
         interaction.reserved_for,
         interaction.reserved_until,
         interaction.handed_on,
@@ -90,8 +97,7 @@ def load_interaction(entry: InteractionEntry) -> Interaction:
         entry.wrap_until,
         entry.replied,
         entry.parked,
-        dict(entry.declined),
-        entry.transferring_agent if entry.transferring_agent[0] else NO_AGENT,
+        _load_exclusions(entry),
         entry.reserved_for,
         entry.reserved_until,
         entry.handed_on,
@@ -109,6 +115,17 @@ def load_interaction(entry: InteractionEntry) -> Interaction:
         entry.unasked,
         entry.answered_in,
     )
+
+
+def _load_exclusions(entry: InteractionEntry) -> dict[str, tuple[Exclusion, ...]]:
+    found: dict[str, tuple[Exclusion, ...]] = {}
+    for e in entry.exclusions:
+        found[e.agent_id] = (*found.get(e.agent_id, ()), Exclusion(e.reason, e.since, e.ends))
+    agent_id, sign_in = entry.transferring_agent
+    if agent_id:
+        transferred = Exclusion(ExclusionReason.TRANSFERRING_AGENT, 0, -sign_in)
+        found[agent_id] = (*found.get(agent_id, ()), transferred)
+    return found
 
 
 def _dump_attributes(attributes: InteractionAttributes) -> AttributesEntry:

@@ -71,6 +71,7 @@ def rebuild(core: PoolState) -> None:
     core.lines.clear()
     core.roster.clear(rotates=config is not None and any(q.choice is Choice.ROUND_ROBIN for q in config.queues))
     core.stirred.clear()
+    core.excluding.clear()
     core.teams.clear()
     core.turns = max((agent.turn for agent in core.agents.values()), default=0)
     for agent in core.agents.values():

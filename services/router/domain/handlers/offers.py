@@ -1,10 +1,11 @@
 """Answers to offers, and offers that expired without an answer."""
 
 from services.router.domain import commands as cmd
+from services.router.domain.assignment.exclusions import exclude
 from services.router.domain.assignment.ledger import accepted, end_offer
 from services.router.domain.assignment.waiting import leave_line, place
 from services.router.domain.handlers.agent_state import set_state
-from services.router.domain.model import AgentState, OfferEnd
+from services.router.domain.model import AgentState, ExclusionReason, OfferEnd
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import ACCEPTED, Interaction
 from services.router.domain.reasons import Reason
@@ -48,7 +49,7 @@ def decline(core: PoolState, command: cmd.DeclineOffer) -> str:
         return interaction
     agent = end_offer(core, interaction, command.agent_id, OfferEnd.DECLINED, command.reason or "DECLINED")
     retry = min(command.retry_after_ms, _LONGEST_RETRY_MS)
-    interaction.declined[agent.id] = core.now + retry if retry > 0 else -agent.sign_in
+    exclude(core, interaction, agent, ExclusionReason.DECLINED, core.now + retry if retry > 0 else -agent.sign_in)
     leave_line(core, interaction)
     place(core, interaction)
     return ""
@@ -58,6 +59,7 @@ def expired(core: PoolState, interaction: Interaction, offer_id: str) -> None:
     """End an offer that was not answered: the interaction keeps its place, and the agent gets nothing until they become available again."""
     agent_id = next(offer.agent_id for offer in interaction.offers.values() if offer.offer_id == offer_id)
     agent = end_offer(core, interaction, agent_id, OfferEnd.EXPIRED, "NO_ANSWER")
+    exclude(core, interaction, agent, ExclusionReason.NOT_ANSWERED)
     leave_line(core, interaction)
     place(core, interaction)
     set_state(core, agent, AgentState.NOT_RESPONDING, "NO_ANSWER")

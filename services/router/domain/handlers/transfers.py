@@ -5,6 +5,7 @@ from services.policy.model.routing import QueueConfig, Selector
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.assignment import waiting
+from services.router.domain.assignment.exclusions import exclude, readmit
 from services.router.domain.assignment.ineligibility import ineligibility, only_of_the_desk
 from services.router.domain.assignment.ledger import hold, release, withdraw
 from services.router.domain.assignment.parking import park, plan
@@ -16,7 +17,7 @@ from services.router.domain.handlers.interactions import (
     held_by,
     settle_queue,
 )
-from services.router.domain.model import Stage
+from services.router.domain.model import ExclusionReason, Stage
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Agent, Interaction
 from services.router.domain.reasons import Reason
@@ -65,10 +66,9 @@ def transfer(core: PoolState, command: cmd.TransferInteraction) -> str:
     interaction.handed_on = bool(command.to_agent_id)
     interaction.team_until, interaction.not_before = 0, 0
     if transferring_agent:
-        interaction.transferring_agent = (transferring_agent, core.agents[transferring_agent].sign_in)
-    interaction.declined.pop(command.to_agent_id, None)
-    if interaction.transferring_agent[0] == command.to_agent_id:
-        interaction.transferring_agent = ("", 0)
+        known = core.agents[transferring_agent]
+        exclude(core, interaction, known, ExclusionReason.TRANSFERRING_AGENT, -known.sign_in)
+    readmit(core, interaction, command.to_agent_id)
     if command.warm:
         interaction.unasked = False
         changed(core, interaction, "WARM_TRANSFER")
@@ -130,7 +130,8 @@ def recall(core: PoolState, command: cmd.RecallTransfer) -> str:
     withdraw(core, interaction, "TRANSFER_RECALLED")
     interaction.stage = Stage.ASSIGNED
     waiting.end_reservation(interaction)
-    interaction.transferring_agent, interaction.unasked = ("", 0), False
+    readmit(core, interaction, command.agent_id)
+    interaction.unasked = False
     changed(core, interaction, "TRANSFER_RECALLED")
     return ""
 
@@ -145,6 +146,8 @@ def reroute(core: PoolState, command: cmd.Reroute) -> str:
     if command.waiting_only and interaction.agent_id:
         return Reason.NOT_WAITING
     holder = detach(core, interaction, "REROUTED")
+    if holder:
+        exclude(core, interaction, core.agents[holder], ExclusionReason.TAKEN_AWAY)
     queue = command.queue or interaction.attributes.queue
     _rewrite(core, interaction, queue, command.requirements)
     more = tuple(selector for selector in command.added if selector not in interaction.attributes.requirements)

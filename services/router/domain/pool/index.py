@@ -65,8 +65,10 @@ class AgentGroup:
         "homes",
         "interruptible",
         "key",
+        "present",
         "queues",
         "requirement_sets",
+        "signed_in",
         "skills",
     )
 
@@ -83,6 +85,10 @@ class AgentGroup:
         """Number of agents of this group, at their desks or not."""
         self.at_work = 0
         """Number of agents of this group who are signed in and AVAILABLE, however busy."""
+        self.signed_in: set[str] = set()
+        """Agents of this group who have a session."""
+        self.present: set[str] = set()
+        """Agents of this group who are at their desks, with room or not."""
         self.buckets: dict[Load, LoadBucket] = {}
         self.free = 0
         """Number of load buckets with room."""

@@ -67,6 +67,8 @@ class PoolState:
         """Queued events whose position and estimate are filled in after dispatching."""
         self.asking: dict[str, None] = {}
         """Interactions that have entered a queue, and whose rules on entering are still to be asked."""
+        self.excluding: dict[str, None] = {}
+        """Interactions in a line from which agents are excluded."""
         self.overdue: dict[str, None] = {}
         """Interactions for which a rule on waiting is due."""
         self.staffing = Staffing()
@@ -201,6 +203,7 @@ class PoolState:
             self.roster.leave(agent)
             self.leave_team(agent)
             agent.profile, before = profile, agent.group
+            self._leave_desk(before, agent.id)
             self.assign_group(agent)
             self._leave_group(agent, before)
         self.dirty["a", agent.profile.agent_id] = None
@@ -227,10 +230,7 @@ class PoolState:
         del self.agents[agent.id]
         self.dirty["a", agent.id] = None
         for interaction in self.interactions.values():
-            if interaction.declined.pop(agent.id, None) is not None:
-                self.dirty["i", interaction.id] = None
-            if interaction.transferring_agent[0] == agent.id:
-                interaction.transferring_agent = ("", 0)
+            if interaction.exclusions.pop(agent.id, None) is not None:
                 self.dirty["i", interaction.id] = None
 
     def _leave_group(self, agent: Agent, group: AgentGroup) -> None:
@@ -257,9 +257,9 @@ class PoolState:
         session = self.sessions.get(agent.session_id)
         return session is not None and session.attached
 
-    def offerable(self, agent: Agent) -> bool:
-        """Whether the agent may be offered something, apart from capacity."""
-        if not self.at_desk(agent) or agent.parked:
+    def _takes_offers(self, agent: Agent) -> bool:
+        """Whether an agent who is at their desk may be offered something, apart from capacity."""
+        if agent.parked:
             return False
         credits_ = self.sessions[agent.session_id].credits
         if credits_ and len(agent.offers) >= credits_:
@@ -272,12 +272,39 @@ class PoolState:
         self.staffing.update(agent)
         if agent.group.capacity.profile.occupancy_limit:
             self._watch_rest(agent)
-        if self.offerable(agent):
+        there = self._note_presence(agent)
+        if there and self._takes_offers(agent):
             self.roster.enter(agent)
             if freed:
                 self.freed[agent.profile.agent_id] = None
         else:
             self.roster.leave(agent)
+
+    def _note_presence(self, agent: Agent) -> bool:
+        """Keep the group's lists of agents who are signed in and at their desks; return whether this one is at their desk."""
+        group, agent_id = agent.group, agent.profile.agent_id
+        session = self.sessions.get(agent.session_id)
+        there = session is not None and session.attached and agent.state is AgentState.AVAILABLE
+        if there is (agent_id in group.present) and (session is not None) is (agent_id in group.signed_in):
+            return there
+        self._leave_desk(group, agent_id)
+        if session is not None:
+            group.signed_in.add(agent_id)
+            if there:
+                group.present.add(agent_id)
+        return there
+
+    def _leave_desk(self, group: AgentGroup, agent_id: str) -> None:
+        """Take an agent of a group from its lists. Exclusions of other agents may fall back because of it."""
+        group.signed_in.discard(agent_id)
+        group.present.discard(agent_id)
+        for interaction_id in self.excluding:
+            interaction = self.interactions[interaction_id]
+            line = interaction.line
+            if line is None or line.asleep or line.requirement_set not in group.requirement_sets:
+                continue
+            if len(group.present) <= len(interaction.exclusions) + 1:  # among more, one is not excluded
+                self.stirred[line] = None
 
     def _watch_rest(self, agent: Agent) -> None:
         before = agent.rest_at
@@ -305,24 +332,3 @@ class PoolState:
             self.timers.arm(until, Timer.LEASE, str(until))
         groups.append(session_ids)
         self.dirty["l", str(until)] = None
-
-    def declines(self, interaction: Interaction, agent: Agent) -> bool:
-        """Whether the agent has declined this interaction, and that still counts."""
-        until = interaction.declined.get(agent.profile.agent_id)
-        if until is None:
-            return False
-        return until > self.now if until > 0 else -until == agent.sign_in
-
-    def passes_over(self, interaction: Interaction, agent: Agent) -> bool:
-        """Whether this agent is not asked about this interaction: they declined it, have its offer, or are transferring it."""
-        agent_id = agent.profile.agent_id
-        return (
-            agent_id in interaction.offers
-            or self.is_transferring(interaction, agent)
-            or self.declines(interaction, agent)
-        )
-
-    def is_transferring(self, interaction: Interaction, agent: Agent) -> bool:
-        """Whether this agent is transferring the interaction, or did so and no other agent has held it since."""
-        agent_id = agent.profile.agent_id
-        return agent_id == interaction.agent_id or interaction.transferring_agent == (agent_id, agent.sign_in)

@@ -4,17 +4,13 @@ The entries of the changelog are made of it in `changelog.entities`.
 """
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from services.policy.model.routing import AgentProfile
 from services.router.domain.commands import ReplyTo
 from services.router.domain.effects import OfferRationale
-from services.router.domain.model import AgentState, InteractionAttributes, OfferEnd, Stage
+from services.router.domain.model import AgentState, ExclusionReason, InteractionAttributes, OfferEnd, Stage
 from services.router.domain.pool.capacity import EMPTY, Load
 from services.router.domain.pool.index import AgentGroup, IdleRank, Line, LoadBucket, Rank
-
-NO_AGENT: Final = ("", 0)
-"""No transferring agent."""
 
 NEVER_OFFERED = OfferRationale()
 """The rationale of an interaction that was never offered."""
@@ -31,13 +27,24 @@ class Offer:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Why an agent is not asked about an interaction, since when, and until when.
+
+    `ends` is a time, or minus the number of the agent's sign-in ("until the agent signs in again"), or 0: see `assignment.exclusions`.
+    """
+
+    reason: ExclusionReason
+    since: int
+    ends: int = 0
+
+
 @dataclass(slots=True)
 class Interaction:
     """An open interaction.
 
-    `declined` holds, for each agent, until when they are not asked again: a time, or minus the number of their sign-in ("until the agent
-    signs in again"). `enqueued_at` is when the interaction entered its present queue (selectors expire from then);
-    `attributes.arrived_at_ms` is its age, and never changes. `agent_id` is the agent who holds it; while it waits or is offered, it is the
+    `enqueued_at` is when the interaction entered its present queue (selectors expire from then); `attributes.arrived_at_ms` is its age, and
+    never changes. `agent_id` is the agent who holds it; while it waits or is offered, it is the
     transferring agent of a warm transfer.
     """
 
@@ -54,9 +61,8 @@ class Interaction:
     wrap_until: int = 0
     replied: bool = False
     parked: bool = False
-    declined: dict[str, int] = field(default_factory=dict)
-    transferring_agent: tuple[str, int] = NO_AGENT
-    """The transferring agent and the number of their sign-in: they are not asked until another agent has held the interaction."""
+    exclusions: dict[str, tuple[Exclusion, ...]] = field(default_factory=dict)
+    """Agents who are not asked about it, and why: for each agent at most one exclusion of each reason."""
     reserved_for: str = ""
     reserved_until: int = 0
     handed_on: bool = False

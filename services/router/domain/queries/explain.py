@@ -114,6 +114,7 @@ _CHANGES: Final = {
     "OFFLINE": "{agent} signs in",
     "AWAY": "{agent} becomes available",
     "NOT_RESPONDING": "{agent} becomes available",
+    "NOT_ANSWERED": "{agent} becomes available",
     "CONNECTION_LOST": "{agent} reconnects",
     "NO_CREDITS": "{agent} answers an offer",
     "RESTING": "{agent} has rested",
@@ -127,6 +128,7 @@ _CHANGES: Final = {
     "SKILL_MISSING": "{agent} gets the skill",
     "QUEUE_NOT_SERVED": "{agent} is given this queue",
     "CHANNEL_NOT_SERVED": "{agent} is given this channel",
+    "TAKEN_AWAY": "an agent other than {agent} becomes free",
     "TRANSFERRING_AGENT": "an agent other than {agent} becomes free",
 }
 _EASE: Final = {code: rank for rank, code in enumerate(_CHANGES)}
