@@ -53,6 +53,7 @@ class Feature(Enum):
     ASSIGN = auto()
     LOST = auto()
     WINDOW = auto()
+    RECONFIGURED = auto()
 
 
 ALL = frozenset(Feature)
