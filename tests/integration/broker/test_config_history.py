@@ -195,5 +195,5 @@ async def test_a_rollback_is_refused_when_the_version_in_force_has_changed(kafka
         await publishing.apply(settings, config_pb2.TenantConfiguration(tenant="shop", time_zone=zone), system_clock)
     wanted = config_pb2.TenantConfiguration(tenant="shop", time_zone="UTC")
     with pytest.raises(ChaparError, match="version 2 of shop has been put in force meanwhile"):
-        await publishing.apply(settings, wanted, system_clock, restoring=publishing.Restoring(1, expected=1))
+        await publishing.apply(settings, wanted, system_clock, decided=publishing.Decided(1, restores=1))
     assert (await publishing.current(settings))["shop"].version == 2

@@ -173,7 +173,7 @@ def activate(o: "Oracle", command: cmd.ActivateConfiguration) -> str:
 
 
 def rehouse(o: "Oracle", job: Job) -> None:
-    """Give it the pool's first queue. Its age and its clock go on; nobody keeps an offer that its former queue made."""
+    """Give it the pool's first queue. Its age and its clock go on; no agent keeps an offer that its former queue made."""
     moves.revoke(o, job, job.offers)
     job.attributes = replace(job.attributes, queue=o.config.queues[0].name)
     if job.phase is Phase.WAITING and not job.holder:

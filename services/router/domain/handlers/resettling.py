@@ -1,4 +1,4 @@
-"""What becomes of work whose queue is gone: the configuration in force no longer has the queue, so no work may stay in it."""
+"""Finds a queue for work whose queue was removed: no work stays in a queue that the configuration in force does not have."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ QUEUE_REMOVED: Final = "QUEUE_REMOVED"
 def resettle(core: PoolState) -> None:
     """Move the work of queues that the configuration no longer has to the pool's first queue, the oldest first.
 
-    Nothing of it is lost, and nobody loses their turn: the age and the clock of its former queue go on.
+    Nothing of it is lost, and no customer loses their turn: the age and the clock of its former queue go on.
     """
     config = core.config
     if config is None or not config.queues:
