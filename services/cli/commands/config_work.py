@@ -98,7 +98,7 @@ def show(one: Outlook, *, to_errors: bool = False) -> None:
 
 
 def agree(outlooks: Sequence[Outlook], *, yes: bool, to_errors: bool) -> None:
-    """Show what touches work, and ask on a terminal. Exits with 1 and WORK_AFFECTED when nobody can be asked, and with 1 after a no."""
+    """Show what touches work, and ask on a terminal. Exits with 1 and WORK_AFFECTED without a terminal, and with 1 after a no."""
     affecting = [one for one in outlooks if one.affected]
     for one in affecting:
         show(one, to_errors=to_errors)

@@ -38,7 +38,7 @@ class Change:
     pool: str
     to_pool: str
     effect: str
-    """What happens to its work, as words."""
+    """The words for the effect on its work."""
     waiting: int | None = None
     assigned: int | None = None
 

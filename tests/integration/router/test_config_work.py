@@ -108,7 +108,7 @@ async def test_an_apply_that_touches_work_is_said_before_and_refused_without_a_y
             await bench.until(lambda: story(bench, waiting) == ["ENQUEUED", "QUEUE_REMOVED"])
             assert bench.events[-1].interaction.queue == "sales"
 
-            write(file, SUPPORT, "")  # adds a queue: no work is affected, and nobody is asked
+            write(file, SUPPORT, "")  # adds a queue: no work is affected, so there is no question
             assert (await difference(file))["changes"] == []
             await chapar("config", "apply", str(file))
 

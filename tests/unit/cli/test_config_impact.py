@@ -104,7 +104,7 @@ def test_what_moves_to_another_pool_says_where() -> None:
 
 
 def test_only_parts_with_work_affect_work_and_unknown_work_counts() -> None:
-    """Mina holds nothing; nobody knows what she holds while the router can't be asked."""
+    """Mina holds nothing. While the router can't be asked, that is not known."""
     after = a_shop(
         {"sales": "default", "support": "default", "night": "night"},
         {"ali": "default", "omid": "night"},
