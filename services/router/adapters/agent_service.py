@@ -149,7 +149,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         own = await self._pools.of(session.tenant, session.agent_id)
         if own and own != session.pool:
             raise ChaparError(
-                ErrorKind.FAILED_PRECONDITION,
+                ErrorKind.NOT_FOUND,  # final, as UNKNOWN_AGENT: the desk would name the same pool again
                 Reason.OTHER_POOL,
                 f"the agent is in pool {own}, not in {session.pool}: name that pool, or none",
             )

@@ -121,7 +121,7 @@ async def test_a_queue_and_its_agent_move_together(kafka: KafkaUnderTest, prefix
             assert offered.interaction.interaction_id == work
             assert offered.interaction.queue == "of-default"
             await bench.command(customer_messaged=pb.CustomerMessaged(interaction_id=work, message_id="m"))
-            await bench.until(lambda: "customer_messaged" in bench.story(work))
+            await bench.until(lambda: "customer_message_recorded" in bench.story(work))
             pools = {event.epoch: event.pool for event in bench.events if event.interaction.interaction_id == work}
             assert pools[1] == "default"
             assert pools[max(pools)] == "night"
