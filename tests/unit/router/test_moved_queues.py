@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.changelog.snapshot import Restorer, collect
-from services.router.domain.model import Stage
+from services.router.domain.model import InteractionAttributes, Stage
+from services.router.domain.pool.limits import Limits
 from services.router.translate import codec
 from tests.unit.router.invariants import check
 from tests.unit.router.tenant import Layout, Tenant
@@ -179,6 +180,58 @@ def test_the_next_owner_of_the_pool_knows_what_has_moved() -> None:
     told = tenant.settle()
     assert only(told, fx.CustomerMessaged).message_id == "m"
     assert tenant.places()["new"] == [("support", "night")]
+
+
+def test_a_second_command_that_opens_moved_work_does_not_double_it() -> None:
+    """It names another queue, and has another id."""
+    tenant = a_tenant()
+    tenant.enqueue("work", "support")
+    tenant.settle()
+    tenant.apply(MOVED)
+    tenant.settle()
+    attributes = InteractionAttributes("work", "c-work", channel="chat", queue="sales")
+    tenant.write("day", cmd.Enqueue(attributes, command_id="again"))
+    assert only(tenant.settle(), fx.Result).reason == "ALREADY_OPEN"
+    assert tenant.places() == {"work": [("support", "night")]}
+
+
+def test_a_queue_that_comes_back_brings_its_work_back() -> None:
+    """The first pool decides about it again, so no command is sent after it any more."""
+    tenant = a_tenant()
+    tenant.enqueue("work", "support")
+    for layout in (MOVED, DAY):
+        tenant.apply(layout)
+        tenant.settle()
+    assert tenant.places() == {"work": [("support", "day")]}
+    tenant.write("day", cmd.CustomerMessaged("work", "m"))
+    assert only(tenant.settle(), fx.CustomerMessaged).epoch == 6
+
+
+def test_rules_that_have_fired_do_not_fire_again_in_the_other_pool() -> None:
+    tenant = a_tenant()
+    tenant.enqueue("work", "support")
+    tenant.settle()
+    tenant.engines["day"].core.interactions["work"].overflowed = ("support/late",)
+    tenant.apply(MOVED)
+    tenant.settle()
+    assert tenant.engines["night"].core.interactions["work"].overflowed == ("support/late",)
+
+
+def test_the_oldest_moves_are_forgotten() -> None:
+    """The memory of a pool is bounded; a command about forgotten work is refused."""
+    tenant = a_tenant()
+    core = tenant.engines["day"].core
+    core.limits = Limits(moves_kept=1)
+    for name in ("old", "new"):
+        tenant.enqueue(name, "support")
+        tenant.settle()
+        tenant.now += 1
+    tenant.apply(MOVED)
+    tenant.settle()
+    assert core.moved == {"new": "night"}
+    assert core.dirty["m", "old"] is None
+    tenant.write("day", cmd.CustomerLeft("old"))
+    assert only(tenant.settle(), fx.Result).reason == "UNKNOWN_INTERACTION"
 
 
 POOLS, QUEUES = ("a", "b", "c"), ("q", "r", "s", "t")

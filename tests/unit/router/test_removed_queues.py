@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from services.policy.model.routing import QueueConfig
+from services.policy.model.routing import Order, PickUpTarget, QueueConfig
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import Stage
+from services.router.domain.model import AgentState, Stage
 from tests.unit.router.world import World, a_pool, a_queue, all_of, an_agent, only
 
 LONG = 3_600_000
@@ -108,3 +108,14 @@ def test_assigned_work_that_is_routed_again_is_ordered_by_the_new_queue() -> Non
     world.enqueue("other")
     world.tell(cmd.Reroute("held"))
     assert world.offered("held") == "ali"
+
+
+def test_assigned_work_that_an_agent_loses_is_ordered_by_the_new_queue() -> None:
+    """The new queue orders by deadline, the former one by arrival."""
+    world = a_world("ali")
+    world.enqueue("held", queue="old")
+    world.accept("held")
+    applied(world, a_queue("new", order=Order.DEADLINE, pick_up_targets=(PickUpTarget(60_000),)))
+    world.tell(cmd.SetAgentState("ali", AgentState.OFFLINE))
+    held = world.engine.core.interactions["held"]
+    assert (held.stage, held.key) == (Stage.WAITING, held.attributes.arrived_at_ms + 60_000)
