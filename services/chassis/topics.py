@@ -157,7 +157,14 @@ _TABLE = (
         "sender lane",
         30,
     ),
-    _log("routing.commands.v1", "tenant/pool", "chapar.router.v1.RoutingCommand", "", "intake lane, gateways, sla", 7),
+    _log(
+        "routing.commands.v1",
+        "tenant/pool",
+        "chapar.router.v1.RoutingCommand",
+        "",
+        "intake lane, gateways, sla, router shards",
+        7,
+    ),
     _log(
         "routing.events.v1",
         "tenant/conversation_id",

@@ -115,9 +115,18 @@ def _is_loopback(address: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def channel_to(workspace: Workspace, service: str, *, agent_id: str = "") -> AsyncIterator[grpc.aio.Channel]:
-    """Open a channel to a service with a token; with TLS when CHAPAR_TLS_CA_FILE is set."""
-    token = tokens_for(workspace, tenant_of(workspace), agent_id=agent_id)
+async def channel_to(
+    workspace: Workspace, service: str, *, agent_id: str = "", tenant: str = ""
+) -> AsyncIterator[grpc.aio.Channel]:
+    """Open a channel to a service with a token; with TLS when CHAPAR_TLS_CA_FILE is set.
+
+    Raises FAILED_PRECONDITION NO_TOKEN when `tenant` is not the one that CHAPAR_TOKEN is of.
+    """
+    if tenant and os.environ.get("CHAPAR_TOKEN") and (own := tenant_of(workspace)) != tenant:
+        raise ChaparError(
+            ErrorKind.FAILED_PRECONDITION, Reason.NO_TOKEN, f"CHAPAR_TOKEN is of tenant {own}, not of {tenant}"
+        )
+    token = tokens_for(workspace, tenant or tenant_of(workspace), agent_id=agent_id)
     address = address_of(workspace, service)
     async with grpc_channel(address, token=lambda _tenant: token(), tls=tls_of(address)) as channel:
         with chapar_errors():

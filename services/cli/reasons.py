@@ -86,3 +86,5 @@ class Reason(StrEnum):
     """Not every replica is known to read the new formats. End the roll-out, and look at `chapar upgrade status`."""
     WHAT_TO_REVOKE = "WHAT_TO_REVOKE"
     """The command does not say what to revoke. Give one of `--token`, `--id`, `--subject` and `--agent`."""
+    WORK_AFFECTED = "WORK_AFFECTED"
+    """The new version removes or moves parts that have work, or may have work. Look at `chapar config diff FILE`, then give `--yes`."""

@@ -153,6 +153,7 @@ _FUNCTIONS: Final = {
     _LOG: (
         "chassis.grpc.status.from_status chassis.kafka.changelog.Restored.apply chassis.kafka.changelog.read_changelog"
         " chassis.kafka.changelog.changelog_reader router.translate.feed.write_notice router.translate.feed.write_result"
+        " router.translate.moves"
         " ingest.translate.lanes.answer_command ingest.translate.lanes.conversation_record ingest.translate.lanes.customer_message"
         " ingest.translate.lanes.request_record ingest.translate.lanes.routing_command ingest.translate.sender.dead_letter"
         " ingest.translate.sender.finished_record ingest.translate.reports.outbound_report"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +11,14 @@ import typer
 
 from services.chassis.clock import system_clock
 from services.cli.actor import Actor, actor_or_user
-from services.cli.commands import config_versions
+from services.cli.commands import config_diff, config_versions
 from services.cli.commands.config_versions import Keep
+from services.cli.commands.config_work import agree, look
 from services.cli.commands.options import Allow, Json, rules_of
 from services.cli.config import publishing
-from services.cli.config.files import Document, load, schema
+from services.cli.config.files import schema
 from services.cli.config.history import KEPT
-from services.cli.config.lint import lint
+from services.cli.config.lint import checked
 from services.cli.connection import execute, kafka_of
 from services.cli.local.kept_secrets import DEMO_ADDRESSES, GENERATED
 from services.cli.local.workspace import Workspace
@@ -26,7 +26,7 @@ from services.cli.output import as_data, console, emit_json, table
 
 app = typer.Typer(no_args_is_help=True, help="Tenants' configuration.")
 app.command("history")(config_versions.history_command)
-app.command("diff")(config_versions.diff_command)
+app.command("diff")(config_diff.diff_command)
 app.command("rollback")(config_versions.rollback_command)
 Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=True, help="YAML files, or directories of them.")]
 
@@ -44,7 +44,7 @@ def lint_command(
     as_json: Json = False,
 ) -> None:
     """Print file and line of every error and warning; exit 1 if there is an error."""
-    documents = _checked(files, allow, None if elsewhere else _is_set)
+    documents = checked(files, rules_of(allow), None if elsewhere else _is_set)
     findings = [finding for document in documents for finding in document.findings]
     if as_json:
         emit_json(
@@ -68,21 +68,31 @@ def apply_command(
     allow: Allow = "",
     actor: Actor = "",
     keep: Keep = KEPT,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask, although the change removes or moves parts that have work.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check the files, then put them in force for all services at once; unchanged content keeps its version."""
-    documents = _checked(files, allow)
+    """Check the files, then put them in force for all services at once; unchanged content keeps its version.
+
+    Where parts that have work are removed or moved, it shows them and asks; without a terminal it is refused, unless --yes is given.
+    """
+    documents = checked(files, rules_of(allow))
     errors = [str(f) for document in documents for f in document.findings if f.severity == "error"]
     if errors:
         console.print("\n".join(errors), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1)
+    outlooks = execute(lambda: look([document.configuration for document in documents]))
+    agree(outlooks, yes=yes, to_errors=as_json)
 
     async def work() -> list[publishing.Applied]:
         who = actor_or_user(actor)
         kafka = kafka_of(Workspace.here())
         return [
-            await publishing.apply(kafka, document.configuration, system_clock, who, keep=keep)
-            for document in documents
+            await publishing.apply(
+                kafka, document.configuration, system_clock, who, keep=keep, decided=outlook.decided()
+            )
+            for document, outlook in zip(documents, outlooks, strict=True)
         ]
 
     applied = execute(work)
@@ -122,16 +132,3 @@ def schema_command() -> None:
 def _is_set(variable: str) -> bool:
     """Return whether services that this machine starts have a variable: `chapar run` sets those of the example tenant."""
     return bool(os.environ.get(variable)) or variable in GENERATED | DEMO_ADDRESSES
-
-
-def _checked(files: list[Path], allow: str, is_set: Callable[[str], bool] | None = None) -> list[Document]:
-    rules = rules_of(allow)
-    paths = [p for file in files for p in (sorted(file.glob("*.y*ml")) if file.is_dir() else [file])]
-    documents = []
-    for path in paths:
-        document = load(path)
-        document.rules = rules
-        if not document.findings:
-            lint(document, is_set)
-        documents.append(document)
-    return documents

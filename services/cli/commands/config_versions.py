@@ -1,9 +1,7 @@
-"""`chapar config history`, `diff` and `rollback`: the versions of a tenant's configuration."""
+"""`chapar config history` and `rollback`: the versions of a tenant's configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
 from typing import Annotated, Any, Final
 
 import typer
@@ -12,13 +10,15 @@ from services.chassis.clock import system_clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka_settings import KafkaSettings
 from services.cli.actor import Actor, actor_or_user
+from services.cli.commands.config_work import Outlook, outlook, show
 from services.cli.commands.options import Allow, Json, rules_of
 from services.cli.config import publishing
-from services.cli.config.differences import Difference, DifferenceKind, differences
+from services.cli.config.differences import Difference, differences
 from services.cli.config.files import Document
 from services.cli.config.history import KEPT, Versions, content_of, in_force, version_of, versions_of
 from services.cli.config.lint import lint
 from services.cli.connection import execute, kafka_of
+from services.cli.difference_lines import show_differences
 from services.cli.local.workspace import Workspace
 from services.cli.output import console, emit_json, errors, moment, table
 from services.cli.reasons import Reason
@@ -37,18 +37,11 @@ Keep = Annotated[
     ),
 ]
 _DIGEST: Final = 12
-_SIGNS: Final = {
-    DifferenceKind.ADDED: "+",
-    DifferenceKind.REMOVED: "-",
-    DifferenceKind.CHANGED: "~",
-    DifferenceKind.REORDERED: "~",
-}
-_DEFAULT: Final = "(default)"
 
 
 def history_command(tenant: Tenant = "", as_json: Json = False) -> None:
     """List the versions that can be compared and restored, the newest first: time, actor, digest, and what each changed."""
-    found = execute(lambda: _versions(tenant))
+    found = execute(lambda: versions(tenant))
     listed = [_listed(version, found) for version in reversed(list(found))]
     if as_json:
         emit_json(listed)
@@ -60,28 +53,6 @@ def history_command(tenant: Tenant = "", as_json: Json = False) -> None:
         for each in listed
     ]  # fmt: skip
     console.print(table("versions, * is in force", columns, rows))
-
-
-def diff_command(
-    first: Annotated[int, typer.Argument(metavar="A", help="A version of `chapar config history`.")],
-    second: Annotated[int | None, typer.Argument(metavar="[B]", help="Another one. Default: the one in force.")] = None,
-    tenant: Tenant = "",
-    as_json: Json = False,
-) -> None:
-    """Show what version B adds to version A, removes from it and changes in it."""
-
-    async def work() -> tuple[int, int, tuple[Difference, ...]]:
-        known = await _versions(tenant)
-        last = max(known) if second is None else second
-        before, after = (version_of(known, number).configuration for number in (first, last))
-        return first, last, differences(before, after)
-
-    from_, to, found = execute(work)
-    if as_json:
-        emit_json({"from": from_, "to": to, "differences": [each.data() for each in found]})
-        return
-    console.print(f"from version {from_} to version {to}:", highlight=False)
-    _show(found, to_errors=False)
 
 
 def rollback_command(
@@ -96,15 +67,16 @@ def rollback_command(
     """Put the content of an earlier version in force again, as a new version, after the checks of `config apply`. Says what changes, and asks."""
     rules = rules_of(allow)
 
-    async def look() -> tuple[Document, int, tuple[Difference, ...]]:
-        known = await _versions(tenant)
+    async def look() -> tuple[Document, Outlook, tuple[Difference, ...]]:
+        known = await versions(tenant)
         now = known[max(known)].configuration
         content = content_of(version_of(known, version).configuration)
         document = Document(f"version {version} of {now.tenant}", content, rules=rules)
         lint(document)
-        return document, now.version, differences(now, content)
+        return document, await outlook(now, content), differences(now, content)
 
-    document, expected, found = execute(look)
+    document, one, found = execute(look)
+    expected = one.version
     if refused := [str(each) for each in document.findings if each.severity == "error"]:
         errors.print("\n".join(refused), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1)
@@ -116,7 +88,8 @@ def rollback_command(
             highlight=False,
             soft_wrap=True,
         )
-        _show(found, to_errors=as_json)
+        show_differences(found, to_errors=as_json)
+        show(one, to_errors=as_json)
         if not yes:
             typer.confirm("Put it in force?", abort=True, err=as_json)
 
@@ -127,7 +100,7 @@ def rollback_command(
             system_clock,
             actor_or_user(actor),
             keep=keep,
-            restoring=publishing.Restoring(version, expected),
+            decided=publishing.Decided(expected, version),
         )
 
     applied = execute(work)
@@ -141,7 +114,8 @@ def rollback_command(
         console.print(f"{applied.tenant}: version {applied.version} has this content already; nothing was changed")
 
 
-async def _versions(tenant: str) -> Versions:
+async def versions(tenant: str) -> Versions:
+    """Return the versions of a tenant, or of the only one. Raises INVALID NO_TENANT when there are several."""
     return await versions_of(_kafka(), tenant or await _only_tenant())
 
 
@@ -173,25 +147,3 @@ def _listed(number: int, known: Versions) -> dict[str, Any]:
         "summary": f"version {version.restores} again: {summary}" if version.restores else summary,
         "restores": version.restores,
     }
-
-
-def _show(found: Sequence[Difference], *, to_errors: bool) -> None:
-    """Print the differences by section and part."""
-    for section, parts in groupby(found, key=lambda each: each.section):
-        _line(section, to_errors=to_errors)
-        for each in parts:
-            what = " ".join(filter(None, (each.name, each.field)))
-            match each.kind:
-                case DifferenceKind.ADDED | DifferenceKind.REMOVED:
-                    text = what
-                case DifferenceKind.REORDERED:
-                    text = f"order: {each.before} -> {each.after}"
-                case DifferenceKind.CHANGED:
-                    text = f"{what}: {each.before or _DEFAULT} -> {each.after or _DEFAULT}"
-            _line(f"  {_SIGNS[each.kind]} {text}", to_errors=to_errors)
-    if not found:
-        _line("nothing differs", to_errors=to_errors)
-
-
-def _line(text: str, *, to_errors: bool) -> None:
-    (errors if to_errors else console).print(text, markup=False, highlight=False, soft_wrap=True)

@@ -7,7 +7,7 @@ The router acts on the activation only, so that a replay applies each version at
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -45,11 +45,11 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class Restoring:
-    """A rollback: `version` is put in force again, if `expected` is still the version in force."""
+class Decided:
+    """What a person was shown before: it holds if `expected` is still the version in force. `restores`: the version of a rollback."""
 
-    version: int
     expected: int
+    restores: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ async def apply(
     actor: str = "chapar",
     *,
     keep: int = KEPT,
-    restoring: Restoring | None = None,
+    decided: Decided | None = None,
 ) -> Applied:
     """Put a linted configuration in force, and record in the audit log that `actor` applied it. The history keeps `keep` versions.
 
@@ -86,7 +86,7 @@ async def apply(
     async with _only_producer(kafka, tenant) as producer:
         before = (await in_force(kafka)).get(tenant)
         number = before.configuration.version if before is not None else 0
-        if restoring is not None and number != restoring.expected:
+        if decided is not None and number != decided.expected:
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION,
                 Reason.CONFIG_CHANGED,
@@ -99,12 +99,13 @@ async def apply(
             applied_at_ms=clock(),
             actor=actor,
             summary=summary(differences(before.configuration, wanted)) if before is not None else "first version",
-            restores=restoring.version if restoring is not None else 0,
+            restores=decided.restores if decided is not None else 0,
         )
         version.configuration.version = number + 1
         version.configuration.content_hash = digest
         known = (await kept(kafka)).get(tenant, {})
-        outputs = [*_in_force(version), *_remembered(known, before, version, keep)]
+        pools = pools_of(version.configuration, *([before.configuration] if before is not None else []))
+        outputs = [*_in_force(version, pools), *_remembered(known, before, version, keep)]
         async with producer.transaction():
             futures = [
                 await producer.send(
@@ -140,13 +141,18 @@ async def _only_producer(kafka: KafkaSettings, tenant: str) -> AsyncIterator[AIO
         await producer.stop()
 
 
-def _in_force(version: ConfigurationVersion) -> Iterator[_Output]:
+def pools_of(*versions: config_pb2.TenantConfiguration) -> tuple[str, ...]:
+    """Return the pools of versions, once each. A pool of the version before passes its work on."""
+    return tuple(dict.fromkeys(pool.name for version in versions for pool in version.pools))
+
+
+def _in_force(version: ConfigurationVersion, pools: Iterable[str]) -> Iterator[_Output]:
     configuration, tenant = version.configuration, version.configuration.tenant
     event_id = ids.derive("configuration", tenant, str(configuration.version))
     yield _Output(CONFIG, tenant.encode(), configuration.SerializeToString(), event_id)
-    for pool in configuration.pools:
-        activation = _activation(configuration, pool.name, version.applied_at_ms)
-        yield _Output(COMMANDS, f"{tenant}/{pool.name}".encode(), activation.SerializeToString(), activation.command_id)
+    for pool in pools:
+        activation = _activation(configuration, pool, version.applied_at_ms)
+        yield _Output(COMMANDS, f"{tenant}/{pool}".encode(), activation.SerializeToString(), activation.command_id)
     audited = _audit(version)
     yield _Output(AUDIT, tenant.encode(), audited.SerializeToString(), audited.event_id)
 

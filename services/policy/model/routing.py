@@ -233,10 +233,25 @@ class PoolConfig:
     queues: tuple[QueueConfig, ...] = ()
     agents: tuple[AgentProfile, ...] = ()
     profiles: tuple[CapacityProfile, ...] = ()
+    elsewhere: tuple[tuple[str, str], ...] = ()
+    """The tenant's queues in other pools, each with its pool, in the order of the configuration."""
     by_name: Mapping[str, QueueConfig] = field(init=False, compare=False, repr=False)
+    _pools: Mapping[str, str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", {queue.name: queue for queue in self.queues})
+        object.__setattr__(self, "_pools", dict(self.elsewhere))
+
+    def home(self, queue: str) -> tuple[str, str]:
+        """Return queue and pool for the work of a queue that is not in this pool; an empty pool means this one.
+
+        It is where the queue is now. A queue that no pool has passes its work to the first queue of this pool, or of the tenant.
+        """
+        if queue in self._pools:
+            return queue, self._pools[queue]
+        if self.queues:
+            return self.queues[0].name, ""
+        return self.elsewhere[0] if self.elsewhere else (queue, "")
 
     def profile(self, name: str) -> CapacityProfile:
         """Return the capacity profile with this name.

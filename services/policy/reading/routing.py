@@ -78,6 +78,7 @@ def read_pool(config: config_pb2.TenantConfiguration, pool: str, findings: Findi
         converted("queues", config.queues, lambda queue: _queue(queue, config.sla_policies)),
         converted("agents", config.agents, to_profile),
         converted("capacity_profiles", config.capacity_profiles, _capacity, everywhere=True),
+        tuple((q.name, q.pool or DEFAULT_POOL) for q in config.queues if (q.pool or DEFAULT_POOL) != pool),
     )
 
 

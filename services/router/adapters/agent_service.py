@@ -21,6 +21,7 @@ from services.chassis.lifecycle import leaves
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.policy.model.mail_addresses import first_wrong
+from services.policy.reading.routing import DEFAULT_POOL
 from services.router.adapters.configured_pools import AgentPools
 from services.router.adapters.desk_session import DeskSession
 from services.router.adapters.gateway import Gateway
@@ -109,7 +110,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         if hello.agent_id and hello.agent_id != agent_id:
             raise ChaparError(ErrorKind.PERMISSION_DENIED, Reason.NOT_YOUR_AGENT, "the token names another agent")
         named = pool_named(hello.pool, "hello.pool") if hello.pool else ""
-        pool = named or await self._pools.of(tenant, agent_id)
+        pool = named or await self._pools.of(tenant, agent_id) or DEFAULT_POOL
         return DeskSession(random_id(), tenant, pool, agent_id, self._clock), hello
 
     async def _sign_in(self, session: DeskSession, hello: api.Hello) -> None:
@@ -137,9 +138,21 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             raise
         if not outcome.ok:
             self._begun.labels("refused").inc()
+            if outcome.reason == Reason.UNKNOWN_AGENT:
+                await self._refuse_other_pool(session)
             raise refusal(outcome.reason)
         self._begun.labels("resumed" if hello.resume_token else "new").inc()
         self._log.info("session opened", agent_id=session.agent_id, pool=session.pool)
+
+    async def _refuse_other_pool(self, session: DeskSession) -> None:
+        """Name the agent's pool to a desk that names another one, as it does after the agent was moved."""
+        own = await self._pools.of(session.tenant, session.agent_id)
+        if own and own != session.pool:
+            raise ChaparError(
+                ErrorKind.NOT_FOUND,  # final, as UNKNOWN_AGENT: the desk would name the same pool again
+                Reason.OTHER_POOL,
+                f"the agent is in pool {own}, not in {session.pool}: name that pool, or none",
+            )
 
     def _welcome(self, session: DeskSession) -> None:
         session.welcomed = True

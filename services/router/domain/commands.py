@@ -252,3 +252,23 @@ class ActivateConfiguration(Command):
     """Put a new configuration of the pool into force."""
 
     config: PoolConfig
+
+
+@dataclass(slots=True)
+class ReceiveInteraction(Command):
+    """Take an interaction over from another pool, because its queue is in this one now. The fields are those of `state.Interaction`.
+
+    `version`: the configuration by which the other pool decided. `epoch` 0: it is new, and the other pool never had it in a queue.
+    """
+
+    attributes: InteractionAttributes
+    reason: str
+    version: int
+    epoch: int
+    enqueued_at: int
+    waiting_since: int
+    waited: int = 0
+    replied: bool = False
+    callback: bool = False
+    not_before: int = 0
+    overflowed: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ engine has returned them. They are not frozen because several are made for every
 
 from dataclasses import dataclass, field
 
-from services.router.domain.commands import ReplyTo
+from services.router.domain.commands import ReceiveInteraction, ReplyTo
 from services.router.domain.model import AgentState, InteractionAttributes, OfferEnd
 
 
@@ -333,7 +333,17 @@ InteractionEvent = (
     | Cancelled
     | Changed
 )
-Effect = InteractionEvent | AgentStateChanged | Result | ToDesk
+
+
+@dataclass(slots=True)
+class HandedOver:
+    """An interaction left this pool: `received` is the command for the other one."""
+
+    pool: str
+    received: ReceiveInteraction
+
+
+Effect = InteractionEvent | AgentStateChanged | Result | ToDesk | HandedOver
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from services.router.domain import commands as cmd
 from services.router.domain.assignment import dispatch, waiting
 from services.router.domain.effects import Effect, Result
-from services.router.domain.handlers import activation, interactions, offers, sessions, transfers
+from services.router.domain.handlers import activation, interactions, offers, resettling, sessions, transfers
 from services.router.domain.pool.limits import DEFAULT, Limits
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.timers import Timer
@@ -41,6 +41,7 @@ _HANDLERS: Final[dict[type[cmd.Command], tuple[str, Callable[[PoolState, Any], s
     cmd.SetAgentState: ("set_agent_state", sessions.set_agent_state),
     cmd.UpsertAgent: ("upsert_agent", sessions.upsert_agent),
     cmd.ActivateConfiguration: ("activate_configuration", activation.activate),
+    cmd.ReceiveInteraction: ("receive_interaction", resettling.receive),
 }
 
 
@@ -73,6 +74,12 @@ class Engine:
             core.effects.append(Result(command_id, command.reply_to, not reason, reason, kind, repeated))
         dispatch.run(core)
         return self._taken()
+
+    def moved_to(self, command: cmd.Command) -> str:
+        """Return the pool that a command about a moved interaction follows it to; empty for a command that is, or was, decided here."""
+        if self.core.dedup.result(command.command_id) is not None:
+            return ""
+        return self.core.moved.get(getattr(command, "interaction_id", ""), "")
 
     def take_over(self, now: int) -> list[Effect]:
         """Take over from another owner after a restore, then do what became due in between."""

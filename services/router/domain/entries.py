@@ -295,13 +295,28 @@ class ConfigurationEntry(Entry, frozen=True):
     grace_ms: int
     queues: tuple[QueueEntry, ...]
     profiles: tuple[CapacityEntry, ...]
+    elsewhere: tuple[tuple[str, str], ...] = ()
+
+
+class MovedEntry(Entry, frozen=True):
+    """The pool to which an interaction was moved."""
+
+    pool: str
 
 
 LeaseEntry = tuple[tuple[str, ...], ...]
 """Groups of sessions whose leases end at one time."""
 
 Value = (
-    InteractionEntry | AgentEntry | SessionEntry | LeaseEntry | str | HistoryEntry | CommandsEntry | ConfigurationEntry
+    InteractionEntry
+    | AgentEntry
+    | SessionEntry
+    | LeaseEntry
+    | str
+    | HistoryEntry
+    | CommandsEntry
+    | ConfigurationEntry
+    | MovedEntry
 )
 """What the changelog holds for one entity."""
 
@@ -314,6 +329,7 @@ KINDS: Final[dict[str, type]] = {
     "q": HistoryEntry,
     "d": CommandsEntry,
     "c": ConfigurationEntry,
+    "m": MovedEntry,
 }
 """The type of the value of each kind of entity: interaction, agent, session, sessions whose leases end at one time, a person's last agent,
-a queue's history, a chunk of remembered commands, the configuration."""
+a queue's history, a chunk of remembered commands, the configuration, the new pool of an interaction that was moved."""

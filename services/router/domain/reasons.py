@@ -69,6 +69,8 @@ class Reason(StrEnum):
     """The offer has expired. Wait for another offer."""
     OFFER_REVOKED = "OFFER_REVOKED"
     """The offer was revoked. Wait for another offer."""
+    OTHER_POOL = "OTHER_POOL"
+    """The agent is in another pool, which the message names. Sign in to that pool, or name no pool."""
     RECIPIENTS_INVALID = "RECIPIENTS_INVALID"
     """A recipient of the reply is not an e-mail address, or there are too many. Correct the addresses."""
     REFUSED = "REFUSED"

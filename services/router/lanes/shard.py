@@ -24,6 +24,7 @@ from services.router.translate.attributes import AttributesCache
 from services.router.translate.commands import decode, to_command
 from services.router.translate.events import EventWriter, event_time
 from services.router.translate.feed import feed_time, write_notice, write_result
+from services.router.translate.moves import write_following, write_received
 
 EVENTS: Final = "routing.events.v1"
 JOURNAL: Final = "routing.journal.v1"
@@ -38,6 +39,8 @@ SPEC: Final = LaneSpec(
 Where = tuple[str, str]
 """Tenant and pool."""
 
+_NEW: Final = ("enqueue", "receive_interaction")
+"""The commands that bring an interaction to a pool."""
 _FOUNDING: Final = "activate_configuration"
 """The command that creates a pool. A name that comes from outside must not leave an engine behind."""
 
@@ -133,7 +136,7 @@ class ShardProcessor:
             raise InvalidRecord(Reason.UNDECODABLE, "reply_to names a partition that the feed does not have")
         if engine is None:
             which = message.WhichOneof("command")
-            if which == "enqueue":
+            if which in _NEW:
                 # No caller waits for a result: without a dead letter a customer would be lost without a trace.
                 raise InvalidRecord(
                     Reason.UNKNOWN_POOL,
@@ -145,6 +148,9 @@ class ShardProcessor:
                 self._result(tenant, refused, outbox)
                 return
             engine = self._add(where, Engine())
+        if engine.core.moved and (pool := engine.moved_to(command)):
+            self._follow(where, pool, message, record.offset, outbox)
+            return
         if record.offset % TIMED_ONE_IN:
             effects = engine.handle(command, self._now)
         else:
@@ -193,7 +199,12 @@ class ShardProcessor:
             if isinstance(effect, fx.Result):
                 self._result(tenant, effect, outbox)
                 continue
-            if isinstance(effect, fx.ToDesk):
+            if isinstance(effect, fx.HandedOver):
+                received = effect.received
+                command_id = derive("moved", tenant, pool, received.attributes.interaction_id, str(received.version))
+                value = write_received(tenant, command_id, now, effect)
+                self._command(tenant, effect.pool, command_id, value, outbox)
+            elif isinstance(effect, fx.ToDesk):
                 key = effect.agent_id.encode() or b"-"
                 event_id = derive("desk", cause or str(now), tenant, pool, effect.agent_id, str(ordinal))
                 value = write_notice(effect, self._feed_time, writer.attributes)
@@ -217,6 +228,16 @@ class ShardProcessor:
                 send(EVENTS, tenant_key(tenant, owner), value, record_headers(EVENTS, event_id, tenant))
             ordinal += 1
             self._count += 1
+
+    def _follow(self, where: Where, pool: str, message: pb.RoutingCommand, offset: int, outbox: Outbox) -> None:
+        """Send a command about an interaction after it, to the pool to which it was moved."""
+        tenant, own = where
+        self._count += 1
+        event_id = derive("follows", tenant, own, message.command_id, str(offset))
+        self._command(tenant, pool, event_id, write_following(message, pool), outbox)
+
+    def _command(self, tenant: str, pool: str, event_id: str, value: bytes, outbox: Outbox) -> None:
+        outbox.send(COMMANDS, tenant_key(tenant, pool), value, record_headers(COMMANDS, event_id, tenant))
 
     def _result(self, tenant: str, result: fx.Result, outbox: Outbox) -> None:
         if result.reply_to is not None:

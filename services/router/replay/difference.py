@@ -131,6 +131,7 @@ async def locate(
 
     `before` are the effects of earlier batches with the same clock: their originals are recognised because they are equal.
     """
+    sends = [send for send in sends if send.topic in _TYPES]  # commands for other pools are in the log of their readers
     originals = await _originals(log, batch, batch.now_ms, batch.now_ms)
     if not originals and (sends or journaled):
         # The clock may be what differs: search all the time between the two neighbours.

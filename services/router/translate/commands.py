@@ -189,6 +189,27 @@ def _activate(body: pb.ActivateConfiguration, record: pb.RoutingCommand) -> cmd.
     return cmd.ActivateConfiguration(to_pool(body.configuration, record.pool or DEFAULT_POOL))
 
 
+def _receive(body: pb.ReceiveInteraction, _record: pb.RoutingCommand) -> cmd.Command:
+    attributes = to_attributes(body.interaction)
+    if not attributes.interaction_id or not attributes.conversation_id or len(attributes.interaction_id) > _MAX_ID:
+        raise ValueError("receive_interaction.interaction needs interaction_id and conversation_id")
+    if body.epoch < 0 or body.configuration_version < 0:
+        raise ValueError("receive_interaction.epoch or configuration_version is below 0")
+    return cmd.ReceiveInteraction(
+        attributes,
+        body.reason,
+        body.configuration_version,
+        body.epoch,
+        instant(body.enqueued_at_ms, "receive_interaction.enqueued_at_ms"),
+        instant(body.waiting_since_ms, "receive_interaction.waiting_since_ms"),
+        duration(body.waited_ms, "receive_interaction.waited_ms"),
+        body.replied,
+        body.callback,
+        instant(body.not_before_ms, "receive_interaction.not_before_ms"),
+        tuple(body.overflowed),
+    )
+
+
 _I, _A = "interaction_id", "agent_id"
 _MAKERS: Final[dict[str, tuple[_Maker, tuple[str, ...]]]] = {
     "enqueue": (_enqueue, ()),
@@ -215,6 +236,7 @@ _MAKERS: Final[dict[str, tuple[_Maker, tuple[str, ...]]]] = {
     "reroute": (_reroute, (_I,)),
     "reprioritise": (_reprioritise, (_I,)),
     "activate_configuration": (_activate, ()),
+    "receive_interaction": (_receive, ()),
 }
 
 

@@ -105,6 +105,24 @@ def test_versions_are_listed_compared_and_restored(cluster: KafkaSettings, tmp_p
     assert len(as_json("config", "history")) == 4
 
 
+def test_a_removed_pool_is_told_the_version_that_removes_it(cluster: KafkaSettings, tmp_path: Path) -> None:
+    """Otherwise its shard would keep the work of its queues for ever."""
+    file = tmp_path / "shop.yaml"
+    for pools in ("{name: default}, {name: night}", "{name: default}", "{name: default}, {name: day}"):
+        file.write_text(SHOP.format(tenant="shop", offer=10).replace("{name: default}", pools, 1))
+        chapar("config", "apply", str(file), "--yes")
+    records = asyncio.run(read_all(cluster, "routing.commands.v1"))
+    commands = [command for _, command in decoded(records, RoutingCommand.FromString)]
+    told: dict[str, list[int]] = {}
+    for command in commands:
+        told.setdefault(command.pool, []).append(command.activate_configuration.configuration.version)
+    assert {pool: sorted(versions) for pool, versions in told.items()} == {
+        "default": [1, 2, 3],
+        "night": [1, 2],
+        "day": [3],
+    }
+
+
 def test_a_rollback_asks_and_names_what_it_cannot_do(cluster: KafkaSettings, tmp_path: Path) -> None:
     """Without a yes nothing changes. A version that is not kept, and a tenant that is not named, are refused with the choices."""
     applied(tmp_path, 10)
@@ -195,5 +213,5 @@ async def test_a_rollback_is_refused_when_the_version_in_force_has_changed(kafka
         await publishing.apply(settings, config_pb2.TenantConfiguration(tenant="shop", time_zone=zone), system_clock)
     wanted = config_pb2.TenantConfiguration(tenant="shop", time_zone="UTC")
     with pytest.raises(ChaparError, match="version 2 of shop has been put in force meanwhile"):
-        await publishing.apply(settings, wanted, system_clock, restoring=publishing.Restoring(1, expected=1))
+        await publishing.apply(settings, wanted, system_clock, decided=publishing.Decided(1, restores=1))
     assert (await publishing.current(settings))["shop"].version == 2

@@ -39,12 +39,19 @@ async def test_a_desk_that_names_no_pool_is_in_the_agents(kafka: KafkaUnderTest,
                 await omid.welcomed()
                 await bench.until(lambda: len(begun(bench.events)) == 2)
                 assert begun(bench.events) == {"mina": "night", "omid": "default"}
-            for agent, pool in (("mina", "default"), ("omid", "night"), ("nobody", "")):
+            for agent, pool, reason in (
+                ("mina", "default", "OTHER_POOL"),
+                ("omid", "night", "OTHER_POOL"),
+                ("nobody", "", "UNKNOWN_AGENT"),
+                ("nobody", "night", "UNKNOWN_AGENT"),
+            ):
                 async with Desk(address, a_token(agent), pool=pool) as lost:
                     with pytest.raises(DeskClosed) as closed:
                         await lost.welcomed()
                     assert closed.value.error is not None
-                    assert closed.value.error.reason == "UNKNOWN_AGENT"
+                    assert closed.value.error.reason == reason
+                    if reason == "OTHER_POOL":
+                        assert f"the agent is in pool {begun(bench.events)[agent]}" in closed.value.error.message
 
 
 async def test_the_newest_configuration_counts(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
@@ -92,6 +99,33 @@ async def test_an_agent_who_is_no_longer_configured_is_gone(kafka: KafkaUnderTes
                 assert (await omid.set_state(pb.AGENT_STATE_AVAILABLE)).ok
                 offered = (await omid.next("offered")).offered
                 assert offered.interaction.interaction_id == work
+
+
+async def test_a_queue_and_its_agent_move_together(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+    """The agent's desk connects again by itself, in the new pool, and is offered the work that they held."""
+    settings = kafka.settings(prefix)
+    async with a_bench(settings) as bench:
+        before = configured(("mina", ""))
+        await publishing.apply(settings, before, system_clock)
+        async with (
+            a_router(settings_for(settings, tmp_path)) as router,
+            Desk(router.endpoints["grpc"], a_token("mina")) as mina,
+        ):
+            await mina.welcomed()
+            work = await bench.enqueue("of-default")
+            assert (await mina.accept((await mina.next("offered")).offered.offer_id)).ok
+            after = configured(("mina", "night"))
+            after.queues[0].pool = "night"
+            await publishing.apply(settings, after, system_clock)
+            offered = (await mina.next("offered")).offered
+            assert offered.interaction.interaction_id == work
+            assert offered.interaction.queue == "of-default"
+            await bench.command(customer_messaged=pb.CustomerMessaged(interaction_id=work, message_id="m"))
+            await bench.until(lambda: "customer_message_recorded" in bench.story(work))
+            pools = {event.epoch: event.pool for event in bench.events if event.interaction.interaction_id == work}
+            assert pools[1] == "default"
+            assert pools[max(pools)] == "night"
+            assert sorted(pools) == list(range(1, len(pools) + 1))
 
 
 def begun(events: list[pb.RoutingEvent]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from services.router.domain import commands as cmd
 from services.router.domain.model import AgentState
 from tests.unit.router import oracle_moves as moves
-from tests.unit.router.oracle_state import Desk, Person, Phase
+from tests.unit.router.oracle_state import Desk, Job, Person, Phase
 
 if TYPE_CHECKING:
     from tests.unit.router.oracle import Oracle
@@ -168,9 +168,18 @@ def activate(o: "Oracle", command: cmd.ActivateConfiguration) -> str:
     for profile in command.config.agents:
         person = o.people.setdefault(profile.agent_id, Person(profile))
         person.profile, person.configured = profile, True
-    first = o.config.queues[0].name
     for job in o.jobs.values():
         if job.attributes.queue not in o.config.by_name:
-            job.attributes = replace(job.attributes, queue=first)
-            job.entered = o.now
+            rehouse(o, job)
     return ""
+
+
+def rehouse(o: "Oracle", job: Job) -> None:
+    """Give it the pool's first queue. Its age and its clock go on; no agent keeps an offer that its former queue made."""
+    moves.revoke(o, job, job.offers)
+    job.attributes = replace(job.attributes, queue=o.config.queues[0].name)
+    if job.phase is Phase.WAITING and not job.holder:
+        moves.note_entering(o, job)
+        job.asking = True
+    if job.team and not job.team_until:
+        job.team_ms = o.config.queues[0].sticky_team_ms

@@ -42,6 +42,7 @@ def moves(features: frozenset[Feature]) -> Sequence[str]:
         Feature.ASSIGN: {"pick": 3, "assign": 3},
         Feature.CALLBACK: {"callback": 4},
         Feature.ADAPTIVE: {"minute": 4},
+        Feature.RECONFIGURED: {"reconfigure": 3},
     }
     for feature in sorted(features & set(more), key=lambda feature: feature.value):
         usual.update(more[feature])
@@ -58,6 +59,7 @@ class Steps:
 
     def __post_init__(self) -> None:
         self.moves = moves(self.features)
+        self.config = self.oracle.config
 
     def fresh(self, prefix: str) -> str:
         """Return a new id."""
@@ -106,6 +108,8 @@ class Steps:
                 return dice.of(11_000, 15_000, 31_000)
             case "minute":
                 return 60_000
+            case "reconfigure":
+                return self.reconfigure(n)
             case "enqueue":
                 return self.enqueue(dice, now)
             case "accept":
@@ -129,6 +133,13 @@ class Steps:
                 return cmd.RecallTransfer(self.oracle.jobs[name].holder if handed else holder or "a", name)
             case _:
                 return self.from_outside(name, n, dice, now)
+
+    def reconfigure(self, n: int) -> cmd.Command:
+        """Return the next version: some of the first version's queues, in its order, without rules that move to another one."""
+        kept = [queue for k, queue in enumerate(self.config.queues) if n >> k & 1] or list(self.config.queues)
+        names = {"", *(queue.name for queue in kept)}
+        queues = tuple(replace(q, overflow=tuple(r for r in q.overflow if r.queue in names)) for q in kept)
+        return cmd.ActivateConfiguration(replace(self.config, version=self.oracle.config.version + 1, queues=queues))
 
     def from_outside(self, name: str, n: int, dice: Dice, now: int) -> cmd.Command:
         """Return a command of customers, supervisors or other systems."""

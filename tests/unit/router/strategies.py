@@ -54,6 +54,7 @@ class Feature(Enum):
     LOST = auto()
     WINDOW = auto()
     STAFFING = auto()
+    RECONFIGURED = auto()
 
 
 ALL = frozenset(Feature)

@@ -69,9 +69,12 @@ def test_the_engine_decides_as_the_oracle(game: Game) -> None:
 
 
 @FEW
-@given(games(SUPPORTED))
+@given(games(SUPPORTED - {Feature.RECONFIGURED}))
 def test_a_replay_is_identical_and_the_order_of_a_configuration_decides_nothing(game: Game) -> None:
-    """The same commands and clocks give exactly the same effects; agents, queues and profiles may be listed in any order."""
+    """The same commands and clocks give exactly the same effects; agents, queues and profiles may be listed in any order.
+
+    The first queue is the exception: it gets the work of queues that are removed.
+    """
     log = play(game).log
     assert heard(log) == heard(log) == heard(log, turned=True)
 

@@ -58,7 +58,7 @@ def test_a_removed_queue_passes_its_interactions_to_the_first(world: World) -> N
     assert world.config is not None
     dropped = replace(world.config, version=2, queues=(a_queue(),))
     queued = only(world.tell(cmd.ActivateConfiguration(dropped)), fx.Queued)
-    assert (queued.attributes.queue, queued.reason, queued.again) == ("q", "UNKNOWN_QUEUE", True)
+    assert (queued.attributes.queue, queued.reason, queued.again) == ("q", "QUEUE_REMOVED", True)
 
 
 def test_more_capacity_or_another_skill_serves_waiting_interactions_at_once(world: World) -> None:

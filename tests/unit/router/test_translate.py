@@ -156,7 +156,7 @@ def test_every_kind_of_command_can_be_read() -> None:
         assert field.message_type is not None
         known = {f.json_name for f in field.message_type.fields}
         body: dict[str, Any] = {name: "x" for name in ids if name in known}
-        if field.name == "enqueue":
+        if field.name in ("enqueue", "receive_interaction"):
             body = {"interaction": {"interactionId": "i", "conversationId": "c"}}
         named: dict[str, Any] = {field.json_name: body}
         read.add(type(to_command(_record(**named))))

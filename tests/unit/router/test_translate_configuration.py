@@ -92,6 +92,7 @@ def test_a_configuration_is_converted_completely() -> None:
         profiles=(
             CapacityProfile("p", 100, (ChannelCapacity("voice", 100, 1, True, ("email",)),), 20, 0.85, 99),
         ),
+        elsewhere=(("elsewhere", "other"),),
     )  # fmt: skip
 
 

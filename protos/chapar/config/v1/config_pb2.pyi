@@ -359,7 +359,9 @@ class TenantConfiguration(_message.Message):
 
     @_builtins.property
     def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___Queue]:
-        """Queues. At least one is needed."""
+        """Queues. At least one is needed. The work of one that is no longer in it goes to its pool's first queue, and one that is in another pool now takes its work
+        along.
+        """
 
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentProfile]:

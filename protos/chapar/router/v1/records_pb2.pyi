@@ -1028,6 +1028,74 @@ class ActivateConfiguration(_message.Message):
 Global___ActivateConfiguration: _TypeAlias = ActivateConfiguration  # noqa: Y015
 
 @_typing.final
+class ReceiveInteraction(_message.Message):
+    """Takes an interaction over from another pool: the configuration has moved its queue here, or removed the queue and chosen one of this pool. Written by
+    the shard of the other pool.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERACTION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CONFIGURATION_VERSION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    ENQUEUED_AT_MS_FIELD_NUMBER: _builtins.int
+    WAITING_SINCE_MS_FIELD_NUMBER: _builtins.int
+    WAITED_MS_FIELD_NUMBER: _builtins.int
+    REPLIED_FIELD_NUMBER: _builtins.int
+    CALLBACK_FIELD_NUMBER: _builtins.int
+    NOT_BEFORE_MS_FIELD_NUMBER: _builtins.int
+    OVERFLOWED_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Reason code, e.g. "QUEUE_MOVED"."""
+    configuration_version: _builtins.int
+    """Version of the configuration by which the other pool decided. This pool passes the interaction on only by a newer one."""
+    epoch: _builtins.int
+    """Epoch of the interaction; 0 for a new one."""
+    enqueued_at_ms: _builtins.int
+    """Start of its queue's clock, in milliseconds since the Unix epoch."""
+    waiting_since_ms: _builtins.int
+    """Time since which it waits, in milliseconds since the Unix epoch."""
+    waited_ms: _builtins.int
+    """Waiting time before that, in milliseconds."""
+    replied: _builtins.bool
+    """True when an agent has replied."""
+    callback: _builtins.bool
+    """True when the customer has requested a callback."""
+    not_before_ms: _builtins.int
+    """Scheduled start, in milliseconds since the Unix epoch; 0 means that it waits."""
+    @_builtins.property
+    def interaction(self) -> Global___InteractionAttributes:
+        """The interaction, with its new queue."""
+
+    @_builtins.property
+    def overflowed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Overflow rules that have fired, as queue/rule."""
+
+    def __init__(
+        self,
+        *,
+        interaction: Global___InteractionAttributes | None = ...,
+        reason: _builtins.str = ...,
+        configuration_version: _builtins.int = ...,
+        epoch: _builtins.int = ...,
+        enqueued_at_ms: _builtins.int = ...,
+        waiting_since_ms: _builtins.int = ...,
+        waited_ms: _builtins.int = ...,
+        replied: _builtins.bool = ...,
+        callback: _builtins.bool = ...,
+        not_before_ms: _builtins.int = ...,
+        overflowed: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interaction", b"interaction"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback", "configuration_version", b"configuration_version", "enqueued_at_ms", b"enqueued_at_ms", "epoch", b"epoch", "interaction", b"interaction", "not_before_ms", b"not_before_ms", "overflowed", b"overflowed", "reason", b"reason", "replied", b"replied", "waited_ms", b"waited_ms", "waiting_since_ms", b"waiting_since_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceiveInteraction: _TypeAlias = ReceiveInteraction  # noqa: Y015
+
+@_typing.final
 class RoutingCommand(_message.Message):
     """One record of routing.commands.v1; keyed by "tenant/pool"."""
 
@@ -1065,6 +1133,7 @@ class RoutingCommand(_message.Message):
     ASSIGN_INTERACTION_FIELD_NUMBER: _builtins.int
     REQUEST_CALLBACK_FIELD_NUMBER: _builtins.int
     RECORD_REPLY_OUTCOME_FIELD_NUMBER: _builtins.int
+    RECEIVE_INTERACTION_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     """Idempotency key. A repetition changes nothing and has the same result."""
     tenant: _builtins.str
@@ -1179,6 +1248,10 @@ class RoutingCommand(_message.Message):
     def record_reply_outcome(self) -> Global___RecordReplyOutcome:
         """See RecordReplyOutcome."""
 
+    @_builtins.property
+    def receive_interaction(self) -> Global___ReceiveInteraction:
+        """See ReceiveInteraction."""
+
     def __init__(
         self,
         *,
@@ -1214,12 +1287,13 @@ class RoutingCommand(_message.Message):
         assign_interaction: Global___AssignInteraction | None = ...,
         request_callback: Global___RequestCallback | None = ...,
         record_reply_outcome: Global___RecordReplyOutcome | None = ...,
+        receive_interaction: Global___ReceiveInteraction | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_offer", b"accept_offer", "activate_configuration", b"activate_configuration", "assign_interaction", b"assign_interaction", "cancel_interaction", b"cancel_interaction", "close_session", b"close_session", "command", b"command", "complete_interaction", b"complete_interaction", "customer_left", b"customer_left", "customer_messaged", b"customer_messaged", "decline_offer", b"decline_offer", "end_wrap_up", b"end_wrap_up", "enqueue", b"enqueue", "grant_credits", b"grant_credits", "recall_transfer", b"recall_transfer", "record_reply", b"record_reply", "record_reply_outcome", b"record_reply_outcome", "renew_leases", b"renew_leases", "reply_to", b"reply_to", "reprioritise", b"reprioritise", "request_callback", b"request_callback", "reroute", b"reroute", "set_agent_state", b"set_agent_state", "sign_in", b"sign_in", "transfer_interaction", b"transfer_interaction", "update_interaction", b"update_interaction", "upsert_agent", b"upsert_agent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_offer", b"accept_offer", "activate_configuration", b"activate_configuration", "assign_interaction", b"assign_interaction", "cancel_interaction", b"cancel_interaction", "close_session", b"close_session", "command", b"command", "complete_interaction", b"complete_interaction", "customer_left", b"customer_left", "customer_messaged", b"customer_messaged", "decline_offer", b"decline_offer", "end_wrap_up", b"end_wrap_up", "enqueue", b"enqueue", "grant_credits", b"grant_credits", "recall_transfer", b"recall_transfer", "receive_interaction", b"receive_interaction", "record_reply", b"record_reply", "record_reply_outcome", b"record_reply_outcome", "renew_leases", b"renew_leases", "reply_to", b"reply_to", "reprioritise", b"reprioritise", "request_callback", b"request_callback", "reroute", b"reroute", "set_agent_state", b"set_agent_state", "sign_in", b"sign_in", "transfer_interaction", b"transfer_interaction", "update_interaction", b"update_interaction", "upsert_agent", b"upsert_agent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_offer", b"accept_offer", "activate_configuration", b"activate_configuration", "actor_id", b"actor_id", "actor_kind", b"actor_kind", "assign_interaction", b"assign_interaction", "cancel_interaction", b"cancel_interaction", "close_session", b"close_session", "command", b"command", "command_id", b"command_id", "complete_interaction", b"complete_interaction", "customer_left", b"customer_left", "customer_messaged", b"customer_messaged", "decline_offer", b"decline_offer", "end_wrap_up", b"end_wrap_up", "enqueue", b"enqueue", "expected_epoch", b"expected_epoch", "grant_credits", b"grant_credits", "issued_at_ms", b"issued_at_ms", "pool", b"pool", "recall_transfer", b"recall_transfer", "record_reply", b"record_reply", "record_reply_outcome", b"record_reply_outcome", "renew_leases", b"renew_leases", "reply_to", b"reply_to", "reprioritise", b"reprioritise", "request_callback", b"request_callback", "reroute", b"reroute", "set_agent_state", b"set_agent_state", "sign_in", b"sign_in", "tenant", b"tenant", "transfer_interaction", b"transfer_interaction", "update_interaction", b"update_interaction", "upsert_agent", b"upsert_agent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_offer", b"accept_offer", "activate_configuration", b"activate_configuration", "actor_id", b"actor_id", "actor_kind", b"actor_kind", "assign_interaction", b"assign_interaction", "cancel_interaction", b"cancel_interaction", "close_session", b"close_session", "command", b"command", "command_id", b"command_id", "complete_interaction", b"complete_interaction", "customer_left", b"customer_left", "customer_messaged", b"customer_messaged", "decline_offer", b"decline_offer", "end_wrap_up", b"end_wrap_up", "enqueue", b"enqueue", "expected_epoch", b"expected_epoch", "grant_credits", b"grant_credits", "issued_at_ms", b"issued_at_ms", "pool", b"pool", "recall_transfer", b"recall_transfer", "receive_interaction", b"receive_interaction", "record_reply", b"record_reply", "record_reply_outcome", b"record_reply_outcome", "renew_leases", b"renew_leases", "reply_to", b"reply_to", "reprioritise", b"reprioritise", "request_callback", b"request_callback", "reroute", b"reroute", "set_agent_state", b"set_agent_state", "sign_in", b"sign_in", "tenant", b"tenant", "transfer_interaction", b"transfer_interaction", "update_interaction", b"update_interaction", "upsert_agent", b"upsert_agent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["enqueue", "update_interaction", "customer_messaged", "customer_left", "cancel_interaction", "sign_in", "close_session", "renew_leases", "grant_credits", "set_agent_state", "accept_offer", "decline_offer", "record_reply", "complete_interaction", "transfer_interaction", "end_wrap_up", "upsert_agent", "reroute", "reprioritise", "activate_configuration", "recall_transfer", "assign_interaction", "request_callback", "record_reply_outcome"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["enqueue", "update_interaction", "customer_messaged", "customer_left", "cancel_interaction", "sign_in", "close_session", "renew_leases", "grant_credits", "set_agent_state", "accept_offer", "decline_offer", "record_reply", "complete_interaction", "transfer_interaction", "end_wrap_up", "upsert_agent", "reroute", "reprioritise", "activate_configuration", "recall_transfer", "assign_interaction", "request_callback", "record_reply_outcome", "receive_interaction"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 

@@ -29,6 +29,7 @@ def dump_config(config: PoolConfig) -> ConfigurationEntry:
         grace_ms=config.grace_ms,
         queues=tuple(_dump_queue(queue) for queue in config.queues),
         profiles=tuple(_dump_profile(profile) for profile in config.profiles),
+        elsewhere=config.elsewhere,
     )
 
 
@@ -40,6 +41,7 @@ def load_config(entry: ConfigurationEntry) -> PoolConfig:
         grace_ms=entry.grace_ms,
         queues=tuple(_load_queue(queue) for queue in entry.queues),
         profiles=tuple(_load_profile(profile) for profile in entry.profiles),
+        elsewhere=entry.elsewhere,
     )
 
 

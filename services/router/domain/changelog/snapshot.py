@@ -23,6 +23,7 @@ from services.router.domain.entries import (
     HistoryEntry,
     InteractionEntry,
     LeaseEntry,
+    MovedEntry,
     SessionEntry,
     Value,
 )
@@ -78,6 +79,9 @@ def _dump(core: PoolState, entity: Entity) -> Value | None:
             return None if groups is None else tuple(groups)
         case "p":
             return core.last_agent.get(name)
+        case "m":
+            pool = core.moved.get(name)
+            return None if pool is None else MovedEntry(pool)
         case "q":
             history = core.histories.get(name)
             return None if history is None else history.dump()
@@ -111,6 +115,8 @@ class Restorer:
                 self._leases.append((int(name), value))
             case HistoryEntry():
                 core.histories[name] = History.load(value)
+            case MovedEntry():
+                core.moved[name] = value.pool
             case ConfigurationEntry():
                 core.adopt(load_config(value))
             case _:

@@ -7,8 +7,8 @@ from services.policy.model.validity import is_valid
 from services.router.domain import commands as cmd
 from services.router.domain.assignment import waiting
 from services.router.domain.assignment.parking import resume
+from services.router.domain.handlers.resettling import resettle
 from services.router.domain.handlers.sessions import remove
-from services.router.domain.handlers.transfers import resettle
 from services.router.domain.model import Stage
 from services.router.domain.pool.capacity import EMPTY, plus
 from services.router.domain.pool.pool_state import PoolState

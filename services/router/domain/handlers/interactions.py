@@ -10,6 +10,7 @@ from services.router.domain.assignment.ledger import drop, release, withdraw
 from services.router.domain.assignment.parking import assignment_notice
 from services.router.domain.assignment.waiting import enter, schedule
 from services.router.domain.model import Stage
+from services.router.domain.pool.departures import depart
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Interaction
 from services.router.domain.pool.timers import Timer
@@ -20,9 +21,10 @@ LONGEST_SCHEDULE_MS: Final = 366 * 86_400_000
 
 
 def enqueue(core: PoolState, command: cmd.Enqueue) -> str:
-    """Queue a new interaction. It is never refused for its queue: an unknown queue is replaced by the pool's first."""
+    """Queue a new interaction. It is never refused for its queue: an unknown queue is replaced by the pool's first, and an interaction for a queue
+    of another pool goes there, as the caller may not know the newest configuration yet."""
     attributes, now = command.attributes, core.now
-    if attributes.interaction_id in core.interactions:
+    if attributes.interaction_id in core.interactions or attributes.interaction_id in core.moved:
         return Reason.ALREADY_OPEN
     latest = now + LONGEST_SCHEDULE_MS
     arrived_at = attributes.arrived_at_ms
@@ -38,6 +40,8 @@ def enqueue(core: PoolState, command: cmd.Enqueue) -> str:
     interaction = Interaction(
         attributes, Stage.WAITING, enqueued_at=now, waiting_since=now if start_at else attributes.arrived_at_ms
     )
+    if _elsewhere(core, interaction, start_at):
+        return ""
     core.interactions[attributes.interaction_id] = interaction
     reason = settle_queue(core, interaction) or ("ENQUEUED" if core.config is not None else Reason.NO_CONFIGURATION)
     if start_at:
@@ -46,6 +50,21 @@ def enqueue(core: PoolState, command: cmd.Enqueue) -> str:
     waiting.prefer(core, interaction)
     enter(core, interaction, reason, again=False)
     return ""
+
+
+def _elsewhere(core: PoolState, interaction: Interaction, start_at: int) -> bool:
+    """Hand a new interaction over to the pool of its queue, if that is another one."""
+    config, wanted = core.config, interaction.attributes.queue
+    if config is None or wanted in config.by_name:
+        return False
+    queue, pool = config.home(wanted)
+    if not pool:
+        return False
+    if start_at:
+        interaction.stage, interaction.not_before = Stage.SCHEDULED, start_at
+    interaction.attributes = replace(interaction.attributes, queue=queue)
+    depart(core, interaction, pool, "ENQUEUED" if queue == wanted else Reason.UNKNOWN_QUEUE)
+    return True
 
 
 def settle_queue(core: PoolState, interaction: Interaction) -> str:

@@ -15,7 +15,6 @@ from services.router.domain.handlers.interactions import (
     detach,
     finish_wrap_up,
     held_by,
-    settle_queue,
 )
 from services.router.domain.model import ExclusionReason, Stage
 from services.router.domain.pool.pool_state import PoolState
@@ -250,22 +249,3 @@ def requeue_held(core: PoolState, agent: Agent, reason: str) -> None:
         waiting.leave_line(core, interaction)
         waiting.place(core, interaction)
         changed(core, interaction, reason)
-
-
-def resettle(core: PoolState) -> None:
-    """Move interactions that wait in a queue that no longer exists to the pool's first queue, after a configuration change."""
-    for interaction_id in sorted(core.interactions):
-        interaction = core.interactions[interaction_id]
-        if core.config is None or not core.config.queues or interaction.attributes.queue in core.config.by_name:
-            continue
-        if interaction.stage is Stage.WAITING and not interaction.agent_id:
-            waiting.leave_line(core, interaction)
-            settle_queue(core, interaction)
-            waiting.enter(core, interaction, Reason.UNKNOWN_QUEUE, again=True)
-        else:
-            waiting.leave_line(core, interaction)
-            settle_queue(core, interaction)
-            if interaction.stage in (Stage.WAITING, Stage.OFFERED):
-                waiting.place(core, interaction)
-            elif interaction.stage is Stage.SCHEDULED:
-                waiting.watch_schedule(core, interaction)

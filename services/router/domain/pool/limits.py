@@ -12,6 +12,8 @@ class Limits:
     """Most agents: one writer decides about all of them."""
     persons_kept: int = 100_000
     """Most persons whose last agent is remembered."""
+    moves_kept: int = 100_000
+    """Most interactions that were moved to another pool and are remembered, so that commands about them follow."""
     ended_offers_kept: int = 8
     """Most offers of an interaction that have ended and are remembered."""
     requirement_sets_kept: int = 8192

@@ -46,6 +46,8 @@ class PoolState:
         self.teams: dict[str, dict[str, None]] = {}
         """Agents by team."""
         self.last_agent: dict[str, str] = {}
+        self.moved: dict[str, str] = {}
+        """The pools of interactions that were moved away, the oldest move first."""
         self.histories: dict[str, History] = {}
         self.dedup = Dedup(limits.results_kept)
         self.timers = Timers(self._live)
