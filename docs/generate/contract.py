@@ -120,9 +120,11 @@ class Contract:
         return {v.name.removeprefix(prefix).lower(): self._comment(enum, v.name) for v in values if v.number != 0}
 
     def _entry(self, field: FieldDescriptorProto) -> DescriptorProto | None:
-        name = field.type_name.rpartition(".")[2]
-        owners = (nested for message in self._messages.values() for nested in message.nested_type)
-        return next((n for n in owners if n.name == name and n.options.map_entry), None)
+        # Two messages may have a map of the same name, so the entry is looked for in its own message.
+        *_, owner, name = ("", *field.type_name.split("."))
+        message = self._messages.get(owner)
+        nested = message.nested_type if message is not None else ()
+        return next((n for n in nested if n.name == name and n.options.map_entry), None)
 
     def _held(self, field: FieldDescriptorProto) -> str:
         entry = self._entry(field)

@@ -158,12 +158,7 @@ _TABLE = (
         30,
     ),
     _log(
-        "routing.commands.v1",
-        "tenant/pool",
-        "chapar.router.v1.RoutingCommand",
-        "",
-        "intake lane, gateways, sla, router shards",
-        7,
+        "routing.commands.v1", "tenant/pool", "chapar.router.v1.RoutingCommand", "", "intake, gateways, sla, router", 7
     ),
     _log(
         "routing.events.v1",

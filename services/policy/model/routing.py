@@ -122,8 +122,8 @@ class OverflowRule:
     requirements: tuple[Selector, ...] = ()
     replace_requirements: bool = False
     cancel: bool = False
-    unknown_too: bool = False
     waits_for_offer: bool = False
+    unknown_too: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +170,11 @@ class QueueConfig:
     rings: tuple[Ring, ...] = ()
     overflow: tuple[OverflowRule, ...] = ()
     match_window_ms: int = 0
+    ask_again_ms: int = ASK_AGAIN_MS
+    prefer_rings: bool = False
     disposition_required: bool = False
     disposition_channels: tuple[str, ...] = ()
     """Channels on which a disposition is required; empty: every channel."""
-    ask_again_ms: int = ASK_AGAIN_MS
-    prefer_rings: bool = False
 
     def needs_disposition(self, channel: str) -> bool:
         """Return whether an interaction of this channel can be completed with a disposition only."""

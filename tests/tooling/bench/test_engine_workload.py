@@ -43,7 +43,7 @@ class Seen:
                 self.events[effect.end.name] += 1
             else:
                 self.events[type(effect).__name__] += 1
-            if not isinstance(effect, fx.ToDesk):
+            if not isinstance(effect, fx.ToDesk | fx.HandedOver):
                 self.reasons[effect.reason] += 1
 
     def share(self, kind: type[cmd.Command]) -> float:

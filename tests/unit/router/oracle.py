@@ -152,16 +152,6 @@ class Oracle:
         desk = self.desks.get(person.session_id)
         return desk is not None and desk.attached and person.state is AgentState.AVAILABLE
 
-    def at_work(self, queue: QueueConfig) -> int:
-        """Return how many agents are signed in and available, connected or not, who serve the queue and have its skills."""
-        return sum(
-            bool(person.session_id)
-            and person.state is AgentState.AVAILABLE
-            and (not person.profile.queues or queue.name in person.profile.queues)
-            and all(rules.meets(selector, rules.abilities(person.profile)) for selector in queue.requirements)
-            for person in self.people.values()
-        )
-
     def able(self, job: Job, person: Person, rings: int = 99) -> str:
         """Check queue and skills; return a code when they do not match. `rings`: only the first rings count."""
         queue = replace(self.queue(job), rings=self.queue(job).rings[:rings])
@@ -358,17 +348,15 @@ class Oracle:
                 job.team, job.team_until = "", 0
 
     def overflow_by_waiting(self, job: Job) -> bool:
-        """Apply `wait` at its time (a rule that waits for offers, only while no agent has one), and rules on staffing while
-        no agent has an offer.
+        """Apply `wait` at its time, and rules on staffing, while no agent has an offer; a rule that does not wait for offers, also then.
 
         Return True when it has left its queue: the rules of the next one are asked too.
         """
         for rule in self.queue(job).overflow if not job.holder else ():
             due = rule.trigger is Trigger.WAIT and job.clock(self.now) >= rule.threshold
-            due = due and not (job.offers and rule.waits_for_offer)
-            if rule.trigger in (Trigger.NO_AGENTS, Trigger.AGENTS):
-                due = not job.offers and self.at_work(self.queue(job)) < (rule.threshold or 1)
-            if due and self.fire(job, rule):
+            staffing = rule.trigger in (Trigger.NO_AGENTS, Trigger.AGENTS)
+            due = moves.at_work(self, self.queue(job)) < (rule.threshold or 1) if staffing else due
+            if due and not (job.offers and (staffing or rule.waits_for_offer)) and self.fire(job, rule):
                 return True
         return False
 

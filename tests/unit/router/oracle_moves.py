@@ -196,3 +196,14 @@ def open_job(o: "Oracle", interaction_id: str) -> Job | str:
     """Return an interaction that is not completed."""
     job = o.jobs.get(interaction_id)
     return UNKNOWN if job is None else COMPLETED if job.phase is Phase.WRAP_UP else job
+
+
+def at_work(o: "Oracle", queue: QueueConfig) -> int:
+    """Return how many agents are signed in and available, connected or not, who serve the queue and have its skills."""
+    return sum(
+        bool(person.session_id)
+        and person.state is AgentState.AVAILABLE
+        and (not person.profile.queues or queue.name in person.profile.queues)
+        and all(rules.meets(selector, rules.abilities(person.profile)) for selector in queue.requirements)
+        for person in o.people.values()
+    )

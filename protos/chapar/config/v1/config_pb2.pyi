@@ -446,7 +446,9 @@ class TenantConfiguration(_message.Message):
 
     @_builtins.property
     def closing_words(self) -> Global___ClosingWords:
-        """What happens to a thank-you or a farewell that comes after the interaction was completed."""
+        """What happens to a thank-you or a farewell that comes after the interaction was completed.
+        Default: the built-in words join it, for 24h.
+        """
 
     def __init__(
         self,
@@ -531,6 +533,7 @@ class ClosingWords(_message.Message):
     def words(self) -> _containers.MessageMap[_builtins.str, Global___ClosingPhrases]:
         """Words by language ("en", "fa"), and signs under "emoji". A language that is listed has these words only; the others have the built-in ones. Both forms of
         yeh and kaf, digits of all scripts, texts with or without diacritics, and repeated letters are equal.
+        Default: the built-in words.
         """
 
     def __init__(

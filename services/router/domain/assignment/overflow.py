@@ -83,7 +83,7 @@ def apply_due(core: PoolState) -> None:
             if rule.trigger is Trigger.WAIT:
                 due = round(rule.threshold) <= waited and not (interaction.offers and rule.waits_for_offer)
             else:
-                due = not interaction.offers and short_of_staff(core, queue, rule)
+                due = short_of_staff(core, queue, rule) and not interaction.offers
             if due and not _fired(queue, rule, interaction) and _apply(core, interaction, queue, rule):
                 break
 
