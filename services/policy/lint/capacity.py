@@ -127,6 +127,21 @@ def _channel(
         elif not _takes(profile, other):
             message = f"{name} interrupts {other}, but no agent with profile `{profile.name}` can take any: remove it, or give {other} a weight"
             review.find("POINTLESS_INTERRUPT", message, *path, "interrupts", severity="warning")
+    for other in channel.excludes:
+        if other not in channels:
+            message = f"`{other}`, which {name} excludes, is not one of {', '.join(sorted(channels))}"
+            review.find("UNKNOWN_CHANNEL", message, *path, "excludes")
+        elif channel.exclusive:
+            message = (
+                f"{name} is exclusive: remove `excludes`, or `exclusive` if agents may hold other channels beside it"
+            )
+            review.find("POINTLESS_EXCLUSION", message, *path, "excludes", severity="warning")
+        elif other == name:
+            message = f"for one {name} at a time, write `maximum: 1` instead of `excludes: [{name}]`"
+            review.find("POINTLESS_EXCLUSION", message, *path, "excludes", severity="warning")
+        elif not _takes(profile, other):
+            message = f"{name} excludes {other}, but no agent with profile `{profile.name}` can take any: remove it"
+            review.find("POINTLESS_EXCLUSION", message, *path, "excludes", severity="warning")
 
 
 def _takes(profile: config_pb2.CapacityProfile, channel: str) -> bool:

@@ -185,7 +185,8 @@ class QueueConfig:
 class ChannelCapacity:
     """Capacity that one interaction of a channel takes; `maximum` 0 means that only the total limits it.
 
-    `interrupts`: channels whose assignments are parked when that makes room for an interaction of this channel.
+    `interrupts`: channels whose assignments are parked when that makes room for an interaction of this channel. `excludes`: channels that
+    do not fit while one of this channel is held; one of this channel may fit while one of those is held.
     """
 
     channel: str
@@ -193,6 +194,7 @@ class ChannelCapacity:
     maximum: int = 0
     exclusive: bool = False
     interrupts: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,7 @@ def _capacity(profile: config_pb2.CapacityProfile) -> CapacityProfile:
             count(channel.maximum, f"{what}: maximum of {channel.channel}"),
             channel.exclusive,
             tuple(channel.interrupts),
+            tuple(channel.excludes),
         )
         for channel in profile.channels
     )

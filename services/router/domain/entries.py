@@ -274,6 +274,7 @@ class ChannelEntry(Entry, frozen=True):
     maximum: int
     exclusive: bool
     interrupts: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
 
 
 class CapacityEntry(Entry, frozen=True):

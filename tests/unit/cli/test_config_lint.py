@@ -235,6 +235,9 @@ BROKEN = {
     "no agent takes it": ("CHANNEL_NOT_SERVED", "default_weight: 20", "default_weight: 0"),
     "interrupts an unknown channel": ("UNKNOWN_CHANNEL", "interrupts: [email]", "interrupts: [mail]"),
     "a profile with an unknown channel": ("UNKNOWN_CHANNEL", "{channel: email, weight", "{channel: mail, weight"),
+    "excludes an unknown channel": ("UNKNOWN_CHANNEL", "{channel: email, weight", "{channel: email, excludes: [mail], weight"),
+    "excludes itself": ("POINTLESS_EXCLUSION", "{channel: email, weight", "{channel: email, excludes: [email], weight"),
+    "excludes beside exclusive": ("POINTLESS_EXCLUSION", "exclusive: true", "exclusive: true, excludes: [email]"),
     "interrupts itself": ("POINTLESS_INTERRUPT", "interrupts: [email]", "interrupts: [email, voice]"),
     "a channel twice": ("DUPLICATE", "{channel: email, weight: 10, maximum: 5}", "{channel: voice, weight: 10}"),
 }  # fmt: skip

@@ -167,7 +167,8 @@ def misfit(profile: CapacityProfile, channels: Sequence[str], channel: str) -> s
     rule = rule_of(profile, channel)
     if rule.weight <= 0:
         return "CHANNEL_NOT_SERVED"
-    if channels and (rule.exclusive or any(rule_of(profile, held).exclusive for held in channels)):
+    held = [rule_of(profile, name) for name in channels]
+    if any(rule.exclusive or other.exclusive or channel in other.excludes for other in held):
         return "EXCLUSIVE_CHANNEL"
     if rule.maximum and list(channels).count(channel) >= rule.maximum:
         return "CHANNEL_FULL"

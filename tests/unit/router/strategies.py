@@ -202,7 +202,7 @@ def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueCo
 
 
 def capacities(features: frozenset[Feature]) -> tuple[CapacityProfile, ...]:
-    """Return four kinds of desk."""
+    """Return five kinds of desk."""
     interrupts = ("mail", "chat") if Feature.INTERRUPTS in features else ()
     limit = 0.5 if Feature.OCCUPANCY in features else 0.0
     voice = ChannelCapacity("voice", 3, 1, True, interrupts)
@@ -211,6 +211,7 @@ def capacities(features: frozenset[Feature]) -> tuple[CapacityProfile, ...]:
         a_capacity(1, "one"),
         CapacityProfile("four", 4, (ChannelCapacity("voice", 3, interrupts=interrupts[:1]),), 1, limit, 8_000),
         CapacityProfile("texts", 2, (ChannelCapacity("mail", 3), ChannelCapacity("voice", 0)), 1, limit, 8_000),
+        CapacityProfile("asymmetric", 4, (ChannelCapacity("chat", 1, 2, excludes=("voice",)),), 1, limit, 8_000),
     )
 
 
@@ -221,7 +222,7 @@ def agent_profile(dice: Dice, name: str, features: frozenset[Feature]) -> AgentP
     return AgentProfile(
         name,
         skills=tuple(sorted((skill, level) for skill, level in skills.items() if level)),
-        capacity_profile=dice.of("three", "one", "four", "four", "texts"),
+        capacity_profile=dice.of("three", "one", "four", "four", "texts", "asymmetric"),
         queues=dice.of((), (), ("q", "w"), ("z",), ("q", "z")),
         team=dice.of("", "red", "blue") if Feature.TEAMS in features else "",
     )

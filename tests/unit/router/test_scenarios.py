@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.policy.model.routing import Choice, Operator
+from services.policy.model.routing import CapacityProfile, ChannelCapacity, Choice, Operator
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.model import AgentState
@@ -80,6 +80,44 @@ def test_weighted_capacity_leaves_room_for_a_call_beside_two_chats_and_two_mails
     assert offered == ["chat0", "chat1", "email0", "email1"]
     world.enqueue("call", channel="voice")
     assert world.offered("call") == "a"
+
+
+def test_a_channel_excludes_another_in_one_direction_only() -> None:
+    """D19: at most two chats, which exclude calls; tasks go with everything; a call excludes chats and no tasks."""
+    rules = (
+        ChannelCapacity("chat", 1, 2, excludes=("voice",)),
+        ChannelCapacity("task", 1),
+        ChannelCapacity("voice", 1, 1, excludes=("chat",)),
+    )
+
+    def fit_beside(held: str) -> set[str]:
+        found = set()
+        for channel in ("chat", "task", "voice"):
+            world = World(a_pool(an_agent("a"), capacity=CapacityProfile("", 10, rules, 0)))
+            world.sign_in("a")
+            world.holds("a", "first", channel=held)
+            world.enqueue("second", channel=channel)
+            found |= {channel} if world.offered("second") else set()
+        return found
+
+    assert fit_beside("chat") == {"chat", "task"}
+    assert fit_beside("task") == {"chat", "task", "voice"}
+    assert fit_beside("voice") == {"task"}
+
+
+def test_one_direction_of_an_exclusion_does_not_imply_the_other() -> None:
+    """While an e-mail is held no call comes; while a call is held e-mails come."""
+    rules = (ChannelCapacity("email", 1, excludes=("voice",)), ChannelCapacity("voice", 1))
+    world = World(a_pool(an_agent("a"), capacity=CapacityProfile("", 10, rules, 0)))
+    world.sign_in("a")
+    world.holds("a", "call", channel="voice")
+    world.enqueue("mail", channel="email")
+    assert world.offered("mail") == "a"
+    world.accept("mail")
+    world.enqueue("call 2", channel="voice")
+    assert world.offered("call 2") == ""
+    world.complete("mail")
+    assert world.offered("call 2") == "a"
 
 
 def test_an_exclusive_channel_takes_the_whole_agent() -> None:

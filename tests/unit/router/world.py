@@ -133,10 +133,10 @@ class World:
         holder = self.engine.core.interactions[interaction_id].agent_id
         return self.tell(cmd.CompleteInteraction(holder, interaction_id, "solved"))
 
-    def holds(self, agent: str, *interactions: str) -> None:
+    def holds(self, agent: str, *interactions: str, **more: Any) -> None:
         """Let an agent, the only available one, take interactions now."""
         for interaction_id in interactions:
-            self.enqueue(interaction_id)
+            self.enqueue(interaction_id, **more)
             assert self.offered(interaction_id) == agent
             assert self.accept(interaction_id) == ""
 

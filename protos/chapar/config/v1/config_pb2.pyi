@@ -1204,6 +1204,7 @@ class ChannelCapacity(_message.Message):
     MAXIMUM_FIELD_NUMBER: _builtins.int
     EXCLUSIVE_FIELD_NUMBER: _builtins.int
     INTERRUPTS_FIELD_NUMBER: _builtins.int
+    EXCLUDES_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel, e.g. "voice".
     Bounds: one of bale, email, grpc, sms, telegram, voice, webchat, webhook, whatsapp.
@@ -1226,6 +1227,12 @@ class ChannelCapacity(_message.Message):
         Default: none.
         """
 
+    @_builtins.property
+    def excludes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Channels that the agent gets no interaction of while they hold one of this channel. The other direction is a setting of the other channel.
+        Default: none.
+        """
+
     def __init__(
         self,
         *,
@@ -1234,10 +1241,11 @@ class ChannelCapacity(_message.Message):
         maximum: _builtins.int = ...,
         exclusive: _builtins.bool = ...,
         interrupts: _abc.Iterable[_builtins.str] | None = ...,
+        excludes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "exclusive", b"exclusive", "interrupts", b"interrupts", "maximum", b"maximum", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "excludes", b"excludes", "exclusive", b"exclusive", "interrupts", b"interrupts", "maximum", b"maximum", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -50,7 +50,8 @@ def _dump_profile(profile: CapacityProfile) -> CapacityEntry:
         name=profile.name,
         total=profile.total,
         channels=tuple(
-            ChannelEntry(c.channel, c.weight, c.maximum, c.exclusive, c.interrupts) for c in profile.channels
+            ChannelEntry(c.channel, c.weight, c.maximum, c.exclusive, c.interrupts, c.excludes)
+            for c in profile.channels
         ),
         default_weight=profile.default_weight,
         occupancy_limit=profile.occupancy_limit,
@@ -63,7 +64,8 @@ def _load_profile(entry: CapacityEntry) -> CapacityProfile:
         name=entry.name,
         total=entry.total,
         channels=tuple(
-            ChannelCapacity(c.channel, c.weight, c.maximum, c.exclusive, c.interrupts) for c in entry.channels
+            ChannelCapacity(c.channel, c.weight, c.maximum, c.exclusive, c.interrupts, c.excludes)
+            for c in entry.channels
         ),
         default_weight=entry.default_weight,
         occupancy_limit=entry.occupancy_limit,

@@ -81,7 +81,7 @@ class Capacity:
         rule = self._rule(channel)
         if rule.weight <= 0:
             return "CHANNEL_NOT_SERVED"
-        if load and (rule.exclusive or any(self._rule(held).exclusive for held, _ in load)):
+        if load and (rule.exclusive or any(self._excludes(held, channel) for held, _ in load)):
             return "EXCLUSIVE_CHANNEL"
         count = next((n for held, n in load if held == channel), 0)
         if rule.maximum and count >= rule.maximum:
@@ -89,6 +89,10 @@ class Capacity:
         if self.used(load) + rule.weight > self.total:
             return "NO_CAPACITY"
         return ""
+
+    def _excludes(self, held: str, channel: str) -> bool:
+        rule = self._rule(held)
+        return rule.exclusive or channel in rule.excludes
 
     def _rule(self, channel: str) -> ChannelCapacity:
         return self._by_channel.get(channel) or ChannelCapacity(channel, self.profile.default_weight)
