@@ -120,6 +120,22 @@ def test_one_direction_of_an_exclusion_does_not_imply_the_other() -> None:
     assert world.offered("call 2") == "a"
 
 
+def test_what_was_parked_for_an_offer_stays_parked_when_a_supervisor_forces_it() -> None:
+    """The agent has the offer of the call that is assigned to them. The mail must not come back for a moment, over capacity."""
+    rules = (ChannelCapacity("mail", 2), ChannelCapacity("voice", 2, interrupts=("mail",)))
+    world = World(a_pool(an_agent("a"), capacity=CapacityProfile("", 2, rules, 0)))
+    world.sign_in("a")
+    world.holds("a", "mail", channel="mail")
+    world.enqueue("call", channel="voice")
+    assert world.offered("call") == "a"
+    effects = world.tell(cmd.AssignInteraction("call", "a", force=True))
+    assert not all_of(effects, fx.Resumed)
+    assert not only(effects, fx.Assigned).over_capacity
+    assert world.engine.core.interactions["mail"].parked
+    world.complete("call")
+    assert not world.engine.core.interactions["mail"].parked
+
+
 def test_an_exclusive_channel_takes_the_whole_agent() -> None:
     """Voice 100, chat 20: one chat blocks the call until it ends; five chats fit, not six."""
     capacity = a_capacity(100, voice=(100, 1, True), chat=(20, 0, False))

@@ -60,8 +60,11 @@ def offer(
     place(core, interaction)
 
 
-def end_offer(core: PoolState, interaction: Interaction, agent_id: str, end: OfferEnd, reason: str) -> Agent:
-    """End an offer without an assignment. The caller says where the interaction goes."""
+def end_offer(
+    core: PoolState, interaction: Interaction, agent_id: str, end: OfferEnd, reason: str, *, resumes: bool = True
+) -> Agent:
+    """End an offer without an assignment. The caller says where the interaction goes. Not `resumes`: the agent gets it next, without an
+    offer, so what was parked for it stays parked."""
     ended = _take_offer(core, interaction, agent_id, int(end))
     agent = core.agents[agent_id]
     core.charge(agent, interaction.attributes.channel, -1)
@@ -71,7 +74,8 @@ def end_offer(core: PoolState, interaction: Interaction, agent_id: str, end: Off
     )
     if end is not OfferEnd.DECLINED:
         core.notify(agent, fx.RevokedNotice(ended.offer_id, reason))
-    resume(core, agent)
+    if resumes:
+        resume(core, agent)
     core.update_rank(agent, freed=True)
     return agent
 
@@ -85,11 +89,11 @@ def _take_offer(core: PoolState, interaction: Interaction, agent_id: str, how: i
     return taken
 
 
-def withdraw(core: PoolState, interaction: Interaction, reason: str) -> None:
-    """Take an interaction out of its line, and revoke its offers."""
+def withdraw(core: PoolState, interaction: Interaction, reason: str, *, next_holder: str = "") -> None:
+    """Take an interaction out of its line, and revoke its offers. `next_holder`: the agent who gets it now; see `end_offer`."""
     leave_line(core, interaction)
     for agent_id in list(interaction.offers):
-        end_offer(core, interaction, agent_id, OfferEnd.REVOKED, reason)
+        end_offer(core, interaction, agent_id, OfferEnd.REVOKED, reason, resumes=agent_id != next_holder)
 
 
 def accepted(core: PoolState, interaction: Interaction, agent: Agent) -> None:

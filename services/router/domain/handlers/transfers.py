@@ -213,7 +213,7 @@ def assign(core: PoolState, command: cmd.AssignInteraction) -> str:
         refusals.append("KEPT_FREE")
     if refusals and not command.force:
         return refusals[0]
-    withdraw(core, interaction, "ASSIGNED")
+    withdraw(core, interaction, "ASSIGNED", next_holder=agent.id)
     for other in aside or ():
         park(core, other, interaction)
     reason = "FORCED" if refusals else "PICKED" if command.picked else "SUPERVISOR"
