@@ -272,3 +272,4 @@ class ReceiveInteraction(Command):
     callback: bool = False
     not_before: int = 0
     overflowed: tuple[str, ...] = ()
+    answered_in: str = ""

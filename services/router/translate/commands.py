@@ -207,6 +207,7 @@ def _receive(body: pb.ReceiveInteraction, _record: pb.RoutingCommand) -> cmd.Com
         body.callback,
         instant(body.not_before_ms, "receive_interaction.not_before_ms"),
         tuple(body.overflowed),
+        body.answered_in,
     )
 
 

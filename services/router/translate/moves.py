@@ -32,6 +32,7 @@ def write_received(tenant: str, command_id: str, now_ms: int, effect: fx.HandedO
             callback=received.callback,
             not_before_ms=received.not_before,
             overflowed=received.overflowed,
+            answered_in=received.answered_in,
         ),
     ).SerializeToString(deterministic=True)
 

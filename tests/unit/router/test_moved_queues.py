@@ -69,6 +69,8 @@ def test_assigned_work_is_taken_from_its_agent_and_routed_again_there() -> None:
     tenant.write("night", cmd.AcceptOffer("sara", only(told, fx.Offered).offer_id))
     tenant.write("night", cmd.RecordReply("sara", "work", "r2"))
     assert not only(tenant.settle(), fx.Replied).first, "an agent has replied before"
+    tallies = [tenant.engines[pool].core.count("support")[1] for pool in ("day", "night")]
+    assert tallies == [1, 0], "the customer was answered, and is counted once"
 
 
 def test_commands_about_moved_work_follow_it() -> None:

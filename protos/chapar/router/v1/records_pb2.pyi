@@ -1046,6 +1046,7 @@ class ReceiveInteraction(_message.Message):
     CALLBACK_FIELD_NUMBER: _builtins.int
     NOT_BEFORE_MS_FIELD_NUMBER: _builtins.int
     OVERFLOWED_FIELD_NUMBER: _builtins.int
+    ANSWERED_IN_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Reason code, e.g. "QUEUE_MOVED"."""
     configuration_version: _builtins.int
@@ -1064,6 +1065,8 @@ class ReceiveInteraction(_message.Message):
     """True when the customer has requested a callback."""
     not_before_ms: _builtins.int
     """Scheduled start, in milliseconds since the Unix epoch; 0 means that it waits."""
+    answered_in: _builtins.str
+    """Queue in which an agent has answered it already; empty when no agent has."""
     @_builtins.property
     def interaction(self) -> Global___InteractionAttributes:
         """The interaction, with its new queue."""
@@ -1086,10 +1089,11 @@ class ReceiveInteraction(_message.Message):
         callback: _builtins.bool = ...,
         not_before_ms: _builtins.int = ...,
         overflowed: _abc.Iterable[_builtins.str] | None = ...,
+        answered_in: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interaction", b"interaction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback", "configuration_version", b"configuration_version", "enqueued_at_ms", b"enqueued_at_ms", "epoch", b"epoch", "interaction", b"interaction", "not_before_ms", b"not_before_ms", "overflowed", b"overflowed", "reason", b"reason", "replied", b"replied", "waited_ms", b"waited_ms", "waiting_since_ms", b"waiting_since_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_in", b"answered_in", "callback", b"callback", "configuration_version", b"configuration_version", "enqueued_at_ms", b"enqueued_at_ms", "epoch", b"epoch", "interaction", b"interaction", "not_before_ms", b"not_before_ms", "overflowed", b"overflowed", "reason", b"reason", "replied", b"replied", "waited_ms", b"waited_ms", "waiting_since_ms", b"waiting_since_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -93,6 +93,7 @@ def receive(core: PoolState, command: cmd.ReceiveInteraction) -> str:
         callback=command.callback,
         not_before=command.not_before,
         overflowed=command.overflowed,
+        answered_in=command.answered_in,
     )
     if config is not None and config.version > command.version and attributes.queue not in config.by_name:
         queue, pool = config.home(attributes.queue)

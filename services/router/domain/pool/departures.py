@@ -23,6 +23,7 @@ def depart(core: PoolState, interaction: Interaction, pool: str, reason: str) ->
         interaction.callback,
         interaction.not_before if scheduled else 0,
         interaction.overflowed,
+        interaction.answered_in,
     )
     core.effects.append(fx.HandedOver(pool, received))
     moved = core.moved

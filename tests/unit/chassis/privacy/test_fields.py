@@ -57,6 +57,7 @@ NOT_PERSONAL = frozenset(
     {
         # The tenant's configuration: rules, and its own agents.
         "chapar.config.v1.CategoryRule.words",
+        "chapar.config.v1.ClosingWords.words",
         "chapar.config.v1.AgentProfile.display_name",
         "chapar.config.v1.ApprovedTemplate.body",
         "chapar.ingest.v1.TemplateView.body",
