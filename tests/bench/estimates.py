@@ -2,7 +2,7 @@
 
     python -m tests.bench.estimates
 
-The live engine runs in the simulator. For each customer who entered a queue and was told an estimate, the bench sees
+The live engine runs in the simulator. For each customer who entered a queue and got an estimate, the bench sees
 whether the agent came within it. A customer who left before that time proves nothing, and is left out; one who left
 later has waited longer. The models have one group and several, patient and impatient customers, staffing that changes
 within the day, and days that differ. An honest 90th percentile holds for nine in ten: the share must be within

@@ -77,6 +77,9 @@ def _show_open(answer: router_pb2.ExplainResponse) -> None:
         console.print(
             table(f"left out, of {answer.considered} considered", ("reason", "what", "#agents", "such as"), excluded)
         )
+    if answer.timeline:
+        moments = ((moment(m.at_ms), m.what, m.able, ", ".join(m.agents)) for m in answer.timeline)
+        console.print(table("what time alone changes", ("when", "what", "#could take it", "such as"), moments))
     if answer.smallest_change:
         console.print(f"smallest change that would route it now: {answer.smallest_change}", markup=False)
 

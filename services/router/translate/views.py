@@ -96,4 +96,5 @@ def from_explanation(e: Explanation, epoch: int) -> api.ExplainResponse:
         position=e.position,
         decided_at_ms=e.decided_at_ms,
         epoch=epoch,
+        timeline=[api.Moment(at_ms=m.at_ms, what=m.what, able=m.able, agents=m.agents) for m in e.timeline],
     )

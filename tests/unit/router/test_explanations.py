@@ -66,7 +66,7 @@ def test_an_agent_of_another_queue_is_excluded_until_a_ring_adds_it() -> None:
     world = one({"queues": ("other",)}, rings=rings, requirements=(requires("x"),))
     world.enqueue("i")
     assert left_out(world) == [("QUEUE_NOT_SERVED", "q", 1, ["a"])]
-    assert said(world).smallest_change == "a is given this queue, and 1 more"
+    assert said(world).smallest_change == "a gets the skill and a is given this queue"
     world.wait(5_000)
     assert left_out(world) == [("SKILL_MISSING", "x >= 1", 1, ["a"])]
     assert said(world).smallest_change == "a gets the skill"
@@ -179,7 +179,7 @@ def test_an_agent_who_rests_or_has_parked_work_is_excluded() -> None:
     world.enqueue("call", channel="voice")
     world.enqueue("i")
     assert left_out(world) == [("HAS_PARKED_INTERACTION", "", 1, ["a"])]
-    assert said(world).smallest_change == "a finishes everything they hold, and 1 more"
+    assert said(world).smallest_change == "a finishes what interrupted them and a finishes everything they hold"
     world.accept("call")
     world.wait(20_000)
     world.complete("mail")

@@ -1481,6 +1481,7 @@ class ExplainResponse(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     DECIDED_AT_MS_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    TIMELINE_FIELD_NUMBER: _builtins.int
     state: _builtins.str
     """State: "scheduled", "waiting", "offered", "assigned", "wrap-up"."""
     agent_id: _builtins.str
@@ -1511,6 +1512,10 @@ class ExplainResponse(_message.Message):
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
         """Eligible agents, the best first; at most ten."""
 
+    @_builtins.property
+    def timeline(self) -> _containers.RepeatedCompositeFieldContainer[Global___Moment]:
+        """What happens next while it waits, if nothing but time changes: at most eight moments, in order."""
+
     def __init__(
         self,
         *,
@@ -1526,14 +1531,51 @@ class ExplainResponse(_message.Message):
         position: _builtins.int = ...,
         decided_at_ms: _builtins.int = ...,
         epoch: _builtins.int = ...,
+        timeline: _abc.Iterable[Global___Moment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interaction", b"interaction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "candidates", b"candidates", "considered", b"considered", "decided_at_ms", b"decided_at_ms", "epoch", b"epoch", "excluded", b"excluded", "interaction", b"interaction", "position", b"position", "reason", b"reason", "smallest_change", b"smallest_change", "state", b"state", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "candidates", b"candidates", "considered", b"considered", "decided_at_ms", b"decided_at_ms", "epoch", b"epoch", "excluded", b"excluded", "interaction", b"interaction", "position", b"position", "reason", b"reason", "smallest_change", b"smallest_change", "state", b"state", "summary", b"summary", "timeline", b"timeline"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class Moment(_message.Message):
+    """A time at which something changes for a waiting interaction, if nothing but time does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_MS_FIELD_NUMBER: _builtins.int
+    WHAT_FIELD_NUMBER: _builtins.int
+    ABLE_FIELD_NUMBER: _builtins.int
+    AGENTS_FIELD_NUMBER: _builtins.int
+    at_ms: _builtins.int
+    """The time, in milliseconds since the Unix epoch."""
+    what: _builtins.str
+    """What changes, for people."""
+    able: _builtins.int
+    """Number of agents who could take the interaction then, unless another one is served first. 0 also where an overflow rule moves or cancels it."""
+    @_builtins.property
+    def agents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the first of them."""
+
+    def __init__(
+        self,
+        *,
+        at_ms: _builtins.int = ...,
+        what: _builtins.str = ...,
+        able: _builtins.int = ...,
+        agents: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["able", b"able", "agents", b"agents", "at_ms", b"at_ms", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Moment: _TypeAlias = Moment  # noqa: Y015
 
 @_typing.final
 class UpsertAgentRequest(_message.Message):

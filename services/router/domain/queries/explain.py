@@ -14,6 +14,7 @@ from services.router.domain.engine import Engine
 from services.router.domain.model import InteractionAttributes, Stage
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.state import Interaction
+from services.router.domain.queries.timeline import Moment, timeline
 
 _EXAMPLES: Final = 3
 _STATES = {
@@ -50,6 +51,7 @@ class Explanation:
     smallest_change: str
     position: int
     decided_at_ms: int
+    timeline: tuple[Moment, ...]
 
 
 def explain(engine: Engine, interaction_id: str) -> Explanation | None:
@@ -78,15 +80,20 @@ def explain(engine: Engine, interaction_id: str) -> Explanation | None:
         _smallest_change(core, changes) if waits else "",
         position,
         interaction.decided_at,
+        timeline(core, interaction),
     )
+
+
+_Changes = tuple[int, int, str, tuple[str, ...]]
+"""What must change before an agent can take it: how many things, the rank of the hardest, the agent, and the reason codes."""
 
 
 def _left_out(
     core: PoolState, interaction: Interaction, queue: QueueConfig, holder: str
-) -> tuple[list[Excluded], list[tuple[int, str, str]]]:
-    """Return the agents grouped by the first reason that excludes them, and for each agent: the number of reasons, the hardest one, their id."""
+) -> tuple[list[Excluded], list[_Changes]]:
+    """Return the agents grouped by the first reason that excludes them, and for each agent what would have to change."""
     left_out: dict[IneligibilityReason, Excluded] = {}
-    changes: list[tuple[int, str, str]] = []
+    changes: list[_Changes] = []
     for agent_id in sorted(core.agents):
         if agent_id == holder:
             continue
@@ -100,8 +107,8 @@ def _left_out(
         excluded.count += 1
         if len(excluded.examples) < _EXAMPLES:
             excluded.examples.append(agent_id)
-        hardest = max(found, key=lambda reason: _EASE.get(reason.code, len(_EASE)))
-        changes.append((len(found), hardest.code, agent_id))
+        codes = sorted({reason.code for reason in found}, key=_ease)
+        changes.append((len(codes), _ease(codes[-1]), agent_id, tuple(codes)))
     return sorted(left_out.values(), key=lambda c: (-c.count, c.reason, c.detail)), changes
 
 
@@ -134,14 +141,17 @@ _CHANGES: Final = {
 _EASE: Final = {code: rank for rank, code in enumerate(_CHANGES)}
 
 
-def _smallest_change(core: PoolState, changes: list[tuple[int, str, str]]) -> str:
+def _ease(code: str) -> int:
+    return _EASE.get(code, len(_EASE))
+
+
+def _smallest_change(core: PoolState, changes: list[_Changes]) -> str:
     if core.config is None:
         return "a configuration is activated"
     if not changes:
         return "an agent is added to the pool"
-    least = min(changes, key=lambda c: (c[0], _EASE.get(c[1], len(_EASE)), c[2]))
-    text = _CHANGES.get(least[1], "{agent} becomes eligible").format(agent=least[2])
-    return text if least[0] == 1 else f"{text}, and {least[0] - 1} more"
+    _, _, agent_id, codes = min(changes)
+    return " and ".join(_CHANGES.get(code, "{agent} becomes eligible").format(agent=agent_id) for code in codes)
 
 
 def _margin(interaction: Interaction) -> str:
