@@ -1,11 +1,14 @@
 """D21: what happens to a waiting interaction, and when, if nothing but time changes."""
 
+from dataclasses import replace
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.policy.model.routing import OverflowRule, Ring, Trigger
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
+from services.router.domain.model import AgentState
 from services.router.domain.queries.explain import explain
 from services.router.domain.queries.timeline import Moment
 from tests.unit.router.world import START, World, a_pool, a_queue, all_of, an_agent, only, requires
@@ -60,6 +63,7 @@ def test_a_schedule_a_delay_a_reservation_and_a_decline_end_at_their_times() -> 
 def test_a_rule_that_moves_it_ends_the_timeline() -> None:
     """What comes after it is decided by the other queue."""
     rules = (
+        OverflowRule("many", Trigger.LENGTH, 5_000, add_priority=1),
         OverflowRule("urgent", Trigger.WAIT, 10_000, add_priority=5),
         OverflowRule("late", Trigger.WAIT, 30_000, queue="other"),
         OverflowRule("never", Trigger.WAIT, 60_000, cancel=True),
@@ -72,6 +76,39 @@ def test_a_rule_that_moves_it_ends_the_timeline() -> None:
     ]
     moved = only([e for e in world.wait(30_000) if not isinstance(e, fx.Result)][1:], fx.Overflowed)
     assert moved.rule == "late"
+
+
+def test_a_rule_that_cancels_it_ends_the_timeline_and_one_that_has_fired_is_past() -> None:
+    rules = (
+        OverflowRule("urgent", Trigger.WAIT, 10_000, add_priority=5),
+        OverflowRule("end", Trigger.WAIT, 20_000, cancel=True),
+        OverflowRule("later", Trigger.WAIT, 30_000, requirements=(requires("x"),)),
+    )
+    world = a_world(overflow=rules)
+    world.enqueue("i")
+    world.wait(15_000)
+    assert told(world) == [(5, "overflow rule end cancels it", ())]
+
+
+def test_a_team_is_preferred_for_a_while() -> None:
+    """Sara's team is asked alone, and she is busy; after 8 s Omid of another team is asked."""
+    agents = (an_agent("omid", team="south"), an_agent("sara", team="north"))
+    world = a_world(*agents, sticky_team_ms=8_000)
+    world.tell(cmd.SetAgentState("omid", AgentState.AWAY))
+    world.holds("sara", "other")
+    world.tell(cmd.SetAgentState("omid", AgentState.AVAILABLE))
+    world.enqueue("i", preferred_team="north")
+    assert told(world) == [(8, "it is no longer kept for the team north", ("omid",))]
+
+
+def test_asking_changes_nothing() -> None:
+    """The engine is at the same time, and in the same state."""
+    world = a_world(an_agent("a"), delay_ms=30_000, sticky_team_ms=8_000)
+    world.enqueue("i", start_at_ms=world.now + 5_000)
+    core = world.engine.core
+    before = core.now, replace(core.interactions["i"])
+    assert told(world)
+    assert (core.now, core.interactions["i"]) == before
 
 
 def test_nothing_is_foretold_for_work_that_an_agent_has() -> None:
