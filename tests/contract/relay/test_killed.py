@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from chapar.feedback.v1 import feedback_pb2 as pb
+from chapar.router.v1 import records_pb2 as router
 from services.chassis import cluster_topics, topics
 from services.chassis.clock import system_clock
 from services.chassis.kafka.batch_publisher import BatchPublisher
@@ -54,10 +55,10 @@ async def test_killed_before_its_offsets_are_committed(kafka: KafkaUnderTest, pr
         partitions={name: 2 for name, topic in topics.TOPICS.items() if topic.partitions > 2 and not topic.follows},
     )
     events = [a_queued_event(1), spam(), a_completed_event()]
-    async with BatchPublisher(settings, client_id="router", clock=system_clock) as router:
+    async with BatchPublisher(settings, client_id="router", clock=system_clock) as publisher:
         # One batch of Kafka, so that the relay reads them together and dies when it has written all of them.
         sends = [Send(INPUT, None, b"parsa/conversation-1", event.SerializeToString(), ()) for event in events]
-        await router.publish(sends)
+        await publisher.publish(sends)
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme())}.get)
     writer = Writer(settings, service="feedback")
     lane = LaneRunner(
@@ -78,17 +79,25 @@ async def test_killed_before_its_offsets_are_committed(kafka: KafkaUnderTest, pr
         try:
             await eventually(lambda: all_written(settings, 2 * len(events)), "everything is repeated", 40)
             async with DurableProducer(settings, client_id="later") as later:
-                last = a_queued_event(9, a_completed_event().occurred_at_ms + 1)
-                await later.publish(INPUT, b"parsa/conversation-1", last.SerializeToString())
-            await eventually(lambda: all_written(settings, 2 * len(events) + 1), "one more", 40)
+                for last in a_contact_without_success(a_completed_event().occurred_at_ms + 1):
+                    await later.publish(INPUT, b"parsa/conversation-1", last.SerializeToString())
+            await eventually(lambda: all_written(settings, 2 * len(events) + 2), "two more", 40)
             await eventually(lambda: settled(settings), "the lane has handled it", 40)
         finally:
             second.kill()
             await second.wait()
         deciding.cancel()
-    assert sorted(Counter(await written(settings)).values()) == [1, 2, 2, 2]
+    assert sorted(Counter(await written(settings)).values()) == [1, 1, 2, 2, 2]
     records = [pb.FeedbackRecord.FromString(r.value or b"") for r in await read_all(settings, "feedback.responses.v1")]
     assert [each.WhichOneof("record") for each in records] == ["skipped", "invited", "due", "settled"]
+
+
+def a_contact_without_success(at_ms: int) -> list[router.RoutingEvent]:
+    """The customer comes again, and leaves: a contact counts from its end on."""
+    left = a_completed_event(interaction_id="interaction-9", arrived_at_ms=at_ms)
+    left.event_id, left.occurred_at_ms = "left-9", at_ms + 1
+    left.abandoned.SetInParent()
+    return [a_queued_event(9, at_ms), left]
 
 
 async def all_written(kafka: KafkaSettings, number: int) -> bool:
