@@ -12,7 +12,7 @@ from tests.unit.chassis.privacy import test_fields
 
 SEALED = b"\x00sealed\x01"
 """The first bytes of an entry that is encrypted with a person's key."""
-VERSIONS = (1, 3)
+VERSIONS = (1, 4)
 
 
 def faults(topic: Topic, record: Record) -> Iterator[str]:

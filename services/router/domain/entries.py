@@ -233,7 +233,7 @@ class OverflowRuleEntry(Entry, frozen=True):
     requirements: tuple[SelectorEntry, ...]
     replace_requirements: bool
     cancel: bool
-    unknown_too: bool
+    unknown_too: bool = False
     waits_for_offer: bool = False
 
 

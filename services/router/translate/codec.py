@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+import msgspec
+
 from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.chassis.kafka.changelog_formats import Formats
 from services.router.domain.entries import KINDS, Value
@@ -13,6 +15,8 @@ _CODECS: Final[dict[str, ChangelogCodec[Value]]] = {
     kind: ChangelogCodec(value, version=_VERSION, reads=(2, 3)) for kind, value in KINDS.items()
 }
 """Entries of versions 2 and 3 lack some of the last fields, which have defaults."""
+_WITH_INTERVALS: Final = (b"\x02", b"\x03")
+"""The versions in which the history of a queue had the intervals between departures."""
 
 
 def entity_key(tenant: str, pool: str, kind: str, name: str) -> bytes:
@@ -40,4 +44,13 @@ def decode(kind: str, value: bytes) -> Value:
     codec = _CODECS.get(kind)
     if codec is None:
         raise ValueError(f"no entity of kind {kind!r} is known")
+    if kind == "q" and value[:1] in _WITH_INTERVALS:
+        value = _without_intervals(value)
     return codec.decode(value)
+
+
+def _without_intervals(value: bytes) -> bytes:
+    """Return the history of a queue with intervals in the present form. The pace is learnt again, because nothing says how many agents were at
+    work; everything else stays."""
+    since, _intervals, *rest = msgspec.msgpack.decode(value[1:], type=list[Any])
+    return bytes([_VERSION]) + msgspec.msgpack.encode([since, 0.0, 0.0, 0, *rest])

@@ -20,6 +20,7 @@ from services.policy.model.routing import (
     QueueConfig,
     Ring,
     Selector,
+    Trigger,
 )
 from services.router.domain.changelog.configuration import dump_config, load_config
 from services.router.domain.changelog.entities import (
@@ -32,8 +33,9 @@ from services.router.domain.changelog.entities import (
 )
 from services.router.domain.commands import ReplyTo
 from services.router.domain.effects import OfferRationale
-from services.router.domain.entries import CommandsEntry, Value
+from services.router.domain.entries import CommandsEntry, HistoryEntry, Value
 from services.router.domain.model import ExclusionReason, InteractionAttributes, Stage
+from services.router.domain.pool.history import History
 from services.router.domain.pool.state import Agent, Exclusion, Interaction, Offer, Session
 from services.router.translate import codec
 from tests.unit.router.world import START, requires
@@ -266,6 +268,27 @@ def test_a_configuration_of_version_two_is_read() -> None:
     )
     assert pool.profiles == (CapacityProfile("p", 3, (ChannelCapacity("chat", 1, 2, True, ("mail",)),), 4),)
     assert (pool.version, pool.lease_ms, pool.grace_ms) == (7, 1, 2)
+
+
+@pytest.mark.parametrize("version", [b"\x02", b"\x03"])
+def test_a_history_with_intervals_is_read_and_its_pace_is_learnt_again(version: bytes) -> None:
+    """Nothing says how many agents were at work during the intervals. Level, patience, demand and multiplier stay."""
+    fields = [START, [10_000, 20_000], 3.0, 600_000.0, b"\x05", 3, START, [1, 2], 4.0, START, 1.5]
+    found = codec.decode("q", version + msgspec.msgpack.encode(fields))
+    assert isinstance(found, HistoryEntry)
+    assert (found.since, found.departures, found.staffed_ms, found.learnt_at) == (START, 0.0, 0.0, 0)
+    assert (found.left, found.exposure, found.level, found.outcomes) == (3.0, 600_000.0, b"\x05", 3)
+    assert (found.period_since, found.in_period) == (START, (1, 2))
+    assert (found.asked, found.asked_at, found.multiplier) == (4.0, START, 1.5)
+    assert History.load(found).prospect_ms(START, 1, 1) == (-1, -1)
+
+
+def test_an_overflow_rule_of_version_two_is_read() -> None:
+    """It ends before the settings for unknown estimates and pending offers."""
+    rule: tuple[Any, ...] = ("late", 2, 60_000.0, "other", None, 0, [], False, False)
+    queue: tuple[Any, ...] = ("q", 1, [], 1, 2_000, 3_000, 4_000, 5.0, 6_000, 1, [], 0.8, 0, 1, 0, 0, 7_000, [], [rule])
+    pool = load_config(of_version_two("c", 7, 1, 2, [queue], []))
+    assert pool.queues[0].overflow == (OverflowRule("late", Trigger.WAIT, 60_000.0, "other"),)
 
 
 # Refused entries
