@@ -1,4 +1,4 @@
-"""D21: what happens to a waiting interaction, and when, if nothing but time changes."""
+"""D21: the changes of a waiting interaction that time alone brings, and when."""
 
 from dataclasses import replace
 
@@ -61,7 +61,7 @@ def test_a_schedule_a_delay_a_reservation_and_a_decline_end_at_their_times() -> 
 
 
 def test_a_rule_that_moves_it_ends_the_timeline() -> None:
-    """What comes after it is decided by the other queue."""
+    """Later changes are those of the other queue."""
     rules = (
         OverflowRule("many", Trigger.LENGTH, 5_000, add_priority=1),
         OverflowRule("urgent", Trigger.WAIT, 10_000, add_priority=5),
@@ -91,7 +91,7 @@ def test_a_rule_that_cancels_it_ends_the_timeline_and_one_that_has_fired_is_past
 
 
 def test_a_team_is_preferred_for_a_while() -> None:
-    """Sara's team is asked alone, and she is busy; after 8 s Omid of another team is asked."""
+    """Sara's team is asked alone, and Sara is busy; after 8 s Omid of another team is asked."""
     agents = (an_agent("omid", team="south"), an_agent("sara", team="north"))
     world = a_world(*agents, sticky_team_ms=8_000)
     world.tell(cmd.SetAgentState("omid", AgentState.AWAY))

@@ -1,4 +1,4 @@
-"""What happens to a waiting interaction, and when, if nothing else changes: no agent signs in, frees a place, or answers.
+"""The changes of a waiting interaction that time alone brings, and when: no agent signs in, frees a place, or answers.
 
 The moments are those at which time alone changes something: its start, the delay of its queue, requirements that relax, overflow rules on waiting,
 reservations and exclusions that end, agents who have rested. For each moment it says which agents could take the interaction then, as
