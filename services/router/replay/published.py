@@ -22,6 +22,8 @@ from services.router.replay.difference import Located, Pools, located, original,
 from services.router.replay.log import DISORDER_MS, Chunks, LogPartition, ShardLog
 
 _COMPARED: Final = frozenset({EVENTS, FEED})
+_ODD: Final = 1_000
+"""Records of much later times that are passed by in a partition before a record counts as missing: another shard's clock may have been wrong."""
 
 
 @dataclass(slots=True)
@@ -33,7 +35,7 @@ class _Partition:
     """Whether retention has removed its first records."""
     ahead: deque[Record] = field(default_factory=deque)
     first_ms: int | None = None
-    """The time of the first record that is kept; None before it is read."""
+    """The latest time among the first records that are kept; None before they are read."""
     met: bool = False
     """Whether one of the shard's records was found: from then on, each must be."""
 
@@ -42,7 +44,7 @@ class _Partition:
         while (chunk := await anext(self.chunks, None)) is not None:
             if chunk:
                 if self.first_ms is None:
-                    self.first_ms = chunk[0].timestamp_ms
+                    self.first_ms = max(record.timestamp_ms for record in chunk)
                 self.ahead.extend(chunk)
                 return True
             if not patient:
@@ -89,11 +91,10 @@ class Published:
     async def rest(self, now_ms: int) -> Located | None:
         """Return an event of the shard's pools before the last batch's clock that no batch decided."""
         for at in self._log.events():
-            partition = await self._partition(at)
-            while partition.ahead or await partition.read(patient=False):
+            partition, odd = await self._partition(at), 0
+            while odd < _ODD and (partition.ahead or await partition.read(patient=False)):
                 record = partition.ahead.popleft()
-                if record.timestamp_ms > now_ms + DISORDER_MS:
-                    break
+                odd += record.timestamp_ms > now_ms + DISORDER_MS
                 if record.timestamp_ms < now_ms and self._undecided(record, partition):
                     return located("no batch decided this event, and the topic holds it", None, original(record), None)
         return None
@@ -101,12 +102,13 @@ class Published:
     async def _find(self, ordinal: int, send: Send, now_ms: int) -> Located | None:
         at = self._log.place(send.topic, send.partition, send.key)
         partition = await self._partition(at)
-        index = 0
+        index = odd = 0
         other: Record | None = None
-        while index < len(partition.ahead) or await partition.read(patient=not partition.may_have_lost(now_ms)):
+        while odd < _ODD and (
+            index < len(partition.ahead) or await partition.read(patient=not partition.may_have_lost(now_ms))
+        ):
             record = partition.ahead[index]
-            if record.timestamp_ms > now_ms + DISORDER_MS:
-                break
+            odd += record.timestamp_ms > now_ms + DISORDER_MS
             index += 1
             if (record.key, record.value) == (send.key, send.value):
                 if other is not None:

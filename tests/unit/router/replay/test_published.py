@@ -186,3 +186,17 @@ def test_an_event_that_was_removed_from_the_middle_is_not_taken_for_one_that_is_
     victim = [record for record in log.effects_ if record.topic == EVENTS][-1]
     log.effects_.remove(victim)
     assert batch_at(log, difference(finish(log.replayed()))) == victim.timestamp_ms
+
+
+def test_after_the_first_record_that_is_kept_each_one_must_be_there() -> None:
+    """The events of the first offer are gone by retention; soon after the first one that is kept, another is missing."""
+    log = a_busy_log(pause_ms=1_000)
+    events = [record for record in log.effects_ if record.topic == EVENTS]
+    busy = max(range(EVENT_PARTITIONS), key=lambda n: sum(record.partition == n for record in events))
+    inside = sorted((r for r in events if r.partition == busy), key=lambda record: record.offset)
+    gone, victim = inside[0], inside[2]
+    assert victim.timestamp_ms < gone.timestamp_ms + DISORDER_MS
+    without(log, EVENTS, lambda record: record == gone)
+    assert finish(log.replayed()).not_kept == 1
+    log.effects_.remove(victim)
+    assert batch_at(log, difference(finish(log.replayed()))) == victim.timestamp_ms
