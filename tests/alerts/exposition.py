@@ -35,6 +35,8 @@ class Change:
     since_now: bool = False
     stays: bool = False
     """Whether the cure leaves the value: counters never go back."""
+    grows: float = 0
+    """What is added for each second of the fault, to counters of what goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,17 @@ def recorded(text: str) -> dict[Series, float]:
     }
 
 
-def changed(series: Mapping[Series, float], replay: Replay, phase: Phase, now_s: float) -> dict[Series, float]:
-    """Return the series in a phase of a replay."""
+def changed(
+    series: Mapping[Series, float], replay: Replay, phase: Phase, now_s: float, fault_s: float = 0
+) -> dict[Series, float]:
+    """Return the series in a phase of a replay. `fault_s`: how long the fault has lasted, or lasted until its cure."""
     found = dict(series)
     if phase is Phase.HEALTHY:
         return found
     for change in replay.changes:
         if phase is Phase.FAULT or change.stays:
             key = (change.name, tuple(sorted(change.labels.items())))
-            found[key] = change.value + (now_s if change.since_now else 0)
+            found[key] = change.value + (now_s if change.since_now else 0) + change.grows * fault_s
     if phase is Phase.FAULT:
         found = {key: value for key, value in found.items() if key[0] not in replay.missing}
     return found
@@ -96,6 +100,8 @@ class ReplayServer:
             for job, text in self.recordings.items()
         }
         self._texts = {job: exposition(series) for job, series in self._series.items()}
+        self._began: dict[str, float] = {}
+        self._lasted: dict[str, float] = {}
         self._web = Web(self._answer)
 
     async def __aenter__(self) -> Self:
@@ -115,4 +121,8 @@ class ReplayServer:
         replay, phase = self.replays.get(namespace), self.phases.get(namespace, Phase.HEALTHY)
         if replay is None or replay.job != job or phase is Phase.HEALTHY:
             return 200, self._texts.get(job, "")
-        return 200, exposition(changed(self._series.get(job, {}), replay, phase, time.time()))
+        now_s = time.time()
+        if phase is Phase.FAULT:
+            self._lasted[namespace] = now_s - self._began.setdefault(namespace, now_s)
+        lasted_s = self._lasted.get(namespace, 0)
+        return 200, exposition(changed(self._series.get(job, {}), replay, phase, now_s, lasted_s))

@@ -29,7 +29,7 @@ from services.cli.local.stack import Stack, StackOptions, read_config, running_s
 from services.cli.local.workspace import Workspace
 from tests.alerts.exposition import Series, recorded
 from tests.alerts.shipped import Target
-from tests.chaos.campaign.stage import Stage, a_stage
+from tests.chaos.campaign.stage import HOOK, Stage, a_stage
 from tests.chaos.campaign.strikes import clocks
 from tests.chaos.campaign.tenants import configuration
 from tests.fakes.identity_provider import identity_provider, make_key
@@ -50,7 +50,7 @@ class Installation:
     provider: HttpProvider
     world: World
     clocks: Path
-    """The file that says how far the clock of sla is wrong, such as `+3600`; without the library, nothing reads it."""
+    """The file that says how far the clock of sla is wrong, such as `+3600`."""
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -140,10 +140,10 @@ async def an_installation(directory: Path) -> AsyncIterator[Installation]:
             "CHAPAR_ROUTER_JWT__ISSUERS": json.dumps([{"issuer": issuer.url, "discovery": True, "tenants": ["demo"]}])
         }
         os.environ["KAFKA_BOOTSTRAP_SERVERS"] = stage.network.address  # where `running_stack` looks
-        _, variables = clocks.step(3600, "sla")
+        _, variables = clocks.step_in_python(3600, "sla")
         options = StackOptions(
             config=config,
-            environment=environment,
+            environment={**environment, "PYTHONPATH": str(HOOK)},
             of_service={
                 "router": trust,
                 **{

@@ -61,6 +61,11 @@ def _counter(name: str, value: float, **labels: str) -> Change:
     return Change(name, labels, value, stays=True)
 
 
+def _growing(name: str, each_s: float, **labels: str) -> Change:
+    """A counter of what is tried again for as long as the fault lasts."""
+    return Change(name, labels, 0, stays=True, grows=each_s)
+
+
 def _moment(name: str, seconds_from_now: float, **labels: str) -> Change:
     return Change(name, labels, seconds_from_now, since_now=True)
 
@@ -150,7 +155,7 @@ ROWS: Final = (
     ),
     _replayed(
         "ChaparFilesWait", "A provider gives no file that customers sent", INGEST,
-        _counter("chapar_file_fetches_total", 50, channel="whatsapp", outcome="again"),
+        _growing("chapar_file_fetches_total", 1, channel="whatsapp", outcome="again"),
         labels={"channel": "whatsapp"},
         fires_s=120, resolves_s=200,
     ),

@@ -30,3 +30,9 @@ def test_the_cure_brings_all_back_but_counters() -> None:
     assert changed(series, REPLAY, Phase.HEALTHY, 1000) == series
     cured = changed(series, REPLAY, Phase.CURED, 1000)
     assert cured == {**series, ("a_total", (("queue", 's"x'),)): 7}
+
+
+def test_a_growing_counter_grows_while_the_fault_lasts_and_keeps_its_value() -> None:
+    replay = Replay("job", (Change("tries_total", {}, 3, stays=True, grows=2),))
+    assert changed({}, replay, Phase.FAULT, 1000, fault_s=5) == {("tries_total", ()): 13}
+    assert changed({}, replay, Phase.CURED, 2000, fault_s=5) == {("tries_total", ()): 13}
