@@ -52,6 +52,8 @@ from services.chassis.tracing import Tracing, extract_metadata
 Context = grpc.aio.ServicerContext[Any, Any]
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 _NO_SPAN: AbstractContextManager[None] = nullcontext()
+_ALMOST_S = 0.05
+"""A caller's timer may end a call this long before our view of its deadline."""
 _STRANGERS = CallerKey("", "")  # callers of public methods share one caller's slots
 
 
@@ -351,7 +353,12 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
     def _end(self, method: str, context: Context, begun: float | None, cancelled: bool) -> None:
         self._open.labels(method).dec()
         # gRPC's own code is 0 until a handler sets one; it never says that the caller has gone away.
-        code = "CANCELLED" if cancelled else _name(context.code())
+        code = _name(context.code())
+        if cancelled:
+            left = _time_left(context)
+            # An answer that did not come in time is an error of ours. A stream may live until its deadline.
+            late = begun is not None and left is not None and left < _ALMOST_S
+            code = "DEADLINE_EXCEEDED" if late else "CANCELLED"
         self._handled.labels(method, code).inc()
         if begun is not None:
             self._seconds.labels(method).observe(time.monotonic() - begun)

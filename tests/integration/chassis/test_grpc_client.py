@@ -122,14 +122,30 @@ async def _closed(stack: AsyncExitStack) -> None:
     await stack.aclose()
 
 
-async def test_a_cancelled_call_is_counted_as_such(service: Service[ServiceSettings], probe: Probe) -> None:
-    """A client's deadline cancels the handler; the metrics count it as started and ended."""
-    async with connected(service.endpoints["grpc"]) as stub:
-        with pytest.raises(grpc.aio.AioRpcError) as late:
-            await stub.GetDeadlines(ASK(interaction_id="wait"), timeout=0.2)
-    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+@pytest.mark.parametrize(("cancels", "code"), [(False, "DEADLINE_EXCEEDED"), (True, "CANCELLED")])
+async def test_a_call_without_an_answer_is_counted_by_who_ended_it(
+    service: Service[ServiceSettings], probe: Probe, cancels: bool, code: str
+) -> None:
+    """A deadline that passes is an error of the service, which the error budget counts; a caller who goes away is not."""
     method = f"/{SERVICE}/GetDeadlines"
+    async with connected(service.endpoints["grpc"]) as stub:
+        call = stub.GetDeadlines(ASK(interaction_id="wait"), timeout=30 if cancels else 0.2)
+        if cancels:
+            await in_progress(service, method, 1)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        else:
+            with pytest.raises(grpc.aio.AioRpcError) as late:
+                await call
+            assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    await in_progress(service, method, 0)
+    assert service.metrics.value("chapar_grpc_handled_total", method, code) == 1
+    assert service.metrics.value("chapar_grpc_in_progress", method) == 0
+
+
+async def in_progress(service: Service[ServiceSettings], method: str, number: int) -> None:
+    """Wait until so many calls are in progress."""
     async with asyncio.timeout(5):
-        while service.metrics.value("chapar_grpc_in_progress", method) != 0:  # noqa: ASYNC110 - a metric has no event
+        while service.metrics.value("chapar_grpc_in_progress", method) != number:  # noqa: ASYNC110 - a metric has no event
             await asyncio.sleep(0.01)
-    assert service.metrics.value("chapar_grpc_handled_total", method, "CANCELLED") == 1
