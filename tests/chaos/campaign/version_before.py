@@ -12,7 +12,7 @@ from typing import Final
 from services.cli.local.broker.settings import CHECKOUT
 from services.cli.local.supervisor import Program
 
-BEFORE: Final = os.environ.get("UPGRADE_FROM") or "49b1328e"
+BEFORE: Final = os.environ.get("UPGRADE_FROM") or "9ca58fcf"
 """A tag or a commit. After a release, this is its tag."""
 VERSIONS: Final = CHECKOUT / "build/versions"
 _UV: Final = CHECKOUT / ".uv/bin/uv"
