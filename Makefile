@@ -61,8 +61,8 @@ bench-engine: .venv/.ready ## measure the routing engine alone, pure and compile
 	$(BIN)/python -m tests.bench.engine
 	$(BIN)/python -m tests.bench.engine_compiled
 
-bench-simulator: .venv/.ready ## measure the what-if simulator over ciw and simpy, and its search for staffing against an exhaustive one (8 minutes)
-	$(BIN)/python -m tests.bench simulator staffing
+bench-simulator: .venv/.ready ## measure the what-if simulator over ciw and simpy, its search for staffing against an exhaustive one, and the adaptive order against others (30 minutes)
+	$(BIN)/python -m tests.bench simulator staffing goals
 
 bench-sla: .venv/.ready ## measure a million SLA deadlines in one process: memory, restore, delay, business time; and the quality of forecasts (4 minutes)
 	$(BIN)/python -m tests.bench.sla

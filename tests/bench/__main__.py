@@ -68,6 +68,12 @@ BENCHES: Final = {
         minutes=6,
         apart="make bench-simulator",
     ),
+    "goals": Bench(
+        "several goals at once: the adaptive order against others",
+        kafka=False,
+        minutes=20,
+        apart="make bench-simulator",
+    ),
     "references": Bench(
         "the what-if simulator against Erlang's formulas", kafka=False, minutes=3, apart="make references"
     ),

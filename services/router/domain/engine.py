@@ -128,7 +128,7 @@ class Engine:
             case Timer.REST:
                 core.update_rank(core.agents[entity], freed=True)
             case Timer.ADAPT:
-                core.adapt(entity)
+                core.adapt()
 
     def _taken(self) -> list[Effect]:
         effects = self.core.effects

@@ -117,7 +117,7 @@ class InteractionEntry(Entry, frozen=True):
     not_before: int
     callback: bool
     key: int
-    stretch: float
+    shift_ms: float
     overflowed: tuple[str, ...]
     announced: tuple[int, int]
     ended: tuple[tuple[str, str, int], ...]
@@ -187,11 +187,13 @@ class HistoryEntry(Entry, frozen=True):
     exposure: float
     level: bytes
     outcomes: int
-    period_since: int
-    in_period: tuple[int, int]
+    minute_since: int
+    in_minute: tuple[int, int]
     asked: float
     asked_at: int
-    multiplier: float
+    shift_ms: float
+    ended_in: float
+    minutes: float
 
 
 class CommandsEntry(Entry, frozen=True):

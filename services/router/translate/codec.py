@@ -6,7 +6,7 @@ import msgspec
 
 from services.chassis.kafka.changelog_codec import ChangelogCodec
 from services.chassis.kafka.changelog_formats import Formats
-from services.router.domain.entries import KINDS, Value
+from services.router.domain.entries import KINDS, InteractionEntry, Value
 
 _VERSION: Final = 4
 FORMATS: Final = Formats(newest=_VERSION, oldest=_VERSION)
@@ -16,7 +16,8 @@ _CODECS: Final[dict[str, ChangelogCodec[Value]]] = {
 }
 """Entries of versions 2 and 3 lack some of the last fields, which have defaults."""
 _WITH_INTERVALS: Final = (b"\x02", b"\x03")
-"""The versions in which the history of a queue had the intervals between departures."""
+"""The versions in which the history of a queue had the intervals between departures, and the adaptive order a factor."""
+_SHIFT: Final = InteractionEntry.__struct_fields__.index("shift_ms")
 
 
 def entity_key(tenant: str, pool: str, kind: str, name: str) -> bytes:
@@ -44,13 +45,23 @@ def decode(kind: str, value: bytes) -> Value:
     codec = _CODECS.get(kind)
     if codec is None:
         raise ValueError(f"no entity of kind {kind!r} is known")
-    if kind == "q" and value[:1] in _WITH_INTERVALS:
-        value = _without_intervals(value)
+    if value[:1] in _WITH_INTERVALS:
+        if kind == "q":
+            value = _without_intervals(value)
+        elif kind == "i":
+            value = _without_factor(value)
     return codec.decode(value)
 
 
 def _without_intervals(value: bytes) -> bytes:
     """Return the history of a queue with intervals in the present form. The pace is learnt again, because nothing says how many agents were at
-    work; everything else stays."""
-    since, _intervals, *rest = msgspec.msgpack.decode(value[1:], type=list[Any])
-    return bytes([_VERSION]) + msgspec.msgpack.encode([since, 0.0, 0.0, 0, *rest])
+    work, and so is the shift of the adaptive order, which was a factor; everything else stays."""
+    since, _intervals, *rest, _factor = msgspec.msgpack.decode(value[1:], type=list[Any])
+    return bytes([_VERSION]) + msgspec.msgpack.encode([since, 0.0, 0.0, 0, *rest, 0.0, 0.0, 0.0])
+
+
+def _without_factor(value: bytes) -> bytes:
+    """Return an interaction without the factor of the adaptive order, where its shift is now."""
+    fields = msgspec.msgpack.decode(value[1:], type=list[Any])
+    fields[_SHIFT] = 0.0
+    return value[:1] + msgspec.msgpack.encode(fields)

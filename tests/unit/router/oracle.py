@@ -15,9 +15,11 @@ from services.router.domain.model import AgentState
 from tests.unit.router import oracle_agents as agents
 from tests.unit.router import oracle_commands
 from tests.unit.router import oracle_exclusions as exclusions
+from tests.unit.router import oracle_goals as goals
 from tests.unit.router import oracle_matching as matching
 from tests.unit.router import oracle_moves as moves
 from tests.unit.router import oracle_rules as rules
+from tests.unit.router import oracle_times as times
 from tests.unit.router.oracle_state import Desk, History, Job, OpenOffer, Person, Phase
 
 Decided = tuple[Any, ...]
@@ -49,7 +51,7 @@ class Oracle:
     def advance(self, now: int) -> list[Decided]:
         """Do together everything that is due; then offer interactions once."""
         self.now = now
-        while (due := min(self.deadlines(), default=None)) is not None and due[0] <= now:
+        while (due := min(times.deadlines(self), default=None)) is not None and due[0] <= now:
             self.happen(*due[1:])
         return self.settle()
 
@@ -58,15 +60,6 @@ class Oracle:
         self.decided.append(what)
 
     # Time
-
-    def deadlines(self) -> list[tuple[int, int, str]]:
-        """Return everything that ends by itself: when, what (in the order of equal times), whose."""
-        found = [(desk.lease_until, 1, desk.session_id) for desk in self.desks.values()]
-        found += [(person.grace_until, 2, person.id) for person in self.people.values() if person.grace_until]
-        found += [(offer.expires_at, 3, offer.offer_id) for job in self.jobs.values() for offer in job.offers]
-        found += [(job.wrap_until, 4, job.id) for job in self.jobs.values() if job.phase is Phase.WRAP_UP]
-        found += [(job.not_before, 5, job.id) for job in self.jobs.values() if job.phase is Phase.SCHEDULED]
-        return found
 
     def happen(self, what: int, whose: str) -> None:
         """Handle one of the deadlines."""
@@ -79,27 +72,14 @@ class Oracle:
                 moves.expire(self, whose)
             case 4:
                 moves.end_wrap_up_of(self, self.jobs[whose])
-            case _:
+            case 5:
                 moves.start(self, self.jobs[whose])
+            case _:
+                goals.move(self)
 
     def next_wakeup(self) -> int | None:
         """Return when something may change without a command."""
-        times = [due for due, _, _ in self.deadlines()]
-        for job in self.jobs.values():
-            if job.phase is not Phase.WAITING:
-                continue
-            queue = self.queue(job)
-            times += [job.not_before, job.attributes.arrived_at_ms + queue.delay_ms, job.kept_until, job.team_until]
-            times.append(matching.window_end(self, job))
-            times += job.declined_until.values()
-            since = [at for _, at in job.declined_in.values()]
-            since += [*job.taken_from.values(), *job.transferring_agents.values()]
-            times += [at + queue.ask_again_ms for at in since]
-            ages = rules.turning_points(queue.requirements + job.attributes.requirements, queue.rings)
-            ages += [int(rule.threshold) for rule in queue.overflow if rule.trigger is Trigger.WAIT]
-            times += [job.entered + age for age in ages]
-        times += [self.now + rest for person in self.people.values() if (rest := self.rest(person))]
-        return min((time for time in times if time > self.now), default=None)
+        return times.next_wakeup(self)
 
     def settle(self) -> list[Decided]:
         """Finish a step: reservations that are over, rules of overflow, offers. Return what was decided."""
@@ -245,7 +225,8 @@ class Oracle:
         if queue.order is Order.DEADLINE:
             key = attributes.due_at_ms or attributes.arrived_at_ms + rules.pick_up_target_ms(queue, attributes)
         elif queue.order is Order.ADAPTIVE:
-            key = attributes.arrived_at_ms + int(job.stretch * rules.pick_up_target_ms(queue, attributes))
+            target_ms = rules.pick_up_target_ms(queue, attributes, queue.service_level_ms)
+            key = attributes.arrived_at_ms + target_ms + round(job.shift_ms)
         return len(job.offers), -rules.priority(queue, attributes, self.now), key, attributes.interaction_id
 
     def serve(self) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from services.router.domain import commands as cmd
 from services.router.domain.model import AgentState
+from tests.unit.router import oracle_goals as goals
 from tests.unit.router import oracle_moves as moves
 from tests.unit.router.oracle_state import Desk, Job, Person, Phase
 
@@ -165,6 +166,7 @@ def activate(o: "Oracle", command: cmd.ActivateConfiguration) -> str:
         if person.configured and person.id not in named:
             remove(o, person)
     o.config = command.config
+    goals.forget(o)
     for profile in command.config.agents:
         person = o.people.setdefault(profile.agent_id, Person(profile))
         person.profile, person.configured = profile, True

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.policy.model.routing import OverflowRule, QueueConfig, Selector, Trigger
 from services.router.domain.model import AgentState
+from tests.unit.router import oracle_goals as goals
 from tests.unit.router import oracle_rules as rules
 from tests.unit.router.oracle_state import Job, OpenOffer, Person, Phase
 
@@ -24,17 +25,18 @@ def enter(o: "Oracle", job: Job, queue: str, requirements: tuple[Selector, ...])
 
 
 def note_entering(o: "Oracle", job: Job, counts: bool = True) -> None:
-    """Count it as demand (an interaction that is still held does not count), and record the present stretch of its target."""
+    """Count it as demand (an interaction that is still held does not count), and record the present shift of the queue."""
     queue = o.queue(job)
     history = o.history(queue.name)
     if counts:
         history.entered.append(o.now)
-    job.stretch = history.stretch(queue.service_level_goal, o.now)
+    job.shift_ms = history.shift_ms
 
 
 def note_outcome(o: "Oracle", job: Job, in_time: bool) -> None:
     """Record that it was answered or lost, once for its stay in a queue."""
     if job.attributes.queue not in job.counted_in:
+        goals.note(o, job.attributes.queue)
         o.history(job.attributes.queue).outcomes.append((o.now, in_time))
     job.counted_in = {job.attributes.queue}
 
@@ -200,10 +202,14 @@ def open_job(o: "Oracle", interaction_id: str) -> Job | str:
 
 def at_work(o: "Oracle", queue: QueueConfig) -> int:
     """Return how many agents are signed in and available, connected or not, who serve the queue and have its skills."""
-    return sum(
+    return sum(works_for(person, queue) for person in o.people.values())
+
+
+def works_for(person: Person, queue: QueueConfig) -> bool:
+    """Whether an agent is at work for a queue."""
+    return (
         bool(person.session_id)
         and person.state is AgentState.AVAILABLE
         and (not person.profile.queues or queue.name in person.profile.queues)
         and all(rules.meets(selector, rules.abilities(person.profile)) for selector in queue.requirements)
-        for person in o.people.values()
     )

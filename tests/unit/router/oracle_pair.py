@@ -220,6 +220,9 @@ def visible_in_engine(engine: Engine) -> dict[str, Any]:
         )
     for agent in core.agents.values():
         seen[f"agent {agent.id}"] = (agent.state, agent.session_id, agent.profile)
+    seen |= {
+        f"shift {name}": round(each.shift_ms, 1) for name, each in core.histories.items() if abs(each.shift_ms) > 0.1
+    }
     return seen
 
 
@@ -242,4 +245,7 @@ def visible_in_oracle(oracle: Oracle) -> dict[str, Any]:
         )
     for person in oracle.people.values():
         seen[f"agent {person.id}"] = (person.state, person.session_id, person.profile)
+    seen |= {
+        f"shift {name}": round(each.shift_ms, 1) for name, each in oracle.histories.items() if abs(each.shift_ms) > 0.1
+    }
     return seen

@@ -180,15 +180,15 @@ def misfit(profile: CapacityProfile, channels: Sequence[str], channel: str) -> s
 # Order
 
 
-def pick_up_target_ms(queue: QueueConfig, attributes: InteractionAttributes) -> int:
-    """Return the pick-up target of the first policy that matches; 0 when none does."""
+def pick_up_target_ms(queue: QueueConfig, attributes: InteractionAttributes, otherwise: int = 0) -> int:
+    """Return the pick-up target of the first policy that matches."""
     tier = dict(attributes.labels).get("tier", "")
     for policy in queue.pick_up_targets:
         if (not policy.channels or attributes.channel in policy.channels) and (
             not policy.tiers or tier in policy.tiers
         ):
             return policy.target_ms
-    return 0
+    return otherwise
 
 
 def priority(queue: QueueConfig, attributes: InteractionAttributes, now: int) -> Fraction:

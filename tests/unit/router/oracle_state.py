@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from math import exp
 
 from services.policy.model.routing import AgentProfile
 from services.router.domain.model import AgentState, InteractionAttributes
@@ -68,8 +67,8 @@ class Job:
     team_ms: int = 0
     team_until: int = 0
     """When the team's time is over; 0 before it has begun."""
-    stretch: float = 1.0
-    """The queue's factor for targets when it entered."""
+    shift_ms: float = 0.0
+    """The shift of the queue when it entered."""
     fired: set[tuple[str, str]] = field(default_factory=set)
     asking: bool = False
     """Whether it entered its queue and was not yet offered: overflow rules have not been asked."""
@@ -117,6 +116,13 @@ class History:
 
     entered: list[int] = field(default_factory=list)
     outcomes: list[tuple[int, bool]] = field(default_factory=list)
+    minute: tuple[int, int] | None = None
+    """When its present minute of the adaptive order began, and the number of outcomes before."""
+    ended: list[bool] = field(default_factory=list)
+    """Which of the outcomes in its last minute were in time."""
+    minutes: list[int] = field(default_factory=list)
+    """The outcomes in each minute of the adaptive order."""
+    shift_ms: float = 0.0
 
     def level(self) -> float | None:
         """Return the share in time of the last 100."""
@@ -126,19 +132,6 @@ class History:
     def demand(self, now: int) -> float:
         """Return recent arrivals, halved every five minutes."""
         return sum(float(0.5 ** ((now - at) / 300_000)) for at in self.entered)
-
-    def stretch(self, goal: float, now: int) -> float:
-        """Return the factor of `adaptive` for targets: it moves a minute after the first end since it moved last."""
-        stretch, since, period = 1.0, 0, list[bool]()
-        for at, in_time in [*self.outcomes, (now, None)]:
-            if period and at - since >= 60_000:
-                level = sum(period) / len(period)
-                stretch = min(2.0, max(0.2, stretch * exp(-0.5 * (goal - level))))
-                period = []
-            if in_time is not None:
-                since = since if period else at
-                period.append(in_time)
-        return stretch
 
 
 @dataclass

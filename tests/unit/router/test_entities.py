@@ -272,14 +272,15 @@ def test_a_configuration_of_version_two_is_read() -> None:
 
 @pytest.mark.parametrize("version", [b"\x02", b"\x03"])
 def test_a_history_with_intervals_is_read_and_its_pace_is_learnt_again(version: bytes) -> None:
-    """Nothing says how many agents were at work during the intervals. Level, patience, demand and multiplier stay."""
+    """Nothing says how many agents were at work during the intervals. Level, patience and demand stay; a factor is no shift."""
     fields = [START, [10_000, 20_000], 3.0, 600_000.0, b"\x05", 3, START, [1, 2], 4.0, START, 1.5]
     found = codec.decode("q", version + msgspec.msgpack.encode(fields))
     assert isinstance(found, HistoryEntry)
     assert (found.since, found.departures, found.staffed_ms, found.learnt_at) == (START, 0.0, 0.0, 0)
     assert (found.left, found.exposure, found.level, found.outcomes) == (3.0, 600_000.0, b"\x05", 3)
-    assert (found.period_since, found.in_period) == (START, (1, 2))
-    assert (found.asked, found.asked_at, found.multiplier) == (4.0, START, 1.5)
+    assert (found.minute_since, found.in_minute) == (START, (1, 2))
+    assert (found.asked, found.asked_at) == (4.0, START)
+    assert (found.shift_ms, found.ended_in, found.minutes) == (0.0, 0.0, 0.0)
     assert History.load(found).prospect_ms(START, 1, 1) == (-1, -1)
 
 

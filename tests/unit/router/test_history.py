@@ -1,6 +1,4 @@
-"""The history of a queue: estimates, service level, demand, and the multiplier of the ADAPTIVE order."""
-
-from math import exp
+"""The history of a queue: estimates, service level, demand, and the minutes of the ADAPTIVE order."""
 
 import pytest
 from scipy.stats import gamma
@@ -45,7 +43,7 @@ def test_a_queue_without_a_history_has_no_measures() -> None:
     history = History()
     assert (history.seen(START), history.level, history.demand(START)) == (0, None, 0.0)
     assert history.prospect_ms(START, 1, 1) == (-1, -1)
-    assert history.multiplier == 1.0
+    assert history.shift_ms == 0.0
 
 
 # The estimate
@@ -165,40 +163,30 @@ def test_the_level_is_the_share_in_time_of_the_last_hundred_with_abandoned_ones_
     assert history.level == 1.0
 
 
-# The multiplier
+# Minutes of the adaptive order
 
 
-def test_the_multiplier_moves_a_minute_after_the_first_end() -> None:
-    """s becomes s · exp(-(goal - level) / 2), from what has ended since the last change; nothing is due until something ends again."""
+def test_outcomes_count_in_a_minute_that_has_begun_only() -> None:
     history = History()
-    assert history.adapts_at == 0
     served(history, START, in_time=False)
-    served(history, START + MINUTE - 1)
-    left(history, START + MINUTE)
-    assert (history.multiplier, history.adapts_at) == (1.0, START + MINUTE)
-    history.adapt(0.8)
-    assert history.multiplier == pytest.approx(exp(-0.5 * (0.8 - 1 / 3)))
-    assert history.adapts_at == 0
-    served(history, START + 2 * MINUTE)
-    assert history.adapts_at == START + 3 * MINUTE
-    history.adapt(0.8)
-    assert history.multiplier == pytest.approx(exp(-0.5 * (0.8 - 1 / 3)) * exp(-0.5 * (0.8 - 1)))
+    assert history.in_minute == (0, 0)
+    history.minute_since = START
+    served(history, START)
+    left(history, START + 1)
+    assert history.in_minute == (1, 2)
+    history.end_minute()
+    assert (history.minute_since, history.in_minute) == (0, (0, 0))
 
 
-def test_the_multiplier_stays_where_it_is_when_nothing_has_ended() -> None:
+def test_outcomes_a_minute_are_those_of_the_last_half_hour_mostly() -> None:
+    """Three a minute for hours, then one a minute: after 30 minutes half of the difference is forgotten."""
     history = History()
-    history.adapt(0.8)
-    assert history.multiplier == 1.0
-
-
-@pytest.mark.parametrize(("in_time", "end"), [(False, 0.2), (True, 2.0)])
-def test_the_multiplier_stays_between_a_fifth_and_two(in_time: bool, end: float) -> None:
-    history = History()
-    for minute in range(20):
-        served(history, START + minute * MINUTE, in_time=in_time)
-        history.adapt(0.8)
-        assert 0.2 <= history.multiplier <= 2.0
-    assert history.multiplier == end
+    for minute in range(300 + 30):
+        history.minute_since = START + minute * MINUTE
+        for _ in range(3 if minute < 300 else 1):
+            served(history, START + minute * MINUTE)
+        history.end_minute()
+    assert history.ends_a_minute == pytest.approx(2, abs=0.06)
 
 
 # Demand

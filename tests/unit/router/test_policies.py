@@ -101,31 +101,6 @@ def test_a_deadline_set_later_moves_it_forward() -> None:
     assert world.offered("second") == "a"
 
 
-def test_adaptive_queues_tighten_targets_of_later_arrivals_when_they_miss_their_goal() -> None:
-    targets = (PickUpTarget(100_000),)
-    queues = [
-        a_queue("late", order=Order.ADAPTIVE, pick_up_targets=targets, service_level_ms=1, service_level_goal=0.9),
-        a_queue("calm", order=Order.ADAPTIVE, pick_up_targets=targets, service_level_ms=10**6, service_level_goal=0.9),
-    ]
-    world = World(a_pool(an_agent("a"), queues=queues))
-    world.enqueue("old", queue="calm")
-    for turn in range(40):
-        world.enqueue(f"l{turn}", queue="late", priority=5)
-        world.wait(5_000)
-        world.sign_in("a", session=f"s{turn}")
-        world.accept(f"l{turn}")
-        world.tell(cmd.CloseSession("a", f"s{turn}", signed_out=True))
-        world.tell(cmd.CancelInteraction(f"l{turn}"))
-    world.enqueue("calm", queue="calm")
-    world.wait(SECOND)
-    world.enqueue("tight", queue="late")
-    world.sign_in("a")
-    assert world.offered("old") == "a"
-    world.accept("old")
-    world.complete("old")
-    assert world.offered("tight") == "a"
-
-
 def test_some_agents_are_kept_free_for_more_urgent_queues() -> None:
     queues = [a_queue("mail", keep_free=1), a_queue("calls", priority=5)]
     world = World(a_pool(an_agent("a"), an_agent("b"), queues=queues))

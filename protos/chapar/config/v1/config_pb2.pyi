@@ -93,7 +93,7 @@ class _QueueOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QueueOrder
     QUEUE_ORDER_DEADLINE: _QueueOrder.ValueType  # 2
     """By the deadline of the pick-up."""
     QUEUE_ORDER_ADAPTIVE: _QueueOrder.ValueType  # 3
-    """By the time of arrival plus a share of the pick-up target; the router adjusts the share so that queues reach their `service_level_goal`."""
+    """By the time of arrival plus the pick-up target plus a shift of the queue, which the router adjusts so that all queues are equally far from their `service_level_goal`."""
 
 class QueueOrder(_QueueOrder, metaclass=_QueueOrderEnumTypeWrapper):
     """How a queue orders interactions of equal priority."""
@@ -105,7 +105,7 @@ QUEUE_ORDER_ARRIVAL: QueueOrder.ValueType  # 1
 QUEUE_ORDER_DEADLINE: QueueOrder.ValueType  # 2
 """By the deadline of the pick-up."""
 QUEUE_ORDER_ADAPTIVE: QueueOrder.ValueType  # 3
-"""By the time of arrival plus a share of the pick-up target; the router adjusts the share so that queues reach their `service_level_goal`."""
+"""By the time of arrival plus the pick-up target plus a shift of the queue, which the router adjusts so that all queues are equally far from their `service_level_goal`."""
 Global___QueueOrder: _TypeAlias = QueueOrder  # noqa: Y015
 
 class _OverflowTrigger:

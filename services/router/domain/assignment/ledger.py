@@ -163,15 +163,14 @@ def hold(
         in_time = queue is not None and interaction.waited <= queue.service_level_ms
         tally[0] += in_time and first
         tally[1] += first
+        if first and queue is not None:
+            core.begin_minute(queue)
         history = core.history(interaction.attributes.queue)
-        begins = not history.adapts_at
         left_waiting = core.lines.anything_waits(interaction.attributes.queue)
         staff = core.staff(interaction.attributes.queue)
         history.departed(
             core.now, interaction.waited, in_time=in_time, left_waiting=left_waiting, staff=staff, counts=first
         )
-        if begins and queue is not None:
-            core.watch_level(queue)
 
 
 def release(core: PoolState, interaction: Interaction, reason: str) -> Agent:

@@ -206,7 +206,7 @@ def enter(core: PoolState, interaction: Interaction, reason: str, *, again: bool
     queue = core.queue_of(interaction)
     if queue is not None:
         known = core.histories.get(queue.name)
-        interaction.stretch = known.multiplier if known is not None else 1.0
+        interaction.shift_ms = known.shift_ms if known is not None else 0.0
         interaction.key = core.key_of(interaction, queue)
         if core.watches_demand:
             core.history(queue.name).arrived(core.now)

@@ -96,8 +96,7 @@ def rebuild(core: PoolState) -> None:
         for agent_id in sorted(core.agents):
             core.assign_group(core.agents[agent_id])
             core.update_rank(core.agents[agent_id], freed=True)
-        for queue in config.queues:
-            core.watch_level(queue)
+        core.watch_minutes()
     for interaction in kept:
         if interaction.stage in (Stage.WAITING, Stage.OFFERED):
             waiting.place(core, interaction)

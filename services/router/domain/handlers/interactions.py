@@ -143,12 +143,10 @@ def _count_abandoned(core: PoolState, interaction: Interaction, waited: int) -> 
     queue = interaction.attributes.queue
     first = interaction.answered_in != queue
     core.count(queue)[2] += first
-    history = core.history(queue)
-    begins = not history.adapts_at
-    history.abandoned(core.now, waited, left_waiting=core.lines.anything_waits(queue), counts=first)
     known = core.config.by_name.get(queue) if core.config is not None else None
-    if begins and known is not None:
-        core.watch_level(known)
+    if first and known is not None:
+        core.begin_minute(known)
+    core.history(queue).abandoned(core.now, waited, left_waiting=core.lines.anything_waits(queue), counts=first)
 
 
 def request_callback(core: PoolState, command: cmd.RequestCallback) -> str:

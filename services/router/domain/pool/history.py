@@ -19,8 +19,8 @@ _OUTCOMES: Final = 500
 _LEVEL_OF: Final = 100
 _EXACT: Final = 16
 _P90: Final = 1.2815515655446004
-_ADAPT_MS: Final = 60_000
-_ETA: Final = 0.5
+_MINUTES: Final = 43
+"""Number of minutes over which the outcomes a minute are estimated: each new one fades the older ones by 1/43, half in thirty."""
 _HALF_LIFE_MS: Final = 300_000
 _LN2: Final = log(2)
 
@@ -32,16 +32,18 @@ class History:
         "_asked",
         "_asked_at",
         "_departures",
+        "_ended_in",
         "_exposure",
-        "_in_period",
         "_learnt_at",
         "_left",
         "_level",
-        "_outcomes",
-        "_period_since",
+        "_minutes",
         "_since",
         "_staffed_ms",
-        "multiplier",
+        "in_minute",
+        "minute_since",
+        "outcomes",
+        "shift_ms",
     )
 
     def __init__(self) -> None:
@@ -54,13 +56,18 @@ class History:
         self._left = 0.0
         self._exposure = 0.0
         self._level = 0
-        self._outcomes = 0
-        self._period_since = 0
-        self._in_period = [0, 0]
+        self.outcomes = 0
+        """Number of outcomes that `level` knows, at most 100."""
+        self.minute_since = 0
+        """When the minute after which the shifts move began, with an outcome; 0 before one, and in queues that are not adaptive."""
+        self.in_minute = (0, 0)
+        """Customers answered in time, and all who were answered or left, since the shifts moved last."""
+        self._ended_in = 0.0
+        self._minutes = 0.0
         self._asked = 0.0
         self._asked_at = 0
-        self.multiplier = 1.0
-        """The factor by which the ADAPTIVE order stretches the target of interactions that arrive from now on."""
+        self.shift_ms = 0.0
+        """By how much later the ADAPTIVE order takes interactions that arrive from now on: see `goals`."""
 
     # Recording
 
@@ -80,38 +87,35 @@ class History:
             self._staffed_ms = self._staffed_ms * fade + max(0, now - self._since) * max(1, staff)
             self._learnt_at = now
         self._since = now if left_waiting else 0
-        self._ended(now, waited_ms, False, in_time, counts)
+        self._ended(waited_ms, False, in_time, counts)
 
     def abandoned(self, now: int, waited_ms: int, *, left_waiting: bool, counts: bool = True) -> None:
         """Record that a customer left without being served. `counts` as in `departed`: an agent had served them, and was lost."""
         if not left_waiting:
             self._since = 0
-        self._ended(now, waited_ms, True, False, counts)
+        self._ended(waited_ms, True, False, counts)
 
-    def _ended(self, now: int, waited_ms: int, left: bool, in_time: bool, counts: bool) -> None:
+    def _ended(self, waited_ms: int, left: bool, in_time: bool, counts: bool) -> None:
         fade = 1 - 1 / _OUTCOMES
         self._left = self._left * fade + left
         self._exposure = self._exposure * fade + waited_ms
         if not counts:
             return
         self._level = (self._level << 1 | in_time) & ((1 << _LEVEL_OF) - 1)
-        self._outcomes = min(_LEVEL_OF, self._outcomes + 1)
-        self._in_period[0] += in_time
-        self._in_period[1] += 1
-        if not self._period_since:
-            self._period_since = now
+        self.outcomes = min(_LEVEL_OF, self.outcomes + 1)
+        if self.minute_since:
+            self.in_minute = (self.in_minute[0] + in_time, self.in_minute[1] + 1)
 
-    @property
-    def adapts_at(self) -> int:
-        """When the multiplier moves next: a minute after the first end since it moved last; 0 when nothing has ended."""
-        return self._period_since + _ADAPT_MS if self._period_since else 0
+    def end_minute(self) -> None:
+        """Record that the shifts have moved. Another minute begins with the next outcome."""
+        fade = 1 - 1 / _MINUTES
+        self._ended_in = self._ended_in * fade + self.in_minute[1]
+        self._minutes = self._minutes * fade + 1
+        self.forget_minute()
 
-    def adapt(self, goal: float) -> None:
-        """Move the multiplier by the distance of the share in time from its goal."""
-        if self._in_period[1]:
-            level = self._in_period[0] / self._in_period[1]
-            self.multiplier = min(2.0, max(0.2, self.multiplier * exp(-_ETA * (goal - level))))
-        self._period_since, self._in_period = 0, [0, 0]
+    def forget_minute(self) -> None:
+        """Drop the minute: the queue is not adaptive any more."""
+        self.minute_since, self.in_minute = 0, (0, 0)
 
     # Measures
 
@@ -125,7 +129,12 @@ class History:
     @property
     def level(self) -> float | None:
         """Share in time among the last 100 that were answered or left; None before the first."""
-        return self._level.bit_count() / self._outcomes if self._outcomes else None
+        return self._level.bit_count() / self.outcomes if self.outcomes else None
+
+    @property
+    def ends_a_minute(self) -> float:
+        """Outcomes in a minute with outcomes of adaptive queues: of the last half hour mostly, with this one."""
+        return (self._ended_in + self.in_minute[1]) / (self._minutes + 1)
 
     def demand(self, now: int) -> float:
         """Return the recent arrivals: each counts half after five minutes."""
@@ -160,12 +169,14 @@ class History:
             self._left,
             self._exposure,
             self._level.to_bytes(_LEVEL_OF // 8 + 1, "big"),
-            self._outcomes,
-            self._period_since,
-            (self._in_period[0], self._in_period[1]),
+            self.outcomes,
+            self.minute_since,
+            self.in_minute,
             self._asked,
             self._asked_at,
-            self.multiplier,
+            self.shift_ms,
+            self._ended_in,
+            self._minutes,
         )
 
     @classmethod
@@ -176,9 +187,10 @@ class History:
         found._departures, found._staffed_ms = entry.departures, entry.staffed_ms
         found._learnt_at = entry.learnt_at
         found._left, found._exposure = entry.left, entry.exposure
-        found._level, found._outcomes = int.from_bytes(entry.level, "big"), entry.outcomes
-        found._period_since, found._in_period = entry.period_since, list(entry.in_period)
-        found._asked, found._asked_at, found.multiplier = entry.asked, entry.asked_at, entry.multiplier
+        found._level, found.outcomes = int.from_bytes(entry.level, "big"), entry.outcomes
+        found.minute_since, found.in_minute = entry.minute_since, entry.in_minute
+        found._asked, found._asked_at, found.shift_ms = entry.asked, entry.asked_at, entry.shift_ms
+        found._ended_in, found._minutes = entry.ended_in, entry.minutes
         return found
 
 

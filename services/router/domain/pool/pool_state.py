@@ -14,6 +14,7 @@ from services.router.domain.model import AgentState, Stage
 from services.router.domain.pool import occupancy
 from services.router.domain.pool.capacity import plus
 from services.router.domain.pool.dedup import Dedup
+from services.router.domain.pool.goals import Held, balance
 from services.router.domain.pool.history import History
 from services.router.domain.pool.index import AgentGroup, Line
 from services.router.domain.pool.limits import DEFAULT, Limits
@@ -26,6 +27,8 @@ from services.router.domain.pool.timers import Timer, Timers
 Entity = tuple[str, str]
 """Kind of entity and its id: the key in the changelog."""
 
+_MINUTE_MS = 60_000
+"""After it, the shifts of adaptive queues move."""
 _PLACED = (Stage.WAITING, Stage.OFFERED, Stage.SCHEDULED)
 
 
@@ -106,7 +109,7 @@ class PoolState:
             return due in self.leases
         if kind is Timer.ADAPT:
             history = self.histories.get(entity)
-            return history is not None and history.adapts_at == due
+            return history is not None and history.minute_since + _MINUTE_MS == due and self._adaptive(entity)
         agent = self.agents.get(entity)
         return agent is not None and due == (agent.grace_until if kind is Timer.GRACE else agent.rest_at)
 
@@ -147,17 +150,35 @@ class PoolState:
         known = self.config.by_name.get(queue) if self.config is not None else None
         return self.staffing.of(known, self.roster) if known is not None else 0
 
-    def watch_level(self, queue: QueueConfig) -> None:
-        """Set the timer at which an adaptive queue's multiplier moves."""
-        history = self.histories.get(queue.name)
-        if queue.order is Order.ADAPTIVE and history is not None and history.adapts_at:
-            self.timers.arm(history.adapts_at, Timer.ADAPT, queue.name)
+    def begin_minute(self, queue: QueueConfig) -> None:
+        """Begin the minute of an adaptive queue, before its first outcome is recorded: the shifts move at its end."""
+        if queue.order is Order.ADAPTIVE and not self.history(queue.name).minute_since:
+            self.histories[queue.name].minute_since = self.now
+            self.timers.arm(self.now + _MINUTE_MS, Timer.ADAPT, queue.name)
 
-    def adapt(self, queue: str) -> None:
-        """Move an adaptive queue's multiplier at the end of its minute."""
+    def watch_minutes(self) -> None:
+        """Set the timers of minutes that have begun; queues that are not adaptive any more lose theirs."""
+        for name in sorted(name for name, history in self.histories.items() if history.minute_since):
+            if self._adaptive(name):
+                self.timers.arm(self.histories[name].minute_since + _MINUTE_MS, Timer.ADAPT, name)
+            else:
+                self.history(name).forget_minute()
+
+    def _adaptive(self, queue: str) -> bool:
         known = self.config.by_name.get(queue) if self.config is not None else None
-        if known is not None:
-            self.history(queue).adapt(known.service_level_goal)
+        return known is not None and known.order is Order.ADAPTIVE
+
+    def adapt(self) -> None:
+        """Move the shifts of the adaptive queues at the end of a minute."""
+        queues = self.config.queues if self.config is not None else ()
+        adaptive = sorted((each for each in queues if each.order is Order.ADAPTIVE), key=lambda queue: queue.name)
+        served: dict[AgentGroup, list[int]] = {}
+        for place, queue in enumerate(adaptive):
+            for group in self.roster.serving(queue.name, ()):
+                if group.at_work and group.serves(queue.name, queue.requirements):
+                    served.setdefault(group, []).append(place)
+        held = [Held(self.history(q.name), q.service_level_goal, q.service_level_ms) for q in adaptive]
+        balance(held, [(group.at_work, places) for group, places in served.items()])
 
     def key_of(self, interaction: Interaction, queue: QueueConfig) -> int:
         """Return what the queue orders by among equal priorities. It changes with the tier and the deadline, not with time."""
@@ -173,11 +194,10 @@ class PoolState:
                 for p in queue.pick_up_targets
                 if (not p.channels or attributes.channel in p.channels) and (not p.tiers or tier in p.tiers)
             ),
-            0,
+            queue.service_level_ms if queue.order is Order.ADAPTIVE else 0,
         )
-        if queue.order is Order.ADAPTIVE:
-            target_ms = round(target_ms * interaction.stretch)
-        return attributes.arrived_at_ms + target_ms
+        shift_ms = round(interaction.shift_ms) if queue.order is Order.ADAPTIVE else 0
+        return attributes.arrived_at_ms + target_ms + shift_ms
 
     def count(self, queue: str) -> list[int]:
         """Return the tally of a queue."""

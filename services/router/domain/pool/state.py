@@ -73,8 +73,8 @@ class Interaction:
     callback: bool = False
     key: int = 0
     """What its queue orders by among equal priorities, milliseconds."""
-    stretch: float = 1.0
-    """The multiplier of the ADAPTIVE order when it entered its queue."""
+    shift_ms: float = 0.0
+    """The shift of the ADAPTIVE order when it entered its queue."""
     overflowed: tuple[str, ...] = ()
     """Rules that have fired, as queue/rule."""
     announced: tuple[int, int] = (-1, -1)
