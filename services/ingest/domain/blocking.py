@@ -17,8 +17,6 @@ from services.ingest.domain.messages import Notice, NoticeKind
 DAY_MS: Final = 86_400_000
 DEFAULT_MS: Final = 30 * DAY_MS
 LONGEST_MS: Final = 366 * DAY_MS
-MOST_BLOCKED: Final = 5_000
-"""The most blocked senders of one tenant in one partition of the intake lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +27,9 @@ class Block:
 
 
 class BlockList:
-    """The blocked senders of one partition, by key (tenant/identity)."""
+    """The blocked senders of one partition, by key (tenant/identity); at most `most` of one tenant."""
 
-    def __init__(self, most: int = MOST_BLOCKED) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
         self._until: dict[str, int] = {}
         self._of_tenant: Counter[str] = Counter()

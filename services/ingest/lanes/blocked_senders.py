@@ -10,7 +10,7 @@ from chapar.ingest.v1 import records_pb2
 from services.chassis.kafka.lane import InvalidRecord, Outbox
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.sealing import DataKey, bare, seal
-from services.ingest.domain.blocking import MOST_BLOCKED, Block, BlockList
+from services.ingest.domain.blocking import Block, BlockList
 from services.ingest.domain.intake import Event
 from services.ingest.domain.messages import SendRequest
 from services.ingest.domain.reasons import Reason
@@ -25,7 +25,7 @@ from services.ingest.translate.persons import block_for_history
 class BlockedSenders:
     """Holds the list. Keys are tenant/identity."""
 
-    def __init__(self, state: IntakeState, most: int = MOST_BLOCKED) -> None:
+    def __init__(self, state: IntakeState, most: int) -> None:
         self._state = state
         self._list = BlockList(most)
         self._ends = Timers()

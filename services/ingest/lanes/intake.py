@@ -88,7 +88,7 @@ class IntakeProcessor:
         self._intake = Intake(derive, limits)
         self._state = IntakeState()
         self._customers: dict[str, Customer] = {}
-        self._blocked = BlockedSenders(self._state)
+        self._blocked = BlockedSenders(self._state, limits.blocked_most)
         self._seen: dict[str, SeenIds] = {}
         self._resting = RestingStates(lambda account: samples.customers(account, self._state.encode))
         self._awake: dict[str, None] = {}  # the keys of this batch

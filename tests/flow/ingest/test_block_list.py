@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chapar.common.v1.verdict_pb2 import Verdict
 from chapar.config.v1 import config_pb2
 from chapar.ingest.v1 import records_pb2 as pb
-from tests.flow.ingest.test_persons import BOT, CHAT, HOUR, known
+from services.ingest.domain.decisions import IntakeLimits
+from tests.flow.ingest.test_persons import BOT, CHAT, HOUR, known, refusals
 from tests.flow.ingest.test_shared_preferences import link
 from tests.flow.ingest.world import TENANT, World, a_configuration, a_message
 
@@ -234,6 +236,36 @@ def test_a_blocked_sender_gets_no_survey() -> None:
     )
     world.inbound(pb.InboundRecord(tenant=TENANT, outbound=survey), CHAT.identity_id)
     assert world.deliveries[-1] == ("FAILED", "SENDER_BLOCKED")
+
+
+def test_the_list_is_bounded_and_says_so() -> None:
+    """A further sender is refused; one who is on the list can get another end; an end makes room, by a person or by time."""
+    world = World(limits=IntakeLimits(blocked_most=1))
+    world.customer(a_message("hello", identity=CHAT), a_message("hello", identity=BOT))
+    block(world, CHAT)
+    block(world, BOT)
+    block(world, CHAT, 2 * DAY)
+    assert refusals(world) == ["TOO_MANY_BLOCKED"]
+    assert not write(world, "hello", 2, BOT).blocked
+    world.intake.crash()
+    block(world, BOT)
+    assert len(refusals(world)) == 2
+    world.wait(2 * DAY)
+    block(world, BOT)
+    assert write(world, "pills", 3, BOT).blocked
+    block(world, BOT, 0)
+    block(world, CHAT)
+    assert len(refusals(world)) == 2
+
+
+def test_an_identity_that_has_never_written_is_not_blocked() -> None:
+    """Nor one of another tenant: the key of the record has the caller's tenant. The caller gets NOT_FOUND."""
+    world = World()
+    asked = pb.SenderBlock(request_id="r1", identity_id=CHAT.identity_id, until_ms=world.intake.now_ms + DAY)
+    world.inbound(pb.InboundRecord(tenant=TENANT, sender_block=asked, question_id="q1"), CHAT.identity_id)
+    (verdict,) = (Verdict.FromString(each.value) for each in world.log if each.topic == "ingest.verdicts.v1")
+    assert verdict.refused == "UNKNOWN_IDENTITY"
+    assert not write(world, "hello", 1).blocked
 
 
 STEPS = st.lists(
