@@ -130,7 +130,7 @@ def test_the_visitor_who_leaves_still_ends_their_interaction() -> None:
     assert [c.WhichOneof("command") for c in world.commands][-1] == "customer_left"
 
 
-def served(world: World, **completed: str) -> str:
+def served(world: World, **completed: Any) -> str:
     """A customer whose interaction an agent has completed; returns the interaction."""
     world.customer(a_message("where is my order"))
     interaction = world.enqueued[-1]
@@ -281,7 +281,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_message_is_kept_exactly_while_a_block_holds(steps: list[tuple[str, int]]) -> None:
     """Against the plainest model: the end of the newest block."""
     world, until = known(CHAT), 0

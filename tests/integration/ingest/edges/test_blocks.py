@@ -28,7 +28,8 @@ def blocking(key: str, identity_id: str, end_s: int = 0) -> ingest_pb2.BlockSend
 async def test_a_supervisor_blocks_a_sender(kafka: Any, prefix: str, tmp_path: Path) -> None:
     """It holds when the call returns: the next message is accepted, kept, and listed as kept."""
     async with whole(kafka, prefix, tmp_path) as edges, channel(edges) as (opened, token):
-        people, options = ingest_pb2_grpc.PersonServiceStub(opened), {"metadata": token, "timeout": 20}
+        people = ingest_pb2_grpc.PersonServiceStub(opened)
+        options: dict[str, Any] = {"metadata": token, "timeout": 20}
         (ann, conversation), (bob, _) = await a_customer(edges, "ann"), await a_customer(edges, "bob")
         answer = await decided(edges, lambda: people.BlockSender(blocking("b1", ann), **options))
         now_s = answer.until.ToSeconds() - 30 * DAY_S
