@@ -11,6 +11,7 @@ from chapar.common.v1.verdict_pb2 import Verdict
 from chapar.config.v1 import config_pb2
 from chapar.ingest.v1 import records_pb2 as pb
 from services.ingest.domain.decisions import IntakeLimits
+from tests.flow.ingest.test_automatic import Services
 from tests.flow.ingest.test_persons import BOT, CHAT, HOUR, known, refusals
 from tests.flow.ingest.test_shared_preferences import link
 from tests.flow.ingest.world import TENANT, World, a_configuration, a_message
@@ -236,6 +237,21 @@ def test_a_blocked_sender_gets_no_survey() -> None:
     )
     world.inbound(pb.InboundRecord(tenant=TENANT, outbound=survey), CHAT.identity_id)
     assert world.deliveries[-1] == ("FAILED", "SENDER_BLOCKED")
+
+
+def test_spam_by_mail_reaches_one_agent_once() -> None:
+    """D10, all services: one interaction, no survey, and the second mail is in the history with the reason."""
+    services = Services()
+    services.world.configuration.dispositions.add(name="spam", blocks_for_ms=30 * DAY)
+    services.mail("cheap pills")
+    services.complete(services.take_and_answer(), "spam")
+    services.settle()
+    events, records = services.kinds(), len(services.world.outbound)
+    services.mail("cheaper pills", headers={"Subject": "hello"})
+    assert (services.kinds(), services.kinds().count("queued")) == (events, 1)
+    assert services.story()["not_routed"] == "SENDER_BLOCKED"
+    assert "invited" not in services.invited()
+    assert not [each for each in services.world.outbound[records:] if each.HasField("request")]
 
 
 def test_the_list_is_bounded_and_says_so() -> None:
