@@ -31,6 +31,7 @@ COMMANDS: Final = (
     "topics",
     "deadletters",
     "persons",
+    "block",
     "lanes",
     "transactions",
     "upgrade",

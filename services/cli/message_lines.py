@@ -39,6 +39,7 @@ class MessageLines:
     def line(self, message: records_pb2.ConversationMessage) -> str:
         """Return who did what, e.g. `customer edits "helo": hello`. A text without a content is shown as it is."""
         who = types_pb2.ActorKind.Name(message.author_kind).removeprefix("ACTOR_KIND_").lower()
+        who += " (blocked, not routed)" if message.blocked else ""
         shown, _ = folded(message)
         about = self._about(message)
         self._remember(message, shown)

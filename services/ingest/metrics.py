@@ -67,6 +67,7 @@ METRICS: Final = (
     ),
     counter("chapar_intake_interactions_opened_total", "channel queue", "Interactions opened, by the queue chosen."),
     counter("chapar_intake_unroutable_total", "channel reason", "Messages for which no routing rule chose a queue."),
+    counter("chapar_intake_blocked_total", "channel", "Messages of blocked senders: kept in history, not routed."),
     gauge("chapar_intake_open_interactions", "", "Open interactions in memory."),
     counter("chapar_sender_attempts_total", "channel outcome", "Attempts to send, by outcome."),
     counter("chapar_sender_retries_total", "channel reason", "Attempts that will be repeated."),

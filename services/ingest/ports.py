@@ -256,6 +256,18 @@ class People(Protocol):
         """Return identities of other persons with the same proven address as one of this person's."""
 
 
+class Blocks(Protocol):
+    """The senders that are blocked."""
+
+    async def list(
+        self, tenant: str, request: ingest_pb2.ListBlockedRequest, now_ms: int
+    ) -> ingest_pb2.ListBlockedResponse:
+        """Return a page of the senders that are blocked at this time, the last end first. Raises INVALID."""
+
+    async def of_person(self, tenant: str, person_id: str, now_ms: int) -> Sequence[ingest_pb2.BlockedSender]:
+        """Return the blocks of a person's identities that hold at this time."""
+
+
 class Traces(Protocol):
     """Everything known of a person, past and present."""
 

@@ -56,6 +56,7 @@ NOT_HERE: Final = frozenset(
         "chapar_file_store_errors_total",  # needs a file store that is away: tests/contract/files/test_away.py
         "chapar_edge_kept_raw_total",  # needs odd calls: tests/unit/ingest/edges/test_webhook_answers.py
         "chapar_edge_beyond_rate_total",  # needs a flood of a provider: tests/unit/ingest/edges/test_provider_floods.py
+        "chapar_intake_blocked_total",  # needs a blocked sender: tests/flow/ingest/test_block_list.py
         "chapar_intake_paced_total",  # needs a customer who floods: tests/flow/ingest/test_paced.py
         "chapar_sla_rearmed_total",  # needs a reply that fails after it was sent: tests/flow/ingest/test_reply_outcomes.py
         "chapar_lane_refused",  # exists as long as a partition is refused: tests/integration/test_lost_logs_in_services.py

@@ -75,6 +75,7 @@ _MODULES: Final = {
         " ingest.domain.deliveries ingest.domain.fair_queue ingest.domain.flights ingest.domain.follow_ups"
         " ingest.domain.account_breaker ingest.domain.lifetime ingest.domain.focus ingest.domain.form_mailers ingest.domain.participants"
         " ingest.domain.limits ingest.domain.origin ingest.domain.reach ingest.domain.reachability ingest.domain.preferences"
+        " ingest.domain.blocking ingest.adapters.history.block_reader"
         " ingest.domain.shared_preferences ingest.adapters.edges.grpc_preferences.PersonWishes.person"
         " ingest.domain.delivery_notices ingest.domain.join_links.link_text ingest.domain.join_links.digest_of ingest.domain.join_links.claim_of"
         " ingest.translate.persons ingest.domain.reply_routes ingest.domain.seen"
@@ -93,7 +94,7 @@ _MODULES: Final = {
     ),
     _LOG: (
         "ingest.lanes.inbound_records ingest.lanes.intake ingest.lanes.intake_runner ingest.lanes.paced_intake"
-        " ingest.lanes.intake_counters ingest.lanes.intake_outputs ingest.translate.fetches"
+        " ingest.lanes.blocked_senders ingest.lanes.intake_counters ingest.lanes.intake_outputs ingest.translate.fetches"
         " ingest.lanes.sender ingest.lanes.sender_runner ingest.lanes.sender_counters ingest.lanes.timers "
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.headers chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
         " chassis.privacy.streams"
@@ -142,6 +143,7 @@ _FUNCTIONS: Final = {
         " ingest.domain.normalise.message.Collected.add ingest.domain.normalise.webchat.issue_token"
         " ingest.domain.reply_token.message_id"
         " ingest.translate.intake_state.IntakeState.customer_key ingest.translate.intake_state.IntakeState.customer_owner"
+        " ingest.translate.intake_state.IntakeState.block_key ingest.translate.intake_state.IntakeState.block_owner"
         " ingest.translate.intake_state.IntakeState.seen_key ingest.translate.lanes.routing_key"
         " ingest.translate.sender.SenderState.seen_key ingest.translate.sender.SenderState.conversation_key"
         " ingest.translate.sender.never_sent ingest.domain.delivery_reports.has_left ingest.adapters.history.delivery_changes.DeliveryChanges.look"

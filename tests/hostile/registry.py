@@ -216,7 +216,7 @@ _CONDITIONS: Final = CelConditions(_WHENS)
 _INTAKE: Final = IntakeState()
 _SENDER: Final = SenderState()
 _INGEST_STATE: Final = (
-    *(_INTAKE.customer, _INTAKE.chunk, _INTAKE.seen_owner),
+    *(_INTAKE.customer, _INTAKE.chunk, _INTAKE.block, _INTAKE.seen_owner),
     *(_SENDER.conversation, _SENDER.chunk, _SENDER.seen_owner),
 )
 _VERIFIER: Final = tokens.Verifier.from_secret(SECRET.encode())
@@ -378,7 +378,8 @@ ENTRIES: Final = (
           state_feed(lambda key, value: state.decode(key + value[:64], value), b"w/", b"p/", b"t/", b"v/", b""), "bytes"),
     Entry(named("services.sla.translate.analytics_state", "decode", "flow_key_of"),
           state_feed(lambda key, value: analytics_state.decode(key + value[:64], value), b"o/", b"c/", b"f/", b"q/", b"m/"), "bytes"),
-    Entry((*named("services.ingest.translate.intake_state", "IntakeState.customer", "IntakeState.chunk", "IntakeState.seen_owner"),
+    Entry((*named("services.ingest.translate.intake_state", "IntakeState.customer", "IntakeState.chunk", "IntakeState.block",
+                  "IntakeState.seen_owner"),
            *named("services.ingest.translate.sender", "SenderState.conversation", "SenderState.chunk", "SenderState.seen_owner")),
           all_of(*(refusing(each, ValueError, TypeError, RecursionError) for each in _INGEST_STATE)), "bytes"),
     Entry(named("services.feedback.adapters.ticket_codec", "unpack"),

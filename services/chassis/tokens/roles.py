@@ -36,7 +36,7 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
         # A supervisor: sees every conversation, moves interactions, sets agents' states. Changes no person and no skill.
         Role.SUPERVISOR: _WATCH
         | {
-            "conversations.read", "person.read", "person.preferences", "person.join", "outbound.resend",
+            "conversations.read", "person.read", "person.preferences", "person.join", "person.block", "outbound.resend",
             "outbound.upload",
             "routing.supervise", "agents.supervise", "feedback.invite",
         },
@@ -44,7 +44,7 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
         Role.ADMINISTRATOR: _WATCH
         | {
             "conversations.read", "person.read", "person.write", "person.erase", "person.preferences", "person.join",
-            "outbound.resend", "outbound.upload",
+            "person.block", "outbound.resend", "outbound.upload",
             "routing.supervise", "agents.supervise", "agents.write", "feedback.invite", "audit.read",
         },
         # Reads everything, changes nothing.
@@ -52,7 +52,8 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
         # Other systems of the company, and Chapar's own services: submit messages, send, invite, escalate.
         Role.SYSTEM: frozenset(
             {
-                "ingest.submit", "ingest.follow_up", "person.preferences", "person.join", "outbound.send", "outbound.read", "outbound.templates",
+                "ingest.submit", "ingest.follow_up", "person.preferences", "person.join", "person.block", "outbound.send", "outbound.read",
+                "outbound.templates",
                 "feedback.invite", "feedback.respond", "routing.read", "routing.escalate", "sla.read",
             }
         ),

@@ -35,6 +35,9 @@ def show(person: Annotated[str, typer.Argument(help="The person's id.")], as_jso
     console.print(table(f"person {person}", ("identity", "channel", "account", "native id", "name"), rows))
     if found.preferred_channel:
         console.print(f"preferred channel: {found.preferred_channel}", markup=False, highlight=False)
+    if found.blocks:
+        blocks = ((b.identity.identity_id, moment(b.until.ToMilliseconds()), b.actor, b.note) for b in found.blocks)
+        console.print(table("blocked", ("identity", "until", "blocked by", "why"), blocks))
     if found.opt_outs:
         outs = ((o.channel or "all", _scope(o), moment(o.since.ToMilliseconds()), o.actor) for o in found.opt_outs)
         console.print(table("opt-outs", ("channel", "does not want", "since", "set by"), outs))

@@ -42,6 +42,8 @@ class Opening:
     """Ids of the messages that joined the first one; the newest `FURTHER_MOST`."""
     closing: bool = False
     """Whether the message is a thank-you or a farewell and nothing else."""
+    identity_id: str = ""
+    """The identity that wrote the first message; empty in older entries."""
 
     @property
     def public(self) -> bool:

@@ -26,6 +26,8 @@ class IntakeLimits:
     idle_customer_ms: int = 30 * DAY_MS
     """An identity leaves memory after this time without a message, if it is not linked, has no opt-out, and has no open interaction."""
     closed_grace_ms: int = 60_000
+    blocked_most: int = 5_000
+    """The most blocked senders of one tenant in one partition."""
 
 
 @dataclass(frozen=True, slots=True)

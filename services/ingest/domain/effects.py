@@ -255,6 +255,17 @@ class PreferencesShared:
     preferred_channel: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderBlockAsked:
+    """Ask the lane of the identity to block it: the disposition of an interaction says so."""
+
+    identity_id: str
+    until_ms: int
+    actor: str
+    interaction_id: str
+    disposition: str
+
+
 @dataclass(frozen=True, slots=True)
 class JoinClaimed:
     """Ask the lane of the identity that a link names whether the claimant may join its person."""
@@ -296,6 +307,7 @@ Effect = (
     | IdentityMoved
     | PreferencesSet
     | PreferencesShared
+    | SenderBlockAsked
     | JoinClaimed
     | JoinConfirmed
 )

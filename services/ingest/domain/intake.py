@@ -17,6 +17,7 @@ Rules that the code can't show:
   customer said it to the agent. (The invitation may arrive before the notice that its interaction has ended.)
 - A mail that a participant writes with the reply token of another customer's conversation is decided under that
   customer's key. It joins the conversation, and changes neither the customer nor their route.
+- A message of a blocked sender is recorded and belongs to no interaction, also while one is open; see `blocking`.
 - A bounce of our own mail is also a fact about the delivery that failed. It goes to the lane that sends.
 - The caller has already dropped duplicates.
 """
@@ -176,7 +177,7 @@ class Intake:
             customer = reachability.reached(customer, message.identity.identity_id)
         if message.revision > 0:
             return self._edit(customer, message, now_ms)
-        joins = join_links.claim_of(customer, message)
+        joins = None if message.blocked else join_links.claim_of(customer, message)
         if joins is not None:
             return IntakeDecision(customer, (joins,), note="JOIN_CLAIMED")
         account = policy.account(message.identity.channel, message.identity.account)
@@ -218,6 +219,9 @@ class Intake:
                 place = conversation.place if lasting is route else customer.place
                 customer = replace(preferences.with_route(customer, lasting), place=place)
         customer = replace(customer, conversation=conversation)
+        if message.blocked and (message.opens or not message.customer_left):
+            out.append(self._recorded(customer, conversation.conversation_id, message, ""))
+            return IntakeDecision(customer, tuple(out), note="BLOCKED")
 
         survey, score = self._answer(customer, conversation, message, now_ms)
         if survey is not None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import assert_never
 
-from services.ingest.domain import acknowledgement, effects, preferences, reply_window
+from services.ingest.domain import acknowledgement, blocking, effects, preferences, reply_window
 from services.ingest.domain.belongings import owns
 from services.ingest.domain.conversations import (
     Conversation,
@@ -127,6 +127,8 @@ class InteractionClosing:
             if request.purpose is not Purpose.SURVEY:
                 return Refused(Reason.OPTED_OUT, f"the person does not want such messages by {where.channel}")
             return replace(request, forbidden=Reason.OPTED_OUT, person_id=self._routing.person(customer))
+        if request.purpose is Purpose.SURVEY and where.identity_id == request.blocked_identity:
+            return replace(request, forbidden=Reason.SENDER_BLOCKED, person_id=self._routing.person(customer))
         if request.purpose is Purpose.SURVEY and where.identity_id in customer.failed_addresses:
             return replace(request, forbidden=Reason.ADDRESS_FAILED, person_id=self._routing.person(customer))
         return request
@@ -240,9 +242,14 @@ class InteractionClosing:
         conversation = replace(
             conversation, interaction=None, ended=ended, last_at_ms=max(conversation.last_at_ms, now_ms)
         )
-        if open_.untaken and not (completed and all(each.closing for each in open_.untaken)):
-            opening = open_.untaken[0]
-            for later in open_.untaken[1:]:
+        block = blocking.of_disposition(customer, open_, notice, policy.blocks_for_ms)
+        untaken = open_.untaken
+        if block is not None:
+            out.append(block)
+            untaken = tuple(each for each in untaken if blocking.sender_of(each, customer) != block.identity_id)
+        if untaken and not (completed and all(each.closing for each in untaken)):
+            opening = untaken[0]
+            for later in untaken[1:]:
                 opening = opening.joined(later)
             interaction_id = self._routing.derive("interaction", opening.message_id)
             waiting = Gathering(interaction_id=interaction_id, due_at_ms=now_ms, opening=opening)

@@ -167,6 +167,8 @@ class Message:
     """Whether the author takes part in a conversation of another customer, under whose key the message is decided."""
     original: Attachment | None = None
     """The message as it arrived, in the file store; None when it was not kept."""
+    blocked: bool = False
+    """Whether the sender is blocked; see `blocking`."""
 
     @property
     def by_person(self) -> bool:
@@ -255,6 +257,8 @@ class SendRequest:
     """The interaction's queue, for replies of agents."""
     attachments: tuple[Attachment, ...] = ()
     """Files of the store that are sent with the text."""
+    blocked_identity: str = ""
+    """The identity under whose key it is decided, if that sender is blocked; otherwise empty."""
 
 
 class NoticeKind(IntEnum):
@@ -281,6 +285,9 @@ class Notice:
     estimated_wait_ms: int = -1
     occurred_at_ms: int = 0
     message_id: str = ""
+    disposition: str = ""
+    agent_id: str = ""
+    """Of a completion."""
 
 
 @dataclass(frozen=True, slots=True)

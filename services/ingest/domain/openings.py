@@ -22,6 +22,7 @@ def opening_of(message: Message, now_ms: int, closing: ClosingWords) -> Opening:
         wishes=message.wishes,
         automatic=message.automatic.kind,
         closing=_only_closes(message, closing),
+        identity_id=message.identity.identity_id,
     )
 
 

@@ -1,7 +1,7 @@
 """The intake lane: inbound.v1 -> conversations.v1, outbound.v1, routing.commands.v1, feedback.commands.v1, in one
 transaction per batch.
 
-State: one entry per identity (`c/…`), its chunks of message ids (`s/…/n`), and the places up to which notices of the
+State: one entry per identity (`c/…`), its chunks of message ids (`s/…/n`), blocked senders (`b/…`), and the places up to which notices of the
 relay were handled (`o/…`). In memory, identities without open work are packed (`resting`). Duplicates end here: a message
 that an edge wrote twice, because a provider retried or a broker's answer was lost, is handled once; so is a notice that the
 relay wrote twice (`chassis.kafka.relayed`). A record is refused (dead letter) before anything of it is written.
@@ -31,20 +31,21 @@ from services.chassis.questions import answer_question
 from services.ingest.domain import effects
 from services.ingest.domain.conversations import Customer
 from services.ingest.domain.decisions import MAX_HOPS, IntakeDecision, IntakeLimits, Refused
-from services.ingest.domain.intake import Intake
+from services.ingest.domain.intake import Event, Intake
 from services.ingest.domain.messages import Erasure, Message
 from services.ingest.domain.reasons import Reason
 from services.ingest.domain.seen import SeenIds
 from services.ingest.domain.shared_preferences import SharedPreferences
 from services.ingest.domain.stated_reports import StatedReport
-from services.ingest.lanes.inbound_records import decoded, event_of, forwarded, identity_of_repetition, key_of
+from services.ingest.lanes.blocked_senders import BlockedSenders
+from services.ingest.lanes.inbound_records import decoded, forwarded, identity_of_repetition, key_of
 from services.ingest.lanes.intake_counters import IntakeCounters
 from services.ingest.lanes.intake_outputs import IntakeOutputs, there
 from services.ingest.lanes.paced_intake import paced
 from services.ingest.lanes.resting import RESTORED_TOGETHER, RestingStates, State
 from services.ingest.lanes.timers import Timers, earliest
 from services.ingest.translate import samples
-from services.ingest.translate.intake_state import CUSTOMER_STATE, SEEN_STATE, IntakeState
+from services.ingest.translate.intake_state import BLOCK_STATE, CUSTOMER_STATE, SEEN_STATE, IntakeState
 from services.ingest.translate.keys import is_about_unknown
 from services.policy.model.intake import Policies, TenantPolicy
 
@@ -87,6 +88,7 @@ class IntakeProcessor:
         self._intake = Intake(derive, limits)
         self._state = IntakeState()
         self._customers: dict[str, Customer] = {}
+        self._blocked = BlockedSenders(self._state, limits.blocked_most)
         self._seen: dict[str, SeenIds] = {}
         self._resting = RestingStates(lambda account: samples.customers(account, self._state.encode))
         self._awake: dict[str, None] = {}  # the keys of this batch
@@ -112,6 +114,8 @@ class IntakeProcessor:
             owner = self._state.seen_owner(key)
             self._awaken(owner)
             self._seen_of(owner).load(self._state.chunk(value))
+        elif key.startswith(BLOCK_STATE):
+            self._blocked.restore(key, value)
         else:
             self._relayed.restore(key, value)
         if len(self._awake) >= RESTORED_TOGETHER:
@@ -162,7 +166,9 @@ class IntakeProcessor:
             return self._nobody(inbound)
         key, identity_id = key_of(record, inbound.tenant)
         self._awaken(key)
-        event = event_of(inbound)
+        if inbound.HasField("sender_block"):
+            return self._block(key, inbound, used, outbox)
+        event = self._blocked.event_of(key, inbound, self._now_ms)
         known = self._customers.get(key)
         if isinstance(event, Message) and event.identity.tenant != inbound.tenant:
             raise InvalidRecord(Reason.TENANT_MISMATCH, "the identity belongs to another tenant")
@@ -189,15 +195,24 @@ class IntakeProcessor:
         decision = self._intake.decide(identity_id, known, event, self._now_ms, policy)
         if isinstance(decision, Refused):
             raise InvalidRecord(decision.reason, decision.detail)
-        if isinstance(event, Message) and decision.note != "FORWARDED":
-            self._counted["messages", inbound.tenant, channel] += 1
-        if decision.note == "REPORT_UNMATCHED":
-            self._counted["reports_unmatched", inbound.tenant, inbound.report.channel] += 1
+        self._count(event, decision, inbound.tenant, channel or inbound.report.channel)
         theirs = not isinstance(event, SharedPreferences)  # what another identity's lane passes on becomes our own
         self._apply(key, decision, inbound.tenant, outbox, inbound, (used if theirs else own) or own)
         if once:
             self._remember(key, forwarded(once) if decision.note == "FORWARDED" else once, outbox)
         return decision.note not in ("FORWARDED", "LINK_CONFIRMED")
+
+    def _block(self, key: str, inbound: records_pb2.InboundRecord, used: DataKey | None, outbox: Outbox) -> bool:
+        """Block the sender of this key, or end their block. An identity that was erased can only be unblocked."""
+        asked, own = inbound.sender_block, self._key_of(key, self._customers.get(key), used, inbound.tenant)
+        once = derive("sender-block", asked.request_id)
+        if self._repeated(key, once, inbound.hops):
+            return True
+        if own is None and not self._blocked.holds(key, self._now_ms):
+            return self._nobody(inbound)
+        self._blocked.change(key, asked, own, outbox, self._now_ms)
+        self._remember(key, once, outbox)
+        return True
 
     def _nobody(self, inbound: records_pb2.InboundRecord) -> bool:
         """Do nothing for a person without a key. A caller who waits gets a refusal, not OK."""
@@ -211,6 +226,7 @@ class IntakeProcessor:
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
+        self._blocked.advance(now_ms, outbox)
         for key in (*self._timers.pop_due(now_ms), *self._resting.pop_due(now_ms)):
             self._awaken(key)
             seen = self._seen.get(key)
@@ -236,7 +252,7 @@ class IntakeProcessor:
 
     def next_wakeup(self) -> int | None:
         """See `contract.Processor`."""
-        return earliest(self._timers.next(), self._resting.next())
+        return earliest(self._timers.next(), self._resting.next(), self._blocked.next_end())
 
     # ---- internal
 
@@ -289,6 +305,14 @@ class IntakeProcessor:
         identity_id = key.partition("/")[2]
         identities = [identity_id] if customer is None else [identity_id, customer.identity.identity_id]
         return self._entry_keys.choose(self._state.customer_key(key), used, tenant, identities)
+
+    def _count(self, event: Event, decision: IntakeDecision, tenant: str, channel: str) -> None:
+        if isinstance(event, Message) and decision.note != "FORWARDED":
+            self._counted["messages", tenant, channel] += 1
+        if decision.note == "BLOCKED":
+            self._counted["blocked", tenant, channel] += 1
+        if decision.note == "REPORT_UNMATCHED":
+            self._counted["reports_unmatched", tenant, channel] += 1
 
     def _count_interaction(self, tenant: str, effect: effects.Effect) -> None:
         if isinstance(effect, effects.InteractionStarted):

@@ -15,6 +15,7 @@ class IntakeCounters:
             "opened": metrics.counter("chapar_intake_interactions_opened_total"),
             "unroutable": metrics.counter("chapar_intake_unroutable_total"),
             "reports_unmatched": metrics.counter("chapar_delivery_reports_unmatched_total"),
+            "blocked": metrics.counter("chapar_intake_blocked_total"),
             "erased": metrics.counter("chapar_personal_erased_total"),
         }
         self._gauge = metrics.gauge("chapar_intake_open_interactions").labels()

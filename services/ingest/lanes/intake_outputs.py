@@ -108,7 +108,12 @@ class IntakeOutputs:
                 confirmed.link.opt_outs.extend(opt_out_records(effect.opt_outs))
                 confirmed.link.preferred_channel = effect.preferred_channel
                 self._pass_on(confirmed, tenant, effect.identity_id, own, outbox)
-            case effects.JoinClaimed() | effects.JoinConfirmed() | effects.PreferencesShared():
+            case (
+                effects.JoinClaimed()
+                | effects.JoinConfirmed()
+                | effects.PreferencesShared()
+                | effects.SenderBlockAsked()
+            ):
                 self._tell_lane(effect, tenant, own, outbox, now_ms)
             case effects.IdentityMoved() | effects.PreferencesSet():
                 told, personal = persons.record_of_a_person(effect, tenant, now_ms)
@@ -145,7 +150,7 @@ class IntakeOutputs:
 
     def _tell_lane(
         self,
-        effect: effects.JoinClaimed | effects.JoinConfirmed | effects.PreferencesShared,
+        effect: effects.JoinClaimed | effects.JoinConfirmed | effects.PreferencesShared | effects.SenderBlockAsked,
         tenant: str,
         own: DataKey | None,
         outbox: Outbox,

@@ -41,6 +41,8 @@ def of_inbound(record: records_pb2.InboundRecord) -> Headers:
         case "shared_preferences":
             shared = record.shared_preferences
             named = f"{shared.request_id}/{shared.from_identity_id}/{shared.identity_id}/{shared.kind}"
+        case "sender_block":
+            named = record.sender_block.request_id
         case "join_offer":
             named = record.join_offer.request_id
         case "join_claim":

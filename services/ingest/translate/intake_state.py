@@ -6,20 +6,23 @@ State is MessagePack of the core's own values: additive changes (fields with def
 from typing import Any, Final
 
 from services.chassis.kafka.changelog_codec import ChangelogCodec
+from services.ingest.domain.blocking import Block
 from services.ingest.domain.conversations import Customer
 from services.ingest.domain.seen import Chunk
 
 CUSTOMER_STATE: Final = b"c/"
 SEEN_STATE: Final = b"s/"
+BLOCK_STATE: Final = b"b/"
 
 
 class IntakeState:
     """Encodes the intake lane's changelog entries."""
 
     def __init__(self) -> None:
-        self._entries = ChangelogCodec[Customer | Chunk](Any)
+        self._entries = ChangelogCodec[Customer | Chunk | Block](Any)
         self._customers = ChangelogCodec[Customer](Customer)
         self._chunks = ChangelogCodec[Chunk](Chunk)
+        self._blocks = ChangelogCodec[Block](Block)
 
     def customer_key(self, key: str) -> bytes:
         """Return the entry of a customer; keys are tenant/identity."""
@@ -37,7 +40,15 @@ class IntakeState:
         """Return the key of the identity of a chunk."""
         return entry[len(SEEN_STATE) :].rpartition(b"/")[0].decode()
 
-    def encode(self, value: Customer | Chunk) -> bytes:
+    def block_key(self, key: str) -> bytes:
+        """Return the entry of a blocked sender; keys are tenant/identity."""
+        return BLOCK_STATE + key.encode()
+
+    def block_owner(self, entry: bytes) -> str:
+        """Return the sender's key of an entry."""
+        return entry[len(BLOCK_STATE) :].decode()
+
+    def encode(self, value: Customer | Chunk | Block) -> bytes:
         """Encode an entry's value."""
         return self._entries.encode(value)
 
@@ -48,3 +59,7 @@ class IntakeState:
     def chunk(self, value: bytes) -> Chunk:
         """Decode a chunk. Raises UnknownVersion, and msgspec.MsgspecError for invalid bytes."""
         return self._chunks.decode(value)
+
+    def block(self, value: bytes) -> Block:
+        """Decode a block. Raises UnknownVersion, and msgspec.MsgspecError for invalid bytes."""
+        return self._blocks.decode(value)

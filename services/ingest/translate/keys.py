@@ -18,6 +18,8 @@ def owner_of(inbound: records_pb2.InboundRecord) -> str:
             return inbound.preferences.identity_id
         case "shared_preferences" if inbound.sealed or inbound.shared_preferences.opt_outs:
             return inbound.shared_preferences.identity_id
+        case "sender_block" if inbound.sealed or (inbound.sender_block.until_ms and inbound.question_id):
+            return inbound.sender_block.identity_id
         case "report" if inbound.report.native_id:
             return inbound.report.identity_id
         case _:

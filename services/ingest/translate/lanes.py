@@ -67,6 +67,7 @@ def message(record: records_pb2.CustomerMessage) -> Message:
         place=record.place,
         answer_to=identity(record.answer_to) if record.HasField("answer_to") else None,
         participant=record.participant,
+        blocked=record.blocked,
         to=tuple(record.to),
         cc=tuple(record.cc),
     )
@@ -139,6 +140,8 @@ def notice(record: records_pb2.InteractionNotice) -> Notice:
         estimated_wait_ms=record.estimated_wait_ms,
         occurred_at_ms=record.occurred_at_ms,
         message_id=record.message_id,
+        disposition=record.disposition,
+        agent_id=record.agent_id,
     )
 
 
@@ -260,6 +263,7 @@ def customer_message(
         to=value.to,
         cc=value.cc,
         participant=value.participant,
+        blocked=value.blocked,
     )
 
 

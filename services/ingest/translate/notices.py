@@ -34,5 +34,7 @@ def notice_record(event: router_pb2.RoutingEvent) -> records_pb2.InboundRecord |
             ),
             occurred_at_ms=event.occurred_at_ms,
             message_id=event.customer_message_recorded.message_id,
+            disposition=event.completed.disposition,
+            agent_id=event.completed.agent_id,
         ),
     )

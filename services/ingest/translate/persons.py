@@ -84,6 +84,36 @@ def preferences_set(effect: effects.PreferencesSet, tenant: str, now_ms: int) ->
     )
 
 
+def block_asked(effect: effects.SenderBlockAsked, tenant: str) -> records_pb2.InboundRecord:
+    """Return the record for the lane of the identity that a disposition blocks."""
+    return records_pb2.InboundRecord(
+        tenant=tenant,
+        sender_block=records_pb2.SenderBlock(
+            request_id=derive("block-by-disposition", effect.interaction_id),
+            identity_id=effect.identity_id,
+            until_ms=effect.until_ms,
+            actor=effect.actor,
+            interaction_id=effect.interaction_id,
+            disposition=effect.disposition,
+        ),
+    )
+
+
+def block_for_history(
+    asked: records_pb2.SenderBlock, tenant: str, identity_id: str, now_ms: int
+) -> records_pb2.ConversationRecord:
+    """Return the record for history."""
+    record = records_pb2.ConversationRecord(
+        event_id=derive("sender-block", identity_id, asked.request_id, str(now_ms)),
+        tenant=tenant,
+        identity_id=identity_id,
+        occurred_at_ms=now_ms,
+        sender_block=asked,
+    )
+    record.sender_block.occurred_at_ms = now_ms
+    return record
+
+
 def join_offer(record: records_pb2.JoinOffer) -> JoinOffer:
     """Convert a link that was made."""
     return JoinOffer(record.request_id, record.digest, record.expires_at_ms)
@@ -95,7 +125,9 @@ def join_claim(record: records_pb2.JoinClaim) -> JoinClaim:
 
 
 def record_for_a_lane(
-    effect: effects.JoinClaimed | effects.JoinConfirmed | effects.PreferencesShared, tenant: str, now_ms: int
+    effect: effects.JoinClaimed | effects.JoinConfirmed | effects.PreferencesShared | effects.SenderBlockAsked,
+    tenant: str,
+    now_ms: int,
 ) -> tuple[records_pb2.InboundRecord, str]:
     """Return the record for the lane of another identity, and this identity."""
     match effect:
@@ -105,6 +137,8 @@ def record_for_a_lane(
             return confirmed_link(effect, tenant, now_ms), effect.claimant_id
         case effects.PreferencesShared():
             return shared_record(effect, tenant), effect.identity_id
+        case effects.SenderBlockAsked():
+            return block_asked(effect, tenant), effect.identity_id
 
 
 def has_preferences(record: records_pb2.InboundRecord) -> bool:

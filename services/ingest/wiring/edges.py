@@ -24,6 +24,7 @@ from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAc
 from services.ingest.adapters.edges.agent_queues import ConfiguredAgentQueues
 from services.ingest.adapters.edges.erasure import Outcomes, PersonEraser
 from services.ingest.adapters.edges.grpc_audit import AuditServicer
+from services.ingest.adapters.edges.grpc_blocks import SenderBlocks
 from services.ingest.adapters.edges.grpc_files import FileLinker
 from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_ingest import IngestServicer
@@ -162,7 +163,14 @@ async def edges(
             history=kept.name if kept is not None else "",
             files=files,
         )
-        person = PersonServicer(intake, past, eraser, service.clock, PersonWishes(intake, past, service.clock))
+        person = PersonServicer(
+            intake,
+            past,
+            eraser,
+            service.clock,
+            PersonWishes(intake, past, service.clock),
+            SenderBlocks(intake, kept.blocks if kept is not None else None, service.clock),
+        )
         audited = AuditServicer(kept.audit if kept is not None else None)
         await enter(
             grpc_server(

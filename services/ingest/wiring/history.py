@@ -10,6 +10,7 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.lifecycle import Service
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.ingest.adapters.history.audit_reader import AuditReader
+from services.ingest.adapters.history.block_reader import BlockReader
 from services.ingest.adapters.history.database import VARIABLE, Database, database_url
 from services.ingest.adapters.history.erasure_reports import erasure_reports
 from services.ingest.adapters.history.history import History, HistoryReads
@@ -25,6 +26,7 @@ class KeptHistory:
 
     reader: HistoryReader
     audit: AuditReader
+    blocks: BlockReader
     name: str
 
 
@@ -53,7 +55,7 @@ async def history(
     name = "history" if shared else f"history@{settings.instance}"
     if not settings.runs("history"):
         async with HistoryReads(Database(url)) as reads:
-            yield KeptHistory(reads.reader, reads.audit, name)
+            yield KeptHistory(reads.reader, reads.audit, reads.blocks, name)
         return
     async with (
         History(
@@ -71,4 +73,4 @@ async def history(
             found.retention(settings.history_days, settings.audit_days, service.clock).run(), "history's retention"
         ),
     ):
-        yield KeptHistory(found.reader, found.audit, name)
+        yield KeptHistory(found.reader, found.audit, found.blocks, name)

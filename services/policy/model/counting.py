@@ -10,6 +10,7 @@ from services.policy.model.categories import CategoryRule
 from services.policy.model.surveys import SurveyKind
 
 LEAST_RESPONSES: Final = 5
+LONGEST_BLOCK_MS: Final = 366 * 24 * 3_600_000
 FIRST_CONTACT_WINDOW_MS: Final = 7 * 24 * 3_600_000
 
 
@@ -33,11 +34,12 @@ class Disposition:
     """What an agent's classification of a completed interaction means.
 
     `spam`: no person made contact. `no_further_work`: nothing was to be done, so it was not a contact either; a thank-you, for
-    example.
+    example. `blocks_for_ms`: the sender of the interaction is blocked for this time; 0: they are not.
     """
 
     spam: bool = False
     no_further_work: bool = False
+    blocks_for_ms: int = 0
 
 
 BUILT_IN: Final[Mapping[str, Disposition]] = MappingProxyType(

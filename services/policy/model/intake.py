@@ -49,6 +49,8 @@ class TenantPolicy:
     routing_labels: frozenset[str] = frozenset()
     """Labels that may leave the conversation, in addition to Chapar's own."""
     closing_words: ClosingWords = EVERYWHERE
+    blocks_for_ms: Mapping[str, int] = field(default_factory=dict)
+    """For how long a disposition blocks the sender of the interaction; those that do not block are absent."""
 
     def account(self, channel: str, account: str) -> AccountPolicy:
         """Return the account's policy. An account that was removed from the configuration while it had messages in

@@ -9,6 +9,7 @@ from services.policy.model.counting import (
     BUILT_IN,
     FIRST_CONTACT_WINDOW_MS,
     LEAST_RESPONSES,
+    LONGEST_BLOCK_MS,
     Counting,
     Disposition,
     RecoveryRule,
@@ -92,8 +93,13 @@ def read_dispositions(tenant: config.TenantConfiguration, findings: Findings) ->
             continue
         built_in = BUILT_IN.get(each.name, Disposition())
         found[each.name] = Disposition(
-            spam=each.spam or built_in.spam, no_further_work=each.no_further_work or built_in.no_further_work
+            spam=each.spam or built_in.spam,
+            no_further_work=each.no_further_work or built_in.no_further_work,
+            blocks_for_ms=min(max(each.blocks_for_ms, 0), LONGEST_BLOCK_MS),
         )
+        if not 0 <= each.blocks_for_ms <= LONGEST_BLOCK_MS:
+            message = f"`blocks_for` of `{each.name}` must be from 0s to 366d"
+            findings.find("OUT_OF_RANGE", message, "dispositions", i, "blocks_for_ms")
     return found
 
 

@@ -83,12 +83,15 @@ class Life:
         )
         self.conversation(opened=records_pb2.ConversationOpened(identity=identity, person_id=self.person_id))
 
-    def said(self, text: str, message_id: str = "", channel: str = "telegram", agent: str = "") -> None:
+    def said(
+        self, text: str, message_id: str = "", channel: str = "telegram", agent: str = "", *, blocked: bool = False
+    ) -> None:
         message = records_pb2.ConversationMessage(
             message_id=message_id or f"{self.name}-m{self._count + 1}",
             author_kind=types_pb2.ACTOR_KIND_AGENT if agent else types_pb2.ACTOR_KIND_CUSTOMER,
             author_id=agent or self.identity_id,
-            interaction_id=self.interaction_id,
+            interaction_id="" if blocked else self.interaction_id,
+            blocked=blocked,
             text=text,
             subject="about",
             attachments=[records_pb2.Attachment(content_type="image/png", name="a.png", size=3, reference="ref")],
@@ -131,6 +134,19 @@ class Life:
             event_id=event_id, tenant=self.tenant, identity_id=self.identity_id, occurred_at_ms=at
         )
         record.preferences_set.CopyFrom(records_pb2.PreferencesSet(opt_outs=held, preferred_channel=preferred))
+        self._add("conversations.v1", self.identity_id, record)
+
+    def blocks(self, until_ms: int, note: str = "", interaction_id: str = "", disposition: str = "") -> None:
+        event_id, at = self._tick()
+        record = records_pb2.ConversationRecord(
+            event_id=event_id,
+            tenant=self.tenant,
+            identity_id=self.identity_id,
+            occurred_at_ms=at,
+            sender_block=records_pb2.SenderBlock(
+                until_ms=until_ms, note=note, actor="sara", interaction_id=interaction_id, disposition=disposition
+            ),
+        )
         self._add("conversations.v1", self.identity_id, record)
 
     def routed(self, queue: str = "sales", reason: str = "LONGEST_IDLE", **event: Message) -> None:

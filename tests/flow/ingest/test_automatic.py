@@ -103,11 +103,11 @@ class Services:
         self.agent(record_reply=router.RecordReply(agent_id="a", interaction_id=interaction, reply_id=f"r{self.count}"))
         return interaction
 
-    def complete(self, interaction: str) -> None:
+    def complete(self, interaction: str, disposition: str = "solved") -> None:
         """Let the agent complete the interaction."""
         self.agent(
             complete_interaction=router.CompleteInteraction(
-                agent_id="a", interaction_id=interaction, disposition="solved"
+                agent_id="a", interaction_id=interaction, disposition=disposition
             )
         )
 

@@ -185,6 +185,15 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
         REFUSED,
         lambda t, m, o: [ing.CreateJoinLinkRequest(idempotency_key=random_id(), identity_id=t.identity)],
     ),
+    f"{PERSON}BlockSender": (
+        REFUSED,
+        lambda t, m, o: [ing.BlockSenderRequest(idempotency_key=random_id(), identity_id=t.identity)],
+    ),
+    f"{PERSON}UnblockSender": (
+        REFUSED,
+        lambda t, m, o: [ing.UnblockSenderRequest(idempotency_key=random_id(), identity_id=t.identity)],
+    ),
+    f"{PERSON}ListBlocked": (NOTHING, lambda t, m, o: [ing.ListBlockedRequest()]),
     f"{PERSON}SuggestIdentities": (REFUSED, lambda t, m, o: [ing.SuggestIdentitiesRequest(person_id=t.person)]),
     f"{PERSON}ErasePerson": (
         REFUSED,

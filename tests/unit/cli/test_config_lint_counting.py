@@ -25,6 +25,7 @@ categories:
       fa: {any: [پیک], none: [پیک خوب]}
       en: {any: [courier]}
     webhooks: [warehouse]
+dispositions: [{name: junk, blocks_for: 366d}]
 """
 
 
@@ -61,6 +62,7 @@ def test_a_valid_configuration_has_no_such_finding_and_keeps_its_words(tmp_path:
         ("webhooks: [warehouse]", "webhooks: [shop]", "UNKNOWN_WEBHOOK", 17),
         ("words:\n      fa: {any: [پیک], none: [پیک خوب]}\n      en: {any: [courier]}", "words: {fa: {any: ['!']}}",
          "CATEGORY_EMPTY", 14),
+        ("blocks_for: 366d", "blocks_for: 367d", "OUT_OF_RANGE", 18),
     ],
 )  # fmt: skip
 def test_each_mistake_is_named_on_its_line(tmp_path: Path, old: str, new: str, code: str, line: int) -> None:

@@ -24,6 +24,7 @@ def test_each_kind_has_its_line() -> None:
     lines = MessageLines()
     assert lines.line(a_message("helo")) == "customer: helo"
     edit = a_message("hello", "e1", edits_message_id="m1", native_message_id="native-m1")
+    assert lines.line(a_message("pills", "b1", blocked=True)) == "customer (blocked, not routed): pills"
     assert lines.line(edit) == 'customer edits "helo": hello'
     reaction = a_message("👍", "r1", kind=REACTION, in_reply_to="native-m1", content="reaction")
     assert lines.line(reaction) == 'customer reacts with 👍 to "hello"'

@@ -607,6 +607,7 @@ class Disposition(_message.Message):
     TITLES_FIELD_NUMBER: _builtins.int
     SPAM_FIELD_NUMBER: _builtins.int
     NO_FURTHER_WORK_FIELD_NUMBER: _builtins.int
+    BLOCKS_FOR_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as agents' desks send it."""
     spam: _builtins.bool
@@ -616,6 +617,10 @@ class Disposition(_message.Message):
     no_further_work: _builtins.bool
     """Completion with it means that nothing was to be done, e.g. for a thank-you: no survey, and not a contact in first-contact resolution.
     Default: false.
+    """
+    blocks_for_ms: _builtins.int
+    """Completion with it blocks the sender of the interaction for this time: their messages are kept and not routed.
+    Default: 0s, which does not block. Bounds: 0s to 366d.
     """
     @_builtins.property
     def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -630,10 +635,11 @@ class Disposition(_message.Message):
         titles: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         spam: _builtins.bool = ...,
         no_further_work: _builtins.bool = ...,
+        blocks_for_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "no_further_work", b"no_further_work", "spam", b"spam", "titles", b"titles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks_for_ms", b"blocks_for_ms", "name", b"name", "no_further_work", b"no_further_work", "spam", b"spam", "titles", b"titles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

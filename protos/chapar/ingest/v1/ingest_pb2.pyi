@@ -1344,6 +1344,7 @@ class GetPersonResponse(_message.Message):
     IDENTITIES_FIELD_NUMBER: _builtins.int
     OPT_OUTS_FIELD_NUMBER: _builtins.int
     PREFERRED_CHANNEL_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
     """Id of the person."""
     preferred_channel: _builtins.str
@@ -1356,6 +1357,10 @@ class GetPersonResponse(_message.Message):
     def opt_outs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersonOptOut]:
         """Opt-outs. They hold for all identities of the person."""
 
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockedSender]:
+        """Blocks of the person's identities that hold now."""
+
     def __init__(
         self,
         *,
@@ -1363,10 +1368,11 @@ class GetPersonResponse(_message.Message):
         identities: _abc.Iterable[_records_pb2.Identity] | None = ...,
         opt_outs: _abc.Iterable[Global___PersonOptOut] | None = ...,
         preferred_channel: _builtins.str = ...,
+        blocks: _abc.Iterable[Global___BlockedSender] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["identities", b"identities", "opt_outs", b"opt_outs", "person_id", b"person_id", "preferred_channel", b"preferred_channel"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "identities", b"identities", "opt_outs", b"opt_outs", "person_id", b"person_id", "preferred_channel", b"preferred_channel"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1511,6 +1517,223 @@ class SetPreferencesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetPreferencesResponse: _TypeAlias = SetPreferencesResponse  # noqa: Y015
+
+@_typing.final
+class BlockSenderRequest(_message.Message):
+    """Asks to block a sender."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's idempotency key of this request."""
+    identity_id: _builtins.str
+    """Id of the identity to block. Required."""
+    note: _builtins.str
+    """Why, for those who read the list; may be empty."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """End of the block: in the future, at most 366 days from now. Not set: 30 days from now."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "note", b"note", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlockSenderRequest: _TypeAlias = BlockSenderRequest  # noqa: Y015
+
+@_typing.final
+class BlockSenderResponse(_message.Message):
+    """The sender is blocked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNTIL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """End of the block."""
+
+    def __init__(
+        self,
+        *,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlockSenderResponse: _TypeAlias = BlockSenderResponse  # noqa: Y015
+
+@_typing.final
+class UnblockSenderRequest(_message.Message):
+    """Asks to end the block of a sender."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's idempotency key of this request."""
+    identity_id: _builtins.str
+    """Id of the identity. Required."""
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "identity_id", b"identity_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnblockSenderRequest: _TypeAlias = UnblockSenderRequest  # noqa: Y015
+
+@_typing.final
+class UnblockSenderResponse(_message.Message):
+    """The sender is not blocked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnblockSenderResponse: _TypeAlias = UnblockSenderResponse  # noqa: Y015
+
+@_typing.final
+class ListBlockedRequest(_message.Message):
+    """Asks for the senders that are blocked now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Page of the list."""
+
+    def __init__(
+        self,
+        *,
+        page: _types_pb2.PageRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBlockedRequest: _TypeAlias = ListBlockedRequest  # noqa: Y015
+
+@_typing.final
+class ListBlockedResponse(_message.Message):
+    """Blocked senders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENDERS_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def senders(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockedSender]:
+        """The last end first."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageInfo:
+        """Position of the next page."""
+
+    def __init__(
+        self,
+        *,
+        senders: _abc.Iterable[Global___BlockedSender] | None = ...,
+        page: _types_pb2.PageInfo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "senders", b"senders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBlockedResponse: _TypeAlias = ListBlockedResponse  # noqa: Y015
+
+@_typing.final
+class BlockedSender(_message.Message):
+    """A sender that is blocked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    BLOCKED_AT_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    DISPOSITION_FIELD_NUMBER: _builtins.int
+    KEPT_MESSAGES_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    """The actor: the subject of a token, or the agent who completed the interaction."""
+    note: _builtins.str
+    """Why, in the words of the actor."""
+    interaction_id: _builtins.str
+    """Id of the interaction whose disposition blocks the sender; otherwise empty."""
+    disposition: _builtins.str
+    """The disposition that blocks the sender; otherwise empty."""
+    kept_messages: _builtins.int
+    """Number of messages that were kept because of a block."""
+    conversation_id: _builtins.str
+    """Id of the conversation of the newest of these messages; empty without one."""
+    @_builtins.property
+    def identity(self) -> _records_pb2.Identity:
+        """The identity. Only its id is known when the person was erased."""
+
+    @_builtins.property
+    def blocked_at(self) -> _timestamp_pb2.Timestamp:
+        """Time of the block."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """End of the block."""
+
+    def __init__(
+        self,
+        *,
+        identity: _records_pb2.Identity | None = ...,
+        blocked_at: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        note: _builtins.str = ...,
+        interaction_id: _builtins.str = ...,
+        disposition: _builtins.str = ...,
+        kept_messages: _builtins.int = ...,
+        conversation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["blocked_at", b"blocked_at", "identity", b"identity", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "blocked_at", b"blocked_at", "conversation_id", b"conversation_id", "disposition", b"disposition", "identity", b"identity", "interaction_id", b"interaction_id", "kept_messages", b"kept_messages", "note", b"note", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlockedSender: _TypeAlias = BlockedSender  # noqa: Y015
 
 @_typing.final
 class CreateJoinLinkRequest(_message.Message):

@@ -794,6 +794,21 @@ class PersonServiceStub:
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SuggestIdentitiesRequest.SerializeToString,
                 response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SuggestIdentitiesResponse.FromString,
                 _registered_method=True)
+        self.BlockSender = channel.unary_unary(
+                '/chapar.ingest.v1.PersonService/BlockSender',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.BlockSenderRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.BlockSenderResponse.FromString,
+                _registered_method=True)
+        self.UnblockSender = channel.unary_unary(
+                '/chapar.ingest.v1.PersonService/UnblockSender',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.UnblockSenderRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.UnblockSenderResponse.FromString,
+                _registered_method=True)
+        self.ListBlocked = channel.unary_unary(
+                '/chapar.ingest.v1.PersonService/ListBlocked',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListBlockedRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListBlockedResponse.FromString,
+                _registered_method=True)
         self.ErasePerson = channel.unary_unary(
                 '/chapar.ingest.v1.PersonService/ErasePerson',
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ErasePersonRequest.SerializeToString,
@@ -848,6 +863,28 @@ class PersonServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BlockSender(self, request, context):
+        """Blocks a sender until a time: the messages of this identity are kept and not routed, and nothing is sent to it but replies of agents. It replaces an
+        earlier block of the identity.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnblockSender(self, request, context):
+        """Ends the block of a sender before its time. Messages after it are routed. Without a block it does nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBlocked(self, request, context):
+        """Lists the senders that are blocked now, the last end first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ErasePerson(self, request, context):
         """Erases the data of a person: names, native ids and texts.
         """
@@ -887,6 +924,21 @@ def add_PersonServiceServicer_to_server(servicer, server):
                     servicer.SuggestIdentities,
                     request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SuggestIdentitiesRequest.FromString,
                     response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SuggestIdentitiesResponse.SerializeToString,
+            ),
+            'BlockSender': grpc.unary_unary_rpc_method_handler(
+                    servicer.BlockSender,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.BlockSenderRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.BlockSenderResponse.SerializeToString,
+            ),
+            'UnblockSender': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnblockSender,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.UnblockSenderRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.UnblockSenderResponse.SerializeToString,
+            ),
+            'ListBlocked': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBlocked,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListBlockedRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListBlockedResponse.SerializeToString,
             ),
             'ErasePerson': grpc.unary_unary_rpc_method_handler(
                     servicer.ErasePerson,
@@ -1057,6 +1109,87 @@ class PersonService:
             '/chapar.ingest.v1.PersonService/SuggestIdentities',
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.SuggestIdentitiesRequest.SerializeToString,
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.SuggestIdentitiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BlockSender(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.ingest.v1.PersonService/BlockSender',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.BlockSenderRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.BlockSenderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnblockSender(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.ingest.v1.PersonService/UnblockSender',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.UnblockSenderRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.UnblockSenderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBlocked(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.ingest.v1.PersonService/ListBlocked',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListBlockedRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListBlockedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -292,6 +292,14 @@ class PersonServiceStub:
     """
     SuggestIdentities: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.SuggestIdentitiesRequest, _ingest_pb2.SuggestIdentitiesResponse]
     """Suggests identities of other persons that may be the same customer, with the evidence. A person decides; LinkIdentity joins them."""
+    BlockSender: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.BlockSenderRequest, _ingest_pb2.BlockSenderResponse]
+    """Blocks a sender until a time: the messages of this identity are kept and not routed, and nothing is sent to it but replies of agents. It replaces an
+    earlier block of the identity.
+    """
+    UnblockSender: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.UnblockSenderRequest, _ingest_pb2.UnblockSenderResponse]
+    """Ends the block of a sender before its time. Messages after it are routed. Without a block it does nothing."""
+    ListBlocked: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListBlockedRequest, _ingest_pb2.ListBlockedResponse]
+    """Lists the senders that are blocked now, the last end first."""
     ErasePerson: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ErasePersonRequest, _ingest_pb2.ErasePersonResponse]
     """Erases the data of a person: names, native ids and texts."""
 
@@ -314,6 +322,14 @@ class PersonServiceAsyncStub(PersonServiceStub):
     """
     SuggestIdentities: _aio.UnaryUnaryMultiCallable[_ingest_pb2.SuggestIdentitiesRequest, _ingest_pb2.SuggestIdentitiesResponse]  # type: ignore[assignment]
     """Suggests identities of other persons that may be the same customer, with the evidence. A person decides; LinkIdentity joins them."""
+    BlockSender: _aio.UnaryUnaryMultiCallable[_ingest_pb2.BlockSenderRequest, _ingest_pb2.BlockSenderResponse]  # type: ignore[assignment]
+    """Blocks a sender until a time: the messages of this identity are kept and not routed, and nothing is sent to it but replies of agents. It replaces an
+    earlier block of the identity.
+    """
+    UnblockSender: _aio.UnaryUnaryMultiCallable[_ingest_pb2.UnblockSenderRequest, _ingest_pb2.UnblockSenderResponse]  # type: ignore[assignment]
+    """Ends the block of a sender before its time. Messages after it are routed. Without a block it does nothing."""
+    ListBlocked: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListBlockedRequest, _ingest_pb2.ListBlockedResponse]  # type: ignore[assignment]
+    """Lists the senders that are blocked now, the last end first."""
     ErasePerson: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ErasePersonRequest, _ingest_pb2.ErasePersonResponse]  # type: ignore[assignment]
     """Erases the data of a person: names, native ids and texts."""
 
@@ -369,6 +385,32 @@ class PersonServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.SuggestIdentitiesResponse, _abc.Awaitable[_ingest_pb2.SuggestIdentitiesResponse]]:
         """Suggests identities of other persons that may be the same customer, with the evidence. A person decides; LinkIdentity joins them."""
+
+    @_abc_1.abstractmethod
+    def BlockSender(
+        self,
+        request: _ingest_pb2.BlockSenderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.BlockSenderResponse, _abc.Awaitable[_ingest_pb2.BlockSenderResponse]]:
+        """Blocks a sender until a time: the messages of this identity are kept and not routed, and nothing is sent to it but replies of agents. It replaces an
+        earlier block of the identity.
+        """
+
+    @_abc_1.abstractmethod
+    def UnblockSender(
+        self,
+        request: _ingest_pb2.UnblockSenderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.UnblockSenderResponse, _abc.Awaitable[_ingest_pb2.UnblockSenderResponse]]:
+        """Ends the block of a sender before its time. Messages after it are routed. Without a block it does nothing."""
+
+    @_abc_1.abstractmethod
+    def ListBlocked(
+        self,
+        request: _ingest_pb2.ListBlockedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.ListBlockedResponse, _abc.Awaitable[_ingest_pb2.ListBlockedResponse]]:
+        """Lists the senders that are blocked now, the last end first."""
 
     @_abc_1.abstractmethod
     def ErasePerson(

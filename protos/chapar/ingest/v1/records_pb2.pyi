@@ -748,6 +748,7 @@ class CustomerMessage(_message.Message):
     TO_FIELD_NUMBER: _builtins.int
     CC_FIELD_NUMBER: _builtins.int
     ORIGINAL_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """UUIDv5 of (identity_id, native_message_id, revision), so that a retry by the provider has the same id. For e-mail also of the subject, the text and
     the files, so that two mails with the same Message-ID are two messages.
@@ -788,6 +789,8 @@ class CustomerMessage(_message.Message):
     """
     participant: _builtins.bool
     """Set by the lane of the author when it forwards the message to the customer in whose conversation the author takes part."""
+    blocked: _builtins.bool
+    """True when the sender was blocked when the message arrived: it is kept and not routed. Set by the lane of the identity."""
     @_builtins.property
     def identity(self) -> Global___Identity:
         """The author."""
@@ -871,10 +874,11 @@ class CustomerMessage(_message.Message):
         to: _abc.Iterable[_builtins.str] | None = ...,
         cc: _abc.Iterable[_builtins.str] | None = ...,
         original: Global___Attachment | None = ...,
+        blocked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer_to", b"answer_to", "automatic", b"automatic", "identity", b"identity", "origin", b"origin", "original", b"original", "wishes", b"wishes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_to", b"answer_to", "attachments", b"attachments", "automatic", b"automatic", "cc", b"cc", "content", b"content", "customer_left", b"customer_left", "deletes", b"deletes", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "origin", b"origin", "original", b"original", "participant", b"participant", "place", b"place", "placeholder", b"placeholder", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "to", b"to", "wishes", b"wishes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_to", b"answer_to", "attachments", b"attachments", "automatic", b"automatic", "blocked", b"blocked", "cc", b"cc", "content", b"content", "customer_left", b"customer_left", "deletes", b"deletes", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "origin", b"origin", "original", b"original", "participant", b"participant", "place", b"place", "placeholder", b"placeholder", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "text_parts", b"text_parts", "to", b"to", "wishes", b"wishes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1149,6 +1153,56 @@ class PreferencesSet(_message.Message):
 Global___PreferencesSet: _TypeAlias = PreferencesSet  # noqa: Y015
 
 @_typing.final
+class SenderBlock(_message.Message):
+    """A sender is blocked until a time, or not any more. Messages of a blocked sender are kept and not routed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    UNTIL_MS_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    DISPOSITION_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Id of the request (idempotency key)."""
+    identity_id: _builtins.str
+    """Id of the identity; the key of the record."""
+    until_ms: _builtins.int
+    """End of the block, in milliseconds since the Unix epoch; 0 ends a block."""
+    note: _builtins.str
+    """Why, in the words of the actor."""
+    actor: _builtins.str
+    """The actor: the subject of a token, or the agent who completed the interaction."""
+    interaction_id: _builtins.str
+    """Id of the interaction whose disposition blocks the sender; otherwise empty."""
+    disposition: _builtins.str
+    """The disposition that blocks the sender; otherwise empty."""
+    occurred_at_ms: _builtins.int
+    """Time of the event, in milliseconds since the Unix epoch."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+        until_ms: _builtins.int = ...,
+        note: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        interaction_id: _builtins.str = ...,
+        disposition: _builtins.str = ...,
+        occurred_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "disposition", b"disposition", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "note", b"note", "occurred_at_ms", b"occurred_at_ms", "request_id", b"request_id", "until_ms", b"until_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SenderBlock: _TypeAlias = SenderBlock  # noqa: Y015
+
+@_typing.final
 class PersonPreferences(_message.Message):
     """How a person wants to be reached. It replaces what was known."""
 
@@ -1325,6 +1379,8 @@ class InteractionNotice(_message.Message):
     ESTIMATED_WAIT_MS_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    DISPOSITION_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Id of the routing event."""
     tenant: _builtins.str
@@ -1345,6 +1401,10 @@ class InteractionNotice(_message.Message):
     """Id of the message that the router added to the open interaction; only with MESSAGE_RECORDED. Messages that the router did not add open the next
     interaction.
     """
+    disposition: _builtins.str
+    """Of a completion: the agent's disposition; otherwise empty."""
+    agent_id: _builtins.str
+    """Of a completion: id of the agent; otherwise empty."""
     def __init__(
         self,
         *,
@@ -1357,10 +1417,12 @@ class InteractionNotice(_message.Message):
         estimated_wait_ms: _builtins.int = ...,
         occurred_at_ms: _builtins.int = ...,
         message_id: _builtins.str = ...,
+        disposition: _builtins.str = ...,
+        agent_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "estimated_wait_ms", b"estimated_wait_ms", "event_id", b"event_id", "interaction_id", b"interaction_id", "kind", b"kind", "message_id", b"message_id", "occurred_at_ms", b"occurred_at_ms", "position", b"position", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "conversation_id", b"conversation_id", "disposition", b"disposition", "estimated_wait_ms", b"estimated_wait_ms", "event_id", b"event_id", "interaction_id", b"interaction_id", "kind", b"kind", "message_id", b"message_id", "occurred_at_ms", b"occurred_at_ms", "position", b"position", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1604,6 +1666,7 @@ class InboundRecord(_message.Message):
     JOIN_OFFER_FIELD_NUMBER: _builtins.int
     JOIN_CLAIM_FIELD_NUMBER: _builtins.int
     SHARED_PREFERENCES_FIELD_NUMBER: _builtins.int
+    SENDER_BLOCK_FIELD_NUMBER: _builtins.int
     HOPS_FIELD_NUMBER: _builtins.int
     QUESTION_ID_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
@@ -1669,6 +1732,10 @@ class InboundRecord(_message.Message):
     def shared_preferences(self) -> Global___SharedPreferences:
         """Preferences that the lane of another identity of the person passes on."""
 
+    @_builtins.property
+    def sender_block(self) -> Global___SenderBlock:
+        """The identity is blocked, or not any more."""
+
     def __init__(
         self,
         *,
@@ -1686,15 +1753,16 @@ class InboundRecord(_message.Message):
         join_offer: Global___JoinOffer | None = ...,
         join_claim: Global___JoinClaim | None = ...,
         shared_preferences: Global___SharedPreferences | None = ...,
+        sender_block: Global___SenderBlock | None = ...,
         hops: _builtins.int = ...,
         question_id: _builtins.str = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "delivery_notice", b"delivery_notice", "erasure", b"erasure", "follow_up", b"follow_up", "join_claim", b"join_claim", "join_offer", b"join_offer", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "preferences", b"preferences", "record", b"record", "report", b"report", "shared_preferences", b"shared_preferences"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "delivery_notice", b"delivery_notice", "erasure", b"erasure", "follow_up", b"follow_up", "join_claim", b"join_claim", "join_offer", b"join_offer", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "preferences", b"preferences", "record", b"record", "report", b"report", "sender_block", b"sender_block", "shared_preferences", b"shared_preferences"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "delivery_notice", b"delivery_notice", "erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "join_claim", b"join_claim", "join_offer", b"join_offer", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "preferences", b"preferences", "question_id", b"question_id", "record", b"record", "report", b"report", "sealed", b"sealed", "shared_preferences", b"shared_preferences", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "delivery_notice", b"delivery_notice", "erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "join_claim", b"join_claim", "join_offer", b"join_offer", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "preferences", b"preferences", "question_id", b"question_id", "record", b"record", "report", b"report", "sealed", b"sealed", "sender_block", b"sender_block", "shared_preferences", b"shared_preferences", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up", "check", "report", "delivery_notice", "preferences", "join_offer", "join_claim", "shared_preferences"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up", "check", "report", "delivery_notice", "preferences", "join_offer", "join_claim", "shared_preferences", "sender_block"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
@@ -2090,6 +2158,7 @@ class ConversationMessage(_message.Message):
     PARTICIPANT_FIELD_NUMBER: _builtins.int
     ORIGINAL_FIELD_NUMBER: _builtins.int
     TEMPLATE_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Id of the message; for an outgoing message the id of the delivery."""
     author_kind: _types_pb2.ActorKind.ValueType
@@ -2128,6 +2197,8 @@ class ConversationMessage(_message.Message):
     """Id of the message that the customer deleted; empty for all other messages. The text of the deleted message remains."""
     participant: _builtins.bool
     """True when the author is not the customer but takes part in the conversation: they answered with a mail of ours that was copied or forwarded to them."""
+    blocked: _builtins.bool
+    """True when the sender was blocked (SENDER_BLOCKED): the message belongs to no interaction, and no agent was asked."""
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]:
         """Attachments."""
@@ -2189,10 +2260,11 @@ class ConversationMessage(_message.Message):
         participant: _builtins.bool = ...,
         original: Global___Attachment | None = ...,
         template: _types_pb2.TemplateChoice | None = ...,
+        blocked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "origin", b"origin", "original", b"original", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "cc", b"cc", "channel", b"channel", "content", b"content", "deletes_message_id", b"deletes_message_id", "delivery_state", b"delivery_state", "edits_message_id", b"edits_message_id", "in_reply_to", b"in_reply_to", "interaction_id", b"interaction_id", "kind", b"kind", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "original", b"original", "participant", b"participant", "placeholder", b"placeholder", "purpose", b"purpose", "subject", b"subject", "template", b"template", "text", b"text", "text_parts", b"text_parts", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "automatic", b"automatic", "blocked", b"blocked", "cc", b"cc", "channel", b"channel", "content", b"content", "deletes_message_id", b"deletes_message_id", "delivery_state", b"delivery_state", "edits_message_id", b"edits_message_id", "in_reply_to", b"in_reply_to", "interaction_id", b"interaction_id", "kind", b"kind", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "original", b"original", "participant", b"participant", "placeholder", b"placeholder", "purpose", b"purpose", "subject", b"subject", "template", b"template", "text", b"text", "text_parts", b"text_parts", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2470,6 +2542,7 @@ class ConversationRecord(_message.Message):
     BELONGS_FIELD_NUMBER: _builtins.int
     FILE_SETTLED_FIELD_NUMBER: _builtins.int
     PREFERENCES_SET_FIELD_NUMBER: _builtins.int
+    SENDER_BLOCK_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id."""
@@ -2517,6 +2590,10 @@ class ConversationRecord(_message.Message):
     def preferences_set(self) -> Global___PreferencesSet:
         """The preferences of the person were set. The record has no conversation and is keyed by the person's home identity."""
 
+    @_builtins.property
+    def sender_block(self) -> Global___SenderBlock:
+        """The identity is blocked, or not any more. The record has no conversation and is keyed by the identity."""
+
     def __init__(
         self,
         *,
@@ -2534,13 +2611,14 @@ class ConversationRecord(_message.Message):
         belongs: Global___IdentityBelongs | None = ...,
         file_settled: Global___FileSettled | None = ...,
         preferences_set: Global___PreferencesSet | None = ...,
+        sender_block: Global___SenderBlock | None = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "erased", b"erased", "file_settled", b"file_settled", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "opened", b"opened", "preferences_set", b"preferences_set", "record", b"record"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "erased", b"erased", "file_settled", b"file_settled", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "opened", b"opened", "preferences_set", b"preferences_set", "record", b"record", "sender_block", b"sender_block"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "conversation_id", b"conversation_id", "erased", b"erased", "event_id", b"event_id", "file_settled", b"file_settled", "identity_id", b"identity_id", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "occurred_at_ms", b"occurred_at_ms", "opened", b"opened", "person_id", b"person_id", "preferences_set", b"preferences_set", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "conversation_id", b"conversation_id", "erased", b"erased", "event_id", b"event_id", "file_settled", b"file_settled", "identity_id", b"identity_id", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "occurred_at_ms", b"occurred_at_ms", "opened", b"opened", "person_id", b"person_id", "preferences_set", b"preferences_set", "record", b"record", "sealed", b"sealed", "sender_block", b"sender_block", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["opened", "message", "interaction_opened", "interaction_closed", "erased", "belongs", "file_settled", "preferences_set"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["opened", "message", "interaction_opened", "interaction_closed", "erased", "belongs", "file_settled", "preferences_set", "sender_block"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 

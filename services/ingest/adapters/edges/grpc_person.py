@@ -6,6 +6,7 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
 from services.chassis.clock import Clock
 from services.chassis.current_call import current_caller, current_tenant
 from services.ingest.adapters.edges.erasure import PersonEraser
+from services.ingest.adapters.edges.grpc_blocks import SenderBlocks
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.adapters.edges.grpc_preferences import PersonWishes
 from services.ingest.domain.normalise.message import Refusal
@@ -19,9 +20,16 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
     """See the contract."""
 
     def __init__(
-        self, questions: Questions, people: People | None, eraser: PersonEraser, clock: Clock, wishes: PersonWishes
+        self,
+        questions: Questions,
+        people: People | None,
+        eraser: PersonEraser,
+        clock: Clock,
+        wishes: PersonWishes,
+        blocks: SenderBlocks,
     ) -> None:
         self._wishes = wishes
+        self._blocks = blocks
         self._questions = questions
         self._people = people
         self._eraser = eraser
@@ -30,7 +38,7 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
     async def GetPerson(self, request: ingest_pb2.GetPersonRequest, context: Any) -> ingest_pb2.GetPersonResponse:  # noqa: N802 - the contract's name
         """Return a person, their identities, and how they want to be reached."""
         raise_for((required("person_id", request.person_id),))
-        return await self._wishes.person(request.person_id)
+        return await self._blocks.add_to(await self._wishes.person(request.person_id))
 
     async def LinkIdentity(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.LinkIdentityRequest, context: Any
@@ -80,6 +88,20 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
     ) -> ingest_pb2.SuggestIdentitiesResponse:
         """Suggest identities that may be the same customer."""
         return await self._wishes.suggest(request)
+
+    async def BlockSender(self, request: ingest_pb2.BlockSenderRequest, context: Any) -> ingest_pb2.BlockSenderResponse:  # noqa: N802 - the contract's name
+        """Block a sender until a time."""
+        return await self._blocks.block(request)
+
+    async def UnblockSender(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.UnblockSenderRequest, context: Any
+    ) -> ingest_pb2.UnblockSenderResponse:
+        """End the block of a sender."""
+        return await self._blocks.unblock(request)
+
+    async def ListBlocked(self, request: ingest_pb2.ListBlockedRequest, context: Any) -> ingest_pb2.ListBlockedResponse:  # noqa: N802 - the contract's name
+        """List the senders that are blocked now."""
+        return await self._blocks.list(request)
 
     async def ErasePerson(self, request: ingest_pb2.ErasePersonRequest, context: Any) -> ingest_pb2.ErasePersonResponse:  # noqa: N802 - the contract's name
         """Return the report of the erasure. A repeated request is the same erasure and reports its current progress."""

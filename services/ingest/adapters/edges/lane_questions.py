@@ -21,6 +21,7 @@ KINDS: Final[Mapping[str, ErrorKind]] = {
     Reason.UNKNOWN_TEMPLATE: ErrorKind.INVALID,
     Reason.TEMPLATE_PARAMETERS: ErrorKind.INVALID,
     Reason.TOO_MANY_FOLLOW_UPS: ErrorKind.EXHAUSTED,
+    Reason.TOO_MANY_BLOCKED: ErrorKind.EXHAUSTED,
     Reason.TOO_MANY_LINKED: ErrorKind.FAILED_PRECONDITION,
 }
 """Maps the intake lane's refusals to error kinds."""

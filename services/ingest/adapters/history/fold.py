@@ -16,6 +16,7 @@ from services.ingest.adapters.history.rows import (
     AuditRow,
     Began,
     Belongs,
+    Blocked,
     Conversation,
     Declined,
     Delivery,
@@ -123,8 +124,8 @@ class Rows:
                 self._close(interaction, event.occurred_at_ms)
             case Belongs(identity_id, person_id):
                 self._belong(tenant, identity_id, person_id, event.occurred_at_ms, "")
-            case PreferencesChanged():
-                self._prefer(fact.change, event)
+            case PreferencesChanged() | Blocked() as changed:
+                self._change_identity(changed, event)
             case Erased(identity_id, request_id):
                 self._erase(event, identity_id, request_id)
             case Routed() as routed:
@@ -192,10 +193,14 @@ class Rows:
             row.stated_at_ms = stated.stated_at_ms
         _forget(row)
 
-    def _prefer(self, changed: PreferencesChanged, event: Event) -> None:
+    def _change_identity(self, changed: PreferencesChanged | Blocked, event: Event) -> None:
         row = self._identity(event.tenant, changed.identity_id)
         # All of an identity are in one partition, so a later one of the same time is the newer one.
-        if event.occurred_at_ms >= row.preferences_at_ms:
+        if isinstance(changed, Blocked):
+            if event.occurred_at_ms >= row.blocked_at_ms:
+                row.blocked_until_ms, row.block = changed.until_ms, changed.block
+                row.blocked_at_ms = event.occurred_at_ms
+        elif event.occurred_at_ms >= row.preferences_at_ms:
             row.opt_outs, row.preferred_channel = changed.opt_outs, changed.preferred_channel
             row.preferences_at_ms = event.occurred_at_ms
         _forget(row)
@@ -286,3 +291,5 @@ def _forget(row: Identity) -> None:
         row.native_id = row.display_name = ""
     if row.preferences_at_ms <= row.erased_at_ms:
         row.opt_outs, row.preferred_channel = [], ""
+    if row.blocked_at_ms <= row.erased_at_ms:
+        row.block = {**row.block, "note": ""} if row.block else {}  # the block itself outlives the person's data

@@ -20,6 +20,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys
 from services.ingest.adapters.history import store
 from services.ingest.adapters.history.audit_reader import AuditReader
+from services.ingest.adapters.history.block_reader import BlockReader
 from services.ingest.adapters.history.database import Database
 from services.ingest.adapters.history.fair_reads import FairReads
 from services.ingest.adapters.history.own_loop import KeysElsewhere, OwnLoop
@@ -45,6 +46,7 @@ class HistoryReads:
         reads = FairReads(database)
         self.reader = HistoryReader(reads, self._until_changed)
         self.audit = AuditReader(reads)
+        self.blocks = BlockReader(reads)
 
     async def __aenter__(self) -> Self:
         await self._database.__aenter__()
@@ -87,7 +89,7 @@ class History:
     ) -> None:
         """Create it in the loop in which it is read."""
         self._reads = HistoryReads(database)
-        self.reader, self.audit = self._reads.reader, self._reads.audit
+        self.reader, self.audit, self.blocks = self._reads.reader, self._reads.audit, self._reads.blocks
         self._database = database
         self._metrics = metrics
         self._ready = ready

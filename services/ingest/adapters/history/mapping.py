@@ -18,7 +18,7 @@ from services.chassis.kafka.records import Record
 from services.chassis.privacy.sealing import Keys, Unsealable, unseal
 from services.ingest.adapters.history import rows
 from services.ingest.adapters.history.mapping_audit import audited
-from services.ingest.adapters.history.mapping_persons import preferences
+from services.ingest.adapters.history.mapping_persons import WITHOUT_CONVERSATION, change_of_a_person
 from services.ingest.adapters.history.mapping_routing import routed
 from services.ingest.adapters.history.mapping_sla import judged
 from services.ingest.adapters.history.message_template import template_column
@@ -71,7 +71,7 @@ def fact(record: Record, keys: Keys) -> Fact | None:
 def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact | None:
     tenant, conversation_id = identifier(record.tenant), identifier(record.conversation_id)
     identity_id = identifier(record.identity_id)
-    if not conversation_id and record.WhichOneof("record") not in ("erased", "belongs", "preferences_set"):
+    if not conversation_id and record.WhichOneof("record") not in WITHOUT_CONVERSATION:
         raise Unreadable(Reason.NO_ID)
 
     def event(kind: str, interaction_id: str = "", /, **details: str) -> rows.Event:
@@ -109,6 +109,7 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
                 proof = record.message.origin.proof
                 details["origin"] = word(records_pb2.OriginProof.Name, proof, "ORIGIN_PROOF_") or "unproven"
             details |= _automatic(record.message.automatic)
+            details |= {"not_routed": Reason.SENDER_BLOCKED.value} if message.blocked else {}
             if not customer:
                 details[author] = message.author_id
                 details["purpose"] = word(records_pb2.OutboundPurpose.Name, record.message.purpose, "OUTBOUND_PURPOSE_")
@@ -142,8 +143,9 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
         case "belongs":
             moved = rows.Belongs(identity_id, identifier(record.belongs.person_id))
             return Fact(event("IdentityMoved"), moved, identity_id)
-        case "preferences_set":
-            return Fact(event("PreferencesSet"), preferences(record.preferences_set, identity_id), identity_id)
+        case "preferences_set" | "sender_block":
+            told, change = change_of_a_person(record, identity_id)
+            return Fact(event(told, record.sender_block.interaction_id), change, identity_id)
         case "erased":
             return Fact(event("ConversationErased"), rows.Erased(identity_id, record.erased.request_id), identity_id)
     raise Unreadable(Reason.UNKNOWN_KIND)
@@ -216,6 +218,7 @@ def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Messag
         to_addresses=[clean(each) for each in message.to],
         cc_addresses=[clean(each) for each in message.cc],
         participant=int(message.participant),
+        blocked=int(message.blocked),
         original=_attachment(message.original) if message.HasField("original") else {},
         template=template_column(message),
     )

@@ -358,6 +358,7 @@ def _message(row: Row[Any]) -> records_pb2.ConversationMessage:
         to=row.to_addresses,
         cc=row.cc_addresses,
         participant=bool(row.participant),
+        blocked=bool(row.blocked),
         original=records_pb2.Attachment(**row.original) if row.original else None,
         template=template_of(row.template),
         delivery_state=records_pb2.DeliveryState.ValueType(row.delivery_state or 0),

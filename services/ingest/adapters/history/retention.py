@@ -118,14 +118,15 @@ class Retention:
         return {table: rows for table, rows in gone.items() if rows}
 
     async def _rest(self, connection: AsyncConnection, before_ms: int, gone: dict[str, int]) -> None:
-        """Identities without a conversation and without opt-outs, which hold for ever; and rows that belong to no conversation."""
+        """Identities without a conversation, without opt-outs, which hold for ever, and without a block; and rows that belong to no conversation."""
         identities, conversations = tables.IDENTITIES, tables.CONVERSATIONS
         at_home = exists().where(
             conversations.c.tenant == identities.c.tenant, conversations.c.identity_id == identities.c.identity_id
         )
         newest = and_(identities.c.person_at_ms < before_ms, identities.c.stated_at_ms < before_ms)
         opted_out = cast(identities.c.opt_outs, Text) != "[]"
-        await _count(connection, identities, and_(newest, ~at_home, ~opted_out), gone)
+        blocked = identities.c.blocked_until_ms >= before_ms
+        await _count(connection, identities, and_(newest, ~at_home, ~opted_out, ~blocked), gone)
         for table in (tables.EVENTS, tables.DELIVERIES):
             homeless = ~exists().where(
                 conversations.c.tenant == table.c.tenant, conversations.c.conversation_id == table.c.conversation_id

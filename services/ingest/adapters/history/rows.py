@@ -62,6 +62,8 @@ class Message:
     """The message as it arrived, a file; empty when it was not kept."""
     template: dict[str, Any] = field(default_factory=dict)
     """The approved template of an outgoing message; empty for a text."""
+    blocked: int = 0
+    """1 when it was kept and not routed because its sender was blocked."""
 
     def settle(self, file: "FileChanged") -> None:
         """Replace a file by what it has become. A message without the file, e.g. of an erased person, has no change."""
@@ -109,6 +111,10 @@ class Identity:
     """Of a home identity: channel, scope, since when (ms) and actor of each opt-out of its person."""
     preferred_channel: str = ""
     preferences_at_ms: int = 0
+    blocked_until_ms: int = 0
+    blocked_at_ms: int = 0
+    block: dict[str, str] = field(default_factory=dict)
+    """Of a block: its actor, note, interaction and disposition."""
 
 
 @dataclass(slots=True)
@@ -254,6 +260,15 @@ class PreferencesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """This sender is blocked until a time, in ms; 0: not any more."""
+
+    identity_id: str
+    until_ms: int
+    block: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Erased:
     """The personal data of a conversation and its identity are to be forgotten."""
 
@@ -324,6 +339,7 @@ Change = (
     | Began
     | Ended
     | PreferencesChanged
+    | Blocked
     | Erased
     | Routed
     | Delivery

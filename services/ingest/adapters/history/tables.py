@@ -80,6 +80,7 @@ MESSAGES: Final = Table(
     Column("files_sequence", BigInteger, nullable=False, server_default="0"),
     Column("original", JSON, nullable=False, server_default="{}"),
     Column("template", JSON, nullable=False, server_default="{}"),
+    Column("blocked", Integer, nullable=False, server_default="0"),
     _text("folded"),
     Index("messages_in_order", "tenant", "conversation_id", "sequence"),
     _of_few("messages_editing", "edits_message_id"),
@@ -92,6 +93,13 @@ MESSAGES: Final = Table(
         "author_id",
         sqlite_where=text("participant <> 0"),
         postgresql_where=text("participant <> 0"),
+    ),
+    Index(
+        "messages_of_blocked",
+        "tenant",
+        "author_id",
+        sqlite_where=text("blocked <> 0"),
+        postgresql_where=text("blocked <> 0"),
     ),
 )
 
@@ -112,8 +120,19 @@ IDENTITIES: Final = Table(
     Column("opt_outs", JSON, nullable=False, server_default="[]"),
     Column("preferred_channel", Text, nullable=False, server_default=""),
     Column("preferences_at_ms", BigInteger, nullable=False, server_default="0"),
+    Column("blocked_until_ms", BigInteger, nullable=False, server_default="0"),
+    Column("blocked_at_ms", BigInteger, nullable=False, server_default="0"),
+    Column("block", JSON, nullable=False, server_default="{}"),
     Index("identities_of_person", "tenant", "person_id"),
     Index("identities_by_address", "tenant", "channel", "native_id"),
+    Index(
+        "identities_blocked",
+        "tenant",
+        "blocked_until_ms",
+        "identity_id",
+        sqlite_where=text("blocked_until_ms <> 0"),
+        postgresql_where=text("blocked_until_ms <> 0"),
+    ),
 )
 
 INTERACTIONS: Final = Table(

@@ -28,6 +28,7 @@ SCOPES = [
     "person.write",
     "person.read",
     "person.preferences",
+    "person.block",
     "person.erase",
 ]
 
