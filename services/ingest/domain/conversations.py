@@ -231,6 +231,8 @@ class Customer:
     follow_ups: tuple[FollowUp, ...] = ()
     """Requested interactions that wait until the active interaction ends."""
     acknowledged_at_ms: int = 0
+    told_closed_at_ms: int = 0
+    """When an acknowledgement last said that we are closed."""
     proven: bool = False
     """Whether the origin of a message of this customer has been proven."""
     owned_interactions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

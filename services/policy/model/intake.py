@@ -6,6 +6,7 @@ from typing import Final
 
 from services.policy.model.approved_templates import ApprovedTemplate, OutsideWindow
 from services.policy.model.closing_words import EVERYWHERE, ClosingWords
+from services.policy.model.opening_hours import TenantHours
 from services.policy.model.rules import Condition, Rule
 
 DAY_MS: Final = 86_400_000
@@ -49,6 +50,7 @@ class TenantPolicy:
     routing_labels: frozenset[str] = frozenset()
     """Labels that may leave the conversation, in addition to Chapar's own."""
     closing_words: ClosingWords = EVERYWHERE
+    hours: TenantHours = field(default_factory=TenantHours)
 
     def account(self, channel: str, account: str) -> AccountPolicy:
         """Return the account's policy. An account that was removed from the configuration while it had messages in

@@ -11,6 +11,7 @@ from services.policy.model.approved_templates import ApprovedTemplate, OutsideWi
 from services.policy.model.intake import DAY_MS, HOUR_MS, AccountPolicy, TenantPolicy
 from services.policy.model.rules import Condition, Requirement, Rule
 from services.policy.reading.closing_words import read_closing_words
+from services.policy.reading.opening_hours import read_opening_hours
 
 
 def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Condition) -> TenantPolicy:
@@ -37,6 +38,7 @@ def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Cond
         routing_labels=frozenset(configuration.routing_labels),
         follow_up_failed_replies=configuration.failed_reply != config_pb2.FAILED_REPLY_ACTION_NOTHING,
         closing_words=read_closing_words(configuration, Findings()),
+        hours=read_opening_hours(configuration, Findings()),
     )
 
 
