@@ -132,3 +132,42 @@ def test_a_change_of_the_hours_holds_for_the_next_customer() -> None:
     world.configuration = configuration
     (text,) = asked(world, number=2, identity=an_identity("v2"))
     assert text.endswith("The estimated wait is 1 min.")
+
+
+class TestRulesByTheClock:
+    """A rule chooses another queue while one is closed."""
+
+    @staticmethod
+    def routed(now_ms: int, text: str = "hello") -> str:
+        configuration = the_bank()
+        del configuration.rules[:]
+        configuration.rules.add(name="night", when="!open('general') && !text.contains('loan')", queue="sales")
+        configuration.rules.add(name="account", when="!account_open", queue="persian")
+        configuration.rules.add(name="day", queue="general")
+        configuration.channels[0].hours = "chats"
+        chats = configuration.calendars.add(name="chats")
+        chats.hours.add(days=["fri", "sat"], to="11:00", **{"from": "00:00"})
+        world = a_world(now_ms, configuration)
+        world.customer(a_message(text))
+        return world.enqueued[0].queue
+
+    def test_at_night_the_other_queue_gets_it(self) -> None:
+        assert self.routed(FRIDAY_EVENING) == "sales"
+
+    def test_the_condition_can_ask_for_the_account(self) -> None:
+        assert self.routed(FRIDAY_EVENING, "a loan") == "persian"
+        assert self.routed(SATURDAY_NOON) == "persian"
+
+    def test_by_day_the_queue_itself_gets_it(self) -> None:
+        assert self.routed(in_zone("Asia/Tehran", "2026-12-05T10:00") * 1000) == "general"
+
+    def test_the_hours_at_the_end_of_the_gathering_decide(self) -> None:
+        """A message at 07:59:58 is routed at 08:00:03, five seconds after it: the queue is open by then."""
+        configuration = the_bank()
+        del configuration.rules[:]
+        configuration.rules.add(name="night", when="!open('general')", queue="sales")
+        world = a_world(in_zone("Asia/Tehran", "2026-12-05T07:59:58") * 1000, configuration)
+        world.customer(a_message(identity=an_identity("989", "whatsapp", "wa")))
+        assert world.enqueued == []
+        world.wait(6_000)
+        assert [each.queue for each in world.enqueued] == ["general"]

@@ -1294,8 +1294,8 @@ class RoutingRule(_message.Message):
     """Name, unique in the tenant; explanations show it."""
     when: _builtins.str
     """Condition in CEL (Common Expression Language) over the variables `channel`, `account`, `language`, `text`, `text_length`, `person` (attributes),
-    `labels`, `public` and `message.automatic` (the kind of automatic message, e.g. "LIST"; "NONE" when a person wrote it). An empty condition always
-    holds.
+    `labels`, `public`, `message.automatic` (the kind of automatic message, e.g. "LIST"; "NONE" when a person wrote it) and `account_open`. `open("QUEUE")`
+    is true while that queue is open. An empty condition always holds.
     Default: empty.
     """
     queue: _builtins.str
