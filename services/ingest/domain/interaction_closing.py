@@ -190,8 +190,8 @@ class InteractionClosing:
         silent = silent or preferences.forbids(customer, Purpose.ACKNOWLEDGEMENT, open_.opening.channel)
         opening = open_.opening
         closed = policy.hours.closed(open_.queue, opening.channel, opening.account, now_ms)
-        # That we are closed is other news than a wait. The gap bounds each of the two alone, so that a customer who was
-        # told a wait just before closing is still told of the closing.
+        # The gap bounds the two statements separately: a customer who learned the wait just before closing still learns of
+        # the closing.
         told_at_ms = customer.acknowledged_at_ms if closed is None else customer.told_closed_at_ms
         if silent or now_ms < told_at_ms + account.acknowledge_gap_ms:
             return IntakeDecision(customer, note="NOT_ACKNOWLEDGED")

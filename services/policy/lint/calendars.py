@@ -20,7 +20,7 @@ def calendars(review: Review) -> None:
 
 
 def _hours(review: Review) -> None:
-    """Check the calendars of queues and channel accounts, and whether a customer is told that we are closed."""
+    """Check the calendars of queues and channel accounts, and whether customers learn that an account is closed."""
     configuration = review.configuration
     findings = Findings()
     read_opening_hours(configuration, findings)

@@ -18,7 +18,7 @@ NEVER_MS: Final = 253_370_764_800_000
 MOST_YEARS_AHEAD: Final = 60
 _YEAR_MS: Final = 365 * 86_400_000
 MOST_MS_TO_OPENING: Final = 366 * 86_400_000
-"""How far ahead an opening is looked for: customers are not told of a later one."""
+"""The search for an opening ends here. A later opening is unknown."""
 
 YearSource = Callable[[int], Sequence[tuple[int, int]]]
 """Returns the open intervals [from, to) of one UTC year: sorted, disjoint, clipped to the year."""

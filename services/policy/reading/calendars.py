@@ -36,7 +36,7 @@ def read_calendars(configuration: pb.TenantConfiguration, findings: Findings) ->
 
 
 def _calendar(calendar: pb.Calendar, default_zone: str, found: Findings, here: Path) -> CalendarSpec:
-    findings = Findings()  # what is found here is new, even if another reader has found it before
+    findings = Findings()  # own findings: one that an earlier reader reported counts here too
     read_zone(calendar.time_zone, findings, *here, "time_zone")
     hours = [
         OpenHours(DAYS[day], low, high)

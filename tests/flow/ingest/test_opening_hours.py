@@ -1,4 +1,4 @@
-"""D14: the customer who writes while we are closed is told when we open."""
+"""D14: a customer who writes while we are closed learns when we open."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Lint of opening hours: calendars and queues that do not exist, and hours that nothing tells or that nothing has."""
+"""Lint of opening hours: calendars and queues that do not exist, and hours without an effect."""
 
 from pathlib import Path
 
@@ -67,3 +67,10 @@ def test_a_calendar_that_is_wrong_is_reported_once(tmp_path: Path) -> None:
     assert found(tmp_path, SOUND.replace("holidays_country: IR", "holidays_country: XX")) == [
         ("UNKNOWN_COUNTRY", "error", 12)
     ]
+
+
+def test_the_example_of_the_page_has_no_error(tmp_path: Path) -> None:
+    """docs/opening-hours.md."""
+    page = Path("docs/opening-hours.md").read_text(encoding="utf-8")
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    assert [each for each in found(tmp_path, example) if each[1] == "error"] == []

@@ -51,7 +51,7 @@ class EveryMinute:
         return next((at_s for at_s in seconds if all(wall.is_open(at_s) for wall in self._walls)), None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.randoms(use_true_random=False), st.integers(1, 2), st.integers(0, 30 * 86_400))
 def test_the_next_opening_is_that_of_a_walk_over_every_minute(draw: Random, count: int, later: int) -> None:
     """Of one calendar, or of two that must both be open: with holidays, split shifts, exceptions and clock changes."""
@@ -66,7 +66,7 @@ def test_the_next_opening_is_that_of_a_walk_over_every_minute(draw: Random, coun
         assert found == expected * 1000
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.randoms(use_true_random=False), st.integers(0, 40 * 86_400_000))
 def test_what_is_open_has_open_time_and_what_is_closed_has_none(draw: Random, later: int) -> None:
     """`next_open` agrees with the arithmetic of deadlines, to the millisecond."""
