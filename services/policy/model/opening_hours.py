@@ -32,6 +32,12 @@ class TenantHours:
         """Return whether a queue is open."""
         return _is_open(self.queues.get(queue), at_ms)
 
+    def queue_closed(self, queue: str, at_ms: int) -> Closed | None:
+        """Return that a queue is closed, and when it opens; None while it is open."""
+        hours = self.queues.get(queue)
+        opens_at_ms = at_ms if hours is None else hours.next_open(at_ms)
+        return None if opens_at_ms == at_ms else Closed(opens_at_ms)
+
     def account_open(self, channel: str, account: str, at_ms: int) -> bool:
         """Return whether an account is open."""
         return _is_open(self.accounts.get((channel, account)), at_ms)
