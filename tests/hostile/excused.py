@@ -56,7 +56,8 @@ _MODULES: Final = {
         " ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
         " ingest.domain.rules ingest.translate.configuration sla.adapters.periods"
         " policy.findings policy.lint policy.model.groups router.adapters.configured_pools"
-        " policy.model.intake policy.model.opening_hours policy.model.rules.always_open policy.model.approved_templates.chosen ingest.domain.reply_window"
+        " policy.model.intake policy.model.approved_templates.chosen ingest.domain.reply_window"
+        " policy.model.opening_hours policy.model.rules.always_open"
         " ingest.adapters.edges.grpc_templates policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
     ),
     _ID: (

@@ -122,6 +122,15 @@ class TestExamples:
     def test_without_a_calendar_it_is_always_open(self) -> None:
         assert next_open_of_all([], 5) == 5
 
+    def test_two_calendars_that_take_turns(self) -> None:
+        """One opens at 8 and at 14, the other at 10: both are open at 14, not when the second one opens."""
+        shifts = opening(
+            CalendarSpec("UTC", tuple(OpenHours(day, *h) for day in range(7) for h in ((480, 600), (840, 960))))
+        )
+        days = opening(CalendarSpec("UTC", tuple(OpenHours(day, 600, 960) for day in range(7))))
+        found = next_open_of_all([shifts, days], at("2026-12-04T01:00", "UTC"))
+        assert found == at("2026-12-04T14:00", "UTC")
+
     def test_two_calendars_that_are_never_open_together(self) -> None:
         """The search ends after a year."""
         mornings = opening(CalendarSpec("UTC", tuple(OpenHours(day, 480, 720) for day in range(7))))
@@ -129,9 +138,9 @@ class TestExamples:
         assert next_open_of_all([mornings, evenings], at("2026-12-04T21:57")) is None
 
     def test_an_opening_later_than_a_year_is_none(self) -> None:
-        calendar = opening(CalendarSpec("UTC", (), exceptions=(ExceptionalHours("2028-01-05", 480, 600),)))
+        calendar = opening(CalendarSpec("UTC", (), exceptions=(ExceptionalHours("2027-12-20", 480, 600),)))
         assert calendar.next_open(at("2026-12-04T21:57")) is None
-        assert calendar.next_open(at("2027-02-04T21:57")) == at("2028-01-05T08:00", "UTC")
+        assert calendar.next_open(at("2027-02-04T21:57")) == at("2027-12-20T08:00", "UTC")
 
 
 class TestACalendarThatNeverOpensAgain:
