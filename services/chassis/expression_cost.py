@@ -46,6 +46,8 @@ _PER_STEP: Final = {
     "duration": 1,
 }
 """Characters in a step, by the function that gives a number, a time, true or false."""
+_PROVIDED: Final = {"open": 64}
+"""Steps of a call of a function of the caller's. It takes one name as a literal text, and gives true or false."""
 _PARTS_OF_TIMES: Final = frozenset(
     {
         *("getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek"),
@@ -123,6 +125,8 @@ class Estimate:
     given: frozenset[str]
     bound: frozenset[str]
     functions: frozenset[str]
+    asked: frozenset[tuple[str, str]]
+    """Calls of functions of the caller's: the function and the name that it is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,9 @@ def estimate(source: str) -> Estimate:
     reader.expect("end")
     # A result that is not true or false is converted to Python objects before it is discarded.
     steps = min(_MOST_STEPS, _EVALUATION + value.cost + _to_python(value.shape))
-    return Estimate(steps, frozenset(reader.given), frozenset(reader.bound), frozenset(reader.functions))
+    return Estimate(
+        steps, frozenset(reader.given), frozenset(reader.bound), frozenset(reader.functions), frozenset(reader.asked)
+    )
 
 
 class _Reader:
@@ -153,6 +159,7 @@ class _Reader:
         self.given: set[str] = set()
         self.bound: set[str] = set()
         self.functions: set[str] = set()
+        self.asked: set[tuple[str, str]] = set()
 
     def expression(self) -> _Value:
         """Read a whole expression, with its conditionals."""
@@ -264,6 +271,11 @@ class _Reader:
             if len(given) != 2 or given[1].text is None:
                 raise Unestimable("`matches` needs its pattern as a literal text")
             return _Value(cost + pattern_cost(given[1].text, given[0].shape.chars), _SCALAR)
+        if name in _PROVIDED:
+            if target is not None or len(given) != 1 or given[0].text is None:
+                raise Unestimable(f"`{name}` needs one name as a literal text")
+            self.asked.add((name, given[0].text))
+            return _Value(cost + _PROVIDED[name], _SCALAR)
         if name in _PER_STEP or name in _PARTS_OF_TIMES:
             return _Value(cost + chars // _PER_STEP.get(name, _HASHED), _SCALAR)
         if name in _TEXTS:

@@ -6,7 +6,7 @@ evaluated for one input also have a common bound. An expression that is refused,
 None. The same expression for the same input gives the same result everywhere.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import cel
@@ -24,6 +24,8 @@ MOST_CHARS_TOGETHER: Final = 40_000
 """Compiling takes up to 2 us a character."""
 
 Program = Callable[[Any], object]
+Functions = Mapping[str, Callable[[str], bool]]
+"""Functions that an expression can call with a name."""
 Given = TypeVar("Given")
 
 
@@ -39,10 +41,16 @@ class TooCostly(ExpressionRefused):
     """The expression could take longer than messages may wait."""
 
 
-def compile_expression(source: str, variables: Iterable[str] | None = None) -> Program:
-    """Return a program. Raises ExpressionRefused, with a text for the author; if `variables` are given, it may use no others."""
-    program, _ = _compiled(source, variables)
+def compile_expression(source: str, variables: Iterable[str] | None = None, functions: Collection[str] = ()) -> Program:
+    """Return a program. Raises ExpressionRefused, with a text for the author; if `variables` are given, it may use no others, and no
+    functions of the caller's but `functions`."""
+    program, _ = _compiled(source, variables, functions)
     return program
+
+
+def names_asked(source: str, function: str) -> frozenset[str]:
+    """Return the names with which an expression calls a function of the caller's. Raises ExpressionRefused."""
+    return frozenset(name for called, name in _estimated(source).asked if called == function)
 
 
 def steps_of(source: str) -> int:
@@ -50,7 +58,7 @@ def steps_of(source: str) -> int:
     return _estimated(source).steps
 
 
-def _compiled(source: str, variables: Iterable[str] | None) -> tuple[Program, int]:
+def _compiled(source: str, variables: Iterable[str] | None, functions: Collection[str]) -> tuple[Program, int]:
     estimated = _estimated(source)
     try:
         program = cel.compile(source)
@@ -62,6 +70,8 @@ def _compiled(source: str, variables: Iterable[str] | None) -> tuple[Program, in
         known = set(variables)
         if unknown := sorted(estimated.given - known):
             raise UnknownVariable(f"uses {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        if foreign := sorted({called for called, _ in estimated.asked} - set(functions)):
+            raise UnknownVariable(f"calls {', '.join(foreign)}, which is not known here")
     execute: Program = program.execute
     return execute, estimated.steps
 
@@ -83,11 +93,22 @@ def _estimated(source: str) -> Estimate:
     return estimated
 
 
-class Expressions(Generic[Given]):
-    """Expressions by their source text, evaluated for inputs of one type. `variables` turns an input into the expression's variables."""
+def _no_functions(_given: object) -> Functions:
+    return {}
 
-    def __init__(self, sources: Iterable[str], variables: Callable[[Given], Mapping[str, Any]]) -> None:
+
+class Expressions(Generic[Given]):
+    """Expressions by their source text, evaluated for inputs of one type. `variables` turns an input into the expression's variables,
+    `functions` into functions that never raise."""
+
+    def __init__(
+        self,
+        sources: Iterable[str],
+        variables: Callable[[Given], Mapping[str, Any]],
+        functions: Callable[[Given], Functions] = _no_functions,
+    ) -> None:
         self._variables = variables
+        self._functions = functions
         self._programs: dict[str, Program] = {}
         self.refused: dict[str, str] = {}
         """Expressions that did not compile or cost too much, and the reason."""
@@ -111,7 +132,8 @@ class Expressions(Generic[Given]):
         try:
             if given is not self._given:
                 variables = {name: bounded(value) for name, value in self._variables(given).items()}
-                self._context, self._given = cel.Context(variables=variables), given
+                self._context = cel.Context(variables=variables, functions=dict(self._functions(given)))
+                self._given = given
             result = program(self._context)
         except (KeyboardInterrupt, SystemExit):
             raise
@@ -128,7 +150,7 @@ class Together:
         self._chars = 0
         self._known: dict[str, Program] = {}
 
-    def add(self, source: str, variables: Iterable[str] | None = None) -> Program:
+    def add(self, source: str, variables: Iterable[str] | None = None, functions: Collection[str] = ()) -> Program:
         """Return a program; each source counts once. Raises ExpressionRefused; TooCostly if the earlier expressions leave too few steps."""
         if (known := self._known.get(source)) is not None:
             return known
@@ -136,7 +158,7 @@ class Together:
             raise TooCostly(
                 f"exceeds the {MOST_CHARS_TOGETHER} characters of all conditions together: shorten or remove some"
             )
-        program, steps = _compiled(source, variables)
+        program, steps = _compiled(source, variables, functions)
         if self._steps + steps > MOST_STEPS_TOGETHER:
             raise TooCostly(
                 f"can take {steps} steps for one message, and those before it {self._steps}; all together may take"

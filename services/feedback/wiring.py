@@ -43,7 +43,6 @@ from services.feedback.adapters.api_grpc import SERVICE, FeedbackServicer
 from services.feedback.adapters.command_log import KafkaCommandLog
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys, decode
 from services.feedback.adapters.conversation_batches import MAX_BATCH, Waiting, invitations_waiting
-from services.feedback.adapters.dates import shown
 from services.feedback.adapters.handlers import Dispatcher, ResponseIntake
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.outbound_grpc import GrpcInvitationSender
@@ -56,6 +55,7 @@ from services.feedback.domain.reasons import Reason
 from services.feedback.lanes import relay, survey
 from services.feedback.metrics import METRICS
 from services.feedback.settings import FeedbackSettings
+from services.policy.reading.dates import shown
 from services.webhooks import metrics as webhooks
 from services.webhooks.delivery import webhook_client
 from services.webhooks.retries import Webhooks

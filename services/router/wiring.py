@@ -91,12 +91,14 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         configuration = ConfigReader(kafka, decode, metrics=metrics)
         await enter(service.background(configuration.run(), "configuration"))
 
+        configured = ConfiguredPools(configuration, settings.command_timeout_s)
+
         # gRPC starts first, because the lane's client id carries the address at which this replica answers other replicas.
         agents = AgentService(
             gateway,
             bus,
             bus,
-            ConfiguredPools(configuration, settings.command_timeout_s),
+            configured,
             service.clock,
             metrics,
             heartbeat_ms=settings.heartbeat_ms,
@@ -105,7 +107,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         shards = await enter(Shards(kafka, counts[COMMANDS], metrics, _peer_tls(settings)))
         await enter(service.background(shards.follow_owners(), "shard owners"))
         mutations = Mutations(bus)
-        routing = RoutingService(shards, mutations, service.clock)
+        routing = RoutingService(shards, mutations, configured, service.clock)
         directory = AgentDirectoryService(shards, mutations)
         audit = await enter(audit_trail(service))
         server = await enter(

@@ -35,9 +35,9 @@ from services.chassis.reasons import Reason
 from services.chassis.secrets import SecretReferences
 from services.policy.model.sla import TenantPolicies
 from services.policy.model.webhooks import Endpoint
+from services.policy.reading.business_calendar import caching_calendars
 from services.policy.reading.sla import decode_policies
 from services.sla.adapters.broadcast import Broadcast
-from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.escalation import GROUP, Escalation
 from services.sla.adapters.grpc_service import SlaServicer
 from services.sla.adapters.measures_service import Measures

@@ -10,11 +10,11 @@ import random
 import statistics
 import time
 
+from services.policy.model.business_time import OpeningHours
 from services.policy.model.calendars import CalendarSpec, OpenHours
 from services.policy.model.sla import Target, TargetPlan
+from services.policy.reading.business_calendar import year_of
 from services.policy.reading.open_years import OpenYears
-from services.sla.adapters.business_calendar import year_of
-from services.sla.domain.calendar import OpeningHours
 from services.sla.domain.deadlines import State, decide, start
 from tests.bench.figures import tell
 

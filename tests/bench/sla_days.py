@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from services.policy.model.business_time import RoundTheClock
 from services.policy.model.sla import Policy, Target
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
@@ -22,7 +23,6 @@ from services.router.simulation.plan import make
 from services.router.simulation.reading import read
 from services.router.simulation.scenario import Scenario
 from services.sla.domain.analytics import Analytics
-from services.sla.domain.calendar import RoundTheClock
 from services.sla.domain.deadlines import Deadline
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import RoutingFact, RoutingFactKind

@@ -29,8 +29,8 @@ from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as router
 from services.chassis.kafka.lane import LaneContext, Record
 from services.policy.model.sla import PolicyList
+from services.policy.reading.business_calendar import caching_calendars
 from services.policy.reading.sla import policies_of
-from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.facts import Occurrence
 from services.sla.lanes.deadlines import DeadlineProcessor, factory
 from services.sla.ports import OnCommitted

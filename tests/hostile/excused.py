@@ -52,11 +52,12 @@ _MODULES: Final = {
         " ingest.adapters.edges.required_secrets ingest.adapters.history.database router.adapters.outcomes router.adapters.partitions"
     ),
     _CONFIGURED: (
-        "feedback.adapters.configuration feedback.adapters.dates feedback.adapters.page_texts"
+        "feedback.adapters.configuration feedback.adapters.page_texts"
         " ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
         " ingest.domain.rules ingest.translate.configuration sla.adapters.periods"
         " policy.findings policy.lint policy.model.groups router.adapters.configured_pools"
         " policy.model.intake policy.model.approved_templates.chosen ingest.domain.reply_window"
+        " policy.model.opening_hours policy.model.rules.always_open"
         " ingest.adapters.edges.grpc_templates policy.model.quiet_hours policy.model.routing policy.model.surveys policy.reading"
     ),
     _ID: (

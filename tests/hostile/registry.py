@@ -306,9 +306,10 @@ ENTRIES: Final = (
               lambda given: cursors.decode_cursor("l", given, list[object]), lambda given: cursor.decode("messages", given),
               paging.agent_of, paging.position_of, sla_views.place_of, sla_views.ranked_place_of, sla_views.group_of)))),
     # conditions
-    Entry((*named("services.chassis.expressions", "compile_expression", "steps_of", "Together.add"),
+    Entry((*named("services.chassis.expressions", "compile_expression", "steps_of", "names_asked", "Together.add"),
            *named("services.chassis.expression_cost", "estimate"), *named("services.chassis.expression_tokens", "tokens", "text_of")),
           all_of(refusing(expressions.compile_expression, expressions.ExpressionRefused),
+                   refusing(lambda given: expressions.names_asked(given, "open"), expressions.ExpressionRefused),
                    refusing(lambda given: expression_cost.estimate(given[:300]), Unestimable, RecursionError),
                    refusing(lambda given: tokens_of(given[:4_000]), Unestimable),
                    refusing(lambda given: text_of(f"'{given[:4_000]}'"), Unestimable))),

@@ -12,11 +12,11 @@ from services.feedback.metrics import METRICS as FEEDBACK
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.metrics import METRICS as INGEST
 from services.policy.model.sla import TenantPolicies
+from services.policy.reading.business_calendar import caching_calendars
 from services.policy.reading.rule_conditions import CelConditions
 from services.policy.reading.sla import policies_of
 from services.router.lanes.shard_metrics import ShardMetrics
 from services.router.metrics import METRICS as ROUTER
-from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.tracked_interactions import CalendarOf
 from tests.simulation.configuration import TENANTS, a_tenant
 

@@ -14,7 +14,7 @@ from services.chassis.durations import duration
 from services.cli.commands.options import Json, Pool
 from services.cli.connection import channel_to, execute
 from services.cli.local.workspace import Workspace
-from services.cli.output import as_data, console, emit_json, emit_line, table
+from services.cli.output import as_data, console, emit_json, emit_line, moment, table
 
 COLUMNS = (
     "queue",
@@ -48,12 +48,19 @@ def queue_table(views: Iterable[router_pb2.QueueView]) -> Table:
         (
             (
                 *(q.queue, q.waiting, q.offered, q.assigned, duration(q.oldest_waiting_ms) if q.waiting else ""),
-                *(q.agents_signed_in, q.agents_available, duration(q.estimated_wait_ms)),
+                *(q.agents_signed_in, q.agents_available, _wait(q)),
                 *(q.answered_in_threshold, q.answered, q.abandoned),
             )
             for q in views
         ),
     )
+
+
+def _wait(queue: router_pb2.QueueView) -> str:
+    """Return the estimated wait; of a closed queue, when it opens."""
+    if not queue.closed:
+        return duration(queue.estimated_wait_ms)
+    return f"closed until {moment(queue.opens_at_ms)}" if queue.opens_at_ms else "closed"
 
 
 async def _once(pool: str, as_json: bool) -> None:

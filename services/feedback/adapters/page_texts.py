@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from services.feedback.adapters.dates import PERSIAN_DIGITS
 from services.policy.model.surveys import SurveyKind, primary
+from services.policy.reading.dates import PERSIAN_DIGITS
 
 _HOUR_MS: Final = 3_600_000
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.metrics import Metrics
-from services.feedback.adapters.dates import shown
 from services.feedback.adapters.handlers import ResponseIntake
 from services.feedback.adapters.page_cache import NOTHING, PageCache, SurveyPage
 from services.feedback.adapters.page_form import read_form, read_view
@@ -24,6 +23,7 @@ from services.feedback.adapters.page_template import Template
 from services.feedback.adapters.page_texts import EN, FA, Texts, texts_for
 from services.feedback.domain.reasons import Reason
 from services.feedback.ports import Links, Programmes, Ticket
+from services.policy.reading.dates import shown
 
 
 class Pages:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from services.policy.model.templates import ACKNOWLEDGEMENT, WITHOUT_WAIT
+from services.policy.model.opening_hours import Closed, Moment
+from services.policy.model.templates import ACKNOWLEDGEMENT, CLOSED, CLOSED_WITHOUT_OPENING, WITHOUT_WAIT
 
 _MINUTE_MS: Final = 60_000
 _PERSIAN: Final = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
@@ -22,6 +23,14 @@ _BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         WITHOUT_WAIT: {
             "en": "We have received your message and will answer as soon as we can.",
             "fa": "پیام شما رسید. به‌زودی پاسخ می‌دهیم.",
+        },
+        CLOSED: {
+            "en": "We have received your message. We are closed. We open on {opens}.",
+            "fa": "پیام شما رسید. اکنون بسته‌ایم. {opens} پاسخ‌گوی شما هستیم.",
+        },
+        CLOSED_WITHOUT_OPENING: {
+            "en": "We have received your message. We are closed.",
+            "fa": "پیام شما رسید. اکنون بسته‌ایم.",
         },
     }
 )
@@ -43,6 +52,22 @@ def acknowledgement(
     chosen, text = pick(templates, name, language, default_language)
     minutes = max(1, -(-estimated_wait_ms // _MINUTE_MS)) if estimated_wait_ms >= 0 else 0
     return fill(text, chosen, {"minutes": minutes, "position": max(position, 1)})
+
+
+def closed_notice(
+    templates: Mapping[str, Mapping[str, str]],
+    language: str,
+    default_language: str,
+    *,
+    closed: Closed,
+    now_ms: int,
+    shown: Moment,
+) -> str:
+    """Return the text that says that we are closed and when we open, in the conversation's language."""
+    if closed.opens_at_ms is None:
+        return pick(templates, CLOSED_WITHOUT_OPENING, language, default_language)[1]
+    chosen, text = pick(templates, CLOSED, language, default_language)
+    return text.replace("{opens}", digits(shown(closed.opens_at_ms, now_ms, chosen), chosen))
 
 
 def pick(

@@ -7,11 +7,13 @@ is either gathering (waiting for the rest of the customer's text) or open (hande
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from services.ingest.domain.messages import NO_WISHES, FollowUp, Identity, Route, Wishes
 from services.ingest.domain.opt_outs import OptOut
 from services.policy.model.automatic import AutomaticKind
 from services.policy.model.intake import DAY_MS
+from services.policy.model.opening_hours import TenantHours
 from services.policy.model.rules import RuleInput
 
 UNTAKEN_MOST = 20
@@ -70,8 +72,8 @@ class Opening:
             further=(*self.further, later.message_id, *later.further)[-FURTHER_MOST:],
         )
 
-    def rule_input(self, person: Mapping[str, str], language: str) -> RuleInput:
-        """Return the input of the routing conditions."""
+    def rule_input(self, person: Mapping[str, str], language: str, hours: TenantHours, now_ms: int) -> RuleInput:
+        """Return the input of the routing conditions at a time."""
         return RuleInput(
             channel=self.channel,
             account=self.account,
@@ -82,6 +84,8 @@ class Opening:
             labels=self.labels,
             public=self.public,
             automatic=self.automatic,
+            account_open=hours.account_open(self.channel, self.account, now_ms),
+            open=partial(hours.queue_open, at_ms=now_ms),
         )
 
 
@@ -233,6 +237,8 @@ class Customer:
     follow_ups: tuple[FollowUp, ...] = ()
     """Requested interactions that wait until the active interaction ends."""
     acknowledged_at_ms: int = 0
+    told_closed_at_ms: int = 0
+    """When an acknowledgement last said that we are closed."""
     proven: bool = False
     """Whether the origin of a message of this customer has been proven."""
     owned_interactions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -79,7 +79,7 @@ class Routing:
             policy.rules,
             policy.pools,
             policy.condition,
-            opening.rule_input(customer.attributes(opening.verified), language),
+            opening.rule_input(customer.attributes(opening.verified), language, policy.hours, now_ms),
             policy.routing_labels,
         )
         if choice is None:

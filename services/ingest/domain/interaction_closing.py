@@ -190,16 +190,33 @@ class InteractionClosing:
         silent = open_.acknowledged or open_.opening.no_auto_reply or open_.left or not account.acknowledge
         silent = silent or open_.opening.public  # all members of a group would get it
         silent = silent or preferences.forbids(customer, Purpose.ACKNOWLEDGEMENT, open_.opening.channel)
-        if silent or now_ms < customer.acknowledged_at_ms + account.acknowledge_gap_ms:
+        opening = open_.opening
+        closed = policy.hours.closed(open_.queue, opening.channel, opening.account, now_ms)
+        # The gap bounds the two statements separately: a customer who learned the wait just before closing still learns of
+        # the closing.
+        told_at_ms = customer.acknowledged_at_ms if closed is None else customer.told_closed_at_ms
+        if silent or now_ms < told_at_ms + account.acknowledge_gap_ms:
             return IntakeDecision(customer, note="NOT_ACKNOWLEDGED")
-        language = first_known(open_.opening.language, conversation.language, customer.language)
-        text = acknowledgement.acknowledgement(
-            policy.templates,
-            language,
-            policy.default_language,
-            estimated_wait_ms=notice.estimated_wait_ms,
-            position=notice.position,
-        )
+        language = first_known(opening.language, conversation.language, customer.language)
+        if closed is None:
+            customer = replace(customer, acknowledged_at_ms=now_ms)
+            text = acknowledgement.acknowledgement(
+                policy.templates,
+                language,
+                policy.default_language,
+                estimated_wait_ms=notice.estimated_wait_ms,
+                position=notice.position,
+            )
+        else:
+            customer = replace(customer, told_closed_at_ms=now_ms)
+            text = acknowledgement.closed_notice(
+                policy.templates,
+                language,
+                policy.default_language,
+                closed=closed,
+                now_ms=now_ms,
+                shown=policy.hours.shown,
+            )
         request = SendRequest(
             request_id=self._routing.derive("acknowledgement", open_.interaction_id),
             conversation_id=conversation.conversation_id,
@@ -211,7 +228,6 @@ class InteractionClosing:
         )
         customer = replace(
             customer,
-            acknowledged_at_ms=now_ms,
             conversation=replace(conversation, interaction=replace(open_, acknowledged=True)),
         )
         return IntakeDecision(

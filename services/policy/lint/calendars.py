@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from chapar.config.v1 import config_pb2
-from services.policy.findings import Path
+from services.policy.findings import Findings, Path
 from services.policy.lint.review import Review
 from services.policy.reading.calendars import dates_of, read_calendars
+from services.policy.reading.opening_hours import read_opening_hours
 
 
 def calendars(review: Review) -> None:
     """Check all calendars; add findings to the review."""
     read_calendars(review.configuration, review.findings)
+    _hours(review)
     for i, calendar in enumerate(review.configuration.calendars):
         _contradictions(review, calendar, ("calendars", i))
         _past(review, calendar, ("calendars", i))
         _minute_before_midnight(review, calendar, ("calendars", i))
+
+
+def _hours(review: Review) -> None:
+    """Check the calendars of queues and channel accounts, and whether customers learn that an account is closed."""
+    configuration = review.configuration
+    findings = Findings()
+    read_opening_hours(configuration, findings)
+    for finding in findings.errors:
+        if finding.code != "CALENDAR":  # reported with the calendar
+            review.find(finding.code, finding.message, *finding.path)
+    asked = any("account_open" in rule.when for rule in configuration.rules)
+    for i, account in enumerate(configuration.channels):
+        if account.hours and not account.acknowledge and not asked:
+            message = f"account `{account.channel}/{account.account}` has `hours`, but tells no customer when it opens: add `acknowledge: true`"
+            review.find("CLOSED_IN_SILENCE", message, "channels", i, "hours", severity="warning")
 
 
 def _contradictions(review: Review, calendar: config_pb2.Calendar, here: Path) -> None:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from services.chassis.expressions import Together
-from services.policy.findings import Findings
+from services.chassis.expressions import ExpressionRefused, Together, names_asked
+from services.policy.findings import Findings, Path
 from services.policy.lint.calendars import calendars
 from services.policy.lint.capacity import capacity, numbers
 from services.policy.lint.channels import channels
@@ -30,7 +30,7 @@ from services.policy.model.validity import is_valid
 from services.policy.reading.channels import CHANNELS
 from services.policy.reading.conditions import check_condition
 from services.policy.reading.routing import DEFAULT_POOL, read_pool
-from services.policy.reading.rule_conditions import VARIABLES
+from services.policy.reading.rule_conditions import FUNCTIONS, OPEN, VARIABLES
 
 _TENANT = re.compile(r"[a-z0-9-]{1,40}")
 
@@ -93,7 +93,9 @@ def _rules(review: Review) -> None:
                 )
             continue
         what = f"rule `{rule.name}`"
-        check_condition(review.findings, together, rule.when, VARIABLES, what, "rules", i, "when")
+        here = ("rules", i, "when")
+        check_condition(review.findings, together, rule.when, VARIABLES, what, *here, functions=FUNCTIONS)
+        _queues_asked(review, rule.when, here)
     if c.rules and c.queues and all(rule.when.strip() for rule in c.rules):
         first = c.queues[0].name
         review.find(
@@ -104,6 +106,20 @@ def _rules(review: Review) -> None:
             len(c.rules) - 1,
             severity="warning",
         )
+
+
+def _queues_asked(review: Review, when: str, here: Path) -> None:
+    """Check the queues whose hours a condition asks for."""
+    queues = {queue.name: queue for queue in review.configuration.queues}
+    try:
+        asked = names_asked(when, OPEN)
+    except ExpressionRefused:
+        return  # reported with the condition
+    for name in sorted(asked):
+        review.findings.find_unknown("queue", name, queues, *here)
+        if name in queues and not queues[name].hours:
+            message = f"queue `{name}` has no `hours`: it is always open"
+            review.find("ALWAYS_OPEN", message, *here, severity="warning")
 
 
 def _templates(review: Review) -> None:

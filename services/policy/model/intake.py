@@ -6,6 +6,7 @@ from typing import Final
 
 from services.policy.model.approved_templates import ApprovedTemplate, OutsideWindow
 from services.policy.model.closing_words import EVERYWHERE, ClosingWords
+from services.policy.model.opening_hours import TenantHours
 from services.policy.model.rules import Condition, Rule
 
 DAY_MS: Final = 86_400_000
@@ -51,6 +52,7 @@ class TenantPolicy:
     closing_words: ClosingWords = EVERYWHERE
     blocks_for_ms: Mapping[str, int] = field(default_factory=dict)
     """For how long a disposition blocks the sender of the interaction; those that do not block are absent."""
+    hours: TenantHours = field(default_factory=TenantHours)
 
     def account(self, channel: str, account: str) -> AccountPolicy:
         """Return the account's policy. An account that was removed from the configuration while it had messages in

@@ -1,6 +1,6 @@
 """Routing rules: conditions on a message, and the queue, priority, requirements and labels that follow."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -44,6 +44,11 @@ class Verdict(Enum):
     FAILED = "FAILED"
 
 
+def always_open(_queue: str) -> bool:
+    """Return true: the queue has no hours."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleInput:
     """The data that conditions can read. The caller bounds `text`; `text_length` is the length of the whole text, in
@@ -58,6 +63,9 @@ class RuleInput:
     labels: Mapping[str, str]
     public: bool
     automatic: AutomaticKind = AutomaticKind.NONE
+    account_open: bool = True
+    open: Callable[[str], bool] = always_open
+    """Returns whether a queue is open now."""
 
 
 class Condition(Protocol):

@@ -7,15 +7,27 @@ from typing import Final
 ACKNOWLEDGEMENT: Final = "acknowledgement"
 WITHOUT_WAIT: Final = "acknowledgement_without_wait"
 """Used when the wait cannot be estimated."""
+CLOSED: Final = "closed"
+"""Used instead of both while the queue or the account is closed."""
+CLOSED_WITHOUT_OPENING: Final = "closed_without_opening"
+"""Used when no opening is known."""
 SURVEY_INVITATION: Final = "survey_invitation"
 SURVEY_REMINDER: Final = "survey_reminder"
 PLACEHOLDERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         ACKNOWLEDGEMENT: frozenset({"minutes", "position"}),
+        CLOSED: frozenset({"opens"}),
         SURVEY_INVITATION: frozenset({"question", "link", "until"}),
         SURVEY_REMINDER: frozenset({"question", "link", "until"}),
     }
 )
 """Placeholders by template. Other templates may have any: a placeholder without a value is left unchanged."""
-TEMPLATES: Final = (ACKNOWLEDGEMENT, WITHOUT_WAIT, SURVEY_INVITATION, SURVEY_REMINDER)
+TEMPLATES: Final = (
+    ACKNOWLEDGEMENT,
+    WITHOUT_WAIT,
+    CLOSED,
+    CLOSED_WITHOUT_OPENING,
+    SURVEY_INVITATION,
+    SURVEY_REMINDER,
+)
 """All templates that a message is made of."""

@@ -35,8 +35,8 @@ def read_calendars(configuration: pb.TenantConfiguration, findings: Findings) ->
     return found
 
 
-def _calendar(calendar: pb.Calendar, default_zone: str, findings: Findings, here: Path) -> CalendarSpec:
-    errors = findings.error_count
+def _calendar(calendar: pb.Calendar, default_zone: str, found: Findings, here: Path) -> CalendarSpec:
+    findings = Findings()  # own findings: one that an earlier reader reported counts here too
     read_zone(calendar.time_zone, findings, *here, "time_zone")
     hours = [
         OpenHours(DAYS[day], low, high)
@@ -63,11 +63,13 @@ def _calendar(calendar: pb.Calendar, default_zone: str, findings: Findings, here
         tuple(sorted(exceptions, key=lambda e: (e.date, e.from_minute, e.to_minute))),
         tuple(sorted(set(calendar.holidays_countries))),
     )
-    if findings.error_count == errors:
+    if not findings.errors:
         try:
             OpenYears(spec)
         except CalendarRefused as error:
             findings.find("CALENDAR", f"calendar `{calendar.name}`: {error}", *here)
+    for finding in findings.found:
+        found.find(finding.code, finding.message, *finding.path, severity=finding.severity)
     return spec
 
 

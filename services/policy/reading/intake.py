@@ -12,6 +12,7 @@ from services.policy.model.intake import DAY_MS, HOUR_MS, AccountPolicy, TenantP
 from services.policy.model.rules import Condition, Requirement, Rule
 from services.policy.reading.closing_words import read_closing_words
 from services.policy.reading.counting import read_dispositions
+from services.policy.reading.opening_hours import read_opening_hours
 
 
 def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Condition) -> TenantPolicy:
@@ -43,6 +44,7 @@ def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Cond
             for name, each in read_dispositions(configuration, Findings()).items()
             if each.blocks_for_ms
         },
+        hours=read_opening_hours(configuration, Findings()),
     )
 
 

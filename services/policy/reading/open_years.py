@@ -57,7 +57,7 @@ class OpenYears:
             _holidays(country, None)
 
     def __call__(self, year: int) -> list[tuple[int, int]]:
-        """See `services.sla.domain.calendar.YearSource`."""
+        """See `services.policy.model.business_time.YearSource`."""
         first = _utc_s(year)
         last = _utc_s(year + 1)
         found: list[tuple[int, int]] = []

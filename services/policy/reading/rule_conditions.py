@@ -1,7 +1,7 @@
 """Conditions of routing rules in CEL, compiled once per version of a configuration.
 
 Variables: `channel`, `account`, `language`, `text`, `text_length`, `person` (attributes, all text), `labels`, `public`,
-`message` (`message.automatic`: the name of the kind, "NONE" if a person wrote it).
+`message` (`message.automatic`: the name of the kind, "NONE" if a person wrote it), `account_open`. `open("NAME")` says whether a queue is open.
 The core limits the text's length; `services.chassis.expressions` bounds the rest. An expression that does not compile,
 raises, or does not give true or false is FAILED, never an exception: the core evaluates the next rule.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from services.chassis.expressions import Expressions
+from services.chassis.expressions import Expressions, Functions
 from services.policy.model.rules import RuleInput, Verdict
 
 _VALUES: Final[Mapping[str, Callable[[RuleInput], Any]]] = MappingProxyType(
@@ -24,10 +24,14 @@ _VALUES: Final[Mapping[str, Callable[[RuleInput], Any]]] = MappingProxyType(
         "labels": lambda given: dict(given.labels),
         "public": lambda given: given.public,
         "message": lambda given: {"automatic": given.automatic.name},
+        "account_open": lambda given: given.account_open,
     }
 )
 VARIABLES: Final = tuple(_VALUES)
 """Variables that the condition of a rule may use."""
+OPEN: Final = "open"
+FUNCTIONS: Final = (OPEN,)
+"""Functions that the condition of a rule may call."""
 _VERDICTS: Final = {True: Verdict.HOLDS, False: Verdict.DOES_NOT_HOLD, None: Verdict.FAILED}
 
 
@@ -35,7 +39,7 @@ class CelConditions:
     """The conditions of one version, by their source text. Implements `services.policy.model.rules.Condition`."""
 
     def __init__(self, sources: Iterable[str]) -> None:
-        self._expressions = Expressions(sources, _variables)
+        self._expressions = Expressions(sources, _variables, _functions)
 
     @property
     def refused(self) -> dict[str, str]:
@@ -48,3 +52,7 @@ class CelConditions:
 
 def _variables(given: RuleInput) -> dict[str, Any]:
     return {name: value(given) for name, value in _VALUES.items()}
+
+
+def _functions(given: RuleInput) -> Functions:
+    return {OPEN: given.open}

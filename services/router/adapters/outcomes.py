@@ -15,6 +15,7 @@ _TEXTS: Final[Mapping[str, str]] = {
     Reason.TOO_MANY_AGENTS: "the pool has reached the limit of agents for one pool: use another pool, or remove agents from the "
     "configuration",
     Reason.NO_CONFIGURATION: "no configuration has been activated in this pool: run chapar config apply",
+    Reason.NO_OPENING: "the queue does not open within a year: name a time, or correct the calendar of its hours",
     Reason.INTERACTION_COMPLETED: "the interaction has been completed",
     Reason.AGENT_NOT_SIGNED_IN: "the agent is not signed in",
     Reason.STALE_EPOCH: "the interaction has changed since then: read it again, then decide again",

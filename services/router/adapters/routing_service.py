@@ -17,6 +17,7 @@ from services.chassis.current_call import current_tenant
 from services.chassis.errors import invalid
 from services.policy.reading.routing import DEFAULT_POOL
 from services.router.adapters.boards import Boards
+from services.router.adapters.configured_pools import QueueHours
 from services.router.adapters.mutations import Mutations
 from services.router.adapters.outcomes import refusal
 from services.router.adapters.paging import at_position, position_of, size_of
@@ -46,20 +47,23 @@ class _Change(Protocol):
 class RoutingService(router_pb2_grpc.RoutingServiceServicer):
     """Serves `RoutingService`; see the module."""
 
-    def __init__(self, shards: Shards, mutations: Mutations, clock: Clock) -> None:
+    def __init__(self, shards: Shards, mutations: Mutations, hours: QueueHours, clock: Clock) -> None:
         self._shards = shards
         self._mutations = mutations
+        self._hours = hours
         self._clock = clock
         self._boards = Boards(_LEAST_INTERVAL_MS / 2000)
 
     async def GetQueue(self, request: api.GetQueueRequest, context: Any) -> api.GetQueueResponse:  # noqa: N802
         """Return one queue."""
         pool = request.pool or DEFAULT_POOL
+        hours = (await self._hours.tenant(current_tenant())).hours
 
         def here(engine: Engine) -> api.GetQueueResponse:
-            for queue in views.queues(engine, self._clock()):
+            now = self._clock()
+            for queue in views.queues(engine, now):
                 if queue.queue == request.queue:
-                    return api.GetQueueResponse(queue=from_queue(pool, queue))
+                    return api.GetQueueResponse(queue=from_queue(pool, queue, hours.queue_closed(queue.queue, now)))
             raise refusal(Reason.UNKNOWN_QUEUE)
 
         return await self._read(pool, context, here, "GetQueue", request)
@@ -67,9 +71,14 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
     async def ListQueues(self, request: api.ListQueuesRequest, context: Any) -> api.ListQueuesResponse:  # noqa: N802
         """Return all queues of a pool."""
         pool = request.pool or DEFAULT_POOL
+        hours = (await self._hours.tenant(current_tenant())).hours
 
         def here(engine: Engine) -> api.ListQueuesResponse:
-            return api.ListQueuesResponse(queues=[from_queue(pool, q) for q in views.queues(engine, self._clock())])
+            now = self._clock()
+            found = views.queues(engine, now)
+            return api.ListQueuesResponse(
+                queues=[from_queue(pool, queue, hours.queue_closed(queue.queue, now)) for queue in found]
+            )
 
         return await self._read(pool, context, here, "ListQueues", request)
 
@@ -104,14 +113,17 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         return await self._read(pool, context, here, "ListWaiting", request)
 
     async def EstimateWait(self, request: api.EstimateWaitRequest, context: Any) -> api.EstimateWaitResponse:  # noqa: N802
-        """Estimate how long a new interaction would wait."""
+        """Estimate how long a new interaction would wait, and whether its queue is closed."""
         pool = request.pool or DEFAULT_POOL
+        hours = (await self._hours.tenant(current_tenant())).hours
 
         def here(engine: Engine) -> api.EstimateWaitResponse:
             config = engine.core.config
             if config is None or request.queue not in config.by_name:
                 raise refusal(Reason.UNKNOWN_QUEUE)
-            return from_estimate(views.estimate(engine, request.queue, self._clock()))
+            now = self._clock()
+            closed = hours.queue_closed(request.queue, now)
+            return from_estimate(views.estimate(engine, request.queue, now), closed)
 
         return await self._read(pool, context, here, "EstimateWait", request)
 
@@ -160,11 +172,27 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
     async def RequestCallback(  # noqa: N802
         self, request: api.RequestCallbackRequest, context: Any
     ) -> api.RequestCallbackResponse:
-        """Let a customer hang up and keep their place."""
+        """Let a customer hang up and keep their place, also until a queue opens."""
         command = self._begin(request, request.callback.interaction_id, "callback")
         command.request_callback.CopyFrom(request.callback)
+        if request.at_opening_of:
+            if request.callback.at_ms:
+                raise invalid("at_opening_of", "excludes callback.at_ms")
+            command.request_callback.at_ms = await self._opening(request.at_opening_of)
         await self._mutations.carry_out(command)
         return api.RequestCallbackResponse()
+
+    async def _opening(self, queue: str) -> int:
+        """Return the next opening of a closed queue; 0 while it is open. Raises UNKNOWN_QUEUE and NO_OPENING."""
+        configured = await self._hours.tenant(current_tenant())
+        if queue not in configured.queues:
+            raise refusal(Reason.UNKNOWN_QUEUE)
+        closed = configured.hours.queue_closed(queue, self._clock())
+        if closed is None:
+            return 0
+        if closed.opens_at_ms is None:
+            raise refusal(Reason.NO_OPENING)
+        return closed.opens_at_ms
 
     def _begin(self, request: _Change, interaction_id: str, field: str) -> pb.RoutingCommand:
         if not interaction_id:

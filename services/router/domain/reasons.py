@@ -57,6 +57,8 @@ class Reason(StrEnum):
     """No configuration is active in the pool. Run `chapar config apply`."""
     NO_GATEWAY = "NO_GATEWAY"
     """The command names no gateway for its session. Report it: only gateways write this command."""
+    NO_OPENING = "NO_OPENING"
+    """The queue does not open within a year, so there is no time for the callback. Name a time, or correct its calendar."""
     NO_OWNER = "NO_OWNER"
     """The shard is changing its owner. Try again."""
     NO_RESULT_IN_TIME = "NO_RESULT_IN_TIME"

@@ -3,6 +3,7 @@
 from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
+from services.policy.model.opening_hours import Closed
 from services.policy.model.routing import AgentProfile
 from services.router.domain.effects import SnapshotNotice
 from services.router.domain.queries.explain import Explanation
@@ -11,8 +12,8 @@ from services.router.translate.attributes import AttributesCache, from_attribute
 from services.router.translate.feed import encode_snapshot
 
 
-def from_queue(pool: str, q: QueueNow) -> api.QueueView:
-    """Return a queue."""
+def from_queue(pool: str, q: QueueNow, closed: Closed | None) -> api.QueueView:
+    """Return a queue, open or closed."""
     return api.QueueView(
         queue=q.queue,
         pool=pool,
@@ -26,6 +27,8 @@ def from_queue(pool: str, q: QueueNow) -> api.QueueView:
         answered_in_threshold=q.in_threshold,
         answered=q.answered,
         abandoned=q.abandoned,
+        closed=closed is not None,
+        opens_at_ms=_opening(closed),
     )
 
 
@@ -41,9 +44,21 @@ def from_waiting(w: WaitingNow) -> api.WaitingView:
     )
 
 
-def from_estimate(e: EstimateNow) -> api.EstimateWaitResponse:
-    """Return an estimate."""
-    return api.EstimateWaitResponse(p50_ms=e.p50_ms, p90_ms=e.p90_ms, position=e.position, method=e.method, n=e.n)
+def from_estimate(e: EstimateNow, closed: Closed | None) -> api.EstimateWaitResponse:
+    """Return an estimate for a queue that is open or closed."""
+    return api.EstimateWaitResponse(
+        p50_ms=e.p50_ms,
+        p90_ms=e.p90_ms,
+        position=e.position,
+        method=e.method,
+        n=e.n,
+        closed=closed is not None,
+        opens_at_ms=_opening(closed),
+    )
+
+
+def _opening(closed: Closed | None) -> int:
+    return (closed.opens_at_ms or 0) if closed is not None else 0
 
 
 def from_profile(pool: str, p: AgentProfile) -> config_pb2.AgentProfile:

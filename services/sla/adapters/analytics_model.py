@@ -8,8 +8,8 @@ with those of its own lane: the result is what that lane would forecast.
 from collections.abc import Iterable, Iterator
 
 from services.chassis.kafka.records import Record
+from services.policy.model.business_time import BusinessTime
 from services.sla.domain.analytics import MOST_CONTACTS
-from services.sla.domain.calendar import BusinessTime
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.flow import Contact, Flow, FlowKey
 from services.sla.domain.forecasting import ModelKey, look

@@ -14,9 +14,9 @@ from typing import Final
 
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import Record
+from services.policy.model.business_time import BusinessTime, RoundTheClock
 from services.policy.model.sla import Plan, Target
 from services.sla.adapters.analytics_model import AnalyticsModel
-from services.sla.domain.calendar import BusinessTime, RoundTheClock
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.domain.measures import Tally, TallyKey

@@ -18,8 +18,8 @@ passed and would have ended or paused the clock, the level is withdrawn (`withdr
 from dataclasses import dataclass
 from enum import IntEnum
 
+from services.policy.model.business_time import BusinessTime
 from services.policy.model.sla import Level, Milestone, Target, TargetPlan
-from services.sla.domain.calendar import BusinessTime
 
 
 class State(IntEnum):

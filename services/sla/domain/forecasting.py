@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
+from services.policy.model.business_time import BusinessTime
 from services.policy.model.sla import Level, Target, TargetPlan
-from services.sla.domain.calendar import BusinessTime
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.facts import Occurrence, OccurrenceKind
 from services.sla.domain.interaction import TrackedInteraction

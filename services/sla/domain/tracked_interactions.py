@@ -15,9 +15,9 @@ from sys import intern
 from typing import Final
 from weakref import WeakValueDictionary
 
+from services.policy.model.business_time import BusinessTime, RoundTheClock
 from services.policy.model.calendars import CalendarSpec
 from services.policy.model.sla import Plan, Subject, Target, TargetPlan
-from services.sla.domain.calendar import BusinessTime, RoundTheClock
 from services.sla.domain.deadlines import Deadline
 from services.sla.domain.interaction import Changes, TrackedInteraction
 from services.sla.domain.measures import DAY_MS, SLOT_MS, Tally, TallyKey, roll_up

@@ -17,9 +17,9 @@ from typing import Final
 from services.chassis.kafka.headers import record_headers
 from services.chassis.kafka.lane import Followed, LaneContext, LaneSpec, Outbox, Processor, ProcessorFactory, Record
 from services.chassis.keys import tenant_key
+from services.policy.model.business_time import NEVER_MS
 from services.policy.model.sla import Plan, PolicyList
 from services.sla.domain.analytics import WEEK_MS, Analytics, Noted
-from services.sla.domain.calendar import NEVER_MS
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Occurrence, RoutingFactKind
 from services.sla.domain.forecasting import DEFAULT_LIMITS, ForecastLimits

@@ -6,8 +6,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.cursors import decode_cursor, encode_cursor
+from services.policy.model.business_time import NEVER_MS, BusinessTime
 from services.policy.model.sla import Level, Plan
-from services.sla.domain.calendar import NEVER_MS, BusinessTime
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.interaction import TrackedInteraction
 from services.sla.translate.events import LEVELS, STATES, TARGETS

@@ -12,8 +12,8 @@ from chapar.router.v1 import records_pb2 as router
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.kafka.records import Record
 from services.policy.model.sla import Target
+from services.policy.reading.business_calendar import caching_calendars
 from services.policy.reading.sla import policies_of
-from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.read_model import FIRST, ReadModel
 from services.sla.domain.flow import together
 from services.sla.domain.forecasting import ForecastLimits

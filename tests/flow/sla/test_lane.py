@@ -6,8 +6,8 @@ from chapar.config.v1 import config_pb2 as config
 from chapar.router.v1 import records_pb2 as router
 from chapar.sla.v1 import sla_pb2 as sla
 from services.policy.model.sla import TenantPolicies
+from services.policy.reading.business_calendar import caching_calendars
 from services.policy.reading.sla import policies_of
-from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.facts import Occurrence
 from services.sla.domain.forecasting import DEFAULT_LIMITS, ForecastLimits
 from services.sla.lanes.deadlines import COMMANDS, EVENTS, DeadlineProcessor, factory

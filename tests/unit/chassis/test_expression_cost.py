@@ -22,6 +22,7 @@ from services.chassis.expressions import (
     UnknownVariable,
     bounded,
     compile_expression,
+    names_asked,
     steps_of,
 )
 from services.chassis.pattern_cost import pattern_cost
@@ -267,6 +268,26 @@ def test_functions_that_the_library_does_not_have_are_refused(call: str) -> None
     """The library finds out only at each evaluation."""
     with pytest.raises(ExpressionRefused, match="there is no function"):
         compile_expression(f"{call} == 1")
+
+
+@pytest.mark.parametrize("call", ["open(text)", "open()", "open('a', 'b')", "'a'.open()", "open('a' + 'b')"])
+def test_a_function_of_the_callers_takes_one_literal_name(call: str) -> None:
+    """So that lint sees which names a condition asks for, and a call has a fixed cost."""
+    with pytest.raises(ExpressionRefused, match="`open` needs one name as a literal text"):
+        compile_expression(call)
+
+
+def test_only_conditions_that_get_a_function_may_call_it() -> None:
+    """The routing rules get `open`; SLA policies do not."""
+    source = "open('support') || open('sales')"
+    compile_expression(source, ["text"], ["open"])
+    assert names_asked(source, "open") == {"support", "sales"}
+    with pytest.raises(UnknownVariable, match="calls open, which is not known here"):
+        compile_expression(source, ["text"])
+
+
+def test_calls_of_a_function_of_the_callers_are_counted() -> None:
+    assert steps_of("[1, 2, 3].all(x, open('a'))") > steps_of("[1, 2, 3].all(x, true)") + 3 * 60
 
 
 @settings(max_examples=150)

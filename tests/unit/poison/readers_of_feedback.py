@@ -9,7 +9,6 @@ from services.chassis.metrics import Metrics
 from services.feedback.adapters import readers
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.adapters.configuration import decode as decode_surveys
-from services.feedback.adapters.dates import shown
 from services.feedback.adapters.handlers import Dispatcher
 from services.feedback.adapters.links import SignedLinks
 from services.feedback.adapters.recoveries import RecoveryDispatcher
@@ -21,6 +20,7 @@ from services.feedback.lanes.relay import command_of
 from services.feedback.lanes.survey import survey_factory
 from services.feedback.metrics import METRICS
 from services.feedback.ports import OutgoingInvitation, Recovery
+from services.policy.reading.dates import shown
 from tests.unit.feedback.builders import a_programme
 from tests.unit.poison.generator import NOW
 from tests.unit.poison.reader import (

@@ -8,9 +8,9 @@ from chapar.router.v1 import records_pb2 as router_pb2
 from chapar.sla.v1 import sla_pb2
 from services.chassis.kafka.records import Record
 from services.chassis.metrics import Metrics
+from services.policy.reading.business_calendar import caching_calendars
 from services.policy.reading.sla import decode_policies
 from services.sla.adapters.broadcast import Broadcast
-from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.escalation import Escalation
 from services.sla.adapters.notices import Notices
 from services.sla.adapters.read_model import ReadModel

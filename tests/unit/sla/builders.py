@@ -6,7 +6,7 @@ from typing import Any
 
 from services.policy.model.calendars import CalendarSpec
 from services.policy.model.sla import Plan, Policy, PolicyList, Target, TargetPlan
-from services.sla.adapters.business_calendar import caching_calendars
+from services.policy.reading.business_calendar import caching_calendars
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Occurrence, RoutingFact, RoutingFactKind
 from services.sla.domain.interaction import TrackedInteraction

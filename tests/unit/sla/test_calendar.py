@@ -6,10 +6,10 @@ from functools import cache
 
 import pytest
 
+from services.policy.model.business_time import NEVER_MS, OpeningHours, RoundTheClock
 from services.policy.model.calendars import CalendarSpec, ExceptionalHours, OpenHours
+from services.policy.reading.business_calendar import year_of
 from services.policy.reading.open_years import CalendarRefused, OpenYears
-from services.sla.adapters.business_calendar import year_of
-from services.sla.domain.calendar import NEVER_MS, OpeningHours, RoundTheClock
 from tests.unit.sla.oracle import WallClock, in_zone
 
 SATURDAY_TO_WEDNESDAY = (5, 6, 0, 1, 2)

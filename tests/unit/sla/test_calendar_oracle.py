@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from services.policy.model.business_time import OpeningHours
 from services.policy.model.calendars import CalendarSpec, ExceptionalHours, OpenHours
+from services.policy.reading.business_calendar import year_of
 from services.policy.reading.open_years import OpenYears
-from services.sla.adapters.business_calendar import year_of
-from services.sla.domain.calendar import OpeningHours
 from tests.unit.sla.oracle import WallClock, in_zone
 
 CASES: Final = 100_000

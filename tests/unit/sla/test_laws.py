@@ -7,9 +7,9 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from services.policy.model.business_time import RoundTheClock
 from services.policy.model.calendars import CalendarSpec, OpenHours
 from services.policy.model.sla import Target
-from services.sla.domain.calendar import RoundTheClock
 from services.sla.domain.facts import Occurrence, OccurrenceKind, RoutingFactKind
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, all_targets, calendars, short
 

@@ -913,6 +913,7 @@ class Queue(_message.Message):
     RINGS_FIELD_NUMBER: _builtins.int
     OVERFLOW_FIELD_NUMBER: _builtins.int
     MATCH_WINDOW_MS_FIELD_NUMBER: _builtins.int
+    HOURS_FIELD_NUMBER: _builtins.int
     DISPOSITION_REQUIRED_FIELD_NUMBER: _builtins.int
     DISPOSITION_CHANNELS_FIELD_NUMBER: _builtins.int
     ASK_AGAIN_MS_FIELD_NUMBER: _builtins.int
@@ -982,6 +983,11 @@ class Queue(_message.Message):
     Windows are aligned to the clock.
     Default: 0s, which offers each interaction at once. Bounds: 0s to 60s.
     """
+    hours: _builtins.str
+    """Calendar in whose hours the queue is open. While it is closed, an acknowledgement says when it opens, and rules can ask `open("QUEUE")`. Interactions
+    wait in it as always, and agents who are at work get them.
+    Default: always open.
+    """
     disposition_required: _builtins.bool
     """True when agents must name a disposition to complete an interaction of the queue.
     Default: false.
@@ -1050,6 +1056,7 @@ class Queue(_message.Message):
         rings: _abc.Iterable[Global___Ring] | None = ...,
         overflow: _abc.Iterable[Global___OverflowRule] | None = ...,
         match_window_ms: _builtins.int = ...,
+        hours: _builtins.str = ...,
         disposition_required: _builtins.bool = ...,
         disposition_channels: _abc.Iterable[_builtins.str] | None = ...,
         ask_again_ms: _builtins.int = ...,
@@ -1057,7 +1064,7 @@ class Queue(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "ask_again_ms", b"ask_again_ms", "choice", b"choice", "delay_ms", b"delay_ms", "disposition_channels", b"disposition_channels", "disposition_required", b"disposition_required", "keep_free", b"keep_free", "match_window_ms", b"match_window_ms", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "prefer_rings", b"prefer_rings", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "ask_again_ms", b"ask_again_ms", "choice", b"choice", "delay_ms", b"delay_ms", "disposition_channels", b"disposition_channels", "disposition_required", b"disposition_required", "hours", b"hours", "keep_free", b"keep_free", "match_window_ms", b"match_window_ms", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "prefer_rings", b"prefer_rings", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1293,8 +1300,8 @@ class RoutingRule(_message.Message):
     """Name, unique in the tenant; explanations show it."""
     when: _builtins.str
     """Condition in CEL (Common Expression Language) over the variables `channel`, `account`, `language`, `text`, `text_length`, `person` (attributes),
-    `labels`, `public` and `message.automatic` (the kind of automatic message, e.g. "LIST"; "NONE" when a person wrote it). An empty condition always
-    holds.
+    `labels`, `public`, `message.automatic` (the kind of automatic message, e.g. "LIST"; "NONE" when a person wrote it) and `account_open`. `open("QUEUE")`
+    is true while that queue is open. An empty condition always holds.
     Default: empty.
     """
     queue: _builtins.str
@@ -1389,6 +1396,7 @@ class ChannelAccount(_message.Message):
     CONVERSATION_WINDOW_MS_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGE_GAP_MS_FIELD_NUMBER: _builtins.int
+    HOURS_FIELD_NUMBER: _builtins.int
     SENDS_PER_SECOND_FIELD_NUMBER: _builtins.int
     APPROVED_TEMPLATES_FIELD_NUMBER: _builtins.int
     OUTSIDE_WINDOW_FIELD_NUMBER: _builtins.int
@@ -1409,12 +1417,16 @@ class ChannelAccount(_message.Message):
     Default: 24h.
     """
     acknowledge: _builtins.bool
-    """If true, the customer gets an acknowledgement with the estimated wait.
+    """If true, the customer gets an acknowledgement with the estimated wait, or with the next opening while the queue or the account is closed.
     Default: false.
     """
     acknowledge_gap_ms: _builtins.int
     """Shortest time between two acknowledgements to one identity.
     Default: 1h.
+    """
+    hours: _builtins.str
+    """Calendar in whose hours the account is open. While it is closed, an acknowledgement says when it opens, and rules can read `account_open`.
+    Default: always open.
     """
     sends_per_second: _builtins.float
     """Largest number of messages a second that are sent through this account.
@@ -1455,13 +1467,14 @@ class ChannelAccount(_message.Message):
         conversation_window_ms: _builtins.int = ...,
         acknowledge: _builtins.bool = ...,
         acknowledge_gap_ms: _builtins.int = ...,
+        hours: _builtins.str = ...,
         sends_per_second: _builtins.float = ...,
         approved_templates: _abc.Iterable[Global___ApprovedTemplate] | None = ...,
         outside_window: Global___OutsideWindow | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["outside_window", b"outside_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "acknowledge", b"acknowledge", "acknowledge_gap_ms", b"acknowledge_gap_ms", "approved_templates", b"approved_templates", "channel", b"channel", "conversation_window_ms", b"conversation_window_ms", "gather_ms", b"gather_ms", "outside_window", b"outside_window", "secrets", b"secrets", "sends_per_second", b"sends_per_second", "settings", b"settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "acknowledge", b"acknowledge", "acknowledge_gap_ms", b"acknowledge_gap_ms", "approved_templates", b"approved_templates", "channel", b"channel", "conversation_window_ms", b"conversation_window_ms", "gather_ms", b"gather_ms", "hours", b"hours", "outside_window", b"outside_window", "secrets", b"secrets", "sends_per_second", b"sends_per_second", "settings", b"settings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2453,10 +2466,10 @@ class Template(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name: "acknowledgement", "acknowledgement_without_wait", "survey_invitation", "survey_reminder", or a name of your own."""
+    """Name: "acknowledgement", "acknowledgement_without_wait", "closed", "closed_without_opening", "survey_invitation", "survey_reminder", or a name of your own."""
     @_builtins.property
     def texts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Text by language. Acknowledgements may contain {minutes} and {position}, surveys {link}, {question} and {until}.
+        """Text by language. Acknowledgements may contain {minutes} and {position}, "closed" {opens}, surveys {link}, {question} and {until}.
         Default: the built-in texts in English and Persian.
         """
 

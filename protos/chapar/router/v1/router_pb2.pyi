@@ -708,6 +708,8 @@ class QueueView(_message.Message):
     ANSWERED_IN_THRESHOLD_FIELD_NUMBER: _builtins.int
     ANSWERED_FIELD_NUMBER: _builtins.int
     ABANDONED_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
+    OPENS_AT_MS_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """Name of the queue."""
     pool: _builtins.str
@@ -734,6 +736,10 @@ class QueueView(_message.Message):
     """
     abandoned: _builtins.int
     """Number of interactions abandoned since then."""
+    closed: _builtins.bool
+    """True while the queue is closed by its `hours`. Agents who are at work get interactions of a closed queue too."""
+    opens_at_ms: _builtins.int
+    """Next opening of a closed queue, in milliseconds since the Unix epoch; 0 while it is open, and when it does not open within a year."""
     def __init__(
         self,
         *,
@@ -749,10 +755,12 @@ class QueueView(_message.Message):
         answered_in_threshold: _builtins.int = ...,
         answered: _builtins.int = ...,
         abandoned: _builtins.int = ...,
+        closed: _builtins.bool = ...,
+        opens_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agents_available", b"agents_available", "agents_signed_in", b"agents_signed_in", "answered", b"answered", "answered_in_threshold", b"answered_in_threshold", "assigned", b"assigned", "estimated_wait_ms", b"estimated_wait_ms", "offered", b"offered", "oldest_waiting_ms", b"oldest_waiting_ms", "pool", b"pool", "queue", b"queue", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agents_available", b"agents_available", "agents_signed_in", b"agents_signed_in", "answered", b"answered", "answered_in_threshold", b"answered_in_threshold", "assigned", b"assigned", "closed", b"closed", "estimated_wait_ms", b"estimated_wait_ms", "offered", b"offered", "oldest_waiting_ms", b"oldest_waiting_ms", "opens_at_ms", b"opens_at_ms", "pool", b"pool", "queue", b"queue", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1055,6 +1063,8 @@ class EstimateWaitResponse(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
     N_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
+    OPENS_AT_MS_FIELD_NUMBER: _builtins.int
     p50_ms: _builtins.int
     """Median, in milliseconds; -1 when unknown."""
     p90_ms: _builtins.int
@@ -1067,6 +1077,10 @@ class EstimateWaitResponse(_message.Message):
     """
     n: _builtins.int
     """Number of observations."""
+    closed: _builtins.bool
+    """True while the queue is closed by its `hours`. The estimate is then that of the agents who are at work nevertheless."""
+    opens_at_ms: _builtins.int
+    """Next opening of a closed queue, in milliseconds since the Unix epoch; 0 while it is open, and when it does not open within a year."""
     def __init__(
         self,
         *,
@@ -1075,10 +1089,12 @@ class EstimateWaitResponse(_message.Message):
         position: _builtins.int = ...,
         method: _builtins.str = ...,
         n: _builtins.int = ...,
+        closed: _builtins.bool = ...,
+        opens_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "n", b"n", "p50_ms", b"p50_ms", "p90_ms", b"p90_ms", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "method", b"method", "n", b"n", "opens_at_ms", b"opens_at_ms", "p50_ms", b"p50_ms", "p90_ms", b"p90_ms", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1306,12 +1322,17 @@ class RequestCallbackRequest(_message.Message):
     POOL_FIELD_NUMBER: _builtins.int
     CALLBACK_FIELD_NUMBER: _builtins.int
     EXPECTED_EPOCH_FIELD_NUMBER: _builtins.int
+    AT_OPENING_OF_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's idempotency key of this request."""
     pool: _builtins.str
     """Name of the pool; empty means "default"."""
     expected_epoch: _builtins.int
     """The request is refused as STALE_EPOCH when the interaction's epoch differs; 0 does not check."""
+    at_opening_of: _builtins.str
+    """Name of a queue. The interaction is not offered before the queue's next opening; while it is open, when its turn comes. `callback.at_ms` must be 0.
+    Empty means that `callback.at_ms` decides. Refused as NO_OPENING when the queue does not open within a year.
+    """
     @_builtins.property
     def callback(self) -> _records_pb2.RequestCallback:
         """The change."""
@@ -1323,10 +1344,11 @@ class RequestCallbackRequest(_message.Message):
         pool: _builtins.str = ...,
         callback: _records_pb2.RequestCallback | None = ...,
         expected_epoch: _builtins.int = ...,
+        at_opening_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback", "expected_epoch", b"expected_epoch", "idempotency_key", b"idempotency_key", "pool", b"pool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_opening_of", b"at_opening_of", "callback", b"callback", "expected_epoch", b"expected_epoch", "idempotency_key", b"idempotency_key", "pool", b"pool"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -19,6 +19,8 @@ GIVEN = RuleInput(
     labels={"public": "true"},
     public=True,
     automatic=AutomaticKind.LIST,
+    account_open=False,
+    open=lambda queue: queue != "closed",
 )
 
 
@@ -34,6 +36,14 @@ GIVEN = RuleInput(
         ("message.automatic != 'NONE' && message.automatic != 'SPAM_SUSPECT'", Verdict.HOLDS),
         ("message.automatic == 'NEWSLETTER'", Verdict.DOES_NOT_HOLD),
         ("public && labels.public == 'true'", Verdict.HOLDS),
+        ("open('support') && !open('closed')", Verdict.HOLDS),
+        ("open('closed')", Verdict.DOES_NOT_HOLD),
+        ("account_open", Verdict.DOES_NOT_HOLD),
+        ("['a'].all(x, open('closed') || open('support'))", Verdict.HOLDS),
+        ("open(channel)", Verdict.FAILED),
+        ("'support'.open()", Verdict.FAILED),
+        ("open()", Verdict.FAILED),
+        ("open", Verdict.FAILED),
         ("text.matches('(a+)+$')", Verdict.DOES_NOT_HOLD),
         ("person.nothing == 'x'", Verdict.FAILED),
         ("1 / 0 == 1", Verdict.FAILED),
@@ -54,6 +64,15 @@ def test_each_message_is_judged_by_its_own_values() -> None:
     conditions = CelConditions([when])
     assert conditions(when, GIVEN) is Verdict.HOLDS
     assert conditions(when, replace(GIVEN, language="en")) is Verdict.DOES_NOT_HOLD
+    assert conditions(when, GIVEN) is Verdict.HOLDS
+
+
+def test_each_message_is_judged_by_the_hours_of_its_time() -> None:
+    """The functions belong to the message as the variables do."""
+    when = "open('support')"
+    conditions = CelConditions([when])
+    assert conditions(when, GIVEN) is Verdict.HOLDS
+    assert conditions(when, replace(GIVEN, open=lambda _queue: False)) is Verdict.DOES_NOT_HOLD
     assert conditions(when, GIVEN) is Verdict.HOLDS
 
 

@@ -46,6 +46,26 @@ def shown(at_ms: int, zone: tzinfo, language: str) -> str:
     return _shown(at_ms // 60_000, zone, language)
 
 
+def opening_shown(zone: tzinfo, at_ms: int, now_ms: int, language: str) -> str:
+    """Return the weekday, the date and the time of an opening in the zone; the year only if it is not this one.
+
+    Persian has the Jalali calendar, English the Gregorian one; other languages, of which no names are kept, get numbers.
+    The date is always there, because people read mails later than they are sent.
+    """
+    local, now = (datetime.fromtimestamp(ms // 1000, zone) for ms in (at_ms, now_ms))
+    language = primary(language)
+    if language == "fa":
+        day, today = JalaliDay.of(local.date()), JalaliDay.of(now.date())
+        year = f" {day.year}" if day.year != today.year else ""
+        text = f"{_WEEKDAYS[local.weekday()]} {day.day} {_MONTHS[day.month - 1]}{year} ساعت {local.hour}:{local:%M}"
+        return text.translate(PERSIAN_DIGITS)
+    if language == "en":
+        year = f" {local.year}" if local.year != now.year else ""
+        date = f"{local.day} {_ENGLISH_MONTHS[local.month - 1]}{year}"
+        return f"{_ENGLISH_WEEKDAYS[local.weekday()]}, {date}, at {local:%H:%M}"
+    return f"{local:%Y-%m-%d %H:%M}"
+
+
 @lru_cache(maxsize=4096)  # every page shows until when it can be answered, and many show the same time
 def _shown(minute: int, zone: tzinfo, language: str) -> str:
     local = datetime.fromtimestamp(minute * 60, zone)

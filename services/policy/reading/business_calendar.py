@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from services.policy.model.business_time import BusinessTime, OpeningHours
 from services.policy.model.calendars import CalendarSpec
 from services.policy.reading.open_years import OpenYears
-from services.sla.domain.calendar import BusinessTime, OpeningHours
 
 
 def year_of(at_ms: int) -> int:

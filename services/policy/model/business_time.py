@@ -17,6 +17,8 @@ NEVER_MS: Final = 253_370_764_800_000
 """The first instant of the year 9999, later than any instant for which a calendar is asked."""
 MOST_YEARS_AHEAD: Final = 60
 _YEAR_MS: Final = 365 * 86_400_000
+MOST_MS_TO_OPENING: Final = 366 * 86_400_000
+"""The search for an opening ends here. A later opening is unknown."""
 
 YearSource = Callable[[int], Sequence[tuple[int, int]]]
 """Returns the open intervals [from, to) of one UTC year: sorted, disjoint, clipped to the year."""
@@ -66,12 +68,23 @@ class OpeningHours:
             return start_ms
         self._cover(start_ms, start_ms + duration_ms)
         wanted = self._open_before(start_ms) + duration_ms
-        for _ in range(MOST_YEARS_AHEAD):
-            if self._passed and self._passed[-1] >= wanted:
-                at = bisect_left(self._passed, wanted)
-                return self._ends[at] - (self._passed[at] - wanted)
+        # The last year is fixed: a calendar that never opens again does not grow with each call.
+        last = self._year_of(start_ms) + MOST_YEARS_AHEAD
+        while not self._passed or self._passed[-1] < wanted:
+            if self._last_year > last:
+                return NEVER_MS
             self._append(self._last_year)
-        return NEVER_MS
+        at = bisect_left(self._passed, wanted)
+        return self._ends[at] - (self._passed[at] - wanted)
+
+    def next_open(self, at_ms: int) -> int | None:
+        """Return the earliest open instant, not before `at_ms`: the instant itself while it is open. None if there is
+        none within `MOST_MS_TO_OPENING`."""
+        self._cover(at_ms, at_ms + MOST_MS_TO_OPENING)
+        at = bisect_right(self._ends, at_ms)
+        if at == len(self._starts) or self._starts[at] > at_ms + MOST_MS_TO_OPENING:
+            return None
+        return max(at_ms, self._starts[at])
 
     def elapsed(self, from_ms: int, to_ms: int) -> int:
         """See BusinessTime."""
@@ -117,3 +130,21 @@ class OpeningHours:
                 self._ends.append(end)
                 self._passed.append(passed)
         self._last_year = year + 1
+
+
+def next_open_of_all(calendars: Sequence[OpeningHours], at_ms: int) -> int | None:
+    """Return the earliest instant, not before `at_ms`, at which all calendars are open; `at_ms` without any calendar.
+
+    None if there is none within `MOST_MS_TO_OPENING`. Each round passes at least one open interval of a calendar.
+    """
+    opens = at_ms
+    while opens <= at_ms + MOST_MS_TO_OPENING:
+        before = opens
+        for calendar in calendars:
+            found = calendar.next_open(opens)
+            if found is None:
+                return None
+            opens = found
+        if opens == before:
+            return opens
+    return None
