@@ -186,7 +186,8 @@ class ChannelCapacity:
     """Capacity that one interaction of a channel takes; `maximum` 0 means that only the total limits it.
 
     `interrupts`: channels whose assignments are parked when that makes room for an interaction of this channel. `excludes`: channels that
-    do not fit while one of this channel is held; one of this channel may fit while one of those is held.
+    do not fit while one of this channel is held; one of this channel may fit while one of those is held. `awaited_weight`: the weight
+    while the customer is awaited; None means `weight`.
     """
 
     channel: str
@@ -195,6 +196,7 @@ class ChannelCapacity:
     exclusive: bool = False
     interrupts: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
+    awaited_weight: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ def is_valid(config: PoolConfig) -> bool:
     for profile in config.profiles:
         weights = [profile.total, profile.default_weight, *(c.weight for c in profile.channels)]
         weights += [c.maximum for c in profile.channels]
+        weights += [w for c in profile.channels if (w := c.awaited_weight) is not None]
+        weights += [c.weight - w for c in profile.channels if (w := c.awaited_weight) is not None]
         if min(weights) < 0 or not 0 <= profile.occupancy_limit < 1 or profile.occupancy_window_ms < 0:
             return False
     for agent in config.agents:

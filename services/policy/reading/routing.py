@@ -216,6 +216,7 @@ def _capacity(profile: config_pb2.CapacityProfile) -> CapacityProfile:
             channel.exclusive,
             tuple(channel.interrupts),
             tuple(channel.excludes),
+            _awaited_weight(channel, what),
         )
         for channel in profile.channels
     )
@@ -227,6 +228,17 @@ def _capacity(profile: config_pb2.CapacityProfile) -> CapacityProfile:
         profile.occupancy_limit,
         duration(profile.occupancy_window_ms, what) or OCCUPANCY_WINDOW_MS,
     )
+
+
+def _awaited_weight(channel: config_pb2.ChannelCapacity, what: str) -> int | None:
+    if not channel.HasField("weight_while_customer_awaited"):
+        return None
+    weight = channel.weight_while_customer_awaited
+    if not 0 <= weight <= channel.weight:
+        raise ValueError(
+            f"{what}: weight_while_customer_awaited of {channel.channel} is {weight}: not from 0 to {channel.weight}"
+        )
+    return weight
 
 
 def _known(kind: type[E], number: int, what: str) -> E:

@@ -229,6 +229,7 @@ class AssignmentNotice:
     wrapping_up: bool = False
     wrap_up_until_ms: int = 0
     parked: bool = False
+    customer_awaited: bool = False
 
 
 @dataclass(slots=True)

@@ -126,6 +126,7 @@ class InteractionEntry(Entry, frozen=True):
     rationale: RationaleEntry
     unasked: bool = False
     answered_in: str = ""
+    replies: tuple[tuple[str, bool], ...] = ()
 
 
 # Agents
@@ -275,6 +276,7 @@ class ChannelEntry(Entry, frozen=True):
     exclusive: bool
     interrupts: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
+    awaited_weight: int | None = None
 
 
 class CapacityEntry(Entry, frozen=True):

@@ -226,6 +226,7 @@ def from_assignment(notice: fx.AssignmentNotice) -> pb.AssignmentView:
         wrapping_up=notice.wrapping_up,
         wrap_up_until_ms=notice.wrap_up_until_ms,
         parked=notice.parked,
+        customer_awaited=notice.customer_awaited,
     )
 
 

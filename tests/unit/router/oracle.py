@@ -140,12 +140,11 @@ class Oracle:
         """Return the interactions that wait for an agent, offered or not."""
         return [job for job in self.jobs.values() if job.phase is Phase.WAITING]
 
-    def ledger(self, person: Person) -> list[str]:
-        """Return the channels of everything that takes the agent's capacity: offered, held, in wrap-up; not parked."""
-        held = [job.attributes.channel for job in self.jobs.values() if job.holder == person.id and not job.parked]
-        return held + [
-            job.attributes.channel for job in self.jobs.values() for offer in job.offers if offer.agent_id == person.id
-        ]
+    def ledger(self, person: Person) -> list[rules.Entry]:
+        """Return everything that takes the agent's capacity: offered, held, in wrap-up; not parked."""
+        held = [job.entry for job in self.jobs.values() if job.holder == person.id and not job.parked]
+        jobs = self.jobs.values()
+        return held + [(j.attributes.channel, False) for j in jobs for o in j.offers if o.agent_id == person.id]
 
     def there(self, person: Person) -> bool:
         """Whether the agent is signed in, connected and available."""
@@ -215,7 +214,8 @@ class Oracle:
         return "NO_CREDITS" if credits and shown >= credits else ""
 
     def to_park(self, job: Job, person: Person) -> list[Job] | None:
-        """Return what must be parked to make room: nothing, newest assignments first, or None when that would not help."""
+        """Return what must be parked to make room: nothing; those that are lighter while the customer is awaited last, newest
+        assignments first; or None when that would not help."""
         profile, channel = self.profile(person), job.attributes.channel
         ledger = self.ledger(person)
         if not rules.misfit(profile, ledger, channel):
@@ -223,10 +223,12 @@ class Oracle:
         interrupted = rules.rule_of(profile, channel).interrupts
         held = [j for j in self.jobs.values() if j.holder == person.id and j.phase is Phase.HELD and not j.parked]
         parking: list[Job] = []
-        for other in sorted(held, key=lambda j: (j.assigned_at, j.id), reverse=True):
+        for other in sorted(
+            held, key=lambda j: (not rules.lighter(profile, j.entry), j.assigned_at, j.id), reverse=True
+        ):
             if other.attributes.channel in interrupted:
                 parking.append(other)
-                ledger.remove(other.attributes.channel)
+                ledger.remove(other.entry)
                 if not rules.misfit(profile, ledger, channel):
                     return parking
         return None
@@ -327,7 +329,7 @@ class Oracle:
         for job in sorted(self.jobs.values(), key=lambda j: (j.assigned_at, j.id)):
             if job.parked:
                 person = self.people[job.holder]
-                if not rules.misfit(self.profile(person), self.ledger(person), job.attributes.channel):
+                if not rules.misfit(self.profile(person), self.ledger(person), *job.entry):
                     job.parked = False
                     self.say("resumed", job.id, person.id)
 

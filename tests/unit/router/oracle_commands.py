@@ -61,6 +61,8 @@ def customer_messaged(o: "Oracle", command: cmd.CustomerMessaged) -> str:
     if isinstance(job, str):
         return job
     o.say("customer", job.id, command.message_id)
+    if not command.automatic:
+        job.turn = []
     return ""
 
 
@@ -96,6 +98,7 @@ def reply(o: "Oracle", command: cmd.RecordReply) -> str:
         return job
     o.say("replied", job.id, command.agent_id, not job.replied)
     job.replied = True
+    job.turn.append((command.reply_id, "written" if command.awaits_outcome else "sent"))
     return ""
 
 
@@ -104,6 +107,9 @@ def reply_outcome(o: "Oracle", command: cmd.RecordReplyOutcome) -> str:
     if command.interaction_id not in o.jobs:
         return "UNKNOWN_INTERACTION"
     o.say("outcome", command.interaction_id, command.agent_id, command.state)
+    turn = o.jobs[command.interaction_id].turn
+    if command.reply_id in dict(turn):
+        turn.append((command.reply_id, "sent" if command.state == 1 else "lost"))
     return ""
 
 

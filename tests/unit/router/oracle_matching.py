@@ -61,7 +61,7 @@ def room(o: "Oracle", person: Person, channel: str) -> int:
     profile, ledger, count = o.profile(person), o.ledger(person), 0
     shown = sum(offer.agent_id == person.id for job in o.jobs.values() for offer in job.offers)
     credits = o.desks[person.session_id].credits or 1_000
-    while shown + count < credits and not rules.misfit(profile, [*ledger, *[channel] * count], channel):
+    while shown + count < credits and not rules.misfit(profile, [*ledger, *[(channel, False)] * count], channel):
         count += 1
     return count
 

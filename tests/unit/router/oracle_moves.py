@@ -68,7 +68,7 @@ def release(o: "Oracle", job: Job) -> None:
     """Take it from its holder, if any: they are idle from now on, and it waits, while its queue's clock goes on."""
     if job.holder:
         o.people[job.holder].idle_since = o.now
-        job.holder, job.parked = "", False
+        job.holder, job.parked, job.turn = "", False, []
         job.waiting_since = o.now
         if job.phase is Phase.HELD:
             job.entered = o.now - job.stopped
@@ -91,6 +91,7 @@ def assign(o: "Oracle", job: Job, person: Person, over_capacity: bool = False) -
         note_outcome(o, job, waited <= o.queue(job).service_level_ms)
     if job.holder:
         o.people[job.holder].idle_since = o.now
+        job.turn = []
         o.say("transferred", job.id, job.holder, job.attributes.queue, person.id)
     job.stopped = job.clock(o.now)
     job.waited, job.phase, job.holder, job.assigned_at = waited, Phase.HELD, person.id, o.now

@@ -55,6 +55,7 @@ class Feature(Enum):
     WINDOW = auto()
     STAFFING = auto()
     RECONFIGURED = auto()
+    AWAITED = auto()
 
 
 ALL = frozenset(Feature)
@@ -205,9 +206,12 @@ def capacities(features: frozenset[Feature]) -> tuple[CapacityProfile, ...]:
     """Return five kinds of desk."""
     interrupts = ("mail", "chat") if Feature.INTERRUPTS in features else ()
     limit = 0.5 if Feature.OCCUPANCY in features else 0.0
+    awaited = Feature.AWAITED in features
     voice = ChannelCapacity("voice", 3, 1, True, interrupts)
+    chat = ChannelCapacity("chat", 2 if awaited else 1, 2, awaited_weight=0 if awaited else None)
+    mail = ChannelCapacity("mail", 2, awaited_weight=1 if awaited else None)
     return (
-        CapacityProfile("three", 3, (ChannelCapacity("chat", 1, 2), ChannelCapacity("mail", 2), voice)),
+        CapacityProfile("three", 3, (chat, mail, voice)),
         a_capacity(1, "one"),
         CapacityProfile("four", 4, (ChannelCapacity("voice", 3, interrupts=interrupts[:1]),), 1, limit, 8_000),
         CapacityProfile("texts", 2, (ChannelCapacity("mail", 3), ChannelCapacity("voice", 0)), 1, limit, 8_000),

@@ -59,7 +59,8 @@ FULL: Final = {
     "capacityProfiles": [
         {
             "name": "p", "total": 100, "defaultWeight": 20, "occupancyLimit": 0.85, "occupancyWindowMs": 99,
-            "channels": [{"channel": "voice", "weight": 100, "maximum": 1, "exclusive": True, "interrupts": ["email"]}],
+            "channels": [{"channel": "voice", "weight": 100, "maximum": 1, "exclusive": True, "interrupts": ["email"],
+                          "weightWhileCustomerAwaited": 0}],
         }
     ],
 }  # fmt: skip
@@ -90,7 +91,7 @@ def test_a_configuration_is_converted_completely() -> None:
         ),
         agents=(AgentProfile("a", "A", (("x", 5.0),), "p", ("q", "r"), "red"),),
         profiles=(
-            CapacityProfile("p", 100, (ChannelCapacity("voice", 100, 1, True, ("email",)),), 20, 0.85, 99),
+            CapacityProfile("p", 100, (ChannelCapacity("voice", 100, 1, True, ("email",), awaited_weight=0),), 20, 0.85, 99),
         ),
         elsewhere=(("elsewhere", "other"),),
     )  # fmt: skip

@@ -1205,6 +1205,7 @@ class ChannelCapacity(_message.Message):
     EXCLUSIVE_FIELD_NUMBER: _builtins.int
     INTERRUPTS_FIELD_NUMBER: _builtins.int
     EXCLUDES_FIELD_NUMBER: _builtins.int
+    WEIGHT_WHILE_CUSTOMER_AWAITED_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel, e.g. "voice".
     Bounds: one of bale, email, grpc, sms, telegram, voice, webchat, webhook, whatsapp.
@@ -1220,6 +1221,11 @@ class ChannelCapacity(_message.Message):
     exclusive: _builtins.bool
     """If true, the agent holds nothing else while they hold an interaction of this channel.
     Default: false.
+    """
+    weight_while_customer_awaited: _builtins.int
+    """Weight of one interaction while its customer is awaited: an agent's reply was sent, and the customer has not written since. When the
+    customer writes, the interaction has its whole weight again, also when the agent then has more than `total`.
+    Default: `weight`. Bounds: at least 0, at most `weight`.
     """
     @_builtins.property
     def interrupts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1242,12 +1248,15 @@ class ChannelCapacity(_message.Message):
         exclusive: _builtins.bool = ...,
         interrupts: _abc.Iterable[_builtins.str] | None = ...,
         excludes: _abc.Iterable[_builtins.str] | None = ...,
+        weight_while_customer_awaited: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight_while_customer_awaited", b"_weight_while_customer_awaited", "weight_while_customer_awaited", b"weight_while_customer_awaited"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "excludes", b"excludes", "exclusive", b"exclusive", "interrupts", b"interrupts", "maximum", b"maximum", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight_while_customer_awaited", b"_weight_while_customer_awaited", "channel", b"channel", "excludes", b"excludes", "exclusive", b"exclusive", "interrupts", b"interrupts", "maximum", b"maximum", "weight", b"weight", "weight_while_customer_awaited", b"weight_while_customer_awaited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__weight_while_customer_awaited: _TypeAlias = _typing.Literal["weight_while_customer_awaited"]  # noqa: Y015
+    _WhichOneofArgType__weight_while_customer_awaited: _TypeAlias = _typing.Literal["_weight_while_customer_awaited", b"_weight_while_customer_awaited"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight_while_customer_awaited) -> _WhichOneofReturnType__weight_while_customer_awaited | None: ...
 
 Global___ChannelCapacity: _TypeAlias = ChannelCapacity  # noqa: Y015
 

@@ -2178,6 +2178,7 @@ class AssignmentView(_message.Message):
     WRAPPING_UP_FIELD_NUMBER: _builtins.int
     WRAP_UP_UNTIL_MS_FIELD_NUMBER: _builtins.int
     PARKED_FIELD_NUMBER: _builtins.int
+    CUSTOMER_AWAITED_FIELD_NUMBER: _builtins.int
     assigned_at_ms: _builtins.int
     """Time of the assignment, in milliseconds since the Unix epoch."""
     wrapping_up: _builtins.bool
@@ -2186,6 +2187,8 @@ class AssignmentView(_message.Message):
     """End of the wrap-up, in milliseconds since the Unix epoch."""
     parked: _builtins.bool
     """True while it is parked for an interaction that interrupted it."""
+    customer_awaited: _builtins.bool
+    """True while the customer is awaited: a reply of the agent was sent, and the customer has not written since."""
     @_builtins.property
     def interaction(self) -> Global___InteractionAttributes:
         """The interaction."""
@@ -2198,10 +2201,11 @@ class AssignmentView(_message.Message):
         wrapping_up: _builtins.bool = ...,
         wrap_up_until_ms: _builtins.int = ...,
         parked: _builtins.bool = ...,
+        customer_awaited: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interaction", b"interaction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned_at_ms", b"assigned_at_ms", "interaction", b"interaction", "parked", b"parked", "wrap_up_until_ms", b"wrap_up_until_ms", "wrapping_up", b"wrapping_up"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned_at_ms", b"assigned_at_ms", "customer_awaited", b"customer_awaited", "interaction", b"interaction", "parked", b"parked", "wrap_up_until_ms", b"wrap_up_until_ms", "wrapping_up", b"wrapping_up"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

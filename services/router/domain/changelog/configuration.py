@@ -50,7 +50,7 @@ def _dump_profile(profile: CapacityProfile) -> CapacityEntry:
         name=profile.name,
         total=profile.total,
         channels=tuple(
-            ChannelEntry(c.channel, c.weight, c.maximum, c.exclusive, c.interrupts, c.excludes)
+            ChannelEntry(c.channel, c.weight, c.maximum, c.exclusive, c.interrupts, c.excludes, c.awaited_weight)
             for c in profile.channels
         ),
         default_weight=profile.default_weight,
@@ -64,7 +64,7 @@ def _load_profile(entry: CapacityEntry) -> CapacityProfile:
         name=entry.name,
         total=entry.total,
         channels=tuple(
-            ChannelCapacity(c.channel, c.weight, c.maximum, c.exclusive, c.interrupts, c.excludes)
+            ChannelCapacity(c.channel, c.weight, c.maximum, c.exclusive, c.interrupts, c.excludes, c.awaited_weight)
             for c in entry.channels
         ),
         default_weight=entry.default_weight,

@@ -75,6 +75,7 @@ def dump_interaction(interaction: Interaction) -> InteractionEntry:
         ),
         interaction.unasked,
         interaction.answered_in,
+        tuple(interaction.replies.items()) if interaction.replies else (),
     )
 
 
@@ -114,6 +115,7 @@ def load_interaction(entry: InteractionEntry) -> Interaction:
         OfferRationale(why.at_ms, why.eligible, why.considered, candidates, why.matched, why.total),
         entry.unasked,
         entry.answered_in,
+        dict(entry.replies),
     )
 
 

@@ -79,7 +79,7 @@ def rebuild(core: PoolState) -> None:
         agent.offers, agent.held, agent.parked = {}, {}, {}
     kept = [core.interactions[interaction_id] for interaction_id in sorted(core.interactions)]
     for interaction in kept:
-        interaction.line = None
+        interaction.line, interaction.light = None, False
         channel = interaction.attributes.channel
         for agent_id in interaction.offers:
             agent = core.agents[agent_id]
@@ -95,6 +95,7 @@ def rebuild(core: PoolState) -> None:
     if config is not None:
         for agent_id in sorted(core.agents):
             core.assign_group(core.agents[agent_id])
+            core.weigh_held(core.agents[agent_id])
             core.update_rank(core.agents[agent_id], freed=True)
         for queue in config.queues:
             core.watch_level(queue)

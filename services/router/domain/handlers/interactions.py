@@ -5,9 +5,9 @@ from typing import Final
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.assignment import waiting
+from services.router.domain.assignment import awaiting, waiting
 from services.router.domain.assignment.ledger import drop, release, withdraw
-from services.router.domain.assignment.parking import assignment_notice
+from services.router.domain.assignment.parking import assignment_notice, weigh
 from services.router.domain.assignment.waiting import enter, schedule
 from services.router.domain.model import Stage
 from services.router.domain.pool.departures import depart
@@ -17,6 +17,8 @@ from services.router.domain.pool.timers import Timer
 from services.router.domain.reasons import Reason
 
 MOST_URGENT: Final = 1_000_000  # escalations add up; the contract's number is 32 bits wide
+_SENT: Final = 1
+"""The contract's REPLY_STATE_SENT."""
 LONGEST_SCHEDULE_MS: Final = 366 * 86_400_000
 
 
@@ -103,6 +105,9 @@ def customer_messaged(core: PoolState, command: cmd.CustomerMessaged) -> str:
     about, message_id, automatic = interaction.attributes, command.message_id, command.automatic
     epoch = core.event_number(interaction, "CUSTOMER_MESSAGE")
     core.effects.append(fx.CustomerMessaged(about, epoch, "CUSTOMER_MESSAGE", message_id, automatic))
+    if interaction.replies and not automatic:  # an absence notice of the customer's mailbox is not an answer
+        interaction.replies = {}
+        weigh(core, interaction)
     _notify_holder(core, interaction, fx.CustomerNotice(about.interaction_id, message_id, False, automatic))
     return ""
 
@@ -211,6 +216,8 @@ def record_reply(core: PoolState, command: cmd.RecordReply) -> str:
     if isinstance(interaction, str):
         return interaction
     first, interaction.replied = not interaction.replied, True
+    awaiting.written(interaction, command.reply_id, sent=not command.awaits_outcome)
+    weigh(core, interaction)
     epoch = core.event_number(interaction, "AGENT_REPLY")
     core.effects.append(
         fx.Replied(
@@ -250,6 +257,8 @@ def record_reply_outcome(core: PoolState, command: cmd.RecordReplyOutcome) -> st
             retryable,
         )
     )
+    if awaiting.settled(interaction, reply_id, sent=state == _SENT):
+        weigh(core, interaction)
     return ""
 
 
@@ -280,6 +289,7 @@ def complete(core: PoolState, command: cmd.CompleteInteraction) -> str:
     if until:
         interaction.stage, interaction.wrap_until = Stage.WRAP_UP, until
         core.timers.arm(until, Timer.WRAP_UP, interaction.attributes.interaction_id)
+        weigh(core, interaction)
         core.notify(core.agents[command.agent_id], assignment_notice(interaction))
     else:
         release(core, interaction, "COMPLETED")
