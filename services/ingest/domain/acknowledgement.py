@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from services.policy.model.templates import ACKNOWLEDGEMENT, WITHOUT_WAIT
+from services.policy.model.templates import ACKNOWLEDGEMENT, SILENCE_WARNING, WITHOUT_WAIT
 
 _MINUTE_MS: Final = 60_000
 _PERSIAN: Final = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
@@ -22,6 +22,10 @@ _BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         WITHOUT_WAIT: {
             "en": "We have received your message and will answer as soon as we can.",
             "fa": "پیام شما رسید. به‌زودی پاسخ می‌دهیم.",
+        },
+        SILENCE_WARNING: {
+            "en": "Are you still there? If we do not hear from you in the next {minutes} min, we will close this conversation.",
+            "fa": "هنوز آنجا هستید؟ اگر تا {minutes} دقیقهٔ دیگر پیامی نرسد، این گفتگو را می‌بندیم.",
         },
     }
 )
@@ -43,6 +47,14 @@ def acknowledgement(
     chosen, text = pick(templates, name, language, default_language)
     minutes = max(1, -(-estimated_wait_ms // _MINUTE_MS)) if estimated_wait_ms >= 0 else 0
     return fill(text, chosen, {"minutes": minutes, "position": max(position, 1)})
+
+
+def silence_warning(
+    templates: Mapping[str, Mapping[str, str]], language: str, default_language: str, *, closes_in_ms: int
+) -> str:
+    """Return the warning to a silent customer in the conversation's language. Minutes are rounded up."""
+    chosen, text = pick(templates, SILENCE_WARNING, language, default_language)
+    return fill(text, chosen, {"minutes": max(1, -(-closes_in_ms // _MINUTE_MS))})
 
 
 def pick(

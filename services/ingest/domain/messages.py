@@ -267,6 +267,7 @@ class NoticeKind(IntEnum):
     ABANDONED = 4
     CANCELLED = 5
     MESSAGE_RECORDED = 6
+    CUSTOMER_SILENT = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +282,7 @@ class Notice:
     estimated_wait_ms: int = -1
     occurred_at_ms: int = 0
     message_id: str = ""
+    closes_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

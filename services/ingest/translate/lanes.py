@@ -139,6 +139,7 @@ def notice(record: records_pb2.InteractionNotice) -> Notice:
         estimated_wait_ms=record.estimated_wait_ms,
         occurred_at_ms=record.occurred_at_ms,
         message_id=record.message_id,
+        closes_at_ms=record.closes_at_ms,
     )
 
 

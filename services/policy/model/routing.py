@@ -148,6 +148,7 @@ class QueueConfig:
     an interaction that was transferred to an agent waits for this agent alone. `match_window_ms`: interactions that enter within one such
     window of the clock are offered at its end, and are matched as a batch. `ask_again_ms`: how long after a decline an agent
     may be asked again if no other agent could take the interaction. `prefer_rings`: agents of an earlier ring are chosen first.
+    `warn_silent_ms` and `close_silent_ms`: how long after a reply a silent customer is warned, and the interaction completed; 0: never.
     """
 
     name: str
@@ -175,6 +176,8 @@ class QueueConfig:
     disposition_required: bool = False
     disposition_channels: tuple[str, ...] = ()
     """Channels on which a disposition is required; empty: every channel."""
+    warn_silent_ms: int = 0
+    close_silent_ms: int = 0
 
     def needs_disposition(self, channel: str) -> bool:
         """Return whether an interaction of this channel can be completed with a disposition only."""

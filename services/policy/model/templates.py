@@ -7,15 +7,18 @@ from typing import Final
 ACKNOWLEDGEMENT: Final = "acknowledgement"
 WITHOUT_WAIT: Final = "acknowledgement_without_wait"
 """Used when the wait cannot be estimated."""
+SILENCE_WARNING: Final = "silence_warning"
+"""Sent to a customer who has not answered a reply: the interaction is about to be completed."""
 SURVEY_INVITATION: Final = "survey_invitation"
 SURVEY_REMINDER: Final = "survey_reminder"
 PLACEHOLDERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         ACKNOWLEDGEMENT: frozenset({"minutes", "position"}),
+        SILENCE_WARNING: frozenset({"minutes"}),
         SURVEY_INVITATION: frozenset({"question", "link", "until"}),
         SURVEY_REMINDER: frozenset({"question", "link", "until"}),
     }
 )
 """Placeholders by template. Other templates may have any: a placeholder without a value is left unchanged."""
-TEMPLATES: Final = (ACKNOWLEDGEMENT, WITHOUT_WAIT, SURVEY_INVITATION, SURVEY_REMINDER)
+TEMPLATES: Final = (ACKNOWLEDGEMENT, WITHOUT_WAIT, SILENCE_WARNING, SURVEY_INVITATION, SURVEY_REMINDER)
 """All templates that a message is made of."""

@@ -117,6 +117,8 @@ def _queue(q: config_pb2.Queue, policies: Iterable[config_pb2.SlaPolicy]) -> Que
     rings = tuple(to_ring(ring, what) for ring in q.rings)
     if any(later.after_ms < earlier.after_ms for earlier, later in pairwise(rings)):
         raise ValueError(f"{what}: rings must follow each other in time")
+    if q.warn_silent_after_ms and not q.warn_silent_after_ms < q.close_silent_after_ms:
+        raise ValueError(f"{what}: warn_silent_after is not less than close_silent_after")
     return QueueConfig(
         name=q.name,
         priority=q.priority,
@@ -142,6 +144,8 @@ def _queue(q: config_pb2.Queue, policies: Iterable[config_pb2.SlaPolicy]) -> Que
         disposition_channels=tuple(q.disposition_channels),
         ask_again_ms=duration(q.ask_again_ms, what) or ASK_AGAIN_MS,
         prefer_rings=q.prefer_rings,
+        warn_silent_ms=duration(q.warn_silent_after_ms, what),
+        close_silent_ms=duration(q.close_silent_after_ms, what),
     )
 
 

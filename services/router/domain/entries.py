@@ -127,6 +127,8 @@ class InteractionEntry(Entry, frozen=True):
     unasked: bool = False
     answered_in: str = ""
     replies: tuple[tuple[str, bool], ...] = ()
+    silent_since: int = 0
+    warned_at: int = 0
 
 
 # Agents
@@ -265,6 +267,8 @@ class QueueEntry(Entry, frozen=True):
     disposition_channels: tuple[str, ...] = ()
     ask_again_ms: int = ASK_AGAIN_MS
     prefer_rings: bool = False
+    warn_silent_ms: int = 0
+    close_silent_ms: int = 0
 
 
 class ChannelEntry(Entry, frozen=True):

@@ -66,6 +66,7 @@ class Oracle:
         found += [(offer.expires_at, 3, offer.offer_id) for job in self.jobs.values() for offer in job.offers]
         found += [(job.wrap_until, 4, job.id) for job in self.jobs.values() if job.phase is Phase.WRAP_UP]
         found += [(job.not_before, 5, job.id) for job in self.jobs.values() if job.phase is Phase.SCHEDULED]
+        found += [(at, 6, job.id) for job in self.jobs.values() if (at := moves.silence(self, job))]
         return found
 
     def happen(self, what: int, whose: str) -> None:
@@ -79,8 +80,10 @@ class Oracle:
                 moves.expire(self, whose)
             case 4:
                 moves.end_wrap_up_of(self, self.jobs[whose])
-            case _:
+            case 5:
                 moves.start(self, self.jobs[whose])
+            case _:
+                moves.notice_silence(self, self.jobs[whose])
 
     def next_wakeup(self) -> int | None:
         """Return when something may change without a command."""
@@ -214,8 +217,7 @@ class Oracle:
         return "NO_CREDITS" if credits and shown >= credits else ""
 
     def to_park(self, job: Job, person: Person) -> list[Job] | None:
-        """Return what must be parked to make room: nothing; those that are lighter while the customer is awaited last, newest
-        assignments first; or None when that would not help."""
+        """Return what must be parked to make room: nothing, lighter ones last, newest first, or None when that would not help."""
         profile, channel = self.profile(person), job.attributes.channel
         ledger = self.ledger(person)
         if not rules.misfit(profile, ledger, channel):
@@ -223,9 +225,8 @@ class Oracle:
         interrupted = rules.rule_of(profile, channel).interrupts
         held = [j for j in self.jobs.values() if j.holder == person.id and j.phase is Phase.HELD and not j.parked]
         parking: list[Job] = []
-        for other in sorted(
-            held, key=lambda j: (not rules.lighter(profile, j.entry), j.assigned_at, j.id), reverse=True
-        ):
+        held.sort(key=lambda j: (not rules.lighter(profile, j.entry), j.assigned_at, j.id), reverse=True)
+        for other in held:
             if other.attributes.channel in interrupted:
                 parking.append(other)
                 ledger.remove(other.entry)
@@ -297,10 +298,8 @@ class Oracle:
 
     def demand(self, person: Person, queue: str) -> float:
         """Return the demand on the other queues that the agent serves, rounded, so that values that are equal on paper are equal."""
-        names = [name for name in person.profile.queues or tuple(self.config.by_name) if name in self.config.by_name]
-        has = rules.abilities(person.profile)
-        his = [n for n in names if all(rules.meets(s, has) for s in self.config.by_name[n].requirements)]
-        return round(sum(self.history(name).demand(self.now) for name in his if name != queue), 9)
+        names = matching.queues_of(self, person)
+        return round(sum(self.history(name).demand(self.now) for name in names if name != queue), 9)
 
     def idleness(self, person: Person) -> tuple[bool, int, str]:
         """Idle before busy, then longest since the agent's last assignment began or ended; then the smaller id."""
@@ -308,8 +307,7 @@ class Oracle:
 
     def ratio(self, person: Person) -> Fraction:
         """Return used over total capacity."""
-        profile = self.profile(person)
-        return Fraction(rules.used(profile, self.ledger(person)), profile.total)
+        return Fraction(rules.used(self.profile(person), self.ledger(person)), self.profile(person).total)
 
     def offer(self, job: Job, person: Person) -> None:
         """Offer it, and park what must be parked."""

@@ -53,6 +53,10 @@ class Job:
     callback: bool = False
     turn: list[tuple[str, str]] = field(default_factory=list)
     """The holder's replies since the customer wrote last: reply, and "written", "sent" or "lost", in the order of these events."""
+    quiet_since: int = 0
+    """When the newest reply was sent that the customer has not answered."""
+    warned: int = 0
+    """When the customer was warned since then."""
     silent: dict[str, int] = field(default_factory=dict)
     """Agent who did not answer an offer of it, to the number of their changes of state then."""
     declined_until: dict[str, int] = field(default_factory=dict)

@@ -176,6 +176,7 @@ def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueCo
     pick_up_targets = (PickUpTarget(4_000, tiers=("gold",)), PickUpTarget(30_000, channels=("chat", "voice")))
     first, second = sorted((dice.of(*RINGS), dice.of(*RINGS)), key=lambda ring: ring.after_ms)
     rings = when(Feature.RINGS, (), (first,), (first, second))
+    silence = when(Feature.AWAITED, (0, 0), (0, 4_750), (3_250, 4_750), (3_250, 7_750))
     return QueueConfig(
         name,
         priority=dice.of(0, 0, 1),
@@ -199,6 +200,8 @@ def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueCo
         match_window_ms=when(Feature.WINDOW, 0, 4_000, 4_000, 6_000),
         ask_again_ms=dice.of(300_000, 2_500, 6_500),
         prefer_rings=when(Feature.RINGS, False, True),
+        warn_silent_ms=silence[0],
+        close_silent_ms=silence[1],
     )
 
 

@@ -1,6 +1,7 @@
 """D13: an interaction takes less of the agent's capacity while its customer is awaited, and its whole weight when the customer writes."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def chats(weight: int | None = 0, maximum: int = 6) -> CapacityProfile:
     return CapacityProfile("", 80, (ChannelCapacity("chat", 20, maximum, awaited_weight=weight),), 20)
 
 
-def a_full_agent(*capacities: CapacityProfile, **queue: int) -> World:
+def a_full_agent(*capacities: CapacityProfile, **queue: Any) -> World:
     """Return a world in which lim holds four chats, and a fifth customer waits."""
     config = a_pool(
         an_agent("lim"),
@@ -205,9 +206,9 @@ def test_a_parked_interaction_resumes_when_its_lower_weight_fits() -> None:
     world.holds("lim", "mail 2", channel="mail")
     world.enqueue("call", channel="voice")
     world.accept("call")
-    assert world.engine.core.interactions["mail 2"].parked
+    assert list(world.engine.core.agents["lim"].parked) == ["mail 2"]
     reply(world, "mail 2")
-    assert not world.engine.core.interactions["mail 2"].parked
+    assert list(world.engine.core.agents["lim"].parked) == []
     assert used(world) == 100
 
 
@@ -261,7 +262,7 @@ def test_a_restored_engine_has_the_same_weights() -> None:
     assert used(world) == 60
 
 
-# What is said about it
+# Explanations and views
 
 
 def told(world: World, interaction_id: str) -> Explanation:

@@ -279,6 +279,7 @@ class _InteractionNoticeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     INTERACTION_NOTICE_KIND_ABANDONED: _InteractionNoticeKind.ValueType  # 4
     INTERACTION_NOTICE_KIND_CANCELLED: _InteractionNoticeKind.ValueType  # 5
     INTERACTION_NOTICE_KIND_MESSAGE_RECORDED: _InteractionNoticeKind.ValueType  # 6
+    INTERACTION_NOTICE_KIND_CUSTOMER_SILENT: _InteractionNoticeKind.ValueType  # 7
 
 class InteractionNoticeKind(_InteractionNoticeKind, metaclass=_InteractionNoticeKindEnumTypeWrapper):
     """Kind of a change of an interaction, which the relay reports to the lane of the identity."""
@@ -290,6 +291,7 @@ INTERACTION_NOTICE_KIND_COMPLETED: InteractionNoticeKind.ValueType  # 3
 INTERACTION_NOTICE_KIND_ABANDONED: InteractionNoticeKind.ValueType  # 4
 INTERACTION_NOTICE_KIND_CANCELLED: InteractionNoticeKind.ValueType  # 5
 INTERACTION_NOTICE_KIND_MESSAGE_RECORDED: InteractionNoticeKind.ValueType  # 6
+INTERACTION_NOTICE_KIND_CUSTOMER_SILENT: InteractionNoticeKind.ValueType  # 7
 Global___InteractionNoticeKind: _TypeAlias = InteractionNoticeKind  # noqa: Y015
 
 class _AttemptOutcome:
@@ -1325,6 +1327,7 @@ class InteractionNotice(_message.Message):
     ESTIMATED_WAIT_MS_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    CLOSES_AT_MS_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Id of the routing event."""
     tenant: _builtins.str
@@ -1345,6 +1348,8 @@ class InteractionNotice(_message.Message):
     """Id of the message that the router added to the open interaction; only with MESSAGE_RECORDED. Messages that the router did not add open the next
     interaction.
     """
+    closes_at_ms: _builtins.int
+    """Time at which the interaction is completed unless the customer writes, in milliseconds since the Unix epoch; only with CUSTOMER_SILENT."""
     def __init__(
         self,
         *,
@@ -1357,10 +1362,11 @@ class InteractionNotice(_message.Message):
         estimated_wait_ms: _builtins.int = ...,
         occurred_at_ms: _builtins.int = ...,
         message_id: _builtins.str = ...,
+        closes_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "estimated_wait_ms", b"estimated_wait_ms", "event_id", b"event_id", "interaction_id", b"interaction_id", "kind", b"kind", "message_id", b"message_id", "occurred_at_ms", b"occurred_at_ms", "position", b"position", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closes_at_ms", b"closes_at_ms", "conversation_id", b"conversation_id", "estimated_wait_ms", b"estimated_wait_ms", "event_id", b"event_id", "interaction_id", b"interaction_id", "kind", b"kind", "message_id", b"message_id", "occurred_at_ms", b"occurred_at_ms", "position", b"position", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

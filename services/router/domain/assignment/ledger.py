@@ -189,6 +189,7 @@ def release(core: PoolState, interaction: Interaction, reason: str) -> Agent:
     interaction.light = False
     if interaction.replies:
         interaction.replies = {}  # the next holder owes the customer a reply
+    interaction.silent_since, interaction.warned_at, interaction.silence_at = 0, 0, 0
     agent.ranked_since = core.now
     interaction.agent_id, interaction.assigned_at, interaction.wrap_until = "", 0, 0
     interaction.announced = (-1, -1)

@@ -101,6 +101,8 @@ def _dump_queue(queue: QueueConfig) -> QueueEntry:
         disposition_channels=queue.disposition_channels,
         ask_again_ms=queue.ask_again_ms,
         prefer_rings=queue.prefer_rings,
+        warn_silent_ms=queue.warn_silent_ms,
+        close_silent_ms=queue.close_silent_ms,
     )
 
 
@@ -132,6 +134,8 @@ def _load_queue(entry: QueueEntry) -> QueueConfig:
         disposition_channels=entry.disposition_channels,
         ask_again_ms=entry.ask_again_ms,
         prefer_rings=entry.prefer_rings,
+        warn_silent_ms=entry.warn_silent_ms,
+        close_silent_ms=entry.close_silent_ms,
     )
 
 

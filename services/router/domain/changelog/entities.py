@@ -76,6 +76,8 @@ def dump_interaction(interaction: Interaction) -> InteractionEntry:
         interaction.unasked,
         interaction.answered_in,
         tuple(interaction.replies.items()) if interaction.replies else (),
+        interaction.silent_since,
+        interaction.warned_at,
     )
 
 
@@ -116,6 +118,8 @@ def load_interaction(entry: InteractionEntry) -> Interaction:
         entry.unasked,
         entry.answered_in,
         dict(entry.replies),
+        entry.silent_since,
+        entry.warned_at,
     )
 
 

@@ -7,7 +7,7 @@ from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.assignment import awaiting, waiting
 from services.router.domain.assignment.ledger import drop, release, withdraw
-from services.router.domain.assignment.parking import assignment_notice, weigh
+from services.router.domain.assignment.parking import assignment_notice
 from services.router.domain.assignment.waiting import enter, schedule
 from services.router.domain.model import Stage
 from services.router.domain.pool.departures import depart
@@ -106,8 +106,7 @@ def customer_messaged(core: PoolState, command: cmd.CustomerMessaged) -> str:
     epoch = core.event_number(interaction, "CUSTOMER_MESSAGE")
     core.effects.append(fx.CustomerMessaged(about, epoch, "CUSTOMER_MESSAGE", message_id, automatic))
     if interaction.replies and not automatic:  # an absence notice of the customer's mailbox is not an answer
-        interaction.replies = {}
-        weigh(core, interaction)
+        awaiting.answered(core, interaction)
     _notify_holder(core, interaction, fx.CustomerNotice(about.interaction_id, message_id, False, automatic))
     return ""
 
@@ -216,8 +215,6 @@ def record_reply(core: PoolState, command: cmd.RecordReply) -> str:
     if isinstance(interaction, str):
         return interaction
     first, interaction.replied = not interaction.replied, True
-    awaiting.written(interaction, command.reply_id, sent=not command.awaits_outcome)
-    weigh(core, interaction)
     epoch = core.event_number(interaction, "AGENT_REPLY")
     core.effects.append(
         fx.Replied(
@@ -230,6 +227,7 @@ def record_reply(core: PoolState, command: cmd.RecordReply) -> str:
             command.awaits_outcome,
         )
     )
+    awaiting.written(core, interaction, command.reply_id, sent=not command.awaits_outcome)
     return ""
 
 
@@ -257,8 +255,7 @@ def record_reply_outcome(core: PoolState, command: cmd.RecordReplyOutcome) -> st
             retryable,
         )
     )
-    if awaiting.settled(interaction, reply_id, sent=state == _SENT):
-        weigh(core, interaction)
+    awaiting.settled(core, interaction, reply_id, sent=state == _SENT)
     return ""
 
 
@@ -285,11 +282,11 @@ def complete(core: PoolState, command: cmd.CompleteInteraction) -> str:
             until,
         )
     )
-    _remember_agent(core, interaction)
+    remember_agent(core, interaction)
     if until:
         interaction.stage, interaction.wrap_until = Stage.WRAP_UP, until
         core.timers.arm(until, Timer.WRAP_UP, interaction.attributes.interaction_id)
-        weigh(core, interaction)
+        awaiting.follow(core, interaction)
         core.notify(core.agents[command.agent_id], assignment_notice(interaction))
     else:
         release(core, interaction, "COMPLETED")
@@ -297,7 +294,8 @@ def complete(core: PoolState, command: cmd.CompleteInteraction) -> str:
     return ""
 
 
-def _remember_agent(core: PoolState, interaction: Interaction) -> None:
+def remember_agent(core: PoolState, interaction: Interaction) -> None:
+    """Note who served the person last, if any queue asks this agent first."""
     person = interaction.attributes.person_id
     if (
         not person

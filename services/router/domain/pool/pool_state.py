@@ -102,6 +102,9 @@ class PoolState:
         if kind is Timer.WRAP_UP:
             interaction = self.interactions.get(entity)
             return interaction is not None and interaction.wrap_until == due and interaction.stage is Stage.WRAP_UP
+        if kind is Timer.SILENCE:
+            interaction = self.interactions.get(entity)
+            return interaction is not None and interaction.silence_at == due
         if kind is Timer.LEASE:
             return due in self.leases
         if kind is Timer.ADAPT:

@@ -90,6 +90,10 @@ class Interaction:
     """The queue whose customers it was counted with as answered: once, until an agent transfers it."""
     replies: dict[str, bool] = field(default_factory=dict)
     """The holder's replies since the customer's last message, and whether each was sent."""
+    silent_since: int = 0
+    """When the newest of these replies was sent; 0 when the customer is not awaited."""
+    warned_at: int = 0
+    """When the customer was warned of the end since then; 0 when they were not."""
     # Derived, not dumped.
     line: Line | None = None
     rank: Rank = (0, 0, "")
@@ -97,6 +101,8 @@ class Interaction:
     wake_at: int = 0
     light: bool = False
     """Whether its holder's ledger has it with the weight for the time while its customer is awaited."""
+    silence_at: int = 0
+    """When the silence of its customer leads to a warning or to its end; 0 means never."""
 
     @property
     def id(self) -> str:

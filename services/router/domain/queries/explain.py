@@ -171,11 +171,16 @@ def _awaiting(core: PoolState, interaction: Interaction) -> str:
     """Say that its customer is awaited, and what it takes for that time."""
     if not interaction.customer_awaited:
         return ""
-    if not interaction.light:
-        return ", awaiting its customer"
-    capacity = core.agents[interaction.agent_id].group.capacity
-    channel = interaction.attributes.channel
-    return f", awaiting its customer with a weight of {capacity.weight(channel, light=True)} instead of {capacity.weight(channel)}"
+    said = ", awaiting its customer"
+    if interaction.light:
+        capacity = core.agents[interaction.agent_id].group.capacity
+        channel = interaction.attributes.channel
+        said += f" with a weight of {capacity.weight(channel, light=True)} instead of {capacity.weight(channel)}"
+    if interaction.silence_at:
+        queue = core.queue_of(interaction)
+        warns = queue is not None and queue.warn_silent_ms and not interaction.warned_at
+        said += f" ({'warned' if warns else 'completed'} {(interaction.silence_at - core.now) / 1000:.0f} s from now)"
+    return said
 
 
 def _together(rationale: OfferRationale) -> str:
