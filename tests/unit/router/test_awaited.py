@@ -239,12 +239,12 @@ def test_a_new_configuration_weighs_what_agents_hold() -> None:
 
 
 def test_another_profile_weighs_what_the_agent_holds() -> None:
-    other = replace(chats(15), name="other")
-    world = a_full_agent(chats(), other)
+    world = a_full_agent(chats(), replace(chats(15), name="other"), replace(chats(None), name="plain"))
     reply(world, "chat 1")
     assert used(world) == 80
-    world.tell(cmd.UpsertAgent(an_agent("lim", capacity_profile="other")))
-    assert used(world) == 95
+    for profile, weight in (("other", 95), ("plain", 100), ("other", 95), ("", 80)):
+        world.tell(cmd.UpsertAgent(an_agent("lim", capacity_profile=profile)))
+        assert used(world) == weight
     true(world.engine.core)
 
 
