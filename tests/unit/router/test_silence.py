@@ -258,12 +258,12 @@ def test_explain_says_when_the_silence_has_consequences() -> None:
 
 
 def test_the_next_contact_of_the_customer_may_go_to_the_same_agent() -> None:
-    """The end counts as a completion by the agent, also for `sticky`."""
+    """The end counts as a completion by the agent, also for `sticky`; otherwise it would be the agent who is idle for longer."""
     world = a_world(capacity=2, sticky_ms=5_000)
     reply(world)
-    world.wait(CLOSE)
     world.tell(cmd.UpsertAgent(an_agent("other")))
     world.sign_in("other")
+    world.wait(CLOSE)
     world.enqueue("again", person_id="p-chat")
     assert world.offered("again") == "lim"
 
