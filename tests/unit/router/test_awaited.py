@@ -245,6 +245,10 @@ def test_another_profile_weighs_what_the_agent_holds() -> None:
     for profile, weight in (("other", 95), ("plain", 100), ("other", 95), ("", 80)):
         world.tell(cmd.UpsertAgent(an_agent("lim", capacity_profile=profile)))
         assert used(world) == weight
+    world.tell(cmd.UpsertAgent(an_agent("lim", capacity_profile="plain")))
+    reply(world, "chat 2")
+    world.tell(cmd.UpsertAgent(an_agent("lim")))
+    assert used(world) == 60
     true(world.engine.core)
 
 
