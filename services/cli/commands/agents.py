@@ -146,4 +146,7 @@ async def _sit(agent_id: str, auto: str, pool: str) -> None:
 
 def _holds(snapshot: records_pb2.AgentSnapshot) -> str:
     parked = sum(assignment.parked for assignment in snapshot.assignments)
-    return f"{len(snapshot.assignments)}{f' ({parked} parked)' if parked else ''}"
+    awaited = sum(assignment.customer_awaited for assignment in snapshot.assignments)
+    notes = [f"{parked} parked"] if parked else []
+    notes += [f"{awaited} await the customer"] if awaited else []
+    return f"{len(snapshot.assignments)} ({', '.join(notes)})" if notes else f"{len(snapshot.assignments)}"

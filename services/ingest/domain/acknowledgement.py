@@ -9,7 +9,13 @@ from types import MappingProxyType
 from typing import Final
 
 from services.policy.model.opening_hours import Closed, Moment
-from services.policy.model.templates import ACKNOWLEDGEMENT, CLOSED, CLOSED_WITHOUT_OPENING, WITHOUT_WAIT
+from services.policy.model.templates import (
+    ACKNOWLEDGEMENT,
+    CLOSED,
+    CLOSED_WITHOUT_OPENING,
+    SILENCE_WARNING,
+    WITHOUT_WAIT,
+)
 
 _MINUTE_MS: Final = 60_000
 _PERSIAN: Final = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
@@ -31,6 +37,10 @@ _BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         CLOSED_WITHOUT_OPENING: {
             "en": "We have received your message. We are closed.",
             "fa": "پیام شما رسید. اکنون بسته‌ایم.",
+        },
+        SILENCE_WARNING: {
+            "en": "Are you still there? If we do not hear from you in the next {minutes} min, we will close this conversation.",
+            "fa": "هنوز آنجا هستید؟ اگر تا {minutes} دقیقهٔ دیگر پیامی نرسد، این گفتگو را می‌بندیم.",
         },
     }
 )
@@ -68,6 +78,14 @@ def closed_notice(
         return pick(templates, CLOSED_WITHOUT_OPENING, language, default_language)[1]
     chosen, text = pick(templates, CLOSED, language, default_language)
     return text.replace("{opens}", digits(shown(closed.opens_at_ms, now_ms, chosen), chosen))
+
+
+def silence_warning(
+    templates: Mapping[str, Mapping[str, str]], language: str, default_language: str, *, closes_in_ms: int
+) -> str:
+    """Return the warning to a silent customer in the conversation's language. Minutes are rounded up."""
+    chosen, text = pick(templates, SILENCE_WARNING, language, default_language)
+    return fill(text, chosen, {"minutes": max(1, -(-closes_in_ms // _MINUTE_MS))})
 
 
 def pick(

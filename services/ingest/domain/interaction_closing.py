@@ -172,6 +172,8 @@ class InteractionClosing:
             case NoticeKind.MESSAGE_RECORDED:
                 changed = replace(conversation, interaction=open_.taken(notice.message_id))
                 return IntakeDecision(replace(customer, conversation=changed), note="MESSAGE_RECORDED")
+            case NoticeKind.CUSTOMER_SILENT:
+                return self._warn(customer, conversation, open_, notice, now_ms, policy)
             case NoticeKind.UNSPECIFIED:
                 return Refused(Reason.UNKNOWN_NOTICE)
             case _:
@@ -233,6 +235,35 @@ class InteractionClosing:
         return IntakeDecision(
             customer, (effects.SendAsked(conversation.conversation_id, request),), note="ACKNOWLEDGED"
         )
+
+    def _warn(
+        self,
+        customer: Customer,
+        conversation: Conversation,
+        open_: OpenInteraction,
+        notice: Notice,
+        now_ms: int,
+        policy: TenantPolicy,
+    ) -> IntakeDecision:
+        """Warn a customer who has not answered a reply; not one who has written meanwhile, and not who gets no automatic texts."""
+        opening = open_.opening
+        unwanted = open_.untaken or open_.left or opening.no_auto_reply or opening.public
+        if unwanted or preferences.forbids(customer, Purpose.ACKNOWLEDGEMENT, opening.channel):
+            return IntakeDecision(customer, note="NOT_WARNED")
+        language = first_known(opening.language, conversation.language, customer.language)
+        text = acknowledgement.silence_warning(
+            policy.templates, language, policy.default_language, closes_in_ms=notice.closes_at_ms - now_ms
+        )
+        request = SendRequest(
+            request_id=self._routing.derive("silence-warning", notice.event_id),
+            conversation_id=conversation.conversation_id,
+            interaction_id=open_.interaction_id,
+            text=text,
+            purpose=Purpose.ACKNOWLEDGEMENT,
+            author_id="ingest",
+            requested_at_ms=now_ms,
+        )
+        return IntakeDecision(customer, (effects.SendAsked(conversation.conversation_id, request),), note="WARNED")
 
     def _close(
         self,

@@ -271,6 +271,7 @@ class NoticeKind(IntEnum):
     ABANDONED = 4
     CANCELLED = 5
     MESSAGE_RECORDED = 6
+    CUSTOMER_SILENT = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +289,7 @@ class Notice:
     disposition: str = ""
     agent_id: str = ""
     """Of a completion."""
+    closes_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,7 @@ def notice(record: records_pb2.InteractionNotice) -> Notice:
         message_id=record.message_id,
         disposition=record.disposition,
         agent_id=record.agent_id,
+        closes_at_ms=record.closes_at_ms,
     )
 
 

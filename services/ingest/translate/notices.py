@@ -12,6 +12,7 @@ _NOTICES: Final = {
     "abandoned": records_pb2.INTERACTION_NOTICE_KIND_ABANDONED,
     "cancelled": records_pb2.INTERACTION_NOTICE_KIND_CANCELLED,
     "customer_message_recorded": records_pb2.INTERACTION_NOTICE_KIND_MESSAGE_RECORDED,
+    "customer_silent": records_pb2.INTERACTION_NOTICE_KIND_CUSTOMER_SILENT,
 }
 
 
@@ -36,5 +37,6 @@ def notice_record(event: router_pb2.RoutingEvent) -> records_pb2.InboundRecord |
             message_id=event.customer_message_recorded.message_id,
             disposition=event.completed.disposition,
             agent_id=event.completed.agent_id,
+            closes_at_ms=event.customer_silent.closes_at_ms,
         ),
     )

@@ -142,6 +142,25 @@ def _channel(
         elif not _takes(profile, other):
             message = f"{name} excludes {other}, but no agent with profile `{profile.name}` can take any: remove it"
             review.find("POINTLESS_EXCLUSION", message, *path, "excludes", severity="warning")
+    if channel.HasField("weight_while_customer_awaited"):
+        _awaited(review, channel, (*path, "weight_while_customer_awaited"))
+
+
+def _awaited(review: Review, channel: config_pb2.ChannelCapacity, path: Path) -> None:
+    name, weight = channel.channel, channel.weight_while_customer_awaited
+    if not 0 <= weight <= channel.weight:
+        message = f"`weight_while_customer_awaited` is {weight}: it must be from 0 to the weight of one {name}, {channel.weight}"
+        review.find("OUT_OF_RANGE", message, *path)
+    elif weight == channel.weight or channel.exclusive:
+        why = (
+            "it is the weight"
+            if weight == channel.weight
+            else f"{name} is exclusive, also while its customer is awaited"
+        )
+        review.find("POINTLESS_AWAITED_WEIGHT", f"this makes no room: {why}; remove it", *path, severity="warning")
+    elif weight == 0 and not channel.maximum:
+        message = f"any number of {name} whose customers are awaited fit one agent, and all may write at once: give it a `maximum`"
+        review.find("AWAITED_WITHOUT_LIMIT", message, *path, severity="warning")
 
 
 def _takes(profile: config_pb2.CapacityProfile, channel: str) -> bool:

@@ -18,7 +18,7 @@ from services.policy.lint.capacity import capacity, numbers
 from services.policy.lint.channels import channels
 from services.policy.lint.counting import counting
 from services.policy.lint.destinations import where_to
-from services.policy.lint.queues import overflow, pick_up_targets, pools, reach, staff, starvation
+from services.policy.lint.queues import overflow, pick_up_targets, pools, reach, silence, staff, starvation
 from services.policy.lint.references import references
 from services.policy.lint.relaxation import relaxation, requirements
 from services.policy.lint.review import Review
@@ -163,6 +163,7 @@ _CHECKS: tuple[Callable[[Review], None], ...] = (
     reach,
     pools,
     staff,
+    silence,
     overflow,
     starvation,
     partial(capacity, channels=CHANNELS),

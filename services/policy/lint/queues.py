@@ -130,6 +130,16 @@ def _preference(review: Review, queue: config_pb2.Queue, i: int) -> None:
         review.find("NO_RINGS", message, "queues", i, "prefer_rings", severity="warning")
 
 
+def silence(review: Review) -> None:
+    """Check for a warning to silent customers that comes too late, or before nothing."""
+    for i, queue in enumerate(review.configuration.queues):
+        warned, closed = queue.warn_silent_after_ms, queue.close_silent_after_ms
+        if warned > 0 and not warned < closed:
+            when = f"their interaction is completed after {duration(closed)}" if closed else "nothing follows"
+            message = f"queue `{queue.name}` warns silent customers after {duration(warned)}, but {when}"
+            review.find("WARNS_TOO_LATE", message, "queues", i, "warn_silent_after_ms")
+
+
 def overflow(review: Review) -> None:
     """Check for overflow rules that cannot fire, have no effect, or lead in a circle."""
     for i, queue in enumerate(review.configuration.queues):

@@ -148,6 +148,7 @@ class QueueConfig:
     an interaction that was transferred to an agent waits for this agent alone. `match_window_ms`: interactions that enter within one such
     window of the clock are offered at its end, and are matched as a batch. `ask_again_ms`: how long after a decline an agent
     may be asked again if no other agent could take the interaction. `prefer_rings`: agents of an earlier ring are chosen first.
+    `warn_silent_ms` and `close_silent_ms`: how long after a reply a silent customer is warned, and the interaction completed; 0: never.
     """
 
     name: str
@@ -175,6 +176,8 @@ class QueueConfig:
     disposition_required: bool = False
     disposition_channels: tuple[str, ...] = ()
     """Channels on which a disposition is required; empty: every channel."""
+    warn_silent_ms: int = 0
+    close_silent_ms: int = 0
 
     def needs_disposition(self, channel: str) -> bool:
         """Return whether an interaction of this channel can be completed with a disposition only."""
@@ -186,7 +189,8 @@ class ChannelCapacity:
     """Capacity that one interaction of a channel takes; `maximum` 0 means that only the total limits it.
 
     `interrupts`: channels whose assignments are parked when that makes room for an interaction of this channel. `excludes`: channels that
-    do not fit while one of this channel is held; one of this channel may fit while one of those is held.
+    do not fit while one of this channel is held; one of this channel may fit while one of those is held. `awaited_weight`: the weight
+    while the customer is awaited; None means `weight`.
     """
 
     channel: str
@@ -195,6 +199,7 @@ class ChannelCapacity:
     exclusive: bool = False
     interrupts: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
+    awaited_weight: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,15 @@ CLOSED: Final = "closed"
 """Used instead of both while the queue or the account is closed."""
 CLOSED_WITHOUT_OPENING: Final = "closed_without_opening"
 """Used when no opening is known."""
+SILENCE_WARNING: Final = "silence_warning"
+"""Sent to a customer who has not answered a reply: the interaction is about to be completed."""
 SURVEY_INVITATION: Final = "survey_invitation"
 SURVEY_REMINDER: Final = "survey_reminder"
 PLACEHOLDERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         ACKNOWLEDGEMENT: frozenset({"minutes", "position"}),
         CLOSED: frozenset({"opens"}),
+        SILENCE_WARNING: frozenset({"minutes"}),
         SURVEY_INVITATION: frozenset({"question", "link", "until"}),
         SURVEY_REMINDER: frozenset({"question", "link", "until"}),
     }
@@ -27,6 +30,7 @@ TEMPLATES: Final = (
     WITHOUT_WAIT,
     CLOSED,
     CLOSED_WITHOUT_OPENING,
+    SILENCE_WARNING,
     SURVEY_INVITATION,
     SURVEY_REMINDER,
 )

@@ -15,6 +15,8 @@ def is_valid(config: PoolConfig) -> bool:
     for profile in config.profiles:
         weights = [profile.total, profile.default_weight, *(c.weight for c in profile.channels)]
         weights += [c.maximum for c in profile.channels]
+        weights += [w for c in profile.channels if (w := c.awaited_weight) is not None]
+        weights += [c.weight - w for c in profile.channels if (w := c.awaited_weight) is not None]
         if min(weights) < 0 or not 0 <= profile.occupancy_limit < 1 or profile.occupancy_window_ms < 0:
             return False
     for agent in config.agents:
@@ -34,6 +36,8 @@ def _is_valid_queue(queue: QueueConfig) -> bool:
         queue.transfer_hold_ms,
         queue.match_window_ms,
         queue.ask_again_ms,
+        queue.warn_silent_ms,
+        queue.close_silent_ms,
         queue.keep_free,
         queue.max_offers,
         *(ring.after_ms for ring in queue.rings),
@@ -44,6 +48,7 @@ def _is_valid_queue(queue: QueueConfig) -> bool:
     return (
         bool(queue.name)
         and queue.offer_ms > 0
+        and (not queue.warn_silent_ms or queue.warn_silent_ms < queue.close_silent_ms)
         and all(0 <= ms <= _LONGEST_MS for ms in times)
         and all(isfinite(number) and 0 <= number <= _LONGEST_MS for number in numbers)
         and all(isfinite(number) for ring in queue.rings for _, number in ring.lower)

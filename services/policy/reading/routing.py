@@ -117,6 +117,8 @@ def _queue(q: config_pb2.Queue, policies: Iterable[config_pb2.SlaPolicy]) -> Que
     rings = tuple(to_ring(ring, what) for ring in q.rings)
     if any(later.after_ms < earlier.after_ms for earlier, later in pairwise(rings)):
         raise ValueError(f"{what}: rings must follow each other in time")
+    if q.warn_silent_after_ms and not q.warn_silent_after_ms < q.close_silent_after_ms:
+        raise ValueError(f"{what}: warn_silent_after is not less than close_silent_after")
     return QueueConfig(
         name=q.name,
         priority=q.priority,
@@ -142,6 +144,8 @@ def _queue(q: config_pb2.Queue, policies: Iterable[config_pb2.SlaPolicy]) -> Que
         disposition_channels=tuple(q.disposition_channels),
         ask_again_ms=duration(q.ask_again_ms, what) or ASK_AGAIN_MS,
         prefer_rings=q.prefer_rings,
+        warn_silent_ms=duration(q.warn_silent_after_ms, what),
+        close_silent_ms=duration(q.close_silent_after_ms, what),
     )
 
 
@@ -216,6 +220,7 @@ def _capacity(profile: config_pb2.CapacityProfile) -> CapacityProfile:
             channel.exclusive,
             tuple(channel.interrupts),
             tuple(channel.excludes),
+            _awaited_weight(channel, what),
         )
         for channel in profile.channels
     )
@@ -227,6 +232,17 @@ def _capacity(profile: config_pb2.CapacityProfile) -> CapacityProfile:
         profile.occupancy_limit,
         duration(profile.occupancy_window_ms, what) or OCCUPANCY_WINDOW_MS,
     )
+
+
+def _awaited_weight(channel: config_pb2.ChannelCapacity, what: str) -> int | None:
+    if not channel.HasField("weight_while_customer_awaited"):
+        return None
+    weight = channel.weight_while_customer_awaited
+    if not 0 <= weight <= channel.weight:
+        raise ValueError(
+            f"{what}: weight_while_customer_awaited of {channel.channel} is {weight}: not from 0 to {channel.weight}"
+        )
+    return weight
 
 
 def _known(kind: type[E], number: int, what: str) -> E:

@@ -131,6 +131,13 @@ class CustomerLeft(Event):
 
 
 @dataclass(slots=True)
+class CustomerSilent(Event):
+    """The customer has been silent for the queue's time, and is to be warned: the interaction is completed at `closes_at_ms`."""
+
+    closes_at_ms: int
+
+
+@dataclass(slots=True)
 class Transferred(Event):
     """The interaction was transferred. `to_agent_id` is empty for a transfer to a queue or to requirements."""
 
@@ -229,6 +236,7 @@ class AssignmentNotice:
     wrapping_up: bool = False
     wrap_up_until_ms: int = 0
     parked: bool = False
+    customer_awaited: bool = False
 
 
 @dataclass(slots=True)
@@ -326,6 +334,7 @@ InteractionEvent = (
     | ReplyOutcome
     | CustomerMessaged
     | CustomerLeft
+    | CustomerSilent
     | Transferred
     | Completed
     | WrapUpEnded

@@ -10,7 +10,7 @@ from typing import Any, Final
 from services.router.domain import commands as cmd
 from services.router.domain.assignment import dispatch, waiting
 from services.router.domain.effects import Effect, Result
-from services.router.domain.handlers import activation, interactions, offers, resettling, sessions, transfers
+from services.router.domain.handlers import activation, interactions, offers, resettling, sessions, silence, transfers
 from services.router.domain.pool.limits import DEFAULT, Limits
 from services.router.domain.pool.pool_state import PoolState
 from services.router.domain.pool.timers import Timer
@@ -127,6 +127,8 @@ class Engine:
                 waiting.place_due(core, core.interactions[entity])
             case Timer.REST:
                 core.update_rank(core.agents[entity], freed=True)
+            case Timer.SILENCE:
+                silence.due(core, core.interactions[entity])
             case Timer.ADAPT:
                 core.adapt()
 

@@ -126,6 +126,9 @@ class InteractionEntry(Entry, frozen=True):
     rationale: RationaleEntry
     unasked: bool = False
     answered_in: str = ""
+    replies: tuple[tuple[str, bool], ...] = ()
+    silent_since: int = 0
+    warned_at: int = 0
 
 
 # Agents
@@ -266,6 +269,8 @@ class QueueEntry(Entry, frozen=True):
     disposition_channels: tuple[str, ...] = ()
     ask_again_ms: int = ASK_AGAIN_MS
     prefer_rings: bool = False
+    warn_silent_ms: int = 0
+    close_silent_ms: int = 0
 
 
 class ChannelEntry(Entry, frozen=True):
@@ -277,6 +282,7 @@ class ChannelEntry(Entry, frozen=True):
     exclusive: bool
     interrupts: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
+    awaited_weight: int | None = None
 
 
 class CapacityEntry(Entry, frozen=True):

@@ -78,8 +78,8 @@ def _decisive_queues(plan: Plan) -> list[QueueConfig]:
     """Return the queues without the settings that decide nothing in a pool that is plain otherwise.
 
     A priority is part of the shortcut, and a threshold only measures. Agents accept at once, so no offer's time ends; no interaction is transferred,
-    and no customer comes again to an agent of before. Only orders by deadline use targets, and only with targets; only the adaptive order uses the
-    goal. Where all are equally urgent and become so equally fast, the oldest stays the first.
+    and no customer comes again to an agent of before. There are no replies, so no customer is silent. Only orders by deadline use targets, and only
+    with targets; only the adaptive order uses the goal. Where all are equally urgent and become so equally fast, the oldest stays the first.
     """
     made = []
     for queue in plan.config.queues:
@@ -97,6 +97,8 @@ def _decisive_queues(plan: Plan) -> list[QueueConfig]:
             transfer_hold_ms=plain.transfer_hold_ms,
             sticky_ms=plain.sticky_ms,
             sticky_team_ms=plain.sticky_team_ms,
+            warn_silent_ms=plain.warn_silent_ms,
+            close_silent_ms=plain.close_silent_ms,
         )
         if order is not Order.ADAPTIVE:
             one = replace(one, service_level_goal=plain.service_level_goal)

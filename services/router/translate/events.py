@@ -235,6 +235,14 @@ def _customer_left(_event: fx.CustomerLeft) -> bytes:
     return nested(_CUSTOMER_LEFT, b"")
 
 
+_CUSTOMER_SILENT: Final = tag(_OF, "customer_silent")
+_SILENT_CLOSES_AT: Final = tag(pb.CustomerSilent, "closes_at_ms")
+
+
+def _customer_silent(event: fx.CustomerSilent) -> bytes:
+    return nested(_CUSTOMER_SILENT, int64(_SILENT_CLOSES_AT, event.closes_at_ms))
+
+
 _TRANSFERRED: Final = tag(_OF, "transferred")
 _TRANSFERRED_FROM: Final = tag(pb.InteractionTransferred, "from_agent_id")
 _TRANSFERRED_QUEUE: Final = tag(pb.InteractionTransferred, "queue")
@@ -313,6 +321,7 @@ BODIES: Final[dict[type[fx.Event], Callable[[Any], bytes]]] = {
     fx.ReplyOutcome: _reply_outcome,
     fx.CustomerMessaged: _customer_messaged,
     fx.CustomerLeft: _customer_left,
+    fx.CustomerSilent: _customer_silent,
     fx.Transferred: _transferred,
     fx.Completed: _completed,
     fx.WrapUpEnded: _wrap_up_ended,

@@ -36,6 +36,7 @@ _HELD_SINCE: Final = tag(pb.AssignmentView, "assigned_at_ms")
 _HELD_WRAPPING_UP: Final = tag(pb.AssignmentView, "wrapping_up")
 _HELD_WRAP_UP_UNTIL: Final = tag(pb.AssignmentView, "wrap_up_until_ms")
 _HELD_PARKED: Final = tag(pb.AssignmentView, "parked")
+_HELD_AWAITED: Final = tag(pb.AssignmentView, "customer_awaited")
 _SNAPSHOT_STATE: Final = tag(pb.AgentSnapshot, "state")
 _SNAPSHOT_OFFERS: Final = tag(pb.AgentSnapshot, "offers")
 _SNAPSHOT_ASSIGNMENTS: Final = tag(pb.AgentSnapshot, "assignments")
@@ -143,6 +144,7 @@ def encode_assignment(notice: fx.AssignmentNotice, attributes: AttributesCache) 
             flag(_HELD_WRAPPING_UP, notice.wrapping_up),
             int64(_HELD_WRAP_UP_UNTIL, notice.wrap_up_until_ms),
             flag(_HELD_PARKED, notice.parked),
+            flag(_HELD_AWAITED, notice.customer_awaited),
         )
     )
 

@@ -23,14 +23,21 @@ class Ledger:
         self._channel: dict[str, str] = {}
         self._uncounted: set[str] = set()
         """Interactions that are parked, or were forced upon their agent."""
+        self._replies: dict[str, dict[str, bool]] = defaultdict(dict)
+        """The replies since the customer's last message, of each interaction, and whether each was sent."""
+        self._written_at: dict[str, int] = {}
+        """When a customer who was awaited wrote again."""
+        self._busy_with: set[str] = set()
+        """Interactions in wrap-up, and those that their agent is handing on."""
 
     def fold(self, event: router_pb2.RoutingEvent) -> set[str]:
-        """Fold one event. Returns the agents whose load may have grown."""
+        """Fold one event. Returns the agents who got more: not those whose customers wrote again, and not those who accepted an offer."""
         if not event.HasField("interaction"):
             return set()
         interaction_id = event.interaction.interaction_id
         self._channel[interaction_id] = event.interaction.channel
         kind = event.WhichOneof("event")
+        self._turn(event, interaction_id, kind or "")
         if kind == "offered":
             self.waiting.discard(interaction_id)
             self.offers[event.offered.agent_id][event.offered.offer_id] = interaction_id
@@ -48,6 +55,7 @@ class Ledger:
             return {event.resumed.agent_id}
         elif kind == "completed":
             self.waiting.discard(interaction_id)
+            self._busy_with.add(interaction_id)
             if not event.completed.wrap_up_until_ms:
                 self._release(interaction_id)
         elif kind == "queued":
@@ -66,15 +74,40 @@ class Ledger:
         held = [interaction_id for interaction_id in self.held[agent] if interaction_id not in self._uncounted]
         return Counter(self._channel[interaction_id] for interaction_id in (*offered, *held))
 
+    def awaited(self, agent: str, at_ms: int) -> Counter[str]:
+        """Return the number of those whose customer was awaited at that time, by channel. A message of the same millisecond may have come first
+        or last, so its customer counts as awaited."""
+        found = Counter[str]()
+        for interaction_id in self.held[agent] - self._uncounted - self._busy_with:
+            if any(self._replies[interaction_id].values()) or self._written_at.get(interaction_id) == at_ms:
+                found[self._channel[interaction_id]] += 1
+        return found
+
+    def _turn(self, event: router_pb2.RoutingEvent, interaction_id: str, kind: str) -> None:
+        """Note who waits for whom: the customer for the agent, or the agent for the customer."""
+        replies = self._replies[interaction_id]
+        if kind == "agent_replied":
+            replies[event.agent_replied.reply_id] = not event.agent_replied.awaits_outcome
+        elif kind == "reply_outcome" and event.reply_outcome.reply_id in replies:
+            replies[event.reply_outcome.reply_id] = event.reply_outcome.state == router_pb2.REPLY_STATE_SENT
+        elif kind == "customer_message_recorded" and not event.customer_message_recorded.automatic:
+            if any(replies.values()):
+                self._written_at[interaction_id] = event.occurred_at_ms
+            replies.clear()
+        elif event.reason == "WARM_TRANSFER":
+            self._busy_with.add(interaction_id)
+        elif event.reason == "TRANSFER_RECALLED" and kind == "changed":
+            self._busy_with.discard(interaction_id)
+
     def _assign(self, interaction_id: str, assigned: router_pb2.InteractionAssigned) -> set[str]:
         self._release(interaction_id)
         self.waiting.discard(interaction_id)
-        self.offers[assigned.agent_id].pop(assigned.offer_id, None)
+        offered = self.offers[assigned.agent_id].pop(assigned.offer_id, None)
         self.held[assigned.agent_id].add(interaction_id)
         self._holder[interaction_id] = assigned.agent_id
         if assigned.over_capacity:
             self._uncounted.add(interaction_id)
-        return {assigned.agent_id}
+        return set() if offered else {assigned.agent_id}
 
     def _offered(self, interaction_id: str) -> bool:
         return any(interaction_id in offers.values() for offers in self.offers.values())
@@ -83,3 +116,5 @@ class Ledger:
         holder = self._holder.pop(interaction_id, "")
         self.held[holder].discard(interaction_id)
         self._uncounted.discard(interaction_id)
+        self._replies.pop(interaction_id, None)
+        self._busy_with.discard(interaction_id)

@@ -15,6 +15,7 @@ NOTICES: dict[str, dict[str, Any]] = {
     "queued": {"position": 3},
     "assigned": {"agent_id": "sara"},
     "customer_message_recorded": {"message_id": derive(an_identity().identity_id, "m1", "0")},
+    "customer_silent": {"closes_at_ms": 10**15},
     "completed": {"agent_id": "sara"},
     "abandoned": {},
     "cancelled": {},

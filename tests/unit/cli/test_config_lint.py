@@ -238,6 +238,21 @@ BROKEN = {
     "excludes an unknown channel": ("UNKNOWN_CHANNEL", "{channel: email, weight", "{channel: email, excludes: [mail], weight"),
     "excludes itself": ("POINTLESS_EXCLUSION", "{channel: email, weight", "{channel: email, excludes: [email], weight"),
     "excludes beside exclusive": ("POINTLESS_EXCLUSION", "exclusive: true", "exclusive: true, excludes: [email]"),
+    "a warning before nothing": ("WARNS_TOO_LATE", "    service_level: 1m\n", "    service_level: 1m\n    warn_silent_after: 20m\n"),
+    "a warning at the end": (
+        "WARNS_TOO_LATE",
+        "    service_level: 1m\n",
+        "    service_level: 1m\n    warn_silent_after: 20m\n    close_silent_after: 20m\n",
+    ),
+    "awaited and heavier": ("OUT_OF_RANGE", "{channel: email, weight", "{channel: email, weight_while_customer_awaited: 11, weight"),
+    "awaited and negative": ("OUT_OF_RANGE", "{channel: email, weight", "{channel: email, weight_while_customer_awaited: -1, weight"),
+    "awaited and as heavy": ("POINTLESS_AWAITED_WEIGHT", "{channel: email, weight", "{channel: email, weight_while_customer_awaited: 10, weight"),
+    "awaited beside exclusive": ("POINTLESS_AWAITED_WEIGHT", "exclusive: true", "exclusive: true, weight_while_customer_awaited: 0"),
+    "awaited without a limit": (
+        "AWAITED_WITHOUT_LIMIT",
+        "{channel: email, weight: 10, maximum: 5}",
+        "{channel: email, weight: 10, weight_while_customer_awaited: 0}",
+    ),
     "interrupts itself": ("POINTLESS_INTERRUPT", "interrupts: [email]", "interrupts: [email, voice]"),
     "a channel twice": ("DUPLICATE", "{channel: email, weight: 10, maximum: 5}", "{channel: voice, weight: 10}"),
 }  # fmt: skip

@@ -70,9 +70,13 @@ def weight(profile: CapacityProfile, channel: str) -> int:
     return next((c.weight for c in profile.channels if c.channel == channel), profile.default_weight)
 
 
-def allowed(profile: CapacityProfile, counts: dict[str, int]) -> bool:
-    """Whether holdings respect total, maxima and exclusive channels."""
-    if sum(weight(profile, channel) * n for channel, n in counts.items()) > profile.total:
+def allowed(profile: CapacityProfile, counts: dict[str, int], replied: dict[str, int]) -> bool:
+    """Whether holdings respect total, maxima and exclusive channels. The total may be exceeded by interactions that were replied to, whose
+    customers wrote again."""
+    lightest = {c.channel: c.weight if c.awaited_weight is None else c.awaited_weight for c in profile.channels}
+    least = {c: weight(profile, c) * (n - replied.get(c, 0)) for c, n in counts.items()}
+    light = sum(lightest.get(c, weight(profile, c)) * min(n, counts.get(c, 0)) for c, n in replied.items())
+    if sum(least.values()) + light > profile.total:
         return False
     for channel in profile.channels:
         n = counts.get(channel.channel, 0)
@@ -86,9 +90,34 @@ def allowed(profile: CapacityProfile, counts: dict[str, int]) -> bool:
 def within_capacity(core: PoolState, agent: Agent) -> None:
     """Check that the agent is never over capacity, and that the ledger is right."""
     counts = holdings(core, agent)
-    assert dict(agent.load) == counts
+    assert {channel: count for channel, count, _ in agent.load} == counts
+    assert {channel: light for channel, _, light in agent.load if light} == light_holdings(core, agent)
     if core.config is not None and not forced(core, agent):
-        assert allowed(profile_of(core, agent), counts), f"{agent.id} holds {counts}"
+        assert allowed(profile_of(core, agent), counts, may_return(core, agent)), f"{agent.id} holds {counts}"
+
+
+def light_holdings(core: PoolState, agent: Agent) -> dict[str, int]:
+    """Return how many interactions of each channel have the weight for an awaited customer: held, not handed on, a reply sent in this turn."""
+    counts: dict[str, int] = {}
+    for interaction in core.interactions.values():
+        channel = interaction.attributes.channel
+        mine = interaction.agent_id == agent.id and interaction.stage is Stage.ASSIGNED and not interaction.parked
+        if mine and True in interaction.replies.values() and core.config is not None:
+            rule = next((c for c in profile_of(core, agent).channels if c.channel == channel), None)
+            if rule is not None and rule.awaited_weight is not None and rule.awaited_weight != rule.weight:
+                counts[channel] = counts.get(channel, 0) + 1
+    return counts
+
+
+def may_return(core: PoolState, agent: Agent) -> dict[str, int]:
+    """Return how many interactions of each channel may have had a lower weight when the agent got something beside them."""
+    counts: dict[str, int] = {}
+    for interaction_id in agent.held:
+        interaction = core.interactions[interaction_id]
+        if interaction.replied:
+            channel = interaction.attributes.channel
+            counts[channel] = counts.get(channel, 0) + 1
+    return counts
 
 
 def forced(core: PoolState, agent: Agent) -> bool:

@@ -108,6 +108,11 @@ def _customer_left(record: pb.RoutingEvent, _event: fx.CustomerLeft) -> None:
     record.customer_left.SetInParent()
 
 
+def _customer_silent(record: pb.RoutingEvent, event: fx.CustomerSilent) -> None:
+    record.customer_silent.SetInParent()
+    record.customer_silent.closes_at_ms = event.closes_at_ms
+
+
 def _customer_messaged(record: pb.RoutingEvent, event: fx.CustomerMessaged) -> None:
     record.customer_message_recorded.SetInParent()
     record.customer_message_recorded.message_id = event.message_id
@@ -159,6 +164,7 @@ _FILL: Final[dict[type[fx.Event], Callable[[pb.RoutingEvent, Any], None]]] = {
     fx.ReplyOutcome: _reply_outcome,
     fx.CustomerMessaged: _customer_messaged,
     fx.CustomerLeft: _customer_left,
+    fx.CustomerSilent: _customer_silent,
     fx.Transferred: _transferred,
     fx.Completed: _completed,
     fx.WrapUpEnded: _wrap_up_ended,
@@ -226,6 +232,7 @@ def from_assignment(notice: fx.AssignmentNotice) -> pb.AssignmentView:
         wrapping_up=notice.wrapping_up,
         wrap_up_until_ms=notice.wrap_up_until_ms,
         parked=notice.parked,
+        customer_awaited=notice.customer_awaited,
     )
 
 

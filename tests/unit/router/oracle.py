@@ -74,8 +74,10 @@ class Oracle:
                 moves.end_wrap_up_of(self, self.jobs[whose])
             case 5:
                 moves.start(self, self.jobs[whose])
-            case _:
+            case 7:
                 goals.move(self)
+            case _:
+                moves.notice_silence(self, self.jobs[whose])
 
     def next_wakeup(self) -> int | None:
         """Return when something may change without a command."""
@@ -120,12 +122,11 @@ class Oracle:
         """Return the interactions that wait for an agent, offered or not."""
         return [job for job in self.jobs.values() if job.phase is Phase.WAITING]
 
-    def ledger(self, person: Person) -> list[str]:
-        """Return the channels of everything that takes the agent's capacity: offered, held, in wrap-up; not parked."""
-        held = [job.attributes.channel for job in self.jobs.values() if job.holder == person.id and not job.parked]
-        return held + [
-            job.attributes.channel for job in self.jobs.values() for offer in job.offers if offer.agent_id == person.id
-        ]
+    def ledger(self, person: Person) -> list[rules.Entry]:
+        """Return everything that takes the agent's capacity: offered, held, in wrap-up; not parked."""
+        held = [job.entry for job in self.jobs.values() if job.holder == person.id and not job.parked]
+        jobs = self.jobs.values()
+        return held + [(j.attributes.channel, False) for j in jobs for o in j.offers if o.agent_id == person.id]
 
     def there(self, person: Person) -> bool:
         """Whether the agent is signed in, connected and available."""
@@ -195,7 +196,7 @@ class Oracle:
         return "NO_CREDITS" if credits and shown >= credits else ""
 
     def to_park(self, job: Job, person: Person) -> list[Job] | None:
-        """Return what must be parked to make room: nothing, newest assignments first, or None when that would not help."""
+        """Return what must be parked to make room: nothing, lighter ones last, newest first, or None when that would not help."""
         profile, channel = self.profile(person), job.attributes.channel
         ledger = self.ledger(person)
         if not rules.misfit(profile, ledger, channel):
@@ -203,10 +204,11 @@ class Oracle:
         interrupted = rules.rule_of(profile, channel).interrupts
         held = [j for j in self.jobs.values() if j.holder == person.id and j.phase is Phase.HELD and not j.parked]
         parking: list[Job] = []
-        for other in sorted(held, key=lambda j: (j.assigned_at, j.id), reverse=True):
+        held.sort(key=lambda j: (not rules.lighter(profile, j.entry), j.assigned_at, j.id), reverse=True)
+        for other in held:
             if other.attributes.channel in interrupted:
                 parking.append(other)
-                ledger.remove(other.attributes.channel)
+                ledger.remove(other.entry)
                 if not rules.misfit(profile, ledger, channel):
                     return parking
         return None
@@ -276,10 +278,8 @@ class Oracle:
 
     def demand(self, person: Person, queue: str) -> float:
         """Return the demand on the other queues that the agent serves, rounded, so that values that are equal on paper are equal."""
-        names = [name for name in person.profile.queues or tuple(self.config.by_name) if name in self.config.by_name]
-        has = rules.abilities(person.profile)
-        his = [n for n in names if all(rules.meets(s, has) for s in self.config.by_name[n].requirements)]
-        return round(sum(self.history(name).demand(self.now) for name in his if name != queue), 9)
+        names = matching.queues_of(self, person)
+        return round(sum(self.history(name).demand(self.now) for name in names if name != queue), 9)
 
     def idleness(self, person: Person) -> tuple[bool, int, str]:
         """Idle before busy, then longest since the agent's last assignment began or ended; then the smaller id."""
@@ -287,8 +287,7 @@ class Oracle:
 
     def ratio(self, person: Person) -> Fraction:
         """Return used over total capacity."""
-        profile = self.profile(person)
-        return Fraction(rules.used(profile, self.ledger(person)), profile.total)
+        return Fraction(rules.used(self.profile(person), self.ledger(person)), self.profile(person).total)
 
     def offer(self, job: Job, person: Person) -> None:
         """Offer it, and park what must be parked."""
@@ -308,7 +307,7 @@ class Oracle:
         for job in sorted(self.jobs.values(), key=lambda j: (j.assigned_at, j.id)):
             if job.parked:
                 person = self.people[job.holder]
-                if not rules.misfit(self.profile(person), self.ledger(person), job.attributes.channel):
+                if not rules.misfit(self.profile(person), self.ledger(person), *job.entry):
                     job.parked = False
                     self.say("resumed", job.id, person.id)
 

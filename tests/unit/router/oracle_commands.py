@@ -61,6 +61,9 @@ def customer_messaged(o: "Oracle", command: cmd.CustomerMessaged) -> str:
     if isinstance(job, str):
         return job
     o.say("customer", job.id, command.message_id)
+    if not command.automatic:
+        job.turn = []
+    moves.listen(o, job, sent=False)
     return ""
 
 
@@ -96,6 +99,8 @@ def reply(o: "Oracle", command: cmd.RecordReply) -> str:
         return job
     o.say("replied", job.id, command.agent_id, not job.replied)
     job.replied = True
+    job.turn.append((command.reply_id, "written" if command.awaits_outcome else "sent"))
+    moves.listen(o, job, sent=not command.awaits_outcome)
     return ""
 
 
@@ -104,6 +109,10 @@ def reply_outcome(o: "Oracle", command: cmd.RecordReplyOutcome) -> str:
     if command.interaction_id not in o.jobs:
         return "UNKNOWN_INTERACTION"
     o.say("outcome", command.interaction_id, command.agent_id, command.state)
+    turn = o.jobs[command.interaction_id].turn
+    if command.reply_id in dict(turn):
+        turn.append((command.reply_id, "sent" if command.state == 1 else "lost"))
+        moves.listen(o, o.jobs[command.interaction_id], sent=command.state == 1)
     return ""
 
 
@@ -205,6 +214,7 @@ def recall(o: "Oracle", command: cmd.RecallTransfer) -> str:
         return "NOT_TRANSFERRED"
     moves.revoke(o, job, job.offers)
     job.phase, job.stopped, job.asking = Phase.HELD, o.now - job.entered, False
+    moves.listen(o, job, sent=True)
     job.transferring_agents.pop(command.agent_id, None)
     moves.forget_keeping(job)
     return ""

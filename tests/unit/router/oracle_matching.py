@@ -61,7 +61,7 @@ def room(o: "Oracle", person: Person, channel: str) -> int:
     profile, ledger, count = o.profile(person), o.ledger(person), 0
     shown = sum(offer.agent_id == person.id for job in o.jobs.values() for offer in job.offers)
     credits = o.desks[person.session_id].credits or 1_000
-    while shown + count < credits and not rules.misfit(profile, [*ledger, *[channel] * count], channel):
+    while shown + count < credits and not rules.misfit(profile, [*ledger, *[(channel, False)] * count], channel):
         count += 1
     return count
 
@@ -94,3 +94,10 @@ def best(o: "Oracle", jobs: Sequence[Job]) -> list[tuple[Job, Person]]:
 
     found = rest(0, (0,) * len(people))
     return [] if found is None else [(job, o.people[name]) for job, name in zip(jobs, found[2], strict=True)]
+
+
+def queues_of(o: "Oracle", person: Person) -> list[str]:
+    """Return the queues that an agent serves, and whose own requirements they meet."""
+    names = [name for name in person.profile.queues or tuple(o.config.by_name) if name in o.config.by_name]
+    has = rules.abilities(person.profile)
+    return [name for name in names if all(rules.meets(s, has) for s in o.config.by_name[name].requirements)]

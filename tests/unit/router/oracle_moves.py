@@ -70,7 +70,7 @@ def release(o: "Oracle", job: Job) -> None:
     """Take it from its holder, if any: they are idle from now on, and it waits, while its queue's clock goes on."""
     if job.holder:
         o.people[job.holder].idle_since = o.now
-        job.holder, job.parked = "", False
+        job.holder, job.parked, job.turn = "", False, []
         job.waiting_since = o.now
         if job.phase is Phase.HELD:
             job.entered = o.now - job.stopped
@@ -93,6 +93,7 @@ def assign(o: "Oracle", job: Job, person: Person, over_capacity: bool = False) -
         note_outcome(o, job, waited <= o.queue(job).service_level_ms)
     if job.holder:
         o.people[job.holder].idle_since = o.now
+        job.turn = []
         o.say("transferred", job.id, job.holder, job.attributes.queue, person.id)
     job.stopped = job.clock(o.now)
     job.waited, job.phase, job.holder, job.assigned_at = waited, Phase.HELD, person.id, o.now
@@ -213,3 +214,33 @@ def works_for(person: Person, queue: QueueConfig) -> bool:
         and (not person.profile.queues or queue.name in person.profile.queues)
         and all(rules.meets(selector, rules.abilities(person.profile)) for selector in queue.requirements)
     )
+
+
+def listen(o: "Oracle", job: Job, sent: bool) -> None:
+    """Begin to wait for the customer, or stop. After `sent` the time of their silence begins."""
+    replied = "sent" in dict(job.turn).values()
+    job.quiet_since = 0 if not replied else o.now if sent else job.quiet_since
+    job.warned = job.warned if replied and not sent else 0
+
+
+def silence(o: "Oracle", job: Job) -> int:
+    """Return when the customer's silence is noticed; 0 when it is not."""
+    queue = o.queue(job)
+    if not (job.customer_owes and queue.close_silent_ms):
+        return 0
+    if queue.warn_silent_ms == 0:
+        return job.quiet_since + queue.close_silent_ms
+    if not job.warned:
+        return job.quiet_since + queue.warn_silent_ms
+    return job.warned + queue.close_silent_ms - queue.warn_silent_ms
+
+
+def notice_silence(o: "Oracle", job: Job) -> None:
+    """Warn the customer, or complete the interaction."""
+    if o.queue(job).warn_silent_ms and not job.warned:
+        job.warned = o.now
+        o.say("silent", job.id)
+        return
+    if job.attributes.person_id:
+        o.last_agent[job.attributes.person_id] = job.holder
+    close(o, job, "completed", job.id, job.holder, 0)

@@ -88,6 +88,8 @@ def _told(effect: fx.Effect) -> Decided:  # noqa: C901 - one line for each kind 
             return "outcome", f.interaction_id, agent, state
         case fx.CustomerMessaged(attributes=f, message_id=message):
             return "customer", f.interaction_id, message
+        case fx.CustomerSilent(attributes=f):
+            return "silent", f.interaction_id
         case fx.CustomerLeft(attributes=f):
             return "customer", f.interaction_id, ""
         case fx.Transferred(attributes=f, from_agent_id=transferring_agent, queue=queue, to_agent_id=to):

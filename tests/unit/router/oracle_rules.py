@@ -157,22 +157,39 @@ def rule_of(profile: CapacityProfile, channel: str) -> ChannelCapacity:
     return listed[0] if listed else ChannelCapacity(channel, profile.default_weight)
 
 
-def used(profile: CapacityProfile, channels: Iterable[str]) -> int:
+Entry = tuple[str, bool]
+"""An interaction in the ledger: its channel, and whether its customer's answer is awaited."""
+
+
+def takes(profile: CapacityProfile, entry: Entry) -> int:
+    """Return the weight of an interaction."""
+    channel, awaited = entry
+    rule = rule_of(profile, channel)
+    return rule.awaited_weight if awaited and rule.awaited_weight is not None else rule.weight
+
+
+def lighter(profile: CapacityProfile, entry: Entry) -> bool:
+    """Whether an interaction takes another weight because its customer is awaited."""
+    return takes(profile, entry) != takes(profile, (entry[0], False))
+
+
+def used(profile: CapacityProfile, ledger: Iterable[Entry]) -> int:
     """Return the weight of the ledger: one entry for each interaction."""
-    return sum(rule_of(profile, channel).weight for channel in channels)
+    return sum(takes(profile, entry) for entry in ledger)
 
 
-def misfit(profile: CapacityProfile, channels: Sequence[str], channel: str) -> str:
+def misfit(profile: CapacityProfile, ledger: Sequence[Entry], channel: str, awaited: bool = False) -> str:
     """Return why one more does not fit beside the ledger; empty when it does."""
+    channels = [held for held, _ in ledger]
     rule = rule_of(profile, channel)
     if rule.weight <= 0:
         return "CHANNEL_NOT_SERVED"
     held = [rule_of(profile, name) for name in channels]
     if any(rule.exclusive or other.exclusive or channel in other.excludes for other in held):
         return "EXCLUSIVE_CHANNEL"
-    if rule.maximum and list(channels).count(channel) >= rule.maximum:
+    if rule.maximum and channels.count(channel) >= rule.maximum:
         return "CHANNEL_FULL"
-    if used(profile, channels) + rule.weight > profile.total:
+    if used(profile, ledger) + takes(profile, (channel, awaited)) > profile.total:
         return "NO_CAPACITY"
     return ""
 

@@ -50,6 +50,12 @@ class Job:
     """The queue that has its customer among those answered, since an agent last transferred it without staying."""
     not_before: int = 0
     callback: bool = False
+    turn: list[tuple[str, str]] = field(default_factory=list)
+    """The holder's replies since the customer wrote last: reply, and "written", "sent" or "lost", in the order of these events."""
+    quiet_since: int = 0
+    """When the newest reply was sent that the customer has not answered."""
+    warned: int = 0
+    """When the customer was warned since then."""
     silent: dict[str, int] = field(default_factory=dict)
     """Agent who did not answer an offer of it, to the number of their changes of state then."""
     declined_until: dict[str, int] = field(default_factory=dict)
@@ -81,6 +87,17 @@ class Job:
     def clock(self, now: int) -> int:
         """Return how long it has waited in its queue: relaxation and overflow depend on it."""
         return now - self.entered if self.phase is Phase.WAITING else self.stopped
+
+    @property
+    def customer_owes(self) -> bool:
+        """Whether the customer's answer is awaited by an agent who is not wrapping up or transferring it."""
+        newest = dict(self.turn)
+        return self.phase is Phase.HELD and "sent" in newest.values()
+
+    @property
+    def entry(self) -> tuple[str, bool]:
+        """Return its entry in the holder's ledger: channel, and whether the customer's answer is awaited."""
+        return self.attributes.channel, self.customer_owes
 
     def waited_ms(self, now: int) -> int:
         """Return the total waiting time; an interaction that an agent holds does not wait."""

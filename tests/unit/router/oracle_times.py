@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from services.policy.model.routing import Trigger
 from tests.unit.router import oracle_goals as goals
 from tests.unit.router import oracle_matching as matching
+from tests.unit.router import oracle_moves as moves
 from tests.unit.router import oracle_rules as rules
 from tests.unit.router.oracle_state import Phase
 
@@ -18,7 +19,9 @@ def deadlines(o: "Oracle") -> list[tuple[int, int, str]]:
     found += [(person.grace_until, 2, person.id) for person in o.people.values() if person.grace_until]
     found += [(offer.expires_at, 3, offer.offer_id) for job in o.jobs.values() for offer in job.offers]
     found += [(job.wrap_until, 4, job.id) for job in o.jobs.values() if job.phase is Phase.WRAP_UP]
-    return found + [(j.not_before, 5, j.id) for j in o.jobs.values() if j.phase is Phase.SCHEDULED] + goals.due(o)
+    found += [(job.not_before, 5, job.id) for job in o.jobs.values() if job.phase is Phase.SCHEDULED]
+    found += [(at, 8, job.id) for job in o.jobs.values() if (at := moves.silence(o, job))]
+    return found + goals.due(o)
 
 
 def next_wakeup(o: "Oracle") -> int | None:

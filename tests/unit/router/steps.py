@@ -43,6 +43,7 @@ def moves(features: frozenset[Feature]) -> Sequence[str]:
         Feature.CALLBACK: {"callback": 4},
         Feature.ADAPTIVE: {"minute": 4},
         Feature.RECONFIGURED: {"reconfigure": 3},
+        Feature.AWAITED: {"reply": 8, "outcome": 3, "message": 4},
     }
     for feature in sorted(features & set(more), key=lambda feature: feature.value):
         usual.update(more[feature])
@@ -158,9 +159,11 @@ class Steps:
             case "cancel":
                 return cmd.CancelInteraction(job)
             case "message":
-                return cmd.CustomerMessaged(job, "m")
+                return cmd.CustomerMessaged(job, "m", dice.of(0, 0, 0, 1))
             case "reply":
-                return cmd.RecordReply(holder or "a", job, "r")
+                return cmd.RecordReply(holder or "a", job, dice.of("r", "s"), dice.of(False, False, True))
+            case "outcome":
+                return cmd.RecordReplyOutcome(job, holder or "a", dice.of("r", "s"), "d", dice.of(1, 1, 2, 3))
             case "label":
                 return cmd.UpdateInteraction(job, (("tier", "gold"),))
             case "reprioritise":

@@ -55,6 +55,7 @@ class Feature(Enum):
     WINDOW = auto()
     STAFFING = auto()
     RECONFIGURED = auto()
+    AWAITED = auto()
 
 
 ALL = frozenset(Feature)
@@ -175,6 +176,7 @@ def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueCo
     pick_up_targets = (PickUpTarget(4_000, tiers=("gold",)), PickUpTarget(30_000, channels=("chat", "voice")))
     first, second = sorted((dice.of(*RINGS), dice.of(*RINGS)), key=lambda ring: ring.after_ms)
     rings = when(Feature.RINGS, (), (first,), (first, second))
+    silence = when(Feature.AWAITED, (0, 0), (0, 4_750), (3_250, 4_750), (3_250, 7_750))
     return QueueConfig(
         name,
         priority=dice.of(0, 0, 1),
@@ -198,6 +200,8 @@ def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueCo
         match_window_ms=when(Feature.WINDOW, 0, 4_000, 4_000, 6_000),
         ask_again_ms=dice.of(300_000, 2_500, 6_500),
         prefer_rings=when(Feature.RINGS, False, True),
+        warn_silent_ms=silence[0],
+        close_silent_ms=silence[1],
     )
 
 
@@ -205,9 +209,12 @@ def capacities(features: frozenset[Feature]) -> tuple[CapacityProfile, ...]:
     """Return five kinds of desk."""
     interrupts = ("mail", "chat") if Feature.INTERRUPTS in features else ()
     limit = 0.5 if Feature.OCCUPANCY in features else 0.0
+    awaited = Feature.AWAITED in features
     voice = ChannelCapacity("voice", 3, 1, True, interrupts)
+    chat = ChannelCapacity("chat", 2 if awaited else 1, 2, awaited_weight=0 if awaited else None)
+    mail = ChannelCapacity("mail", 2, awaited_weight=1 if awaited else None)
     return (
-        CapacityProfile("three", 3, (ChannelCapacity("chat", 1, 2), ChannelCapacity("mail", 2), voice)),
+        CapacityProfile("three", 3, (chat, mail, voice)),
         a_capacity(1, "one"),
         CapacityProfile("four", 4, (ChannelCapacity("voice", 3, interrupts=interrupts[:1]),), 1, limit, 8_000),
         CapacityProfile("texts", 2, (ChannelCapacity("mail", 3), ChannelCapacity("voice", 0)), 1, limit, 8_000),

@@ -85,7 +85,7 @@ RATIONALES = st.builds(
 EXCLUSIONS = st.lists(filled(Exclusion, ends=st.integers(-9, 2**40)), min_size=1, max_size=2).map(tuple)
 INTERACTIONS = filled(
     Interaction,
-    ("line", "rank", "wake_at"),
+    ("line", "rank", "wake_at", "light", "silence_at"),
     attributes=filled(InteractionAttributes, requirements=SELECTORS, labels=PAIRS),
     offers=OFFERS,
     exclusions=st.dictionaries(TEXTS, EXCLUSIONS, max_size=2),

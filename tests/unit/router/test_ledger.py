@@ -23,7 +23,7 @@ PROFILE = CapacityProfile(
 
 def a_load(**counts: int) -> Load:
     """Return a load."""
-    return tuple(sorted(counts.items()))
+    return tuple((channel, count, 0) for channel, count in sorted(counts.items()))
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_a_channel_interrupts_only_its_listed_channels() -> None:
 
 def test_a_load_is_sorted_without_zeros_and_never_falls_below_zero() -> None:
     load = plus(plus(plus(EMPTY, "mail", 1), "chat", 1), "mail", 1)
-    assert load == (("chat", 1), ("mail", 2))
-    assert plus(plus(load, "chat", -1), "mail", -1) == (("mail", 1),)
+    assert load == (("chat", 1, 0), ("mail", 2, 0))
+    assert plus(plus(load, "chat", -1), "mail", -1) == (("mail", 1, 0),)
     with pytest.raises(ValueError, match="no voice to give back"):
         plus(load, "voice", -1)
 

@@ -104,7 +104,10 @@ def test_equal_times_are_served_by_kind_and_then_by_id() -> None:
     served = []
     while (due := timers.pop(START)) is not None:
         served.append(due)
-    kinds_in_order = (Timer.LEASE, Timer.GRACE, Timer.OFFER, Timer.WRAP_UP, Timer.PLACE, Timer.REST, Timer.ADAPT)
+    kinds_in_order = (
+        *(Timer.LEASE, Timer.GRACE, Timer.OFFER, Timer.WRAP_UP),
+        *(Timer.PLACE, Timer.REST, Timer.ADAPT, Timer.SILENCE),
+    )
     assert served == [(Timer.REST, "z"), *((kind, entity) for kind in kinds_in_order for entity in ("a", "b"))]
 
 

@@ -42,7 +42,7 @@ def test_an_interaction_is_offered_to_two_answered_transferred_and_completed() -
         "OfferEnded i 4 ACCEPTED_BY_ANOTHER agent=b offer=i.3 end=REVOKED",
         "to s-b (b): RevokedNotice offer=i.3 reason=ACCEPTED_BY_ANOTHER",
         "Assigned i 5 LONGEST_IDLE agent=a offer=i.2 waited=1500 estimated_p50=0 estimated_p90=0 over_capacity=False",
-        "to s-a (a): AssignmentNotice i assigned_at=+3500 wrapping_up=False wrap_up_until=0 parked=False",
+        "to s-a (a): AssignmentNotice i assigned_at=+3500 wrapping_up=False wrap_up_until=0 parked=False customer_awaited=False",
     ]
     world.wait(500)
     assert told(world.tell(cmd.RecordReply("a", "i", "r1"))) == [
@@ -94,7 +94,7 @@ def test_an_interaction_is_offered_to_two_answered_transferred_and_completed() -
     ]
     assert told(world.tell(cmd.AcceptOffer("b", "i.18"))) == [
         "Assigned i 19 LONGEST_IDLE agent=b offer=i.18 waited=5800 estimated_p50=1500 estimated_p90=1500 over_capacity=False",
-        "to s-b (b): AssignmentNotice i assigned_at=+9000 wrapping_up=False wrap_up_until=0 parked=False",
+        "to s-b (b): AssignmentNotice i assigned_at=+9000 wrapping_up=False wrap_up_until=0 parked=False customer_awaited=False",
     ]
     world.wait(100)
     assert told(world.tell(cmd.CompleteInteraction("b", "i", "solved"))) == [
@@ -112,12 +112,12 @@ def test_wrap_up_a_new_session_a_lost_one_and_its_assignments() -> None:
     world.holds("a", "done", "held")
     assert told(world.complete("done")) == [
         "Completed done 4 COMPLETED agent=a disposition=solved assigned_at=+0 wrap_up_until=+3000",
-        "to s-a (a): AssignmentNotice done assigned_at=+0 wrapping_up=True wrap_up_until=+3000 parked=False",
+        "to s-a (a): AssignmentNotice done assigned_at=+0 wrapping_up=True wrap_up_until=+3000 parked=False customer_awaited=False",
     ]
     assert told(world.sign_in("a", session="s2", resumes="s-a")) == [
         "to s2 (a): SnapshotNotice state=AVAILABLE session=s2 used=2 total=2 offers=[] assignments=[\n"
-        "  AssignmentNotice done assigned_at=+0 wrapping_up=True wrap_up_until=+3000 parked=False\n"
-        "  AssignmentNotice held assigned_at=+0 wrapping_up=False wrap_up_until=0 parked=False]",
+        "  AssignmentNotice done assigned_at=+0 wrapping_up=True wrap_up_until=+3000 parked=False customer_awaited=False\n"
+        "  AssignmentNotice held assigned_at=+0 wrapping_up=False wrap_up_until=0 parked=False customer_awaited=False]",
     ]
     assert told(world.wait(3_000)) == [
         "WrapUpEnded done 5 WRAP_UP_TIME_OVER agent=a",
@@ -126,7 +126,7 @@ def test_wrap_up_a_new_session_a_lost_one_and_its_assignments() -> None:
     assert told(world.sign_in("a", session="s3")) == [
         "to s2 (a): SessionEndedNotice reason=SESSION_REPLACED",
         "to s3 (a): SnapshotNotice state=AVAILABLE session=s3 used=1 total=2 offers=[] assignments=[\n"
-        "  AssignmentNotice held assigned_at=+0 wrapping_up=False wrap_up_until=0 parked=False]",
+        "  AssignmentNotice held assigned_at=+0 wrapping_up=False wrap_up_until=0 parked=False customer_awaited=False]",
     ]
     assert told(world.enqueue("i")) == [
         "Queued i 1 ENQUEUED position=1 estimated_wait=0 again=False estimated_p90=0",
@@ -157,13 +157,13 @@ def test_wrap_up_a_new_session_a_lost_one_and_its_assignments() -> None:
     ]
     assert told(world.tell(cmd.AcceptOffer("b", "held.5"))) == [
         "Assigned held 6 LONGEST_IDLE agent=b offer=held.5 waited=0 estimated_p50=-1 estimated_p90=-1 over_capacity=False",
-        "to s-b (b): AssignmentNotice held assigned_at=+28000 wrapping_up=False wrap_up_until=0 parked=False",
+        "to s-b (b): AssignmentNotice held assigned_at=+28000 wrapping_up=False wrap_up_until=0 parked=False customer_awaited=False",
         "Offered i 4 LONGEST_IDLE agent=b offer=i.4 expires_at=+38000 eligible=1 considered=2",
         "to s-b (b): OfferNotice i offer=i.4 expires_at=+38000 offered_at=+28000 reason=LONGEST_IDLE",
     ]
     assert told(world.complete("held")) == [
         "Completed held 7 COMPLETED agent=b disposition=solved assigned_at=+28000 wrap_up_until=+31000",
-        "to s-b (b): AssignmentNotice held assigned_at=+28000 wrapping_up=True wrap_up_until=+31000 parked=False",
+        "to s-b (b): AssignmentNotice held assigned_at=+28000 wrapping_up=True wrap_up_until=+31000 parked=False customer_awaited=False",
     ]
     assert told(world.tell(cmd.DeclineOffer("b", "i.4", "BUSY"))) == [
         "OfferEnded i 5 BUSY agent=b offer=i.4 end=DECLINED",
@@ -195,7 +195,7 @@ def test_supervisors_reroute_raise_give_force_and_cancel() -> None:
     ]
     assert told(world.tell(cmd.AssignInteraction("one", "a", force=True))) == [
         "Assigned one 6 FORCED agent=a offer= waited=2000 estimated_p50=-1 estimated_p90=-1 over_capacity=True",
-        "to s-a (a): AssignmentNotice one assigned_at=+2000 wrapping_up=False wrap_up_until=0 parked=False",
+        "to s-a (a): AssignmentNotice one assigned_at=+2000 wrapping_up=False wrap_up_until=0 parked=False customer_awaited=False",
     ]
     assert told(world.tell(cmd.Reroute("held", "other", ()))) == [
         "to s-a (a): EndedNotice interaction=held reason=REROUTED",
@@ -213,7 +213,7 @@ def test_supervisors_reroute_raise_give_force_and_cancel() -> None:
         "OfferEnded held 7 ASSIGNED agent=a offer=held.6 end=REVOKED",
         "to s-a (a): RevokedNotice offer=held.6 reason=ASSIGNED",
         "Assigned held 8 SUPERVISOR agent=b offer= waited=0 estimated_p50=-1 estimated_p90=-1 over_capacity=False",
-        "to s-b (b): AssignmentNotice held assigned_at=+2000 wrapping_up=False wrap_up_until=0 parked=False",
+        "to s-b (b): AssignmentNotice held assigned_at=+2000 wrapping_up=False wrap_up_until=0 parked=False customer_awaited=False",
     ]
     assert told(world.tell(cmd.TransferInteraction("", "held", "q"))) == [
         "to s-b (b): EndedNotice interaction=held reason=TRANSFERRED",
@@ -232,7 +232,7 @@ def test_supervisors_reroute_raise_give_force_and_cancel() -> None:
         "OfferEnded two 3 ASSIGNED agent=a offer=two.2 end=REVOKED",
         "to s-a (a): RevokedNotice offer=two.2 reason=ASSIGNED",
         "Assigned two 4 PICKED agent=b offer= waited=0 estimated_p50=0 estimated_p90=0 over_capacity=False",
-        "to s-b (b): AssignmentNotice two assigned_at=+2000 wrapping_up=False wrap_up_until=0 parked=False",
+        "to s-b (b): AssignmentNotice two assigned_at=+2000 wrapping_up=False wrap_up_until=0 parked=False customer_awaited=False",
     ]
     assert told(world.tell(cmd.CustomerLeft("two"))) == [
         "CustomerLeft two 5 CUSTOMER_LEFT",
@@ -303,9 +303,9 @@ def test_a_call_parks_mails_which_are_resumed() -> None:
     assert told(world.enqueue("call", channel="voice")) == [
         "Queued call 1 ENQUEUED position=1 estimated_wait=0 again=False estimated_p90=0",
         "Parked m2 4 INTERRUPTED agent=a by=call",
-        "to s-a (a): AssignmentNotice m2 assigned_at=+1000 wrapping_up=False wrap_up_until=0 parked=True",
+        "to s-a (a): AssignmentNotice m2 assigned_at=+1000 wrapping_up=False wrap_up_until=0 parked=True customer_awaited=False",
         "Parked m1 4 INTERRUPTED agent=a by=call",
-        "to s-a (a): AssignmentNotice m1 assigned_at=+0 wrapping_up=False wrap_up_until=0 parked=True",
+        "to s-a (a): AssignmentNotice m1 assigned_at=+0 wrapping_up=False wrap_up_until=0 parked=True customer_awaited=False",
         "Offered call 2 INTERRUPTS agent=a offer=call.2 expires_at=+12000 eligible=1 considered=1",
         "to s-a (a): OfferNotice call offer=call.2 expires_at=+12000 offered_at=+2000 reason=INTERRUPTS",
     ]
@@ -316,29 +316,29 @@ def test_a_call_parks_mails_which_are_resumed() -> None:
     assert told(world.tell(cmd.DeclineOffer("a", "call.2"))) == [
         "OfferEnded call 3 DECLINED agent=a offer=call.2 end=DECLINED",
         "Resumed m2 5 RESUMED agent=a",
-        "to s-a (a): AssignmentNotice m2 assigned_at=+1000 wrapping_up=False wrap_up_until=0 parked=False",
+        "to s-a (a): AssignmentNotice m2 assigned_at=+1000 wrapping_up=False wrap_up_until=0 parked=False customer_awaited=False",
     ]
     assert told(world.enqueue("second", channel="voice")) == [
         "Queued second 1 ENQUEUED position=1 estimated_wait=0 again=False estimated_p90=0",
         "Parked m2 6 INTERRUPTED agent=a by=second",
-        "to s-a (a): AssignmentNotice m2 assigned_at=+1000 wrapping_up=False wrap_up_until=0 parked=True",
+        "to s-a (a): AssignmentNotice m2 assigned_at=+1000 wrapping_up=False wrap_up_until=0 parked=True customer_awaited=False",
         "Offered second 2 INTERRUPTS agent=a offer=second.2 expires_at=+12000 eligible=1 considered=1",
         "to s-a (a): OfferNotice second offer=second.2 expires_at=+12000 offered_at=+2000 reason=INTERRUPTS",
     ]
     assert told(world.tell(cmd.AcceptOffer("a", "second.2"))) == [
         "Assigned second 3 INTERRUPTS agent=a offer=second.2 waited=0 estimated_p50=0 estimated_p90=0 over_capacity=False",
-        "to s-a (a): AssignmentNotice second assigned_at=+2000 wrapping_up=False wrap_up_until=0 parked=False",
+        "to s-a (a): AssignmentNotice second assigned_at=+2000 wrapping_up=False wrap_up_until=0 parked=False customer_awaited=False",
     ]
     world.wait(1_000)
     assert told(world.complete("second")) == [
         "Completed second 4 COMPLETED agent=a disposition=solved assigned_at=+2000 wrap_up_until=+4000",
-        "to s-a (a): AssignmentNotice second assigned_at=+2000 wrapping_up=True wrap_up_until=+4000 parked=False",
+        "to s-a (a): AssignmentNotice second assigned_at=+2000 wrapping_up=True wrap_up_until=+4000 parked=False customer_awaited=False",
     ]
     assert told(world.tell(cmd.EndWrapUp("a", "second"))) == [
         "WrapUpEnded second 5 AGENT agent=a",
         "to s-a (a): EndedNotice interaction=second reason=WRAP_UP_ENDED",
         "Resumed m2 7 RESUMED agent=a",
-        "to s-a (a): AssignmentNotice m2 assigned_at=+1000 wrapping_up=False wrap_up_until=0 parked=False",
+        "to s-a (a): AssignmentNotice m2 assigned_at=+1000 wrapping_up=False wrap_up_until=0 parked=False customer_awaited=False",
     ]
 
 
@@ -363,5 +363,5 @@ def test_a_removed_queue_passes_its_interactions_on() -> None:
     ]
     assert told(world.tell(cmd.AcceptOffer("b", "offered.5"))) == [
         "Assigned offered 6 LONGEST_IDLE agent=b offer=offered.5 waited=0 estimated_p50=0 estimated_p90=0 over_capacity=False",
-        "to s-b (b): AssignmentNotice offered assigned_at=+0 wrapping_up=False wrap_up_until=0 parked=False",
+        "to s-b (b): AssignmentNotice offered assigned_at=+0 wrapping_up=False wrap_up_until=0 parked=False customer_awaited=False",
     ]

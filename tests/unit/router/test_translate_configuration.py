@@ -40,7 +40,7 @@ FULL: Final = {
             "offerTimeoutMs": 7, "wrapUpMs": 8, "stickyMs": 9, "ageingPerMinute": 0.5, "serviceLevelMs": 10,
             "order": "QUEUE_ORDER_DEADLINE", "serviceLevelGoal": 0.9, "delayMs": 11, "maxOffers": 2, "keepFree": 3,
             "stickyTeamMs": 12, "transferHoldMs": 13, "matchWindowMs": 15, "dispositionRequired": True, "dispositionChannels": ["email"],
-            "askAgainMs": 16, "preferRings": True,
+            "askAgainMs": 16, "preferRings": True, "warnSilentAfterMs": 17, "closeSilentAfterMs": 18,
             "rings": [{"afterMs": 14, "drop": ["x"], "lower": {"b": 1, "a": 2}, "queues": ["r"]}],
             "overflow": [
                 {"name": "long", "when": "OVERFLOW_TRIGGER_LENGTH", "threshold": 10, "queue": "r", "setPriority": 0},
@@ -59,7 +59,8 @@ FULL: Final = {
     "capacityProfiles": [
         {
             "name": "p", "total": 100, "defaultWeight": 20, "occupancyLimit": 0.85, "occupancyWindowMs": 99,
-            "channels": [{"channel": "voice", "weight": 100, "maximum": 1, "exclusive": True, "interrupts": ["email"]}],
+            "channels": [{"channel": "voice", "weight": 100, "maximum": 1, "exclusive": True, "interrupts": ["email"],
+                          "weightWhileCustomerAwaited": 0}],
         }
     ],
 }  # fmt: skip
@@ -84,13 +85,13 @@ def test_a_configuration_is_converted_completely() -> None:
                     OverflowRule("bad", Trigger.SERVICE_LEVEL, 0.5, cancel=True),
                 ),
                 match_window_ms=15, disposition_required=True, disposition_channels=("email",),
-                ask_again_ms=16, prefer_rings=True,
+                ask_again_ms=16, prefer_rings=True, warn_silent_ms=17, close_silent_ms=18,
             ),
             QueueConfig("r"),
         ),
         agents=(AgentProfile("a", "A", (("x", 5.0),), "p", ("q", "r"), "red"),),
         profiles=(
-            CapacityProfile("p", 100, (ChannelCapacity("voice", 100, 1, True, ("email",)),), 20, 0.85, 99),
+            CapacityProfile("p", 100, (ChannelCapacity("voice", 100, 1, True, ("email",), awaited_weight=0),), 20, 0.85, 99),
         ),
         elsewhere=(("elsewhere", "other"),),
     )  # fmt: skip

@@ -56,6 +56,14 @@ def test_a_callback_has_its_time() -> None:
     assert (fact.kind, fact.start_at_ms) == (RoutingFactKind.SCHEDULED, T0 + 5)
 
 
+def test_a_silent_customer_moves_no_clock_and_the_end_is_a_completion() -> None:
+    """The resolution was waiting for the customer, and it is met when the interaction ends."""
+    assert fact_of(a_record(an_event(customer_silent=router.CustomerSilent(closes_at_ms=T0 + MINUTE)))) is None
+    fact = fact_of(a_record(an_event(completed=router.InteractionCompleted(agent_id="a", disposition="silent"))))
+    assert fact is not None
+    assert (fact.kind, fact.disposition) == (RoutingFactKind.COMPLETED, "silent")
+
+
 @pytest.mark.parametrize("disposition", ["spam", "auto_submitted"])
 def test_a_disposition_that_needs_no_agent_is_cancelled(disposition: str) -> None:
     fact = fact_of(a_record(an_event(completed=router.InteractionCompleted(disposition=disposition))))

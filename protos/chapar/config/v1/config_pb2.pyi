@@ -918,6 +918,8 @@ class Queue(_message.Message):
     DISPOSITION_CHANNELS_FIELD_NUMBER: _builtins.int
     ASK_AGAIN_MS_FIELD_NUMBER: _builtins.int
     PREFER_RINGS_FIELD_NUMBER: _builtins.int
+    WARN_SILENT_AFTER_MS_FIELD_NUMBER: _builtins.int
+    CLOSE_SILENT_AFTER_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     pool: _builtins.str
@@ -1002,6 +1004,15 @@ class Queue(_message.Message):
     batch.
     Default: false, which lets `choice` decide among the agents of all rings that have been reached.
     """
+    warn_silent_after_ms: _builtins.int
+    """How long a customer is silent after an agent's reply was sent before they get the text `silence_warning`.
+    Default: no warning. Bounds: less than `close_silent_after`.
+    """
+    close_silent_after_ms: _builtins.int
+    """How long a customer is silent after an agent's reply was sent before the interaction is completed with the reason SILENT. A message of the customer
+    ends the time, and another reply begins it again.
+    Default: never.
+    """
     @_builtins.property
     def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Display name by language. No service reads it today.
@@ -1061,10 +1072,12 @@ class Queue(_message.Message):
         disposition_channels: _abc.Iterable[_builtins.str] | None = ...,
         ask_again_ms: _builtins.int = ...,
         prefer_rings: _builtins.bool = ...,
+        warn_silent_after_ms: _builtins.int = ...,
+        close_silent_after_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "ask_again_ms", b"ask_again_ms", "choice", b"choice", "delay_ms", b"delay_ms", "disposition_channels", b"disposition_channels", "disposition_required", b"disposition_required", "hours", b"hours", "keep_free", b"keep_free", "match_window_ms", b"match_window_ms", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "prefer_rings", b"prefer_rings", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "ask_again_ms", b"ask_again_ms", "choice", b"choice", "close_silent_after_ms", b"close_silent_after_ms", "delay_ms", b"delay_ms", "disposition_channels", b"disposition_channels", "disposition_required", b"disposition_required", "hours", b"hours", "keep_free", b"keep_free", "match_window_ms", b"match_window_ms", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "prefer_rings", b"prefer_rings", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "warn_silent_after_ms", b"warn_silent_after_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1218,6 +1231,7 @@ class ChannelCapacity(_message.Message):
     EXCLUSIVE_FIELD_NUMBER: _builtins.int
     INTERRUPTS_FIELD_NUMBER: _builtins.int
     EXCLUDES_FIELD_NUMBER: _builtins.int
+    WEIGHT_WHILE_CUSTOMER_AWAITED_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel, e.g. "voice".
     Bounds: one of bale, email, grpc, sms, telegram, voice, webchat, webhook, whatsapp.
@@ -1233,6 +1247,11 @@ class ChannelCapacity(_message.Message):
     exclusive: _builtins.bool
     """If true, the agent holds nothing else while they hold an interaction of this channel.
     Default: false.
+    """
+    weight_while_customer_awaited: _builtins.int
+    """Weight of one interaction while its customer is awaited: an agent's reply was sent, and the customer has not written since. When the
+    customer writes, the interaction has its whole weight again, also when the agent then has more than `total`.
+    Default: `weight`. Bounds: at least 0, at most `weight`.
     """
     @_builtins.property
     def interrupts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1255,12 +1274,15 @@ class ChannelCapacity(_message.Message):
         exclusive: _builtins.bool = ...,
         interrupts: _abc.Iterable[_builtins.str] | None = ...,
         excludes: _abc.Iterable[_builtins.str] | None = ...,
+        weight_while_customer_awaited: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight_while_customer_awaited", b"_weight_while_customer_awaited", "weight_while_customer_awaited", b"weight_while_customer_awaited"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "excludes", b"excludes", "exclusive", b"exclusive", "interrupts", b"interrupts", "maximum", b"maximum", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight_while_customer_awaited", b"_weight_while_customer_awaited", "channel", b"channel", "excludes", b"excludes", "exclusive", b"exclusive", "interrupts", b"interrupts", "maximum", b"maximum", "weight", b"weight", "weight_while_customer_awaited", b"weight_while_customer_awaited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__weight_while_customer_awaited: _TypeAlias = _typing.Literal["weight_while_customer_awaited"]  # noqa: Y015
+    _WhichOneofArgType__weight_while_customer_awaited: _TypeAlias = _typing.Literal["_weight_while_customer_awaited", b"_weight_while_customer_awaited"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight_while_customer_awaited) -> _WhichOneofReturnType__weight_while_customer_awaited | None: ...
 
 Global___ChannelCapacity: _TypeAlias = ChannelCapacity  # noqa: Y015
 
@@ -2466,10 +2488,10 @@ class Template(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name: "acknowledgement", "acknowledgement_without_wait", "closed", "closed_without_opening", "survey_invitation", "survey_reminder", or a name of your own."""
+    """Name: "acknowledgement", "acknowledgement_without_wait", "closed", "closed_without_opening", "silence_warning", "survey_invitation", "survey_reminder", or a name of your own."""
     @_builtins.property
     def texts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Text by language. Acknowledgements may contain {minutes} and {position}, "closed" {opens}, surveys {link}, {question} and {until}.
+        """Text by language. Acknowledgements may contain {minutes} and {position}, "closed" {opens}, the warning {minutes}, surveys {link}, {question} and {until}.
         Default: the built-in texts in English and Persian.
         """
 

@@ -279,6 +279,7 @@ class _InteractionNoticeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     INTERACTION_NOTICE_KIND_ABANDONED: _InteractionNoticeKind.ValueType  # 4
     INTERACTION_NOTICE_KIND_CANCELLED: _InteractionNoticeKind.ValueType  # 5
     INTERACTION_NOTICE_KIND_MESSAGE_RECORDED: _InteractionNoticeKind.ValueType  # 6
+    INTERACTION_NOTICE_KIND_CUSTOMER_SILENT: _InteractionNoticeKind.ValueType  # 7
 
 class InteractionNoticeKind(_InteractionNoticeKind, metaclass=_InteractionNoticeKindEnumTypeWrapper):
     """Kind of a change of an interaction, which the relay reports to the lane of the identity."""
@@ -290,6 +291,7 @@ INTERACTION_NOTICE_KIND_COMPLETED: InteractionNoticeKind.ValueType  # 3
 INTERACTION_NOTICE_KIND_ABANDONED: InteractionNoticeKind.ValueType  # 4
 INTERACTION_NOTICE_KIND_CANCELLED: InteractionNoticeKind.ValueType  # 5
 INTERACTION_NOTICE_KIND_MESSAGE_RECORDED: InteractionNoticeKind.ValueType  # 6
+INTERACTION_NOTICE_KIND_CUSTOMER_SILENT: InteractionNoticeKind.ValueType  # 7
 Global___InteractionNoticeKind: _TypeAlias = InteractionNoticeKind  # noqa: Y015
 
 class _AttemptOutcome:
@@ -1381,6 +1383,7 @@ class InteractionNotice(_message.Message):
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     DISPOSITION_FIELD_NUMBER: _builtins.int
     AGENT_ID_FIELD_NUMBER: _builtins.int
+    CLOSES_AT_MS_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Id of the routing event."""
     tenant: _builtins.str
@@ -1405,6 +1408,8 @@ class InteractionNotice(_message.Message):
     """Of a completion: the agent's disposition; otherwise empty."""
     agent_id: _builtins.str
     """Of a completion: id of the agent; otherwise empty."""
+    closes_at_ms: _builtins.int
+    """Time at which the interaction is completed unless the customer writes, in milliseconds since the Unix epoch; only with CUSTOMER_SILENT."""
     def __init__(
         self,
         *,
@@ -1419,10 +1424,11 @@ class InteractionNotice(_message.Message):
         message_id: _builtins.str = ...,
         disposition: _builtins.str = ...,
         agent_id: _builtins.str = ...,
+        closes_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "conversation_id", b"conversation_id", "disposition", b"disposition", "estimated_wait_ms", b"estimated_wait_ms", "event_id", b"event_id", "interaction_id", b"interaction_id", "kind", b"kind", "message_id", b"message_id", "occurred_at_ms", b"occurred_at_ms", "position", b"position", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "closes_at_ms", b"closes_at_ms", "conversation_id", b"conversation_id", "disposition", b"disposition", "estimated_wait_ms", b"estimated_wait_ms", "event_id", b"event_id", "interaction_id", b"interaction_id", "kind", b"kind", "message_id", b"message_id", "occurred_at_ms", b"occurred_at_ms", "position", b"position", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1637,6 +1637,28 @@ class CustomerLeftRecorded(_message.Message):
 Global___CustomerLeftRecorded: _TypeAlias = CustomerLeftRecorded  # noqa: Y015
 
 @_typing.final
+class CustomerSilent(_message.Message):
+    """The customer has not answered a reply for the queue's `warn_silent_after`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOSES_AT_MS_FIELD_NUMBER: _builtins.int
+    closes_at_ms: _builtins.int
+    """Time at which the interaction is completed unless the customer writes, in milliseconds since the Unix epoch."""
+    def __init__(
+        self,
+        *,
+        closes_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closes_at_ms", b"closes_at_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustomerSilent: _TypeAlias = CustomerSilent  # noqa: Y015
+
+@_typing.final
 class CustomerMessageRecorded(_message.Message):
     """The customer wrote again."""
 
@@ -1885,6 +1907,7 @@ class RoutingEvent(_message.Message):
     RESUMED_FIELD_NUMBER: _builtins.int
     REPLY_OUTCOME_FIELD_NUMBER: _builtins.int
     CUSTOMER_LEFT_FIELD_NUMBER: _builtins.int
+    CUSTOMER_SILENT_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """UUIDv5 of (id of the command or timer, ordinal), so that a repetition has the same id."""
     tenant: _builtins.str
@@ -1981,6 +2004,10 @@ class RoutingEvent(_message.Message):
     def customer_left(self) -> Global___CustomerLeftRecorded:
         """See CustomerLeftRecorded."""
 
+    @_builtins.property
+    def customer_silent(self) -> Global___CustomerSilent:
+        """See CustomerSilent."""
+
     def __init__(
         self,
         *,
@@ -2012,12 +2039,13 @@ class RoutingEvent(_message.Message):
         resumed: Global___InteractionResumed | None = ...,
         reply_outcome: Global___ReplyOutcomeRecorded | None = ...,
         customer_left: Global___CustomerLeftRecorded | None = ...,
+        customer_silent: Global___CustomerSilent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "completed", b"completed", "customer_left", b"customer_left", "customer_message_recorded", b"customer_message_recorded", "event", b"event", "interaction", b"interaction", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "queued", b"queued", "reply_outcome", b"reply_outcome", "resumed", b"resumed", "scheduled", b"scheduled", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "completed", b"completed", "customer_left", b"customer_left", "customer_message_recorded", b"customer_message_recorded", "customer_silent", b"customer_silent", "event", b"event", "interaction", b"interaction", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "queued", b"queued", "reply_outcome", b"reply_outcome", "resumed", b"resumed", "scheduled", b"scheduled", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "command_id", b"command_id", "completed", b"completed", "configuration_version", b"configuration_version", "customer_left", b"customer_left", "customer_message_recorded", b"customer_message_recorded", "epoch", b"epoch", "event", b"event", "event_id", b"event_id", "interaction", b"interaction", "occurred_at_ms", b"occurred_at_ms", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "pool", b"pool", "queued", b"queued", "reason", b"reason", "reply_outcome", b"reply_outcome", "resumed", b"resumed", "scheduled", b"scheduled", "tenant", b"tenant", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "command_id", b"command_id", "completed", b"completed", "configuration_version", b"configuration_version", "customer_left", b"customer_left", "customer_message_recorded", b"customer_message_recorded", "customer_silent", b"customer_silent", "epoch", b"epoch", "event", b"event", "event_id", b"event_id", "interaction", b"interaction", "occurred_at_ms", b"occurred_at_ms", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "pool", b"pool", "queued", b"queued", "reason", b"reason", "reply_outcome", b"reply_outcome", "resumed", b"resumed", "scheduled", b"scheduled", "tenant", b"tenant", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "offered", "offer_ended", "assigned", "agent_replied", "customer_message_recorded", "transferred", "completed", "wrap_up_ended", "abandoned", "cancelled", "changed", "agent_state_changed", "scheduled", "overflowed", "parked", "resumed", "reply_outcome", "customer_left"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "offered", "offer_ended", "assigned", "agent_replied", "customer_message_recorded", "transferred", "completed", "wrap_up_ended", "abandoned", "cancelled", "changed", "agent_state_changed", "scheduled", "overflowed", "parked", "resumed", "reply_outcome", "customer_left", "customer_silent"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -2178,6 +2206,7 @@ class AssignmentView(_message.Message):
     WRAPPING_UP_FIELD_NUMBER: _builtins.int
     WRAP_UP_UNTIL_MS_FIELD_NUMBER: _builtins.int
     PARKED_FIELD_NUMBER: _builtins.int
+    CUSTOMER_AWAITED_FIELD_NUMBER: _builtins.int
     assigned_at_ms: _builtins.int
     """Time of the assignment, in milliseconds since the Unix epoch."""
     wrapping_up: _builtins.bool
@@ -2186,6 +2215,8 @@ class AssignmentView(_message.Message):
     """End of the wrap-up, in milliseconds since the Unix epoch."""
     parked: _builtins.bool
     """True while it is parked for an interaction that interrupted it."""
+    customer_awaited: _builtins.bool
+    """True while the customer is awaited: a reply of the agent was sent, and the customer has not written since."""
     @_builtins.property
     def interaction(self) -> Global___InteractionAttributes:
         """The interaction."""
@@ -2198,10 +2229,11 @@ class AssignmentView(_message.Message):
         wrapping_up: _builtins.bool = ...,
         wrap_up_until_ms: _builtins.int = ...,
         parked: _builtins.bool = ...,
+        customer_awaited: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interaction", b"interaction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned_at_ms", b"assigned_at_ms", "interaction", b"interaction", "parked", b"parked", "wrap_up_until_ms", b"wrap_up_until_ms", "wrapping_up", b"wrapping_up"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned_at_ms", b"assigned_at_ms", "customer_awaited", b"customer_awaited", "interaction", b"interaction", "parked", b"parked", "wrap_up_until_ms", b"wrap_up_until_ms", "wrapping_up", b"wrapping_up"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

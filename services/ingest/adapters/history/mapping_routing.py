@@ -143,6 +143,10 @@ def _customer_left(_record: RoutingEvent) -> _Change:
     return _Change("CustomerLeft")
 
 
+def _customer_silent(record: RoutingEvent) -> _Change:
+    return _Change("CustomerSilent", details={"closes_at_ms": str(record.customer_silent.closes_at_ms)})
+
+
 def _transferred(record: RoutingEvent) -> _Change:
     t = record.transferred
     details = {"from_agent": t.from_agent_id, "to_agent": t.to_agent_id}
@@ -202,6 +206,7 @@ _CHANGES: Final[Mapping[str, Callable[[RoutingEvent], _Change]]] = {
     "reply_outcome": _reply_outcome,
     "customer_message_recorded": _customer_message_recorded,
     "customer_left": _customer_left,
+    "customer_silent": _customer_silent,
     "transferred": _transferred,
     "completed": _completed,
     "wrap_up_ended": _wrap_up_ended,

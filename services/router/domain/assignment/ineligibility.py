@@ -63,7 +63,9 @@ def ineligibility(
     yield from _of_presence(core, agent, not_answered=any(e.reason is ExclusionReason.NOT_ANSWERED for e in counting))
     refusal = agent.group.capacity.refusal(agent.load, interaction.attributes.channel)
     if refusal and plan(core, agent, interaction.attributes.channel) is None:
-        yield IneligibilityReason(refusal, interaction.attributes.channel)
+        used, total = core.used_total(agent)
+        over = "; holds more than the capacity" if refusal == "NO_CAPACITY" and used > total else ""
+        yield IneligibilityReason(refusal, f"{interaction.attributes.channel}{over}")
 
 
 def _of_presence(core: PoolState, agent: Agent, *, not_answered: bool) -> Iterator[IneligibilityReason]:

@@ -184,7 +184,11 @@ def release(core: PoolState, interaction: Interaction, reason: str) -> Agent:
         interaction.parked = False
         del agent.parked[interaction.attributes.interaction_id]
     else:
-        core.charge(agent, interaction.attributes.channel, -1)
+        core.charge(agent, interaction.attributes.channel, -1, light=interaction.light)
+    interaction.light = False
+    if interaction.replies:
+        interaction.replies = {}  # the next holder owes the customer a reply
+    interaction.silent_since, interaction.warned_at, interaction.silence_at = 0, 0, 0
     agent.ranked_since = core.now
     interaction.agent_id, interaction.assigned_at, interaction.wrap_until = "", 0, 0
     interaction.announced = (-1, -1)

@@ -50,7 +50,7 @@ def _dump_profile(profile: CapacityProfile) -> CapacityEntry:
         name=profile.name,
         total=profile.total,
         channels=tuple(
-            ChannelEntry(c.channel, c.weight, c.maximum, c.exclusive, c.interrupts, c.excludes)
+            ChannelEntry(c.channel, c.weight, c.maximum, c.exclusive, c.interrupts, c.excludes, c.awaited_weight)
             for c in profile.channels
         ),
         default_weight=profile.default_weight,
@@ -64,7 +64,7 @@ def _load_profile(entry: CapacityEntry) -> CapacityProfile:
         name=entry.name,
         total=entry.total,
         channels=tuple(
-            ChannelCapacity(c.channel, c.weight, c.maximum, c.exclusive, c.interrupts, c.excludes)
+            ChannelCapacity(c.channel, c.weight, c.maximum, c.exclusive, c.interrupts, c.excludes, c.awaited_weight)
             for c in entry.channels
         ),
         default_weight=entry.default_weight,
@@ -101,6 +101,8 @@ def _dump_queue(queue: QueueConfig) -> QueueEntry:
         disposition_channels=queue.disposition_channels,
         ask_again_ms=queue.ask_again_ms,
         prefer_rings=queue.prefer_rings,
+        warn_silent_ms=queue.warn_silent_ms,
+        close_silent_ms=queue.close_silent_ms,
     )
 
 
@@ -132,6 +134,8 @@ def _load_queue(entry: QueueEntry) -> QueueConfig:
         disposition_channels=entry.disposition_channels,
         ask_again_ms=entry.ask_again_ms,
         prefer_rings=entry.prefer_rings,
+        warn_silent_ms=entry.warn_silent_ms,
+        close_silent_ms=entry.close_silent_ms,
     )
 
 

@@ -75,6 +75,9 @@ def dump_interaction(interaction: Interaction) -> InteractionEntry:
         ),
         interaction.unasked,
         interaction.answered_in,
+        tuple(interaction.replies.items()) if interaction.replies else (),
+        interaction.silent_since,
+        interaction.warned_at,
     )
 
 
@@ -114,6 +117,9 @@ def load_interaction(entry: InteractionEntry) -> Interaction:
         OfferRationale(why.at_ms, why.eligible, why.considered, candidates, why.matched, why.total),
         entry.unasked,
         entry.answered_in,
+        dict(entry.replies),
+        entry.silent_since,
+        entry.warned_at,
     )
 
 

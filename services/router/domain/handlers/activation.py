@@ -5,7 +5,7 @@ from dataclasses import replace
 from services.policy.model.routing import Choice, PoolConfig
 from services.policy.model.validity import is_valid
 from services.router.domain import commands as cmd
-from services.router.domain.assignment import waiting
+from services.router.domain.assignment import awaiting, waiting
 from services.router.domain.assignment.parking import resume
 from services.router.domain.handlers.resettling import resettle
 from services.router.domain.handlers.sessions import remove
@@ -79,7 +79,7 @@ def rebuild(core: PoolState) -> None:
         agent.offers, agent.held, agent.parked = {}, {}, {}
     kept = [core.interactions[interaction_id] for interaction_id in sorted(core.interactions)]
     for interaction in kept:
-        interaction.line = None
+        interaction.line, interaction.light, interaction.silence_at = None, False, 0
         channel = interaction.attributes.channel
         for agent_id in interaction.offers:
             agent = core.agents[agent_id]
@@ -95,6 +95,7 @@ def rebuild(core: PoolState) -> None:
     if config is not None:
         for agent_id in sorted(core.agents):
             core.assign_group(core.agents[agent_id])
+            core.weigh_held(core.agents[agent_id])
             core.update_rank(core.agents[agent_id], freed=True)
         core.watch_minutes()
     for interaction in kept:
@@ -102,3 +103,5 @@ def rebuild(core: PoolState) -> None:
             waiting.place(core, interaction)
         elif interaction.stage is Stage.SCHEDULED:
             waiting.watch_schedule(core, interaction)
+        else:
+            awaiting.watch(core, interaction)

@@ -5,7 +5,7 @@ from typing import Final
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.assignment import waiting
+from services.router.domain.assignment import awaiting, waiting
 from services.router.domain.assignment.ledger import drop, release, withdraw
 from services.router.domain.assignment.parking import assignment_notice
 from services.router.domain.assignment.waiting import enter, schedule
@@ -17,6 +17,8 @@ from services.router.domain.pool.timers import Timer
 from services.router.domain.reasons import Reason
 
 MOST_URGENT: Final = 1_000_000  # escalations add up; the contract's number is 32 bits wide
+_SENT: Final = 1
+"""The contract's REPLY_STATE_SENT."""
 LONGEST_SCHEDULE_MS: Final = 366 * 86_400_000
 
 
@@ -103,6 +105,8 @@ def customer_messaged(core: PoolState, command: cmd.CustomerMessaged) -> str:
     about, message_id, automatic = interaction.attributes, command.message_id, command.automatic
     epoch = core.event_number(interaction, "CUSTOMER_MESSAGE")
     core.effects.append(fx.CustomerMessaged(about, epoch, "CUSTOMER_MESSAGE", message_id, automatic))
+    if interaction.replies and not automatic:  # an absence notice of the customer's mailbox is not an answer
+        awaiting.answered(core, interaction)
     _notify_holder(core, interaction, fx.CustomerNotice(about.interaction_id, message_id, False, automatic))
     return ""
 
@@ -221,6 +225,7 @@ def record_reply(core: PoolState, command: cmd.RecordReply) -> str:
             command.awaits_outcome,
         )
     )
+    awaiting.written(core, interaction, command.reply_id, sent=not command.awaits_outcome)
     return ""
 
 
@@ -248,6 +253,7 @@ def record_reply_outcome(core: PoolState, command: cmd.RecordReplyOutcome) -> st
             retryable,
         )
     )
+    awaiting.settled(core, interaction, reply_id, sent=state == _SENT)
     return ""
 
 
@@ -274,10 +280,11 @@ def complete(core: PoolState, command: cmd.CompleteInteraction) -> str:
             until,
         )
     )
-    _remember_agent(core, interaction)
+    remember_agent(core, interaction)
     if until:
         interaction.stage, interaction.wrap_until = Stage.WRAP_UP, until
         core.timers.arm(until, Timer.WRAP_UP, interaction.attributes.interaction_id)
+        awaiting.follow(core, interaction)
         core.notify(core.agents[command.agent_id], assignment_notice(interaction))
     else:
         release(core, interaction, "COMPLETED")
@@ -285,7 +292,8 @@ def complete(core: PoolState, command: cmd.CompleteInteraction) -> str:
     return ""
 
 
-def _remember_agent(core: PoolState, interaction: Interaction) -> None:
+def remember_agent(core: PoolState, interaction: Interaction) -> None:
+    """Note who served the person last, if any queue asks this agent first."""
     person = interaction.attributes.person_id
     if (
         not person

@@ -5,7 +5,7 @@ from typing import Final
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.assignment import waiting
+from services.router.domain.assignment import awaiting, waiting
 from services.router.domain.assignment.ledger import drop, withdraw
 from services.router.domain.handlers.interactions import changed, detach, settle_queue
 from services.router.domain.model import Stage
@@ -54,6 +54,7 @@ def _to_first_queue(core: PoolState, interaction: Interaction) -> None:
             waiting.watch_schedule(core, interaction)
             changed(core, interaction, QUEUE_REMOVED)
         case Stage.ASSIGNED:
+            awaiting.watch(core, interaction)
             changed(core, interaction, QUEUE_REMOVED)
         case Stage.WRAP_UP:
             pass  # the customer has been served

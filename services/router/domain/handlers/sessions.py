@@ -246,3 +246,6 @@ def extend(core: PoolState) -> None:
                 offer.expires_at = soonest
                 core.timers.arm(soonest, Timer.OFFER, offer.offer_id)
                 core.dirty["i", interaction.id] = None
+        if 0 < interaction.silence_at < soonest:  # the customer could not be heard either
+            interaction.silence_at = soonest
+            core.timers.arm(soonest, Timer.SILENCE, interaction.id)

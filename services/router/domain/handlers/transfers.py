@@ -4,7 +4,7 @@ from services.policy.model.eligibility import carried_over
 from services.policy.model.routing import QueueConfig, Selector
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.assignment import waiting
+from services.router.domain.assignment import awaiting, waiting
 from services.router.domain.assignment.exclusions import exclude, readmit
 from services.router.domain.assignment.ineligibility import ineligibility, only_of_the_desk
 from services.router.domain.assignment.ledger import hold, release, withdraw
@@ -74,6 +74,7 @@ def transfer(core: PoolState, command: cmd.TransferInteraction) -> str:
         interaction.enqueued_at = core.now
         interaction.key = core.key_of(interaction, queue)
         waiting.place(core, interaction)
+        awaiting.follow(core, interaction)
         return ""
     epoch = core.event_number(interaction, "TRANSFERRED")
     core.effects.append(
@@ -131,6 +132,7 @@ def recall(core: PoolState, command: cmd.RecallTransfer) -> str:
     waiting.end_reservation(interaction)
     readmit(core, interaction, command.agent_id)
     interaction.unasked = False
+    awaiting.begin_again(core, interaction)
     changed(core, interaction, "TRANSFER_RECALLED")
     return ""
 

@@ -1,6 +1,7 @@
 """The capacity ledger: one account for everything that takes an agent's capacity: offered, held, or in wrap-up.
 
-A load is a sorted tuple of (channel, count). Agents of one profile with the same load can take the same interactions, so what fits is
+A load is a sorted tuple of (channel, count, number of those whose customer is awaited). That number is 0 where the profile has no weight of
+its own for them. Agents of one profile with the same load can take the same interactions, so what fits is
 computed once for each load and cached.
 """
 
@@ -8,7 +9,7 @@ from functools import lru_cache
 
 from services.policy.model.routing import CapacityProfile, ChannelCapacity
 
-Load = tuple[tuple[str, int], ...]
+Load = tuple[tuple[str, int, int], ...]
 EMPTY: Load = ()
 
 
@@ -34,7 +35,10 @@ class Capacity:
         """Return the weight of a load."""
         found = self._used.get(load)
         if found is None:
-            found = self._used[load] = sum(self._rule(channel).weight * count for channel, count in load)
+            found = self._used[load] = sum(
+                self.weight(channel) * (count - light) + self.weight(channel, light=True) * light
+                for channel, count, light in load
+            )
         return found
 
     def ratio(self, load: Load) -> float:
@@ -69,24 +73,34 @@ class Capacity:
         """Whether something in a load may be parked to make room for another channel."""
         if not self.interrupting:
             return False
-        held = {channel for channel, _ in load}
+        held = {channel for channel, _, _ in load}
         return any(not held.isdisjoint(channel.interrupts) for channel in self.profile.channels)
 
     def interrupts(self, channel: str) -> tuple[str, ...]:
         """Return the channels that a channel may interrupt."""
         return self._rule(channel).interrupts
 
-    def refusal(self, load: Load, channel: str) -> str:
-        """Return why one more interaction of a channel does not fit, as a code; empty when it fits."""
+    def weight(self, channel: str, *, light: bool = False) -> int:
+        """Return the weight of one interaction of a channel; `light`: while its customer is awaited."""
+        rule = self._rule(channel)
+        return rule.weight if not light or rule.awaited_weight is None else rule.awaited_weight
+
+    def lightens(self, channel: str) -> bool:
+        """Whether an interaction of a channel takes another weight while its customer is awaited."""
+        rule = self._rule(channel)
+        return rule.awaited_weight not in (None, rule.weight)
+
+    def refusal(self, load: Load, channel: str, *, light: bool = False) -> str:
+        """Return why one more interaction of a channel does not fit, as a code; empty when it fits. `light`: its customer is awaited."""
         rule = self._rule(channel)
         if rule.weight <= 0:
             return "CHANNEL_NOT_SERVED"
-        if load and (rule.exclusive or any(self._excludes(held, channel) for held, _ in load)):
+        if load and (rule.exclusive or any(self._excludes(held, channel) for held, _, _ in load)):
             return "EXCLUSIVE_CHANNEL"
-        count = next((n for held, n in load if held == channel), 0)
+        count = next((n for held, n, _ in load if held == channel), 0)
         if rule.maximum and count >= rule.maximum:
             return "CHANNEL_FULL"
-        if self.used(load) + rule.weight > self.total:
+        if self.used(load) + self.weight(channel, light=light) > self.total:
             return "NO_CAPACITY"
         return ""
 
@@ -99,15 +113,22 @@ class Capacity:
 
 
 @lru_cache(maxsize=65_536)
-def plus(load: Load, channel: str, by: int) -> Load:
-    """Return a load with one channel's count changed.
+def plus(load: Load, channel: str, by: int, light: int = 0) -> Load:
+    """Return a load with one channel's count changed, and the number of those whose customer is awaited.
 
-    Raises ValueError when the count would fall below zero.
+    Raises ValueError when a count would fall below zero, or more are light than there are.
     """
-    counts = dict(load)
-    count = counts.pop(channel, 0) + by
-    if count < 0:
+    count = lighter = 0
+    others = []
+    for held, n, of_these in load:
+        if held == channel:
+            count, lighter = n, of_these
+        else:
+            others.append((held, n, of_these))
+    count += by
+    lighter += light
+    if not 0 <= lighter <= count:
         raise ValueError(f"the ledger has no {channel} to give back")
     if count:
-        counts[channel] = count
-    return tuple(sorted(counts.items()))
+        others.append((channel, count, lighter))
+    return tuple(sorted(others))

@@ -105,6 +105,9 @@ class PoolState:
         if kind is Timer.WRAP_UP:
             interaction = self.interactions.get(entity)
             return interaction is not None and interaction.wrap_until == due and interaction.stage is Stage.WRAP_UP
+        if kind is Timer.SILENCE:
+            interaction = self.interactions.get(entity)
+            return interaction is not None and interaction.silence_at == due
         if kind is Timer.LEASE:
             return due in self.leases
         if kind is Timer.ADAPT:
@@ -227,6 +230,7 @@ class PoolState:
             agent.profile, before = profile, agent.group
             self._leave_desk(before, agent.id)
             self.assign_group(agent)
+            self.weigh_held(agent)
             self._leave_group(agent, before)
         self.dirty["a", agent.profile.agent_id] = None
         self.update_rank(agent, freed=True)
@@ -334,13 +338,36 @@ class PoolState:
         if agent.rest_at and agent.rest_at != before:
             self.timers.arm(agent.rest_at, Timer.REST, agent.profile.agent_id)
 
-    def charge(self, agent: Agent, channel: str, by: int) -> None:
-        """Add an interaction of a channel to the ledger, or take it out. The caller ranks the agent again."""
+    def charge(self, agent: Agent, channel: str, by: int, *, light: bool = False) -> None:
+        """Add an interaction of a channel to the ledger, or take it out. `light`: with the weight for the time while its customer is awaited.
+        The caller ranks the agent again."""
         profile = agent.group.capacity.profile
         if profile.occupancy_limit:
             occupancy.settle(agent, profile, bool(agent.load), self.now)
             self.dirty["a", agent.profile.agent_id] = None
-        agent.load = plus(agent.load, channel, by)
+        agent.load = plus(agent.load, channel, by, by if light else 0)
+
+    def is_light(self, agent: Agent, interaction: Interaction) -> bool:
+        """Whether an interaction takes its agent's capacity with the weight for the time while its customer is awaited."""
+        return (
+            interaction.stage is Stage.ASSIGNED
+            and interaction.customer_awaited
+            and agent.group.capacity.lightens(interaction.attributes.channel)
+        )
+
+    def weigh(self, agent: Agent, interaction: Interaction) -> bool:
+        """Put what an interaction takes now into its agent's ledger; return whether that changed. The caller ranks the agent again."""
+        light = not interaction.parked and self.is_light(agent, interaction)
+        if light is interaction.light:
+            return False
+        interaction.light = light
+        agent.load = plus(agent.load, interaction.attributes.channel, 0, 1 if light else -1)
+        return True
+
+    def weigh_held(self, agent: Agent) -> None:
+        """Weigh everything that an agent holds by the capacity profile that they have now."""
+        for interaction_id in agent.held:
+            self.weigh(agent, self.interactions[interaction_id])
 
     def used_total(self, agent: Agent) -> tuple[int, int]:
         """Return the weight in use, and the capacity."""

@@ -88,11 +88,21 @@ class Interaction:
     """Whether the rules on entering its queue are still to be asked, when its match window ends."""
     answered_in: str = ""
     """The queue whose customers it was counted with as answered: once, until an agent transfers it."""
+    replies: dict[str, bool] = field(default_factory=dict)
+    """The holder's replies since the customer's last message, and whether each was sent."""
+    silent_since: int = 0
+    """When the newest of these replies was sent; 0 when the customer is not awaited."""
+    warned_at: int = 0
+    """When the customer was warned of the end since then; 0 when they were not."""
     # Derived, not dumped.
     line: Line | None = None
     rank: Rank = (0, 0, "")
     """The place in the line."""
     wake_at: int = 0
+    light: bool = False
+    """Whether its holder's ledger has it with the weight for the time while its customer is awaited."""
+    silence_at: int = 0
+    """When the silence of its customer leads to a warning or to its end; 0 means never."""
 
     @property
     def id(self) -> str:
@@ -103,6 +113,11 @@ class Interaction:
     def offer(self) -> Offer | None:
         """The oldest open offer."""
         return next(iter(self.offers.values()), None)
+
+    @property
+    def customer_awaited(self) -> bool:
+        """Whether a reply of the holder was sent, and the customer has not written since."""
+        return bool(self.replies) and any(self.replies.values())
 
     def waited_ms(self, now: int) -> int:
         """Return the total waiting time, milliseconds; an interaction that an agent holds does not wait."""

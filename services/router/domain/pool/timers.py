@@ -21,6 +21,7 @@ class Timer(IntEnum):
     PLACE = 5
     REST = 6
     ADAPT = 7
+    SILENCE = 8
 
 
 _KINDS: Final = {kind.value: kind for kind in Timer}

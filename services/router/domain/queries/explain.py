@@ -167,6 +167,22 @@ def _margin(interaction: Interaction) -> str:
     return f", level with {other} and first by id"
 
 
+def _awaiting(core: PoolState, interaction: Interaction) -> str:
+    """Say that its customer is awaited, and what it takes for that time."""
+    if not interaction.customer_awaited:
+        return ""
+    said = ", awaiting its customer"
+    if interaction.light:
+        capacity = core.agents[interaction.agent_id].group.capacity
+        channel = interaction.attributes.channel
+        said += f" with a weight of {capacity.weight(channel, light=True)} instead of {capacity.weight(channel)}"
+    if interaction.silence_at:
+        queue = core.queue_of(interaction)
+        warns = queue is not None and queue.warn_silent_ms and not interaction.warned_at
+        said += f" ({'warned' if warns else 'completed'} {(interaction.silence_at - core.now) / 1000:.0f} s from now)"
+    return said
+
+
 def _together(rationale: OfferRationale) -> str:
     """Say that it was matched in a batch: the scores of the pair and of the batch, and which agent alone would have suited it better."""
     others = f"{rationale.matched} other{'s' if rationale.matched > 1 else ''}"
@@ -188,6 +204,7 @@ def _summary(core: PoolState, interaction: Interaction, holder: str, excluded: l
             return f"Scheduled: it is queued {(interaction.not_before - core.now) / 1000:.0f} s from now."
         case Stage.ASSIGNED:
             aside = ", parked for something more urgent" if interaction.parked else ""
+            aside += _awaiting(core, interaction)
             return f"Held by {holder}{aside}, chosen from {interaction.rationale.eligible} who could take it{_margin(interaction)}."
         case Stage.WRAP_UP:
             return f"Completed; {holder} is wrapping up."

@@ -2,7 +2,9 @@
 
 The ledger of docs/routing-policies.md: an interaction counts from its offer (or from an assignment without one) until
 the offer ends, the agent loses it, or its wrap-up ends; a parked one does not count. The weight is that of its channel in
-the agent's capacity profile; `maximum` limits a channel, `exclusive` all others. Only a forced assignment exceeds this.
+the agent's capacity profile; `maximum` limits a channel, `exclusive` all others. While the customer is awaited, it is
+`weight_while_customer_awaited`. Only a forced assignment exceeds this, and customers who write again; so a load is judged
+when the agent gets something.
 
 The events of one millisecond are judged together, because the partitions do not say which of them came first.
 """
@@ -40,7 +42,7 @@ def _judge(configuration: config_pb2.TenantConfiguration, events: list[router_pb
         for event in together:
             touched |= ledger.fold(event)
         for agent in sorted(touched):
-            if agent in profiles and (excess := exceeds(profiles[agent], ledger.channels(agent))):
+            if agent in profiles and (excess := exceeds(profiles[agent], ledger, agent, at_ms)):
                 yield Violation(NAME, "over capacity", f"agent {agent}", f"{excess} at {at_ms}")
 
 
@@ -57,9 +59,21 @@ def weight_of(profile: config_pb2.CapacityProfile, channel: str) -> int:
     return next((rule.weight for rule in profile.channels if rule.channel == channel), profile.default_weight)
 
 
-def exceeds(profile: config_pb2.CapacityProfile, channels: Counter[str]) -> str:
-    """Return which limit a load exceeds, in words; empty when it exceeds none."""
-    used = sum(weight_of(profile, channel) * count for channel, count in channels.items())
+def used_by(profile: config_pb2.CapacityProfile, channels: Counter[str], awaited: Counter[str]) -> int:
+    """Return the weight of a load: the number of interactions of each channel, and of those whose customers are awaited."""
+    whole = sum(weight_of(profile, channel) * count for channel, count in channels.items())
+    less = {
+        rule.channel: rule.weight - rule.weight_while_customer_awaited
+        for rule in profile.channels
+        if rule.HasField("weight_while_customer_awaited")
+    }
+    return whole - sum(less.get(channel, 0) * count for channel, count in awaited.items())
+
+
+def exceeds(profile: config_pb2.CapacityProfile, ledger: Ledger, agent: str, at_ms: int) -> str:
+    """Return which limit an agent's load exceeds, in words; empty when it exceeds none."""
+    channels = ledger.channels(agent)
+    used = used_by(profile, channels, ledger.awaited(agent, at_ms))
     if used > profile.total:
         return f"{used} of {profile.total}"
     for rule in profile.channels:

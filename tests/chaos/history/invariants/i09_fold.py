@@ -7,7 +7,7 @@ holds. The services say the same when all is quiet, and a replay of the router's
 from collections.abc import Iterator
 
 from tests.chaos.history.history import History
-from tests.chaos.history.invariants.i03_capacity import configurations, profiles_of, weight_of
+from tests.chaos.history.invariants.i03_capacity import configurations, profiles_of, used_by
 from tests.chaos.history.ledger import Ledger
 from tests.chaos.history.model import LiveState, Violation
 
@@ -39,7 +39,7 @@ def _compare(history: History, live: LiveState, ledger: Ledger) -> Iterator[Viol
             detail = f"live {sorted(live.held[agent])}, folded {sorted(held)}"
             yield Violation(NAME, "fold differs", f"agent {agent} of {live.tenant}", detail)
         channels = ledger.channels(agent)
-        used = sum(weight_of(profiles[agent], channel) * n for channel, n in channels.items()) if channels else 0
+        used = used_by(profiles[agent], channels, ledger.awaited(agent, 0)) if channels else 0
         if agent in live.used and live.used[agent] != used:
             detail = f"live {live.used[agent]}, folded {used}"
             yield Violation(NAME, "fold differs", f"capacity of {agent} of {live.tenant}", detail)

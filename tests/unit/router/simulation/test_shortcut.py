@@ -121,6 +121,8 @@ IDLE_SETTINGS: dict[str, Any] = {
     "pick_up_targets": DEADLINES,
     "transfer_hold_ms": 7,
     "sticky_ms": 60_000,
+    "warn_silent_ms": 1,
+    "close_silent_ms": 2,
     "sticky_team_ms": 60_000,
     "ageing_per_minute": 0.5,
 }
@@ -136,6 +138,8 @@ def test_settings_that_decide_nothing_are_not_refused(idle: set[str], order: Ord
     """Nor are skills and teams that no interaction asks for, and queues of agents that all interactions are in. The engine agrees."""
     if order is Order.DEADLINE:
         idle = idle - {"pick_up_targets"}
+    if "warn_silent_ms" in idle:
+        idle = idle | {"close_silent_ms"}  # a warning alone is not valid
     queue = QueueConfig("q", 7, order=order, **{name: IDLE_SETTINGS[name] for name in idle})
     group = {"agents": 3, "skills": {"x": 1}, "team": "red", "queues": ["q"]}
     types = {"a": calls(labels={"tier": "gold"}), "b": calls(patience=exponential("1m"))}
