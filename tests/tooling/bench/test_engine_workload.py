@@ -169,7 +169,7 @@ def test_room_is_what_the_ledger_says(profile: CapacityProfile) -> None:
     ledger = Capacity(profile)
     for counts in product(range(6), repeat=len(served)):
         held = dict(zip(served, counts, strict=True))
-        load = tuple((channel, n) for channel, n in held.items() if n)
+        load = tuple((channel, n, 0) for channel, n in held.items() if n)
         for channel in ("chat", "email", "telegram", "voice"):
             assert room(profile, held, channel) == ledger.fits(load, channel), (held, channel)
 
