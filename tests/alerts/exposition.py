@@ -36,7 +36,7 @@ class Change:
     stays: bool = False
     """Whether the cure leaves the value: counters never go back."""
     grows: float = 0
-    """What is added for each second of the fault, to counters of what goes on."""
+    """Added for each second of the fault, to counters that go on rising."""
 
 
 @dataclass(frozen=True, slots=True)

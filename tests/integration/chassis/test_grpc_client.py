@@ -145,7 +145,7 @@ async def test_a_call_without_an_answer_is_counted_by_who_ended_it(
 
 
 async def in_progress(service: Service[ServiceSettings], method: str, number: int) -> None:
-    """Wait until so many calls are in progress."""
+    """Wait until this number of calls is in progress."""
     async with asyncio.timeout(5):
         while service.metrics.value("chapar_grpc_in_progress", method) != number:  # noqa: ASYNC110 - a metric has no event
             await asyncio.sleep(0.01)

@@ -272,7 +272,7 @@ def test_a_configuration_of_version_two_is_read() -> None:
 
 @pytest.mark.parametrize("version", [b"\x02", b"\x03"])
 def test_a_history_with_intervals_is_read_and_its_pace_is_learnt_again(version: bytes) -> None:
-    """Nothing says how many agents were at work during the intervals. Level, patience and demand stay; a factor is no shift."""
+    """Nothing says how many agents were at work during the intervals. Level, patience and demand stay; a factor is not a shift."""
     fields = [START, [10_000, 20_000], 3.0, 600_000.0, b"\x05", 3, START, [1, 2], 4.0, START, 1.5]
     found = codec.decode("q", version + msgspec.msgpack.encode(fields))
     assert isinstance(found, HistoryEntry)
