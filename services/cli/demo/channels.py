@@ -105,6 +105,8 @@ class WebchatCustomer(Customer):
             if self._after is not None:
                 hello["after"] = self._after
             await socket.send(json.dumps(hello))
+            # As the page does: a new visitor who writes before the welcome cannot say later that it was they.
+            self._take(json.loads(await socket.recv()))
             async with asyncio.TaskGroup() as group:
                 writer = group.create_task(self._write(socket.send))
                 try:

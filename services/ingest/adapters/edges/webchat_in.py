@@ -1,7 +1,7 @@
 """Web chat's socket: `/v1/{tenant}/webchat/{account}/ws`.
 
 Server to client:
-    {"type": "welcome", "token": "…", "verified": false}          keep the token: it identifies you
+    {"type": "welcome", "token": "…", "verified": false}          keep the token: it identifies you; write after it
     {"type": "message", "conversation": "…", "seq": 7, "id": "…", "from": "agent", "text": "…", "language": "fa", "at": ms,
      "files": [{"name": "a.pdf", "type": "application/pdf", "size": 12000, "url": "/files/…"}]}
     {"type": "ack", "id": "…", "message_id": "…"}                 your message is durable
