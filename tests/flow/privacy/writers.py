@@ -42,7 +42,9 @@ from tests.fakes.lane import FakeLane
 from tests.fakes.privacy import MemoryKeys
 from tests.flow.feedback.test_survey_lane import a_completed_event, relayed
 from tests.flow.ingest import world as ingest_world
+from tests.flow.ingest.test_block_list import block, write
 from tests.flow.ingest.test_erasure import a_full_life, everything
+from tests.flow.ingest.test_persons import CHAT
 from tests.integration.ingest.lanes.test_worker import Log, a_job, a_worker
 from tests.unit.feedback.builders import NOW, TENANT, a_programme, a_survey
 
@@ -238,6 +240,14 @@ async def ingest_lanes(keys: MemoryKeys) -> Written:
     return Written([everything(world)])
 
 
+async def notes_of_blocks(keys: MemoryKeys) -> Written:
+    """What the intake lane writes of the note with which a sender was blocked."""
+    world = ingest_world.World()
+    write(world, "Hello", 1)
+    block(world, CHAT, note=NEEDLE)
+    return Written([everything(world)])
+
+
 WRITERS: Mapping[str, Callable[[MemoryKeys], Awaitable[Written]]] = MappingProxyType(
     {
         "services.webhooks.retries": notices_that_wait,
@@ -246,6 +256,7 @@ WRITERS: Mapping[str, Callable[[MemoryKeys], Awaitable[Written]]] = MappingProxy
         "services.ingest.adapters.edges.publisher": messages_of_customers,
         "services.ingest.adapters.files.fetcher": files_of_customers,
         "services.ingest.adapters.out.worker": outcomes_of_attempts,
+        "services.ingest.lanes.blocked_senders": notes_of_blocks,
         "services.ingest.lanes.intake_outputs": ingest_lanes,
         "services.ingest.lanes.sender_outputs": ingest_lanes,
         "services.router.adapters.command_bus": replies_of_agents,
