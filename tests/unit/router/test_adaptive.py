@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from services.policy.model.routing import AgentProfile, Order, PickUpTarget, QueueConfig
+from services.policy.model.routing import AgentProfile, Order, PickUpTarget, QueueConfig, Selector
 from services.router.domain import commands as cmd
 from services.router.domain.changelog.snapshot import Restorer, collect
 from services.router.translate import codec
-from tests.unit.router.world import World, a_pool, a_queue, an_agent
+from tests.unit.router.world import World, a_pool, a_queue, an_agent, requires
 
 LONG = 10**9
 MINUTE = 60_000
@@ -118,10 +118,17 @@ def test_shifts_stay_within_four_times_the_largest_threshold() -> None:
     assert (shift(world, "short"), shift(world, "wide")) == (-36_000, 36_000)
 
 
-def test_a_queue_without_common_agents_changes_nothing_for_others() -> None:
+@pytest.mark.parametrize(
+    ("first", "needs"),
+    [(an_agent("a", queues=("short", "wide")), ()), (an_agent("a"), (requires("x", 5),))],
+    ids=["by the queues that they serve", "by skill"],
+)
+def test_a_queue_without_common_agents_changes_nothing_for_others(
+    first: AgentProfile, needs: tuple[Selector, ...]
+) -> None:
     """An overloaded queue with agents of its own neither gains from the others nor moves them."""
-    alone = replace(SHORT, name="alone")
-    agents = (an_agent("a", queues=("short", "wide")), an_agent("b", queues=("alone",)))
+    alone = replace(SHORT, name="alone", requirements=needs)
+    agents = (first, an_agent("b", {"x": 5}, queues=("alone",)))
     with_it, without = a_world(SHORT, WIDE, alone, agents=agents), a_world(agents=agents[:1])
     for world in (with_it, without):
         one_late_one_in_time(world)
@@ -130,6 +137,17 @@ def test_a_queue_without_common_agents_changes_nothing_for_others() -> None:
         world.wait(2 * MINUTE)
     apart = [shift(world, "wide") - shift(world, "short") for world in (with_it, without)]
     assert apart[0] == pytest.approx(apart[1])
+
+
+def test_the_common_surplus_is_weighted_by_common_agents() -> None:
+    """Two agents serve both queues and one serves `wide` only: for `wide` each surplus counts per agent who serves the queue that has it."""
+    both = (an_agent("a", queues=("short", "wide")), an_agent("b", queues=("short", "wide")))
+    world = a_world(agents=(*both, an_agent("c", queues=("wide",))))
+    one_late_one_in_time(world)
+    world.wait(MINUTE)
+    common = {"short": (2 * -0.8 + 2 * 0.1) / 4, "wide": (2 * -0.8 + 3 * 0.1) / 5}
+    by = [1_000 / 4.5 * (0 - (0.8 + common["short"])), 9_000 / 4.5 * (1 - (0.9 + common["wide"]))]
+    assert shift(world, "wide") - shift(world, "short") == pytest.approx(by[1] - by[0])
 
 
 def test_one_adaptive_queue_has_nothing_to_move_against() -> None:
