@@ -19,10 +19,10 @@ from websockets.exceptions import WebSocketException
 from services.cli.demo.files import EVERY, GIVES, a_file
 from services.cli.demo.ledger import MARK, Sent
 from services.cli.local.provider_files import HeldFile, HeldFiles
+from services.policy.model.templates import PERSIAN_DIGITS
 
 GIVE_UP_S = 60.0
 """The time, in seconds, for which a message is repeated before the demo counts it as refused (it is not acknowledged, so it can't be lost)."""
-_TO_PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 OWN_END = frozenset({"webchat", "telegram", "whatsapp", "email"})
 """Channels on which the demo's customers receive replies; on the others a reply ends in the conversation."""
 
@@ -162,7 +162,7 @@ async def _act(world: World, mood: Mood, customer: Customer, patience_s: float) 
         await customer.reply(patience_s)
     # A customer who was invited recently is not invited again, so not every customer gets an invitation.
     if mood.score is not None and await world.mailbox.survey(mood.channel, customer.address, patience_s) is not None:
-        await customer.answer(str(mood.score).translate(_TO_PERSIAN) if mood.number % 2 else str(mood.score))
+        await customer.answer(str(mood.score).translate(PERSIAN_DIGITS) if mood.number % 2 else str(mood.score))
 
 
 class Customer:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.policy.model.surveys import SurveyKind, primary
-from services.policy.reading.dates import PERSIAN_DIGITS
+from services.policy.model.templates import PERSIAN_DIGITS
 
 _HOUR_MS: Final = 3_600_000
 

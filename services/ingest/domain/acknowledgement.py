@@ -13,12 +13,12 @@ from services.policy.model.templates import (
     ACKNOWLEDGEMENT,
     CLOSED,
     CLOSED_WITHOUT_OPENING,
+    PERSIAN_DIGITS,
     SILENCE_WARNING,
     WITHOUT_WAIT,
 )
 
 _MINUTE_MS: Final = 60_000
-_PERSIAN: Final = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 _ARABIC: Final = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
 _BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
@@ -117,7 +117,7 @@ def digits(number: str, language: str) -> str:
     """Convert ASCII digits to the digits that readers of the language expect."""
     base = language.partition("-")[0]
     if base == "fa":
-        return number.translate(_PERSIAN)
+        return number.translate(PERSIAN_DIGITS)
     if base == "ar":
         return number.translate(_ARABIC)
     return number

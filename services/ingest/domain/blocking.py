@@ -13,10 +13,9 @@ from typing import Final
 from services.ingest.domain.conversations import Customer, Opening, OpenInteraction
 from services.ingest.domain.effects import SenderBlockAsked
 from services.ingest.domain.messages import Notice, NoticeKind
+from services.policy.model.intake import DAY_MS
 
-DAY_MS: Final = 86_400_000
 DEFAULT_MS: Final = 30 * DAY_MS
-LONGEST_MS: Final = 366 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,53 +188,35 @@ class InteractionClosing:
         now_ms: int,
         policy: TenantPolicy,
     ) -> IntakeDecision:
-        account = policy.account(open_.opening.channel, open_.opening.account)
-        silent = open_.acknowledged or open_.opening.no_auto_reply or open_.left or not account.acknowledge
-        silent = silent or open_.opening.public  # all members of a group would get it
-        silent = silent or preferences.forbids(customer, Purpose.ACKNOWLEDGEMENT, open_.opening.channel)
         opening = open_.opening
+        account = policy.account(opening.channel, opening.account)
+        silent = open_.acknowledged or not account.acknowledge
+        if silent or self._wants_no_text(customer, open_):
+            return IntakeDecision(customer, note="NOT_ACKNOWLEDGED")
         closed = policy.hours.closed(open_.queue, opening.channel, opening.account, now_ms)
         # The gap bounds the two statements separately: a customer who learned the wait just before closing still learns of
         # the closing.
         told_at_ms = customer.acknowledged_at_ms if closed is None else customer.told_closed_at_ms
-        if silent or now_ms < told_at_ms + account.acknowledge_gap_ms:
+        if now_ms < told_at_ms + account.acknowledge_gap_ms:
             return IntakeDecision(customer, note="NOT_ACKNOWLEDGED")
-        language = first_known(opening.language, conversation.language, customer.language)
+        languages = (first_known(opening.language, conversation.language, customer.language), policy.default_language)
         if closed is None:
             customer = replace(customer, acknowledged_at_ms=now_ms)
             text = acknowledgement.acknowledgement(
-                policy.templates,
-                language,
-                policy.default_language,
-                estimated_wait_ms=notice.estimated_wait_ms,
-                position=notice.position,
+                policy.templates, *languages, estimated_wait_ms=notice.estimated_wait_ms, position=notice.position
             )
         else:
             customer = replace(customer, told_closed_at_ms=now_ms)
             text = acknowledgement.closed_notice(
-                policy.templates,
-                language,
-                policy.default_language,
-                closed=closed,
-                now_ms=now_ms,
-                shown=policy.hours.shown,
+                policy.templates, *languages, closed=closed, now_ms=now_ms, shown=policy.hours.shown
             )
-        request = SendRequest(
-            request_id=self._routing.derive("acknowledgement", open_.interaction_id),
-            conversation_id=conversation.conversation_id,
-            interaction_id=open_.interaction_id,
-            text=text,
-            purpose=Purpose.ACKNOWLEDGEMENT,
-            author_id="ingest",
-            requested_at_ms=now_ms,
-        )
         customer = replace(
             customer,
             conversation=replace(conversation, interaction=replace(open_, acknowledged=True)),
         )
-        return IntakeDecision(
-            customer, (effects.SendAsked(conversation.conversation_id, request),), note="ACKNOWLEDGED"
-        )
+        request_id = self._routing.derive("acknowledgement", open_.interaction_id)
+        asked = self._automatic(request_id, conversation, open_, text, now_ms)
+        return IntakeDecision(customer, (asked,), note="ACKNOWLEDGED")
 
     def _warn(
         self,
@@ -246,16 +228,34 @@ class InteractionClosing:
         policy: TenantPolicy,
     ) -> IntakeDecision:
         """Warn a customer who has not answered a reply; not one who has written meanwhile, and not who gets no automatic texts."""
-        opening = open_.opening
-        unwanted = open_.untaken or open_.left or opening.no_auto_reply or opening.public
-        if unwanted or preferences.forbids(customer, Purpose.ACKNOWLEDGEMENT, opening.channel):
+        if open_.untaken or self._wants_no_text(customer, open_):
             return IntakeDecision(customer, note="NOT_WARNED")
-        language = first_known(opening.language, conversation.language, customer.language)
+        language = first_known(open_.opening.language, conversation.language, customer.language)
         text = acknowledgement.silence_warning(
             policy.templates, language, policy.default_language, closes_in_ms=notice.closes_at_ms - now_ms
         )
+        request_id = self._routing.derive("silence-warning", notice.event_id)
+        return IntakeDecision(
+            customer, (self._automatic(request_id, conversation, open_, text, now_ms),), note="WARNED"
+        )
+
+    @staticmethod
+    def _wants_no_text(customer: Customer, open_: OpenInteraction) -> bool:
+        """Return whether the customer gets no automatic text about their interaction. In a group chat, all members would get it."""
+        opening = open_.opening
+        return (
+            opening.no_auto_reply
+            or open_.left
+            or opening.public
+            or preferences.forbids(customer, Purpose.ACKNOWLEDGEMENT, opening.channel)
+        )
+
+    @staticmethod
+    def _automatic(
+        request_id: str, conversation: Conversation, open_: OpenInteraction, text: str, now_ms: int
+    ) -> effects.SendAsked:
         request = SendRequest(
-            request_id=self._routing.derive("silence-warning", notice.event_id),
+            request_id=request_id,
             conversation_id=conversation.conversation_id,
             interaction_id=open_.interaction_id,
             text=text,
@@ -263,7 +263,7 @@ class InteractionClosing:
             author_id="ingest",
             requested_at_ms=now_ms,
         )
-        return IntakeDecision(customer, (effects.SendAsked(conversation.conversation_id, request),), note="WARNED")
+        return effects.SendAsked(conversation.conversation_id, request)
 
     def _close(
         self,

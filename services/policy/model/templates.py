@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+PERSIAN_DIGITS: Final = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
+"""For numbers in Persian texts."""
 ACKNOWLEDGEMENT: Final = "acknowledgement"
 WITHOUT_WAIT: Final = "acknowledgement_without_wait"
 """Used when the wait cannot be estimated."""

@@ -7,8 +7,8 @@ from typing import Final
 
 from services.chassis.jalali import JalaliDay
 from services.policy.model.surveys import primary
+from services.policy.model.templates import PERSIAN_DIGITS
 
-PERSIAN_DIGITS: Final = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 _MONTHS: Final = (
     "فروردین",
     "اردیبهشت",

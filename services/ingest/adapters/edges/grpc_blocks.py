@@ -7,10 +7,11 @@ from services.chassis.clock import Clock
 from services.chassis.current_call import current_caller, current_tenant
 from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, raise_for, required
-from services.ingest.domain.blocking import DEFAULT_MS, LONGEST_MS
+from services.ingest.domain.blocking import DEFAULT_MS
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.reasons import Reason
 from services.ingest.ports import Blocks, Questions
+from services.policy.model.counting import LONGEST_BLOCK_MS
 
 _SKEW_MS: Final = 60_000
 """The end may be this much later than the longest one, because the caller's clock may be ahead."""
@@ -28,7 +29,7 @@ class SenderBlocks:
         """Ask the lane of the identity to block it; it is blocked when this returns."""
         now_ms = self._clock()
         until_ms = request.until.ToMilliseconds() if request.HasField("until") else now_ms + DEFAULT_MS
-        in_range = now_ms < until_ms <= now_ms + LONGEST_MS + _SKEW_MS
+        in_range = now_ms < until_ms <= now_ms + LONGEST_BLOCK_MS + _SKEW_MS
         raise_for(
             (
                 required("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
